@@ -1,0 +1,333 @@
+"""The environment, read once and checked: the only file that reads it.
+
+`load()` gives a frozen Config or raises ConfigError, which names every wrong variable at once. Each secret
+may come as NAME or as NAME_FILE (a file that holds it). docs/operations.md lists the variables for people.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from environs import EnvError, FileAwareEnv
+from flask import current_app
+from marshmallow.validate import OneOf, Range
+
+ROOT = Path(__file__).resolve().parent.parent
+DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,53}[A-Za-z0-9])?")  # a device holds at most 55 characters
+SENDER = re.compile(r"\+[1-9][0-9]{7,14}")
+FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
+
+
+class ConfigError(Exception):
+    """The environment is wrong; `errors` maps each variable's name to what is wrong with it."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        lines = [f"  {name}: {' '.join(texts)}" for name, texts in sorted(errors.items())]
+        super().__init__("The configuration is wrong:\n" + "\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings, checked. Times are in seconds unless the name says otherwise."""
+
+    # where things are
+    database_url: str
+    queue_url: str
+    media_url: str
+    media_spool: Path
+    # secrets and the web
+    secret_key: str
+    encryption_keys: tuple[str, ...]
+    public_url: str
+    port: int
+    session_hours: int
+    api_requests_per_minute: int
+    # what devices are told
+    camera_server_domain: str | None
+    camera_server_port: int
+    camera_servers_allowed: tuple[str, ...]
+    camera_domain_parameter: int | None
+    camera_port_parameter: int | None
+    # the receiver
+    receiver_host: str
+    receiver_port: int
+    receiver_workers: int
+    receiver_http_host: str
+    receiver_http_port: int
+    receiver_tls_cert: Path | None
+    receiver_tls_key: Path | None
+    receiver_unknown_devices: str
+    receiver_file_order: tuple[str, ...]
+    receiver_max_file_mib: int
+    receiver_max_connections: int
+    receiver_max_connections_per_address: int
+    receiver_init_timeout: float
+    receiver_metadata_timeout: float
+    receiver_answer_timeout: float
+    receiver_resume_hours_without_metadata: float
+    receiver_partial_days: int
+    quarantine_files_per_device: int
+    quarantine_mib_per_device: int
+    quarantine_mib: int
+    quarantine_days: int
+    # Twilio
+    twilio_account_sid: str | None
+    twilio_auth_token: str | None
+    twilio_from: str | None
+    twilio_messaging_service_sid: str | None
+    twilio_api_base_url: str | None
+    sms_keeps_leading_spaces: bool
+    sms_figure_space: bool
+    sms_per_second: float
+    sms_burst: int
+    # waits of commands
+    sms_reply_timeout: int
+    capture_timeout: int
+    queue_timeout: int
+    reconfiguration_wait: int
+    reconcile_interval: int
+    # windows of links
+    link_certain_seconds: float
+    link_probable_seconds: float
+    link_window: int
+    link_capture_tolerance: float
+
+    @property
+    def gateway_configured(self) -> bool:
+        """Say whether SMS can be sent at all."""
+        return bool(self.twilio_account_sid and self.twilio_auth_token)
+
+    @property
+    def sender(self) -> str | None:
+        """The number, or the Messaging Service, that SMS come from."""
+        return self.twilio_from or self.twilio_messaging_service_sid
+
+
+def load() -> Config:
+    """Read and check the environment.
+
+    Returns a Config. Raises ConfigError naming all wrong variables at once.
+    """
+    env = FileAwareEnv(eager=False, strip_whitespace=True)
+    errors: dict[str, list[str]] = {}
+    values = _read(_Reader(env, errors))
+    try:
+        env.seal()
+    except EnvError as error:
+        for name, texts in getattr(error, "error_messages", {}).items():
+            known = errors.setdefault(name, [])
+            known.extend(str(text) for text in texts if str(text) not in known)
+    _check(values, errors)
+    if errors:
+        raise ConfigError(errors)
+    return Config(**_derive(values))
+
+
+class _Reader:
+    """Reads one variable by name and type; an unreadable NAME_FILE is an error of that name, not a crash."""
+
+    def __init__(self, env: FileAwareEnv, errors: dict[str, list[str]]) -> None:
+        self.env, self.errors = env, errors
+
+    def _get(self, kind: str, name: str, **options: Any) -> Any:
+        try:
+            return getattr(self.env, kind)(name, **options)
+        except ValueError as error:
+            self.errors.setdefault(name, []).append(str(error))
+            return None
+
+    def text(self, name: str, default: str | None = None, **options: Any) -> Any:
+        return self._get("str", name, default=default, **options) or default
+
+    def required(self, name: str) -> Any:
+        value = self._get("str", name, default="")
+        if not value and name not in self.errors:
+            self.errors[name] = ["Required: set it, or name a file that holds it in " + name + "_FILE."]
+        return value
+
+    def integer(self, name: str, default: int | None, low: int, high: int) -> Any:
+        return self._get("int", name, default=default, validate=_optional(Range(low, high)))
+
+    def number(self, name: str, default: float, low: float, high: float) -> Any:
+        return self._get("float", name, default=default, validate=Range(low, high))
+
+    def flag(self, name: str) -> Any:
+        return self._get("bool", name, default=False)
+
+    def words(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        found = self._get("list", name, default=list(default)) or []
+        return tuple(word.strip() for word in found if word.strip())
+
+    def path(self, name: str, default: Path | None = None) -> Path | None:
+        value = self.text(name)
+        return Path(value).absolute() if value else default
+
+
+def _optional(check: Range) -> Any:
+    return lambda value: None if value is None else check(value)
+
+
+def _read(env: _Reader) -> dict[str, Any]:
+    return {**_places(env), **_camera(env), **_receiver(env), **_sms(env)}
+
+
+def _places(env: _Reader) -> dict[str, Any]:
+    var = ROOT / "var"
+    return {
+        "database_url": env.text("DATABASE_URL", f"sqlite:///{var}/dualcam.db"),
+        "queue_url": env.text("QUEUE_URL", f"sqlite:///{var}/queue.db"),
+        "media_url": env.text("MEDIA_URL", f"file://{var}/media"),
+        "media_spool": env.path("MEDIA_SPOOL", var / "spool"),
+        "secret_key": env.required("SECRET_KEY"),
+        "encryption_keys": env.words("ENCRYPTION_KEYS"),
+        "public_url": env.text("PUBLIC_URL"),
+        "port": env.integer("PORT", 8000, 1, 65535),
+        "session_hours": env.integer("SESSION_HOURS", 24 * 14, 1, 24 * 365),
+        "api_requests_per_minute": env.integer("API_REQUESTS_PER_MINUTE", 1200, 1, 1_000_000),
+    }
+
+
+def _camera(env: _Reader) -> dict[str, Any]:
+    return {
+        "camera_server_domain": env.text("CAMERA_SERVER_DOMAIN"),
+        "camera_server_port": env.integer("CAMERA_SERVER_PORT", None, 1, 65535),
+        "camera_servers_allowed": env.words("CAMERA_SERVERS_ALLOWED"),
+        "camera_domain_parameter": env.integer("CAMERA_DOMAIN_PARAMETER", None, 1, 99_999_999),
+        "camera_port_parameter": env.integer("CAMERA_PORT_PARAMETER", None, 1, 99_999_999),
+    }
+
+
+def _receiver(env: _Reader) -> dict[str, Any]:
+    return {
+        "receiver_host": env.text("RECEIVER_HOST", "0.0.0.0"),
+        "receiver_port": env.integer("RECEIVER_PORT", 7160, 1, 65535),
+        "receiver_workers": env.integer("RECEIVER_WORKERS", 1, 1, 256),
+        "receiver_http_host": env.text("RECEIVER_HTTP_HOST", "127.0.0.1"),
+        "receiver_http_port": env.integer("RECEIVER_HTTP_PORT", 7161, 1, 65535),
+        "receiver_tls_cert": env.path("RECEIVER_TLS_CERT"),
+        "receiver_tls_key": env.path("RECEIVER_TLS_KEY"),
+        "receiver_unknown_devices": env.text(
+            "RECEIVER_UNKNOWN_DEVICES", "refuse", validate=OneOf(["refuse", "quarantine"])
+        ),
+        # people wait for photos, and a photo takes seconds where a video takes minutes
+        "receiver_file_order": env.words("RECEIVER_FILE_ORDER", FILE_KINDS),
+        "receiver_max_file_mib": env.integer("RECEIVER_MAX_FILE_MIB", 64, 1, 4096),
+        "receiver_max_connections": env.integer("RECEIVER_MAX_CONNECTIONS", 10_000, 1, 1_000_000),
+        "receiver_max_connections_per_address": env.integer(
+            "RECEIVER_MAX_CONNECTIONS_PER_ADDRESS", 0, 0, 1_000_000
+        ),
+        "receiver_init_timeout": env.number("RECEIVER_INIT_TIMEOUT", 30, 0.1, 3600),
+        "receiver_metadata_timeout": env.number("RECEIVER_METADATA_TIMEOUT", 10, 0.1, 3600),
+        "receiver_answer_timeout": env.number("RECEIVER_ANSWER_TIMEOUT", 20, 0.1, 3600),
+        "receiver_resume_hours_without_metadata": env.number(
+            "RECEIVER_RESUME_HOURS_WITHOUT_METADATA", 1, 0, 720
+        ),
+        "receiver_partial_days": env.integer("RECEIVER_PARTIAL_DAYS", 14, 1, 3650),
+        "quarantine_files_per_device": env.integer("QUARANTINE_FILES_PER_DEVICE", 20, 1, 100_000),
+        "quarantine_mib_per_device": env.integer("QUARANTINE_MIB_PER_DEVICE", 64, 1, 1_000_000),
+        "quarantine_mib": env.integer("QUARANTINE_MIB", 1024, 1, 10_000_000),
+        "quarantine_days": env.integer("QUARANTINE_DAYS", 14, 1, 3650),
+    }
+
+
+def _sms(env: _Reader) -> dict[str, Any]:
+    return {
+        "twilio_account_sid": env.text("TWILIO_ACCOUNT_SID"),
+        "twilio_auth_token": env.text("TWILIO_AUTH_TOKEN"),
+        "twilio_from": env.text("TWILIO_FROM"),
+        "twilio_messaging_service_sid": env.text("TWILIO_MESSAGING_SERVICE_SID"),
+        "twilio_api_base_url": env.text("TWILIO_API_BASE_URL"),
+        "sms_keeps_leading_spaces": env.flag("SMS_KEEPS_LEADING_SPACES"),
+        "sms_figure_space": env.flag("SMS_FIGURE_SPACE"),
+        # one a second is what the slowest kind of sender (a US long code) may send
+        "sms_per_second": env.number("SMS_PER_SECOND", 1, 0.01, 1000),
+        # Twilio queues what comes faster, so a short burst costs nothing
+        "sms_burst": env.integer("SMS_BURST", 10, 1, 10_000),
+        "sms_reply_timeout": env.integer("SMS_REPLY_TIMEOUT", 600, 10, 36_000),
+        # a device that cannot reach us tries again after 30 minutes: wait for that second chance
+        "capture_timeout": env.integer("CAPTURE_TIMEOUT", 3600, 10, 604_800),
+        "queue_timeout": env.integer("QUEUE_TIMEOUT", 86_400, 60, 2_592_000),
+        "reconfiguration_wait": env.integer("RECONFIGURATION_WAIT", 30, 0, 3600),
+        "reconcile_interval": env.integer("RECONCILE_INTERVAL", 120, 1, 86_400),
+        "link_certain_seconds": env.number("LINK_CERTAIN_SECONDS", 2, 0, 3600),
+        "link_probable_seconds": env.number("LINK_PROBABLE_SECONDS", 15, 0, 3600),
+        "link_window": env.integer("LINK_WINDOW", 86_400, 60, 2_592_000),
+        "link_capture_tolerance": env.number("LINK_CAPTURE_TOLERANCE", 5, 0, 3600),
+    }
+
+
+def _derive(values: dict[str, Any]) -> dict[str, Any]:
+    values = dict(values)
+    values["public_url"] = (values["public_url"] or f"http://127.0.0.1:{values['port']}").rstrip("/")
+    values["camera_server_port"] = values["camera_server_port"] or values["receiver_port"]
+    values["database_url"] = _driver(values["database_url"])
+    return values
+
+
+def _driver(url: str) -> str:
+    """Name the driver we ship where a URL names only the database, as hosting platforms write it."""
+    for plain in ("postgresql://", "postgres://"):
+        if url.startswith(plain):
+            return "postgresql+psycopg://" + url.removeprefix(plain)
+    return url
+
+
+def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
+    def wrong(name: str, text: str) -> None:
+        errors.setdefault(name, []).append(text)
+
+    if values["secret_key"] and len(values["secret_key"]) < 16:
+        wrong("SECRET_KEY", "Too short: at least 16 characters, for example from `openssl rand -hex 32`.")
+    if not _driver(values["database_url"]).startswith(("sqlite:///", "postgresql+psycopg://")):
+        wrong("DATABASE_URL", "Must begin with sqlite:/// or postgresql://.")
+    if not values["queue_url"].startswith(("sqlite:///", "postgresql://", "redis://", "rediss://")):
+        wrong("QUEUE_URL", "Must begin with sqlite:///, postgresql:// or redis://.")
+    if not values["media_url"].startswith("file:///"):
+        wrong("MEDIA_URL", "Must begin with file:/// (a folder).")
+    public = urlsplit(values["public_url"] or "http://127.0.0.1")
+    if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
+        wrong("PUBLIC_URL", "Must be an http or https address, such as https://dualcam.example.com.")
+    _check_camera(values, wrong)
+    _check_twilio(values, wrong)
+
+
+def _check_camera(values: dict[str, Any], wrong: Any) -> None:
+    domain = values["camera_server_domain"]
+    if domain and not DOMAIN.fullmatch(domain):
+        wrong("CAMERA_SERVER_DOMAIN", "Must be a host name or IPv4 address of at most 55 characters.")
+    for server in values["camera_servers_allowed"]:
+        host, _, port = server.partition(":")
+        if not DOMAIN.fullmatch(host) or (port and not (port.isdigit() and 0 < int(port) < 65536)):
+            wrong("CAMERA_SERVERS_ALLOWED", f"{server!r} is not host or host:port.")
+    if bool(values["receiver_tls_cert"]) != bool(values["receiver_tls_key"]):
+        wrong("RECEIVER_TLS_CERT", "RECEIVER_TLS_CERT and RECEIVER_TLS_KEY go together.")
+    for name in ("receiver_tls_cert", "receiver_tls_key"):
+        if values[name] and not values[name].is_file():
+            wrong(name.upper(), f"There is no file {values[name]}.")
+    if sorted(values["receiver_file_order"]) != sorted(FILE_KINDS):
+        wrong("RECEIVER_FILE_ORDER", "Must hold each of " + ", ".join(FILE_KINDS) + " once.")
+
+
+def _check_twilio(values: dict[str, Any], wrong: Any) -> None:
+    sid, token = values["twilio_account_sid"], values["twilio_auth_token"]
+    if bool(sid) != bool(token):
+        missing = "TWILIO_AUTH_TOKEN" if sid else "TWILIO_ACCOUNT_SID"
+        wrong(missing, "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN go together.")
+    sender, service = values["twilio_from"], values["twilio_messaging_service_sid"]
+    if sid and not sender and not service:
+        wrong("TWILIO_FROM", "Set TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID: whom the SMS come from.")
+    if sender and service:
+        wrong("TWILIO_FROM", "Set TWILIO_FROM or TWILIO_MESSAGING_SERVICE_SID, not both.")
+    if sender and not SENDER.fullmatch(sender):
+        wrong("TWILIO_FROM", "Must be a number such as +12025550100: devices cannot answer a name.")
+    base = values["twilio_api_base_url"]
+    if base and urlsplit(base).scheme not in ("http", "https"):
+        wrong("TWILIO_API_BASE_URL", "Must be an http or https address.")
+
+
+def current_config() -> Config:
+    """Give the running app's Config (needs an application context)."""
+    return current_app.extensions["dualcam_config"]

@@ -1,0 +1,84 @@
+"""The errors that cross room borders inside provisioning.
+
+Each says what happened (`code`, for programs), what a person should read (`message`), which fields are
+meant (`errors`), and the HTTP status that pages and the API give it. Rooms raise them; one handler in the
+API and one in the pages turn them into answers.
+"""
+
+from collections.abc import Mapping
+
+
+class ServiceError(Exception):
+    """A refusal or failure with a code, a sentence for people and, where fields are at fault, their texts."""
+
+    status = 500
+    code = "internal"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, errors: Mapping[str, list[str]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.code
+        self.errors = dict(errors or {})
+
+    def as_json(self) -> dict:
+        """Give the one error shape of the API: code, message, errors by field."""
+        return {"code": self.code, "message": self.message, "errors": self.errors}
+
+
+class Invalid(ServiceError):
+    """The input is wrong; `errors` names the fields. Nothing was changed."""
+
+    status = 422
+    code = "invalid"
+
+
+class NotFound(ServiceError):
+    """The object named does not exist, or is archived."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(ServiceError):
+    """The request is well formed, but the state of things forbids it now."""
+
+    status = 409
+    code = "conflict"
+
+
+class Forbidden(ServiceError):
+    """The caller is known, but may not do this."""
+
+    status = 403
+    code = "forbidden"
+
+
+class TooMany(ServiceError):
+    """The caller asks too often; the message says when to come back."""
+
+    status = 429
+    code = "too_many_requests"
+
+
+class Unavailable(ServiceError):
+    """Something this needs is not configured or not reachable; the message says what to do."""
+
+    status = 503
+    code = "unavailable"
+
+
+class GatewayError(Exception):
+    """An SMS could not be handed over.
+
+    `permanent`: trying again cannot help. `sent`: "no" (the gateway refused it) or "unknown" (it may have
+    gone out; never to be repeated by itself where that costs or destroys something).
+    """
+
+    def __init__(self, code: str, message: str, *, permanent: bool, sent: str = "no") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.permanent = permanent
+        self.sent = sent

@@ -1,0 +1,48 @@
+"""Tables and their state machines, one file a noun. Rules that need more than one row live in the rooms above."""
+
+from .base import Base, UTCDateTime, db, new_id, take_write_lock, utcnow
+from .commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
+from .devices import Device, DevicePhone, Record, StatusItem, Verdict
+from .messages import STATUS_RANK, Cursor, Direction, GatewayEvent, Message
+from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
+from .profiles import Change, ChecklistRun, Profile
+from .uploads import TRIGGERS, Certainty, Session, Upload, UploadState
+
+__all__ = [
+    "ENDED",
+    "OPEN",
+    "RANK",
+    "STATUS_RANK",
+    "TRANSITIONS",
+    "TRIGGERS",
+    "ApiToken",
+    "Base",
+    "Certainty",
+    "Change",
+    "ChecklistRun",
+    "Command",
+    "Cursor",
+    "Device",
+    "DevicePhone",
+    "Direction",
+    "GatewayEvent",
+    "IdempotencyKey",
+    "LoginFailure",
+    "Message",
+    "Profile",
+    "Record",
+    "Role",
+    "SenderBucket",
+    "Session",
+    "State",
+    "StatusItem",
+    "UTCDateTime",
+    "Upload",
+    "UploadState",
+    "User",
+    "Verdict",
+    "db",
+    "new_id",
+    "take_write_lock",
+    "utcnow",
+]

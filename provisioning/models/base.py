@@ -1,0 +1,96 @@
+"""The database handle, column types and ids that every table shares.
+
+Nothing here knows a table. SQLite and PostgreSQL run the same code; what differs (write locks, time zones)
+is levelled here.
+"""
+
+import os
+import sqlite3
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, DateTime, MetaData, event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import DeclarativeBase, registry
+from sqlalchemy.types import TypeDecorator
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SQLITE_BUSY_MS = 10_000  # writers are short; a wait this long means a stuck process, and is then an error
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime: a naive one is refused when written; SQLite's are given their zone back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a datetime without a zone must not be stored")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Declarative base: naming convention for constraints, UTC times and JSON by annotation."""
+
+    registry = registry(
+        metadata=MetaData(naming_convention=NAMING),
+        type_annotation_map={datetime: UTCDateTime(), dict[str, Any]: JSON(), list[Any]: JSON()},
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+
+
+def new_id() -> str:
+    """Make an id: 32 lower-case hex characters that sort by time (48 bit milliseconds, 80 random bits)."""
+    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def utcnow() -> datetime:
+    """Give the present, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    # reads run outside a transaction; the first write takes the write lock at once, so that waiting for it
+    # works (a deferred transaction that read first would fail instead of waiting)
+    connection.isolation_level = "IMMEDIATE"
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MS}")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    # FULL: what was acknowledged to Twilio or a user survives a power cut as well
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.close()
+
+
+@event.listens_for(Engine, "savepoint")
+def _begin_before_savepoint(connection: Connection, name: str) -> None:
+    """Open SQLite's transaction first: else releasing a savepoint would commit."""
+    take_write_lock(connection)
+
+
+def take_write_lock(connection: Connection) -> None:
+    """Begin a read-then-write unit: SQLite's write lock now; on PostgreSQL rows are locked by `with_for_update`."""
+    raw = connection.connection.dbapi_connection
+    if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")

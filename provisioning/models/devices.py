@@ -1,0 +1,112 @@
+"""Devices, the phone numbers they had, what is known of them (status), and records from telematics platforms."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import db, utcnow
+
+LIVE = text("archived_at IS NULL")
+
+
+class Device(db.Model):  # type: ignore[name-defined]
+    """A tracker with its DualCam.
+
+    IMEI and phone are unique among devices that are not archived. SMS credentials are encrypted
+    (provisioning.secrets); `pending_*` are those just sent to the device and not yet proved.
+    """
+
+    __tablename__ = "devices"
+    __table_args__ = (
+        Index("uq_devices_live_imei", "imei", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+        Index("uq_devices_live_phone", "phone", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    imei: Mapped[str] = mapped_column(String(15), index=True)
+    phone: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(100), default="")
+    model: Mapped[str] = mapped_column(String(32), default="")
+    time_zone: Mapped[str] = mapped_column(String(64), default="UTC")
+    sms_login: Mapped[str | None] = mapped_column(Text)
+    sms_password: Mapped[str | None] = mapped_column(Text)
+    pending_login: Mapped[str | None] = mapped_column(Text)
+    pending_password: Mapped[str | None] = mapped_column(Text)
+    # None: nothing pending. else "sent", "trying_pending", "trying_current", "undecided"
+    credentials_state: Mapped[str | None] = mapped_column(String(16))
+    # the camera's server is set in the device itself (by Configurator or by parameters): camreq names none
+    camera_server_configured: Mapped[bool] = mapped_column(default=False)
+    firmware: Mapped[str | None] = mapped_column(String(64))
+    # the camera takes no orders until then (after a confirmed change of 150, 151, 66001, 66002, 66003)
+    reconfiguring_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+    archived_at: Mapped[datetime | None]
+
+    phones: Mapped[list["DevicePhone"]] = relationship(back_populates="device", order_by="DevicePhone.since")
+
+
+class DevicePhone(db.Model):  # type: ignore[name-defined]
+    """A number that a device had from `since` until `until` (None: still): replies match as of their time."""
+
+    __tablename__ = "device_phones"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
+    phone: Mapped[str] = mapped_column(String(16), index=True)
+    since: Mapped[datetime] = mapped_column(default=utcnow)
+    until: Mapped[datetime | None]
+
+    device: Mapped[Device] = relationship(back_populates="phones")
+
+
+class Verdict(StrEnum):
+    """How good a status item is."""
+
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    UNKNOWN = "unknown"
+
+
+class StatusItem(db.Model):  # type: ignore[name-defined]
+    """One thing known of a device: value, verdict, since when, from which command, upload or record.
+
+    Items: "parameter.66000" (asked = what we want, value = what the device confirmed), "camera.front.version",
+    "camera.rear.version", "camera.front.state", "camera.rear.state", "ignition", "sos", "firmware",
+    "contact.sms", "contact.tcp", "upload.last", "error.last", and those that info commands give ("info.…").
+    """
+
+    __tablename__ = "status_items"
+    __table_args__ = (UniqueConstraint("device_id", "item"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    item: Mapped[str] = mapped_column(String(64))
+    value: Mapped[str | None] = mapped_column(Text)
+    asked: Mapped[str | None] = mapped_column(Text)
+    verdict: Mapped[str] = mapped_column(String(8), default=Verdict.UNKNOWN)
+    note: Mapped[str | None] = mapped_column(Text)
+    since: Mapped[datetime] = mapped_column(default=utcnow)  # when the value became what it is
+    checked_at: Mapped[datetime] = mapped_column(default=utcnow)  # when it was last seen so
+    source_kind: Mapped[str | None] = mapped_column(
+        String(16)
+    )  # command | upload | record | session | message
+    source_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class Record(db.Model):  # type: ignore[name-defined]
+    """A record of the customer's telematics platform: AVL values 497, 498, 499, 239 by id, at a device time."""
+
+    __tablename__ = "records"
+    __table_args__ = (UniqueConstraint("device_id", "timestamp", "fingerprint"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
+    timestamp: Mapped[datetime]
+    values: Mapped[dict[str, Any]]
+    fingerprint: Mapped[str] = mapped_column(String(64))  # of the values: the same record twice is one
+    received_at: Mapped[datetime] = mapped_column(default=utcnow)

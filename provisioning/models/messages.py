@@ -1,0 +1,100 @@
+"""SMS as the gateway saw them, the gateway's raw events, and how far the reconciler has read."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import db, new_id, utcnow
+from .commands import Command
+from .devices import Device
+
+
+class Direction(StrEnum):
+    """Which way an SMS went."""
+
+    OUT = "out"
+    IN = "in"
+
+
+# Twilio's words by rank: a report never moves a message to a lower one
+STATUS_RANK = {
+    "accepted": 0,
+    "scheduled": 0,
+    "queued": 1,
+    "sending": 2,
+    "sent": 3,
+    "canceled": 4,
+    "delivered": 5,
+    "undelivered": 5,
+    "failed": 5,
+    "read": 6,
+    "receiving": 0,
+    "received": 5,
+}
+
+
+class Message(db.Model):  # type: ignore[name-defined]
+    """One SMS, in or out. `body` never holds credentials in clear.
+
+    Outgoing: made when the attempt begins, `sid` filled when the gateway answers (or a callback tells it).
+    Incoming: `claimed` says whether some command or status took it; unclaimed ones are shown to people.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (Index("ix_messages_device_created", "device_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    direction: Mapped[str] = mapped_column(String(3))
+    sid: Mapped[str | None] = mapped_column(String(64), unique=True)
+    sender: Mapped[str] = mapped_column(String(64))
+    recipient: Mapped[str] = mapped_column(String(64))
+    body: Mapped[str] = mapped_column(Text)
+    body_hash: Mapped[str | None] = mapped_column(
+        String(64)
+    )  # SHA-256 keyed with SECRET_KEY: to find it again
+    status: Mapped[str] = mapped_column(String(16))
+    error_code: Mapped[str | None] = mapped_column(String(16))
+    device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"))
+    command_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
+    claimed: Mapped[bool] = mapped_column(default=False)
+    note: Mapped[str | None] = mapped_column(Text)  # what it was read as, or why nobody claimed it
+    created_at: Mapped[datetime] = mapped_column(
+        default=utcnow
+    )  # outgoing: attempt began; incoming: gateway's time
+    received_at: Mapped[datetime | None]  # incoming: when it reached us
+
+    device: Mapped[Device | None] = relationship()
+    command: Mapped[Command | None] = relationship()
+
+
+class GatewayEvent(db.Model):  # type: ignore[name-defined]
+    """A raw event of the gateway (inbound text or status report), credentials masked.
+
+    `token` is unique: "in:<MessageSid>" for texts, "<MessageSid>:<status>:<error>" for reports.
+    `processed_at` is None while its effects are still owed; the worker's sweep drives those.
+    """
+
+    __tablename__ = "gateway_events"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    kind: Mapped[str] = mapped_column(String(8))  # inbound | status
+    token: Mapped[str] = mapped_column(String(160), unique=True)
+    payload: Mapped[dict[str, Any]]
+    via: Mapped[str] = mapped_column(String(12))  # webhook | reconciler
+    received_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    processed_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class Cursor(db.Model):  # type: ignore[name-defined]
+    """How far something has been read, by name, e.g. the reconciler's last listed time."""
+
+    __tablename__ = "cursors"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)

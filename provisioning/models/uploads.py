@@ -1,0 +1,130 @@
+"""Files on their way and afterwards, and the TCP sessions that brought them."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from .base import db, utcnow
+from .commands import Command
+from .devices import Device
+
+
+class UploadState(StrEnum):
+    """Where a file is in its life."""
+
+    RECEIVING = "receiving"
+    PARTIAL = "partial"
+    STORED = "stored"
+    DAMAGED = "damaged"
+    QUARANTINED = "quarantined"
+
+
+class Certainty(StrEnum):
+    """How sure a link is."""
+
+    CERTAIN = "certain"
+    PROBABLE = "probable"
+    LOW = "low"
+    MANUAL = "manual"
+
+
+TRIGGERS = {
+    0: "server request",
+    1: "DIN1",
+    2: "DIN2",
+    3: "crash",
+    4: "towing",
+    5: "idling",
+    6: "geofence",
+    7: "unplug",
+    8: "green driving",
+    9: "periodic",
+    10: "DIN3",
+    11: "DIN4",
+}
+
+
+class Upload(db.Model):  # type: ignore[name-defined]
+    """One file of a camera. `path` is relative to the media store; times of the camera are UTC.
+
+    `link_fixed`: a person decided the link (also "to nothing"), no rule changes it any more.
+    """
+
+    __tablename__ = "uploads"
+    __table_args__ = (
+        Index("ix_uploads_device_received", "device_id", "started_at"),
+        Index("ix_uploads_imei", "imei"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    imei: Mapped[str] = mapped_column(String(20))
+    device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"))
+    session_id: Mapped[str | None] = mapped_column(String(32))
+    identifier: Mapped[str] = mapped_column(String(16))
+    file_type: Mapped[str] = mapped_column(String(8))
+    source: Mapped[str] = mapped_column(String(8))
+    state: Mapped[str] = mapped_column(String(12))
+
+    has_metadata: Mapped[bool] = mapped_column(default=False)
+    trigger: Mapped[int | None]
+    timestamp: Mapped[datetime | None]
+    trigger_timestamp: Mapped[datetime | None]
+    duration: Mapped[int | None]
+    frame_rate: Mapped[int | None]
+    camera_time_zone: Mapped[int | None]  # minutes
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+
+    packets: Mapped[int] = mapped_column(default=0)
+    received_packets: Mapped[int] = mapped_column(default=0)
+    size: Mapped[int] = mapped_column(BigInteger, default=0)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    path: Mapped[str | None] = mapped_column(Text)
+    crc_errors: Mapped[int] = mapped_column(default=0)
+    resumes: Mapped[int] = mapped_column(default=0)
+    started_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow)
+    received_at: Mapped[datetime | None]
+
+    command_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
+    link_reason: Mapped[str | None] = mapped_column(Text)
+    link_certainty: Mapped[str | None] = mapped_column(String(10))
+    link_fixed: Mapped[bool] = mapped_column(default=False)
+    linked_at: Mapped[datetime | None]
+    record_id: Mapped[str | None] = mapped_column(ForeignKey("records.id"), index=True)
+
+    # derived files: None not yet made, "ready", "failed" (and why)
+    thumbnail_state: Mapped[str | None] = mapped_column(String(8))
+    video_state: Mapped[str | None] = mapped_column(String(8))
+    derived_error: Mapped[str | None] = mapped_column(Text)
+    derive_attempts: Mapped[int] = mapped_column(default=0)
+    derive_lease_until: Mapped[datetime | None]
+    playback_frame_rate: Mapped[int | None]
+    playback_assumed: Mapped[bool] = mapped_column(default=False)
+
+    device: Mapped[Device | None] = relationship()
+    command: Mapped[Command | None] = relationship()
+
+
+class Session(db.Model):  # type: ignore[name-defined]
+    """One TCP connection of a device (or of a stranger: imei None), and how it ended."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_imei_started", "imei", "started_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    imei: Mapped[str | None] = mapped_column(String(20))
+    device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"), index=True)
+    address: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+    ended_at: Mapped[datetime | None]
+    reason: Mapped[str | None] = mapped_column(Text)  # why it ended, a sentence
+    code: Mapped[str | None] = mapped_column(String(32))  # why it ended, for programs: done, unknown_device …
+    files: Mapped[int] = mapped_column(default=0)
+    bytes_received: Mapped[int] = mapped_column(BigInteger, default=0)
+    crc_errors: Mapped[int] = mapped_column(default=0)
+    resumes: Mapped[int] = mapped_column(default=0)
+
+    device: Mapped[Device | None] = relationship()

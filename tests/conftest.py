@@ -1,0 +1,181 @@
+"""What all tests share: a migrated database on SQLite and on PostgreSQL, the app, its configuration.
+
+A test that takes `app` runs twice, once on each database. PostgreSQL is a server of our own in a temporary
+folder, started once a run; each test gets its own database, copied from a migrated template.
+"""
+
+import dataclasses
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+
+os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
+os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
+
+from app import create_app
+from provisioning.config import Config, load
+from provisioning.models import db
+
+ROOT = Path(__file__).parent.parent
+ACCOUNT_SID = "AC" + "0" * 31 + "1"
+AUTH_TOKEN = "only-for-tests-auth-token"
+SENDER = "+12025550100"
+
+
+def free_port() -> int:
+    """Give a loopback port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(claim: Callable[[], Any], seconds: float = 20.0, every: float = 0.02) -> Any:
+    """Give the claim's first true answer; fail the test when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := claim():
+            return answer
+        time.sleep(every)
+    raise AssertionError(f"not within {seconds} s: {claim}")
+
+
+def _postgres_binaries() -> Path:
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: float(p.parts[-3]))
+    if not versions:
+        raise RuntimeError("PostgreSQL is not installed; `make test` installs it.")
+    return versions[-1].parent
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a PostgreSQL server for the tests; give its URL without a database name."""
+    binaries, port = _postgres_binaries(), free_port()
+    folder = Path("/tmp") / f"dualcam-tests-pg-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    as_user: dict[str, Any] = {}
+    if os.geteuid() == 0:  # the server refuses to run as root
+        user = pwd.getpwnam("postgres")
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    data = folder / "data"
+    subprocess.run(
+        [binaries / "initdb", "-D", data, "-U", "dualcam", "--auth=trust", "-E", "UTF8", "--no-locale"],
+        check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_user,
+    )  # fmt: skip
+    options = {
+        "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder,
+        "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": 200,
+    }  # fmt: skip
+    arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", data, *arguments], stdout=log, stderr=log, cwd=folder, **as_user
+        )
+    url = f"postgresql://dualcam@127.0.0.1:{port}"
+    try:
+        wait_until(lambda: _answers(f"{url}/postgres"))
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the newest revision, as `flask db upgrade` does."""
+    import flask_migrate
+
+    app = create_app(dataclasses.replace(load(), database_url=_with_driver(url)))
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+        db.engine.dispose()
+
+
+def _with_driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> str:
+    """The name of a migrated PostgreSQL database, to be copied."""
+    _execute(postgres, "CREATE DATABASE template_dualcam")
+    migrate(f"{postgres}/template_dualcam")
+    return "template_dualcam"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty database of this test's own; once on SQLite, once on PostgreSQL."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
+        yield f"sqlite:///{tmp_path}/test.db"
+        return
+    server, template = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template")
+    name = f"test_{time.time_ns()}"
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield f"{server}/{name}"
+    _execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def config(database_url: str, tmp_path: Path) -> Config:
+    """A configuration as in production, with everything under this test's folder and a made-up gateway."""
+    return dataclasses.replace(
+        load(),
+        database_url=_with_driver(database_url),
+        queue_url=f"sqlite:///{tmp_path}/queue.db",
+        media_url=f"file://{tmp_path}/media",
+        media_spool=tmp_path / "spool",
+        public_url="http://dualcam.test",
+        twilio_account_sid=ACCOUNT_SID,
+        twilio_auth_token=AUTH_TOKEN,
+        twilio_from=SENDER,
+        twilio_api_base_url="http://127.0.0.1:9",  # nobody listens: a test that sends names its own gateway
+    )
+
+
+@pytest.fixture
+def app(config: Config) -> Iterator[Flask]:
+    """The app on this test's database, with its context pushed."""
+    app = create_app(config)
+    app.testing = True
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()

@@ -1,0 +1,104 @@
+"""The rooms' import rules (docs/architecture.md), read off the source itself."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FILES = sorted(
+    path
+    for path in [ROOT / "app.py", *(ROOT / "provisioning").rglob("*.py"), *(ROOT / "receiver").rglob("*.py"),
+                 *(ROOT / "simulator").rglob("*.py")]
+)  # fmt: skip
+
+PURE = ("receiver/protocol", "receiver/session", "provisioning/parameters", "provisioning/commands")
+PURE_MAY = {
+    "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "functools", "itertools", "math",
+    "re", "string", "struct", "types", "typing", "ipaddress", "unicodedata", "marshmallow", "fastcrc",
+}  # fmt: skip
+GEVENT = ("receiver/server", "receiver/supervisor", "receiver/health", "receiver/__main__", "provisioning/worker",
+          "provisioning/offload", "gunicorn.conf")  # fmt: skip
+
+
+def room(path: Path) -> str:
+    """Give the path from the root without its ending."""
+    return path.relative_to(ROOT).with_suffix("").as_posix().removesuffix("/__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Give every module a file imports, absolute; `from x import y` counts as x and x.y."""
+    package = path.parent.relative_to(ROOT).as_posix()
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split("/")[: len(package.split("/")) - node.level + 1]
+                base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def tops(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=room)
+def test_the_room_keeps_the_import_rules(path: Path) -> None:
+    name, used, modules = room(path), tops(path), imports(path)
+    if name.startswith(PURE):
+        inside = {module for module in modules if module.split(".")[0] in ("receiver", "provisioning")}
+        assert used - {"receiver", "provisioning"} <= PURE_MAY, "a pure room does no I/O"
+        assert all(
+            module.replace(".", "/").startswith((*PURE, "receiver", "provisioning")) for module in inside
+        )
+        allowed = {"receiver", "provisioning"} | {p.replace("/", ".") for p in PURE}
+        assert all(m in allowed or m.startswith(tuple(a + "." for a in allowed - {"receiver", "provisioning"}))
+                   for m in inside if m.count(".") < 2), "a pure room imports only pure rooms"  # fmt: skip
+    if name.startswith("receiver/") and name != "receiver/__main__":
+        assert not used & {"flask", "sqlalchemy", "provisioning", "app"}, "the receiver knows no product"
+    if name.startswith("simulator"):
+        assert not used & {"provisioning", "receiver", "app"}, "the simulator is an independent witness"
+    if name != "provisioning/gateway" and not name.startswith("simulator"):
+        assert "twilio" not in used, "only the gateway knows Twilio's client"
+    if not name.startswith((*GEVENT, "simulator")):
+        assert "gevent" not in used, "gevent stays in the entry points"
+    if name not in ("provisioning/worker", "receiver/__main__"):
+        assert "app" not in used, "only entry points import app"
+    if name.startswith(("provisioning", "receiver")) and name not in (
+        "provisioning/config",
+        "provisioning/models/base",
+    ):
+        assert "environ" not in path.read_text().replace("environs", ""), "only config reads the environment"
+
+
+ORDER = [
+    {"cli", "worker"},
+    {"pages", "api", "webhooks"},
+    {"auth"},
+    {"schemas"},
+    {"checklist", "profiles"},
+    {"outbox", "inbox", "links", "videos"},
+    {"events"},
+    {"gateway", "models"},
+    {"commands"},
+    {"parameters"},
+    {"errors", "config"},
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=room)
+def test_rooms_import_only_what_stands_below(path: Path) -> None:
+    parts = room(path).split("/")
+    if parts[0] != "provisioning" or len(parts) < 2:
+        return
+    rank = {name: level for level, names in enumerate(ORDER) for name in names}
+    if parts[1] not in rank:
+        return
+    for module in imports(path):
+        other = module.split(".")
+        if other[0] == "provisioning" and len(other) > 1 and other[1] in rank and other[1] != parts[1]:
+            assert rank[other[1]] > rank[parts[1]], f"{parts[1]} must not import {other[1]}"

@@ -1,0 +1,90 @@
+"""The tables: migrations, times, locks and what the database itself forbids."""
+
+from datetime import datetime, timedelta, timezone
+
+import flask_migrate
+import pytest
+from conftest import ROOT
+from flask import Flask
+from sqlalchemy import inspect, select
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from provisioning.models import TRANSITIONS, Command, Device, State, db, new_id, utcnow
+
+
+def add_device(**values: object) -> Device:
+    device = Device(**({"imei": "352094082736916", "phone": "+12025550111"} | values))
+    db.session.add(device)
+    db.session.commit()
+    return device
+
+
+def add_command(device: Device, **values: object) -> Command:
+    command = Command(device_id=device.id, kind="getver", arguments={}, text="getver", length=6, **values)
+    db.session.add(command)
+    db.session.commit()
+    return command
+
+
+def test_models_and_migrations_agree(app: Flask) -> None:
+    flask_migrate.check(directory=str(ROOT / "migrations"))
+
+
+def test_migrations_go_down_and_up_again(app: Flask) -> None:
+    db.session.remove()
+    flask_migrate.downgrade(directory=str(ROOT / "migrations"), revision="base")
+    assert set(inspect(db.engine).get_table_names()) == {"alembic_version"}
+    flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+    assert "devices" in inspect(db.engine).get_table_names()
+
+
+def test_times_come_back_aware_in_utc(app: Flask) -> None:
+    given = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+    device = add_device(created_at=given)
+    db.session.expire_all()
+    assert device.created_at == given
+    assert device.created_at.utcoffset() == timedelta(0)
+
+
+def test_a_time_without_a_zone_is_refused(app: Flask) -> None:
+    with pytest.raises(StatementError, match="without a zone"):
+        add_device(created_at=datetime(2026, 1, 2))
+
+
+def test_one_sms_in_flight_per_device(app: Flask) -> None:
+    device = add_device()
+    add_command(device, in_flight=True)
+    add_command(device)
+    with pytest.raises(IntegrityError):
+        add_command(device, in_flight=True)
+
+
+def test_one_capture_per_device(app: Flask) -> None:
+    device = add_device()
+    add_command(device, capturing=True)
+    with pytest.raises(IntegrityError):
+        add_command(device, capturing=True)
+
+
+def test_an_archived_device_frees_imei_and_phone(app: Flask) -> None:
+    add_device(archived_at=utcnow())
+    add_device()
+    with pytest.raises(IntegrityError):
+        add_device(phone="+12025550112")
+
+
+def test_a_released_savepoint_does_not_commit(app: Flask) -> None:
+    with db.session.begin_nested():
+        db.session.add(Device(imei="352094082736916", phone="+12025550111"))
+    db.session.rollback()
+    assert db.session.scalar(select(Device)) is None
+
+
+def test_ids_sort_by_time() -> None:
+    ids = [new_id() for _ in range(3)]
+    assert all(len(value) == 32 for value in ids)
+    assert new_id()[:12] >= ids[0][:12]
+
+
+def test_every_state_has_a_row_in_the_table() -> None:
+    assert set(TRANSITIONS) == set(State)
