@@ -1,0 +1,35 @@
+# `make run` and `make test` do all their own set-up; see bin/setup.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+PYTEST_ARGS ?=
+
+.PHONY: help run test lint check format lock
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## Set up and run everything on this machine (with simulated vehicles where no Twilio account is set)
+	@bin/setup run
+	@$(PYTHON) bin/run
+
+test: ## Set up and run all tests, on SQLite and PostgreSQL, with a browser
+	@bin/setup test
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+lint: ## Check style, types and formatting
+	@bin/setup test
+	@ruff check .
+	@ruff format --check .
+	@mypy
+
+check: lint test ## What guards main: lint and test
+
+format: ## Format the code
+	@bin/setup test
+	@ruff check --fix .
+	@ruff format .
+
+lock: ## Write the lock files anew from setup.cfg
+	@bin/setup test
+	@bin/lock

@@ -1,0 +1,66 @@
+"""The environment: read once, checked, everything wrong reported at once and by name."""
+
+from pathlib import Path
+
+import pytest
+
+from provisioning.config import ConfigError, load
+
+
+def test_everything_wrong_is_reported_at_once_and_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = {
+        "SECRET_KEY": "short", "PORT": "99999", "RECEIVER_WORKERS": "many", "MEDIA_URL": "ftp://x",
+        "RECEIVER_UNKNOWN_DEVICES": "welcome", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_FROM": "Fleet",
+        "CAMERA_SERVER_DOMAIN": "no blanks allowed", "CAMERA_SERVERS_ALLOWED": "ok.example,bad host:1",
+        "RECEIVER_FILE_ORDER": "front_photo", "RECEIVER_TLS_CERT": "/does/not/exist", "PUBLIC_URL": "dualcam",
+        "DATABASE_URL": "mysql://x", "QUEUE_URL": "amqp://x", "TWILIO_API_BASE_URL": "localhost",
+    }  # fmt: skip
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught:
+        load()
+    expected = (set(wrong) - {"TWILIO_ACCOUNT_SID"}) | {"TWILIO_AUTH_TOKEN"}
+    assert set(caught.value.errors) == expected
+    assert all(name in str(caught.value) for name in expected)
+
+
+def test_a_missing_secret_key_names_both_ways_to_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SECRET_KEY")
+    with pytest.raises(ConfigError, match="SECRET_KEY_FILE"):
+        load()
+
+
+def test_a_secret_may_come_as_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from a file\n")
+    monkeypatch.setenv("TWILIO_ACCOUNT_SID", "AC1")
+    monkeypatch.setenv("TWILIO_FROM", "+12025550100")
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN_FILE", str(tmp_path / "token"))
+    assert load().twilio_auth_token == "from a file"
+
+
+def test_a_secret_file_that_is_not_there_is_an_error_of_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY_FILE", "/does/not/exist")
+    with pytest.raises(ConfigError) as caught:
+        load()
+    assert set(caught.value.errors) == {"SECRET_KEY"}
+
+
+@pytest.mark.parametrize("url", ["postgresql://u@h/d", "postgres://u@h/d", "postgresql+psycopg://u@h/d"])
+def test_a_postgresql_url_gets_the_driver_we_ship(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert load().database_url == "postgresql+psycopg://u@h/d"
+
+
+def test_devices_are_told_the_receivers_own_port_where_no_other_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RECEIVER_PORT", "7999")
+    assert load().camera_server_port == 7999
+
+
+def test_an_alphanumeric_sender_is_refused_because_devices_cannot_answer_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TWILIO_FROM", "Fleet")
+    with pytest.raises(ConfigError, match="cannot answer a name"):
+        load()
