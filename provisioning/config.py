@@ -42,7 +42,9 @@ class Config:
     secret_key: str
     encryption_keys: tuple[str, ...]
     public_url: str
+    web_host: str
     port: int
+    web_workers: int
     session_hours: int
     api_requests_per_minute: int
     # what devices are told
@@ -185,6 +187,8 @@ def _places(env: _Reader) -> dict[str, Any]:
         "encryption_keys": env.words("ENCRYPTION_KEYS"),
         "public_url": env.text("PUBLIC_URL"),
         "port": env.integer("PORT", 8000, 1, 65535),
+        "web_host": env.text("WEB_HOST", "0.0.0.0"),
+        "web_workers": env.integer("WEB_WORKERS", 1, 1, 256),
         "session_hours": env.integer("SESSION_HOURS", 24 * 14, 1, 24 * 365),
         "api_requests_per_minute": env.integer("API_REQUESTS_PER_MINUTE", 1200, 1, 1_000_000),
     }
