@@ -1,0 +1,67 @@
+"""What the catalogue knows of one device parameter: the shape of its rows.
+
+The rows are in `catalogue`; no rules and no words for people here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+NO_NAMES: Mapping[int, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One numbered setting of the device.
+
+    `kind` is "integer" (minimum to maximum in steps), "choice" (one of `choices`), "mask" (a sum of `bits`)
+    or "text" (at most `max_length` characters; `shape` is "alphanumeric", "host" or None). An integer may
+    name some of its values in `choices`. `default` is None where it depends on the device; `since` is the
+    first firmware that has it, None where no source says so.
+    """
+
+    id: int
+    name: str
+    kind: str
+    summary: str
+    minimum: int | None = None
+    maximum: int | None = None
+    step: int = 1
+    choices: Mapping[int, str] = field(default_factory=lambda: NO_NAMES)
+    bits: Mapping[int, str] = field(default_factory=lambda: NO_NAMES)
+    default: int | str | None = None
+    unit: str | None = None
+    since: str | None = None
+    depends: tuple[str, ...] = ()
+    max_length: int | None = None
+    shape: str | None = None
+    secret: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row for `GET /parameters`: choices and bits are objects from value (as text) to name."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "summary": self.summary,
+            "minimum": self.minimum,
+            "maximum": self.maximum,
+            "step": self.step,
+            "choices": {str(value): name for value, name in self.choices.items()},
+            "bits": {str(bit): name for bit, name in self.bits.items()},
+            "default": self.default,
+            "unit": self.unit,
+            "since": self.since,
+            "depends": list(self.depends),
+            "max_length": self.max_length,
+            "secret": self.secret,
+        }
+
+    @property
+    def longest(self) -> int:
+        """Return how many characters the longest value takes on the wire."""
+        if self.kind == "text":
+            return self.max_length or 0
+        highest = sum(self.bits) if self.bits else max(self.choices, default=0)
+        return max(len(str(value)) for value in (self.minimum or 0, self.maximum or 0, highest))
