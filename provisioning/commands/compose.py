@@ -1,8 +1,8 @@
 """From a command to the SMS that carry it: credentials in front, one segment each, as few as possible.
 
 Fails closed: what a tracker would not understand, or a gateway would change, is never made. Called by
-the plan (texts and lengths before the click) and by the outbox. Source: sms-facts "Leading spaces" and
-"Length", device-facts "SMS transport rules".
+the plan (texts and lengths before the click) and by the outbox. Source: the
+vendor's SMS/GPRS command pages; Twilio's Smart Encoding for the figure space.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,8 @@
 """From the text of an SMS to typed replies, tolerantly: case, blanks, missing stops, several in one text.
 
 Finds every piece it knows, earliest first; what lies between is read as an info text or stays visible as
-Unread. Never raises, whatever the text. Called by the inbox. Source: device-facts 2.2, 2.3, 4.1, 4.2.
+Unread. Never raises, whatever the text. Called by the inbox. Source: the vendor's DualCam SMS
+commands, and its pages on setparam, getparam and the get commands.
 """
 
 import re
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from provisioning.commands.info import read_info
-from provisioning.commands.refusals import BARE_ARGUMENTS, BY_CODE, REFUSALS, UNKNOWN_REFUSAL, Refusal
+from provisioning.commands.refusals import BY_CODE, REFUSALS, UNKNOWN_REFUSAL, Refusal
 from provisioning.commands.replies import (
     Accepted,
     AlreadyCaptured,
@@ -29,16 +30,18 @@ from provisioning.parameters import CATALOGUE
 
 LONGEST_READ = 2000  # Twilio joins an inbound SMS to 1600 at most; anything longer is no device's reply
 
-_MOMENT = r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}[T ]\s*[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?|[0-9]{9,16}"
+_MOMENT = r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}(?:T|\s+)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?|[0-9]{9,16}"
 _CAMERA = r"front\s*/\s*rear|front|rear"
 _FILE_TYPE = r"photo\s*/\s*video|photo|video"
 _CONNECTED = r"(?P<connected>already\s+connected\s*\.?\s*)?"
 _END = r"\s*[.!]*"
 
 _ONLY_CONNECTED = re.compile(r"\s*already\s+connected\W*", re.IGNORECASE)
-_ONLY_NO = re.compile(r"\s*no\s*[.!]*\s*", re.IGNORECASE)
+_ONLY_NO = re.compile(r"\s*no[\s.!;]*", re.IGNORECASE)
+# The vendor's table prints only these words for three refusals of camreq: read so only as a whole text.
 _BARE = re.compile(
-    r"\s*(?:Error\s*:?\s*)?(?:Invalid\s+)?(file\s+type|file\s+source|timestamp|duration)\s*[.!]*\s*",
+    r"\s*(?:Error\s*:?\s*)?(?:Invalid\s+)?(?:(?P<invalid_file_type>file\s+type)|(?P<invalid_source>file\s+source)"
+    r"|(?P<invalid_timestamp>timestamp)|(?P<invalid_duration>duration))[\s.!;]*",
     re.IGNORECASE,
 )
 _PAIR = re.compile(r"\s*([0-9]{1,8})\s*:(.*)", re.DOTALL)
@@ -63,14 +66,11 @@ def read_replies(text: str) -> tuple[Reply, ...]:
     """Read every reply in the text of one SMS, in the order written; at least one, Unread if need be."""
     if len(text) > LONGEST_READ:
         return (Unread(text=text),)
-    plain = "".join(
-        " " if character.isspace() and character not in "\r\n" else character for character in text
-    )
-    if _ONLY_NO.fullmatch(plain):
+    if _ONLY_NO.fullmatch(text):
         return (ResetAcknowledged(text=text),)
-    if bare := _BARE.fullmatch(plain):
-        return (_refused(BY_CODE[BARE_ARGUMENTS[" ".join(bare[1].casefold().split())]], None, text.strip()),)
-    replies = list(_merge(_pieces(plain)))
+    if (bare := _BARE.fullmatch(text)) and bare.lastgroup:
+        return (_refused(BY_CODE[bare.lastgroup], None, text.strip()),)
+    replies = list(_merge(_pieces(text)))
     return tuple(replies) if replies else (Unread(text=text),)
 
 
@@ -134,12 +134,17 @@ def _join(first: Reply | None, second: Reply) -> Reply | None:
     return None
 
 
+# Told apart by the first letter: ignoring case, a pattern also lets letters pass that only look alike.
 def _file_type(words: str | None) -> FileType | None:
-    return FileType(words.casefold()) if words and "/" not in words else None
+    if not words or "/" in words:
+        return None
+    return FileType.PHOTO if words[0] in "pP" else FileType.VIDEO
 
 
 def _camera(words: str | None) -> Source | None:
-    return Source(words.casefold()) if words and "/" not in words else None
+    if not words or "/" in words:
+        return None
+    return Source.FRONT if words[0] in "fF" else Source.REAR
 
 
 def _moment(text: str | None) -> int | None:

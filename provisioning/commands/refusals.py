@@ -1,7 +1,7 @@
 """What a device says instead of doing it: one row a text, with its code, whose turn it is, and what to do.
 
-The order counts: the first row that fits a piece of a reply wins. Source: vendor's camreq reply table
-(device-facts 2.2), causes and fixes from its troubleshooting (device-facts 6).
+The order counts: the first row that fits a piece of a reply wins. Source: the vendor's
+DualCam SMS commands, reply table of camreq; causes and fixes from its troubleshooting.
 """
 
 import re
@@ -160,15 +160,7 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
 )
 
-# The vendor's table prints only these words for three of the refusals: read so only as a whole text.
-BARE_ARGUMENTS = {
-    "file type": "invalid_file_type",
-    "file source": "invalid_source",
-    "timestamp": "invalid_timestamp",
-    "duration": "invalid_duration",
-}
-
-# Any other text that begins so is a refusal too (device-facts 2.2: "match loosely").
+# Any other text that begins so is a refusal too, since the strings of other firmware are not published.
 UNKNOWN_REFUSAL = Refusal(
     "unknown_refusal",
     re.compile(r"(?<!\w)(?:Error\s*:|Cannot\b)", re.IGNORECASE),

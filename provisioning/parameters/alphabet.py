@@ -1,7 +1,7 @@
 """The GSM-7 alphabet: what a character costs in a single SMS, and what does not fit in one at all.
 
 Lives here because parameter values may only hold what an SMS can carry; the composer of
-`provisioning.commands` counts with the same table. Source: 3GPP TS 23.038, sms-facts "Length".
+`provisioning.commands` counts with the same table. Source: 3GPP TS 23.038, default alphabet.
 """
 
 BASIC = frozenset(
