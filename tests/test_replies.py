@@ -129,6 +129,12 @@ def test_values_of_credentials_are_told_to_the_program_but_not_to_people() -> No
         assert secret not in json.dumps(values.as_json(), ensure_ascii=False)
 
 
+def test_a_refusal_that_repeats_a_credential_shows_dots() -> None:
+    (reply,) = read_replies("Error: pw1 is no password")
+    told = reply.as_json(("lgn", "pw1"))
+    assert told["text"] == told["message"] == "Error: ••••• is no password"
+
+
 @pytest.mark.parametrize("vector", read("masking.txt"), ids=place)
 def test_credentials_are_dots_wherever_a_text_holds_them(vector: Vector) -> None:
     once = mask(vector.text, ("lgn", "pw1"))

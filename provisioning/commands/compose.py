@@ -6,7 +6,7 @@ vendor's SMS/GPRS command pages; Twilio's Smart Encoding for the figure space.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
@@ -38,7 +38,7 @@ class Sms:
     """
 
     command: Command
-    text: str
+    text: str = field(repr=False)  # so that no log or traceback shows it
     masked: str
     length: int
 

@@ -1,8 +1,8 @@
 """From the text of an SMS to typed replies, tolerantly: case, blanks, missing stops, several in one text.
 
 Finds every piece it knows, earliest first; what lies between is read as an info text or stays visible as
-Unread. Never raises, whatever the text. Called by the inbox. Source: the vendor's DualCam SMS
-commands, and its pages on setparam, getparam and the get commands.
+Unread. Never raises, whatever the text. Called by the inbox. Source: the vendor's DualCam SMS commands,
+and its pages on setparam, getparam and the get commands.
 """
 
 import re
@@ -47,7 +47,7 @@ _BARE = re.compile(
 _PAIR = re.compile(r"\s*([0-9]{1,8})\s*:(.*)", re.DOTALL)
 _MISSING = re.compile(r"\s*([0-9]{1,8})\s*:?\s+doesn.?t\s+exist\W*", re.IGNORECASE)
 _VALUES_HEAD = re.compile(
-    r"(?:(?:Param|IO)\s*ID\s*:?\s*(?=[0-9]{1,8}\s+(?:new\s+)?(?:value|text)\s*:)|New\s+value\s*:?\s*(?=[0-9]{1,8}\s*:))",
+    r"(?:Param\s*ID\s*:?\s*(?=[0-9]{1,8}\s+(?:new\s+)?(?:value|text)\s*:)|New\s+value\s*:?\s*(?=[0-9]{1,8}\s*:))",
     re.IGNORECASE,
 )
 _VALUE_WORD = re.compile(r"\s+(?:new\s+)?(?:value|text)\s*:", re.IGNORECASE)

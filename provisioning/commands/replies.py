@@ -5,7 +5,7 @@ and `as_json` never hold a credential. `answers` names the commands that a reply
 `command` is that name where there is only one. Device times are Unix milliseconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import Enum
@@ -41,17 +41,16 @@ class _Piece:
         """Say to a person what the reply means and what to do."""
         raise NotImplementedError
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the reply for `result` in the API: its kind, fields and sentence, credentials as dots."""
+    def as_json(self, secrets: Iterable[str] = ()) -> dict[str, Any]:
+        """Return the reply for `result` in the API: its kind, fields and sentence.
+
+        Credentials are dots, and so are the device's `secrets` (login, password) in its own words.
+        """
         own = {item.name: _json(getattr(self, item.name)) for item in fields(self)}
-        return (
-            {"kind": self.kind, "command": self.command}
-            | own
-            | {
-                "text": mask(self.text),
-                "sentence": self.sentence,
-            }
-        )
+        words: dict[str, Any] = {
+            name: mask(own[name], secrets) for name in ("text", "message") if name in own
+        }
+        return {"kind": self.kind, "command": self.command, **own, **words, "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,8 @@ class Values(_Piece):
         )
         return f"The device has taken over: {said}." if self.new else f"The device holds: {said}."
 
-    def as_json(self) -> dict[str, Any]:
-        return super().as_json() | {"values": {str(id): value for id, value in self.shown.items()}}
+    def as_json(self, secrets: Iterable[str] = ()) -> dict[str, Any]:
+        return super().as_json(secrets) | {"values": {str(id): value for id, value in self.shown.items()}}
 
 
 @dataclass(frozen=True)
