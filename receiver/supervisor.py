@@ -1,0 +1,97 @@
+"""Runs the receiver's workers under gunicorn's arbiter: restarts, HUP, graceful stop, TLS, hub heartbeat.
+
+gunicorn's worker base classes are no promised API: setup.cfg caps its version, and tests start, reload and kill
+real workers. Called by `__main__`.
+"""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import pywsgi
+from gunicorn.app.base import BaseApplication
+from gunicorn.workers.ggevent import GeventWorker
+
+from receiver.server import Server
+
+GRACEFUL_SECONDS = 300  # the longest transfer worth waiting for: 20 s of video take about that long
+HEARTBEAT_SECONDS = 60  # a hub that does not turn for so long is stuck, and its worker is replaced
+STOP_POLL = 0.2
+
+WsgiApp = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where to listen, and with how many workers."""
+
+    host: str
+    port: int
+    workers: int
+    http_host: str
+    http_port: int
+    max_connections: int
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+
+class RawWorker(GeventWorker):
+    """A gevent worker that hands raw connections to a Server instead of speaking HTTP."""
+
+    def run(self) -> None:
+        """Start what runs beside the connections in this process, then accept until told to stop."""
+        self.server, health = self.wsgi
+        self.server.start()
+        http = pywsgi.WSGIServer(self.app.http_socket, health, log=None, error_log=None)
+        http.start()
+        gevent.spawn(self._stop_sessions)
+        super().run()
+        self.server.flush()
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection."""
+        try:
+            self.server.serve(client, f"{addr[0]}:{addr[1]}")
+        finally:
+            client.close()
+
+    def _stop_sessions(self) -> None:
+        while self.alive:
+            gevent.sleep(STOP_POLL)
+        self.server.stop()
+
+
+class Supervisor(BaseApplication):
+    """gunicorn's application: settings, and what each worker loads after its fork."""
+
+    def __init__(self, binding: Binding, make: Callable[[], tuple[Server, WsgiApp]]) -> None:
+        self.binding, self.make = binding, make
+        self.http_socket = socket.create_server((binding.http_host, binding.http_port), backlog=64)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Tell gunicorn what it needs to know."""
+        settings = {
+            "bind": f"{self.binding.host}:{self.binding.port}",
+            "workers": self.binding.workers,
+            "worker_class": RawWorker,
+            # beyond the server's own limit, so that it can close the oldest without INIT first
+            "worker_connections": self.binding.max_connections + 64,
+            "backlog": 2048,
+            "graceful_timeout": GRACEFUL_SECONDS,
+            "timeout": HEARTBEAT_SECONDS,
+            "proc_name": "dualcam-receiver",
+            "control_socket_disable": True,
+            "loglevel": "warning",
+        }
+        if self.binding.tls_cert:
+            settings |= {"certfile": str(self.binding.tls_cert), "keyfile": str(self.binding.tls_key)}
+        for name, value in settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> tuple[Server, WsgiApp]:
+        """Make the server and the health pages, once in each worker."""
+        return self.make()

@@ -1,0 +1,196 @@
+"""The whole product as real processes: what the Procfile names, plus the simulator, on ports of their own.
+
+Used by the end-to-end and the kill tests. Only processes started here are ever ended, by their id.
+"""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from conftest import ACCOUNT_SID, AUTH_TOKEN, ROOT, SENDER, free_port, wait_until
+from honcho.environ import parse_procfile
+
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+class Stack:
+    """Web, receiver, worker and simulator in a temporary folder; REST and control calls against them."""
+
+    def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
+        self.folder = folder
+        self.web_port, self.receiver_port, self.health_port, self.simulator_port = (
+            free_port() for _ in range(4)
+        )
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.environment = {
+            "PATH": PATH,
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "SECRET_KEY": "only for tests: not a secret of anybody",
+            "ENCRYPTION_KEYS": "only for tests: no key of anybody",
+            "DATABASE_URL": database_url,
+            "QUEUE_URL": f"sqlite:///{folder}/queue.db",
+            "MEDIA_URL": f"file://{folder}/media",
+            "MEDIA_SPOOL": str(folder / "spool"),
+            "PUBLIC_URL": f"http://127.0.0.1:{self.web_port}",
+            "PORT": str(self.web_port),
+            "WEB_HOST": "127.0.0.1",
+            "RECEIVER_HOST": "127.0.0.1",
+            "RECEIVER_PORT": str(self.receiver_port),
+            "RECEIVER_HTTP_PORT": str(self.health_port),
+            "CAMERA_SERVER_DOMAIN": "127.0.0.1",
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_FROM": SENDER,
+            "TWILIO_API_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
+            "SMS_PER_SECOND": "50",
+            "RECONCILE_INTERVAL": "2",
+            "RECONFIGURATION_WAIT": "1",
+        } | settings
+        self.commands = parse_procfile((ROOT / "Procfile").read_text()).processes | {
+            "simulator": f"{shlex.quote(sys.executable)} -m simulator run --twilio-port {self.simulator_port}"
+            f" --number {SENDER} --webhook {self.environment['PUBLIC_URL']}/webhooks/twilio/inbound"
+            f" --receiver 127.0.0.1:{self.receiver_port} --time-scale 0.05"
+        }
+        self.token = ""
+
+    def start(self, *names: str) -> None:
+        """Start processes by name, each the leader of its own group, output into a file of its own."""
+        for name in names:
+            with (self.folder / f"{name}.log").open("ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    ["/bin/sh", "-c", f"exec {self.commands[name]}"],
+                    cwd=ROOT, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )  # fmt: skip
+        for name in names:
+            self.wait_ready(name)
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until a process answers its health check (the worker has none)."""
+        url = {
+            "web": f"http://127.0.0.1:{self.web_port}/healthz",
+            "receiver": f"http://127.0.0.1:{self.health_port}/healthz",
+            "simulator": f"http://127.0.0.1:{self.simulator_port}/control/vehicles",
+        }.get(name)
+        if url:
+            wait_until(lambda: self._answers(url) or self._ended(name), seconds=30)
+
+    def _answers(self, url: str) -> bool:
+        try:
+            return requests.get(url, timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def _ended(self, name: str) -> bool:
+        if self.processes[name].poll() is not None:
+            raise AssertionError(f"{name} ended:\n{self.log(name)[-3000:]}")
+        return False
+
+    def log(self, name: str) -> str:
+        """Give what a process has written."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def kill(self, name: str) -> None:
+        """End a process and its children at once, as kill -9 or a power cut would."""
+        self._signal(name, signal.SIGKILL)
+
+    def stop(self, name: str) -> int:
+        """Ask a process to end, give its exit code."""
+        process = self.processes[name]
+        if process.poll() is None:
+            process.terminate()
+        try:
+            return process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._signal(name, signal.SIGKILL)
+            return process.wait()
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        process = self.processes[name]
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+        process.wait()
+
+    def release(self) -> None:
+        """Migrate the database and make an admin's token."""
+        for command in (self.commands["release"], "flask tokens create tests --role admin"):
+            done = subprocess.run(
+                shlex.split(command),
+                cwd=ROOT,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        self.token = done.stdout.strip()
+
+    def api(
+        self, method: str, path: str, body: Any = None, *, status: int | None = None, **options: Any
+    ) -> Any:
+        """Call the REST API; give the JSON (or the bytes) and check the status where one is named."""
+        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
+        answer = requests.request(
+            method,
+            f"{self.environment['PUBLIC_URL']}/api/v1{path}",
+            json=body,
+            headers=headers,
+            timeout=30,
+            **options,
+        )
+        if status is not None:
+            assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
+        return answer.json() if "json" in answer.headers.get("Content-Type", "") else answer.content
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the simulator's control API."""
+        answer = requests.request(
+            method, f"http://127.0.0.1:{self.simulator_port}/control{path}", json=body, timeout=30
+        )
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
+        return answer.json()
+
+    def ended(self, command: str, seconds: float = 60) -> dict[str, Any]:
+        """Wait until a command has ended and give it."""
+        open_states = {"queued", "sending", "sent", "delivered", "answered", "unknown"}
+        last: dict[str, Any] = {}
+
+        def look() -> bool:
+            try:
+                last.update(self.api("GET", f"/commands/{command}", status=200))
+            except requests.RequestException:
+                return False  # the web process may be away for a moment in kill tests
+            return last["state"] not in open_states
+
+        try:
+            wait_until(look, seconds, every=0.1)
+        except AssertionError:
+            raise AssertionError(f"{last}\n{self.log('worker')[-2000:]}") from None
+        return last
+
+    def close(self) -> None:
+        """End all that was started here."""
+        for name in self.processes:
+            self.stop(name)
+
+
+@contextmanager
+def running(folder: Path, database_url: str, **settings: str) -> Iterator[Stack]:
+    """Run the whole product; end it afterwards."""
+    stack = Stack(folder, database_url, **settings)
+    try:
+        stack.release()
+        started = time.monotonic()
+        stack.start("simulator", "web", "receiver", "worker")
+        assert time.monotonic() - started < 60
+        yield stack
+    finally:
+        stack.close()

@@ -1,0 +1,347 @@
+"""The receiver over real sockets, with a product that only takes notes."""
+
+import dataclasses
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from camera_model import CameraModel, LineDropped
+from conftest import wait_until
+from gevent.server import StreamServer
+
+from provisioning.models import utcnow
+from receiver.server import Admission, Server, SessionFacts, Settings
+from receiver.session import Limits
+from receiver.storage import Caps, Store
+
+IMEI = "352094082736916"
+UNKNOWN = "356307042441013"
+
+
+class Notes:
+    """A product that knows one device and notes what it is told; `away` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.stored_files: dict[str, dict[str, Any]] = {}
+        self.sessions: dict[str, SessionFacts] = {}
+        self.partial: dict[str, dict[str, Any]] = {}
+        self.away = False
+
+    def _reach(self) -> None:
+        if self.away:
+            raise ConnectionError("the database is away")
+
+    def admit(self, imei: str) -> Admission:
+        self._reach()
+        return Admission.KNOWN if imei == IMEI else Admission.UNKNOWN
+
+    def session(self, facts: SessionFacts) -> None:
+        self._reach()
+        self.sessions[facts.id] = dataclasses.replace(facts)
+
+    def progress(self, records: Sequence[dict[str, Any]]) -> None:
+        self._reach()
+        self.partial.update({record["upload"]: record for record in records})
+
+    def stored(self, record: dict[str, Any]) -> dict[str, Any]:
+        self._reach()
+        self.stored_files[record["upload"]] = record
+        return record
+
+    @property
+    def codes(self) -> list[str | None]:
+        return [facts.code for facts in self.sessions.values() if facts.ended_at]
+
+
+class Running:
+    """A receiver in a thread of its own (gevent runs there, cameras run in ours)."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.notes, self.folder, self.settings = Notes(), folder, settings
+        self.ready, self._stop = threading.Event(), threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        assert self.ready.wait(10)
+
+    def _run(self) -> None:
+        self.store = Store(self.folder / "spool", self.folder / "media", Caps(files_per_device=2))
+        self.server = Server(self.settings, self.store, self.notes, utcnow)
+        listener = StreamServer(("127.0.0.1", 0), lambda s, a: self.server.serve(s, f"{a[0]}:{a[1]}"))
+        listener.start()
+        self.server.start()
+        self.port = listener.server_port
+        self.ready.set()
+        while not self._stop.is_set():
+            gevent.sleep(0.01)
+        listener.stop()
+        gevent.get_hub().destroy()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.thread.join(10)
+
+    def files(self) -> list[bytes]:
+        return [p.read_bytes() for p in (self.folder / "media").rglob("*") if p.suffix in (".jpg", ".h265")]
+
+    def raw(self, data: bytes, wait: float = 5.0) -> bytes:
+        """Send bytes, give what comes back until the receiver closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=wait) as line:
+            line.sendall(data)
+            answer = b""
+            try:
+                while piece := line.recv(4096):
+                    answer += piece
+            except ConnectionResetError:
+                pass
+            return answer
+
+
+QUICK = Limits(metadata=0.3, init=0.6, answer=2.0, max_packets=1000)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    receiver = Running(tmp_path, Settings(QUICK))
+    yield receiver
+    receiver.stop()
+
+
+def content(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@pytest.mark.parametrize("size", [1, 1023, 1024, 1025, 50_000])
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 4])
+def test_a_photo_is_stored_byte_for_byte_and_acknowledged(running: Running, size: int, version: int) -> None:
+    camera = CameraModel(files={"%photof": content(size)}, metadata_version=version)
+    camera.run(running.port)
+    assert running.files() == [content(size)]
+    assert camera.acknowledged == ["%photof"]
+    wait_until(lambda: running.notes.stored_files)
+
+
+def test_several_files_come_in_one_session_in_the_configured_order(running: Running) -> None:
+    files = {
+        name: content(3000, seed) for seed, name in enumerate(("%videor", "%photor", "%videof", "%photof"))
+    }
+    camera = CameraModel(files=dict(files))
+    camera.run(running.port)
+    assert camera.acknowledged == ["%photof", "%photor", "%videof", "%videor"]
+    assert sorted(running.files()) == sorted(files.values())
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_corrupt_packet_is_asked_for_once_more_with_either_crc_base(
+    running: Running, restart: bool
+) -> None:
+    camera = CameraModel(files={"%videof": content(40_000)}, corrupt={7}, restart_crc=restart)
+    camera.run(running.port)
+    assert camera.resumed_at == [1, 7]
+    assert running.files() == [content(40_000)]
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_dropped_line_goes_on_at_the_first_packet_not_safe(running: Running, restart: bool) -> None:
+    camera = CameraModel(files={"%videof": content(40_000)}, drop_at=20, restart_crc=restart)
+    with pytest.raises(LineDropped):
+        camera.run(running.port)
+    camera.run(running.port)
+    assert camera.resumed_at == [1, 20]
+    assert running.files() == [content(40_000)]
+
+
+def test_a_partial_file_survives_a_restart_of_the_receiver(tmp_path: Path) -> None:
+    camera = CameraModel(files={"%videof": content(200_000)}, drop_at=150)
+    first = Running(tmp_path, Settings(QUICK))
+    with pytest.raises(LineDropped):
+        camera.run(first.port)
+    wait_until(lambda: first.notes.codes)
+    first.stop()
+    second = Running(tmp_path, Settings(QUICK))
+    camera.run(second.port)
+    assert camera.resumed_at == [1, 150]
+    assert second.files() == [content(200_000)]
+    second.stop()
+
+
+def test_another_file_of_the_same_size_is_never_spliced(running: Running) -> None:
+    camera = CameraModel(files={"%videof": content(40_000)}, drop_at=20)
+    with pytest.raises(LineDropped):
+        camera.run(running.port)
+    other = CameraModel(files={"%videof": content(40_000, 2)}, timestamps={"%videof": 1624960999000})
+    other.run(running.port)
+    assert other.resumed_at == [1]
+    assert running.files() == [content(40_000, 2)]
+
+
+def test_without_metadata_one_packet_back_is_compared_and_a_difference_starts_again(running: Running) -> None:
+    camera = CameraModel(files={"%videof": content(40_000)}, drop_at=20, metadata_version=0)
+    with pytest.raises(LineDropped):
+        camera.run(running.port)
+    same = CameraModel(files={"%videof": content(40_000)}, metadata_version=0, drop_at=30)
+    with pytest.raises(LineDropped):
+        same.run(running.port)
+    assert same.resumed_at == [19]
+    other = CameraModel(files={"%videof": content(40_000, 2)}, metadata_version=0)
+    other.run(running.port)
+    assert other.resumed_at == [29, 1]
+    assert running.files() == [content(40_000, 2)]
+
+
+def test_a_stored_file_offered_again_is_acknowledged_and_not_stored_twice(running: Running) -> None:
+    for _ in range(2):
+        camera = CameraModel(files={"%photof": content(5000)})
+        camera.run(running.port)
+        assert camera.acknowledged == ["%photof"]
+    assert camera.resumed_at == [5]
+    assert running.files() == [content(5000)]
+
+
+def test_a_different_file_with_the_same_count_and_timestamp_is_taken_from_the_beginning(
+    running: Running,
+) -> None:
+    CameraModel(files={"%photof": content(5000)}).run(running.port)
+    camera = CameraModel(files={"%photof": content(5000, 2)})
+    camera.run(running.port)
+    assert camera.resumed_at == [5, 1]
+    assert sorted(running.files()) == sorted([content(5000), content(5000, 2)])
+
+
+def test_an_unknown_device_is_refused_with_close_and_seen(running: Running) -> None:
+    camera = CameraModel(imei=UNKNOWN, files={"%photof": content(5000)})
+    camera.run(running.port)
+    assert camera.received == [b"\0\0"]
+    wait_until(lambda: running.notes.codes == ["unknown_device"])
+    assert running.files() == []
+
+
+def test_an_unknown_device_is_quarantined_up_to_the_caps(tmp_path: Path) -> None:
+    running = Running(tmp_path, Settings(QUICK, quarantine_unknown=True))
+    for number in range(3):
+        camera = CameraModel(
+            imei=UNKNOWN,
+            files={"%photof": content(5000, number)},
+            timestamps={"%photof": 1624960616000 + number},
+        )
+        camera.run(running.port)
+    assert len(running.files()) == 2
+    wait_until(lambda: "quarantine_full" in running.notes.codes)
+    assert all("quarantine" in r["path"] for r in running.notes.stored_files.values())
+    running.stop()
+
+
+def test_while_the_database_is_away_files_are_kept_and_told_later(running: Running) -> None:
+    running.notes.away = True
+    camera = CameraModel(files={"%photof": content(5000)})
+    camera.run(running.port)
+    assert camera.acknowledged == ["%photof"]
+    running.notes.away = False
+    record = next(iter(wait_until(lambda: running.notes.stored_files).values()))
+    assert record["admission"] == "quarantine"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "not_a_camera"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 20, "not_a_camera"),
+        (b"\x00\x04\xff\xff" + b"x" * 100, "bad_length"),
+        (b"\x00\x77\x00\x01x", "unknown_command"),
+        (b"\x00\x01\x00\x06\x00\x00\x00\x05\x00\x00", "out_of_order"),
+        (b"\x00\x00\x00\x05" + b"\xff" * 12, "bad_imei"),
+        (b"", "timeout"),
+        (b"\x00\x00\x00", "timeout"),
+    ],
+)
+def test_nonsense_is_closed_with_a_stored_reason(running: Running, data: bytes, code: str) -> None:
+    running.raw(data)
+    wait_until(lambda: running.notes.codes == [code])
+
+
+@pytest.mark.parametrize(("protocol", "bits"), [(6, 0x44), (5, 0x02)])
+def test_the_path_flow_gets_a_clean_close(running: Running, protocol: int, bits: int) -> None:
+    answer = running.raw(
+        b"\0\0" + protocol.to_bytes(2, "big") + int(IMEI).to_bytes(8, "big") + bytes([bits, 0, 4, 0])
+    )
+    assert answer == b"\0\0\0\0"
+    wait_until(lambda: running.notes.codes == ["path_flow"])
+
+
+def init(bits: int = 0x44) -> bytes:
+    return b"\0\0\0\x05" + int(IMEI).to_bytes(8, "big") + bytes([bits, 0, 4, 0])
+
+
+def test_no_file_bits_get_a_close(running: Running) -> None:
+    assert running.raw(init(0x40)) == b"\0\0\0\0"
+
+
+def test_a_start_of_zero_packets_is_answered_and_not_asked_again(running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as line:
+        line.sendall(init())
+        assert line.recv(64)[:2] == b"\x00\x0a"
+        assert line.recv(64)[:2] == b"\x00\x08"
+        line.sendall(bytes.fromhex("0001 0006 00000000 0000"))
+        assert line.recv(64) == b"\x00\x09"
+        line.sendall(init())
+        assert line.recv(64) == b"\0\0\0\0"
+
+
+def test_a_start_beyond_the_size_cap_is_never_resumed(running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as line:
+        line.sendall(init())
+        line.recv(64), line.recv(64)
+        line.sendall(bytes.fromhex("0001 0006 7fffffff 0000"))
+        assert line.recv(64) in (b"\0\0\0\0", b"")
+    wait_until(lambda: running.notes.codes == ["too_large"])
+
+
+def test_a_repeated_start_is_answered_again(running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.port), timeout=5) as line:
+        line.sendall(init())
+        line.recv(64), line.recv(64)
+        for _ in range(2):
+            line.sendall(bytes.fromhex("0001 0006 00000002 0000"))
+            assert line.recv(64) == bytes.fromhex("0002 0004 00000001")
+
+
+def test_a_newer_connection_takes_over_at_its_start(running: Running) -> None:
+    data = content(40_000)
+    old = socket.create_connection(("127.0.0.1", running.port), timeout=5)
+    camera = CameraModel(files={"%photof": data}, drop_at=None)
+    camera.line = old
+    camera._init()
+    assert camera._frame()
+    camera._metadata("%photof")
+    assert camera._frame()
+    camera._start("%photof")
+    assert camera._frame()
+    packets = camera._packets("%photof")[:10]
+    frames, chain = b"", 0
+    from camera_model import kermit
+
+    for payload in packets:
+        chain = kermit(payload, chain)
+        frames += b"\x00\x04\x04\x02" + payload + chain.to_bytes(2, "big")
+    old.sendall(bytes.fromhex("0003 0004 00000001") + frames)
+    wait_until(lambda: running.notes.partial)
+    newer = CameraModel(files={"%photof": data})
+    newer.run(running.port)
+    assert newer.resumed_at == [11]
+    assert running.files() == [data]
+    wait_until(lambda: "taken_over" in running.notes.codes)
+    old.close()
+
+
+def test_one_silent_peer_does_not_hold_up_another(running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.port)) as silent:
+        silent.sendall(b"\x00")
+        started = time.monotonic()
+        CameraModel(files={"%photof": content(2000)}).run(running.port)
+        assert running.files() == [content(2000)]
+        assert time.monotonic() - started < 5
