@@ -9,7 +9,7 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_wtf.csrf import CSRFProtect
 
-from provisioning import auth, cli
+from provisioning import auth, cli, gateway, queue, webhooks
 from provisioning.config import Config, load
 from provisioning.models import db
 
@@ -33,6 +33,10 @@ def create_app(config: Config | None = None) -> Flask:
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"), render_as_batch=True)
     csrf.init_app(app)
     auth.init_app(app)
+    gateway.init_app(app, config)
+    queue.init_app(app, config.queue_url)
+    csrf.exempt(webhooks.blueprint)
+    app.register_blueprint(webhooks.blueprint)
     cli.init_app(app)
     return app
 

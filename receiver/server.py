@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
@@ -57,6 +57,7 @@ class Product(Protocol):
     def session(self, facts: SessionFacts) -> None: ...
     def progress(self, records: Sequence[dict[str, Any]]) -> None: ...
     def stored(self, record: dict[str, Any]) -> dict[str, Any]: ...
+    def expired(self, idents: Sequence[str]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +250,7 @@ class Server:
         self._partials: dict[str, dict[str, Any]] = {}
         self._told = Event()
         self.stopping = False
+        self.counters: dict[str, Callable[[float], None]] = {}  # metrics, set by `__main__`
 
     def start(self) -> None:
         """Start what runs beside the connections: reports to the product, stored files, expiry."""
@@ -325,6 +327,10 @@ class Server:
 
     def tell(self, facts: SessionFacts) -> None:
         """Queue what is known of a session for the product."""
+        if facts.ended_at:
+            told = {"files": facts.files, "bytes": facts.bytes_received, "crc_errors": facts.crc_errors}
+            for name, count in self.counters.items():
+                count(told[name])
         self._facts.append(facts)
         self._told.set()
 
@@ -399,7 +405,9 @@ class Server:
     def _expire(self) -> None:
         while True:
             try:
-                gevent.get_hub().threadpool.apply(self.store.expire, (datetime.now(UTC),))
-            except OSError:
-                log.warning("expiry failed", exc_info=True)
+                gone = gevent.get_hub().threadpool.apply(self.store.expire, (self.now(),))
+                if gone:
+                    self.product.expired(gone)
+            except Exception:
+                log.warning("expiry failed, will try again", exc_info=True)
             gevent.sleep(3600)

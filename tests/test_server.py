@@ -54,6 +54,9 @@ class Notes:
         self.stored_files[record["upload"]] = record
         return record
 
+    def expired(self, idents: Sequence[str]) -> None:
+        self._reach()
+
     @property
     def codes(self) -> list[str | None]:
         return [facts.code for facts in self.sessions.values() if facts.ended_at]

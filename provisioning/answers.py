@@ -1,0 +1,288 @@
+"""What follows from a device's words: for the command they answer, and for what is known of the device."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from . import lifecycle, outbox, sending, statuses
+from .commands import (
+    Accepted,
+    AlreadyCaptured,
+    CameraAction,
+    CameraVersions,
+    Info,
+    ParametersRefused,
+    Preparing,
+    Refused,
+    Reply,
+    ResetAcknowledged,
+    Values,
+)
+from .config import current_config
+from .models import Command, Device, State, Verdict, db
+from .parameters import RECONFIGURING
+
+LONGEST_REPLY = 4000
+
+
+def learn(device: Device, replies: Sequence[Reply], source: tuple[str, str], now: datetime) -> None:
+    """Take everything the words say of the device into its status, whatever command they answer."""
+    told: dict[str, Any] = {"now": now, "source_kind": source[0], "source_id": source[1]}
+    for reply in replies:
+        match reply:
+            case Values():
+                _learn_values(device, reply, source, now)
+            case CameraVersions():
+                _learn_versions(device, reply, told)
+            case Info():
+                _learn_info(device, reply, told)
+
+
+def _learn_values(device: Device, reply: Values, source: tuple[str, str], now: datetime) -> None:
+    changed = [
+        number
+        for number, value in reply.values.items()
+        if number in RECONFIGURING and statuses.confirmed(device.id, [number]).get(number) != value
+    ]
+    statuses.confirm_parameters(device, reply, source, now)
+    if changed and reply.new:
+        device.reconfiguring_until = lifecycle.later(now, current_config().reconfiguration_wait)
+    config = current_config()
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    if None not in ids and set(ids) & set(reply.values):
+        held = statuses.confirmed(device.id, [number for number in ids if number is not None])
+        device.camera_server_configured = (
+            held.get(ids[0] or 0) == config.camera_server_domain
+            and held.get(ids[1] or 0) == str(config.camera_server_port)
+        )  # fmt: skip
+
+
+def _learn_versions(device: Device, reply: CameraVersions, told: dict[str, Any]) -> None:
+    for camera, version, failed in (
+        ("front", reply.front, reply.front_failed), ("rear", reply.rear, reply.rear_failed),
+    ):  # fmt: skip
+        if failed:
+            statuses.note(device, f"camera.{camera}.version", "did not answer", Verdict.BAD, **told)
+        elif version:
+            statuses.note(device, f"camera.{camera}.version", version, Verdict.GOOD, **told)
+
+
+def _learn_info(device: Device, reply: Info, told: dict[str, Any]) -> None:
+    for key, value in reply.values.items():
+        statuses.note(device, f"info.{reply.name}.{key}"[:64], value, Verdict.GOOD, **told)
+    if reply.name != "getver":
+        return
+    if version := reply.values.get("Ver"):
+        device.firmware = version[:64]
+        statuses.note(device, "firmware", version, Verdict.GOOD, **told)
+    if imei := reply.values.get("IMEI"):
+        good = imei == device.imei
+        text = None if good else "Another tracker answers at this number: check phone number and SIM."
+        statuses.note(device, "imei", imei, Verdict.GOOD if good else Verdict.BAD, text=text, **told)
+
+
+def apply(command: Command, device: Device, replies: Sequence[Reply], text: str, now: datetime) -> None:
+    """Take an SMS as the answer to a command: its words, its result, its state. `text` is masked."""
+    command.reply = "\n".join(filter(None, [command.reply, text]))[:LONGEST_REPLY]
+    command.last_reply_at, command.updated_at = now, now
+    command.answered_at = command.answered_at or now
+    command.lease_until = None
+    result = dict(command.result or {})
+    secrets = [s for which in ("current", "pending") for s in outbox.credentials(device, which) if s]
+    result["replies"] = [
+        *result.get("replies", []),
+        *(reply.as_json(secrets=tuple(secrets)) for reply in replies),
+    ]
+    command.result = result
+    _prove_credentials(command, device)
+    if command.state == State.CANCELLED:
+        command.in_flight, command.expires_at = False, None
+        lifecycle.remark(command, "It was cancelled after it was handed over; the device answered.", now)
+        return
+    _BY_KIND.get(command.kind, _simple)(command, device, replies, now)
+
+
+def _prove_credentials(command: Command, device: Device) -> None:
+    """Any answer proves the credentials that the SMS was sent with."""
+    if device.credentials_state in (None, "sent"):
+        return
+    sending.settle_credentials(device, "pending" if command.credentials == "pending" else "current")
+
+
+def _simple(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    for reply in replies:
+        if command.kind not in reply.answers:
+            continue
+        if isinstance(reply, CameraAction) and not reply.success:
+            _fail(command, device, "camera_action_failed", reply.sentence, True, now)
+        elif isinstance(reply, CameraVersions) and reply.front_failed and reply.rear_failed:
+            _fail(command, device, "camera_version_failed", reply.sentence, True, now)
+        elif isinstance(reply, CameraAction | CameraVersions | Info | ResetAcknowledged):
+            _move(command, State.DONE, now, note=reply.sentence)
+        return
+
+
+def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    asked = {int(number) for number in command.arguments["parameters"]}
+    held: dict[int, str] = {
+        int(number): value for number, value in (command.result or {}).get("values", {}).items()
+    }
+    refused: list[str] = []
+    for reply in replies:
+        if isinstance(reply, Values):
+            held.update({number: value for number, value in reply.shown.items() if number in asked})
+        elif isinstance(reply, ParametersRefused):
+            refused.append(reply.sentence)
+    missing = sorted(asked - set(held))
+    command.result = dict(command.result or {}) | {
+        "values": {str(number): value for number, value in held.items()}, "missing": missing,
+    }  # fmt: skip
+    if held or refused:
+        if missing and not held:
+            _fail(command, device, "not_answered", " ".join(refused), False, now)
+        else:
+            note = f"The device did not tell {', '.join(map(str, missing))}." if missing else None
+            _move(command, State.DONE, now, note=note)
+    if command.parent_id and (parent := db.session.get(Command, command.parent_id)):
+        _settle_setparam(parent, device, now)
+
+
+def _setparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    if "encrypted" in command.arguments:
+        _credentials_changed(command, device, replies, now)
+        return
+    _settle_setparam(
+        command, device, now, told=[r for r in replies if isinstance(r, Values | ParametersRefused)]
+    )
+
+
+def _settle_setparam(command: Command, device: Device, now: datetime, told: Sequence[Reply] = ()) -> None:
+    """Compare what was asked with what the device said since; ask again, once, for what is missing."""
+    asked = {int(number): value for number, value in command.arguments.get("parameters", {}).items()}
+    held = dict((command.result or {}).get("values", {}))
+    for reply in told:
+        if isinstance(reply, Values):
+            held |= {str(number): value for number, value in reply.shown.items() if number in asked}
+    if not told and command.kind == "setparam":
+        for child in _children(command):
+            held |= (child.result or {}).get("values", {})
+    command.result = dict(command.result or {}) | {"values": held}
+    different = sorted(n for n, value in asked.items() if str(n) in held and not _agrees(held[str(n)], value))
+    missing = sorted(n for n in asked if str(n) not in held)
+    children = _children(command)
+    if not missing and not different:
+        _move(command, State.DONE, now, note="every parameter is confirmed by the device")
+    elif not children:
+        if lifecycle.may_move(command, State.ANSWERED):
+            wait = lifecycle.later(now, 2 * current_config().sms_reply_timeout)
+            lifecycle.move(command, State.ANSWERED, now, expires_at=wait,
+                           note="not everything is confirmed; the device is asked what it holds")  # fmt: skip
+            outbox.read_back(command, device, missing or different, now)
+    elif all(child.state not in (State.QUEUED, *lifecycle.HOLDS_LINE) for child in children):
+        _setparam_failed(command, device, asked, held, missing, different, now)
+
+
+def _setparam_failed(
+    command: Command, device: Device, asked: dict[int, Any], held: dict[str, str], missing: list[int],
+    different: list[int], now: datetime,
+) -> None:  # fmt: skip
+    parts = [
+        f"{number}: asked for {asked[number]}, the device holds {held[str(number)]}" for number in different
+    ]
+    if missing:
+        parts.append(f"not told: {', '.join(map(str, missing))}")
+    code = "value_differs" if different else "not_confirmed"
+    sentence = f"The device did not take over everything ({'; '.join(parts)}). Its firmware may be too old."
+    _fail(command, device, code, sentence, True, now)
+
+
+def _agrees(held: str, asked: Any) -> bool:
+    return statuses.same(held, str(asked))
+
+
+def _children(command: Command) -> list[Command]:
+    return list(db.session.query(Command).filter(Command.parent_id == command.id).order_by(Command.id))
+
+
+def _credentials_changed(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    pending = dict(zip((3003, 3004), outbox.credentials(device, "pending"), strict=True))
+    told: dict[int, str] = {}
+    for reply in replies:
+        if isinstance(reply, Values):
+            told.update(reply.values)
+    if told == pending and device.credentials_state is not None:
+        sending.settle_credentials(device, "pending")
+        _move(command, State.DONE, now, note="the device confirmed its new SMS credentials")
+    elif lifecycle.may_move(command, State.ANSWERED):
+        note = "the new SMS credentials are being proved by a getver with each pair"
+        lifecycle.move(command, State.ANSWERED, now, note=note)
+        if device.credentials_state == "sent":
+            outbox.prove_credentials(device, "pending", now, command.id)
+
+
+def _getver(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    _simple(command, device, replies, now)
+    if command.parent_id is None:
+        return
+    parent = db.session.get(Command, command.parent_id)
+    if parent is None or parent.kind != "setparam" or command.state != State.DONE:
+        return
+    if command.credentials == "pending":
+        _move(parent, State.DONE, now, note="proved by a getver with the new SMS credentials")
+    elif lifecycle.may_move(parent, State.FAILED):
+        _fail(parent, device, "credentials_not_changed", "The device still obeys its old SMS credentials; they stay.",
+              True, now)  # fmt: skip
+
+
+def _camreq(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    for reply in replies:
+        match reply:
+            case Accepted():
+                _answered(command, now, reply.sentence)
+            case Preparing():
+                _preparing(command, reply, now)
+            case AlreadyCaptured():
+                command.result = dict(command.result or {}) | {"already_captured": True}
+                _fail(command, device, reply.code, reply.sentence, reply.retry, now)
+            case Refused():
+                _fail(command, device, reply.code, reply.sentence, reply.retry, now)
+
+
+def _answered(command: Command, now: datetime, note: str) -> None:
+    command.result = dict(command.result or {}) | {"accepted": True}
+    if command.state in lifecycle.HOLDS_LINE:
+        wait = lifecycle.later(now, current_config().capture_timeout)
+        lifecycle.move(command, State.ANSWERED, now, note=note, expires_at=wait)
+
+
+def _preparing(command: Command, reply: Preparing, now: datetime) -> None:
+    result = dict(command.result or {})
+    times = result.get("file_timestamps", [])
+    if reply.file_timestamp is not None and reply.file_timestamp not in times:
+        times = [*times, reply.file_timestamp]
+    command.result = result | {"file_timestamps": times}
+    _answered(command, now, reply.sentence)
+    if outbox.is_foreign(command):
+        command.result = dict(command.result) | {"foreign_server": True}
+        _move(command, State.DONE, now, note="the file goes to another server and will not be seen here")
+
+
+_BY_KIND = {
+    "getparam": _getparam,
+    "setparam": _setparam,
+    "getver": _getver,
+    "camreq": _camreq,
+}
+
+
+def _move(command: Command, state: State, now: datetime, note: str | None = None) -> None:
+    if command.state != state and lifecycle.may_move(command, state):
+        lifecycle.move(command, state, now, note=note)
+
+
+def _fail(command: Command, device: Device, code: str, message: str, retry: bool, now: datetime) -> None:
+    if lifecycle.may_move(command, State.FAILED):
+        lifecycle.move(command, State.FAILED, now, error=(code, message, retry))
+    elif command.state == State.FAILED:
+        command.error_code, command.error_message, command.error_retry = code, message, retry
+    statuses.remark_error(device, f"{command.kind}: {message}", now=now, source=("command", command.id))

@@ -1,0 +1,87 @@
+"""What follows from an event and joins rooms that do not know each other: link anew, wake the device's queue.
+
+Also the periodic work of the worker: reconciling with the gateway, and sweeping. Called by webhooks and worker.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import delete, select
+
+from . import events, gateway, inbox, lifecycle, links, outbox, sending, uploads
+from .config import current_config
+from .inbox import Touched
+from .models import Cursor, Device, IdempotencyKey, Upload, UploadState, db
+
+log = structlog.get_logger(__name__)
+
+RECONCILER = "reconciler"
+OVERLAP = timedelta(minutes=10)  # messages may be listed late
+FIRST_LOOK = timedelta(hours=24)
+KEYS_KEPT = timedelta(hours=24)
+
+
+def follow(touched: Touched, now: datetime) -> None:
+    """Go on after an event: files may belong to another request now, and the device's SMS place may be free."""
+    if touched.device_id is None:
+        return
+    if touched.relink:
+        links.relink(lifecycle.lock_device(touched.device_id), now)
+        db.session.commit()
+    outbox.wake(touched.device_id)
+
+
+def reconcile(clock: Callable[[], datetime]) -> int:
+    """List the gateway's messages since the last look and take what no webhook told us; give how many."""
+    if not current_config().gateway_configured:
+        return 0
+    began = clock()
+    cursor = db.session.get(Cursor, RECONCILER)
+    since = datetime.fromisoformat(cursor.value) - OVERLAP if cursor else began - FIRST_LOOK
+    db.session.commit()
+    seen = list(gateway.gateway().messages(since))
+    taken = 0
+    for message in reversed(seen):
+        if message.inbound:
+            params = {
+                "MessageSid": message.sid, "From": message.sender, "To": message.recipient, "Body": message.body,
+            }  # fmt: skip
+            touched = inbox.receive(params, clock(), via="reconciler", at=message.created_at)
+        else:
+            params = {"MessageSid": message.sid, "MessageStatus": message.status}
+            if message.error_code:
+                params["ErrorCode"] = message.error_code
+            touched = inbox.report(params, clock(), via="reconciler")
+        taken += touched.device_id is not None
+        follow(touched, clock())
+    if cursor is None:
+        db.session.add(Cursor(name=RECONCILER, value=began.isoformat(), updated_at=began))
+    else:
+        db.session.get_one(Cursor, RECONCILER).value = began.isoformat()
+    db.session.commit()
+    return taken
+
+
+def sweep(clock: Callable[[], datetime]) -> None:
+    """Drive what is owed: events, commands, adoptions; and remove what nobody needs any more."""
+    for touched in inbox.retry_events(clock()):
+        follow(touched, clock())
+    sending.sweep(clock)
+    _adopt(clock())
+    events.sweep(clock())
+    db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock() - KEYS_KEPT))
+    db.session.commit()
+
+
+def _adopt(now: datetime) -> None:
+    """Adopt quarantined files of devices that were added meanwhile, wherever that was interrupted."""
+    waiting = db.session.scalars(
+        select(Device)
+        .join(Upload, Upload.imei == Device.imei)
+        .where(Upload.state == UploadState.QUARANTINED, Device.archived_at.is_(None))
+        .distinct()
+    ).all()
+    for device in waiting:
+        uploads.adopt(device, now)
+    db.session.commit()

@@ -1,0 +1,122 @@
+"""What open pages hear of: rows of `changes`, and the server-sent events made from them.
+
+`publish` writes in the caller's transaction, so a page hears of nothing that was rolled back. One poller a
+process reads new rows while somebody listens; a listener holds no database session.
+"""
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from flask import Flask
+from sqlalchemy import delete, select
+
+from .models import Change, db, utcnow
+
+POLL_SECONDS = 1.0
+# PostgreSQL numbers rows before they are committed: a lower id may appear after a higher one
+OVERLAP = timedelta(seconds=30)
+KEEP = timedelta(minutes=5)
+COMMENT_SECONDS = 15.0  # keeps proxies from closing a silent stream
+QUEUE_SIZE = 200
+RETRY_MS = 2000
+
+
+def publish(device_id: int | None, topic: str) -> None:
+    """Tell open pages that something changed; in the caller's transaction, once per topic and unit of work."""
+    pending = {(c.device_id, c.topic) for c in db.session.new if isinstance(c, Change)}
+    if (device_id, topic) not in pending:
+        db.session.add(Change(device_id=device_id, topic=topic, at=utcnow()))
+
+
+def sweep(now: datetime) -> None:
+    """Remove rows that every poller has read."""
+    db.session.execute(delete(Change).where(Change.at < now - KEEP))
+    db.session.commit()
+
+
+class Hub:
+    """The listeners of one process and the one poller that feeds them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: dict[int, tuple[int | None, queue.Queue[tuple[int, str]]]] = {}
+        self._poller: threading.Thread | None = None
+        self._next = 0
+
+    def listen(self, app: Flask, device_id: int | None) -> tuple[int, queue.Queue[tuple[int, str]]]:
+        """Add a listener for one device (None: all)."""
+        inbox: queue.Queue[tuple[int, str]] = queue.Queue(QUEUE_SIZE)
+        with self._lock:
+            self._next += 1
+            self._listeners[self._next] = (device_id, inbox)
+            if self._poller is None or not self._poller.is_alive():
+                self._poller = threading.Thread(target=self._poll, args=(app,), name="events", daemon=True)
+                self._poller.start()
+            return self._next, inbox
+
+    def leave(self, number: int) -> None:
+        """Remove a listener."""
+        with self._lock:
+            self._listeners.pop(number, None)
+
+    def _poll(self, app: Flask) -> None:
+        seen: dict[int, datetime] = {}
+        began = utcnow()
+        while self._listeners:
+            now = utcnow()
+            try:
+                with app.app_context():
+                    since = max(began, now - OVERLAP)
+                    rows = db.session.execute(
+                        select(Change.id, Change.device_id, Change.topic, Change.at).where(Change.at >= since)
+                    ).all()
+            except Exception:
+                app.logger.warning("events: the database is away", exc_info=True)
+                rows = []
+            fresh = [row for row in rows if row.id not in seen]
+            seen = {number: at for number, at in seen.items() if at >= now - 2 * OVERLAP}
+            seen.update({row.id: row.at for row in rows})
+            for row in sorted(fresh, key=lambda r: r.id):
+                self._deliver(row.id, row.device_id, row.topic)
+            time.sleep(POLL_SECONDS)
+
+    def _deliver(self, number: int, device_id: int | None, topic: str) -> None:
+        with self._lock:
+            listeners = list(self._listeners.values())
+        for wanted, inbox in listeners:
+            if wanted is None or device_id is None or wanted == device_id:
+                try:
+                    inbox.put_nowait((number, topic))
+                except queue.Full:
+                    pass  # a page this far behind fetches everything anyway with what it has queued
+
+
+hub = Hub()
+
+
+def stream(app: Flask, device_id: int | None, allowed: Callable[[], bool], until: float) -> Iterator[str]:
+    """Give server-sent events for one page until `until` (steady seconds) or while `allowed()`.
+
+    The page reconnects by itself, so ending a stream costs nothing.
+    """
+    number, inbox = hub.listen(app, device_id)
+    try:
+        yield f"retry: {RETRY_MS}\nevent: hello\ndata: {json.dumps({'device': device_id})}\n\n"
+        while time.monotonic() < until and allowed():
+            try:
+                change, topic = inbox.get(timeout=COMMENT_SECONDS)
+            except queue.Empty:
+                yield ": still here\n\n"
+                continue
+            topics = {topic}
+            while not inbox.empty():
+                change, topic = inbox.get_nowait()
+                topics.add(topic)
+            for topic in sorted(topics):
+                yield f"id: {change}\nevent: {topic}\ndata: {change}\n\n"
+    finally:
+        hub.leave(number)

@@ -1,0 +1,307 @@
+"""What comes back from the gateway: replies of devices and reports on our messages, each exactly once.
+
+A raw event is kept with its effects in one transaction; if reading it fails, it stays owed and the sweep tries
+again. Webhooks and the reconciler bring events through the same two functions. Which command a text answers is
+decided in `matching`; what the words mean in `commands`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
+
+from . import answers, commands, events, gateway, lifecycle, outbox, sending, statuses
+from .matching import Candidate, choose
+from .models import (
+    STATUS_RANK,
+    Command,
+    Device,
+    DevicePhone,
+    Direction,
+    GatewayEvent,
+    Message,
+    State,
+    Verdict,
+    db,
+    new_id,
+)
+
+log = structlog.get_logger(__name__)
+
+UNANSWERED_FOR = timedelta(hours=24)  # so long a command without a reply stays a candidate for one
+EVENT_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What an event changed, for the caller to go on with: wake the device, link its files anew."""
+
+    device_id: int | None
+    relink: bool = False
+
+
+def receive(params: Mapping[str, str], now: datetime, *, via: str, at: datetime | None = None) -> Touched:
+    """Take one inbound text; the same one again changes nothing. Commits."""
+    token = params.get("MessageSid") or params.get("SmsSid") or params.get("I-Twilio-Idempotency-Token")
+    return _once(f"in:{token or new_id()}", "inbound", params, now, via, at)
+
+
+def report(params: Mapping[str, str], now: datetime, *, via: str) -> Touched:
+    """Take one status report on a message of ours; states only move forward. Commits."""
+    sid = params.get("MessageSid") or params.get("SmsSid") or ""
+    status = (params.get("MessageStatus") or params.get("SmsStatus") or "").lower()
+    token = f"{sid}:{status}:{params.get('ErrorCode') or ''}"
+    return _once(token[:160], "status", params, now, via, None)
+
+
+def _once(
+    token: str, kind: str, params: Mapping[str, str], now: datetime, via: str, at: datetime | None
+) -> Touched:
+    known = db.session.scalar(select(GatewayEvent).where(GatewayEvent.token == token))
+    if known is not None:
+        return Touched(None)
+    device_id = _device_of(params, kind, at or now)
+    if device_id is not None:
+        lifecycle.lock_device(device_id)
+    payload = dict(params)
+    event = GatewayEvent(
+        id=new_id(), kind=kind, token=token, via=via, received_at=now,
+        payload=payload | ({"at": lifecycle.stamp(at)} if at else {}),
+    )  # fmt: skip
+    if kind == "inbound":
+        event.payload = event.payload | {"Body": _masked(payload.get("Body", ""), device_id)}
+    db.session.add(event)
+    try:
+        db.session.flush()
+    except IntegrityError:
+        db.session.rollback()
+        return Touched(None)  # the same event, at the same moment, in another process
+    return _process(event, params, now)
+
+
+def _process(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> Touched:
+    try:
+        with db.session.begin_nested():
+            touched = (_take_text if event.kind == "inbound" else _take_report)(event, params, now)
+        event.processed_at, event.error = now, None
+    except Exception as error:
+        log.exception("event not processed", event=event.id, kind=event.kind)
+        event.attempts, event.error = event.attempts + 1, f"{type(error).__name__}: {error}"[:500]
+        touched = Touched(None)
+    db.session.commit()
+    return touched
+
+
+def retry_events(now: datetime) -> list[Touched]:
+    """Process events whose effects are still owed."""
+    owed = db.session.scalars(
+        select(GatewayEvent.id)
+        .where(GatewayEvent.processed_at.is_(None), GatewayEvent.attempts < EVENT_TRIES)
+        .order_by(GatewayEvent.id)
+        .limit(100)
+    ).all()
+    db.session.commit()
+    touched = []
+    for ident in owed:
+        event = db.session.get_one(GatewayEvent, ident)
+        at = datetime.fromisoformat(event.payload["at"]) if "at" in event.payload else event.received_at
+        device_id = _device_of(event.payload, event.kind, at)
+        if device_id is not None:
+            lifecycle.lock_device(device_id)
+        event = db.session.get_one(GatewayEvent, ident, with_for_update=True, populate_existing=True)
+        if event.processed_at is None:
+            touched.append(_process(event, event.payload, now))
+        db.session.rollback()
+    return touched
+
+
+def _device_of(params: Mapping[str, str], kind: str, at: datetime) -> int | None:
+    if kind == "status":
+        message = _our_message(params)
+        return message.device_id if message else None
+    return find_device(params.get("From", ""), at)
+
+
+def find_device(phone: str, at: datetime) -> int | None:
+    """Give the device that had this number at that time; a live one before an archived one."""
+    number = phone if phone.startswith("+") else f"+{phone}"
+    return db.session.scalar(
+        select(Device.id)
+        .join(DevicePhone)
+        .where(
+            DevicePhone.phone == number,
+            # a reply may be dated a little before the number was entered
+            DevicePhone.since <= at + timedelta(minutes=5),
+            or_(DevicePhone.until.is_(None), DevicePhone.until >= at),
+        )
+        .order_by(Device.archived_at.is_not(None), DevicePhone.since.desc())
+        .limit(1)
+    )
+
+
+def _masked(body: str, device_id: int | None) -> str:
+    return commands.mask(body, _secrets(db.session.get(Device, device_id)) if device_id else ())
+
+
+def _secrets(device: Device | None) -> tuple[str, ...]:
+    if device is None:
+        return ()
+    pairs = (outbox.credentials(device, "current"), outbox.credentials(device, "pending"))
+    return tuple(secret for pair in pairs for secret in pair if secret)
+
+
+# inbound texts
+
+
+def _take_text(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> Touched:
+    at = datetime.fromisoformat(event.payload["at"]) if "at" in event.payload else now
+    device_id = find_device(params.get("From", ""), at)
+    device = db.session.get(Device, device_id) if device_id else None
+    body = params.get("Body", "")
+    message = Message(
+        id=new_id(), direction=Direction.IN, sid=params.get("MessageSid") or params.get("SmsSid"),
+        sender=params.get("From", "")[:64], recipient=params.get("To", "")[:64],
+        body=commands.mask(body, _secrets(device)), status="received",
+        device_id=device_id, created_at=at, received_at=now,
+    )  # fmt: skip
+    db.session.add(message)
+    events.publish(device_id, "messages")
+    if device is None:
+        message.note = "No device has this number."
+        return Touched(None)
+    db.session.flush()
+    statuses.note(
+        device,
+        "contact.sms",
+        lifecycle.stamp(at),
+        Verdict.GOOD,
+        now=now,
+        source_kind="message",
+        source_id=message.id,
+    )
+    return _take_reply(device, message, body, at, now)
+
+
+def _take_reply(device: Device, message: Message, body: str, at: datetime, now: datetime) -> Touched:
+    replies = commands.read_replies(body)
+    rows = _candidates(device, at)
+    match = choose(replies, [_candidate(row, at) for row in rows])
+    command = next((row for row in rows if match and row.id == match.id), None)
+    source = ("command", command.id) if command else ("message", message.id)
+    answers.learn(device, replies, source, now)
+    if command is None or match is None:
+        taken = any(
+            isinstance(reply, commands.Values | commands.Info | commands.CameraVersions) for reply in replies
+        )
+        message.claimed = taken
+        message.note = "No command asked for this; its values are in the status table." if taken else (
+            "No command fits these words."
+        )  # fmt: skip
+        return Touched(device.id)
+    message.command_id, message.claimed = command.id, True
+    message.note = " ".join(dict.fromkeys(reply.sentence for reply in replies))
+    if not match.certain and command.match is None:
+        command.match = "probable"
+    elif match.certain:
+        command.match = "certain"
+    answers.apply(command, device, replies, message.body, now)
+    return Touched(device.id, relink=command.kind == "camreq")
+
+
+def _candidates(device: Device, at: datetime) -> Sequence[Command]:
+    """Commands that a text of this time may answer: in flight, capturing, or never answered for a day."""
+    return db.session.scalars(
+        select(Command)
+        .where(
+            Command.device_id == device.id,
+            Command.sending_at.is_not(None),
+            Command.sending_at <= at + timedelta(seconds=30),
+            or_(
+                Command.in_flight,
+                Command.capturing,
+                Command.answered_at.is_(None) & (Command.sending_at >= at - UNANSWERED_FOR),
+            ),
+        )
+        .order_by(Command.id.desc())
+        .limit(200)
+    ).all()
+
+
+def _candidate(row: Command, at: datetime) -> Candidate:
+    return Candidate(row.id, row.kind, row.arguments, row.in_flight, row.capturing)
+
+
+# reports on our own messages
+
+
+def _our_message(params: Mapping[str, str]) -> Message | None:
+    sid = params.get("MessageSid") or params.get("SmsSid")
+    found = db.session.scalar(select(Message).where(Message.sid == sid)) if sid else None
+    if found is None and params.get("message"):
+        found = db.session.get(Message, params["message"])
+    return found if found is not None and found.direction == Direction.OUT else None
+
+
+def _take_report(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> Touched:
+    message = _our_message(params)
+    if message is None:
+        return Touched(None)
+    sid = params.get("MessageSid") or params.get("SmsSid")
+    if message.sid is None and sid:
+        message.sid = sid
+    status = (params.get("MessageStatus") or params.get("SmsStatus") or "").lower()
+    error = params.get("ErrorCode") or None
+    if error and error != "0" and message.error_code is None:
+        message.error_code = error[:16]
+    if STATUS_RANK.get(status, -1) > STATUS_RANK.get(message.status, -1):
+        message.status = status
+    events.publish(message.device_id, "messages")
+    if message.command_id is None or message.device_id is None:
+        return Touched(message.device_id)
+    _move_command(message, status, now)
+    return Touched(message.device_id)
+
+
+def _move_command(message: Message, status: str, now: datetime) -> None:
+    command = db.session.get_one(Command, message.command_id)
+    device = db.session.get_one(Device, message.device_id)
+    latest = db.session.scalar(
+        select(Message.id).where(Message.command_id == command.id, Message.direction == Direction.OUT)
+        .order_by(Message.id.desc()).limit(1)
+    )  # fmt: skip
+    if latest != message.id:
+        return  # a report on an attempt that was given up
+    if status in ("undelivered", "failed", "canceled") and command.in_flight:
+        permanent, sentence = gateway.explain(message.error_code)
+        code = message.error_code or status
+        if command.state == State.CANCELLED:
+            command.in_flight, command.expires_at = False, None
+        else:
+            sending.fail(command, device, code, sentence, not permanent, now)
+    elif status == "delivered" and command.state in (State.SENDING, State.SENT, State.UNKNOWN):
+        command.lease_until = None
+        lifecycle.move(command, State.DELIVERED, now)
+    elif status in ("queued", "accepted", "sending", "sent") and command.state in (
+        State.SENDING,
+        State.UNKNOWN,
+    ):
+        command.lease_until = None
+        lifecycle.move(command, State.SENT, now)
+
+
+def claim_sender(
+    message: Message, device: Device, change_phone: Callable[[Device, str], Any], now: datetime
+) -> Touched:
+    """Take an unclaimed text's sender as a device's new number, and read the text as that device's."""
+    lifecycle.lock_device(device.id)
+    change_phone(device, message.sender)
+    message.device_id = device.id
+    db.session.flush()
+    touched = _take_reply(device, message, message.body, now, now)
+    message.claimed = True
+    db.session.commit()
+    return touched

@@ -1,0 +1,201 @@
+"""Ties files to the requests and records that caused them, anew on each new fact, until a person decides.
+
+Gathers a device's facts, has `linking` decide, applies it to uploads and to the commands' states.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from . import events, lifecycle, outbox, statuses
+from .config import current_config
+from .errors import Invalid
+from .linking import File, Link, Request, Windows, decide
+from .models import TRIGGERS, Certainty, Command, Device, Record, State, Upload, UploadState, db
+from .parameters import as_integer
+
+RECORD_SECONDS = 15.0  # a record and the file of the same trigger differ by no more
+UNASKED = {66006: "periodic photos", 66022: "photo triggers", 66023: "video triggers"}
+
+
+def relink(device: Device, now: datetime) -> None:
+    """Decide the links of a device's recent files anew; the caller holds the device's lock and commits."""
+    config = current_config()
+    window = timedelta(seconds=config.link_window)
+    uploads = db.session.scalars(
+        select(Upload)
+        .where(
+            Upload.device_id == device.id,
+            Upload.state == UploadState.STORED,
+            Upload.started_at >= now - 2 * window,
+        )
+        .order_by(Upload.id)
+    ).all()
+    if not uploads:
+        return
+    commands = db.session.scalars(
+        select(Command).where(
+            Command.device_id == device.id, Command.kind == "camreq", Command.sending_at.is_not(None),
+            Command.sending_at >= uploads[0].started_at - 2 * window,
+        )
+    ).all()  # fmt: skip
+    windows = Windows(
+        config.link_certain_seconds, config.link_probable_seconds, float(config.link_window),
+        config.link_capture_tolerance,
+    )  # fmt: skip
+    decided = decide(
+        [_file(upload) for upload in uploads],
+        [_request(command) for command in commands if not outbox.is_foreign(command)],
+        windows,
+        unasked_possible=_unasked_possible(device),
+        time_zone=as_integer(statuses.confirmed(device.id, [66024]).get(66024)),
+        trigger_names=TRIGGERS,
+    )
+    for upload in uploads:
+        if upload.id in decided:
+            _apply(upload, decided[upload.id], now)
+        _tie_record(upload)
+    db.session.flush()
+    for command in commands:
+        settle(command, device, now)
+
+
+def _file(upload: Upload) -> File:
+    return File(
+        id=upload.id, file_type=upload.file_type, source=upload.source, arrived=upload.started_at.timestamp(),
+        has_metadata=upload.has_metadata and upload.timestamp is not None, trigger=upload.trigger,
+        captured=upload.timestamp.timestamp() if upload.timestamp else None,
+        trigger_time=upload.trigger_timestamp.timestamp() if upload.trigger_timestamp else None,
+        time_zone=upload.camera_time_zone, fixed=upload.link_fixed, command=upload.command_id,
+    )  # fmt: skip
+
+
+def _request(command: Command) -> Request:
+    assert command.sending_at is not None
+    result = command.result or {}
+    asked = command.arguments.get("timestamp")
+    return Request(
+        id=command.id, file_type=command.arguments["file_type"], sources=lifecycle.wanted_sources(command),
+        handed_over=command.sending_at.timestamp(), asked=float(asked) if asked is not None else None,
+        told=tuple(ms / 1000 for ms in result.get("file_timestamps", [])),
+        open=command.state not in (State.FAILED, State.EXPIRED, State.CANCELLED),
+        refused=command.state == State.FAILED and command.error_code != "partial",
+        already_captured=bool(result.get("already_captured")),
+    )  # fmt: skip
+
+
+def _unasked_possible(device: Device) -> bool:
+    for number in UNASKED:
+        item = statuses.get(device.id, f"parameter.{number}")
+        if item is not None and any(as_integer(v) for v in (item.value, item.asked)):
+            return True
+    return False
+
+
+def _apply(upload: Upload, link: Link, now: datetime) -> None:
+    if (upload.command_id, upload.link_reason, upload.link_certainty) == (
+        link.command,
+        link.reason,
+        link.certainty,
+    ):
+        return
+    upload.command_id, upload.link_reason, upload.link_certainty = link.command, link.reason, link.certainty
+    upload.linked_at = now
+    events.publish(upload.device_id, "uploads")
+
+
+def _tie_record(upload: Upload) -> None:
+    if upload.record_id is not None or not upload.trigger or upload.timestamp is None:
+        return
+    moment = upload.trigger_timestamp or upload.timestamp
+    near = timedelta(seconds=RECORD_SECONDS)
+    records = db.session.scalars(
+        select(Record).where(
+            Record.device_id == upload.device_id,
+            Record.timestamp >= moment - near,
+            Record.timestamp <= moment + near,
+        )
+    )
+    same = [record for record in records if as_integer(record.values.get("499")) == upload.trigger]
+    if same:
+        upload.record_id = min(same, key=lambda r: abs(r.timestamp - moment)).id
+
+
+def settle(command: Command, device: Device, now: datetime) -> None:
+    """Bring a request's state in line with the files that are linked to it."""
+    uploads = _linked(command.id)
+    sources = sorted({upload.source for upload in uploads})
+    if sources == (command.result or {}).get("linked", []) and not (sources and command.state != State.DONE):
+        return
+    command.result = dict(command.result or {}) | {"linked": sources}
+    missing = lifecycle.missing_sources(command, sources)
+    if not missing and command.state != State.DONE:
+        if lifecycle.may_move(command, State.DONE):
+            note = "every file has come" if len(sources) > 1 else "the file has come"
+            lifecycle.move(command, State.DONE, now, note=note)
+            outbox.wake(device.id)
+    elif missing and command.state == State.DONE and not (command.result or {}).get("foreign_server"):
+        wait = lifecycle.later(now, current_config().capture_timeout)
+        lifecycle.move(
+            command, State.ANSWERED, now, note="a file was unlinked; waiting again", expires_at=wait
+        )
+    elif missing and sources and command.state in (State.EXPIRED, State.FAILED):
+        _partial(command, missing, now)
+    events.publish(device.id, "commands")
+
+
+def _partial(command: Command, missing: Sequence[str], now: datetime) -> None:
+    text = f"Only one of two files came; that of the {' and '.join(missing)} camera is missing."
+    if command.error_code == "partial":
+        return
+    if command.state == State.EXPIRED:
+        lifecycle.move(command, State.FAILED, now, error=("partial", text, True))
+    else:
+        command.error_code, command.error_message = "partial", f"{text} {command.error_message or ''}".strip()
+
+
+def _linked(command_id: str) -> Sequence[Upload]:
+    return db.session.scalars(
+        select(Upload)
+        .where(Upload.command_id == command_id, Upload.state == UploadState.STORED)
+        .order_by(Upload.id)
+    ).all()
+
+
+def uploads_of(commands: Sequence[Command]) -> dict[str, list[Upload]]:
+    """Give the linked uploads of several commands, by command id."""
+    found: dict[str, list[Upload]] = defaultdict(list)
+    rows = db.session.scalars(
+        select(Upload).where(Upload.command_id.in_([command.id for command in commands])).order_by(Upload.id)
+    )
+    for upload in rows:
+        found[str(upload.command_id)].append(upload)
+    return found
+
+
+def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None:
+    """Link a file by hand (to nothing, with None); no rule changes it afterwards. Commits. Raises Invalid."""
+    if upload.device_id is None:
+        raise Invalid("This file belongs to no device; add the device first.", code="no_device")
+    if command is not None:
+        wrong = None
+        if command.device_id != upload.device_id:
+            wrong = "This command belongs to another device."
+        elif command.kind != "camreq":
+            wrong = "Only a photo or video request can have made a file."
+        elif command.arguments["file_type"] != upload.file_type:
+            wrong = f"This command asked for a {command.arguments['file_type']}."
+        elif upload.source not in lifecycle.wanted_sources(command):
+            wrong = f"This command did not ask for the {upload.source} camera."
+        if wrong:
+            raise Invalid("The link cannot be made.", errors={"command": [wrong]})
+    device = lifecycle.lock_device(upload.device_id)
+    upload.command_id = command.id if command else None
+    upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
+    upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
+    db.session.flush()
+    relink(device, now)
+    events.publish(upload.device_id, "uploads")
+    db.session.commit()

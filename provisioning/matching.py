@@ -1,0 +1,124 @@
+"""Which command a device's words answer: pure choice among candidates, by content first.
+
+No SQL, no clock: the inbox gives candidates and applies the choice. Replies carry no id; phone and time have
+already narrowed the candidates down. Source: design, "A command".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .commands import (
+    Accepted,
+    AlreadyCaptured,
+    CameraAction,
+    CameraVersions,
+    Info,
+    ParametersRefused,
+    Preparing,
+    Refused,
+    Reply,
+    ResetAcknowledged,
+    Values,
+)
+from .parameters import CREDENTIALS, as_integer
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A command that a reply could belong to."""
+
+    id: str
+    kind: str
+    arguments: Mapping[str, Any]
+    in_flight: bool
+    capturing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The chosen command, and whether its content proves it."""
+
+    id: str
+    certain: bool
+
+
+def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match | None:
+    """Choose the command that one SMS answers; None where nothing fits.
+
+    `candidates` come newest first. Content decides first; else the one in flight, which is then not certain.
+    """
+    fitting = [(candidate, _fit(replies, candidate)) for candidate in candidates]
+    strong = [candidate for candidate, fit in fitting if fit == STRONG]
+    weak = [candidate for candidate, fit in fitting if fit == WEAK]
+    if strong:
+        held = [candidate for candidate in strong if candidate.in_flight or candidate.capturing]
+        # an older one without an answer comes first: its reply was late
+        chosen = held[0] if held else strong[-1]
+        return Match(chosen.id, len(strong) == 1 or bool(held))
+    for candidate in weak:
+        if candidate.in_flight or candidate.capturing:
+            return Match(candidate.id, False)
+    return None
+
+
+STRONG, WEAK, NONE = 2, 1, 0
+
+
+def _fit(replies: Sequence[Reply], candidate: Candidate) -> int:
+    return max((_fit_one(reply, candidate) for reply in replies), default=NONE)
+
+
+def _fit_one(reply: Reply, candidate: Candidate) -> int:
+    if isinstance(reply, Refused) and reply.code == "unknown_refusal":
+        return WEAK if candidate.kind == "camreq" else NONE
+    if candidate.kind not in reply.answers:
+        return NONE
+    arguments = candidate.arguments
+    match reply:
+        case Values():
+            return _fit_values(reply, candidate)
+        case ParametersRefused():
+            asked = {int(number) for number in arguments.get("parameters", ())}
+            return STRONG if reply.ids and set(reply.ids) <= asked else WEAK
+        case Accepted():
+            return _fit_accepted(reply, arguments)
+        case AlreadyCaptured():
+            return WEAK if reply.file_type in (None, arguments.get("file_type")) else NONE
+        case Refused():
+            return WEAK
+        case Preparing():
+            return STRONG if candidate.capturing and not candidate.in_flight else WEAK
+        case CameraAction():
+            if reply.camera is None:
+                return WEAK
+            return STRONG if reply.camera == arguments.get("camera") else NONE
+        case CameraVersions() | Info() | ResetAcknowledged():
+            return STRONG
+    return NONE
+
+
+def _fit_values(reply: Values, candidate: Candidate) -> int:
+    arguments = candidate.arguments
+    if candidate.kind == "getparam":
+        return STRONG if set(reply.values) <= {int(number) for number in arguments["parameters"]} else NONE
+    if "encrypted" in arguments:
+        return STRONG if set(reply.values) <= CREDENTIALS else NONE
+    asked = {int(number): str(value) for number, value in arguments["parameters"].items()}
+    if not set(reply.values) <= set(asked):
+        return NONE
+    agree = all(same(value, asked[number]) for number, value in reply.values.items())
+    return STRONG if agree else WEAK
+
+
+def _fit_accepted(reply: Accepted, arguments: Mapping[str, Any]) -> int:
+    told = {"file_type": reply.file_type, "source": reply.source, "duration": reply.duration}
+    if any(value is not None and value != arguments.get(name) for name, value in told.items()):
+        return NONE
+    return STRONG
+
+
+def same(value: str, asked: str) -> bool:
+    """Compare two parameter values, numbers as numbers."""
+    left, right = as_integer(value), as_integer(asked)
+    return left == right if left is not None and right is not None else value == asked

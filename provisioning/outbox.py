@@ -1,0 +1,226 @@
+"""Commands wait here: what may be asked is checked, composed and queued; nothing is sent in this file.
+
+Called by the API, the pages and the checklist inside their transaction; they commit, then `wake`. The sending
+itself, by the worker, is in `sending`.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from . import commands, lifecycle, queue, secrets, statuses
+from .commands import CamReq, GetVer, SetParam, UnsendableText
+from .commands import Command as Asked
+from .config import Config, current_config
+from .errors import Conflict, Forbidden, Invalid, Unavailable
+from .models import OPEN, Command, Device, State, db, new_id
+from .parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
+
+NO_GATEWAY = "No SMS gateway is configured: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM."
+SERVICE = "service"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: shown in the command, and whether other servers may be named."""
+
+    label: str
+    admin: bool = False
+
+
+def catalogue() -> Mapping[int, Parameter]:
+    """Give the parameter catalogue, with the camera server's ids where the settings name them."""
+    config = current_config()
+    if config.camera_domain_parameter is None and config.camera_port_parameter is None:
+        return CATALOGUE
+    return with_camera_server(config.camera_domain_parameter, config.camera_port_parameter)
+
+
+def preview(device: Device | None, asked: Asked) -> tuple[commands.Sms, ...]:
+    """Compose the SMS of a command as they would be sent; without a device, with five-letter credentials.
+
+    Raises Conflict where the text cannot be sent.
+    """
+    login, password = _credentials(device, "current") if device else ("login", "pass1")
+    return _compose(asked, login, password, device.model if device else None)
+
+
+def submit(
+    device: Device, asked: Asked, asker: Asker, now: datetime, *, batch: str | None = None
+) -> list[Command]:
+    """Queue a command, one row for each SMS; the caller commits, then calls `wake`.
+
+    Raises Conflict (no credentials, the same request still open), Forbidden or Invalid (server), Unavailable.
+    """
+    config = current_config()
+    if not config.gateway_configured:
+        raise Unavailable(NO_GATEWAY, code="gateway_not_configured")
+    device = lifecycle.lock_device(device.id)
+    if device.archived_at is not None:
+        raise Conflict("The device is archived.", code="archived")
+    if isinstance(asked, SetParam) and CREDENTIALS & set(asked.parameters):
+        return [_set_credentials(device, asked, asker, now)]
+    if isinstance(asked, CamReq):
+        asked = _with_server(device, asked, asker, config)
+        _refuse_twin(device, asked)
+    texts = _compose(asked, *_credentials(device, "current"), device.model)
+    batch = batch or (new_id() if len(texts) > 1 else None)
+    rows = [_row(device, sms, asker.label, now, batch=batch) for sms in texts]
+    if isinstance(asked, SetParam):
+        statuses.ask_parameters(device, asked.parameters, rows[0].id, now)
+    db.session.flush()
+    return rows
+
+
+def provision(
+    device: Device, parameters: Mapping[Any, Any], asker: Asker, now: datetime, *, raw: bool = False
+) -> list[Command]:
+    """Check and complete a parameter set and queue its SMS as one batch. Raises ParameterErrors and submit's."""
+    return submit(
+        device, SetParam(complete(parameters, raw=raw, catalogue=catalogue())), asker, now, batch=new_id()
+    )
+
+
+def cancel(command: Command, now: datetime) -> None:
+    """Cancel a command; what was handed over may still happen, and its file is still linked. Raises Conflict."""
+    lifecycle.lock_device(command.device_id)
+    if command.state not in OPEN:
+        raise Conflict(f"The command has already ended ({command.state}).", code="already_ended")
+    if command.state == State.QUEUED:
+        note = "cancelled before it was sent"
+        lifecycle.move(command, State.CANCELLED, now, note=note)
+    else:
+        note = "no longer waited for; it was handed over and may still happen"
+        lifecycle.move(command, State.CANCELLED, now, note=note)
+        lifecycle.remark(command, "No longer waited for. It was handed over, so it may still happen.", now)
+
+
+def wake(device_id: int) -> None:
+    """Have a device's queue looked at now. Call it after the commit."""
+    queue.wake(queue.DEVICES, device_id)
+
+
+def typed(command: Command, now: datetime) -> Asked:
+    """Give a row's typed command; credentials in a setparam are decrypted."""
+    arguments = command.arguments
+    if "encrypted" in arguments:
+        clear = {number: secrets.decrypt(value) for number, value in arguments["encrypted"].items()}
+        return SetParam({int(number): value for number, value in clear.items()})
+    return commands.from_arguments(command.kind, arguments, now=int(now.timestamp()), catalogue=catalogue())
+
+
+def credentials(device: Device, which: str) -> tuple[str, str]:
+    """Give a device's login and password in clear: "current" or "pending"."""
+    return _credentials(device, which)
+
+
+def compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[commands.Sms, ...]:
+    """Compose the SMS of a command for the gateway. Raises Conflict where it must not be sent."""
+    return _compose(asked, login, password, model)
+
+
+def _credentials(device: Device, which: str) -> tuple[str, str]:
+    if which == "pending":
+        return secrets.decrypt(device.pending_login), secrets.decrypt(device.pending_password)
+    return secrets.decrypt(device.sms_login), secrets.decrypt(device.sms_password)
+
+
+def _compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[commands.Sms, ...]:
+    config = current_config()
+    try:
+        return commands.compose(
+            asked, login=login, password=password, family=commands.family(model), catalogue=catalogue(),
+            keeps_spaces=config.sms_keeps_leading_spaces, figure_space=config.sms_figure_space,
+        )  # fmt: skip
+    except UnsendableText as error:
+        code = "no_sms_credentials" if not (login or password) else "unsendable"
+        raise Conflict(str(error), code=code) from error
+
+
+def _row(device: Device, sms: commands.Sms, label: str, now: datetime, **more: Any) -> Command:
+    seconds = current_config().queue_timeout
+    return lifecycle.enqueue(
+        device, kind=sms.command.name, arguments=commands.to_arguments(sms.command), text=sms.masked,
+        length=sms.length, now=now, requested_by=label, expires_at=lifecycle.later(now, seconds), **more,
+    )  # fmt: skip
+
+
+def _with_server(device: Device, asked: CamReq, asker: Asker, config: Config) -> CamReq:
+    own = None
+    if config.camera_server_domain:
+        own = commands.Server(config.camera_server_domain, config.camera_server_port)
+    if asked.server and asked.server != own:
+        if not asker.admin:
+            raise Forbidden("Only an admin may send files to another server.", code="forbidden")
+        address = f"{asked.server.domain}:{asked.server.port}"
+        if not {address, asked.server.domain} & set(config.camera_servers_allowed):
+            raise Invalid(
+                "This server is not allowed.",
+                errors={"server": [f"{address} does not stand in CAMERA_SERVERS_ALLOWED."]},
+            )
+        return asked
+    needs = asked.resolution is not None or not device.camera_server_configured
+    if asked.resolution is not None and own is None:
+        raise Invalid(
+            "A resolution needs the camera server's address in the request.",
+            errors={"resolution": ["Set CAMERA_SERVER_DOMAIN, or leave the resolution as configured."]},
+        )
+    return dataclasses.replace(asked, server=own if needs else None)
+
+
+def is_foreign(command: Command) -> bool:
+    """Say whether a camreq sends its files to another server than ours."""
+    server = command.arguments.get("server")
+    config = current_config()
+    return bool(server) and (server["domain"], server["port"]) != (
+        config.camera_server_domain, config.camera_server_port,
+    )  # fmt: skip
+
+
+def _refuse_twin(device: Device, asked: CamReq) -> None:
+    wanted = commands.to_arguments(asked)
+    waiting = db.session.scalars(
+        select(Command).where(
+            Command.device_id == device.id, Command.kind == asked.name, Command.state.in_(OPEN)
+        )
+    )
+    for command in waiting:
+        if command.arguments == wanted:
+            raise Conflict(
+                f"The same request is still under way (command {command.id}). Wait for it, or cancel it.",
+                code="already_requested",
+            )
+
+
+def _set_credentials(device: Device, asked: SetParam, asker: Asker, now: datetime) -> Command:
+    """Queue a change of 3003 and 3004; both pairs are held until the device proves which one is true."""
+    if device.credentials_state is not None:
+        raise Conflict(
+            "A change of the credentials is still under way; wait for it.", code="credentials_pending"
+        )
+    (sms,) = _compose(asked, *_credentials(device, "current"), device.model)
+    encrypted = {str(number): secrets.encrypt(str(value)) for number, value in asked.parameters.items()}
+    device.pending_login, device.pending_password = encrypted["3003"], encrypted["3004"]
+    device.credentials_state = "sent"
+    row = lifecycle.enqueue(
+        device, kind=asked.name, arguments={"encrypted": encrypted}, text=sms.masked, length=sms.length, now=now,
+        requested_by=asker.label, expires_at=lifecycle.later(now, current_config().queue_timeout),
+    )  # fmt: skip
+    statuses.ask_parameters(device, asked.parameters, row.id, now)
+    return row
+
+
+def prove_credentials(device: Device, which: str, now: datetime, parent_id: str | None) -> Command:
+    """Queue the getver that proves a pair of credentials: "pending" or "current"."""
+    (sms,) = _compose(GetVer(), *_credentials(device, which), device.model)
+    device.credentials_state = f"trying_{which}"
+    return _row(device, sms, SERVICE, now, parent_id=parent_id, credentials=which)
+
+
+def read_back(command: Command, device: Device, numbers: Sequence[int], now: datetime) -> list[Command]:
+    """Queue the getparam that asks the device for what a setparam did not confirm."""
+    asked = commands.GetParam(tuple(numbers))
+    return [_row(device, sms, SERVICE, now, parent_id=command.id) for sms in preview(device, asked)]

@@ -1,0 +1,71 @@
+"""The background queue: carries ids, so that work begins at once. All truth is in rows; losing it loses nothing.
+
+huey by QUEUE_URL: SQLite (default), PostgreSQL or Redis. `wake` puts an id; the worker registers who handles it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from flask import Flask, current_app
+from huey import PriorityRedisHuey, SqliteHuey
+from huey.api import Huey
+
+log = structlog.get_logger(__name__)
+DEVICES = "devices"  # drive a device's commands
+MEDIA = "media"  # make an upload's thumbnail and H.264 copy
+
+Handler = Callable[[str], None]
+
+
+class Queue:
+    """Two queues by name, so that an SMS never waits for a video."""
+
+    def __init__(self, url: str) -> None:
+        self.handlers: dict[str, Handler] = {}
+        self.queues = {topic: _huey(f"dualcam-{topic}", url) for topic in (DEVICES, MEDIA)}
+        self._tasks = {topic: self._task(topic, huey) for topic, huey in self.queues.items()}
+
+    def _task(self, topic: str, huey: Huey) -> Any:
+        def handle(ident: str) -> None:
+            self.handlers[topic](ident)
+
+        return huey.task(name=f"handle_{topic}")(handle)
+
+    def put(self, topic: str, ident: str) -> None:
+        """Put an id."""
+        self._tasks[topic](ident)
+
+
+def _huey(name: str, url: str) -> Huey:
+    options: dict[str, Any] = {"results": False, "utc": True}
+    if url.startswith("sqlite:///"):
+        return SqliteHuey(name, filename=url.removeprefix("sqlite:///"), fsync=False, **options)
+    if url.startswith("postgresql://"):
+        from huey import PostgresHuey
+
+        return PostgresHuey(name, dsn=url, **options)
+    return PriorityRedisHuey(name, url=url, **options)
+
+
+def init_app(app: Flask, url: str) -> None:
+    """Attach the queue to the app; it is opened when it is first used."""
+    app.extensions["dualcam_queue"] = url
+
+
+def queue() -> Queue:
+    """Give the current app's queue."""
+    found = current_app.extensions["dualcam_queue"]
+    if isinstance(found, str):
+        found = current_app.extensions["dualcam_queue"] = Queue(found)
+    return found
+
+
+def wake(topic: str, ident: object) -> bool:
+    """Have an id looked at now; False if the queue is away (the sweep finds the row some seconds later)."""
+    try:
+        queue().put(topic, str(ident))
+    except Exception:
+        log.warning("queue away", topic=topic, exc_info=True)
+        return False
+    return True

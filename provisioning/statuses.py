@@ -1,0 +1,94 @@
+"""The status table: what is known of a device, item by item, with a verdict and where it comes from."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+
+from . import events
+from .commands import Values
+from .matching import same
+from .models import Device, StatusItem, Verdict, db
+from .parameters import CREDENTIALS, SECRET_SHOWN
+
+
+def get(device_id: int, item: str) -> StatusItem | None:
+    """Give one item, or None."""
+    return db.session.scalar(
+        select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item == item)
+    )
+
+
+def note(
+    device: Device, item: str, value: str | None, verdict: Verdict, *, now: datetime, source_kind: str,
+    source_id: str | None, text: str | None = None,
+) -> StatusItem:  # fmt: skip
+    """Set what is known of an item; `since` moves only when the value does."""
+    row = get(device.id, item)
+    if row is None:
+        row = StatusItem(device_id=device.id, item=item, since=now)
+        db.session.add(row)
+    elif row.value != value:
+        row.since = now
+    row.value, row.verdict, row.note = value, verdict, text
+    row.checked_at, row.source_kind, row.source_id = now, source_kind, source_id
+    db.session.flush()
+    events.publish(device.id, "status")
+    return row
+
+
+def ask_parameters(device: Device, values: Mapping[int, int | str], command_id: str, now: datetime) -> None:
+    """Remember what is wanted of each parameter; its verdict waits for the device's own words."""
+    for number, value in values.items():
+        row = get(device.id, f"parameter.{number}")
+        if row is None:
+            row = StatusItem(device_id=device.id, item=f"parameter.{number}", since=now, checked_at=now)
+            row.source_kind, row.source_id = "command", command_id
+            db.session.add(row)
+        row.asked = SECRET_SHOWN if number in CREDENTIALS else str(value)
+        _judge(row)
+    db.session.flush()
+    events.publish(device.id, "status")
+
+
+def confirm_parameters(device: Device, reply: Values, source: tuple[str, str], now: datetime) -> None:
+    """Take values in the device's own words, whatever command they answer."""
+    for number, value in reply.shown.items():
+        row = note(
+            device, f"parameter.{number}", value, Verdict.UNKNOWN, now=now, source_kind=source[0],
+            source_id=source[1],
+        )  # fmt: skip
+        _judge(row)
+
+
+def _judge(row: StatusItem) -> None:
+    if row.asked is None:
+        row.verdict, row.note = (Verdict.GOOD if row.value is not None else Verdict.UNKNOWN), None
+    elif row.value is None:
+        row.verdict, row.note = Verdict.UNKNOWN, f"asked for {row.asked}, not confirmed yet"
+    elif same(row.value, row.asked):
+        row.verdict, row.note = Verdict.GOOD, None
+    else:
+        row.verdict, row.note = Verdict.BAD, f"asked for {row.asked}, the device holds {row.value}"
+
+
+def confirmed(device_id: int, numbers: Iterable[int]) -> dict[int, str]:
+    """Give what the device itself confirmed of these parameters."""
+    wanted = [f"parameter.{number}" for number in numbers]
+    rows = db.session.scalars(
+        select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item.in_(wanted))
+    )
+    return {int(row.item.split(".")[1]): row.value for row in rows if row.value is not None}
+
+
+def known_parameters(device_id: int) -> dict[int, str]:
+    """Give every parameter value that the device confirmed."""
+    rows = db.session.scalars(
+        select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item.like("parameter.%"))
+    )
+    return {int(row.item.split(".")[1]): row.value for row in rows if row.value is not None}
+
+
+def remark_error(device: Device, text: str, *, now: datetime, source: tuple[str, str]) -> None:
+    """Remember the last thing that went wrong."""
+    note(device, "error.last", text, Verdict.WARN, now=now, source_kind=source[0], source_id=source[1])

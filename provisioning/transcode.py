@@ -1,0 +1,103 @@
+"""The child process that decodes: `python -m provisioning.transcode photo|video SOURCE TARGET FRAME_RATE`.
+
+Writes TARGET.thumbnail.jpg, and for a video TARGET.mp4 (H.264, fast start). Prints {"error": sentence} and ends
+with 1 where the file cannot be read. The cameras' video is a raw H.265 stream without times: they are counted
+from the frame rate.
+"""
+
+import json
+import os
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+THUMBNAIL = (320, 320)
+
+
+class Unreadable(Exception):
+    """The file cannot be decoded; the text says so to people."""
+
+
+def main(arguments: list[str]) -> int:
+    """Do the work named on the command line; give the exit code."""
+    kind, source, target, rate = arguments[0], Path(arguments[1]), Path(arguments[2]), int(arguments[3])
+    os.nice(10)
+    try:
+        if kind == "photo":
+            _photo(source, target)
+        else:
+            _video(source, target, rate)
+    except Unreadable as error:
+        sys.stdout.write(json.dumps({"error": str(error)}))
+        return 1
+    return 0
+
+
+def _photo(source: Path, target: Path) -> None:
+    try:
+        with Image.open(source, formats=["JPEG"]) as image:
+            image.draft("RGB", THUMBNAIL)
+            _save_thumbnail(ImageOps.exif_transpose(image), target)
+    except UnidentifiedImageError:
+        raise Unreadable("The file is not a JPEG picture.") from None
+    except (OSError, Image.DecompressionBombError) as error:
+        raise Unreadable(f"The picture cannot be decoded ({error}).") from None
+
+
+def _save_thumbnail(image: Image.Image, target: Path) -> None:
+    image = image.convert("RGB")
+    image.thumbnail(THUMBNAIL)
+    part = target.with_name(target.name + ".thumbnail.part")
+    with part.open("wb") as file:
+        image.save(file, "JPEG", quality=80)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(target.with_name(target.name + ".thumbnail.jpg"))
+
+
+def _video(source: Path, target: Path, rate: int) -> None:
+    part = target.with_name(target.name + ".mp4.part")
+    try:
+        count = _transcode(source, target, part, rate)
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        part.unlink(missing_ok=True)
+        raise Unreadable(f"The video cannot be decoded ({error}).") from None
+    if not count:
+        part.unlink(missing_ok=True)
+        raise Unreadable("The video holds no picture.")
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(target.with_name(target.name + ".mp4"))
+
+
+def _transcode(source: Path, target: Path, part: Path, rate: int) -> int:
+    count = 0
+    with (
+        av.open(str(source), format="hevc", options={"framerate": str(rate)}) as raw,
+        av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as made,
+    ):
+        out = None
+        for frame in raw.decode(video=0):
+            if out is None:
+                out = made.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23"})
+                out.width, out.height = frame.width // 2 * 2, frame.height // 2 * 2
+                out.pix_fmt = "yuv420p"
+                out.codec_context.thread_count = 1
+                out.codec_context.time_base = Fraction(1, rate)
+                _save_thumbnail(frame.to_image(), target)
+            frame = frame.reformat(out.width, out.height, "yuv420p")
+            frame.pts, frame.time_base = count, Fraction(1, rate)
+            count += 1
+            for packet in out.encode(frame):
+                made.mux(packet)
+        if out is not None:
+            for packet in out.encode(None):
+                made.mux(packet)
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
