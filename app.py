@@ -6,11 +6,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask
+from flask.typing import ResponseReturnValue
 from flask_migrate import Migrate
 from flask_wtf.csrf import CSRFProtect
 
-from provisioning import auth, cli, gateway, queue, webhooks
+from provisioning import api, auth, cli, gateway, health, queue, webhooks
 from provisioning.config import Config, load
+from provisioning.errors import ServiceError
 from provisioning.models import db
 
 csrf = CSRFProtect()
@@ -37,8 +39,17 @@ def create_app(config: Config | None = None) -> Flask:
     queue.init_app(app, config.queue_url)
     csrf.exempt(webhooks.blueprint)
     app.register_blueprint(webhooks.blueprint)
+    app.register_blueprint(health.blueprint)
+    api.init_app(app, config)
+    app.register_error_handler(ServiceError, _answer_error)
     cli.init_app(app)
     return app
+
+
+def _answer_error(error: ServiceError) -> ResponseReturnValue:
+    """Answer a refusal of ours as JSON, with what to do."""
+    db.session.rollback()
+    return error.as_json(), error.status
 
 
 def _flask_settings(config: Config) -> dict:

@@ -1,0 +1,89 @@
+"""Devices, their status and their records."""
+
+from typing import Any
+
+from flask import Response
+from flask_smorest import Blueprint
+from sqlalchemy import select
+
+from .. import auth, devices, records, uploads, views
+from ..models import Device, Role, StatusItem, db, utcnow
+from ..schemas import DeviceChangeSchema, DeviceSchema, PageSchema, RecordSchema
+from .shared import answer, repeatable
+
+blueprint = Blueprint("devices", __name__, description="Trackers with a DualCam")
+
+
+@blueprint.get("/devices")
+@blueprint.arguments(PageSchema, location="query")
+@blueprint.response(200)
+@auth.require(Role.VIEWER)
+def list_devices(given: dict[str, Any]) -> dict[str, Any]:
+    """List devices by IMEI."""
+    query = select(Device).where(Device.archived_at.is_(None)).order_by(Device.imei).limit(given["limit"] + 1)
+    if given.get("cursor"):
+        query = query.where(Device.imei > given["cursor"])
+    rows = db.session.scalars(query).all()
+    more = len(rows) > given["limit"]
+    rows = rows[: given["limit"]]
+    return {"items": [views.device(row) for row in rows], "next": rows[-1].imei if more else None}
+
+
+@blueprint.post("/devices")
+@blueprint.arguments(DeviceSchema)
+@blueprint.response(201)
+@auth.require(Role.INSTALLER)
+@repeatable
+def add_device(given: dict[str, Any]) -> Response:
+    """Add a device."""
+    device = devices.add(given, utcnow())
+    uploads.adopt(device, utcnow())
+    return answer(views.device(device), 201)
+
+
+@blueprint.get("/devices/<imei>")
+@blueprint.response(200)
+@auth.require(Role.VIEWER)
+def get_device(imei: str) -> dict[str, Any]:
+    """Show a device."""
+    return views.device(devices.find(imei))
+
+
+@blueprint.patch("/devices/<imei>")
+@blueprint.arguments(DeviceChangeSchema(partial=True))
+@blueprint.response(200)
+@auth.require(Role.INSTALLER)
+def change_device(given: dict[str, Any], imei: str) -> dict[str, Any]:
+    """Change a device; SMS credentials are those that it already has, nothing is sent."""
+    return views.device(devices.change(devices.find(imei), given, utcnow()))
+
+
+@blueprint.delete("/devices/<imei>")
+@blueprint.response(204)
+@auth.require(Role.INSTALLER)
+def archive_device(imei: str) -> Response:
+    """Archive a device: files, commands and links stay; IMEI and phone become free."""
+    devices.archive(devices.find(imei), utcnow())
+    return Response(status=204)
+
+
+@blueprint.get("/devices/<imei>/status")
+@blueprint.response(200)
+@auth.require(Role.VIEWER)
+def get_status(imei: str) -> dict[str, Any]:
+    """Show what is known of a device, item by item."""
+    rows = db.session.scalars(
+        select(StatusItem).where(StatusItem.device_id == devices.find(imei).id).order_by(StatusItem.item)
+    )
+    return {"items": [views.status_item(row) for row in rows]}
+
+
+@blueprint.post("/devices/<imei>/records")
+@blueprint.arguments(RecordSchema)
+@blueprint.response(201, description="200 where the record was known")
+@auth.require(Role.SUPPORT)
+@repeatable
+def add_record(given: dict[str, Any], imei: str) -> Response:
+    """Take a record of the telematics platform: AVL 497, 498, 499, 239."""
+    new = records.accept(devices.find(imei), given["timestamp"], given["values"], utcnow())
+    return answer({"accepted": True, "known": not new}, 201 if new else 200)

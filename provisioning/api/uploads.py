@@ -1,0 +1,103 @@
+"""Uploads: what they are, which command made them, and their bytes."""
+
+from pathlib import Path
+from typing import Any
+
+from flask import Response, send_file
+from flask_smorest import Blueprint
+from sqlalchemy import select
+
+from .. import auth, links, uploads, videos, views
+from ..errors import NotFound
+from ..models import Role, Upload, utcnow
+from ..schemas import LinkSchema, UploadFilter
+from . import shared
+
+blueprint = Blueprint("uploads", __name__, description="Files of the cameras")
+TYPES = {"photo": ("image/jpeg", "jpg"), "video": ("video/h265", "h265")}
+
+
+@blueprint.get("/uploads")
+@blueprint.arguments(UploadFilter, location="query")
+@blueprint.response(200)
+@auth.require(Role.VIEWER)
+def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
+    """List uploads, newest first."""
+    query = select(Upload)
+    if "imei" in given:
+        query = query.where(Upload.imei == given["imei"])
+    if "command" in given:
+        query = query.where(Upload.command_id == given["command"])
+    if "state" in given:
+        query = query.where(Upload.state == given["state"])
+    return shared.page(query, Upload.id, given, lambda rows: [views.upload(row) for row in rows])
+
+
+@blueprint.get("/uploads/<ident>")
+@blueprint.response(200)
+@auth.require(Role.VIEWER)
+def get_upload(ident: str) -> dict[str, Any]:
+    """Show an upload and what made it."""
+    return views.upload(shared.upload(ident))
+
+
+@blueprint.patch("/uploads/<ident>/link")
+@blueprint.arguments(LinkSchema)
+@blueprint.response(200)
+@auth.require(Role.SUPPORT)
+def fix_link(given: dict[str, Any], ident: str) -> dict[str, Any]:
+    """Say which command made a file, or that none did; no rule changes it afterwards."""
+    upload = shared.upload(ident)
+    command = shared.command(given["command"]) if given["command"] is not None else None
+    links.fix(upload, command, auth.caller().label, utcnow())
+    return views.upload(upload)
+
+
+@blueprint.get("/uploads/<ident>/content")
+@blueprint.response(200, content_type="application/octet-stream")
+@auth.require(Role.VIEWER)
+def get_content(ident: str) -> Response:
+    """Give the original, byte for byte as the camera sent it."""
+    upload = shared.upload(ident)
+    path = uploads.path_of(upload)
+    if path is None:
+        raise NotFound(f"The file is not complete yet ({upload.state}).", code="not_ready")
+    kind, ending = TYPES[upload.file_type]
+    return send(path, kind, f"{upload.imei}-{upload.source}-{upload.id}.{ending}", upload.sha256)
+
+
+@blueprint.get("/uploads/<ident>/thumbnail.jpg")
+@blueprint.response(200, content_type="image/jpeg")
+@auth.require(Role.VIEWER)
+def get_thumbnail(ident: str) -> Response:
+    """Give a small picture of a photo or video."""
+    upload = shared.upload(ident)
+    return _derived(upload, videos.thumbnail(upload), "image/jpeg")
+
+
+@blueprint.get("/uploads/<ident>/video.mp4")
+@blueprint.response(200, content_type="video/mp4")
+@auth.require(Role.VIEWER)
+def get_video(ident: str) -> Response:
+    """Give the H.264 copy of a video."""
+    upload = shared.upload(ident)
+    if upload.file_type != "video":
+        raise NotFound("This is a photo.")
+    return _derived(upload, videos.video(upload), "video/mp4")
+
+
+def _derived(upload: Upload, path: Path | None, kind: str) -> Response:
+    if path is None:
+        text = upload.derived_error or "It is being made; try again in some seconds."
+        raise NotFound(text, code="unreadable" if upload.derived_error else "not_ready")
+    return send(path, kind, None, None)
+
+
+def send(path: Path, kind: str, name: str | None, etag: str | None) -> Response:
+    """Send a file with ranges and caching; it never changes."""
+    answer = send_file(
+        path, mimetype=kind, download_name=name, as_attachment=name is not None, conditional=True,
+        etag=etag or True, max_age=3600,
+    )  # fmt: skip
+    answer.headers["Cache-Control"] = "private, max-age=3600"
+    return answer

@@ -1,0 +1,216 @@
+"""marshmallow schemas: one gate for forms and JSON, and the shapes of answers. Rules of commands and parameters
+live in their own rooms; here stand the fields of devices, profiles, records and uploads.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import available_timezones
+
+from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
+from stdnum import imei as stdnum_imei
+
+from .models import State, UploadState
+
+PHONE = re.compile(r"\+[0-9]{8,15}")
+CREDENTIAL = re.compile(r"[A-Za-z0-9]{1,5}")
+ZONES = frozenset(available_timezones())
+MILLISECONDS_FROM = 100_000_000_000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Strict(Schema):
+    """Input: unknown fields are refused by name."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": "There is no such field."}
+
+
+def check_imei(value: str) -> None:
+    """Accept exactly 15 digits with a right check digit."""
+    if not re.fullmatch(r"[0-9]{15}", value):
+        raise ValidationError("An IMEI has exactly 15 digits.")
+    if not stdnum_imei.is_valid(value):
+        raise ValidationError("The check digit is wrong: compare the number with the label on the device.")
+
+
+def check_phone(value: str) -> None:
+    """Accept E.164 in form; M2M numbers follow no numbering plan."""
+    if not PHONE.fullmatch(value):
+        raise ValidationError(
+            "Give the number with its country code, such as +12025550123 (+ and 8 to 15 digits)."
+        )
+
+
+def check_credential(value: str) -> None:
+    """Accept what a tracker holds: letters and digits, at most 5; empty for none."""
+    if value and not CREDENTIAL.fullmatch(value):
+        raise ValidationError("Letters and digits only, at most 5.")
+
+
+def check_zone(value: str) -> None:
+    """Accept an IANA name."""
+    if value not in ZONES:
+        raise ValidationError("Not an IANA time zone, such as Europe/Vilnius.")
+
+
+def _text(**options: Any) -> fields.String:
+    return fields.String(load_default="", **options)
+
+
+class DeviceSchema(Strict):
+    """A device as it is added."""
+
+    imei = fields.String(required=True, validate=check_imei)
+    phone = fields.String(required=True, validate=check_phone)
+    name = _text(validate=validate.Length(max=100))
+    model = _text(validate=validate.Length(max=32))
+    sms_login = fields.String(load_default="", allow_none=True, validate=check_credential, load_only=True)
+    sms_password = fields.String(load_default="", allow_none=True, validate=check_credential, load_only=True)
+    time_zone = fields.String(load_default="UTC", validate=check_zone)
+    camera_server_configured = fields.Boolean(
+        load_default=False, metadata={"description": "the camera's server is set in the device itself"}
+    )
+
+    @pre_load
+    def strip(self, data: Any, **_: Any) -> Any:
+        """Take blanks around a value off, as people paste them."""
+        if not isinstance(data, dict):
+            return data
+        return {key: value.strip() if isinstance(value, str) else value for key, value in data.items()}
+
+
+class DeviceChangeSchema(DeviceSchema):
+    """What may change of a device; the IMEI may not."""
+
+    class Meta:
+        unknown = RAISE
+        exclude = ("imei",)
+
+
+class Moment(fields.Field):
+    """Unix seconds, Unix milliseconds or ISO 8601 with a zone, to an aware datetime."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> datetime:
+        try:
+            moment = self._read(value)
+        except (ValueError, OverflowError, OSError, TypeError):
+            raise ValidationError("Give Unix seconds, or ISO 8601 with a zone.") from None
+        if moment < EARLIEST or moment > datetime.now(UTC) + timedelta(days=1):
+            raise ValidationError("This time is before the year 2000, or in the future.")
+        return moment
+
+    def _read(self, value: Any) -> datetime:
+        if isinstance(value, bool):
+            raise TypeError
+        if isinstance(value, int | float) or (isinstance(value, str) and value.strip().isdigit()):
+            number = float(value)
+            return datetime.fromtimestamp(number / 1000 if number >= MILLISECONDS_FROM else number, UTC)
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError("no zone")
+        return moment.astimezone(UTC)
+
+
+def _avl(text: str) -> fields.Integer:
+    return fields.Integer(validate=validate.Range(0, 65_535), metadata={"description": text})
+
+
+AvlSchema = type(
+    "AvlSchema",
+    (Schema,),
+    {
+        "__doc__": "Values of a record by AVL id; those that this service does not use are left out.",
+        "Meta": type("Meta", (), {"unknown": EXCLUDE}),
+        "239": _avl("ignition"),
+        "497": _avl("rear camera state"),
+        "498": _avl("front camera state"),
+        "499": _avl("SOS trigger"),
+    },
+)
+
+
+class RecordSchema(Strict):
+    """A record of the telematics platform."""
+
+    timestamp = Moment(required=True, metadata={"description": "Unix seconds, milliseconds, or ISO 8601"})
+    values = fields.Nested(AvlSchema, required=True)
+
+
+class ProfileSchema(Strict):
+    """A profile as it is made; the parameters are checked as one set."""
+
+    name = fields.String(required=True, validate=validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$", error=(
+        "Letters, digits, blanks, dots, dashes; it begins with a letter or digit.")))  # fmt: skip
+    description = _text(validate=validate.Length(max=2000))
+    parameters = fields.Dict(keys=fields.String(), values=fields.Raw(), required=True)
+
+
+class PlanSchema(Strict):
+    """A parameter set to be planned."""
+
+    parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
+    imei = fields.String(validate=check_imei)
+    raw = fields.Boolean(load_default=False)
+
+
+class ProvisionSchema(Strict):
+    """A parameter set, or the name of a profile ("name" or "name@version")."""
+
+    parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True))
+    profile = fields.String()
+    raw = fields.Boolean(load_default=False)
+
+
+class LinkSchema(Strict):
+    """A link fixed by hand: a command's id, or null for none."""
+
+    command = fields.String(required=True, allow_none=True)
+
+
+class PageSchema(Schema):
+    """Where a list begins and how long it is."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    cursor = fields.String(
+        validate=validate.Regexp(r"^[0-9a-f]{1,32}$", error="This is not a cursor of ours.")
+    )
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, 200))
+
+
+class CommandSchema(Schema):
+    """A command by name; its other fields are its arguments."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    command = fields.String(required=True)
+
+
+class Filter(PageSchema):
+    """A list of things of one device."""
+
+    imei = fields.String(validate=validate.Length(max=20))
+
+
+class CommandFilter(Filter):
+    """A list of commands."""
+
+    state = fields.String(validate=validate.OneOf([state.value for state in State]))
+
+
+class UploadFilter(Filter):
+    """A list of uploads."""
+
+    command = fields.String(validate=validate.Length(max=32))
+    state = fields.String(validate=validate.OneOf([state.value for state in UploadState]))
+
+
+class MessageFilter(Filter):
+    """A list of messages; `unclaimed`: inbound texts that no command took."""
+
+    unclaimed = fields.Boolean(load_default=False)
