@@ -1,21 +1,25 @@
 """`python -m receiver`: joins the receiver to the product. The only file that knows both."""
 
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from gevent import monkey
 
-from flask import Flask
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+monkey.patch_all()
 
-from app import create_app
-from provisioning import logs, uploads
-from provisioning.config import Config, ConfigError, load
-from provisioning.models import db, utcnow
-from receiver import session
-from receiver.server import Admission, Server, SessionFacts, Settings
-from receiver.supervisor import Binding, Supervisor
+import sys  # noqa: E402
+from collections.abc import Callable, Sequence  # noqa: E402
+from typing import Any  # noqa: E402
+
+from flask import Flask  # noqa: E402
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest  # noqa: E402
+from sqlalchemy import text  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
+
+from app import create_app  # noqa: E402
+from provisioning import logs, uploads  # noqa: E402
+from provisioning.config import Config, ConfigError, load  # noqa: E402
+from provisioning.models import db, utcnow  # noqa: E402
+from receiver import session  # noqa: E402
+from receiver.server import Admission, Server, SessionFacts, Settings  # noqa: E402
+from receiver.supervisor import Binding, Supervisor  # noqa: E402
 
 IDENTIFIERS = {
     "front_photo": "%photof", "rear_photo": "%photor", "front_video": "%videof", "rear_video": "%videor",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import gevent.socket
 from gevent import pywsgi
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.ggevent import GeventWorker
@@ -45,7 +46,9 @@ class RawWorker(GeventWorker):
         """Start what runs beside the connections in this process, then accept until told to stop."""
         self.server, health = self.wsgi
         self.server.start()
-        http = pywsgi.WSGIServer(self.app.http_socket, health, log=None, error_log=None)
+        # each worker's own object over the one listening socket: whichever is free answers
+        listener = gevent.socket.socket(fileno=self.app.http_socket.detach())
+        http = pywsgi.WSGIServer(listener, health, log=None, error_log=None)
         http.start()
         gevent.spawn(self._stop_sessions)
         super().run()

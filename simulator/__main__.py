@@ -1,0 +1,121 @@
+"""`python -m simulator`: virtual DualCam vehicles and a stand-in for Twilio's Messages API."""
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from simulator import control, media, twilio_api
+from simulator.camera import Camera
+from simulator.network import Network
+from simulator.vehicle import CapturedFile, Vehicle, default_fleet
+
+IDENTIFIERS = click.Choice(["%photof", "%photor", "%videof", "%videor"])
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Choose a command."""
+
+
+class Quiet(WSGIRequestHandler):
+    """Serve without a log line for every request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing."""
+
+
+def make_app(network: Network, twilio: twilio_api.TwilioStandIn) -> Flask:
+    """Make the HTTP side of both: Twilio's API and the control API."""
+    app = Flask("simulator")
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.register_blueprint(twilio_api.blueprint(twilio))
+    app.register_blueprint(control.blueprint(network, twilio))
+    app.register_error_handler(twilio_api.TwilioError, twilio_api.error_answer)
+    return app
+
+
+@main.command()
+def vehicles() -> None:
+    """Print the virtual vehicles as JSON."""
+    click.echo(json.dumps([vehicle.as_device() for vehicle in default_fleet()], indent=2))
+
+
+@main.command()
+@click.option("--twilio-port", default=8900, show_default=True, help="Port of Twilio's API and of /control.")
+@click.option("--account-sid", envvar="TWILIO_ACCOUNT_SID", required=True, help="[env TWILIO_ACCOUNT_SID]")
+@click.option("--auth-token", envvar="TWILIO_AUTH_TOKEN", help="[env TWILIO_AUTH_TOKEN or _FILE]")
+@click.option(
+    "--auth-token-file", envvar="TWILIO_AUTH_TOKEN_FILE", type=click.Path(exists=True, dir_okay=False)
+)
+@click.option("--number", default="+12025550100", show_default=True, help="The account's phone number.")
+@click.option("--webhook", default="http://127.0.0.1:8000/webhooks/twilio/inbound", show_default=True)
+@click.option(
+    "--receiver", default="127.0.0.1:7160", show_default=True, help="Server of vehicles configured with one."
+)
+@click.option(
+    "--vehicles", "fleet_file", type=click.Path(exists=True, dir_okay=False), help="JSON list of vehicles."
+)
+@click.option(
+    "--time-scale", default=1.0, show_default=True, help="0.1 makes every simulated wait ten times shorter."
+)
+def run(
+    twilio_port: int, account_sid: str, auth_token: str | None, auth_token_file: str | None, number: str, webhook: str,
+    receiver: str, fleet_file: str | None, time_scale: float,
+) -> None:  # fmt: skip
+    """Run the Twilio stand-in, the vehicles and the control API."""
+    if auth_token_file:
+        auth_token = Path(auth_token_file).read_text().strip()
+    if not auth_token:
+        raise click.UsageError("Give --auth-token, or TWILIO_AUTH_TOKEN in the environment.")
+    fleet = default_fleet()
+    if fleet_file:
+        fleet = [Vehicle(**item) for item in json.loads(Path(fleet_file).read_text())]
+    network = Network(fleet, time_scale)
+    twilio = twilio_api.TwilioStandIn(
+        account=account_sid, token=auth_token, number=number, webhook=webhook, network=network
+    )
+    server = make_server(
+        "127.0.0.1", twilio_port, make_app(network, twilio), threaded=True, request_handler=Quiet
+    )
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())
+    click.echo(f"Twilio stand-in and control API on http://127.0.0.1:{twilio_port}, {len(fleet)} vehicles")
+    server.serve_forever()
+    network.stop()
+
+
+@main.command()
+@click.option("--imei", required=True)
+@click.option("--server", default="127.0.0.1:7160", show_default=True)
+@click.option("--identifier", type=IDENTIFIERS, default="%photof", show_default=True)
+@click.option(
+    "--file", "path", type=click.Path(exists=True, dir_okay=False), help="A file to send; else one is made."
+)
+@click.option("--metadata-version", default=4, show_default=True, help="0 never answers.")
+def camera(imei: str, server: str, identifier: str, path: str | None, metadata_version: int) -> None:
+    """Send one file as a camera would."""
+    vehicle = Vehicle(imei, "+12025550199", name=imei, metadata_version=metadata_version)
+    now, side = vehicle.now(), "rear" if identifier.endswith("r") else "front"
+    if path:
+        data = Path(path).read_bytes()
+    elif identifier.startswith("%photo"):
+        data = media.photo(side, imei, now, 3, 75)
+    else:
+        data = media.clip(side, imei, now - 5, 5, 30)
+    vehicle.files[identifier] = CapturedFile(identifier, data, int(now * 1000), duration=5)
+    host, _, port = server.rpartition(":")
+    Camera(vehicle, (host, int(port))).connect()
+    if vehicle.files:
+        click.echo("The server did not take the file.")
+        sys.exit(1)
+    click.echo(f"Sent {len(data)} bytes, acknowledged.")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m simulator")

@@ -1,0 +1,115 @@
+"""The control API, for people who try things out and for tests: vehicles, their faults, texts, messages.
+
+JSON on loopback under /control; docs/simulator.md has the table.
+"""
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify, request
+
+from simulator.network import Network
+from simulator.twilio_api import GatewayFaults, TwilioStandIn
+from simulator.vehicle import Faults, Vehicle
+
+SETTINGS = (
+    "ignition", "metadata_version", "firmware", "camera_firmware", "new_value_form", "crc_restarts", "model", "name",
+)  # fmt: skip
+
+
+def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
+    """Make the control API."""
+    api = Blueprint("control", __name__, url_prefix="/control")
+
+    @api.get("/vehicles")
+    def vehicles() -> Response:
+        return jsonify({"items": [show(vehicle) for vehicle in network.vehicles.values()]})
+
+    @api.post("/vehicles")
+    def add() -> Response:
+        given = request.get_json()
+        parameters = {int(number): str(value) for number, value in given.pop("parameters", {}).items()}
+        if "server" in given:
+            given["server"] = (given["server"]["domain"], int(given["server"]["port"]))
+        network.add(Vehicle(**given, parameters=parameters))
+        return jsonify(show(network.vehicles[given["phone"]]))
+
+    @api.get("/vehicles/<imei>")
+    def vehicle(imei: str) -> Response:
+        return jsonify(show(_find(imei)))
+
+    @api.patch("/vehicles/<imei>")
+    def change(imei: str) -> Response:
+        found, given = _find(imei), request.get_json()
+        for name in SETTINGS:
+            if name in given:
+                setattr(found, name, given[name])
+        if "server" in given:
+            server = given["server"]
+            found.server = (server["domain"], int(server["port"])) if server else None
+        for number, value in given.get("parameters", {}).items():
+            found.parameters[int(number)] = str(value)
+        return jsonify(show(found))
+
+    @api.patch("/vehicles/<imei>/faults")
+    def faults(imei: str) -> Response:
+        found = _find(imei)
+        _set(found.faults, request.get_json(), Faults)
+        return jsonify(show(found))
+
+    @api.patch("/gateway/faults")
+    def gateway_faults() -> Response:
+        _set(twilio.faults, request.get_json(), GatewayFaults)
+        return jsonify(asdict(twilio.faults))
+
+    @api.post("/sms")
+    def sms() -> Response:
+        given = request.get_json()
+        return jsonify({"sid": twilio.take(given["from"], given["text"]).sid})
+
+    @api.get("/messages")
+    def messages() -> Response:
+        return jsonify({"items": [
+            {"sid": m.sid, "direction": m.direction, "from": m.sender, "to": m.recipient, "body": m.body,
+             "status": m.status, "history": m.history, "error": m.error}
+            for m in twilio.messages.values()
+        ]})  # fmt: skip
+
+    def _find(imei: str) -> Vehicle:
+        found = network.by_imei(imei)
+        if found is None:
+            abort(404)
+        return found
+
+    return api
+
+
+def _set(target: Any, given: dict[str, Any], kind: type) -> None:
+    known = {field.name for field in fields(kind)}
+    for name, value in given.items():
+        if name not in known:
+            abort(400, f"There is no fault {name}; there are {', '.join(sorted(known))}.")
+        setattr(target, name, value)
+
+
+def show(vehicle: Vehicle) -> dict[str, Any]:
+    """Show a vehicle, with what it holds and what has been acknowledged to it."""
+    return vehicle.as_device() | {
+        "firmware": vehicle.firmware,
+        "ignition": vehicle.ignition,
+        "metadata_version": vehicle.metadata_version,
+        "parameters": {str(number): value for number, value in vehicle.parameters.items()},
+        "faults": asdict(vehicle.faults),
+        "waiting": sorted(vehicle.files),
+        "connected": vehicle.connected,
+        "acknowledged": [
+            {"identifier": file["identifier"], "size": len(file["data"]), "sha256": _sha256(file["data"])}
+            for file in vehicle.sent
+        ],
+    }
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,93 @@
+"""The phone network between the Twilio stand-in and the virtual vehicles: delivers, loses, delays, repeats."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from simulator import device
+from simulator.camera import Camera
+from simulator.vehicle import Vehicle
+
+DELIVERY_SECONDS = 1.0
+REPLY_SECONDS = 3.0
+CAPTURE_SECONDS = 4.0
+
+
+class Network:
+    """All vehicles by phone number. `inbound` is called for every reply: vehicle's number, text."""
+
+    def __init__(self, vehicles: list[Vehicle], scale: float) -> None:
+        self.scale = scale
+        self.vehicles = {vehicle.phone: vehicle for vehicle in vehicles}
+        self.inbound: Callable[[str, str], None] = lambda phone, text: None
+        self._pool = ThreadPoolExecutor(32, thread_name_prefix="vehicle")
+        self._cameras: dict[str, threading.Lock] = {}
+
+    def by_imei(self, imei: str) -> Vehicle | None:
+        """Give a vehicle by its IMEI."""
+        return next((v for v in self.vehicles.values() if v.imei == imei), None)
+
+    def add(self, vehicle: Vehicle) -> None:
+        """Put a vehicle on the road."""
+        self.vehicles[vehicle.phone] = vehicle
+
+    def wait(self, seconds: float) -> None:
+        """Let simulated time pass."""
+        time.sleep(seconds * self.scale)
+
+    def deliver(self, phone: str, text: str, report: Callable[[str, int | None], None]) -> None:
+        """Bring an SMS to a vehicle in the background; `report` gets the delivery status and error code."""
+        self._pool.submit(self._deliver, phone, text, report)
+
+    def _deliver(self, phone: str, text: str, report: Callable[[str, int | None], None]) -> None:
+        report("sent", None)
+        self.wait(DELIVERY_SECONDS)
+        vehicle = self.vehicles.get(phone)
+        if vehicle is None:
+            report("undelivered", 30005)
+            return
+        if vehicle.faults.sms_lost > 0:
+            vehicle.faults.sms_lost -= 1
+            report("undelivered", 30003)
+            return
+        report("delivered", None)
+        self.wait(REPLY_SECONDS)
+        for reply in device.answer(vehicle, text, self.scale, lambda wish: self._capture(vehicle, wish)):
+            self.reply(vehicle, reply)
+
+    def reply(self, vehicle: Vehicle, text: str) -> None:
+        """Send a text from a vehicle to the sender of its commands, with the faults of its line."""
+        faults = vehicle.faults
+        if faults.reply_lost > 0:
+            faults.reply_lost -= 1
+            return
+        if faults.reply_late:
+            time.sleep(faults.reply_late)
+        self.inbound(vehicle.phone, text)
+        if faults.reply_twice:
+            self.inbound(vehicle.phone, text)
+
+    def _capture(self, vehicle: Vehicle, wish: device.Wish) -> None:
+        self._pool.submit(self._take_and_send, vehicle, wish)
+
+    def _take_and_send(self, vehicle: Vehicle, wish: device.Wish) -> None:
+        lock = self._cameras.setdefault(vehicle.imei, threading.Lock())
+        with lock:
+            if not any(
+                device.IDENTIFIERS[wish.file_type, source] in vehicle.files for source in wish.sources
+            ):
+                made = device.capture(vehicle, wish)
+                self.wait(CAPTURE_SECONDS)
+                with vehicle.lock:
+                    vehicle.files.update({file.identifier: file for file in made})
+                for file in made:
+                    self.reply(vehicle, f"Preparing to send file from timestamp {file.timestamp // 1000}")
+            if wish.server is None or not wish.server[0]:
+                self.reply(vehicle, "Error: connect to server")
+                return
+            Camera(vehicle, wish.server, self.scale).run(lambda text: self.reply(vehicle, text))
+
+    def stop(self) -> None:
+        """End the background work."""
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,328 @@
+"""A stand-in for Twilio's Messages API: create, fetch, list, cancel, delete, callbacks and webhooks, error codes.
+
+Stateful, in memory. Checked against Twilio's official description (tests/test_simulator_contract.py). Source of
+behaviour: Twilio's Messages API; that leading blanks are trimmed: docs/sms.md.
+"""
+
+import itertools
+import re
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import requests
+from flask import Blueprint, Response, jsonify, request
+from twilio.request_validator import RequestValidator
+
+from simulator.network import Network
+
+WEBHOOK_SECONDS = 15.0
+PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+FINAL = frozenset({"delivered", "undelivered", "failed", "canceled", "received"})
+ERRORS = {
+    20003: (401, "Authenticate"),
+    20404: (404, "The requested resource was not found"),
+    20429: (429, "Too Many Requests"),
+    21211: (400, "Invalid 'To' Phone Number"),
+    21212: (400, "Invalid From Number"),
+    21602: (400, "Message body is required."),
+    21603: (400, "A 'From' phone number is required."),
+    21604: (400, "A 'To' phone number is required."),
+    21606: (400, "The From phone number is not a valid, SMS-capable inbound phone number for your account."),
+    21610: (400, "Attempt to send to unsubscribed recipient"),
+    21617: (400, "The concatenated message body exceeds the 1600 character limit"),
+}
+
+
+class TwilioError(Exception):
+    """An error as Twilio answers it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(ERRORS[code][1])
+        self.code = code
+
+
+@dataclass
+class Message:
+    """One message resource."""
+
+    sid: str
+    direction: str
+    sender: str
+    recipient: str
+    body: str
+    status: str
+    created: datetime
+    callback: str | None = None
+    service: str | None = None
+    error: int | None = None
+    history: list[str] = field(default_factory=list)
+    sent: datetime | None = None
+
+
+@dataclass
+class GatewayFaults:
+    """What goes wrong at the gateway, by request."""
+
+    answer_late: float = 0.0  # seconds before create answers
+    lose_answers: int = 0  # so many creates answer 500 although the message goes out
+    refuse: dict[str, int] = field(default_factory=dict)  # number → error code of create
+    undelivered: dict[str, int] = field(default_factory=dict)  # number → error code of delivery
+    no_callbacks: bool = False
+    no_webhooks: bool = False
+    webhook_late: float = 0.0
+
+
+class TwilioStandIn:
+    """The account, its messages, and the way to the product's webhooks."""
+
+    def __init__(
+        self, *, account: str, token: str, number: str, webhook: str | None, network: Network
+    ) -> None:
+        self.account, self.token, self.number, self.webhook = account, token, number, webhook
+        self.network, self.faults = network, GatewayFaults()
+        self.messages: dict[str, Message] = {}
+        self._validator = RequestValidator(token)
+        self._count, self._lock = itertools.count(1), threading.Lock()
+        network.inbound = self.take
+
+    # from the product
+
+    def create(self, form: dict[str, str]) -> Message:
+        """Take a message and send it on. Raises TwilioError."""
+        to, body = form.get("To", ""), form.get("Body", "")
+        sender = form.get("From") or (self.number if form.get("MessagingServiceSid") else "")
+        for code, wrong in (
+            (21604, not to),
+            (21211, bool(to) and not PHONE.fullmatch(to)),
+            (21603, not sender),
+            (21606, bool(sender) and sender != self.number),
+            (21602, not body.strip() and "MediaUrl" not in form),
+            (21617, len(body) > 1600),
+        ):
+            if wrong:
+                raise TwilioError(code)
+        if to in self.faults.refuse:
+            raise TwilioError(self.faults.refuse[to])
+        body = body.lstrip(" ")  # as Twilio does
+        if form.get("SmartEncoded", "").lower() == "true":
+            body = body.replace("\u2007", "  ")
+        message = self._new(
+            "outbound-api",
+            sender,
+            to,
+            body,
+            "queued",
+            form.get("StatusCallback"),
+            form.get("MessagingServiceSid"),
+        )
+        threading.Thread(target=self._send, args=(message,), daemon=True).start()
+        return message
+
+    def _new(
+        self, direction: str, sender: str, recipient: str, body: str, status: str, callback: str | None = None,
+        service: str | None = None,
+    ) -> Message:  # fmt: skip
+        with self._lock:
+            sid = f"SM{secrets.token_hex(12)}{next(self._count):08x}"
+            message = Message(
+                sid,
+                direction,
+                sender,
+                recipient,
+                body,
+                status,
+                datetime.now(UTC),
+                callback,
+                service,
+                None,
+                [status],
+            )
+            self.messages[sid] = message
+        return message
+
+    def _send(self, message: Message) -> None:
+        self._report(message, "queued", None)
+        if message.status == "canceled":
+            return
+        code = self.faults.undelivered.get(message.recipient)
+        if code is not None:
+            self._report(message, "undelivered", code)
+            return
+        self.network.deliver(
+            message.recipient, message.body, lambda status, error: self._report(message, status, error)
+        )
+
+    def _report(self, message: Message, status: str, error: int | None) -> None:
+        if message.status in FINAL:
+            return
+        message.status, message.error = status, error
+        message.history.append(status)
+        if status == "sent":
+            message.sent = datetime.now(UTC)
+        if message.callback and not self.faults.no_callbacks:
+            form = {
+                "MessageSid": message.sid, "SmsSid": message.sid, "MessageStatus": status, "SmsStatus": status,
+                "AccountSid": self.account, "From": message.sender, "To": message.recipient,
+                "ApiVersion": "2010-04-01",
+            }  # fmt: skip
+            if error:
+                form["ErrorCode"] = str(error)
+            self.post(message.callback, form)
+
+    # from the vehicles
+
+    def take(self, phone: str, text: str) -> Message:
+        """Take a text from a phone and bring it to the product's webhook."""
+        message = self._new("inbound", phone, self.number, text, "received")
+        message.sent = message.created
+        if self.webhook and not self.faults.no_webhooks:
+            if self.faults.webhook_late:
+                time.sleep(self.faults.webhook_late)
+            self.post(
+                self.webhook,
+                {
+                    "MessageSid": message.sid, "SmsSid": message.sid, "SmsMessageSid": message.sid,
+                    "AccountSid": self.account, "From": phone, "To": self.number, "Body": text, "NumMedia": "0",
+                    "NumSegments": "1", "SmsStatus": "received", "ApiVersion": "2010-04-01",
+                },
+            )  # fmt: skip
+        return message
+
+    def post(self, url: str, form: dict[str, str]) -> int | None:
+        """Post a signed webhook; once more only where no connection came about. Give the status, None if lost."""
+        headers = {
+            "X-Twilio-Signature": self._validator.compute_signature(url, form),
+            "I-Twilio-Idempotency-Token": secrets.token_hex(16),
+            "User-Agent": "TwilioProxy/1.1",
+        }
+        for _ in range(2):
+            try:
+                return requests.post(url, data=form, headers=headers, timeout=WEBHOOK_SECONDS).status_code
+            except requests.ConnectionError:
+                continue
+            except requests.RequestException:
+                return None
+        return None
+
+    # as JSON
+
+    def as_json(self, message: Message) -> dict[str, Any]:
+        """Give a message as Twilio's API does."""
+        uri = f"/2010-04-01/Accounts/{self.account}/Messages/{message.sid}"
+        stamp = format_datetime(message.created)
+        return {
+            "account_sid": self.account, "api_version": "2010-04-01", "body": message.body,
+            "date_created": stamp, "date_updated": stamp,
+            "date_sent": format_datetime(message.sent) if message.sent else None,
+            "direction": message.direction, "error_code": message.error,
+            "error_message": f"Error {message.error}" if message.error else None,
+            "from": message.sender, "messaging_service_sid": message.service, "num_media": "0", "num_segments": "1",
+            "price": None, "price_unit": "USD", "sid": message.sid, "status": message.status,
+            "subresource_uris": {"media": f"{uri}/Media.json"}, "to": message.recipient, "uri": f"{uri}.json",
+        }  # fmt: skip
+
+    def listed(self, filters: dict[str, str]) -> list[Message]:
+        """Give messages that fit Twilio's list filters, newest first."""
+
+        def fits(message: Message) -> bool:
+            day = (message.sent or message.created).date().isoformat()
+            return (
+                filters.get("To") in (None, message.recipient)
+                and filters.get("From") in (None, message.sender)
+                and ("DateSent" not in filters or day == filters["DateSent"][:10])
+                and ("DateSent>" not in filters or day >= filters["DateSent>"][:10])
+                and ("DateSent<" not in filters or day <= filters["DateSent<"][:10])
+            )
+
+        with self._lock:
+            return [message for message in reversed(self.messages.values()) if fits(message)]
+
+
+def blueprint(twilio: TwilioStandIn) -> Blueprint:
+    """Make the HTTP side."""
+    api = Blueprint("twilio", __name__, url_prefix="/2010-04-01/Accounts/<account>")
+
+    @api.before_request
+    def authenticate() -> None:
+        given = request.authorization
+        if given is None or (given.username, given.password) != (twilio.account, twilio.token):
+            raise TwilioError(20003)
+        if (request.view_args or {}).get("account") != twilio.account:
+            raise TwilioError(20404)
+
+    @api.post("/Messages.json")
+    def create(account: str) -> Response:
+        lose = twilio.faults.lose_answers > 0
+        message = twilio.create(request.form.to_dict())
+        if twilio.faults.answer_late:
+            time.sleep(twilio.faults.answer_late)
+        if lose:
+            twilio.faults.lose_answers -= 1
+            return Response('{"code": 20500, "message": "Internal Server Error", "status": 500}', 500,
+                            mimetype="application/json")  # fmt: skip
+        answer = jsonify(twilio.as_json(message) | {"status": "queued"})
+        answer.status_code = 201
+        return answer
+
+    @api.get("/Messages.json")
+    def list_messages(account: str) -> Response:
+        size = max(1, min(1000, request.args.get("PageSize", 50, int)))
+        page = max(0, request.args.get("Page", 0, int))
+        found = twilio.listed(request.args.to_dict())
+        rows = found[page * size : (page + 1) * size]
+        base = f"/2010-04-01/Accounts/{account}/Messages.json"
+        kept = "&".join(
+            f"{k}={requests.utils.quote(v)}"
+            for k, v in request.args.items()
+            if k not in ("Page", "PageToken")
+        )
+
+        def uri(number: int) -> str:
+            return f"{base}?{kept}{'&' if kept else ''}Page={number}"
+
+        more = len(found) > (page + 1) * size
+        return jsonify({
+            "messages": [twilio.as_json(message) for message in rows], "page": page, "page_size": size,
+            "start": page * size, "end": page * size + max(0, len(rows) - 1), "uri": uri(page),
+            "first_page_uri": uri(0), "next_page_uri": uri(page + 1) if more else None,
+            "previous_page_uri": uri(page - 1) if page else None,
+        })  # fmt: skip
+
+    @api.get("/Messages/<sid>.json")
+    def fetch(account: str, sid: str) -> Response:
+        return jsonify(twilio.as_json(_message(sid)))
+
+    @api.post("/Messages/<sid>.json")
+    def change(account: str, sid: str) -> Response:
+        message = _message(sid)
+        if request.form.get("Status") == "canceled" and message.status in ("accepted", "scheduled", "queued"):
+            message.status = "canceled"
+        return jsonify(twilio.as_json(message))
+
+    @api.delete("/Messages/<sid>.json")
+    def delete(account: str, sid: str) -> Response:
+        del twilio.messages[_message(sid).sid]
+        return Response(status=204)
+
+    def _message(sid: str) -> Message:
+        if sid not in twilio.messages:
+            raise TwilioError(20404)
+        return twilio.messages[sid]
+
+    return api
+
+
+def error_answer(error: TwilioError) -> Response:
+    """Answer an error as Twilio does."""
+    status, text = ERRORS[error.code]
+    answer = jsonify({
+        "code": error.code, "message": text, "status": status,
+        "more_info": f"https://www.twilio.com/docs/errors/{error.code}",
+    })  # fmt: skip
+    answer.status_code = status
+    return answer

@@ -1,0 +1,109 @@
+"""A virtual vehicle: who it is, what it holds, what goes wrong with it. Shared by its SMS and its camera side."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+DEFAULTS: dict[int, str] = {
+    113: "0", 150: "0", 151: "0", 152: "0", 3003: "", 3004: "",
+    66000: "3", 66001: "50", 66002: "0", 66003: "30", 66006: "0", 66007: "600", 66009: "5", 66010: "5",
+    66020: "0", 66022: "0", 66023: "0", 66024: "0", 66025: "2", 66040: "0", 66041: "0", 66042: "0",
+}  # fmt: skip
+CAMERA_READY = {151: "18", 150: "1"}
+
+
+@dataclass
+class Faults:
+    """What goes wrong, by request. Counts are used up; switches stay until they are set back."""
+
+    drop_at: int | None = None  # drop the line before this packet, once
+    corrupt_at: int | None = None  # send this packet wrong, once
+    silent_metadata: bool = False
+    stray_frame_rate: bool = False  # version 2 with LEN 13 and one byte more
+    slow: int = 0  # bytes per second; 0: as fast as the line
+    no_sd: bool = False
+    front_missing: bool = False
+    rear_missing: bool = False
+    capture_fails: bool = False
+    wrong_time_zone: int = 0  # minutes that the camera's clock is off
+    unreachable_server: bool = False
+    sms_lost: int = 0  # so many SMS to the vehicle vanish
+    reply_lost: int = 0  # so many replies vanish
+    reply_late: float = 0.0  # seconds that each reply takes longer
+    reply_twice: bool = False
+
+
+@dataclass
+class Vehicle:
+    """One tracker with its camera."""
+
+    imei: str
+    phone: str
+    name: str = ""
+    model: str = "FMC125"
+    sms_login: str = ""
+    sms_password: str = ""
+    time_zone: str = "UTC"
+    firmware: str = "03.28.03.Rev.05"
+    camera_firmware: str = "1.9.3"
+    metadata_version: int = 4
+    new_value_form: bool = True  # setparam answers "New value …", else "Param ID:… Value:…"
+    crc_restarts: bool = True  # after a RESUME the CRC chain begins at 0, else it goes on
+    ignition: bool = True
+    server: tuple[str, int] | None = None  # configured in the device
+    parameters: dict[int, str] = field(default_factory=dict)
+    faults: Faults = field(default_factory=Faults)
+    files: dict[str, "CapturedFile"] = field(default_factory=dict)  # by identifier, until acknowledged
+    connected: bool = False
+    reconfiguring_until: float = 0.0
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    sent: list[dict[str, Any]] = field(default_factory=list)  # what was acknowledged, for tests to compare
+
+    def __post_init__(self) -> None:
+        self.parameters = DEFAULTS | {3003: self.sms_login, 3004: self.sms_password} | self.parameters
+
+    def value(self, number: int) -> str:
+        """Give a parameter's value."""
+        return self.parameters.get(number, "")
+
+    def now(self) -> float:
+        """Give the camera's clock, in Unix seconds, wrong by its fault."""
+        return time.time() + self.faults.wrong_time_zone * 60
+
+    def has_camera(self, source: int) -> bool:
+        """Say whether the camera (1 front, 2 rear) is there."""
+        return not (self.faults.front_missing if source == 1 else self.faults.rear_missing)
+
+    def as_device(self) -> dict[str, str]:
+        """Give the vehicle as the product's API adds devices."""
+        return {
+            "imei": self.imei, "phone": self.phone, "name": self.name, "model": self.model,
+            "sms_login": self.sms_login, "sms_password": self.sms_password, "time_zone": self.time_zone,
+        }  # fmt: skip
+
+
+@dataclass
+class CapturedFile:
+    """A file that waits to be sent."""
+
+    identifier: str
+    data: bytes
+    timestamp: int  # Unix milliseconds
+    trigger: int = 0
+    duration: int = 0
+    frame_rate: int = 30
+
+
+def default_fleet() -> list[Vehicle]:
+    """Make the three vehicles that `make run` adds: new, old and odd firmware."""
+    ready = dict(CAMERA_READY)
+    return [
+        Vehicle("352094082736916", "+12025550111", "Van 11", sms_login="fleet", sms_password="cam11",
+                time_zone="Europe/Vilnius"),
+        Vehicle("352094082042885", "+12025550112", "Truck 12", model="FMB125", sms_login="fleet", sms_password="cam12",
+                firmware="03.27.06.Rev.360", camera_firmware="2.2.1", metadata_version=1, new_value_form=False,
+                crc_restarts=False, parameters=ready | {113: "1"}, time_zone="America/New_York"),
+        Vehicle("356307042441013", "+12025550113", "Bus 13", model="FMC225", sms_login="fleet", sms_password="cam13",
+                firmware="03.27.13.Rev.362", metadata_version=2, parameters=ready, time_zone="UTC"),
+    ]  # fmt: skip

@@ -1,0 +1,81 @@
+"""The main job over real processes: provision, photo, video, link; then the same while processes are killed."""
+
+import hashlib
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stack import Stack, running
+
+IMEI = "352094082736916"
+
+
+@pytest.fixture
+def stack(tmp_path: Path, database_url: str) -> Iterator[Stack]:
+    with running(tmp_path, database_url) as stack:
+        vehicle = next(v for v in stack.control("GET", "/vehicles")["items"] if v["imei"] == IMEI)
+        stack.api(
+            "POST", "/devices", status=201,
+            body={name: vehicle[name] for name in ("imei", "phone", "model", "sms_login", "sms_password")},
+        )  # fmt: skip
+        yield stack
+
+
+def ask(stack: Stack, **arguments: object) -> str:
+    return stack.api("POST", f"/devices/{IMEI}/commands", {"command": "camreq"} | arguments, status=202)["id"]
+
+
+def originals(stack: Stack) -> list[Path]:
+    folder = stack.folder / "media"
+    return [
+        path for ending in ("*.jpg", "*.h265") for path in folder.rglob(ending) if "derived" not in path.parts
+    ]
+
+
+def test_provision_photo_video_link(stack: Stack) -> None:
+    asked = stack.api(
+        "POST", f"/devices/{IMEI}/provision", {"parameters": {"66000": 3, "66003": 25}}, status=202
+    )
+    for command in asked["commands"]:
+        assert stack.ended(command["id"])["state"] == "done"
+    items = {i["item"]: i for i in stack.api("GET", f"/devices/{IMEI}/status")["items"]}
+    assert (items["parameter.66003"]["value"], items["parameter.66003"]["verdict"]) == ("25", "good")
+    assert items["parameter.151"]["value"] == "18"
+
+    photo = stack.ended(ask(stack, file_type="photo", source="both"))
+    assert photo["state"] == "done"
+    assert sorted(u["source"] for u in photo["uploads"]) == ["front", "rear"]
+
+    begin = int(time.time()) - 20
+    video = stack.ended(ask(stack, file_type="video", source="front", timestamp=begin, duration=3))
+    assert video["state"] == "done"
+    upload = stack.api("GET", f"/uploads/{video['uploads'][0]['id']}", status=200)
+    assert upload["link"]["command"] == video["id"]
+    assert upload["link"]["certainty"] == "certain"
+    content = stack.api("GET", f"/uploads/{upload['id']}/content")
+    assert hashlib.sha256(content).hexdigest() == upload["sha256"]
+    assert sorted(hashlib.sha256(p.read_bytes()).hexdigest() for p in originals(stack)) == sorted(
+        u["sha256"] for u in stack.api("GET", f"/uploads?imei={IMEI}")["items"]
+    )
+
+
+def test_nothing_is_lost_or_done_twice_while_processes_are_killed(stack: Stack) -> None:
+    rng = random.Random(20261124)
+    for round_number in range(6):
+        command = ask(stack, file_type="photo", source=("front", "rear")[round_number % 2])
+        time.sleep(rng.uniform(0, 1.5))
+        victim = rng.choice(["web", "worker", "receiver"])
+        stack.kill(victim)
+        stack.start(victim)
+        answer = stack.ended(command, seconds=120)
+        assert answer["state"] == "done", answer
+    sent = [
+        m
+        for m in stack.control("GET", "/messages")["items"]
+        if m["body"].endswith("7160") or "camreq" in m["body"]
+    ]
+    assert len(sent) == 6, "each request went out exactly once"
+    uploads = stack.api("GET", f"/uploads?imei={IMEI}")["items"]
+    assert len(uploads) == len({u["sha256"] for u in uploads}) == len(originals(stack)) == 6
