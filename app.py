@@ -6,13 +6,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask
-from flask.typing import ResponseReturnValue
 from flask_migrate import Migrate
 from flask_wtf.csrf import CSRFProtect
 
-from provisioning import api, auth, cli, gateway, health, queue, webhooks
+from provisioning import api, auth, cli, gateway, health, pages, queue, webhooks
 from provisioning.config import Config, load
-from provisioning.errors import ServiceError
 from provisioning.models import db
 
 csrf = CSRFProtect()
@@ -40,16 +38,10 @@ def create_app(config: Config | None = None) -> Flask:
     csrf.exempt(webhooks.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
-    api.init_app(app, config)
-    app.register_error_handler(ServiceError, _answer_error)
+    api.init_app(app)
+    pages.init_app(app)
     cli.init_app(app)
     return app
-
-
-def _answer_error(error: ServiceError) -> ResponseReturnValue:
-    """Answer a refusal of ours as JSON, with what to do."""
-    db.session.rollback()
-    return error.as_json(), error.status
 
 
 def _flask_settings(config: Config) -> dict:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import delete, select
 
-from . import events, gateway, inbox, lifecycle, links, outbox, sending, uploads
+from . import checklist, events, gateway, inbox, lifecycle, links, outbox, sending, uploads
 from .config import current_config
 from .inbox import Touched
 from .models import Cursor, Device, IdempotencyKey, Upload, UploadState, db
@@ -69,6 +69,7 @@ def sweep(clock: Callable[[], datetime]) -> None:
         follow(touched, clock())
     sending.sweep(clock)
     _adopt(clock())
+    checklist.sweep(clock())
     events.sweep(clock())
     db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock() - KEYS_KEPT))
     db.session.commit()

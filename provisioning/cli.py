@@ -1,25 +1,31 @@
 """The `flask` commands: users and tokens. Output meant for programs goes to standard output alone."""
 
+import json
 import sys
+from typing import TextIO
 
 import click
 from flask import Flask
 from flask.cli import AppGroup
+from marshmallow import ValidationError
 from sqlalchemy import select
 
-from . import auth
+from . import auth, devices, uploads
 from .errors import ServiceError
-from .models import ApiToken, Role, User, db
+from .models import ApiToken, Role, User, db, utcnow
+from .schemas import DeviceSchema
 
 ROLE = click.Choice([role.value for role in Role])
 users = AppGroup("users", help="People who sign in to the pages.")
 tokens = AppGroup("tokens", help="Bearer tokens of programs that use the API.")
+fleet = AppGroup("devices", help="Devices, many at once.")
 
 
 def init_app(app: Flask) -> None:
     """Attach the command groups to the app."""
     app.cli.add_command(users)
     app.cli.add_command(tokens)
+    app.cli.add_command(fleet)
 
 
 def _password(from_stdin: bool) -> str:
@@ -92,3 +98,28 @@ def tokens_revoke(name: str) -> None:
     if not count:
         raise click.ClickException(f"There is no valid token named {name}.")
     click.echo(f"Revoked {count}.")
+
+
+@fleet.command("import")
+@click.argument("file", type=click.File())
+def devices_import(file: TextIO) -> None:
+    """Add devices from a JSON list (- reads standard input), as POST /devices takes them; known IMEIs are left alone."""
+    failed = 0
+    for given in json.load(file):
+        imei = given.get("imei", "")
+        try:
+            values = DeviceSchema().load(given)
+            if uploads.known_device(imei) is not None:
+                click.echo(f"{imei}\tknown")
+                continue
+            device = devices.add(values, utcnow())
+            uploads.adopt(device, utcnow())
+            click.echo(f"{imei}\tadded")
+        except ValidationError as error:
+            failed += 1
+            click.echo(f"{imei}\trefused\t{json.dumps(error.messages)}", err=True)
+        except ServiceError as error:
+            failed += 1
+            click.echo(f"{imei}\trefused\t{error.message}", err=True)
+    if failed:
+        raise click.ClickException(f"{failed} refused.")

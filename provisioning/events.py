@@ -8,7 +8,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from flask import Flask
@@ -98,15 +98,15 @@ class Hub:
 hub = Hub()
 
 
-def stream(app: Flask, device_id: int | None, allowed: Callable[[], bool], until: float) -> Iterator[str]:
-    """Give server-sent events for one page until `until` (steady seconds) or while `allowed()`.
+def stream(app: Flask, device_id: int | None, until: float) -> Iterator[str]:
+    """Give server-sent events for one page until `until` (steady seconds).
 
     The page reconnects by itself, so ending a stream costs nothing.
     """
     number, inbox = hub.listen(app, device_id)
     try:
         yield f"retry: {RETRY_MS}\nevent: hello\ndata: {json.dumps({'device': device_id})}\n\n"
-        while time.monotonic() < until and allowed():
+        while time.monotonic() < until:
             try:
                 change, topic = inbox.get(timeout=COMMENT_SECONDS)
             except queue.Empty:

@@ -11,25 +11,12 @@ from flask_smorest import Api
 from werkzeug.exceptions import HTTPException
 
 from .. import auth
-from ..config import Config
+from ..config import current_config
 from ..models import utcnow
+from ..web import error_body, kept_headers
 from . import commands, devices, lists, parameters, uploads
 
 PREFIX = "/api/v1"
-CODES = {
-    400: "bad_request",
-    401: "unauthenticated",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    409: "conflict",
-    413: "too_large",
-    415: "unsupported_media_type",
-    422: "invalid",
-    429: "too_many_requests",
-    500: "internal",
-    503: "unavailable",
-}
 
 
 class JsonApi(Api):
@@ -39,35 +26,15 @@ class JsonApi(Api):
         """Answer an HTTP error as JSON."""
         answer = jsonify(error_body(error))
         answer.status_code = error.code or 500
-        for name, value in error.get_headers() or []:
-            if name.lower() in ("allow", "retry-after"):
-                answer.headers[name] = value
+        answer.headers.update(kept_headers(error))
         return answer
 
 
-def error_body(error: HTTPException) -> dict[str, Any]:
-    """Give the error shape of an HTTP error; marshmallow's messages by field."""
-    data = getattr(error, "data", None) or {}
-    messages = data.get("messages") or {}
-    errors: dict[str, list[str]] = {}
-    for location in messages.values():
-        for field, texts in location.items() if isinstance(location, dict) else [("body", location)]:
-            _flatten(str(field), texts, errors)
-    message = "Some fields are wrong." if errors else (error.description or error.name)
-    return {"code": CODES.get(error.code or 500, "error"), "message": message, "errors": errors}
+def _allowed() -> str:
+    return f"{current_config().api_requests_per_minute} per minute"
 
 
-def _flatten(name: str, texts: Any, into: dict[str, list[str]]) -> None:
-    if isinstance(texts, dict):
-        for key, value in texts.items():
-            _flatten(f"{name}.{key}" if name != "_schema" else str(key), value, into)
-    else:
-        into.setdefault("body" if name == "_schema" else name, []).extend(
-            str(text) for text in (texts if isinstance(texts, list) else [texts])
-        )
-
-
-def init_app(app: Flask, config: Config) -> None:
+def init_app(app: Flask) -> None:
     """Attach the API to the app."""
     app.config.update(
         API_TITLE="DualCam service",
@@ -85,19 +52,8 @@ def init_app(app: Flask, config: Config) -> None:
         },
     )
     api = JsonApi(app)
-    limiter = Limiter(
-        _who, app=app, storage_uri="memory://", strategy="moving-window", headers_enabled=True,
-        in_memory_fallback_enabled=False,
-    )  # fmt: skip
-    for blueprint in (
-        devices.blueprint,
-        commands.blueprint,
-        uploads.blueprint,
-        parameters.blueprint,
-        lists.blueprint,
-    ):
-        blueprint.before_request(_authenticate)
-        limiter.limit(f"{config.api_requests_per_minute} per minute")(blueprint)
+    limiter.init_app(app)
+    for blueprint in BLUEPRINTS:
         app.extensions["csrf"].exempt(blueprint)
         api.register_blueprint(blueprint, url_prefix=PREFIX)
 
@@ -111,3 +67,11 @@ def _authenticate() -> Response | None:
     g.pop("caller", None)
     auth.authenticate_bearer(request, utcnow())
     return None
+
+
+BLUEPRINTS = (devices.blueprint, commands.blueprint, uploads.blueprint, parameters.blueprint, lists.blueprint)
+# counted in each web worker's own memory: docs/operations.md says so
+limiter = Limiter(_who, storage_uri="memory://", strategy="moving-window", headers_enabled=True)
+for _blueprint in BLUEPRINTS:
+    _blueprint.before_request(_authenticate)
+    limiter.limit(_allowed)(_blueprint)

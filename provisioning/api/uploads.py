@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from flask import Response, send_file
+from flask import Response
 from flask_smorest import Blueprint
 from sqlalchemy import select
 
@@ -11,10 +11,10 @@ from .. import auth, links, uploads, videos, views
 from ..errors import NotFound
 from ..models import Role, Upload, utcnow
 from ..schemas import LinkSchema, UploadFilter
+from ..web import ORIGINALS, send
 from . import shared
 
 blueprint = Blueprint("uploads", __name__, description="Files of the cameras")
-TYPES = {"photo": ("image/jpeg", "jpg"), "video": ("video/h265", "h265")}
 
 
 @blueprint.get("/uploads")
@@ -62,7 +62,7 @@ def get_content(ident: str) -> Response:
     path = uploads.path_of(upload)
     if path is None:
         raise NotFound(f"The file is not complete yet ({upload.state}).", code="not_ready")
-    kind, ending = TYPES[upload.file_type]
+    kind, ending = ORIGINALS[upload.file_type]
     return send(path, kind, f"{upload.imei}-{upload.source}-{upload.id}.{ending}", upload.sha256)
 
 
@@ -91,13 +91,3 @@ def _derived(upload: Upload, path: Path | None, kind: str) -> Response:
         text = upload.derived_error or "It is being made; try again in some seconds."
         raise NotFound(text, code="unreadable" if upload.derived_error else "not_ready")
     return send(path, kind, None, None)
-
-
-def send(path: Path, kind: str, name: str | None, etag: str | None) -> Response:
-    """Send a file with ranges and caching; it never changes."""
-    answer = send_file(
-        path, mimetype=kind, download_name=name, as_attachment=name is not None, conditional=True,
-        etag=etag or True, max_age=3600,
-    )  # fmt: skip
-    answer.headers["Cache-Control"] = "private, max-age=3600"
-    return answer

@@ -1,0 +1,258 @@
+"""Runs the checklist (`checklist_steps`): stores a run, asks through the outbox, reads answers, ends in a verdict.
+
+`advance` may be called at any time, by the worker and by pages, and by several processes: a device's lock makes
+each step's SMS go out once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from . import commands, events, lifecycle, outbox, statuses
+from .checklist_steps import REUSE_SECONDS, SKIPPED, STEPS, Facts, Outcome, Result, Step, decide
+from .errors import Conflict, Invalid, ServiceError
+from .models import OPEN, ChecklistRun, Command, Device, Session, State, StatusItem, Upload, Verdict, db
+from .parameters import cautions
+
+VIDEO_SECONDS = 2
+VIDEO_AGO = 30
+REUSABLE = frozenset({"getstatus", "getver", "getio", "camgetver"})
+
+
+def current(device: Device) -> ChecklistRun | None:
+    """Give the device's newest run."""
+    return db.session.scalar(
+        select(ChecklistRun)
+        .where(ChecklistRun.device_id == device.id)
+        .order_by(ChecklistRun.id.desc())
+        .limit(1)
+    )
+
+
+def cost(device: Device) -> int:
+    """Give how many SMS a run sends at most. Raises Conflict where none can be sent."""
+    count = 0
+    for step in STEPS:
+        for name, arguments in step.commands:
+            asked = commands.from_arguments(
+                name, _arguments(name, arguments, 2_000_000_000), now=2_000_000_000
+            )
+            count += len(outbox.preview(device, asked))
+    return count
+
+
+def start(device: Device, by: str, now: datetime) -> ChecklistRun:
+    """Begin a run and commit. Raises Conflict while one is open."""
+    device = lifecycle.lock_device(device.id)
+    run = current(device)
+    if run is not None and run.ended_at is None:
+        raise Conflict("A run is under way; go on with it, or end it first.", code="run_open")
+    run = ChecklistRun(device_id=device.id, steps={}, started_by=by, started_at=now, updated_at=now)
+    db.session.add(run)
+    events.publish(device.id, "checklist")
+    db.session.commit()
+    return run
+
+
+def stop(run: ChecklistRun, now: datetime) -> None:
+    """End a run before its end and commit."""
+    lifecycle.lock_device(run.device_id)
+    if run.ended_at is None:
+        run.ended_at, run.verdict, run.verdict_text = now, "stopped", "Ended before it was through."
+        events.publish(run.device_id, "checklist")
+    db.session.commit()
+
+
+def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
+    """Take a person's answer and commit. Raises Invalid."""
+    step = next((s for s in STEPS if s.id == step_id), None)
+    if step is None or choice not in dict(step.answers):
+        raise Invalid("There is no such question or answer.")
+    lifecycle.lock_device(run.device_id)
+    run.steps = run.steps | {
+        step_id: {"state": "done", "answer": choice, **asdict(step.read(Facts(answer=choice)))}
+    }
+    run.ended_at = None
+    db.session.commit()
+
+
+def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
+    """Ask a step again, and what depends on it, and commit."""
+    lifecycle.lock_device(run.device_id)
+    gone = {step_id} | {step.id for step in STEPS if step_id in step.needs} | {"transfer", "clock"}
+    run.steps = {name: value for name, value in run.steps.items() if name not in gone} | {
+        step_id: {"fresh": True}
+    }
+    run.ended_at = run.verdict = run.verdict_text = None
+    events.publish(run.device_id, "checklist")
+    db.session.commit()
+
+
+def advance(run: ChecklistRun, now: datetime) -> None:
+    """Go on with a run as far as it goes without waiting, and commit."""
+    device = lifecycle.lock_device(run.device_id)
+    if run.ended_at is not None:
+        db.session.commit()
+        return
+    before = dict(run.steps)
+    asked = False
+    waiting = False
+    for step in STEPS:
+        entry = dict(run.steps.get(step.id, {}))
+        if entry.get("state") in ("done", SKIPPED):
+            continue
+        progress = _advance_step(run, step, entry, device, now)
+        run.steps = run.steps | {step.id: progress}
+        asked = asked or bool(progress.get("commands"))
+        if progress["state"] == "running":
+            waiting = True
+            break
+        waiting = waiting or progress["state"] == "question"
+    if not waiting:
+        _finish(run, now)
+    if run.steps != before or run.ended_at:
+        run.updated_at = now
+        events.publish(device.id, "checklist")
+    db.session.commit()
+    if asked:
+        outbox.wake(device.id)
+
+
+def _results(run: ChecklistRun) -> dict[str, Result]:
+    return {
+        name: Result(entry["verdict"], entry["text"], entry.get("todo", ""), entry.get("mark", ""))
+        for name, entry in run.steps.items()
+        if entry.get("state") == "done"
+    }
+
+
+def _advance_step(
+    run: ChecklistRun, step: Step, entry: dict[str, Any], device: Device, now: datetime
+) -> dict[str, Any]:
+    results = _results(run)
+    blocked = [need for need in step.needs if need in results and results[need].verdict == "bad"]
+    if blocked or any(run.steps.get(need, {}).get("state") == SKIPPED for need in step.needs):
+        return {"state": SKIPPED, "text": "Not asked: a step before it failed."}
+    if step.question:
+        return {"state": "question"} if step.when(results) else {"state": SKIPPED, "text": "Not needed."}
+    if step.commands and "commands" not in entry:
+        try:
+            entry = _ask(step, entry, run, device, now)
+        except ServiceError as error:
+            outcome = Outcome("failed", False, error.code, error.message)
+            return {
+                "state": "done",
+                "commands": [],
+                **asdict(step.read(_facts(run, step, [outcome], device))),
+            }
+    rows = [db.session.get_one(Command, ident) for ident in entry.get("commands", [])]
+    if any(row.state in OPEN for row in rows):
+        return entry | {"state": "running"}
+    outcomes = [_outcome(row) for row in rows] if step.commands else _file_outcomes(run)
+    return entry | {"state": "done", **asdict(step.read(_facts(run, step, outcomes, device)))}
+
+
+def _ask(
+    step: Step, entry: dict[str, Any], run: ChecklistRun, device: Device, now: datetime
+) -> dict[str, Any]:
+    idents: list[str] = []
+    reused = None
+    for name, arguments in step.commands:
+        known = None if entry.get("fresh") else _fresh(device, name, now)
+        if known is not None:
+            idents.append(known.id)
+            reused = lifecycle.stamp(known.answered_at or now)
+            continue
+        given = _arguments(name, arguments, int(now.timestamp()))
+        asked = commands.from_arguments(name, given, now=int(now.timestamp()), catalogue=outbox.catalogue())
+        rows = outbox.submit(device, asked, outbox.Asker(f"checklist, {run.started_by}"), now)
+        idents += [row.id for row in rows]
+    return {"commands": idents, "reused": reused}
+
+
+def _arguments(name: str, arguments: Mapping[str, Any], now: int) -> dict[str, Any]:
+    if arguments.get("file_type") == "video":
+        return dict(arguments) | {"timestamp": now - VIDEO_AGO, "duration": VIDEO_SECONDS}
+    return dict(arguments)
+
+
+def _fresh(device: Device, name: str, now: datetime) -> Command | None:
+    if name not in REUSABLE:
+        return None
+    return db.session.scalar(
+        select(Command)
+        .where(
+            Command.device_id == device.id, Command.kind == name, Command.state == State.DONE,
+            Command.answered_at >= now - timedelta(seconds=REUSE_SECONDS),
+        )
+        .order_by(Command.id.desc())
+        .limit(1)
+    )  # fmt: skip
+
+
+def _outcome(row: Command) -> Outcome:
+    return Outcome(
+        row.state,
+        row.reply is not None,
+        row.error_code,
+        row.error_message,
+        row.result or {},
+        _seconds_off(row),
+    )
+
+
+def _seconds_off(row: Command) -> float | None:
+    """Give the camera's time of a photo minus the time we received it; None without one."""
+    upload = db.session.scalar(
+        select(Upload).where(Upload.command_id == row.id, Upload.timestamp.is_not(None)).limit(1)
+    )
+    if upload is None or upload.timestamp is None or row.sending_at is None:
+        return None
+    if upload.file_type == "video":
+        return upload.timestamp.timestamp() - float(row.arguments["timestamp"])
+    early = (upload.timestamp - row.sending_at).total_seconds()
+    late = (upload.timestamp - (upload.received_at or upload.started_at)).total_seconds()
+    return 0.0 if early >= -5 and late <= 5 else min(early, late, key=abs)
+
+
+def _file_outcomes(run: ChecklistRun) -> list[Outcome]:
+    idents = [i for name in ("front", "rear", "card") for i in run.steps.get(name, {}).get("commands", [])]
+    return [_outcome(db.session.get_one(Command, ident)) for ident in idents]
+
+
+def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Device) -> Facts:
+    rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id)).all()
+    known = statuses.known_parameters(device.id)
+    warned = cautions({n: v for n, v in known.items() if n != 113}, known=known, firmware=device.firmware)
+    sessions = db.session.scalars(
+        select(Session).where(Session.imei == device.imei, Session.ended_at.is_not(None))
+        .order_by(Session.id.desc()).limit(10)
+    )  # fmt: skip
+    return Facts(
+        outcomes=outcomes,
+        status={row.item: (row.value, row.verdict) for row in rows},
+        differing=[
+            f"{row.item.split('.')[1]} is {row.value}, asked {row.asked}"
+            for row in rows
+            if row.item.startswith("parameter.") and row.verdict == Verdict.BAD
+        ],
+        sessions=[(row.code or "", row.crc_errors) for row in sessions],
+        results=_results(run),
+        firmware_warnings=[text for texts in warned.values() for text in texts if "firmware" in text.lower()],
+    )
+
+
+def _finish(run: ChecklistRun, now: datetime) -> None:
+    verdict = decide(_results(run))
+    run.verdict, run.verdict_text, run.ended_at = verdict.id, f"{verdict.title}. {verdict.todo}", now
+
+
+def sweep(now: datetime) -> None:
+    """Go on with every open run."""
+    runs = db.session.scalars(select(ChecklistRun).where(ChecklistRun.ended_at.is_(None)).limit(100)).all()
+    db.session.commit()
+    for run in runs:
+        advance(run, now)

@@ -1,0 +1,346 @@
+"""The checklist as a declaration: steps, how their facts are read, and the verdicts, in order.
+
+Pure: facts in, results out; `checklist` runs it and stores it. Source: vendor's troubleshooting of the DualCam page,
+its SMS replies and its known problems.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+GOOD, WARN, BAD, HIDDEN = "good", "warn", "bad", "not visible"
+SKIPPED = "skipped"
+CONFIGURATION = (
+    150, 151, 152, 113, 66000, 66001, 66002, 66003, 66006, 66007, 66009, 66010, 66020, 66022, 66023, 66024, 66025,
+    66040, 66041, 66042,
+)  # fmt: skip
+CLOCK_SECONDS = 120.0
+REUSE_SECONDS = 600.0  # an answer this fresh is not asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one command of a step ended."""
+
+    state: str
+    replied: bool
+    code: str | None = None
+    message: str | None = None
+    result: Mapping[str, Any] = field(default_factory=dict)
+    file_seconds_off: float | None = (
+        None  # camera's time of its file minus ours at the request; None: no file
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known when a step is read."""
+
+    outcomes: Sequence[Outcome] = ()
+    status: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)  # item → value, verdict
+    differing: Sequence[str] = ()  # parameters whose confirmed value is not what was asked
+    sessions: Sequence[tuple[str, int]] = ()  # newest first: code, CRC errors
+    results: Mapping[str, "Result"] = field(default_factory=dict)  # steps before
+    answer: str | None = None
+    firmware_warnings: Sequence[str] = ()
+    video_asked: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a step found: verdict, what it means, what to do; `mark` names the finding for verdicts."""
+
+    verdict: str
+    text: str
+    todo: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `commands`: (name, arguments) to ask, `answers`: choices of a question to a person."""
+
+    id: str
+    title: str
+    read: Callable[[Facts], Result]
+    commands: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    needs: tuple[str, ...] = ()  # steps that must not be bad
+    question: str = ""
+    answers: tuple[tuple[str, str], ...] = ()
+    when: Callable[[Mapping[str, Result]], bool] = lambda results: True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The end of a run: what it is, what to do next, and the steps it rests on."""
+
+    id: str
+    title: str
+    todo: str
+    rests_on: tuple[str, ...]
+    holds: Callable[[Mapping[str, Result]], bool]
+
+
+def _mark(results: Mapping[str, Result], step: str) -> str:
+    return results[step].mark if step in results else ""
+
+
+def _first(facts: Facts) -> Outcome:
+    return facts.outcomes[0] if facts.outcomes else Outcome("failed", False)
+
+
+def read_reachable(facts: Facts) -> Result:
+    """Read getstatus."""
+    outcome = _first(facts)
+    if outcome.replied:
+        return Result(GOOD, "The device answers SMS.", mark="reachable")
+    text = outcome.message or "The device did not answer."
+    todo = "Check the phone number, that the SIM may receive SMS, coverage, and the SMS login and password."
+    return Result(BAD, text, todo, "silent")
+
+
+def read_firmware(facts: Facts) -> Result:
+    """Read getver."""
+    outcome = _first(facts)
+    if not outcome.replied:
+        return Result(
+            WARN, "The firmware is not known: getver was not answered.", "Ask again later.", "unanswered"
+        )
+    if facts.status.get("imei", (None, ""))[1] == BAD:
+        told = facts.status["imei"][0]
+        return Result(BAD, f"Another tracker answers at this number (IMEI {told}).",
+                      "Correct the phone number, or the IMEI, of the device.", "other_tracker")  # fmt: skip
+    if facts.firmware_warnings:
+        return Result(
+            WARN, " ".join(facts.firmware_warnings), "Update the tracker's firmware.", "old_firmware"
+        )
+    return Result(GOOD, f"Firmware {facts.status.get('firmware', ('?', ''))[0]}.")
+
+
+def read_configuration(facts: Facts) -> Result:
+    """Read getparam of everything."""
+    values: dict[str, str] = {}
+    for outcome in facts.outcomes:
+        values |= outcome.result.get("values", {})
+    if not values:
+        return Result(WARN, "The configuration could not be read.", "Ask again later.", "unanswered")
+    if values.get("151") != "18" or values.get("150", "1") != "1":
+        return Result(BAD, f"The RS232 port is not set to DualCam (151 is {values.get('151', '?')}, 150 is "
+                      f"{values.get('150', '?')}).", "Send 151 = 18 and 150 = 1.", "wrong_mode")  # fmt: skip
+    if facts.differing:
+        return Result(
+            WARN, f"Not as asked: {'; '.join(facts.differing)}.", "Send these parameters again.", "differs"
+        )
+    if values.get("113") == "0":
+        return Result(WARN, "113 is 0: camera states (AVL 497 to 499) never reach your telematics platform.",
+                      "Send 113 = 1 if you want them.", "codec8")  # fmt: skip
+    return Result(GOOD, "Set for DualCam, as asked.")
+
+
+def read_power(facts: Facts) -> Result:
+    """Read getio and the records' ignition."""
+    ignition = facts.status.get("ignition", (None, ""))[0]
+    if ignition == "off":
+        return Result(
+            WARN, "The telematics platform reports the ignition off.", "Switch it on for the test.", "off"
+        )
+    if not _first(facts).replied:
+        return Result(WARN, "getio was not answered.", "Ask again later.", "unanswered")
+    return Result(GOOD, "The tracker tells its inputs." + (" Ignition on." if ignition == "on" else ""))
+
+
+def read_cameras(facts: Facts) -> Result:
+    """Read camgetver."""
+    found = {side: facts.status.get(f"camera.{side}.version", (None, ""))[1] for side in ("front", "rear")}
+    if not _first(facts).replied:
+        return Result(WARN, "camgetver was not answered.", "Ask again later.", "unanswered")
+    dead = [side for side, verdict in found.items() if verdict == BAD]
+    if len(dead) == 2:
+        return Result(
+            BAD, "Neither camera answers the tracker.", "Check supply and cable of the camera.", "none"
+        )
+    if dead:
+        return Result(
+            BAD, f"The {dead[0]} camera does not answer.", f"Check the {dead[0]} camera's cable.", dead[0]
+        )
+    return Result(GOOD, "Both cameras answer the tracker.")
+
+
+FILE_PROBLEMS = {
+    "ignition_off": (
+        "ignition",
+        "Switch the ignition on, or set 66020 = 1 with a permanent supply of the camera.",
+    ),
+    "camera_not_present": ("missing", "Check this camera's cable and supply."),
+    "dualcam_not_present": ("missing", "Check the camera's cable and supply."),
+    "camera_nak": ("missing", "Restart the camera, then check its cable."),
+    "capture_failed": ("missing", "Restart the camera, then check its cable."),
+    "not_configured": ("wrong_mode", "Send 151 = 18 and 150 = 1."),
+    "server_unreachable": ("unreachable", "Check the server's address and port, the APN, and the firewall."),
+    "no_file": ("unreachable", "Check the server's address and port, the APN, and the firewall."),
+    "file_not_found": ("no_footage", "Check the SD card, and the camera's time zone."),
+}
+
+
+def _read_file(facts: Facts, what: str) -> Result:
+    outcome = _first(facts)
+    if outcome.state == "done":
+        return Result(GOOD, f"The {what} has come.", mark="came")
+    mark, todo = FILE_PROBLEMS.get(outcome.code or "", ("failed", "Ask again; look at the command."))
+    return Result(BAD, outcome.message or f"The {what} did not come.", todo, mark)
+
+
+def read_front(facts: Facts) -> Result:
+    """Read the photo of the front camera."""
+    return _read_file(facts, "front photo")
+
+
+def read_rear(facts: Facts) -> Result:
+    """Read the photo of the rear camera."""
+    return _read_file(facts, "rear photo")
+
+
+def read_card(facts: Facts) -> Result:
+    """Read the short video, and the records' camera states."""
+    told = [facts.status.get(f"camera.{side}.state") for side in ("front", "rear")]
+    for state in told:
+        if state and state[1] == BAD and state[0] != "not detected":
+            return Result(BAD, f"The telematics platform reports: {state[0]}.", "Insert a 16 to 64 GB card, FAT32.",
+                          "no_card")  # fmt: skip
+    result = _read_file(facts, "video")
+    if result.mark == "no_footage":
+        return Result(BAD, result.text, "Look at the SD card: 16 to 64 GB, FAT32.", "no_footage")
+    return result
+
+
+def read_transfer(facts: Facts) -> Result:
+    """Read the device's TCP sessions."""
+    if not facts.sessions:
+        return Result(WARN, "The camera has never connected to this server.",
+                      "A device that cannot connect tries again after 30 minutes.", "never")  # fmt: skip
+    codes = [code for code, _ in facts.sessions[:10]]
+    errors = sum(count for _, count in facts.sessions[:10])
+    if codes[0] == "unknown_device":
+        return Result(
+            BAD,
+            "Its last connection was refused: the IMEI was not known then.",
+            "Ask for a photo.",
+            "refused",
+        )
+    broken = [code for code in codes if code not in ("done", "stopped", "")]
+    if len(codes) >= 4 and len(broken) * 2 > len(codes):
+        return Result(WARN, f"{len(broken)} of the last {len(codes)} connections broke.",
+                      "Check antenna and coverage; transfers go on where they broke.", "breaks")  # fmt: skip
+    if errors > 20:
+        return Result(
+            WARN, f"{errors} packets came with a wrong CRC.", "Check the cable of the camera.", "crc"
+        )
+    return Result(GOOD, "Transfers come through.")
+
+
+def read_clock(facts: Facts) -> Result:
+    """Read how far the camera's time is off ours."""
+    before = [facts.results[name] for name in ("front", "rear") if name in facts.results]
+    offs = [outcome.file_seconds_off for outcome in facts.outcomes if outcome.file_seconds_off is not None]
+    if not offs:
+        text = "No file with a camera time has come." if before else "No file was asked for."
+        return Result(HIDDEN, text, mark="unknown")
+    off = min(offs, key=abs)
+    if abs(off) > CLOCK_SECONDS:
+        return Result(BAD, f"The camera's clock is off by {off / 60:.0f} minutes.",
+                      "Set the camera's time zone (66024) and update its firmware.", "wrong")  # fmt: skip
+    return Result(GOOD, "The camera's clock agrees with ours.")
+
+
+def _read_answer(meanings: Mapping[str, Result]) -> Callable[[Facts], Result]:
+    def read(facts: Facts) -> Result:
+        return meanings.get(facts.answer or "", Result(HIDDEN, "Nobody looked."))
+
+    return read
+
+
+NO_CAMERA = ("missing", "none", "front", "rear")
+
+STEPS: tuple[Step, ...] = (
+    Step("reachable", "Does it answer SMS?", read_reachable, (("getstatus", {}),)),
+    Step("firmware", "Tracker and firmware", read_firmware, (("getver", {}),), ("reachable",)),
+    Step("configuration", "Configuration", read_configuration, (("getparam", {"parameters": list(CONFIGURATION)}),),
+         ("reachable",)),
+    Step("power", "Power and ignition", read_power, (("getio", {}),), ("reachable",)),
+    Step("cameras", "Do both cameras answer?", read_cameras, (("camgetver", {}),), ("reachable", "configuration")),
+    Step("front", "A photo of the front camera", read_front, (("camreq", {"file_type": "photo", "source": "front"}),),
+         ("reachable", "configuration")),
+    Step("rear", "A photo of the rear camera", read_rear, (("camreq", {"file_type": "photo", "source": "rear"}),),
+         ("reachable", "configuration")),
+    Step("card", "SD card: a short video", read_card, (("camreq", {"file_type": "video", "source": "front"}),),
+         ("reachable", "configuration", "front")),
+    Step("transfer", "Transfer of files", read_transfer, (), ("reachable",)),
+    Step("clock", "Clock and time zone", read_clock, (), ("reachable",)),
+    Step("led", "Look at the camera", _read_answer({
+        "lit": Result(WARN, "The camera has power; the tracker does not hear it.", "Check the RS232 cable.", "cable"),
+        "dark": Result(BAD, "The camera has no power.", "Check its supply and fuse.", "no_power"),
+    }), question="Is a light on at the camera while the ignition is on?",
+         answers=(("lit", "Yes, it is lit"), ("dark", "No, it is dark")),
+         when=lambda r: _mark(r, "cameras") in NO_CAMERA or _mark(r, "front") == "missing"
+         or _mark(r, "rear") == "missing"),
+    Step("sd", "Look at the SD card", _read_answer({
+        "in": Result(WARN, "A card is in.", "Format it, or try another one (16 to 64 GB, FAT32).", "bad_card"),
+        "out": Result(BAD, "There is no card.", "Insert a card of 16 to 64 GB, FAT32.", "no_card"),
+    }), question="Is an SD card in the camera?", answers=(("in", "Yes"), ("out", "No")),
+         when=lambda r: _mark(r, "card") in ("no_footage", "failed")),
+)  # fmt: skip
+
+
+def _any(results: Mapping[str, Result], mark: str, *steps: str) -> bool:
+    return any(_mark(results, step) == mark for step in steps)
+
+
+NEEDED = ("reachable", "configuration", "cameras", "front", "rear", "card")
+
+VERDICTS: tuple[Verdict, ...] = (
+    Verdict("other_tracker", "Another tracker answers", "Correct the phone number or the IMEI.", ("firmware",),
+            lambda r: _any(r, "other_tracker", "firmware")),
+    Verdict("silent", "The device does not answer SMS",
+            "Check number, SIM, coverage, SMS login and password; then run the checklist again.", ("reachable",),
+            lambda r: _any(r, "silent", "reachable")),
+    Verdict("wrong_mode", "The RS232 port is not set to DualCam", "Send 151 = 18 and 150 = 1 (the button below).",
+            ("configuration", "front"), lambda r: _any(r, "wrong_mode", "configuration", "front", "rear")),
+    Verdict("ignition_off", "The ignition is off",
+            "Switch it on; or set 66020 = 1 and give the camera a permanent supply.", ("front", "rear", "power"),
+            lambda r: _any(r, "ignition", "front", "rear")),
+    Verdict("no_power", "The camera has no power", "Check its supply and fuse.", ("led", "cameras"),
+            lambda r: _any(r, "no_power", "led")),
+    Verdict("no_camera", "No camera is connected", "Check the camera's cable and supply.", ("cameras", "front", "rear"),
+            lambda r: _any(r, "none", "cameras") or (_any(r, "missing", "front") and _any(r, "missing", "rear"))),
+    Verdict("front_camera", "The front camera is dead", "Check its cable, then replace it.", ("cameras", "front"),
+            lambda r: _any(r, "front", "cameras") or _any(r, "missing", "front")),
+    Verdict("rear_camera", "The rear camera is dead", "Check its cable, then replace it.", ("cameras", "rear"),
+            lambda r: _any(r, "rear", "cameras") or _any(r, "missing", "rear")),
+    Verdict("server_unreachable", "The device cannot connect to this server",
+            "Check the camera server's address and port, the APN, and the firewall.", ("front", "rear", "transfer"),
+            lambda r: _any(r, "unreachable", "front", "rear", "card")),
+    Verdict("wrong_clock", "The camera's clock or time zone is wrong",
+            "Set the camera's time zone (66024); older footage then stays unreachable by its time.", ("clock",),
+            lambda r: _any(r, "wrong", "clock")),
+    Verdict("no_card", "The SD card is missing or faulty", "Insert a card of 16 to 64 GB, FAT32, then format it.",
+            ("card", "sd"), lambda r: _any(r, "no_card", "card", "sd") or _any(r, "no_footage", "card")
+            or _any(r, "bad_card", "sd")),
+    Verdict("refused", "This server refused the device", "It is known now: ask for a photo.", ("transfer",),
+            lambda r: _any(r, "refused", "transfer")),
+    Verdict("old_firmware", "The tracker's firmware is too old", "Update it, then run the checklist again.",
+            ("firmware",), lambda r: _any(r, "old_firmware", "firmware")),
+    Verdict("differs", "The configuration is not as asked", "Provision the device again.", ("configuration",),
+            lambda r: _any(r, "differs", "configuration")),
+    Verdict("breaks", "Transfers keep breaking", "Check antenna, coverage and the camera's cable.", ("transfer",),
+            lambda r: _any(r, "breaks", "transfer") or _any(r, "crc", "transfer")),
+    Verdict("good", "All good", "Nothing to do.", NEEDED,
+            lambda r: all(r[s].verdict == GOOD for s in NEEDED if s in r)
+            and all(result.verdict != BAD for result in r.values())),
+    Verdict("undecided", "Not clear yet", "Look at the steps marked bad or warn, and ask them again.", (),
+            lambda r: True),
+)  # fmt: skip
+
+
+def decide(results: Mapping[str, Result]) -> Verdict:
+    """Give the first verdict that holds."""
+    return next(verdict for verdict in VERDICTS if verdict.holds(results))

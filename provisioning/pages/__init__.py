@@ -1,0 +1,162 @@
+"""Server-rendered pages: who, in, do, out. Rules live in the rooms below; the same schemas as the API check input.
+
+Forms work without JavaScript; htmx refreshes parts when server-sent events tell of changes.
+"""
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from .. import auth
+from ..errors import ServiceError
+from ..models import Role, db, utcnow
+from ..web import error_body, kept_headers
+from . import checklist, commands, device, devices, live, messages, profiles, sessions, uploads
+
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none';"
+    " object-src 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+ERRORS = {
+    400: (
+        "This did not work",
+        "The form was too old, or came from elsewhere. Go back, load the page anew, try again.",
+    ),
+    403: ("Not allowed", "Your role does not allow this. Ask an administrator."),
+    404: ("Not found", "There is nothing here. It may have been archived, or the address is wrong."),
+    405: ("Not like that", "This address is for forms only."),
+    413: ("Too large", "What was sent is too large."),
+    429: ("Too often", "Wait a while, then try again."),
+    500: ("Our mistake", "Something went wrong on our side; it has been logged. Try again in a minute."),
+    503: ("Not available", "Something this needs is not reachable now. Try again in a minute."),
+}
+
+blueprint = Blueprint("pages", __name__)
+for _room in (sessions, devices, device, commands, uploads, messages, profiles, checklist, live):
+    _room.attach(blueprint)
+
+
+def init_app(app: Flask) -> None:
+    """Attach the pages to the app."""
+    app.register_blueprint(blueprint)
+    app.after_request(_headers)
+    app.register_error_handler(ServiceError, _service_error)
+    app.register_error_handler(CSRFError, _http_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _crash)
+    app.jinja_env.filters.update(local=local, ago=ago, size=size)
+    app.context_processor(_context)
+
+
+def _context() -> dict[str, Any]:
+    try:
+        who: auth.Caller | None = auth.caller()
+    except auth.Unauthenticated:
+        who = None
+    return {"who": who, "Role": Role, "now": utcnow(), "nonce": lambda: secrets.token_hex(16)}
+
+
+def _headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _is_page() -> bool:
+    return not request.path.startswith(("/api/", "/webhooks/"))
+
+
+def _service_error(error: ServiceError) -> ResponseReturnValue:
+    db.session.rollback()
+    if not _is_page():
+        return error.as_json(), error.status
+    if isinstance(error, auth.Unauthenticated):
+        target = request.full_path.rstrip("?") if request.method == "GET" else "/"
+        return redirect(url_for("pages.login", next=target))
+    return _error_page(error.status, error.message)
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.code and error.code < 400:
+        return error.get_response()
+    if not _is_page():
+        return error_body(error), error.code or 500, kept_headers(error)
+    return _error_page(error.code or 500, None)
+
+
+def _crash(error: Exception) -> ResponseReturnValue:
+    db.session.rollback()
+    current_app.logger.exception("request failed: %s %s", request.method, request.path)
+    if not _is_page():
+        return {
+            "code": "internal",
+            "message": "Something went wrong on our side; it has been logged.",
+            "errors": {},
+        }, 500
+    return _error_page(500, None)
+
+
+def _error_page(status: int, message: str | None) -> ResponseReturnValue:
+    title, text = ERRORS.get(status, (f"Error {status}", "Go back and try again."))
+    return render_template("error.html", title=title, text=message or text, status=status), status
+
+
+def own_path(target: str) -> str:
+    """Give a path of our own to go to, whatever was asked."""
+    parts = urlsplit(target)
+    fine = (
+        target.startswith("/")
+        and not target.startswith(("//", "/\\"))
+        and not parts.scheme
+        and not parts.netloc
+    )
+    return target if fine else "/"
+
+
+def local(moment: datetime | None, zone: str = "UTC") -> str:
+    """Show a time in a zone, with its name."""
+    if moment is None:
+        return "never"
+    shown = moment.astimezone(ZoneInfo(zone))
+    return f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
+
+
+def ago(moment: datetime | None) -> str:
+    """Show how long ago a time is."""
+    if moment is None:
+        return "never"
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    if seconds < 0:
+        return "in a moment"
+    for limit, unit, name in (
+        (60, 1, "s"),
+        (3600, 60, "min"),
+        (86_400, 3600, "h"),
+        (float("inf"), 86_400, "d"),
+    ):
+        if seconds < limit:
+            return f"{seconds // unit:.0f} {name} ago"
+    return ""
+
+
+def size(count: int | None) -> str:
+    """Show a number of bytes."""
+    if not count:
+        return "0"
+    for limit, unit, name in ((1e3, 1, "bytes"), (1e6, 1e3, "kB"), (1e12, 1e6, "MB")):
+        if count < limit:
+            return f"{count / unit:.0f} {name}" if unit < 1e6 else f"{count / unit:.1f} {name}"
+    return str(count)

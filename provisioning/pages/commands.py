@@ -1,0 +1,73 @@
+"""A command's page: its life, the device's words, what they mean, its files; cancelling and asking again."""
+
+from flask import Blueprint, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from .. import auth, links, outbox
+from ..errors import Invalid, NotFound
+from ..models import OPEN, Command, Role, db, utcnow
+from . import forms
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the room's addresses."""
+    blueprint.add_url_rule("/commands/<ident>", "command", show)
+    blueprint.add_url_rule("/commands/<ident>/cancel", "cancel_command", cancel, methods=["POST"])
+    blueprint.add_url_rule("/commands/<ident>/again", "again", again, methods=["POST"])
+
+
+def _find(ident: str) -> Command:
+    found = db.session.get(Command, ident)
+    if found is None:
+        raise NotFound("There is no such command.")
+    return found
+
+
+@auth.require(Role.VIEWER)
+def show(ident: str) -> ResponseReturnValue:
+    """Show a command."""
+    row = _find(ident)
+    return _page(row)
+
+
+def _page(row: Command, problem: str | None = None) -> str:
+    return render_template(
+        "command.html", row=row, device=row.device, uploads=links.uploads_of([row]).get(row.id, []),
+        is_open=row.state in OPEN, problem=problem,
+    )  # fmt: skip
+
+
+@auth.require(Role.SUPPORT)
+def cancel(ident: str) -> ResponseReturnValue:
+    """Cancel a command."""
+    row = _find(ident)
+
+    def work() -> str:
+        outbox.cancel(row, utcnow())
+        db.session.commit()
+        outbox.wake(row.device_id)
+        return url_for("pages.command", ident=ident)
+
+    return forms.once(work, lambda error: (_page(row, error.message), error.status))
+
+
+@auth.require(Role.SUPPORT)
+def again(ident: str) -> ResponseReturnValue:
+    """Ask the same again."""
+    row = _find(ident)
+    who = auth.caller()
+
+    def work() -> str:
+        if row.kind in ("setparam", "camget_sdformat", "camget_restart", "cpureset"):
+            auth.demand(Role.INSTALLER)
+        if "encrypted" in row.arguments:
+            raise Invalid("Credentials are changed by their own form.")
+        now = utcnow()
+        rows = outbox.submit(
+            row.device, outbox.typed(row, now), outbox.Asker(who.label, who.may(Role.ADMIN)), now
+        )
+        db.session.commit()
+        outbox.wake(row.device_id)
+        return url_for("pages.command", ident=rows[0].id)
+
+    return forms.once(work, lambda error: (_page(row, error.message), error.status))

@@ -1,0 +1,164 @@
+"""The list of devices, and adding, changing, archiving one."""
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, or_, select
+
+from .. import auth, devices, uploads
+from ..errors import ServiceError
+from ..models import (
+    OPEN,
+    Command,
+    Device,
+    Message,
+    Role,
+    Session,
+    StatusItem,
+    Upload,
+    UploadState,
+    db,
+    utcnow,
+)
+from ..schemas import ZONES, DeviceChangeSchema, DeviceSchema
+from . import forms
+
+PAGE = 50
+FIELDS = ("imei", "phone", "name", "model", "sms_login", "sms_password", "time_zone")
+MODELS = ("FMB125", "FMC125", "FMB225", "FMC225", "FMC650")
+SHOWN_ITEMS = ("contact.sms", "contact.tcp", "upload.last")
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the room's addresses."""
+    blueprint.add_url_rule("/", "home", list_devices)
+    blueprint.add_url_rule("/devices", "devices", list_devices)
+    blueprint.add_url_rule("/devices/part", "devices_part", devices_part)
+    blueprint.add_url_rule("/devices/new", "add_device", add_device, methods=["GET", "POST"])
+    blueprint.add_url_rule("/devices/<imei>/edit", "edit_device", edit_device, methods=["GET", "POST"])
+    blueprint.add_url_rule("/devices/<imei>/archive", "archive_device", archive_device, methods=["POST"])
+    blueprint.add_url_rule("/strangers", "strangers", strangers)
+
+
+@auth.require(Role.VIEWER)
+def list_devices() -> ResponseReturnValue:
+    """Show devices with their state at a glance."""
+    return render_template("devices.html", **_listed())
+
+
+@auth.require(Role.VIEWER)
+def devices_part() -> ResponseReturnValue:
+    """Give the list anew, for live pages."""
+    return render_template("parts/devices.html", **_listed())
+
+
+def _listed() -> dict[str, Any]:
+    wanted, page = request.args.get("q", "").strip(), max(1, request.args.get("page", 1, int))
+    query = select(Device).where(Device.archived_at.is_(None))
+    if wanted:
+        like = f"%{wanted}%"
+        query = query.where(or_(Device.name.ilike(like), Device.imei.like(like), Device.phone.like(like)))
+    total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    rows = db.session.scalars(
+        query.order_by(Device.name, Device.imei).offset((page - 1) * PAGE).limit(PAGE)
+    ).all()
+    ids = [row.id for row in rows]
+    items: dict[int, dict[str, StatusItem]] = {}
+    for item in db.session.scalars(select(StatusItem).where(StatusItem.device_id.in_(ids))):
+        items.setdefault(item.device_id, {})[item.item] = item
+    waiting = select(Command.device_id, func.count()).where(
+        Command.device_id.in_(ids), Command.state.in_(OPEN)
+    )
+    open_commands = {row[0]: row[1] for row in db.session.execute(waiting.group_by(Command.device_id))}
+    worst = {device: worst_verdict(found) for device, found in items.items()}
+    refused = db.session.scalar(
+        select(func.count(func.distinct(Session.imei))).where(
+            Session.device_id.is_(None), Session.imei.is_not(None)
+        )
+    )
+    unclaimed = db.session.scalar(
+        select(func.count()).where(Message.direction == "in", Message.claimed.is_(False))
+    )
+    return {
+        "rows": rows, "items": items, "open_commands": open_commands, "worst": worst, "q": wanted, "page": page,
+        "pages": -(-total // PAGE), "total": total, "refused": refused, "unclaimed": unclaimed,
+    }  # fmt: skip
+
+
+def worst_verdict(items: dict[str, StatusItem]) -> str:
+    """Give the worst verdict of a device's items."""
+    found = {item.verdict for name, item in items.items() if name != "error.last"}
+    return next((verdict for verdict in ("bad", "warn", "good") if verdict in found), "unknown")
+
+
+@auth.require(Role.INSTALLER)
+def add_device() -> ResponseReturnValue:
+    """Add a device."""
+    if request.method == "GET":
+        given = {name: request.args.get(name, "") for name in FIELDS}
+        return _form(None, given, {}, None)
+
+    def work() -> str:
+        device = devices.add(forms.load(DeviceSchema(), *FIELDS), utcnow())
+        uploads.adopt(device, utcnow())
+        return url_for("pages.device", imei=device.imei)
+
+    return forms.once(work, lambda error: (_form(None, request.form, error.errors, error), error.status))
+
+
+@auth.require(Role.INSTALLER)
+def edit_device(imei: str) -> ResponseReturnValue:
+    """Change a device; empty credential fields leave them as they are."""
+    device = devices.find(imei)
+    if request.method == "GET":
+        return _form(device, {name: getattr(device, name) for name in FIELDS if "sms" not in name}, {}, None)
+    names = [n for n in FIELDS if n != "imei" and ("sms" not in n or request.form.get(n))]
+
+    def work() -> str:
+        given = forms.load(DeviceChangeSchema(partial=True), *names)
+        given["camera_server_configured"] = "camera_server_configured" in request.form
+        if "clear_credentials" in request.form:
+            given |= {"sms_login": "", "sms_password": ""}
+        devices.change(device, given, utcnow())
+        return url_for("pages.device", imei=imei)
+
+    return forms.once(work, lambda error: (_form(device, request.form, error.errors, error), error.status))
+
+
+def _form(device: Device | None, given: Any, errors: forms.Errors, error: ServiceError | None) -> str:
+    return render_template(
+        "device_form.html", device=device, given=given, errors=errors, problem=error.message if error else None,
+        models=MODELS, zones=sorted(ZONES),
+    )  # fmt: skip
+
+
+@auth.require(Role.INSTALLER)
+def archive_device(imei: str) -> ResponseReturnValue:
+    """Archive a device."""
+    devices.archive(devices.find(imei), utcnow())
+    return redirect(url_for("pages.devices"))
+
+
+@auth.require(Role.VIEWER)
+def strangers() -> ResponseReturnValue:
+    """Show devices that nobody added but that connected: refused or quarantined."""
+    seen = db.session.execute(
+        select(
+            Session.imei, func.count().label("count"), func.max(Session.started_at).label("last"),
+            func.max(Session.address).label("address"),
+        )
+        .where(Session.imei.is_not(None), Session.device_id.is_(None))
+        .group_by(Session.imei)
+        .order_by(func.max(Session.started_at).desc())
+        .limit(200)
+    ).all()  # fmt: skip
+    known = set(db.session.scalars(select(Device.imei).where(Device.archived_at.is_(None))))
+    kept = dict(
+        db.session.execute(
+            select(Upload.imei, func.count())
+            .where(Upload.state == UploadState.QUARANTINED)
+            .group_by(Upload.imei)
+        ).all()
+    )  # type: ignore[arg-type]
+    return render_template("strangers.html", rows=[row for row in seen if row.imei not in known], kept=kept)

@@ -1,0 +1,58 @@
+"""What forms share: the nonce that makes a double click harmless, errors beside their fields."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import redirect, request
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, ValidationError
+
+from .. import auth, idempotency
+from ..commands import CommandErrors
+from ..errors import Invalid, ServiceError
+from ..models import db, utcnow
+from ..parameters import ParameterErrors
+
+Errors = Mapping[str, list[str]]
+
+
+def once(
+    work: Callable[[], str], refused: Callable[[ServiceError], ResponseReturnValue]
+) -> ResponseReturnValue:
+    """Do a form's work at most once per nonce, and go to the address it gives; a repeat goes there as well."""
+    nonce = request.form.get("nonce", "")[:64]
+    scope = auth.caller().scope
+    try:
+        if nonce:
+            known = idempotency.begin(
+                scope, nonce, idempotency.fingerprint("POST", request.path, b""), utcnow()
+            )
+            if known is not None:
+                return redirect(known.location or request.path)
+        location = _run(work)
+    except ServiceError as error:
+        db.session.rollback()
+        if nonce and error.code not in ("in_progress", "outcome_unknown"):
+            idempotency.abandon(scope, nonce)
+        return refused(error)
+    if nonce:
+        idempotency.finish(scope, nonce, 302, None, location)
+        db.session.commit()
+    return redirect(location)
+
+
+def _run(work: Callable[[], str]) -> str:
+    try:
+        return work()
+    except (CommandErrors, ParameterErrors) as error:
+        raise Invalid("Some fields are wrong; nothing was sent.", errors=error.errors) from error
+
+
+def load(schema: Schema, *names: str) -> dict[str, Any]:
+    """Read fields of the form through a schema. Raises Invalid with texts by field."""
+    given = {name: request.form[name] for name in names if name in request.form}
+    try:
+        return dict(schema.load(given))  # type: ignore[arg-type]
+    except ValidationError as error:
+        errors = {str(name): [str(t) for t in texts] for name, texts in error.messages_dict.items()}
+        raise Invalid("Some fields are wrong; nothing was changed.", errors=errors) from error

@@ -1,0 +1,57 @@
+"""Profiles: named parameter sets to begin with."""
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from .. import auth, outbox, profiles
+from ..errors import ServiceError
+from ..models import Profile, Role, db, utcnow
+from ..schemas import ProfileSchema
+from . import forms
+from .device import FIXED, read_parameters
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the room's addresses."""
+    blueprint.add_url_rule("/profiles", "profiles", show, methods=["GET", "POST"])
+    blueprint.add_url_rule("/profiles/<name>", "profile", versions)
+
+
+@auth.require(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """List profiles; an installer may add one."""
+    if request.method == "GET":
+        return _page()
+    auth.demand(Role.INSTALLER)
+
+    def work() -> str:
+        given = forms.load(ProfileSchema(exclude=("parameters",)), "name", "description")
+        row = profiles.save(
+            given["name"], given["description"], read_parameters(), auth.caller().label, utcnow()
+        )
+        return url_for("pages.profile", name=row.name)
+
+    return forms.once(work, lambda error: (_page(error), error.status))
+
+
+def _page(error: ServiceError | None = None) -> str:
+    rows = [
+        (parameter, None, False, "")
+        for number, parameter in outbox.catalogue().items()
+        if number not in FIXED
+    ]
+    return render_template(
+        "profiles.html", profiles=profiles.newest(), rows=rows, error=error, errors=error.errors if error else {},
+        given=request.form,
+    )  # fmt: skip
+
+
+@auth.require(Role.VIEWER)
+def versions(name: str) -> ResponseReturnValue:
+    """Show all versions of a profile."""
+    newest = profiles.find(name)
+    rows = db.session.scalars(
+        select(Profile).where(Profile.name == newest.name).order_by(Profile.version.desc())
+    ).all()
+    return render_template("profile.html", rows=rows, catalogue=outbox.catalogue())

@@ -1,0 +1,99 @@
+"""An upload's page, its bytes, and the link that a person fixes."""
+
+from flask import Blueprint, Response, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from .. import auth, links, uploads, videos
+from ..errors import NotFound
+from ..models import Command, Record, Role, Upload, db, utcnow
+from ..web import ORIGINALS, send
+from . import forms
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the room's addresses."""
+    blueprint.add_url_rule("/uploads/<ident>", "upload", show)
+    blueprint.add_url_rule("/uploads/<ident>/content", "upload_content", content)
+    blueprint.add_url_rule("/uploads/<ident>/thumbnail.jpg", "upload_thumbnail", thumbnail)
+    blueprint.add_url_rule("/uploads/<ident>/video.mp4", "upload_video", video)
+    blueprint.add_url_rule("/uploads/<ident>/link", "fix_link", fix, methods=["POST"])
+
+
+def _find(ident: str) -> Upload:
+    found = db.session.get(Upload, ident)
+    if found is None:
+        raise NotFound("There is no such file.")
+    return found
+
+
+@auth.require(Role.VIEWER)
+def show(ident: str) -> ResponseReturnValue:
+    """Show a file and what made it."""
+    return _page(_find(ident))
+
+
+def _page(upload: Upload, problem: str | None = None) -> str:
+    requests = db.session.scalars(
+        select(Command)
+        .where(
+            Command.device_id == upload.device_id, Command.kind == "camreq", Command.sending_at.is_not(None)
+        )
+        .order_by(Command.id.desc())
+        .limit(30)
+    ).all()
+    return render_template(
+        "upload.html", upload=upload, device=upload.device, problem=problem, record=_record(upload),
+        requests=[r for r in requests if r.arguments["file_type"] == upload.file_type],
+    )  # fmt: skip
+
+
+def _record(upload: Upload) -> Record | None:
+    return db.session.get(Record, upload.record_id) if upload.record_id else None
+
+
+@auth.require(Role.VIEWER)
+def content(ident: str) -> Response:
+    """Give the original."""
+    upload = _find(ident)
+    path = uploads.path_of(upload)
+    if path is None:
+        raise NotFound("The file is not complete yet.")
+    kind, ending = ORIGINALS[upload.file_type]
+    shown = "inline" in request.args
+    name = None if shown else f"{upload.imei}-{upload.source}-{upload.id}.{ending}"
+    return send(path, kind, name, upload.sha256)
+
+
+@auth.require(Role.VIEWER)
+def thumbnail(ident: str) -> Response:
+    """Give the small picture."""
+    return _derived(videos.thumbnail(_find(ident)), "image/jpeg")
+
+
+@auth.require(Role.VIEWER)
+def video(ident: str) -> Response:
+    """Give the H.264 copy."""
+    return _derived(videos.video(_find(ident)), "video/mp4")
+
+
+def _derived(path: object, kind: str) -> Response:
+    if path is None:
+        raise NotFound("It is still being made.")
+    return send(path, kind, None, None)  # type: ignore[arg-type]
+
+
+@auth.require(Role.SUPPORT)
+def fix(ident: str) -> ResponseReturnValue:
+    """Fix which command made a file."""
+    upload = _find(ident)
+
+    def work() -> str:
+        wanted = request.form.get("command", "")
+        command = db.session.get(Command, wanted) if wanted else None
+        if wanted and command is None:
+            raise NotFound("There is no such command.")
+        links.fix(upload, command, auth.caller().label, utcnow())
+        return url_for("pages.upload", ident=ident)
+
+    return forms.once(work, lambda error: (_page(upload, error.message), error.status))
