@@ -20,7 +20,7 @@ from sqlalchemy import delete, func, or_, select, update
 
 from . import offload
 from .errors import Forbidden, Invalid, ServiceError, TooMany
-from .models import RANK, ApiToken, LoginFailure, Role, User, db, new_id, utcnow
+from .models import RANK, ApiToken, LoginFailure, Role, User, changed, db, new_id, utcnow
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -204,13 +204,13 @@ def create_token(name: str, role: Role) -> str:
 
 def revoke_tokens(name: str) -> int:
     """Revoke all tokens of that name; give how many."""
-    done = db.session.execute(
+    count = changed(
         update(ApiToken)
         .where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
         .values(revoked_at=utcnow())
     )
     db.session.commit()
-    return done.rowcount
+    return count
 
 
 def _hash(token: str) -> str:

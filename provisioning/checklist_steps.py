@@ -132,8 +132,8 @@ def read_configuration(facts: Facts) -> Result:
             WARN, f"Not as asked: {'; '.join(facts.differing)}.", "Send these parameters again.", "differs"
         )
     if values.get("113") == "0":
-        return Result(WARN, "113 is 0: camera states (AVL 497 to 499) never reach your telematics platform.",
-                      "Send 113 = 1 if you want them.", "codec8")  # fmt: skip
+        return Result(GOOD, "Set for DualCam, as asked. 113 is 0: camera states (AVL 497 to 499) never reach your"
+                      " telematics platform.", "Send 113 = 1 if you want them.")  # fmt: skip
     return Result(GOOD, "Set for DualCam, as asked.")
 
 

@@ -103,7 +103,7 @@ def tokens_revoke(name: str) -> None:
 @fleet.command("import")
 @click.argument("file", type=click.File())
 def devices_import(file: TextIO) -> None:
-    """Add devices from a JSON list (- reads standard input), as POST /devices takes them; known IMEIs are left alone."""
+    """Add devices from a JSON list, as POST /devices takes them (-: standard input); known IMEIs are left alone."""
     failed = 0
     for given in json.load(file):
         imei = given.get("imei", "")

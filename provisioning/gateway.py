@@ -78,7 +78,7 @@ ERRORS: dict[int, tuple[bool, str]] = {
 
 def explain(code: int | str | None) -> tuple[bool, str]:
     """Give whether an error code is permanent, and a sentence; unknown codes are passing and named."""
-    number = int(code) if str(code or "").isdigit() else 0
+    number = int(str(code)) if str(code or "").isdigit() else 0
     return ERRORS.get(number, (False, f"Twilio reports error {code}: see its error dictionary."))
 
 

@@ -175,7 +175,7 @@ def is_foreign(command: Command) -> bool:
     """Say whether a camreq sends its files to another server than ours."""
     server = command.arguments.get("server")
     config = current_config()
-    return bool(server) and (server["domain"], server["port"]) != (
+    return server is not None and (server["domain"], server["port"]) != (
         config.camera_server_domain, config.camera_server_port,
     )  # fmt: skip
 

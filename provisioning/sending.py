@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from . import commands, events, gateway, lifecycle, outbox, queue, secrets, statuses
 from .config import current_config
 from .errors import Conflict, GatewayError
-from .models import Command, Device, Direction, Message, SenderBucket, State, db, new_id
+from .models import Command, Device, Direction, Message, SenderBucket, State, changed, db, new_id
 
 log = structlog.get_logger(__name__)
 
@@ -143,7 +143,7 @@ def _take_token(now: datetime) -> bool:
         .values(tokens=tokens - 1, at=at)
         .execution_options(synchronize_session=False)
     )
-    if db.session.execute(take).rowcount:
+    if changed(take):
         return True
     if db.session.get(SenderBucket, config.sender) is not None:
         return False
@@ -154,7 +154,7 @@ def _take_token(now: datetime) -> bool:
             )
     except IntegrityError:
         pass  # another process made it just now
-    return bool(db.session.execute(take).rowcount)
+    return bool(changed(take))
 
 
 def _note_sent(attempt: Attempt, sid: str, status: str, now: datetime) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import or_, select, update
 
 from . import events, queue, statuses, uploads
 from .config import ROOT, current_config
-from .models import Device, StatusItem, Upload, UploadState, db
+from .models import Device, StatusItem, Upload, UploadState, changed, db
 from .parameters import as_integer
 
 log = structlog.get_logger(__name__)
@@ -80,13 +80,13 @@ def make(ident: str, clock: Callable[[], datetime]) -> bool:
 
 def _claim(ident: str, now: datetime) -> bool:
     free = or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < now)
-    claimed = db.session.execute(
+    claimed = changed(
         update(Upload)
         .where(Upload.id == ident, Upload.state == UploadState.STORED, Upload.thumbnail_state.is_(None), free,
                Upload.derive_attempts < ATTEMPTS)
         .values(derive_lease_until=now + LEASE, derive_attempts=Upload.derive_attempts + 1)
         .execution_options(synchronize_session=False)
-    ).rowcount  # fmt: skip
+    )  # fmt: skip
     db.session.commit()
     return bool(claimed)
 

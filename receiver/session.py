@@ -8,6 +8,7 @@ transfer.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 from receiver import protocol
 from receiver.protocol import Data, FrameRate, Init, Message, Metadata, Start, Status, Sync
@@ -327,24 +328,26 @@ class Session:
         return [Close(code, reason)]
 
 
+Handler = Callable[[Session, Any, float], list[Action]]
+
 # Every pair that may occur; any other pair ends the session in `receive`.
-TRANSITIONS: dict[tuple[State, type[Message]], Callable[[Session, Message, float], list[Action]]] = {
-    (State.INIT, Init): Session._on_init,  # type: ignore[dict-item]
-    (State.METADATA, Metadata): Session._on_metadata,  # type: ignore[dict-item]
-    (State.START, Start): Session._on_start,  # type: ignore[dict-item]
-    (State.SYNC, Start): Session._on_start_again,  # type: ignore[dict-item]
-    (State.DATA, Start): Session._on_start_again,  # type: ignore[dict-item]
-    (State.SYNC, Sync): Session._on_sync,  # type: ignore[dict-item]
-    (State.DATA, Sync): Session._on_sync,  # type: ignore[dict-item]
-    (State.DATA, Data): Session._on_data,  # type: ignore[dict-item]
+TRANSITIONS: dict[tuple[State, type], Handler] = {
+    (State.INIT, Init): Session._on_init,
+    (State.METADATA, Metadata): Session._on_metadata,
+    (State.START, Start): Session._on_start,
+    (State.SYNC, Start): Session._on_start_again,
+    (State.DATA, Start): Session._on_start_again,
+    (State.SYNC, Sync): Session._on_sync,
+    (State.DATA, Sync): Session._on_sync,
+    (State.DATA, Data): Session._on_data,
     # DATA that was under way before the device read our RESUME
     (State.SYNC, Data): Session._ignore,
     (State.INIT, Data): Session._ignore,
     # an answer to 0x000A that comes after we went on without it
-    (State.START, Metadata): Session._on_late_metadata,  # type: ignore[dict-item]
-    (State.SYNC, Metadata): Session._on_late_metadata,  # type: ignore[dict-item]
-    (State.DATA, Metadata): Session._on_late_metadata,  # type: ignore[dict-item]
-    (State.INIT, Metadata): Session._on_late_metadata,  # type: ignore[dict-item]
-    **{(state, FrameRate): Session._on_frame_rate for state in State},  # type: ignore[dict-item]
-    **{(state, Status): Session._on_status for state in State if state is not State.CLOSED},  # type: ignore[dict-item]
+    (State.START, Metadata): Session._on_late_metadata,
+    (State.SYNC, Metadata): Session._on_late_metadata,
+    (State.DATA, Metadata): Session._on_late_metadata,
+    (State.INIT, Metadata): Session._on_late_metadata,
+    **{(state, FrameRate): Session._on_frame_rate for state in State},
+    **{(state, Status): Session._on_status for state in State if state is not State.CLOSED},
 }

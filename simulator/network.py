@@ -20,7 +20,7 @@ class Network:
     def __init__(self, vehicles: list[Vehicle], scale: float) -> None:
         self.scale = scale
         self.vehicles = {vehicle.phone: vehicle for vehicle in vehicles}
-        self.inbound: Callable[[str, str], None] = lambda phone, text: None
+        self.inbound: Callable[[str, str], object] = lambda phone, text: None
         self._pool = ThreadPoolExecutor(32, thread_name_prefix="vehicle")
         self._cameras: dict[str, threading.Lock] = {}
 

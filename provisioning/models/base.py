@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, DateTime, MetaData, event
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy import JSON, DateTime, Executable, MetaData, event
+from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
 
@@ -60,6 +60,13 @@ db = SQLAlchemy(model_class=Base)
 def new_id() -> str:
     """Make an id: 32 lower-case hex characters that sort by time (48 bit milliseconds, 80 random bits)."""
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def changed(statement: Executable) -> int:
+    """Execute an UPDATE or DELETE and give how many rows it changed."""
+    result = db.session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 def utcnow() -> datetime:

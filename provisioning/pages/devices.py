@@ -160,5 +160,5 @@ def strangers() -> ResponseReturnValue:
             .where(Upload.state == UploadState.QUARANTINED)
             .group_by(Upload.imei)
         ).all()
-    )  # type: ignore[arg-type]
+    )
     return render_template("strangers.html", rows=[row for row in seen if row.imei not in known], kept=kept)

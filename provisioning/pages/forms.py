@@ -52,7 +52,7 @@ def load(schema: Schema, *names: str) -> dict[str, Any]:
     """Read fields of the form through a schema. Raises Invalid with texts by field."""
     given = {name: request.form[name] for name in names if name in request.form}
     try:
-        return dict(schema.load(given))  # type: ignore[arg-type]
+        return dict(schema.load(given))
     except ValidationError as error:
         errors = {str(name): [str(t) for t in texts] for name, texts in error.messages_dict.items()}
         raise Invalid("Some fields are wrong; nothing was changed.", errors=errors) from error
