@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from simulator import device
-from simulator.camera import Camera
+from simulator.camera import POSTPONED_SECONDS, Camera
 from simulator.vehicle import Vehicle
 
 DELIVERY_SECONDS = 1.0
@@ -86,7 +86,17 @@ class Network:
             if wish.server is None or not wish.server[0]:
                 self.reply(vehicle, "Error: connect to server")
                 return
-            Camera(vehicle, wish.server, self.scale).run(lambda text: self.reply(vehicle, text))
+            sent = Camera(vehicle, wish.server, self.scale).run(lambda text: self.reply(vehicle, text))
+        if not sent:
+            timer = threading.Timer(POSTPONED_SECONDS * self.scale, self._try_again, (vehicle, wish.server))
+            timer.daemon = True
+            timer.start()
+
+    def _try_again(self, vehicle: Vehicle, server: tuple[str, int]) -> None:
+        """Connect once more after the postponement, silently, if the files are still there."""
+        with self._cameras.setdefault(vehicle.imei, threading.Lock()):
+            if vehicle.files:
+                Camera(vehicle, server, self.scale).run()
 
     def stop(self) -> None:
         """End the background work."""

@@ -1,0 +1,494 @@
+"""Commands by SMS and what comes back: queueing, sending, replies, reports, losses, repetitions."""
+
+import dataclasses
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from gateway_double import Phone
+from sqlalchemy import select
+
+from provisioning import background, commands, devices, inbox, outbox, sending, statuses
+from provisioning.errors import Conflict, Forbidden, GatewayError, Invalid
+from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
+
+ASKER = outbox.Asker("tests")
+NUMBER = "+12025550111"
+
+
+@pytest.fixture
+def phone(app: Flask) -> Iterator[Phone]:
+    phone = Phone(app)
+    yield phone
+    phone.close()
+
+
+@pytest.fixture
+def van(phone: Phone) -> Device:
+    given = {"imei": "352094082736916", "phone": NUMBER, "sms_login": "fleet", "sms_password": "cam11"}
+    return devices.add(given, utcnow())
+
+
+def ask(device: Device, name: str, **arguments: Any) -> list[Command]:
+    now = utcnow()
+    asked = commands.from_arguments(name, arguments, now=int(now.timestamp()))
+    rows = outbox.submit(device, asked, ASKER, now)
+    db.session.commit()
+    return rows
+
+
+def photo(device: Device, source: str = "front") -> Command:
+    return ask(device, "camreq", file_type="photo", source=source)[0]
+
+
+def send(device: Device) -> None:
+    while sending.drive(device.id, utcnow):
+        pass
+    db.session.expire_all()
+
+
+def at(seconds: float) -> Any:
+    return lambda: utcnow() + timedelta(seconds=seconds)
+
+
+def test_a_command_is_sent_with_credentials_and_shown_without(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    assert phone.sent == ["fleet cam11 camreq:1,1"]
+    assert row.state == State.SENT
+    stored = [row.text, *db.session.scalars(select(Message.body))]
+    assert all("cam11" not in text and "fleet" not in text for text in stored)
+
+
+def test_one_sms_in_flight_per_device_and_the_next_after_the_reply(phone: Phone, van: Device) -> None:
+    ask(van, "getver")
+    ask(van, "getio")
+    send(van)
+    assert len(phone.sent) == 1
+    phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
+    send(van)
+    assert [text.split()[-1] for text in phone.sent] == ["getver", "getio"]
+
+
+def test_many_drivers_at_once_send_one_sms(phone: Phone, van: Device) -> None:
+    photo(van)
+    app, device_id = phone.app, van.id
+    db.session.remove()
+
+    def drive() -> None:
+        with app.app_context():
+            sending.drive(device_id, utcnow)
+
+    threads = [threading.Thread(target=drive) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(phone.sent) == 1
+
+
+def test_a_setparam_is_done_when_every_id_is_confirmed(phone: Phone, van: Device) -> None:
+    (row,) = outbox.provision(van, {"66003": 25}, ASKER, utcnow())
+    db.session.commit()
+    send(van)
+    assert phone.sent[0].endswith("setparam 151:18;150:1;66003:25")
+    phone.reply("New value 151:18;150:1;66003:25")
+    db.session.expire_all()
+    assert row.state == State.DONE
+    item = statuses.get(van.id, "parameter.66003")
+    assert item is not None
+    assert (item.value, item.asked, item.verdict, item.source_kind) == ("25", "25", "good", "command")
+
+
+def test_what_a_setparam_did_not_confirm_is_read_back(phone: Phone, van: Device) -> None:
+    (row,) = outbox.provision(van, {"66003": 25, "66001": 40}, ASKER, utcnow())
+    db.session.commit()
+    send(van)
+    phone.reply("New value 151:18;150:1;66003:25 WARNING: Not supported Param ID or Value detected")
+    send(van)
+    assert row.state == State.ANSWERED
+    assert phone.sent[-1].endswith("getparam 66001")
+    phone.reply("Param ID:66001 Value:50")
+    db.session.expire_all()
+    assert (row.state, row.error_code) == (State.FAILED, "value_differs")
+    assert "66001: asked for 40, the device holds 50" in (row.error_message or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "retry"),
+    [
+        ("Error: Cannot capture because ignition is off", "ignition_off", True),
+        ("Error: DualCam not present", "dualcam_not_present", None),
+        ("Error: Rear Camera not present", "camera_not_present", None),
+        ("Cannot send, DualCam configuration is in progress", "configuring", True),
+        ("Error: something nobody has seen", "unknown_refusal", None),
+        ("Warning: Photo already captured previously, trying to send it", "already_captured", True),
+    ],
+)
+def test_a_refused_request_fails_with_a_code_and_the_next_is_accepted(
+    phone: Phone, van: Device, text: str, code: str, retry: bool | None
+) -> None:
+    row = photo(van)
+    send(van)
+    phone.reply(text)
+    db.session.expire_all()
+    assert (row.state, row.error_code) == (State.FAILED, code)
+    assert row.error_message
+    if retry is not None:
+        assert row.error_retry is retry
+    assert photo(van).id != row.id
+
+
+def test_the_same_request_is_refused_while_the_first_is_open(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    with pytest.raises(Conflict, match=row.id):
+        photo(van)
+
+
+def test_an_accepted_request_frees_the_line_but_keeps_the_capture_place(phone: Phone, van: Device) -> None:
+    photo(van)
+    second = photo(van, "rear")
+    ask(van, "getver")
+    send(van)
+    phone.reply("Photo request from source 1.")
+    send(van)
+    assert [text.split()[-1] for text in phone.sent] == ["camreq:1,1", "getver"]
+    db.session.refresh(second)
+    assert "Waits for the files" in (second.note or "")
+
+
+def test_a_reply_may_come_before_the_gateway_has_answered(phone: Phone, van: Device) -> None:
+    row = ask(van, "getver")[0]
+    attempt = sending._claim(van.id, utcnow())
+    assert attempt is not None
+    phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
+    sending._note_sent(attempt, "SMlate", "queued", utcnow())
+    db.session.expire_all()
+    assert row.state == State.DONE
+
+
+def test_without_credentials_a_command_is_refused_before_it_exists(phone: Phone) -> None:
+    device = devices.add({"imei": "352094082042885", "phone": "+12025550112"}, utcnow())
+    with pytest.raises(Conflict) as caught:
+        photo(device)
+    assert caught.value.code == "no_sms_credentials"
+    db.session.rollback()
+    assert db.session.scalar(select(Command)) is None
+
+
+def test_only_an_admin_names_another_server_and_only_an_allowed_one(phone: Phone, van: Device) -> None:
+    server = {"domain": "files.example.com", "port": 7160}
+    with pytest.raises(Forbidden):
+        ask(van, "camreq", file_type="photo", source="front", server=server)
+    admin = outbox.Asker("tests", admin=True)
+    asked = commands.from_arguments(
+        "camreq", {"file_type": "photo", "source": "front", "server": server}, now=int(utcnow().timestamp())
+    )
+    with pytest.raises(Invalid):
+        outbox.submit(van, asked, admin, utcnow())
+    phone.app.extensions["dualcam_config"] = dataclasses.replace(
+        phone.config, camera_servers_allowed=("files.example.com",)
+    )
+    (row,) = outbox.submit(van, asked, admin, utcnow())
+    db.session.commit()
+    send(van)
+    phone.reply("Photo request from source 1.")
+    phone.reply("Preparing to send file from timestamp 1795500000")
+    db.session.expire_all()
+    assert row.state == State.DONE
+    assert row.result is not None
+    assert row.result["foreign_server"] is True
+
+
+def test_the_services_own_server_is_named_where_the_device_has_none(phone: Phone, van: Device) -> None:
+    phone.app.extensions["dualcam_config"] = dataclasses.replace(
+        phone.config, camera_server_domain="cam.example.com", camera_server_port=7160
+    )
+    photo(van)
+    send(van)
+    assert phone.sent == ["fleet cam11 camreq:1,1,cam.example.com,7160"]
+
+
+# losses
+
+
+def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    phone.twilio.faults.lose_answers = 1
+    send(van)
+    assert row.state == State.UNKNOWN
+    sending.sweep(at(20))
+    db.session.expire_all()
+    assert row.state == State.SENT
+    assert len(phone.sent) == 1
+
+
+def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    attempt = sending._claim(van.id, utcnow())  # and the process is killed here
+    assert attempt is not None
+    sending.sweep(at(200))
+    db.session.expire_all()
+    assert (row.state, row.error_code, row.error_retry) == (State.FAILED, "not_sent", True)
+    assert phone.sent == []
+
+
+def test_a_harmless_command_that_never_went_out_is_sent_again(phone: Phone, van: Device) -> None:
+    row = ask(van, "getver")[0]
+    assert sending._claim(van.id, utcnow())
+    sending.sweep(at(200))
+    db.session.expire_all()
+    assert row.state == State.QUEUED
+    sending.drive(van.id, at(201))
+    assert len(phone.sent) == 1
+
+
+def test_a_callback_with_our_id_resolves_what_the_gateway_never_answered(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    attempt = sending._claim(van.id, utcnow())
+    assert attempt is not None
+    failure = GatewayError("gateway_unclear", "?", permanent=False, sent="unknown")
+    sending._note_failure(attempt, failure, utcnow())
+    phone.report("SM" + "0" * 32, "delivered", message=attempt.message_id)
+    db.session.expire_all()
+    assert row.state == State.DELIVERED
+    assert db.session.scalar(select(Message.sid)) == "SM" + "0" * 32
+
+
+@pytest.mark.parametrize(("code", "retry"), [(21211, False), (21610, False)])
+def test_a_permanent_refusal_of_the_gateway_ends_the_command(
+    phone: Phone, van: Device, code: int, retry: bool
+) -> None:
+    phone.twilio.faults.refuse[NUMBER] = code
+    row = photo(van)
+    send(van)
+    assert (row.state, row.error_code, row.error_retry) == (State.FAILED, str(code), retry)
+
+
+def test_a_busy_gateway_is_tried_again_later(phone: Phone, van: Device) -> None:
+    phone.twilio.faults.refuse[NUMBER] = 20429
+    row = photo(van)
+    send(van)
+    assert row.state == State.QUEUED
+    assert row.due_at > utcnow()
+    phone.twilio.faults.refuse.clear()
+    assert sending.drive(van.id, at(30))
+    assert len(phone.sent) == 1
+
+
+def test_reports_move_only_forward_and_an_undelivered_sms_fails(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    sid = db.session.scalar(select(Message.sid))
+    assert sid
+    for status in ("delivered", "sent", "queued"):
+        phone.report(sid, status)
+    db.session.expire_all()
+    assert row.state == State.DELIVERED
+    other = ask(van, "getver")[0]
+    phone.report(sid, "undelivered", error="30003")
+    db.session.expire_all()
+    assert (row.state, row.error_code, row.error_retry) == (State.FAILED, "30003", True)
+    assert other.state == State.QUEUED
+
+
+def test_silence_ends_with_a_reason_and_a_late_reply_is_still_taken(phone: Phone, van: Device) -> None:
+    row = ask(van, "getver")[0]
+    send(van)
+    sending.sweep(at(700))
+    db.session.expire_all()
+    assert (row.state, row.error_code) == (State.EXPIRED, "no_reply")
+    phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
+    db.session.expire_all()
+    assert row.state == State.DONE
+    assert row.late
+
+
+def test_the_rate_limit_lets_a_burst_through_and_then_waits(phone: Phone, van: Device) -> None:
+    phone.app.extensions["dualcam_config"] = dataclasses.replace(
+        phone.config, sms_burst=2, sms_per_second=0.01
+    )
+    now = utcnow()
+    assert [sending._take_token(now) for _ in range(3)] == [True, True, False]
+    assert sending._take_token(now + timedelta(seconds=101))
+    db.session.rollback()
+
+
+# webhooks
+
+
+def test_a_forged_webhook_gets_403_and_changes_nothing(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    form = {"MessageSid": "SMx", "From": NUMBER, "Body": "Error: DualCam not present"}
+    for signature in ("", "forged"):
+        assert phone.post("/webhooks/twilio/inbound", form, signature=signature).status_code == 403
+        assert phone.post("/webhooks/twilio/status", form, signature=signature).status_code == 403
+    db.session.expire_all()
+    assert row.state == State.SENT
+    assert db.session.scalar(select(GatewayEvent)) is None
+
+
+def test_the_same_text_twice_is_taken_once(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    for _ in range(2):
+        answer = phone.reply("Photo request from source 1.", sid="SMsame")
+        assert answer.status_code == 200
+    db.session.expire_all()
+    assert row.reply == "Photo request from source 1."
+
+
+def test_what_no_webhook_told_is_reconciled_and_only_once(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    phone.twilio.take(NUMBER, "Photo request from source 1.")  # no webhook is configured in the stand-in
+    for _ in range(2):
+        background.reconcile(utcnow)
+    db.session.expire_all()
+    assert row.state == State.ANSWERED
+    assert row.reply == "Photo request from source 1."
+
+
+def test_a_text_nobody_asked_for_is_kept_and_its_values_are_learnt(phone: Phone, van: Device) -> None:
+    phone.reply("Hello from the driver")
+    phone.reply("Param ID:66001 Value:50")
+    texts = db.session.scalars(select(Message).order_by(Message.id)).all()
+    assert [m.claimed for m in texts] == [False, True]
+    item = statuses.get(van.id, "parameter.66001")
+    assert item is not None
+    assert item.value == "50"
+
+
+def test_a_text_of_an_unknown_number_is_kept_apart(phone: Phone, van: Device) -> None:
+    phone.reply("Photo request from source 1.", phone="+12025550199")
+    (message,) = db.session.scalars(select(Message)).all()
+    assert message.device_id is None
+    assert not message.claimed
+
+
+def test_a_reply_to_an_older_unanswered_command_goes_there_by_its_content(phone: Phone, van: Device) -> None:
+    old = ask(van, "getio")[0]
+    send(van)
+    sending.sweep(at(700))
+    new = ask(van, "getver")[0]
+    send(van)
+    phone.reply("DI1:1 AIN1:12000 DO1:0")
+    db.session.expire_all()
+    assert (old.state, new.state) == (State.DONE, State.SENT)
+
+
+def test_a_reply_counts_for_the_number_that_the_device_had_then(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    devices.change(van, {"phone": "+12025550177"}, utcnow() + timedelta(seconds=5))
+    phone.reply("Photo request from source 1.")
+    db.session.expire_all()
+    assert row.state == State.ANSWERED
+
+
+def test_another_trackers_imei_is_a_bad_sign(phone: Phone, van: Device) -> None:
+    ask(van, "getver")
+    send(van)
+    phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:356307042441013")
+    item = statuses.get(van.id, "imei")
+    assert item is not None
+    assert item.verdict == "bad"
+
+
+# credentials
+
+
+def reply_at(phone: Phone, seconds: float, text: str) -> None:
+    """Bring a text as if it came so many seconds from now."""
+    now = at(seconds)()
+    params = {"MessageSid": f"SMat{seconds:.0f}", "From": NUMBER, "To": "+12025550100", "Body": text}
+    background.follow(inbox.receive(params, now, via="webhook"), now)
+
+
+def change_credentials(van: Device) -> Command:
+    row = ask(van, "setparam", parameters={"3003": "new1", "3004": "new2"})[0]
+    send(van)
+    return row
+
+
+def test_confirmed_credentials_are_used_from_then_on(phone: Phone, van: Device) -> None:
+    row = change_credentials(van)
+    phone.reply("New value 3003:new1;3004:new2")
+    db.session.expire_all()
+    assert row.state == State.DONE
+    ask(van, "getver")
+    send(van)
+    assert phone.sent[-1] == "new1 new2 getver"
+    stored = [row.text, row.reply, str(row.result), *db.session.scalars(select(Message.body))]
+    stored += [str(payload) for payload in db.session.scalars(select(GatewayEvent.payload))]
+    assert all("new1" not in str(text) and "new2" not in str(text) for text in stored)
+
+
+def test_a_lost_confirmation_is_settled_by_a_getver_with_each_pair(phone: Phone, van: Device) -> None:
+    row = change_credentials(van)
+    sending.sweep(at(700))
+    sending.drive(van.id, at(701))
+    assert phone.sent[-1] == "new1 new2 getver"
+    reply_at(phone, 705, "Ver:03.28.03.Rev.05 IMEI:352094082736916")
+    db.session.expire_all()
+    assert van.credentials_state is None
+    assert row.state == State.DONE
+    ask(van, "getio")
+    sending.drive(van.id, at(710))
+    assert phone.sent[-1] == "new1 new2 getio"
+
+
+def test_a_device_that_obeys_its_old_credentials_keeps_them(phone: Phone, van: Device) -> None:
+    change_credentials(van)
+    sending.sweep(at(700))
+    sending.drive(van.id, at(701))
+    sending.sweep(at(1400))
+    sending.drive(van.id, at(1401))
+    assert phone.sent[-1] == "fleet cam11 getver"
+    reply_at(phone, 1405, "Ver:03.28.03.Rev.05 IMEI:352094082736916")
+    db.session.expire_all()
+    assert van.credentials_state is None
+    ask(van, "getio")
+    sending.drive(van.id, at(1410))
+    assert phone.sent[-1] == "fleet cam11 getio"
+
+
+def test_an_event_whose_effects_failed_is_tried_again(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    payload = {
+        "MessageSid": "SMowed",
+        "From": NUMBER,
+        "To": "+12025550100",
+        "Body": "Photo request from source 1.",
+    }
+    db.session.add(GatewayEvent(kind="inbound", token="in:SMowed", via="webhook", payload=payload))
+    db.session.commit()
+    background.sweep(utcnow)
+    db.session.expire_all()
+    assert row.state == State.ANSWERED
+
+
+def test_cancelling_before_sending_means_never_sent(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    outbox.cancel(row, utcnow())
+    db.session.commit()
+    send(van)
+    assert (row.state, phone.sent) == (State.CANCELLED, [])
+
+
+def test_cancelling_after_sending_keeps_the_sms_place_until_the_reply(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    outbox.cancel(row, utcnow())
+    db.session.commit()
+    ask(van, "getver")
+    send(van)
+    assert len(phone.sent) == 1
+    phone.reply("Photo request from source 1.")
+    send(van)
+    assert len(phone.sent) == 2
