@@ -61,6 +61,10 @@ class TooMany(ServiceError):
     status = 429
     code = "too_many_requests"
 
+    def __init__(self, message: str, *, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 class Unavailable(ServiceError):
     """Something this needs is not configured or not reachable; the message says what to do."""

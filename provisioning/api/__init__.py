@@ -3,15 +3,19 @@
 One error shape for everything: {"code", "message", "errors": {field: [texts]}}.
 """
 
+import time
 from typing import Any
 
-from flask import Flask, Response, g, jsonify, request
-from flask_limiter import Limiter
+from flask import Flask, current_app, g, jsonify, request
 from flask_smorest import Api
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 from werkzeug.exceptions import HTTPException
 
 from .. import auth
 from ..config import current_config
+from ..errors import TooMany
 from ..models import utcnow
 from ..web import error_body, kept_headers
 from . import commands, devices, lists, parameters, uploads
@@ -28,10 +32,6 @@ class JsonApi(Api):
         answer.status_code = error.code or 500
         answer.headers.update(kept_headers(error))
         return answer
-
-
-def _allowed() -> str:
-    return f"{current_config().api_requests_per_minute} per minute"
 
 
 def init_app(app: Flask) -> None:
@@ -52,26 +52,23 @@ def init_app(app: Flask) -> None:
         },
     )
     api = JsonApi(app)
-    limiter.init_app(app)
+    # counted in each web worker's own memory: docs/operations.md says so
+    app.extensions["dualcam_limiter"] = MovingWindowRateLimiter(MemoryStorage())
     for blueprint in BLUEPRINTS:
         app.extensions["csrf"].exempt(blueprint)
         api.register_blueprint(blueprint, url_prefix=PREFIX)
 
 
-def _who() -> str:
-    caller = getattr(g, "caller", None)
-    return caller.scope if caller else (request.remote_addr or "")
-
-
-def _authenticate() -> Response | None:
+def _authenticate() -> None:
     g.pop("caller", None)
-    auth.authenticate_bearer(request, utcnow())
-    return None
+    caller = auth.authenticate_bearer(request, utcnow())
+    limiter: MovingWindowRateLimiter = current_app.extensions["dualcam_limiter"]
+    allowed = parse(f"{current_config().api_requests_per_minute}/minute")
+    if not limiter.hit(allowed, caller.scope):
+        wait = max(1, int(limiter.get_window_stats(allowed, caller.scope).reset_time - time.time()) + 1)
+        raise TooMany(f"Too many requests with this token; come back in {wait} s.", retry_after=wait)
 
 
 BLUEPRINTS = (devices.blueprint, commands.blueprint, uploads.blueprint, parameters.blueprint, lists.blueprint)
-# counted in each web worker's own memory: docs/operations.md says so
-limiter = Limiter(_who, storage_uri="memory://", strategy="moving-window", headers_enabled=True)
 for _blueprint in BLUEPRINTS:
     _blueprint.before_request(_authenticate)
-    limiter.limit(_allowed)(_blueprint)

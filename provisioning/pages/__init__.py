@@ -15,7 +15,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from .. import auth
-from ..errors import ServiceError
+from ..errors import ServiceError, TooMany
 from ..models import Role, db, utcnow
 from ..web import error_body, kept_headers
 from . import checklist, commands, device, devices, live, messages, profiles, sessions, uploads
@@ -81,8 +81,9 @@ def _is_page() -> bool:
 
 def _service_error(error: ServiceError) -> ResponseReturnValue:
     db.session.rollback()
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
     if not _is_page():
-        return error.as_json(), error.status
+        return error.as_json(), error.status, headers
     if isinstance(error, auth.Unauthenticated):
         target = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("pages.login", next=target))
