@@ -259,6 +259,10 @@ def _read_answer(meanings: Mapping[str, Result]) -> Callable[[Facts], Result]:
     return read
 
 
+def _any(results: Mapping[str, Result], mark: str, *steps: str) -> bool:
+    return any(_mark(results, step) == mark for step in steps)
+
+
 NO_CAMERA = ("missing", "none", "front", "rear")
 
 STEPS: tuple[Step, ...] = (
@@ -281,18 +285,14 @@ STEPS: tuple[Step, ...] = (
         "dark": Result(BAD, "The camera has no power.", "Check its supply and fuse.", "no_power"),
     }), question="Is a light on at the camera while the ignition is on?",
          answers=(("lit", "Yes, it is lit"), ("dark", "No, it is dark")),
-         when=lambda r: _mark(r, "cameras") in NO_CAMERA or _mark(r, "front") == "missing"
-         or _mark(r, "rear") == "missing"),
+         when=lambda r: not _any(r, "ignition", "front", "rear")
+         and (_mark(r, "cameras") in NO_CAMERA or _any(r, "missing", "front", "rear"))),
     Step("sd", "Look at the SD card", _read_answer({
         "in": Result(WARN, "A card is in.", "Format it, or try another one (16 to 64 GB, FAT32).", "bad_card"),
         "out": Result(BAD, "There is no card.", "Insert a card of 16 to 64 GB, FAT32.", "no_card"),
     }), question="Is an SD card in the camera?", answers=(("in", "Yes"), ("out", "No")),
          when=lambda r: _mark(r, "card") in ("no_footage", "failed")),
 )  # fmt: skip
-
-
-def _any(results: Mapping[str, Result], mark: str, *steps: str) -> bool:
-    return any(_mark(results, step) == mark for step in steps)
 
 
 NEEDED = ("reachable", "configuration", "cameras", "front", "rear", "card")

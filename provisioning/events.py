@@ -4,7 +4,6 @@
 process reads new rows while somebody listens; a listener holds no database session.
 """
 
-import json
 import queue
 import threading
 import time
@@ -23,6 +22,7 @@ KEEP = timedelta(minutes=5)
 COMMENT_SECONDS = 15.0  # keeps proxies from closing a silent stream
 QUEUE_SIZE = 200
 RETRY_MS = 2000
+TOPICS = ("checklist", "commands", "devices", "messages", "status", "uploads")
 
 
 def publish(device_id: int | None, topic: str) -> None:
@@ -43,13 +43,13 @@ class Hub:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: dict[int, tuple[int | None, queue.Queue[tuple[int, str]]]] = {}
+        self._listeners: dict[int, tuple[int | None, queue.Queue[str]]] = {}
         self._poller: threading.Thread | None = None
         self._next = 0
 
-    def listen(self, app: Flask, device_id: int | None) -> tuple[int, queue.Queue[tuple[int, str]]]:
+    def listen(self, app: Flask, device_id: int | None) -> tuple[int, queue.Queue[str]]:
         """Add a listener for one device (None: all)."""
-        inbox: queue.Queue[tuple[int, str]] = queue.Queue(QUEUE_SIZE)
+        inbox: queue.Queue[str] = queue.Queue(QUEUE_SIZE)
         with self._lock:
             self._next += 1
             self._listeners[self._next] = (device_id, inbox)
@@ -65,14 +65,14 @@ class Hub:
 
     def _poll(self, app: Flask) -> None:
         seen: dict[int, datetime] = {}
-        began = utcnow()
         while self._listeners:
             now = utcnow()
             try:
                 with app.app_context():
-                    since = max(began, now - OVERLAP)
                     rows = db.session.execute(
-                        select(Change.id, Change.device_id, Change.topic, Change.at).where(Change.at >= since)
+                        select(Change.id, Change.device_id, Change.topic, Change.at).where(
+                            Change.at >= now - OVERLAP
+                        )
                     ).all()
             except Exception:
                 app.logger.warning("events: the database is away", exc_info=True)
@@ -81,16 +81,16 @@ class Hub:
             seen = {number: at for number, at in seen.items() if at >= now - 2 * OVERLAP}
             seen.update({row.id: row.at for row in rows})
             for row in sorted(fresh, key=lambda r: r.id):
-                self._deliver(row.id, row.device_id, row.topic)
+                self._deliver(row.device_id, row.topic)
             time.sleep(POLL_SECONDS)
 
-    def _deliver(self, number: int, device_id: int | None, topic: str) -> None:
+    def _deliver(self, device_id: int | None, topic: str) -> None:
         with self._lock:
             listeners = list(self._listeners.values())
         for wanted, inbox in listeners:
             if wanted is None or device_id is None or wanted == device_id:
                 try:
-                    inbox.put_nowait((number, topic))
+                    inbox.put_nowait(topic)
                 except queue.Full:
                     pass  # a page this far behind fetches everything anyway with what it has queued
 
@@ -98,25 +98,39 @@ class Hub:
 hub = Hub()
 
 
-def stream(app: Flask, device_id: int | None, until: float) -> Iterator[str]:
-    """Give server-sent events for one page until `until` (steady seconds).
+def stream(app: Flask, device_id: int | None, since: datetime | None, until: float) -> Iterator[str]:
+    """Give server-sent events for one page until `until` (steady seconds): first what changed after `since`.
 
-    The page reconnects by itself, so ending a stream costs nothing.
+    `since` is when the page was made, or when it last heard of us: nothing in between is missed. An id is a
+    time in Unix milliseconds, which the page gives back when it reconnects, so ending a stream costs nothing.
     """
     number, inbox = hub.listen(app, device_id)
     try:
-        yield f"retry: {RETRY_MS}\nevent: hello\ndata: {json.dumps({'device': device_id})}\n\n"
+        yield f"retry: {RETRY_MS}\n\n"
+        topics = _missed(app, device_id, since) if since else set()
         while time.monotonic() < until:
-            try:
-                change, topic = inbox.get(timeout=COMMENT_SECONDS)
-            except queue.Empty:
-                yield ": still here\n\n"
-                continue
-            topics = {topic}
-            while not inbox.empty():
-                change, topic = inbox.get_nowait()
-                topics.add(topic)
+            heard = int(utcnow().timestamp() * 1000)
             for topic in sorted(topics):
-                yield f"id: {change}\nevent: {topic}\ndata: {change}\n\n"
+                yield f"id: {heard}\nevent: {topic}\ndata: {heard}\n\n"
+            if not topics:
+                yield f"id: {heard}\nevent: heard\ndata: {heard}\n\n"
+            topics = set()
+            try:
+                topics.add(inbox.get(timeout=COMMENT_SECONDS))
+                while True:
+                    topics.add(inbox.get_nowait())
+            except queue.Empty:
+                pass
     finally:
         hub.leave(number)
+
+
+def _missed(app: Flask, device_id: int | None, since: datetime) -> set[str]:
+    """Give the topics that changed since then; all of them where the rows are gone already."""
+    if since < utcnow() - KEEP + OVERLAP:
+        return set(TOPICS)
+    with app.app_context():
+        wanted = select(Change.topic).where(Change.at >= since - OVERLAP).distinct()
+        if device_id is not None:
+            wanted = wanted.where((Change.device_id == device_id) | Change.device_id.is_(None))
+        return set(db.session.scalars(wanted))

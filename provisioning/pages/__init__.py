@@ -66,7 +66,11 @@ def _context() -> dict[str, Any]:
         who: auth.Caller | None = auth.caller()
     except auth.Unauthenticated:
         who = None
-    return {"who": who, "Role": Role, "now": utcnow(), "nonce": lambda: secrets.token_hex(16)}
+    now = utcnow()
+    return {
+        "who": who, "Role": Role, "now": now, "now_ms": int(now.timestamp() * 1000),
+        "nonce": lambda: secrets.token_hex(16),
+    }  # fmt: skip
 
 
 def _headers(response: Response) -> Response:

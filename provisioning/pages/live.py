@@ -1,8 +1,9 @@
 """Server-sent events: pages hear that something changed and fetch the part anew."""
 
 import time
+from datetime import UTC, datetime
 
-from flask import Blueprint, Flask, Response, current_app
+from flask import Blueprint, Flask, Response, current_app, request
 
 from .. import auth, devices, events
 from ..models import Role
@@ -30,6 +31,15 @@ def of_device(imei: str) -> Response:
 
 def _stream(device_id: int | None) -> Response:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-    lines = events.stream(app, device_id, time.monotonic() + STREAM_SECONDS)
+    lines = events.stream(app, device_id, _since(), time.monotonic() + STREAM_SECONDS)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(lines, mimetype="text/event-stream", headers=headers)
+
+
+def _since() -> datetime | None:
+    """Give when the page last heard of us, else when it was made (Unix milliseconds)."""
+    text = request.headers.get("Last-Event-ID") or request.args.get("since", "")
+    try:
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

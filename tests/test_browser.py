@@ -1,0 +1,117 @@
+"""The main job in a browser, over real processes: provision, photo, video that plays, checklist; and on a phone."""
+
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, wait_until
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from stack import Stack, running
+
+IMEI = "352094082736916"
+EMAIL, PASSWORD = "ops@example.com", "a long enough password"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("browser")
+    with running(folder, f"sqlite:///{folder}/test.db") as stack:
+        subprocess.run(
+            shlex.split(f"flask users create {EMAIL} --role admin --password-stdin"), cwd=ROOT,
+            env=stack.environment, input=PASSWORD + "\n", text=True, check=True, capture_output=True,
+        )  # fmt: skip
+        vehicle = stack.control("GET", f"/vehicles/{IMEI}")
+        fields = ("imei", "phone", "model", "sms_login", "sms_password", "name")
+        stack.api("POST", "/devices", {name: vehicle[name] for name in fields}, status=201)
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = next(p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(p).exists())
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, stack: Stack, width: int, complaints: list[str]) -> Page:
+    page = browser.new_page(
+        viewport={"width": width, "height": 844}, base_url=stack.environment["PUBLIC_URL"]
+    )
+    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/")
+    page.fill("input[name=email]", EMAIL)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button")
+    expect(page.locator("h1")).to_have_text("Devices")
+    return page
+
+
+def test_the_main_job_on_a_desk(browser: Browser, stack: Stack) -> None:
+    complaints: list[str] = []
+    page = open_page(browser, stack, 1280, complaints)
+    page.click("text=Van 11")
+    page.click("text=Provision")
+    page.check("input[name=set-66023]")
+    page.check("input[name=p-66023][value=DIN1]")
+    expect(page.locator("#note-66023")).to_contain_text("66040")
+    expect(page.locator("#plan-result code")).to_contain_text("setparam 151:18;150:1;66023:2")
+    page.locator("button:has-text('Send')").first.click()
+    expect(page.locator("#commands .tag.done")).to_be_visible(timeout=30_000)
+    expect(page.locator("#status")).to_contain_text("Video trigger (66023)")
+    wait_until(lambda: stack.control("GET", f"/vehicles/{IMEI}")["parameters"]["66023"] == "2")
+    page.wait_for_timeout(2000)  # the camera takes over its settings
+    page.click("text=Take a photo now")
+    expect(page.locator("#uploads img")).to_be_visible(timeout=60_000)
+    page.fill("input[name=duration]", "2")
+    page.click("text=Fetch the video")
+    expect(page.locator("#uploads img")).to_have_count(2, timeout=60_000)
+    page.locator("#uploads article a").first.click()
+    expect(page.locator("#link")).to_contain_text("Made by command")
+    page.locator("video").wait_for(timeout=60_000)
+    page.evaluate("() => { const v = document.querySelector('video'); v.muted = true; return v.play() }")
+    page.wait_for_function("() => document.querySelector('video').currentTime > 0.5")
+    assert page.evaluate("() => document.querySelector('video').videoWidth") == 640
+    assert complaints == []
+
+
+def test_the_checklist_on_a_phone_finds_the_ignition_off(browser: Browser, stack: Stack) -> None:
+    complaints: list[str] = []
+    stack.control("PATCH", f"/vehicles/{IMEI}", {"ignition": False, "parameters": {"150": 1, "151": 18}})
+    page = open_page(browser, stack, 390, complaints)
+    page.goto(f"/devices/{IMEI}/checklist")
+    page.click("text=Run the checklist")
+    expect(page.locator("#run h2")).to_have_text("The ignition is off", timeout=60_000)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    stack.control("PATCH", f"/vehicles/{IMEI}", {"ignition": True})
+    assert complaints == []
+
+
+@pytest.mark.parametrize("path", ["/", "/devices/new", "/messages", "/strangers", "/profiles", f"/devices/{IMEI}",
+                                  f"/devices/{IMEI}/edit", f"/devices/{IMEI}/provision"])  # fmt: skip
+def test_every_page_fits_a_phone(browser: Browser, stack: Stack, path: str) -> None:
+    complaints: list[str] = []
+    page = open_page(browser, stack, 390, complaints)
+    page.goto(path)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert complaints == []
+    page.close()
+
+
+def test_a_bad_device_is_refused_beside_its_fields(browser: Browser, stack: Stack) -> None:
+    page = open_page(browser, stack, 390, [])
+    page.goto("/devices/new")
+    page.fill("input[name=imei]", "352094082736917")
+    page.fill("input[name=phone]", "2025550123")
+    page.click("main button:has-text('Add')")
+    expect(page.locator(".field-error").first).to_contain_text("check digit")
+    expect(page.locator(".field-error").nth(1)).to_contain_text("country code")
+    assert page.input_value("input[name=phone]") == "2025550123"
