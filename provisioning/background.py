@@ -63,11 +63,18 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     return taken
 
 
+def settle(clock: Callable[[], datetime]) -> None:
+    """Do what follows from new files, until there are none."""
+    while uploads.settle(clock()):
+        pass
+
+
 def sweep(clock: Callable[[], datetime]) -> None:
     """Drive what is owed: events, commands, adoptions; and remove what nobody needs any more."""
     for touched in inbox.retry_events(clock()):
         follow(touched, clock())
     sending.sweep(clock)
+    settle(clock)
     _adopt(clock())
     checklist.sweep(clock())
     events.sweep(clock())

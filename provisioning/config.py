@@ -6,6 +6,7 @@ may come as NAME or as NAME_FILE (a file that holds it). docs/operations.md list
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,6 +62,8 @@ class Config:
     receiver_http_port: int
     receiver_tls_cert: Path | None
     receiver_tls_key: Path | None
+    receiver_tls_required: bool
+    receiver_proxies: tuple[IPv4Network | IPv6Network, ...]
     receiver_unknown_devices: str
     receiver_file_order: tuple[str, ...]
     receiver_max_file_mib: int
@@ -213,6 +216,13 @@ def _receiver(env: _Reader) -> dict[str, Any]:
         "receiver_http_port": env.integer("RECEIVER_HTTP_PORT", 7161, 1, 65535),
         "receiver_tls_cert": env.path("RECEIVER_TLS_CERT"),
         "receiver_tls_key": env.path("RECEIVER_TLS_KEY"),
+        # with a certificate: "required", or "optional" (the device chooses by its first byte)
+        "receiver_tls_required": env.text(
+            "RECEIVER_TLS", "required", validate=OneOf(["required", "optional"])
+        )
+        == "required",
+        # addresses or networks of load balancers that send a PROXY header
+        "receiver_proxies": env.words("RECEIVER_PROXIES", ()),
         "receiver_unknown_devices": env.text(
             "RECEIVER_UNKNOWN_DEVICES", "refuse", validate=OneOf(["refuse", "quarantine"])
         ),
@@ -268,6 +278,7 @@ def _derive(values: dict[str, Any]) -> dict[str, Any]:
     values["public_url"] = (values["public_url"] or f"http://127.0.0.1:{values['port']}").rstrip("/")
     values["camera_server_port"] = values["camera_server_port"] or values["receiver_port"]
     values["database_url"] = _driver(values["database_url"])
+    values["receiver_proxies"] = tuple(ip_network(text) for text in values["receiver_proxies"])
     return values
 
 
@@ -289,8 +300,8 @@ def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
         wrong("DATABASE_URL", "Must begin with sqlite:/// or postgresql://.")
     if not values["queue_url"].startswith(("sqlite:///", "postgresql://", "redis://", "rediss://")):
         wrong("QUEUE_URL", "Must begin with sqlite:///, postgresql:// or redis://.")
-    if not values["media_url"].startswith("file:///"):
-        wrong("MEDIA_URL", "Must begin with file:/// (a folder).")
+    if not re.fullmatch(r"file:///.+|s3://[a-z0-9.-]{3,63}(/.*)?", values["media_url"]):
+        wrong("MEDIA_URL", "Must be file:///folder or s3://bucket/prefix.")
     public = urlsplit(values["public_url"] or "http://127.0.0.1")
     if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
         wrong("PUBLIC_URL", "Must be an http or https address, such as https://dualcam.example.com.")
@@ -308,6 +319,11 @@ def _check_camera(values: dict[str, Any], wrong: Any) -> None:
             wrong("CAMERA_SERVERS_ALLOWED", f"{server!r} is not host or host:port.")
     if bool(values["receiver_tls_cert"]) != bool(values["receiver_tls_key"]):
         wrong("RECEIVER_TLS_CERT", "RECEIVER_TLS_CERT and RECEIVER_TLS_KEY go together.")
+    for text in values["receiver_proxies"]:
+        try:
+            ip_network(text)
+        except ValueError:
+            wrong("RECEIVER_PROXIES", f"{text!r} is not an IP address or network such as 10.0.0.0/8.")
     for name in ("receiver_tls_cert", "receiver_tls_key"):
         if values[name] and not values[name].is_file():
             wrong(name.upper(), f"There is no file {values[name]}.")

@@ -7,7 +7,7 @@ process reads new rows while somebody listens; a listener holds no database sess
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from flask import Flask
@@ -30,6 +30,12 @@ def publish(device_id: int | None, topic: str) -> None:
     pending = {(c.device_id, c.topic) for c in db.session.new if isinstance(c, Change)}
     if (device_id, topic) not in pending:
         db.session.add(Change(device_id=device_id, topic=topic, at=utcnow()))
+
+
+def publish_all(device_ids: Iterable[int | None], topic: str) -> None:
+    """Tell open pages that something changed at many devices; in the caller's transaction."""
+    now = utcnow()
+    db.session.add_all([Change(device_id=ident, topic=topic, at=now) for ident in set(device_ids)])
 
 
 def sweep(now: datetime) -> None:

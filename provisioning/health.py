@@ -8,7 +8,6 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import queue, uploads
-from .config import current_config
 from .models import OPEN, Command, Cursor, Device, Upload, db, utcnow
 
 blueprint = Blueprint("health", __name__)
@@ -48,12 +47,8 @@ def _queue() -> str | None:
 
 
 def _store() -> str | None:
-    folder = uploads.media_folder(current_config())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return f"store: {error.strerror}"
-    return None
+    problem = uploads.media().ready()
+    return f"store: {problem}" if problem else None
 
 
 @blueprint.get("/metrics")

@@ -13,17 +13,18 @@ from huey.api import Huey
 
 log = structlog.get_logger(__name__)
 DEVICES = "devices"  # drive a device's commands
+FILES = "files"  # settle what new files bring
 MEDIA = "media"  # make an upload's thumbnail and H.264 copy
 
 Handler = Callable[[str], None]
 
 
 class Queue:
-    """Two queues by name, so that an SMS never waits for a video."""
+    """A queue by name, so that an SMS never waits for a video."""
 
     def __init__(self, url: str) -> None:
         self.handlers: dict[str, Handler] = {}
-        self.queues = {topic: _huey(f"dualcam-{topic}", url) for topic in (DEVICES, MEDIA)}
+        self.queues = {topic: _huey(f"dualcam-{topic}", url) for topic in (DEVICES, FILES, MEDIA)}
         self._tasks = {topic: self._task(topic, huey) for topic, huey in self.queues.items()}
 
     def _task(self, topic: str, huey: Huey) -> Any:

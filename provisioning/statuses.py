@@ -37,6 +37,26 @@ def note(
     return row
 
 
+def note_contacts(
+    item: str, source_kind: str, contacts: Mapping[int, tuple[str, str]], now: datetime
+) -> None:
+    """Set when devices were last heard of, for many devices at once: by device id the time (a text) and the source."""
+    rows = {
+        row.device_id: row
+        for row in db.session.scalars(
+            select(StatusItem).where(StatusItem.device_id.in_(list(contacts)), StatusItem.item == item)
+        )
+    }
+    for device_id, (value, source_id) in contacts.items():
+        row = rows.get(device_id)
+        if row is None:
+            row = StatusItem(device_id=device_id, item=item)
+            db.session.add(row)
+        row.value, row.verdict, row.since, row.checked_at = value, Verdict.GOOD, now, now
+        row.source_kind, row.source_id = source_kind, source_id
+    events.publish_all(contacts, "status")
+
+
 def ask_parameters(device: Device, values: Mapping[int, int | str], command_id: str, now: datetime) -> None:
     """Remember what is wanted of each parameter; its verdict waits for the device's own words."""
     for number, value in values.items():

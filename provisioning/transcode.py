@@ -75,8 +75,10 @@ def _video(source: Path, target: Path, rate: int) -> None:
 
 def _transcode(source: Path, target: Path, part: Path, rate: int) -> int:
     count = 0
+    is_raw = source.suffix == ".h265"
+    options = {"framerate": str(rate)} if is_raw else {}
     with (
-        av.open(str(source), format="hevc", options={"framerate": str(rate)}) as raw,
+        av.open(str(source), format="hevc" if is_raw else None, options=options) as raw,
         av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as made,
     ):
         out = None

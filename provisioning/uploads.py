@@ -1,27 +1,31 @@
 """Files as the receiver reports them: rows from sidecars, sessions, admission, adoption, and the way to the bytes.
 
-The receiver's `__main__` calls it, one short unit of work each; every function may be repeated harmlessly.
+The receiver's `__main__` calls it, one short unit of work each, in bulk; every function may be repeated
+harmlessly. What follows from a new file (its link, the device's status) is the worker's: `background.settle`.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from flask import current_app
+from sqlalchemy import delete, select, update
 
-from receiver.storage import Caps, Store
+from receiver.media import Media, connect
+from receiver.product import SessionFacts
+from receiver.session import Offer
+from receiver.storage import Caps, Record, Store
 
 from . import events, lifecycle, links, queue, statuses
 from .config import Config, current_config
-from .models import Device, Session, Upload, UploadState, Verdict, db
+from .models import Device, Lease, Session, Upload, UploadState, Verdict, Watch, db, take_write_lock, utcnow
 
 MEBI = 2**20
+COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
 
 
 def store(config: Config | None = None) -> Store:
-    """Give the media store and spool of this machine."""
+    """Give this machine's spool with the media store behind it."""
     config = config or current_config()
     caps = Caps(
         files_per_device=config.quarantine_files_per_device,
@@ -31,20 +35,15 @@ def store(config: Config | None = None) -> Store:
         partial_days=config.receiver_partial_days,
         hours_without_metadata=config.receiver_resume_hours_without_metadata,
     )
-    return Store(config.media_spool, media_folder(config), caps)
+    return Store(config.media_spool, connect(config.media_url), caps)
 
 
-def media_folder(config: Config) -> Path:
-    """Give the folder that MEDIA_URL names."""
-    return Path(config.media_url.removeprefix("file://"))
-
-
-def path_of(upload: Upload) -> Path | None:
-    """Give where an upload's bytes lie, None if they are not there (yet)."""
-    if upload.path is None:
-        return None
-    path = media_folder(current_config()) / upload.path
-    return path if path.is_file() else None
+def media() -> Media:
+    """Give the media store, connected once in each process."""
+    found: Media | None = current_app.extensions.get("dualcam_media")
+    if found is None:
+        found = current_app.extensions["dualcam_media"] = connect(current_config().media_url)
+    return found
 
 
 def known_device(imei: str) -> int | None:
@@ -52,92 +51,153 @@ def known_device(imei: str) -> int | None:
     return db.session.scalar(select(Device.id).where(Device.imei == imei, Device.archived_at.is_(None)))
 
 
-def register(record: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Take a stored file into the database, once, and link it. Gives its record, with the path it now has."""
-    device_id = known_device(record["imei"])
-    record = dict(record)
-    if device_id is not None and record["path"].startswith("quarantine/"):
-        record = store().adopt(record)
-    device = lifecycle.lock_device(device_id) if device_id is not None else None
-    upload = db.session.get(Upload, record["upload"])
-    is_new = upload is None or upload.state in (UploadState.RECEIVING, UploadState.PARTIAL)
-    upload = _write(record, device)
-    upload.state = UploadState.STORED if device is not None else UploadState.QUARANTINED
-    upload.received_at = _time(record["received_at"]) or now
-    upload.updated_at = now
-    try:
-        db.session.flush()
-    except IntegrityError:
-        db.session.rollback()  # another process registers the same file at this moment
-        raise
-    if device is not None and is_new:
-        told: dict[str, Any] = {"now": now, "source_kind": "upload", "source_id": upload.id}
-        statuses.note(device, "contact.tcp", lifecycle.stamp(upload.received_at), Verdict.GOOD, **told)
-        what = f"{upload.source} {upload.file_type}, {upload.size} bytes"
-        statuses.note(device, "upload.last", what, Verdict.GOOD, **told)
-        links.relink(device, now)
-    events.publish(device_id, "uploads")
-    db.session.commit()
-    if device is not None and is_new:
-        queue.wake(queue.MEDIA, upload.id)
-    return record
+def recall(imei: str, offer: Offer) -> Record | None:
+    """Give what the receiver must know of a stored file that is offered again, by identifier, count and time."""
+    if offer.metadata is None:
+        return None
+    row = db.session.execute(
+        select(Upload.id, Upload.path, Upload.size).where(
+            Upload.imei == imei, Upload.identifier == offer.identifier, Upload.announced == offer.count,
+            Upload.timestamp == _moment(offer.metadata.timestamp),
+            Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)), Upload.path.is_not(None),
+        ).limit(1)
+    ).first()  # fmt: skip
+    if row is None:
+        return None
+    return {"imei": imei, "upload": row.id, "identifier": offer.identifier, "count": offer.count, "path": row.path,
+            "size": row.size, "metadata": {"timestamp": offer.metadata.timestamp}}  # fmt: skip
 
 
-def progress(records: Sequence[Mapping[str, Any]], now: datetime) -> None:
-    """Take how far files have come, in one unit."""
-    by_imei = {record["imei"] for record in records}
-    devices = {
-        device.imei: device
-        for device in db.session.scalars(
-            select(Device).where(Device.imei.in_(by_imei), Device.archived_at.is_(None))
-        )
-    }
+def register(records: Sequence[Record], now: datetime) -> list[Record]:
+    """Take stored files into the database, each once. Gives their records, with the paths they have now.
+
+    Three statements for any number of files, and a row each.
+    """
+    devices = _devices(record["imei"] for record in records)
+    db.session.rollback()
+    records = [_adopted(record) if record["imei"] in devices else record for record in records]
+    take_write_lock(db.session.connection())
+    rows = {u.id: u for u in _by_ids(record["upload"] for record in records)}
+    doubles = _doubles(records)
+    touched = set()
     for record in records:
-        known = db.session.get(Upload, record["upload"])
-        if known is not None and known.state not in (UploadState.RECEIVING, UploadState.PARTIAL):
+        device_id = devices.get(record["imei"])
+        known = rows.get(record["upload"])
+        if (double := doubles.get(_sameness(record))) and double != record["upload"]:
+            _drop(record, known)
             continue
-        device = devices.get(record["imei"])
-        upload = _write(record, device)
+        is_new = known is None or known.state in COMING
+        upload = known or _new(record)
+        _fill(upload, record, device_id)
+        upload.state = UploadState.STORED if device_id is not None else UploadState.QUARANTINED
+        upload.received_at = _time(record["received_at"]) or now
+        upload.updated_at = now
+        upload.settle_due = upload.settle_due or (is_new and device_id is not None)
+        doubles[_sameness(record)] = upload.id
+        touched.add(device_id)
+    events.publish_all(touched, "uploads")
+    db.session.commit()
+    queue.wake(queue.FILES, "stored")
+    return records
+
+
+def _devices(imeis: Iterable[str]) -> dict[str, int]:
+    found = db.session.execute(
+        select(Device.imei, Device.id).where(Device.imei.in_(set(imeis)), Device.archived_at.is_(None))
+    )
+    return {row.imei: row.id for row in found}
+
+
+def _by_ids(idents: Iterable[str]) -> Sequence[Upload]:
+    return db.session.scalars(select(Upload).where(Upload.id.in_(set(idents)))).all()
+
+
+def _adopted(record: Record) -> Record:
+    if not record["path"].startswith("quarantine/"):
+        return record
+    new = record | {"admission": "known", "path": record["path"].removeprefix("quarantine/")}
+    media().move(record["path"], new["path"])
+    return new
+
+
+def _sameness(record: Record) -> tuple[Any, ...] | None:
+    """Give by what a file is known that two receivers took at once; None where nothing proves it."""
+    timestamp = (record["metadata"] or {}).get("timestamp")
+    return (record["imei"], record["identifier"], timestamp, record["sha256"]) if timestamp else None
+
+
+def _doubles(records: Sequence[Record]) -> dict[tuple[Any, ...] | None, str]:
+    rows = db.session.execute(
+        select(Upload.id, Upload.imei, Upload.identifier, Upload.timestamp, Upload.sha256).where(
+            Upload.sha256.in_({record["sha256"] for record in records}),
+            Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)),
+        )
+    )
+    return {
+        (row.imei, row.identifier, round(row.timestamp.timestamp() * 1000), row.sha256): row.id
+        for row in rows
+        if row.timestamp
+    }
+
+
+def _drop(record: Record, known: Upload | None) -> None:
+    """Let go of a file that was stored already, by another receiver or while the database was away."""
+    media().delete(record["path"])
+    if known is not None and known.state in COMING:
+        db.session.delete(known)
+
+
+def progress(records: Sequence[Record], now: datetime) -> None:
+    """Take how far files have come: three statements for any number of files, and a row each."""
+    devices = _devices(record["imei"] for record in records)
+    rows = {u.id: u for u in _by_ids(record["upload"] for record in records)}
+    touched = set()
+    for record in records:
+        upload = rows.get(record["upload"])
+        if upload is not None and upload.state not in COMING:
+            continue
+        device_id = devices.get(record["imei"])
+        upload = upload or _new(record)
+        _fill(upload, record, device_id)
         upload.state, upload.updated_at = record["state"], now
-        events.publish(device.id if device else None, "uploads")
+        touched.add(device_id)
+    events.publish_all(touched, "uploads")
     db.session.commit()
 
 
 def expired(idents: Sequence[str], now: datetime) -> None:
     """Take that files were given up: partial ones stay visible as damaged, quarantined ones go."""
-    for ident in idents:
-        upload = db.session.get(Upload, ident)
-        if upload is None:
-            continue
+    for upload in _by_ids(idents):
         if upload.state == UploadState.QUARANTINED:
             db.session.delete(upload)
-        elif upload.state in (UploadState.RECEIVING, UploadState.PARTIAL):
+        elif upload.state in COMING:
             upload.state, upload.updated_at = UploadState.DAMAGED, now
         events.publish(upload.device_id, "uploads")
     db.session.commit()
 
 
-def _write(record: Mapping[str, Any], device: Device | None) -> Upload:
-    upload = db.session.get(Upload, record["upload"])
-    if upload is None:
-        upload = Upload(
-            id=record["upload"], imei=record["imei"], identifier=record["identifier"], file_type=record["file_type"],
-            source=record["source"], state=UploadState.RECEIVING, started_at=_time(record["started_at"]),
-        )  # fmt: skip
-        db.session.add(upload)
-    if device is not None:
-        upload.device_id = device.id
-    upload.session_id = record["session"]
-    upload.packets, upload.received_packets = record["packets"], record["received_packets"]
-    upload.size = record["size"] or record["received_packets"] * 1024
-    upload.sha256 = record["sha256"]
-    upload.path = record["path"] if record["state"] == "stored" else None
-    upload.crc_errors, upload.resumes = record.get("crc_errors", 0), record.get("resumes", 0)
-    _write_metadata(upload, record.get("metadata"))
+def _new(record: Record) -> Upload:
+    upload = Upload(
+        id=record["upload"], imei=record["imei"], identifier=record["identifier"], file_type=record["file_type"],
+        source=record["source"], state=UploadState.RECEIVING, started_at=_time(record["started_at"]),
+        announced=record["count"],
+    )  # fmt: skip
+    db.session.add(upload)
     return upload
 
 
-def _write_metadata(upload: Upload, metadata: Mapping[str, Any] | None) -> None:
+def _fill(upload: Upload, record: Record, device_id: int | None) -> None:
+    if device_id is not None:
+        upload.device_id = device_id
+    upload.session_id = record["session"]
+    upload.packets, upload.received_packets = record["packets"], record["received_packets"]
+    upload.size, upload.sha256 = record["size"], record["sha256"]
+    upload.path = record["path"] if record["state"] == "stored" else None
+    upload.crc_errors, upload.resumes = record.get("crc_errors", 0), record.get("resumes", 0)
+    _fill_metadata(upload, record.get("metadata"))
+
+
+def _fill_metadata(upload: Upload, metadata: Mapping[str, Any] | None) -> None:
     upload.has_metadata = metadata is not None
     if metadata is None:
         return
@@ -146,6 +206,7 @@ def _write_metadata(upload: Upload, metadata: Mapping[str, Any] | None) -> None:
     upload.trigger_timestamp = _moment(metadata.get("trigger_timestamp"))
     upload.duration = metadata["duration"] if upload.file_type == "video" else None
     upload.frame_rate = metadata.get("frame_rate") or None
+    upload.details = metadata.get("details")
     upload.camera_time_zone = metadata.get("time_zone")
     position = (metadata.get("latitude"), metadata.get("longitude"))
     if all(value is not None and abs(value) <= 180 for value in position):
@@ -166,46 +227,135 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
+def settle(now: datetime) -> int:
+    """Do what follows from new files, device by device: status, links, copies; give how many devices had some."""
+    waiting = db.session.scalars(
+        select(Upload.device_id).where(Upload.settle_due, Upload.device_id.is_not(None)).distinct().limit(200)
+    ).all()
+    db.session.rollback()
+    for device_id in waiting:
+        assert device_id is not None
+        _settle_device(lifecycle.lock_device(device_id), now)
+    return len(waiting)
+
+
+def _settle_device(device: Device, now: datetime) -> None:
+    fresh = db.session.scalars(
+        select(Upload).where(Upload.device_id == device.id, Upload.settle_due).order_by(Upload.id)
+    ).all()
+    for upload in fresh:
+        upload.settle_due = False
+        _supersede(upload)
+    if fresh:
+        last = fresh[-1]
+        what = f"{last.source} {last.file_type}, {last.size} bytes"
+        statuses.note(
+            device, "upload.last", what, Verdict.GOOD, now=now, source_kind="upload", source_id=last.id
+        )
+    links.relink(device, now)
+    events.publish(device.id, "uploads")
+    idents = [upload.id for upload in fresh if upload.state == UploadState.STORED]
+    db.session.commit()
+    for ident in idents:
+        queue.wake(queue.MEDIA, ident)
+
+
+def _supersede(upload: Upload) -> None:
+    """Remove what other sessions had of a file that is whole now."""
+    if upload.timestamp is not None:
+        db.session.execute(
+            delete(Upload).where(
+                Upload.imei == upload.imei, Upload.identifier == upload.identifier, Upload.state.in_(COMING),
+                Upload.announced == upload.announced, Upload.timestamp == upload.timestamp, Upload.id != upload.id,
+            ).execution_options(synchronize_session=False)
+        )  # fmt: skip
+
+
 def adopt(device: Device, now: datetime) -> int:
     """Take the quarantined files of a newly added device among the ordinary ones; give how many."""
-    waiting = db.session.scalars(
-        select(Upload).where(Upload.imei == device.imei, Upload.state == UploadState.QUARANTINED)
+    waiting = db.session.execute(
+        select(Upload.id, Upload.path).where(
+            Upload.imei == device.imei, Upload.state == UploadState.QUARANTINED
+        )
     ).all()
     db.session.rollback()
     moved: dict[str, str] = {}
-    for upload in waiting:
-        if upload.path and upload.path.startswith("quarantine/"):
-            moved[upload.id] = store().adopt({"path": upload.path, "upload": upload.id})["path"]
+    for row in waiting:
+        if row.path and row.path.startswith("quarantine/"):
+            moved[row.id] = row.path.removeprefix("quarantine/")
+            media().move(row.path, moved[row.id])
+            media().delete(f"{row.path}.json")
     device = lifecycle.lock_device(device.id)
     for ident, path in moved.items():
         found = db.session.get_one(Upload, ident)
-        found.path, found.state, found.device_id = path, UploadState.STORED, device.id
+        found.path, found.state, found.device_id, found.settle_due = path, UploadState.STORED, device.id, True
     db.session.flush()
-    links.relink(device, now)
-    events.publish(device.id, "uploads")
-    db.session.commit()
-    for ident in moved:
-        queue.wake(queue.MEDIA, ident)
+    _settle_device(device, now)
     return len(moved)
 
 
-def note_session(facts: Any, now: datetime) -> None:
-    """Take one TCP connection's beginning or end."""
-    row = db.session.get(Session, facts.id)
-    if row is None:
-        row = Session(id=facts.id, address=facts.address, started_at=facts.started_at)
-        db.session.add(row)
-    row.imei, row.ended_at, row.reason, row.code = facts.imei, facts.ended_at, facts.reason, facts.code
-    row.files, row.bytes_received = facts.files, facts.bytes_received
-    row.crc_errors, row.resumes = facts.crc_errors, facts.resumes
-    device_id = known_device(facts.imei) if facts.imei else None
-    row.device_id = device_id
-    if device_id is not None and facts.code != "unknown_device":
-        device = db.session.get_one(Device, device_id)
-        moment = facts.ended_at or facts.started_at
-        statuses.note(
-            device, "contact.tcp", lifecycle.stamp(moment), Verdict.GOOD, now=now, source_kind="session",
-            source_id=facts.id,
-        )  # fmt: skip
-    events.publish(device_id, "uploads" if device_id else "devices")
+def note_sessions(facts: Sequence[SessionFacts], now: datetime) -> None:
+    """Take TCP connections that began or ended: four statements for any number, and a row each."""
+    devices = _devices(fact.imei for fact in facts if fact.imei)
+    rows = {
+        row.id: row
+        for row in db.session.scalars(select(Session).where(Session.id.in_([f.id for f in facts])))
+    }
+    contacts: dict[int, tuple[str, str]] = {}
+    for fact in facts:
+        row = rows.get(fact.id)
+        if row is None:
+            row = Session(id=fact.id, address=fact.address, started_at=fact.started_at)
+            db.session.add(row)
+        row.imei, row.ended_at, row.reason, row.code = fact.imei, fact.ended_at, fact.reason, fact.code
+        row.files, row.bytes_received = fact.files, fact.bytes_received
+        row.crc_errors, row.resumes = fact.crc_errors, fact.resumes
+        row.device_id = devices.get(fact.imei) if fact.imei else None
+        if row.device_id is not None and fact.code != "unknown_device":
+            contacts[row.device_id] = (lifecycle.stamp(fact.ended_at or fact.started_at), fact.id)
+    statuses.note_contacts("contact.tcp", "session", contacts, now)
+    events.publish_all(contacts, "uploads")
+    if any(fact.imei not in devices for fact in facts):
+        events.publish_all([None], "devices")
     db.session.commit()
+
+
+WATCH_SECONDS = 40.0
+
+
+def watch(device_id: int, now: datetime) -> None:
+    """Have the progress of a device's files told often for a while: somebody looks."""
+    until = now + timedelta(seconds=WATCH_SECONDS)
+    moved = db.session.execute(update(Watch).where(Watch.device_id == device_id).values(until=until))
+    if not moved.rowcount:  # type: ignore[attr-defined]
+        db.session.add(Watch(device_id=device_id, until=until))
+    db.session.commit()
+
+
+def watched(now: datetime) -> set[str]:
+    """Give the devices that somebody looks at."""
+    return set(
+        db.session.scalars(
+            select(Device.imei).join(Watch, Watch.device_id == Device.id).where(Watch.until > now)
+        )
+    )
+
+
+def lease(imei: str, identifier: str, session_id: str) -> None:
+    """Give a file of a device to this session, whoever had it."""
+    moved = db.session.execute(
+        update(Lease)
+        .where(Lease.imei == imei, Lease.identifier == identifier)
+        .values(session_id=session_id, at=utcnow())
+    )
+    if not moved.rowcount:  # type: ignore[attr-defined]
+        db.session.add(Lease(imei=imei, identifier=identifier, session_id=session_id))
+    db.session.commit()
+
+
+def holds(imei: str, identifier: str, session_id: str) -> bool:
+    """Say whether this session still has a file of a device; one that nobody leased is everybody's."""
+    holder = db.session.scalar(
+        select(Lease.session_id).where(Lease.imei == imei, Lease.identifier == identifier)
+    )
+    return holder in (None, session_id)

@@ -7,6 +7,7 @@ that crashes or takes long hurts nobody.
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,27 +23,25 @@ from .parameters import as_integer
 log = structlog.get_logger(__name__)
 
 READY, FAILED = "ready", "failed"
+THUMBNAIL, VIDEO = ".thumbnail.jpg", ".mp4"  # endings of derived files
 ATTEMPTS = 3
 LEASE = timedelta(minutes=15)
 TRANSCODE_SECONDS = 600  # thirty seconds of 1080p take about one minute on one slow core
 ASSUMED_FRAME_RATE = 30  # the default of parameter 66003
 
 
-def folder() -> Path:
-    """Give the folder of derived files."""
-    return uploads.media_folder(current_config()) / "derived"
+def thumbnail(upload: Upload) -> str | None:
+    """Give the thumbnail's key in the media store once it is there."""
+    return _key(upload.id, THUMBNAIL) if upload.thumbnail_state == READY else None
 
 
-def thumbnail(upload: Upload) -> Path | None:
-    """Give the thumbnail's path once it is there."""
-    path = folder() / f"{upload.id}.thumbnail.jpg"
-    return path if upload.thumbnail_state == READY and path.is_file() else None
+def video(upload: Upload) -> str | None:
+    """Give the H.264 copy's key in the media store once it is there."""
+    return _key(upload.id, VIDEO) if upload.video_state == READY else None
 
 
-def video(upload: Upload) -> Path | None:
-    """Give the H.264 copy's path once it is there."""
-    path = folder() / f"{upload.id}.mp4"
-    return path if upload.video_state == READY and path.is_file() else None
+def _key(ident: str, ending: str) -> str:
+    return f"derived/{ident}{ending}"
 
 
 def sweep(clock: Callable[[], datetime]) -> None:
@@ -69,13 +68,24 @@ def make(ident: str, clock: Callable[[], datetime]) -> bool:
     if not _claim(ident, clock()):
         return False
     upload = db.session.get_one(Upload, ident)
-    source, file_type = uploads.path_of(upload), upload.file_type
+    key, file_type = upload.path or "", upload.file_type
     rate, assumed = frame_rate(upload)
     db.session.commit()
-    folder().mkdir(parents=True, exist_ok=True)
-    problem = "The original is not there." if source is None else _run(ident, source, file_type, rate)
-    _note(ident, file_type, rate, assumed, problem, clock())
-    return problem is None
+    spool = current_config().media_spool
+    spool.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="derive-", dir=spool) as folder:
+        work = Path(folder)
+        source = uploads.media().path(key)
+        if source is None and uploads.media().fetch(key, work / f"original{Path(key).suffix}"):
+            source = work / f"original{Path(key).suffix}"
+        problem = "The original is not there."
+        if source is not None:
+            problem = _run(work / ident, source, file_type, rate) or ""
+        made = [ending for ending in (THUMBNAIL, VIDEO) if (work / f"{ident}{ending}").is_file()]
+        for ending in made:
+            uploads.media().put(work / f"{ident}{ending}", _key(ident, ending))
+    _note(ident, made, rate, assumed, problem, clock())
+    return not problem
 
 
 def _claim(ident: str, now: datetime) -> bool:
@@ -103,17 +113,9 @@ def frame_rate(upload: Upload) -> tuple[int, bool]:
     return ASSUMED_FRAME_RATE, True
 
 
-def _run(ident: str, source: Path, file_type: str, rate: int) -> str | None:
+def _run(target: Path, source: Path, file_type: str, rate: int) -> str | None:
     """Run the child process; give what went wrong as a sentence, or None."""
-    command = [
-        sys.executable,
-        "-m",
-        "provisioning.transcode",
-        file_type,
-        str(source),
-        str(folder() / ident),
-        str(rate),
-    ]
+    command = [sys.executable, "-m", "provisioning.transcode", file_type, str(source), str(target), str(rate)]
     try:
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=TRANSCODE_SECONDS, check=False
@@ -125,17 +127,19 @@ def _run(ident: str, source: Path, file_type: str, rate: int) -> str | None:
     try:
         return str(json.loads(done.stdout)["error"])
     except (ValueError, KeyError):
-        log.warning("transcoding crashed", upload=ident, code=done.returncode, output=done.stderr[-500:])
+        log.warning(
+            "transcoding crashed", source=source.name, code=done.returncode, output=done.stderr[-500:]
+        )
         return f"The decoder crashed (code {done.returncode})."
 
 
-def _note(ident: str, file_type: str, rate: int, assumed: bool, problem: str | None, now: datetime) -> None:
+def _note(ident: str, made: list[str], rate: int, assumed: bool, problem: str, now: datetime) -> None:
     upload = db.session.get_one(Upload, ident)
     upload.derive_lease_until = None
-    upload.derived_error = problem
-    upload.thumbnail_state = READY if (folder() / f"{ident}.thumbnail.jpg").is_file() else FAILED
-    if file_type == "video":
-        upload.video_state = READY if (folder() / f"{ident}.mp4").is_file() else FAILED
+    upload.derived_error = problem or None
+    upload.thumbnail_state = READY if THUMBNAIL in made else FAILED
+    if upload.file_type == "video":
+        upload.video_state = READY if VIDEO in made else FAILED
         upload.playback_frame_rate, upload.playback_assumed = rate, assumed
     upload.updated_at = now
     events.publish(upload.device_id, "uploads")

@@ -1,10 +1,11 @@
 """What the API and the pages both need of HTTP: the error shape, and sending files."""
 
-from pathlib import Path
 from typing import Any
 
 from flask import Response, send_file
 from werkzeug.exceptions import HTTPException
+
+from receiver.media import Media
 
 CODES = {
     400: "bad_request",
@@ -20,7 +21,7 @@ CODES = {
     500: "internal",
     503: "unavailable",
 }
-ORIGINALS = {"photo": ("image/jpeg", "jpg"), "video": ("video/h265", "h265")}  # type and ending
+ORIGINALS = {"jpg": "image/jpeg", "h265": "video/h265", "mp4": "video/mp4"}  # types by ending
 
 
 def error_body(error: HTTPException) -> dict[str, Any]:
@@ -51,11 +52,26 @@ def kept_headers(error: HTTPException) -> dict[str, str]:
     }
 
 
-def send(path: Path, kind: str, name: str | None, etag: str | None) -> Response:
-    """Send a file with ranges and caching; it never changes."""
+def send(media: Media, key: str, kind: str, name: str | None, etag: str | None) -> Response | None:
+    """Send a file with ranges and caching, or the way to it where the store serves it; None if it is not there."""
+    path = media.path(key)
+    if path is None:
+        link = media.link(key, kind, name)
+        if link is None:
+            return None
+        answer = Response(status=302, headers={"Location": link})
+        answer.headers["Cache-Control"] = "private, max-age=300"  # the link lives longer
+        return answer
     answer = send_file(
         path, mimetype=kind, download_name=name, as_attachment=name is not None, conditional=True,
         etag=etag or True, max_age=3600,
     )  # fmt: skip
     answer.headers["Cache-Control"] = "private, max-age=3600"
     return answer
+
+
+def original(media: Media, key: str, name: str | None, etag: str | None) -> Response | None:
+    """Send an original; `name` without its ending, None to show it in the page."""
+    ending = key.rpartition(".")[2]
+    kind = ORIGINALS.get(ending, "application/octet-stream")
+    return send(media, key, kind, name and f"{name}.{ending}", etag)

@@ -67,8 +67,9 @@ def _start_queues(app: Flask, stop: Event) -> list[Consumer]:
                 log.warning("queue away, will try again", exc_info=True)
                 gevent.sleep(AWAY_SECONDS)
         queues.handlers[queue.DEVICES] = lambda ident: _handle(app, lambda: _drive(int(ident)))
+        queues.handlers[queue.FILES] = lambda ident: _handle(app, lambda: background.settle(utcnow))
         queues.handlers[queue.MEDIA] = lambda ident: _handle(app, lambda: videos.make(ident, utcnow))
-        for topic, workers in ((queue.DEVICES, SENDERS), (queue.MEDIA, 1)):
+        for topic, workers in ((queue.DEVICES, SENDERS), (queue.FILES, 1), (queue.MEDIA, 1)):
             consumer = Consumer(
                 queues.queues[topic], workers=workers, periodic=False, initial_delay=0.05, max_delay=POLL_SECONDS,
                 worker_type="greenlet", check_worker_health=True,

@@ -8,6 +8,7 @@ import sys  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
+import gevent  # noqa: E402
 from flask import Flask  # noqa: E402
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest  # noqa: E402
 from sqlalchemy import text  # noqa: E402
@@ -18,7 +19,10 @@ from provisioning import logs, uploads  # noqa: E402
 from provisioning.config import Config, ConfigError, load  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from receiver import session  # noqa: E402
-from receiver.server import Admission, Server, SessionFacts, Settings  # noqa: E402
+from receiver.front import Front  # noqa: E402
+from receiver.product import Admission, SessionFacts  # noqa: E402
+from receiver.server import Server, Settings  # noqa: E402
+from receiver.storage import Record  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
 
 IDENTIFIERS = {
@@ -27,35 +31,61 @@ IDENTIFIERS = {
 
 
 class DatabaseProduct:
-    """The product as the receiver sees it: one short unit of work for each call."""
+    """The product as the receiver sees it: one short unit of work for each call.
 
-    def __init__(self, app: Flask) -> None:
-        self._app = app
+    SQLite waits for its lock without letting others run, so its calls go to threads; PostgreSQL's driver yields.
+    """
+
+    def __init__(self, app: Flask, threads: bool) -> None:
+        self._app, self._threads = app, threads
+
+    def _do(self, work: Callable[..., Any], *given: Any) -> Any:
+        if self._threads:
+            return gevent.get_hub().threadpool.apply(self._inside, (work, *given))
+        return self._inside(work, *given)
+
+    def _inside(self, work: Callable[..., Any], *given: Any) -> Any:
+        with self._app.app_context():
+            return work(*given)
 
     def admit(self, imei: str) -> Admission:
         """Look the device up, each time: an unknown one may have been added a moment ago."""
-        with self._app.app_context():
-            return Admission.KNOWN if uploads.known_device(imei) is not None else Admission.UNKNOWN
+        return Admission.UNKNOWN if self._do(uploads.known_device, imei) is None else Admission.KNOWN
 
-    def session(self, facts: SessionFacts) -> None:
-        """Store a session's beginning or end."""
-        with self._app.app_context():
-            uploads.note_session(facts, utcnow())
+    def recall(self, imei: str, offer: session.Offer) -> Record | None:
+        """Find a file that was stored before."""
+        found: Record | None = self._do(uploads.recall, imei, offer)
+        return found
 
-    def progress(self, records: Sequence[dict[str, Any]]) -> None:
+    def stored(self, records: Sequence[Record]) -> list[Record]:
+        """Take stored files."""
+        taken: list[Record] = self._do(uploads.register, records, utcnow())
+        return taken
+
+    def progress(self, records: Sequence[Record]) -> None:
         """Store how far files have come."""
-        with self._app.app_context():
-            uploads.progress(records, utcnow())
+        self._do(uploads.progress, records, utcnow())
 
-    def stored(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Store and link a finished file."""
-        with self._app.app_context():
-            return uploads.register(record, utcnow())
+    def watched(self) -> set[str]:
+        """Find the devices that somebody looks at."""
+        found: set[str] = self._do(uploads.watched, utcnow())
+        return found
+
+    def sessions(self, facts: Sequence[SessionFacts]) -> None:
+        """Store sessions."""
+        self._do(uploads.note_sessions, facts, utcnow())
 
     def expired(self, idents: Sequence[str]) -> None:
         """Take files that were given up."""
-        with self._app.app_context():
-            uploads.expired(idents, utcnow())
+        self._do(uploads.expired, idents, utcnow())
+
+    def lease(self, imei: str, identifier: str, session: str) -> None:
+        """Take a file of a device into this session's hand."""
+        self._do(uploads.lease, imei, identifier, session)
+
+    def holds(self, imei: str, identifier: str, session: str) -> bool:
+        """Ask whether this session still has it."""
+        return bool(self._do(uploads.holds, imei, identifier, session))
 
 
 def settings(config: Config) -> Settings:
@@ -63,7 +93,7 @@ def settings(config: Config) -> Settings:
     return Settings(
         limits=session.Limits(
             order=tuple(IDENTIFIERS[name] for name in config.receiver_file_order),
-            max_packets=config.receiver_max_file_mib * 1024,
+            max_size=config.receiver_max_file_mib * 2**20,
             init=config.receiver_init_timeout,
             metadata=config.receiver_metadata_timeout,
             answer=config.receiver_answer_timeout,
@@ -93,7 +123,8 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
                 db.session.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             return f"database: {type(error).__name__}"
-        return None if uploads.media_folder(config).is_dir() else "store: the media folder is missing"
+        problem = server.store.media.ready()
+        return f"store: {problem}" if problem else None
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         path = environ["PATH_INFO"]
@@ -121,12 +152,19 @@ def main() -> int:
 
     def make() -> tuple[Server, Callable[..., Any]]:
         app = create_app(config)
-        server = Server(settings(config), uploads.store(config), DatabaseProduct(app), utcnow)
+        front = Front(
+            config.receiver_proxies,
+            config.receiver_tls_cert,
+            config.receiver_tls_key,
+            config.receiver_tls_required,
+        )
+        product = DatabaseProduct(app, threads=config.database_url.startswith("sqlite"))
+        server = Server(settings(config), uploads.store(config), product, utcnow, front)
         return server, health(app, server, config)
 
     binding = Binding(
         config.receiver_host, config.receiver_port, config.receiver_workers, config.receiver_http_host,
-        config.receiver_http_port, config.receiver_max_connections, config.receiver_tls_cert, config.receiver_tls_key,
+        config.receiver_http_port, config.receiver_max_connections,
     )  # fmt: skip
     sys.argv = sys.argv[:1]
     Supervisor(binding, make).run()

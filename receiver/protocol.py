@@ -1,13 +1,15 @@
 """The camera's wire protocol, pure: bytes to messages and back, CRC, frame cutting.
 
-No sockets, files, clock, or state of a session. A reader has three outcomes: a message, an error, or "need
-more". Source: vendor's DualCam protocol page; docs/protocol.md marks what comes from captures and servers.
+No sockets, files, clock, or state of a session. A reader has three outcomes: messages, an error, or "need more".
+Source: vendor's DualCam protocol page; docs/protocol.md marks what comes from captures and other servers.
 """
 
+import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from fastcrc import crc16
 
@@ -15,7 +17,12 @@ INIT_SIZE = 16
 HEADER = struct.Struct(">HH")
 PACKET = 1024  # file bytes in every DATA frame but the last
 CRC_SIZE = 2
+FULL_HEADER = b"\x00\x04\x04\x02"  # a DATA frame with 1024 file bytes
+FULL_FRAME = len(FULL_HEADER) + PACKET + CRC_SIZE
 METADATA_MAX = 512  # version 4 has 40 bytes; leaves room for versions to come
+PATH_METADATA_MAX = 4096  # JSON
+PATH_MAX = 255
+PATH_DATA_MAX = 16 * 1024  # the size of a DATA frame in the path flow is not published; this bounds memory
 MILLISECONDS_FROM = 100_000_000_000  # a smaller timestamp is in seconds (as milliseconds: early 1973)
 
 
@@ -32,15 +39,20 @@ class Cmd(IntEnum):
     REPEAT_INIT = 0x0009
     METADATA_REQUEST = 0x000A
     METADATA = 0x000B
+    PATH_REQUEST = 0x000C
+    PATH = 0x000D
+    DATA_AT = 0x000E
 
 
-PATH_BIT = 0x02  # files by path: another flow (protocol id 6 and other cameras)
+PATH_BIT = 0x02  # a file by path: other cameras, and every camera from protocol id 6 on
 FILE_BITS = {0x04: "%photof", 0x08: "%photor", 0x10: "%videof", 0x20: "%videor"}
+ANY_FILE = PATH_BIT | 0x04 | 0x08 | 0x10 | 0x20
 PATH_PROTOCOL = 6
 
 CLOSE = b"\x00\x00\x00\x00"
 REPEAT_INIT = b"\x00\x09"
 COMPLETE = b"\x00\x05\x00\x04\x00\x00\x00\x00"
+PATH_REQUEST = b"\x00\x0c\x00\x02\x00\x00"
 
 
 class ProtocolError(Exception):
@@ -61,33 +73,73 @@ class Init:
 
     @property
     def files(self) -> tuple[str, ...]:
+        """What is asked for by identifier; nothing from protocol 6 on, where all files go by path."""
+        if self.protocol >= PATH_PROTOCOL:
+            return ()
         return tuple(name for bit, name in FILE_BITS.items() if self.settings & bit)
 
     @property
-    def by_path(self) -> bool:
-        return self.protocol >= PATH_PROTOCOL or bool(self.settings & PATH_BIT)
+    def has_path(self) -> bool:
+        """Whether a file is offered by path."""
+        wanted = ANY_FILE if self.protocol >= PATH_PROTOCOL else PATH_BIT
+        return bool(self.settings & wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The path of the file that is offered, as sent (it may end in NUL): it goes back unchanged."""
+
+    raw: bytes
+
+    @property
+    def text(self) -> str:
+        return self.raw.rstrip(b"\0").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The number of packets of the requested file; 0: no data left."""
+    """The size of the requested file: packets, in the path flow bytes; 0: no data left."""
 
-    packets: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """The number of the packet that the next DATA holds, from 1."""
+    """Where the next DATA begins: a packet number from 1, in the path flow a byte offset from 0."""
 
-    packet: int
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """One packet: file bytes and the CRC over them, chained on the one before."""
+    """File bytes and the CRC over them, chained on those before; `offset` only in 0x000E."""
 
     payload: bytes
     crc: int
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Several DATA frames of 1024 file bytes in a row, as they came: the fast way of the same thing."""
+
+    frames: memoryview
+
+    @property
+    def payload(self) -> bytes:
+        """The file bytes of all frames."""
+        frames, begin = self.frames, len(FULL_HEADER)
+        return b"".join([frames[at : at + PACKET] for at in range(begin, len(frames), FULL_FRAME)])
+
+    @property
+    def crc(self) -> int:
+        """The CRC of the last frame: chained, it stands for all of them."""
+        return int.from_bytes(self.frames[-CRC_SIZE:], "big")
+
+    def split(self) -> list[Data]:
+        """Give the frames one by one: the exact way."""
+        bodies = [self.frames[at : at + FULL_FRAME] for at in range(0, len(self.frames), FULL_FRAME)]
+        return [_data(bytes(body[len(FULL_HEADER) :])) for body in bodies]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +151,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What the camera tells of a file; times in Unix milliseconds UTC, zone in minutes, degrees."""
+    """What the camera tells of a file; times in Unix milliseconds UTC, zone in minutes, degrees.
+
+    `details` holds what the path flow tells beyond that.
+    """
 
     version: int
     file_type: int
@@ -111,6 +166,7 @@ class Metadata:
     latitude: float | None = None
     longitude: float | None = None
     trigger_timestamp: int | None = None
+    details: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +176,7 @@ class FrameRate:
     value: int
 
 
-Message = Init | Start | Sync | Data | Status | Metadata | FrameRate
+Message = Init | Path | Start | Sync | Data | Run | Status | Metadata | FrameRate
 
 
 def crc(data: bytes, chain: int = 0) -> int:
@@ -128,19 +184,19 @@ def crc(data: bytes, chain: int = 0) -> int:
     return crc16.kermit(data, chain)
 
 
-def file_request(identifier: str) -> bytes:
-    """Ask for a file by its identifier."""
-    return HEADER.pack(Cmd.FILE_REQUEST, len(identifier)) + identifier.encode()
+def file_request(identifier: bytes) -> bytes:
+    """Ask for a file by its identifier or path."""
+    return HEADER.pack(Cmd.FILE_REQUEST, len(identifier)) + identifier
 
 
-def metadata_request(identifier: str) -> bytes:
-    """Ask what the camera tells of a file."""
-    return HEADER.pack(Cmd.METADATA_REQUEST, len(identifier)) + identifier.encode()
+def metadata_request(identifier: bytes = b"") -> bytes:
+    """Ask what the camera tells of a file; in the path flow without an identifier."""
+    return HEADER.pack(Cmd.METADATA_REQUEST, len(identifier)) + identifier
 
 
-def resume(packet: int) -> bytes:
-    """Ask for DATA from this packet on; 1 is the first."""
-    return HEADER.pack(Cmd.RESUME, 4) + packet.to_bytes(4, "big")
+def resume(position: int) -> bytes:
+    """Ask for DATA from this packet (from 1) or, in the path flow, byte (from 0) on."""
+    return HEADER.pack(Cmd.RESUME, 4) + position.to_bytes(4, "big")
 
 
 def _start(body: bytes) -> Start:
@@ -159,6 +215,17 @@ def _data(body: bytes) -> Data:
     return Data(body[:-CRC_SIZE], int.from_bytes(body[-CRC_SIZE:], "big"))
 
 
+def _data_at(body: bytes) -> Data:
+    return Data(body[4:-CRC_SIZE], int.from_bytes(body[-CRC_SIZE:], "big"), int.from_bytes(body[:4], "big"))
+
+
+def _path(body: bytes) -> Path:
+    name = body.rstrip(b"\0")
+    if not all(0x20 < byte < 0x7F for byte in name):
+        raise ProtocolError("bad_path", "The device offered a path that is not plain ASCII.")
+    return Path(body)
+
+
 def _milliseconds(value: int) -> int:
     return value * 1000 if 0 < value < MILLISECONDS_FROM else value
 
@@ -175,66 +242,122 @@ def _metadata(body: bytes) -> Metadata:
     return Metadata(version, kind, _milliseconds(timestamp), trigger, duration, **more)  # type: ignore[arg-type]
 
 
+def _path_metadata(body: bytes) -> Metadata:
+    """Read JSON, or ADAS's 15 bytes; what is neither is kept as it is. Source: other servers."""
+    if len(body) >= 13 and body[1] in FILE_BITS and 1 <= body[0] <= 4:
+        return _metadata(body)  # a camera that offers files both ways
+    if len(body) == 15:
+        stamp, kind, trigger, latitude, longitude, duration = struct.unpack(">IBBiiB", body)
+        return Metadata(0, kind, stamp * 1000, trigger, duration, None, None, latitude / 1e6, longitude / 1e6)
+    try:
+        told = json.loads(body, parse_constant=lambda name: None)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        return Metadata(0, 0, 0, 0, 0, details={"raw": body.hex()})
+
+    def part(name: str) -> dict[str, Any]:
+        return found if isinstance(found := told.get(name), dict) else {}
+
+    file, place = part("file"), part("location")
+    degrees = [place.get(name) for name in ("latitude", "longitude")]
+    return Metadata(
+        version=_whole(told.get("version")), file_type=0, timestamp=_milliseconds(_whole(file.get("file_timestamp"))),
+        trigger=_whole(part("fm_trigger").get("type")), duration=_whole(file.get("duration")),
+        frame_rate=_whole(file.get("framerate")) or None,
+        latitude=_degrees(degrees[0]), longitude=_degrees(degrees[1]), details=told,
+    )  # fmt: skip
+
+
+def _whole(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and 0 <= value < 2**53 else 0
+
+
+def _degrees(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and -180 <= value <= 180 else None
+
+
 # what a device may send: smallest and largest LEN, and the reader of the body
-FRAMES: dict[int, tuple[int, int, Callable[[bytes], Message]]] = {
+Frames = dict[int, tuple[int, int, Callable[[bytes], Message]]]
+FRAMES: Frames = {
     Cmd.START: (4, 6, _start),
     Cmd.SYNC: (4, 4, _sync),
     Cmd.DATA: (1 + CRC_SIZE, PACKET + CRC_SIZE, _data),
     Cmd.STATUS: (4, 4, _status),
     Cmd.METADATA: (13, METADATA_MAX, _metadata),
 }
+# the path flow: other sizes, metadata in JSON, and two commands more
+PATH_FRAMES: Frames = FRAMES | {
+    Cmd.DATA: (1 + CRC_SIZE, PATH_DATA_MAX + CRC_SIZE, _data),
+    Cmd.METADATA: (0, PATH_METADATA_MAX, _path_metadata),
+    Cmd.PATH: (0, PATH_MAX, _path),
+    Cmd.DATA_AT: (4 + 1 + CRC_SIZE, 4 + PATH_DATA_MAX + CRC_SIZE, _data_at),
+}
 
 
 class Reader:
-    """Cuts a byte stream into messages. Holds at most one unfinished frame beyond what was fed."""
+    """Cuts a byte stream into messages. Holds less than one unfinished frame between two calls."""
+
+    __slots__ = ("_frames", "_left", "_stray_possible")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._at = 0
+        self._left = b""
+        self._frames = FRAMES
         self._stray_possible = False
 
-    def feed(self, data: bytes) -> None:
-        """Add bytes as they came."""
-        if self._at:
-            del self._buffer[: self._at]
-            self._at = 0
-        self._buffer += data
+    def feed(self, data: bytes, take: Callable[[Message], object]) -> None:
+        """Hand every message that is complete now to `take`, in order. Raises ProtocolError at a broken one."""
+        if self._left:
+            data = self._left + data
+            self._left = b""
+        view, at, end = memoryview(data), 0, len(data)
+        while at < end:
+            if data.startswith(FULL_HEADER, at):
+                begin, last = at, end - FULL_FRAME
+                while at <= last and data.startswith(FULL_HEADER, at):
+                    at += FULL_FRAME
+                if at > begin:
+                    take(Run(view[begin:at]))
+                    continue
+            size, message = self._one(data, at, end - at)
+            if not size:
+                break
+            at += size
+            if message is not None:
+                take(message)
+        self._left = data[at:]
 
-    def next(self) -> Message | None:
-        """Give the next message, or None when more bytes are needed. Raises ProtocolError."""
-        left = len(self._buffer) - self._at
-        if self._stray_possible and left:
-            # every frame begins with 0x00
-            self._stray_possible = False
-            if value := self._buffer[self._at]:
-                self._at += 1
-                return FrameRate(value)
-        if left and self._buffer[self._at]:
+    def _one(self, data: bytes, at: int, left: int) -> tuple[int, Message | None]:
+        """Give the next message and how many bytes it took; 0: need more."""
+        if data[at]:
+            if self._stray_possible:
+                self._stray_possible = False
+                return 1, FrameRate(data[at])
             raise ProtocolError("not_a_camera", "This is not the camera protocol: a frame begins with 0x00.")
+        self._stray_possible = False  # every frame begins with 0x00
         if left < HEADER.size:
-            return None
-        command, length = HEADER.unpack_from(self._buffer, self._at)
+            return 0, None
+        command, length = HEADER.unpack_from(data, at)
         if command == Cmd.INIT:
-            return self._init(length) if left >= INIT_SIZE else None
-        if command not in FRAMES:
+            return (INIT_SIZE, self._init(data[at : at + INIT_SIZE])) if left >= INIT_SIZE else (0, None)
+        if command not in self._frames:
             raise ProtocolError("unknown_command", f"The device sent the unknown command 0x{command:04x}.")
-        low, high, read = FRAMES[command]
+        low, high, read = self._frames[command]
         if not low <= length <= high:
             raise ProtocolError(
                 "bad_length",
                 f"The device sent {Cmd(command).name} with a length of {length} ({low} to {high}).",
             )
         if left < HEADER.size + length:
-            return None
-        begin = self._at + HEADER.size
-        self._at = begin + length
-        message = read(bytes(self._buffer[begin : self._at]))
-        self._stray_possible = isinstance(message, Metadata) and message.version >= 2 and length == 13
-        return message
+            return 0, None
+        message = read(data[at + HEADER.size : at + HEADER.size + length])
+        self._stray_possible = length == 13 and isinstance(message, Metadata) and message.version >= 2
+        return HEADER.size + length, message
 
-    def _init(self, protocol: int) -> Init:
-        begin, self._at = self._at, self._at + INIT_SIZE
-        imei = int.from_bytes(self._buffer[begin + 4 : begin + 12], "big")
+    def _init(self, frame: bytes) -> Init:
+        imei = int.from_bytes(frame[4:12], "big")
         if not 0 < imei < 10**15:
             raise ProtocolError("bad_imei", "The device sent an IMEI of more than 15 digits, or none.")
-        return Init(protocol, f"{imei:015d}", self._buffer[begin + 12])
+        init = Init(int.from_bytes(frame[2:4], "big"), f"{imei:015d}", frame[12])
+        self._frames = PATH_FRAMES if init.has_path else FRAMES
+        return init

@@ -3,61 +3,38 @@
 Knows sockets and time, nothing of the product but the port `Product`, given in by `__main__`.
 """
 
+import os
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import Enum
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any
 
 import gevent
+import gevent.socket
 import structlog
 from gevent.event import Event
 
 from receiver import session as s
-from receiver.protocol import ProtocolError, Reader
-from receiver.storage import StorageError, Store, Transfer, new_id
+from receiver.claims import Claims
+from receiver.front import Front, FrontError
+from receiver.media import MediaError
+from receiver.product import Admission, Product, SessionFacts
+from receiver.protocol import Message, ProtocolError, Reader
+from receiver.storage import Asker, Record, StorageError, Store, Transfer, new_id
 
 log = structlog.get_logger("receiver")
 RECEIVE = 64 * 1024  # bytes read at once: 63 packets
-PROGRESS_EVERY = 2.0  # seconds between bulk progress reports
+REPORT_SECONDS = 1.0  # between bulk reports of sessions and stored files
+WATCHED_SECONDS = 2.0  # between progress reports of devices that somebody looks at
+UNWATCHED_SECONDS = 30.0  # and of all others
 AWAY_SECONDS = 2.0  # between tries while the product's database is away
+LEFT_SECONDS = 60.0  # a stored file that is not handed over after so long was left by a process that died
 EVENTS_KEPT = 10_000  # session rows that wait for a database that is away; older ones are dropped first
-
-
-class Admission(Enum):
-    """What is known of a device."""
-
-    KNOWN = "known"
-    UNKNOWN = "unknown"
-
-
-@dataclass(slots=True)
-class SessionFacts:
-    """What is told of one connection, at its beginning and at its end."""
-
-    id: str
-    address: str
-    started_at: datetime
-    imei: str | None = None
-    ended_at: datetime | None = None
-    code: str | None = None
-    reason: str | None = None
-    files: int = 0
-    bytes_received: int = 0
-    crc_errors: int = 0
-    resumes: int = 0
-
-
-class Product(Protocol):
-    """What the receiver asks of the product. Any call may raise when the database is away."""
-
-    def admit(self, imei: str) -> Admission: ...
-    def session(self, facts: SessionFacts) -> None: ...
-    def progress(self, records: Sequence[dict[str, Any]]) -> None: ...
-    def stored(self, record: dict[str, Any]) -> dict[str, Any]: ...
-    def expired(self, idents: Sequence[str]) -> None: ...
+GIVE_WAY_SECONDS = 10.0  # for an older connection to let go of its file
+GIVE_WAY_POLL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +43,27 @@ class Settings:
 
     limits: s.Limits
     quarantine_unknown: bool = False
-    max_connections: int = 10_000  # about 14 KiB each; two descriptors each while a file comes
+    max_connections: int = 10_000  # about 14 KiB each
     max_per_device: int = 2  # one live, one closing
     max_per_address: int = 0  # off: a whole fleet may share one address
     min_bytes_per_minute: int = 2048  # a tenth of the slowest useful line
 
 
+class Ended(Exception):
+    """The connection is ended by us, from outside its session."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
 class Connection:
     """One socket with its session."""
+
+    __slots__ = (
+        "_closed", "_minute", "_minute_bytes", "admission", "busy", "ending", "facts", "moved", "reader",
+        "server", "session", "sock", "transfer",
+    )  # fmt: skip
 
     def __init__(self, server: "Server", sock: Any, address: str) -> None:
         self.server, self.sock = server, sock
@@ -82,87 +72,119 @@ class Connection:
         self.reader = Reader()
         self.transfer: Transfer | None = None
         self.admission = "known"
-        self.moved = False
-        self.released = Event()
-        self.greenlet = gevent.getcurrent()
-        self._minute = (time.monotonic(), 0)
+        self.moved = False  # bytes were taken since the last report
+        self.busy = False  # in work whose answer the device shall still get
+        self.ending: Ended | None = None
+        self._closed: s.Close | None = None
+        self._minute, self._minute_bytes = time.monotonic(), 0
 
     def run(self) -> None:
         """Serve until the session ends; whatever happens, keep what came and say why it ended."""
-        code, reason = "lost", "The line broke."
+        code, reason = "lost", "The device closed the line."
         try:
-            while True:
+            self._greet()
+            while self._closed is None:
                 data = self._receive()
                 if data is None:
-                    actions = self.session.expired(time.monotonic())
-                elif not data:
-                    code, reason = "lost", "The device closed the line."
-                    break
-                else:
+                    self._perform(self.session.expired(time.monotonic()))
+                elif data:
                     self.facts.bytes_received += len(data)
-                    self.reader.feed(data)
-                    actions = self._messages()
-                if closed := self._perform(actions):
-                    code, reason = closed.code, closed.reason
+                    self.reader.feed(data, self._take)
+                else:
                     break
-        except ProtocolError as error:
+            if self._closed is not None:
+                code, reason = self._closed.code, self._closed.reason
+        except (ProtocolError, StorageError, FrontError) as error:
             code, reason = error.code, str(error)
         except Ended as ended:
             code, reason = ended.code, ended.reason
         except OSError as error:
             code, reason = "lost", f"The line broke ({error.strerror or error})."
+        except Exception:
+            log.exception("session failed", session=self.facts.id, imei=self.facts.imei)
+            code, reason = "internal", "A mistake of ours ended the session; the log tells."
         finally:
+            if self.ending is not None:
+                code, reason = self.ending.code, self.ending.reason
             self._end(code, reason)
 
-    def _receive(self) -> bytes | None:
-        wait = None
-        if self.session.deadline is not None:
-            wait = max(self.session.deadline - time.monotonic(), 0.0)
-        self.sock.settimeout(wait or 0.001)
+    def end(self, ended: Ended) -> None:
+        """End from outside: now, or after the commit that is under way. Nothing is thrown into running work."""
+        if self.ending is None:
+            self.ending = ended
+            if not self.busy:
+                self._wake()
+
+    def _wake(self) -> None:
+        """End every wait on the socket, below TLS."""
         try:
-            data = self.sock.recv(RECEIVE)
+            with socket.socket(fileno=os.dup(self.sock.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is closed already
+
+    def _greet(self) -> None:
+        wait = self.server.settings.limits.init
+        try:
+            self.sock, address = self.server.front.greet(self.sock, self.facts.address, wait)
+        except TimeoutError:
+            raise Ended("timeout", "The line stayed silent before its first byte.") from None
+        if address != self.facts.address:
+            self.facts.address = address
+            if self.server.crowded(address):
+                raise Ended("crowded", "Too many connections from this address.")
+
+    def _receive(self) -> bytes | None:
+        """Give what comes next; None at the session's deadline, empty at the end of the line."""
+        if self.ending is not None:
+            raise self.ending
+        if self.session.deadline is None:
+            self.sock.settimeout(None)
+        else:
+            self.sock.settimeout(max(self.session.deadline - time.monotonic(), 0.001))
+        try:
+            data: bytes = self.sock.recv(RECEIVE)
         except TimeoutError:
             return None
-        began, count = self._minute
+        self._minute_bytes += len(data)
         now = time.monotonic()
-        if now - began >= 60:
-            if self.transfer is not None and count < self.server.settings.min_bytes_per_minute:
-                raise Ended("too_slow", f"Only {count} bytes came in a minute.")
-            began, count = now, 0
-        self._minute = (began, count + len(data))
+        if now - self._minute >= 60:
+            if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
+                raise Ended("too_slow", f"Only {self._minute_bytes} bytes came in a minute.")
+            self._minute, self._minute_bytes = now, 0
         return data
 
-    def _messages(self) -> list[s.Action]:
-        """Read and take all whole messages; stops at the first end."""
-        while (message := self.reader.next()) is not None:
-            actions = self.session.receive(message, time.monotonic())
-            if closed := self._perform(actions):
-                return [closed]
-        return []
+    def _take(self, message: Message) -> None:
+        if self._closed is None:
+            self._perform(self.session.receive(message, time.monotonic()))
 
-    def _perform(self, actions: list[s.Action]) -> s.Close | None:
-        queue = deque(actions)
-        while queue:
-            action = queue.popleft()
+    def _perform(self, actions: list[s.Action]) -> None:
+        for action in actions:
+            if self._closed is not None:
+                return
             if isinstance(action, s.Close):
-                return action
-            queue.extendleft(reversed(self._act(action)))
-        return None
+                self._closed = action
+            elif isinstance(action, s.Again):
+                for message in action.messages:
+                    self._take(message)
+            elif more := self._act(action):
+                self._perform(more)
 
     def _act(self, action: s.Action) -> list[s.Action]:
-        now = time.monotonic()
         match action:
+            case s.Write(offset, payload):
+                return self._write(offset, payload)
             case s.Send(data):
                 self.sock.settimeout(self.server.settings.limits.answer)
                 self.sock.sendall(data)
-            case s.Write(packet, payload, _):
-                assert self.transfer is not None
-                self.moved = True
-                return self.session.written(self.transfer.write(packet, payload), now)
             case s.Admit(imei):
-                return self.session.admitted(self._admit(imei), now)
-            case s.OpenFile():
-                return self._open(action)
+                return self.session.admitted(self._admit(imei), time.monotonic())
+            case s.OpenFile(offer):
+                return self._open(offer)
+            case s.GoBack(offset):
+                assert self.transfer is not None
+                self.transfer.go_back(offset)
+                return self.session.went_back(self.transfer.chain, time.monotonic())
             case s.Commit():
                 return self._commit()
             case s.CrcError():
@@ -170,6 +192,16 @@ class Connection:
                 if self.transfer:
                     self.transfer.record["crc_errors"] = self.transfer.record.get("crc_errors", 0) + 1
         return []
+
+    def _write(self, offset: int, payload: bytes) -> list[s.Action]:
+        assert self.transfer is not None
+        self.moved = True
+        now = self.server.now()
+        same = self.transfer.write(offset, payload, now)
+        if self.transfer.wants_safety(now):
+            self.transfer.flush()
+            self._undisturbed(self.transfer.make_safe, now)
+        return self.session.written(same, time.monotonic())
 
     def _admit(self, imei: str) -> bool:
         self.facts.imei = imei
@@ -187,40 +219,57 @@ class Connection:
         self.server.tell(self.facts)
         return known
 
-    def _open(self, wanted: s.OpenFile) -> list[s.Action]:
-        assert self.facts.imei is not None
+    def _open(self, offer: s.Offer) -> list[s.Action]:
         try:
-            self.transfer = self.server.open(self, wanted)
+            self.transfer = self.server.open(self, offer)
         except StorageError as error:
             return self.session.failed(error.code, str(error))
-        except OSError as error:
-            return self.session.failed("disk", f"The file cannot be kept: {error.strerror}.")
-        self.facts.resumes += self.transfer.next_packet > 1
-        self._minute = (time.monotonic(), 0)
-        return self.session.opened(self.transfer.next_packet, self.transfer.chain, time.monotonic())
+        self.facts.resumes += self.transfer.received > 0
+        self._minute, self._minute_bytes = time.monotonic(), 0
+        return self.session.opened(self.transfer.received, self.transfer.chain, time.monotonic())
 
     def _commit(self) -> list[s.Action]:
         assert self.transfer is not None
-        transfer, now = self.transfer, self.server.now()
+        transfer = self.transfer
+        transfer.flush()
         try:
-            record = gevent.get_hub().threadpool.apply(transfer.commit, (now,))
-        except (StorageError, OSError) as error:
-            return self.session.failed(getattr(error, "code", "disk"), str(error))
-        self.transfer = None
+            self.server.still_mine(self, transfer)
+            record = self._undisturbed(transfer.commit, self.server.now())
+        except StorageError as error:
+            return self.session.failed(error.code, str(error))
+        self._let_go(transfer)
         if record is not None:
             self.facts.files += 1
-            self.server.pending.set()
+            self.server.stored(record)
         return self.session.committed(time.monotonic())
+
+    def _undisturbed(self, work: Callable[..., Record | None], *given: Any) -> Record | None:
+        """Do what blocks off the hub; the device still gets its answer if the connection is ended meanwhile."""
+        self.busy = True
+        try:
+            result: Record | None = self.server.aside(work, *given)
+            return result
+        finally:
+            self.busy = False
+
+    def _let_go(self, transfer: Transfer) -> None:
+        transfer.leave()
+        self.transfer = None
+        self.server.release(self, self.facts.imei or "", transfer.record["identifier"])
 
     def _end(self, code: str, reason: str) -> None:
         self.sock.close()
-        if self.transfer is not None:
-            if record := self.transfer.suspend(self.server.now()):
-                self.server.partial(record)
-            self.transfer = None
+        if (transfer := self.transfer) is not None:
+            try:
+                transfer.flush()
+                if record := self.server.aside(transfer.make_safe, self.server.now(), "partial"):
+                    self.server.left_partial(record)
+            except StorageError as error:
+                # the last safe state stands on disk
+                log.warning("partial file not kept", session=self.facts.id, reason=str(error))
+            self._let_go(transfer)
         self.facts.ended_at, self.facts.code, self.facts.reason = self.server.now(), code, reason
         self.server.left(self)
-        self.released.set()
         self.server.tell(self.facts)
         log.info(
             "session ended", session=self.facts.id, imei=self.facts.imei, address=self.facts.address, code=code,
@@ -228,42 +277,42 @@ class Connection:
         )  # fmt: skip
 
 
-class Ended(Exception):
-    """The connection is ended by us, from outside its session."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
-
-
 class Server:
     """All connections of this process."""
 
     def __init__(
-        self, settings: Settings, store: Store, product: Product, now: Callable[[], datetime]
-    ) -> None:
+        self, settings: Settings, store: Store, product: Product, now: Callable[[], datetime],
+        front: Front | None = None,
+    ) -> None:  # fmt: skip
         self.settings, self.store, self.product, self.now = settings, store, product, now
+        self.front = front or Front()
+        self.claims = Claims(store.spool / "claims")
         self.connections: dict[Connection, None] = {}  # oldest first
         self.devices: dict[str, list[Connection]] = {}
-        self.pending = Event()
-        self._facts: deque[SessionFacts] = deque(maxlen=EVENTS_KEPT)
-        self._partials: dict[str, dict[str, Any]] = {}
-        self._told = Event()
+        self.holders: dict[tuple[str, str], Connection] = {}  # who has which file of which device in hand
         self.stopping = False
         self.counters: dict[str, Callable[[float], None]] = {}  # metrics, set by `__main__`
+        self._facts: deque[SessionFacts] = deque(maxlen=EVENTS_KEPT)
+        self._stored: deque[Record] = deque(
+            maxlen=EVENTS_KEPT
+        )  # those beyond are found again by their sidecars
+        self._partials: dict[str, Record] = {}
+        self._news = Event()
+        self._pool = gevent.get_hub().threadpool
 
     def start(self) -> None:
-        """Start what runs beside the connections: reports to the product, stored files, expiry."""
-        for work in (self._report_sessions, self._report_progress, self._deliver, self._expire):
+        """Start what runs beside the connections."""
+        for work in (self._report, self._progress, self._give_way, self._tidy, self._recover):
             gevent.spawn(work)
 
     def serve(self, sock: Any, address: str) -> None:
         """Serve one connection to its end (in a greenlet of its own)."""
-        if not self._room(address):
-            sock.close()
-            return
         connection = Connection(self, sock, address)
         self.connections[connection] = None
+        if not self._room(address):
+            del self.connections[connection]
+            sock.close()
+            return
         connection.run()
 
     def stop(self) -> None:
@@ -272,23 +321,36 @@ class Server:
         for connection in list(self.connections):
             connection.session.stopping = True
             if connection.transfer is None:
-                connection.greenlet.kill(Ended("stopped", "The receiver restarts."), block=False)
+                connection.end(Ended("stopped", "The receiver restarts."))
+
+    def aside(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do blocking work off the hub. A shared store is reached over sockets, which wait without blocking."""
+        if self.store.media.shared:
+            return work(*given)
+        return self._pool.apply(work, given)
+
+    # limits
 
     def _room(self, address: str) -> bool:
-        host = address.rsplit(":", 1)[0]
-        if self.settings.max_per_address:
-            mine = sum(1 for c in self.connections if c.facts.address.rsplit(":", 1)[0] == host)
-            if mine >= self.settings.max_per_address:
-                return False
-        if len(self.connections) < self.settings.max_connections:
+        if self.crowded(address):
+            return False
+        if len(self.connections) <= self.settings.max_connections:
             return True
         for oldest in self.connections:
             if oldest.facts.imei is None:
-                oldest.greenlet.kill(
-                    Ended("crowded", "Too many connections; this one had sent no INIT."), block=False
-                )
+                oldest.end(Ended("crowded", "Too many connections; this one had sent no INIT."))
                 return True
         return False
+
+    def crowded(self, address: str) -> bool:
+        """Say whether an address has more connections than it may (balancers that name the device's have none)."""
+        if not self.settings.max_per_address:
+            return False
+        host = address.rsplit(":", 1)[0]
+        if self.front.is_proxy(address):
+            return False
+        mine = sum(1 for c in self.connections if c.facts.address.rsplit(":", 1)[0] == host)
+        return mine > self.settings.max_per_address
 
     def arrived(self, connection: Connection) -> None:
         """Count a connection for its device: one live, one closing; a third ends the oldest idle one."""
@@ -297,7 +359,7 @@ class Server:
         own.append(connection)
         if len(own) > self.settings.max_per_device:
             idle = [c for c in own[:-1] if c.transfer is None] or own[1:-1]
-            idle[0].greenlet.kill(Ended("crowded", "The device opened too many connections."), block=False)
+            idle[0].end(Ended("crowded", "The device opened too many connections."))
 
     def left(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -308,22 +370,89 @@ class Server:
             if not self.devices[imei]:
                 del self.devices[imei]
 
-    def open(self, connection: Connection, wanted: s.OpenFile) -> Transfer:
-        """Open a file for a session; an older session of the device that is at the same file gives way."""
-        imei = connection.facts.imei
-        assert imei is not None
-        for other in list(self.devices.get(imei, [])):
-            transfer = other.transfer
-            if other is not connection and transfer and transfer.record["identifier"] == wanted.identifier:
-                other.greenlet.kill(
-                    Ended("taken_over", f"A newer connection from {connection.facts.address} went on."),
-                    block=False,
-                )
-                other.released.wait(10)
-        return self.store.open(
-            imei=imei, admission=connection.admission, session=connection.facts.id, identifier=wanted.identifier,
-            packets=wanted.packets, metadata=wanted.metadata, now=self.now(),
-        )  # fmt: skip
+    # one file, one session
+
+    def open(self, connection: Connection, offer: s.Offer) -> Transfer:
+        """Open a file for a session; an older session of the device at the same file gives way.
+
+        Raises StorageError.
+        """
+        imei = connection.facts.imei or ""
+        self._claim(connection, imei, offer.identifier)
+        try:
+            before = self._recall(imei, offer)
+            if self.store.media.shared:
+                self._lease(imei, offer.identifier, connection.facts.id)
+            asker = Asker(imei, connection.admission, connection.facts.id, self.now())
+            return self.store.open(asker, offer, before)
+        except BaseException:
+            self.release(connection, imei, offer.identifier)
+            raise
+
+    def _claim(self, connection: Connection, imei: str, identifier: str) -> None:
+        deadline, asked = time.monotonic() + GIVE_WAY_SECONDS, False
+        while True:
+            if self._end_holder(imei, identifier):
+                pass
+            elif self.claims.take(imei, identifier):
+                self.holders[imei, identifier] = connection
+                return
+            elif not asked:
+                self.claims.ask(imei, identifier)
+                asked = True
+            if time.monotonic() >= deadline:
+                raise StorageError("busy", "An older connection of this device does not let go of its file.")
+            gevent.sleep(GIVE_WAY_POLL)
+
+    def _end_holder(self, imei: str, identifier: str) -> bool:
+        """Ask this process's session at a file to end; say whether there is one."""
+        holder = self.holders.get((imei, identifier))
+        if holder is not None:
+            holder.end(Ended("taken_over", "A newer connection of this device went on with the file."))
+        return holder is not None
+
+    def release(self, connection: Connection, imei: str, identifier: str) -> None:
+        """Give a file's claim back."""
+        if self.holders.get((imei, identifier)) is connection:
+            del self.holders[imei, identifier]
+            self.claims.release(imei, identifier)
+
+    def _give_way(self) -> None:
+        """Answer other processes of this machine that ask for a claim."""
+        while True:
+            gevent.socket.wait_read(self.claims.socket.fileno())
+            self._end_holder(*self.claims.asked())
+
+    def _recall(self, imei: str, offer: s.Offer) -> Record | None:
+        if not (offer.metadata and offer.metadata.timestamp):
+            return None
+        try:
+            return self.product.recall(imei, offer)
+        except Exception:
+            log.warning("database away", imei=imei, exc_info=True)
+            return None
+
+    def _lease(self, imei: str, identifier: str, session: str) -> None:
+        try:
+            self.product.lease(imei, identifier, session)
+        except Exception:
+            log.warning("database away: no lease", imei=imei, exc_info=True)
+
+    def still_mine(self, connection: Connection, transfer: Transfer) -> None:
+        """Make sure that no receiver on another machine went on with this file. Raises StorageError."""
+        if not self.store.media.shared:
+            return
+        try:
+            mine = self.product.holds(
+                connection.facts.imei or "", transfer.record["identifier"], connection.facts.id
+            )
+        except Exception:
+            log.warning("database away: lease not checked", exc_info=True)
+            return
+        if not mine:
+            raise StorageError("taken_over", "Another receiver went on with this file.")
+
+    # what the product is told
 
     def tell(self, facts: SessionFacts) -> None:
         """Queue what is known of a session for the product."""
@@ -332,80 +461,106 @@ class Server:
             for name, count in self.counters.items():
                 count(told[name])
         self._facts.append(facts)
-        self._told.set()
+        self._news.set()
 
-    def partial(self, record: dict[str, Any]) -> None:
-        """Queue a partial file's record for the product."""
+    def stored(self, record: Record) -> None:
+        """Queue a stored file for the product."""
+        self._stored.append(record)
+        self._news.set()
+
+    def left_partial(self, record: Record) -> None:
+        """Queue a partial file's record for the product; other receivers may go on with it."""
         self._partials[record["upload"]] = record
+        self._news.set()
+        try:
+            self.store.share(record)
+        except MediaError as error:
+            log.warning("partial file not shared, will try again", reason=str(error))
 
     def flush(self) -> None:
         """Tell the product what is still queued, as far as it can be told now (at the end of a worker)."""
         try:
-            self._tell_sessions()
-            self._tell_progress()
+            self._tell()
         except Exception:
             log.warning("last reports lost; the files themselves are safe", exc_info=True)
 
-    def _report_sessions(self) -> None:
+    def _report(self) -> None:
         while True:
-            self._told.wait()
-            self._told.clear()
+            self._news.wait()
+            self._news.clear()
             try:
-                self._tell_sessions()
+                self._tell()
+                gevent.sleep(REPORT_SECONDS)
             except Exception:
-                log.warning("sessions not reported, will try again", count=len(self._facts), exc_info=True)
+                log.warning("not reported, will try again", sessions=len(self._facts), files=len(self._stored),
+                            exc_info=True)  # fmt: skip
                 gevent.sleep(AWAY_SECONDS)
-                self._told.set()
+                self._news.set()
 
-    def _tell_sessions(self) -> None:
-        while self._facts:
-            facts = self._facts[0]
-            self.product.session(facts)
-            if self._facts and self._facts[0] is facts:
+    def _tell(self) -> None:
+        """Tell sessions, stored and partial files in bulk. What fails stays queued."""
+        files = list(self._stored)
+        if files:
+            self.store.delivered(self.product.stored(files))
+            for _ in files:
+                self._stored.popleft()
+        if self._partials:
+            records, self._partials = self._partials, {}
+            try:
+                self.product.progress(list(records.values()))
+            except Exception:
+                self._partials = records | self._partials
+                raise
+        facts = {fact.id: fact for fact in self._facts}
+        count = len(self._facts)
+        if facts:
+            self.product.sessions(list(facts.values()))
+            for _ in range(min(count, len(self._facts))):
                 self._facts.popleft()
 
-    def _report_progress(self) -> None:
+    def _progress(self) -> None:
+        """Report how far files have come: soon where somebody looks, seldom elsewhere."""
+        told = time.monotonic()
         while True:
-            gevent.sleep(PROGRESS_EVERY)
-            for connection in self.connections:
-                if connection.moved and connection.transfer is not None:
+            gevent.sleep(WATCHED_SECONDS)
+            moving = [c for c in self.connections if c.moved and c.transfer is not None]
+            if not moving:
+                continue
+            try:
+                if time.monotonic() - told >= UNWATCHED_SECONDS:
+                    told = time.monotonic()
+                else:
+                    watched = self.product.watched()
+                    moving = [c for c in moving if c.facts.imei in watched]
+                records = []
+                for connection in moving:
                     connection.moved = False
-                    record = connection.transfer.record
-                    self._partials[record["upload"]] = record | {
-                        "received_packets": connection.transfer.next_packet - 1, "state": "receiving",
-                    }  # fmt: skip
-            try:
-                self._tell_progress()
+                    if connection.transfer and (record := connection.transfer.progress()):
+                        records.append(record)
+                if records:
+                    self.product.progress(records)
             except Exception:
-                log.warning("progress not reported, will try again", count=len(self._partials), exc_info=True)
+                log.warning("progress not reported", exc_info=True)
 
-    def _tell_progress(self) -> None:
-        if not self._partials:
-            return
-        records, self._partials = self._partials, {}
-        try:
-            self.product.progress(list(records.values()))
-        except Exception:
-            self._partials = records | self._partials
-            raise
-
-    def _deliver(self) -> None:
-        """Offer stored files to the product until it has them; also what an earlier process left."""
+    def _recover(self) -> None:
+        """Hand over stored files that an earlier process left, and share partial files that could not be shared."""
+        left = timedelta(0)
         while True:
             try:
-                for record in self.store.pending():
-                    self.store.delivered(self.product.stored(record))
+                while records := self.aside(self.store.pending, self.now() - left):
+                    self.store.delivered(self.product.stored(records))
+                self.aside(self.store.share_partials)
+                left = timedelta(seconds=LEFT_SECONDS)
             except Exception:
-                log.warning("stored files not delivered, will try again", exc_info=True)
+                log.warning("files left by earlier processes wait, will try again", exc_info=True)
                 gevent.sleep(AWAY_SECONDS)
                 continue
-            self.pending.wait(10)
-            self.pending.clear()
+            gevent.sleep(LEFT_SECONDS / 2)
 
-    def _expire(self) -> None:
+    def _tidy(self) -> None:
         while True:
             try:
-                gone = gevent.get_hub().threadpool.apply(self.store.expire, (self.now(),))
+                gone: Sequence[str] = self.aside(self.store.expire, self.now())
                 if gone:
                     self.product.expired(gone)
             except Exception:

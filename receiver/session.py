@@ -1,8 +1,8 @@
 """One camera's session, pure: a table of (state, message) → handler; actions come out, the driver performs them.
 
 No sockets, files or clock: `now` (seconds of any steady clock) comes in, and so do the answers to actions
-(`admitted`, `opened`, `written`, `committed`). Called by `server`. Source: vendor's protocol page, file data
-transfer.
+(`admitted`, `opened`, `written`, `went_back`, `committed`). Called by `server`. Source: vendor's protocol page,
+file data transfer; for the path flow other servers, see docs/protocol.md.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,29 @@ from enum import Enum
 from typing import Any
 
 from receiver import protocol
-from receiver.protocol import Data, FrameRate, Init, Message, Metadata, Start, Status, Sync
+from receiver.protocol import (
+    PACKET,
+    Data,
+    FrameRate,
+    Init,
+    Message,
+    Metadata,
+    Path,
+    Run,
+    Start,
+    Status,
+    Sync,
+)  # fmt: skip
 
 DEFAULT_ORDER = ("%photof", "%photor", "%videof", "%videor")
 STATUS_TEXTS = {
+    0x00: "the device says that it has finished",
     0x01: "the device gave up after its reconnections",
     0x02: "the device failed to close its GPRS link",
     0x03: "the device failed to close its socket",
+    0x04: "the device broke the transfer off",
     0x05: "the device took our answer to its INIT for invalid",
+    0x06: "the device took our RESUME for invalid",
     0x11: "the camera is not configured, or the file is not available",
 }
 
@@ -28,6 +43,7 @@ class State(Enum):
 
     INIT = "INIT"
     ADMISSION = "admission"
+    PATH = "PATH"
     METADATA = "METADATA"
     START = "START"
     STORAGE = "storage"
@@ -42,13 +58,30 @@ class Limits:
     """Limits with their reasons; times in seconds."""
 
     order: tuple[str, ...] = DEFAULT_ORDER
-    max_packets: int = 65_536  # 64 MiB; a 30 s video has about 9 MB
-    bad_packets: int = 30  # CRC errors in one session: a line this bad is better tried again later
+    max_size: int = 64 * 2**20  # bytes; a 30 s video has about 9 MB
+    bad_packets: int = (
+        30  # CRC errors without a good packet between: a line this bad is better tried again later
+    )
     bad_seconds: float = 60.0  # without one good packet since the first bad one
     init: float = 30.0
     metadata: float = 10.0
     answer: float = 20.0
     progress: float = 60.0  # for one packet; the driver also watches bytes over time
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A file as the device announces it. `count`: packets, or bytes where it is offered by path."""
+
+    identifier: str
+    by_path: bool
+    count: int
+    metadata: Metadata | None
+
+    @property
+    def size(self) -> int:
+        """The most bytes it can have."""
+        return self.count if self.by_path else self.count * PACKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +100,29 @@ class Admit:
 class OpenFile:
     """Find or make the partial file; answer by `opened`."""
 
-    identifier: str
-    packets: int
-    metadata: Metadata | None
+    offer: Offer
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Take one checked packet, numbered from 1; answer by `written`."""
+    """Take checked bytes at this offset; answer by `written`."""
 
-    packet: int
+    offset: int
     payload: bytes
-    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoBack:
+    """The device goes on at an earlier byte than asked: what is held from there is compared, by `went_back`."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Take these one by one: a run of packets that did not check as a whole."""
+
+    messages: tuple[Data, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +132,9 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class CrcError:
-    """For the counters: a packet that did not match."""
+    """For the counters: bytes at this offset that did not match."""
 
-    packet: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +145,32 @@ class Close:
     reason: str
 
 
-Action = Send | Admit | OpenFile | Write | Commit | CrcError | Close
+Action = Send | Admit | OpenFile | Write | GoBack | Again | Commit | CrcError | Close
 
 
 class Session:
     """The state of one connection. Every verb returns the actions to perform, in order."""
 
+    __slots__ = (
+        "_bad", "_bad_since", "_bases", "_chain", "_metadata_silent", "_offered", "_path", "_skip", "_taken",
+        "deadline", "imei", "limits", "metadata", "offer", "received", "state", "stopping",
+    )  # fmt: skip
+
     def __init__(self, limits: Limits, now: float) -> None:
         self.limits = limits
         self.state = State.INIT
         self.imei: str | None = None
-        self.identifier: str | None = None
+        self.offer = Offer("", False, 0, None)  # the file in hand; count 0 until its START
         self.metadata: Metadata | None = None
-        self.packets = 0
-        self.next_packet = 1
+        self.received = 0  # checked bytes of the file in hand
         self.deadline: float | None = now + limits.init
         self.stopping = False  # acknowledge the present file with COMPLETE and take no other
         self._offered: tuple[str, ...] = ()
-        self._skip: set[str] = set()
-        self._taken: set[tuple[str, int]] = set()  # identifier and timestamp of what this session stored
+        self._path: bytes | None = None  # of the file in hand, as the device wrote it
+        self._skip: frozenset[str] = frozenset()
+        self._taken: frozenset[tuple[str, int]] = frozenset()  # identifier and timestamp of what was stored
         self._metadata_silent = False
-        self._chain = 0  # CRC of the packet before next_packet
+        self._chain = 0  # CRC of all bytes received
         self._bases: tuple[int, ...] = (0,)
         self._bad = 0
         self._bad_since: float | None = None
@@ -154,31 +203,33 @@ class Session:
     def admitted(self, known: bool, now: float) -> list[Action]:
         """Take whether the device may send files."""
         if not known:
-            return [
-                Send(protocol.CLOSE),
-                *self._close("unknown_device", "No device has this IMEI; add it first."),
-            ]
+            return self._refuse("unknown_device", "No device has this IMEI; add it first.")
         return self._choose(now)
 
-    def opened(self, next_packet: int, chain: int, now: float) -> list[Action]:
-        """Take where the file goes on: the first packet wanted, and the CRC of all before it."""
-        self.next_packet, self._chain = next_packet, chain
+    def opened(self, received: int, chain: int, now: float) -> list[Action]:
+        """Take where the file goes on: how many bytes are held, and their CRC."""
+        self.received, self._chain = received, chain
         return self._resume(now)
 
     def written(self, same: bool, now: float) -> list[Action]:
-        """Take whether a packet that was already held is the same; a difference means another file."""
+        """Take whether bytes that were already held are the same; a difference means another file."""
         if not same:
-            self.next_packet, self._chain = 1, 0
+            self.received, self._chain = 0, 0
             return self._resume(now)
-        if self.next_packet <= self.packets:
+        if not self._complete():
             return []
         self.state, self.deadline = State.COMMIT, None
         return [Commit()]
 
+    def went_back(self, chain: int, now: float) -> list[Action]:
+        """Take the CRC of what stands before the earlier place."""
+        self._chain = chain
+        return self._expect_data(now)
+
     def committed(self, now: float) -> list[Action]:
         """Take that the file is safe: acknowledge it and go on."""
-        assert self.identifier is not None
-        self._taken.add((self.identifier, self.metadata.timestamp if self.metadata else 0))
+        stamp = self.metadata.timestamp if self.metadata else 0
+        self._taken |= {(self.offer.identifier, stamp)}
         if self.stopping:
             return [
                 Send(protocol.COMPLETE),
@@ -195,31 +246,32 @@ class Session:
     def _on_init(self, init: Init, now: float) -> list[Action]:
         if self.imei not in (None, init.imei):
             return self._close("imei_changed", "The device changed its IMEI within a session.")
-        if init.by_path:
-            self.imei = init.imei
-            return [
-                Send(protocol.CLOSE),
-                *self._close(
-                    "path_flow", "The device offers files by path (protocol 6), which is not served yet."
-                ),
-            ]
-        first, self.imei, self._offered = self.imei is None, init.imei, init.files
+        first, self.imei = self.imei is None, init.imei
+        self._offered = (*init.files, BY_PATH) if init.has_path else init.files
         if first:
             self.state, self.deadline = State.ADMISSION, None
             return [Admit(init.imei)]
         return self._choose(now)
 
+    def _on_path(self, path: Path, now: float) -> list[Action]:
+        name = path.text
+        if not name or name in self._skip:
+            self._skip |= {BY_PATH}
+            return self._choose(now)
+        self.offer, self._path = Offer(name, True, 0, None), path.raw
+        return self._request_metadata(now)
+
     def _on_metadata(self, metadata: Metadata, now: float) -> list[Action]:
         if not self._about_this(metadata):
             return []
-        if (self.identifier, metadata.timestamp) in self._taken:
-            assert self.identifier is not None
-            self._skip.add(self.identifier)
+        if (self.offer.identifier, metadata.timestamp) in self._taken:
+            self._skip |= {BY_PATH if self.offer.by_path else self.offer.identifier}
             return self._choose(now)
         self.metadata = metadata
         return self._request_file(now)
 
     def _on_late_metadata(self, metadata: Metadata, now: float) -> list[Action]:
+        """An answer to 0x000A after we went on without it: of use until storage was asked for this file."""
         if self.state is State.START and self._about_this(metadata):
             self.metadata = metadata
         return []
@@ -231,108 +283,147 @@ class Session:
 
     def _about_this(self, metadata: Metadata) -> bool:
         named = protocol.FILE_BITS.get(metadata.file_type)
-        return named is None or named == self.identifier
+        return named is None or self.offer.by_path or named == self.offer.identifier
 
     def _on_start(self, start: Start, now: float) -> list[Action]:
-        assert self.identifier is not None
-        if start.packets == 0:
-            self._skip.add(self.identifier)
+        self.offer = offer = replace(self.offer, count=start.count, metadata=self.metadata)
+        untimed = not (self.metadata and self.metadata.timestamp)
+        if not start.count or (untimed and (offer.identifier, 0) in self._taken):
+            self._skip |= {offer.identifier}
             return self._repeat_init(now)
-        if start.packets > self.limits.max_packets:
-            return [
-                Send(protocol.CLOSE),
-                *self._close("too_large", f"The device announced {start.packets} packets; the limit is "
-                             f"{self.limits.max_packets}."),
-            ]  # fmt: skip
-        timestamp = self.metadata.timestamp if self.metadata else 0
-        if not timestamp and (self.identifier, 0) in self._taken:
-            self._skip.add(self.identifier)
-            return self._repeat_init(now)
-        self.packets = start.packets
+        if offer.size > self.limits.max_size:
+            return self._refuse(
+                "too_large",
+                f"The device announced {offer.size} bytes; the limit is {self.limits.max_size}.",
+            )
         self.state, self.deadline = State.STORAGE, None
-        return [OpenFile(self.identifier, start.packets, self.metadata)]
+        return [OpenFile(offer)]
 
     def _on_start_again(self, start: Start, now: float) -> list[Action]:
-        if start.packets != self.packets:
+        if start.count != self.offer.count:
             return self._close("file_changed", "The device announced another size for the same file.")
         return self._resume(now)
 
     def _on_sync(self, sync: Sync, now: float) -> list[Action]:
-        packet = max(sync.packet, 1)  # 0 and 1 both mean the beginning
-        if packet != self.next_packet:
-            if packet > self.next_packet:
-                return self._bad_packet(now)
-            self.next_packet, self._chain = packet, 0
-            self._bases = ()
-            return self._close("sync", "The device went back to an earlier packet than we asked for.")
+        # packets count from 1, and 0 and 1 both mean the beginning
+        offset = sync.position if self.offer.by_path else max(sync.position - 1, 0) * PACKET
+        if offset > self.received:
+            return self._bad_packet(now)
+        if offset == self.received:
+            return self._expect_data(now)
+        self._bad += 1
+        if self._bad > self.limits.bad_packets:
+            return self._close("sync", "The device keeps going back to earlier packets.")
+        self.received = offset
+        return [GoBack(offset)]
+
+    def _expect_data(self, now: float) -> list[Action]:
         self._bases = (self._chain, 0) if self._chain else (0,)
         self.state, self.deadline = State.DATA, now + self.limits.progress
         return []
 
+    def _on_run(self, run: Run, now: float) -> list[Action]:
+        payload = run.payload
+        if self.received + len(payload) <= self.offer.size:
+            for base in self._bases:
+                if protocol.crc(payload, base) == run.crc:
+                    return self._take(payload, run.crc, now)
+        return [Again(tuple(run.split()))]
+
     def _on_data(self, data: Data, now: float) -> list[Action]:
-        full = len(data.payload) == protocol.PACKET
-        if self.next_packet > self.packets or not (full or self.next_packet == self.packets):
-            return self._close("short_packet", f"Packet {self.next_packet} of {self.packets} is too short.")
+        size = len(data.payload)
+        if self.received + size > self.offer.size:
+            return self._close("too_much", "The device sent more than it announced.")
+        last = self.offer.by_path or self.received + PACKET >= self.offer.size
+        if size != PACKET and not last:
+            return self._close("short_packet", f"The packet at byte {self.received} is too short.")
+        if data.offset not in (None, self.received):
+            return self._bad_packet(now)
         if not any(protocol.crc(data.payload, base) == data.crc for base in self._bases):
             return self._bad_packet(now)
-        packet, self.next_packet = self.next_packet, self.next_packet + 1
-        self._chain, self._bases, self._bad_since = data.crc, (data.crc,), None
+        return self._take(data.payload, data.crc, now)
+
+    def _take(self, payload: bytes, crc: int, now: float) -> list[Action]:
+        offset, self.received = self.received, self.received + len(payload)
+        # whether the path flow chains its CRC is not known
+        self._chain, self._bases = crc, (crc, 0) if self.offer.by_path and crc else (crc,)
+        self._bad, self._bad_since = 0, None
         self.deadline = now + self.limits.progress
-        return [Write(packet, data.payload, data.crc)]
+        return [Write(offset, payload)]
+
+    def _complete(self) -> bool:
+        # the last packet may be short: one byte of it is enough to be there
+        return self.received > self.offer.size - (1 if self.offer.by_path else PACKET)
 
     def _on_status(self, status: Status, now: float) -> list[Action]:
         text = STATUS_TEXTS.get(status.code, "the device ended the transfer")
         return self._close("device_status", f"Status 0x{status.code:02x}: {text}.")
 
     def _ignore(self, message: Message, now: float) -> list[Action]:
+        if self.imei is None:
+            return self._close("out_of_order", "The device sent DATA before its INIT.")
         return []
 
     # steps
 
     def _choose(self, now: float) -> list[Action]:
-        left = [name for name in self.limits.order if name in self._offered and name not in self._skip]
+        order = (*self.limits.order, BY_PATH)
+        left = [name for name in order if name in self._offered and name not in self._skip]
         if not left or self.stopping:
             return [Send(protocol.CLOSE), *self._close("done", "Nothing is left to send.")]
-        self.identifier, self.metadata = left[0], None
+        self.metadata = None
+        if left[0] == BY_PATH:
+            self.state, self.deadline = State.PATH, now + self.limits.answer
+            return [Send(protocol.PATH_REQUEST)]
+        self.offer, self._path = Offer(left[0], False, 0, None), None
+        return self._request_metadata(now)
+
+    def _request_metadata(self, now: float) -> list[Action]:
         if self._metadata_silent:
             return self._request_file(now)
         self.state, self.deadline = State.METADATA, now + self.limits.metadata
-        return [Send(protocol.metadata_request(left[0]))]
+        return [
+            Send(protocol.metadata_request(b"" if self.offer.by_path else self.offer.identifier.encode()))
+        ]
 
     def _request_file(self, now: float) -> list[Action]:
-        assert self.identifier is not None
         self.state, self.deadline = State.START, now + self.limits.answer
-        return [Send(protocol.file_request(self.identifier))]
+        return [Send(protocol.file_request(self._path or self.offer.identifier.encode()))]
 
     def _resume(self, now: float) -> list[Action]:
         self.state, self.deadline = State.SYNC, now + self.limits.answer
         if self._bad_since is not None:
             self.deadline = min(self.deadline, self._bad_since + self.limits.bad_seconds)
-        return [Send(protocol.resume(self.next_packet))]
+        position = self.received if self.offer.by_path else self.received // PACKET + 1
+        return [Send(protocol.resume(position))]
 
     def _bad_packet(self, now: float) -> list[Action]:
         self._bad += 1
         self._bad_since = now if self._bad_since is None else self._bad_since
-        error = CrcError(self.next_packet)
+        error = CrcError(self.received)
         if self._bad > self.limits.bad_packets or now - self._bad_since >= self.limits.bad_seconds:
-            return [error, *self._close("bad_crc", f"{self._bad} packets with a wrong CRC in one session.")]
+            return [error, *self._close("bad_crc", f"{self._bad} packets in a row with a wrong CRC.")]
         return [error, *self._resume(now)]
 
     def _repeat_init(self, now: float) -> list[Action]:
-        self.identifier = self.metadata = None
         self.state, self.deadline = State.INIT, now + self.limits.answer
         return [Send(protocol.REPEAT_INIT)]
+
+    def _refuse(self, code: str, reason: str) -> list[Action]:
+        return [Send(protocol.CLOSE), *self._close(code, reason)]
 
     def _close(self, code: str, reason: str) -> list[Action]:
         self.state, self.deadline = State.CLOSED, None
         return [Close(code, reason)]
 
 
+BY_PATH = "by path"  # stands in the order of files for the one whose path must be asked for
 Handler = Callable[[Session, Any, float], list[Action]]
 
-# Every pair that may occur; any other pair ends the session in `receive`.
+# Every pair that may occur; any other pair ends the session in `receive`. docs/protocol.md draws it.
 TRANSITIONS: dict[tuple[State, type], Handler] = {
     (State.INIT, Init): Session._on_init,
+    (State.PATH, Path): Session._on_path,
     (State.METADATA, Metadata): Session._on_metadata,
     (State.START, Start): Session._on_start,
     (State.SYNC, Start): Session._on_start_again,
@@ -340,14 +431,14 @@ TRANSITIONS: dict[tuple[State, type], Handler] = {
     (State.SYNC, Sync): Session._on_sync,
     (State.DATA, Sync): Session._on_sync,
     (State.DATA, Data): Session._on_data,
+    (State.DATA, Run): Session._on_run,
     # DATA that was under way before the device read our RESUME
-    (State.SYNC, Data): Session._ignore,
-    (State.INIT, Data): Session._ignore,
+    **{(state, kind): Session._ignore for state in (State.SYNC, State.INIT) for kind in (Data, Run)},
     # an answer to 0x000A that comes after we went on without it
-    (State.START, Metadata): Session._on_late_metadata,
-    (State.SYNC, Metadata): Session._on_late_metadata,
-    (State.DATA, Metadata): Session._on_late_metadata,
-    (State.INIT, Metadata): Session._on_late_metadata,
+    **{
+        (state, Metadata): Session._on_late_metadata
+        for state in (State.INIT, State.PATH, State.START, State.SYNC, State.DATA)
+    },
     **{(state, FrameRate): Session._on_frame_rate for state in State},
     **{(state, Status): Session._on_status for state in State if state is not State.CLOSED},
 }

@@ -1,25 +1,27 @@
-"""Partial files, sidecars and commits: what keeps a camera's bytes safe. No sockets, no database.
+"""Partial files, sidecars and commits: what keeps a camera's bytes safe. No sockets of devices, no database.
 
-Layout: `<spool>/partial/<imei>/<upload>.part` and `.json` while a file comes; `<media>/<imei>/y/m/d/<upload>.jpg`
-when it is there, with its sidecar in `<spool>/pending/` until the product has it, then beside the file. A file
-is acknowledged only after commit() has returned: data, sidecar and directories are fsynced then.
+Layout: `<spool>/partial/<imei>/<upload>.part` with its `.json` while a file comes; then the media store, with the
+sidecar in `<spool>/pending/` until the product has it. A file is acknowledged only after commit() has returned:
+its bytes are safe under their key, and so is its sidecar. In a shared media store the partial files of ended
+sessions lie under `partial/`, so that the device may come back to any receiver.
 """
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
-import shutil
-import time
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from receiver import protocol
-from receiver.protocol import PACKET, Metadata
+from receiver.media import Media, MediaError, make_folder, sync_folder
+from receiver.protocol import PACKET
+from receiver.session import Offer
+
+Record = dict[str, Any]  # a sidecar: what is known of one file, in JSON
 
 KINDS = {
     "%photof": ("photo", "front", "jpg"),
@@ -27,9 +29,15 @@ KINDS = {
     "%videof": ("video", "front", "h265"),
     "%videor": ("video", "rear", "h265"),
 }
-BUFFER = 64 * 1024  # written at once: 64 packets
-SAFE_EVERY = 1024 * 1024  # bytes between fsyncs of a partial: what a power cut may cost on resume
-REMEMBERED = 8  # stored files per device that are recognised when they are offered again
+# a path says by parts of itself what it is; the first that fits. Source: other servers, see docs/protocol.md
+PATH_SOURCES = {
+    "mdas9": "adas", "dsm": "dsm", "dualcam_front": "front", "dualcam_rear": "rear", "dashcam": "dashcam",
+}  # fmt: skip
+PATH_ENDINGS = {".jpg": ("photo", "jpg"), ".mp4": ("video", "mp4"), ".h265": ("video", "h265")}
+BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for each slow device
+SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
+OPEN_FILES = 512  # descriptors kept for files that are being written; others are opened for each piece
+CAPS_SECONDS = 10.0  # how old the count of quarantined bytes may be
 
 
 class StorageError(Exception):
@@ -52,6 +60,16 @@ class Caps:
     hours_without_metadata: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who offers a file: the device, whether it is known, its session, and when."""
+
+    imei: str
+    admission: str  # known | quarantine
+    session: str
+    now: datetime
+
+
 def new_id(now: datetime) -> str:
     """Make an id: 32 lower-case hex characters that sort by time (48 bit milliseconds, 80 random bits)."""
     return f"{int(now.timestamp() * 1000):012x}{os.urandom(10).hex()}"
@@ -65,41 +83,36 @@ def boot_id() -> str:
         return "unknown"
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def describe(offer: Offer) -> tuple[str, str, str]:
+    """Give file type, source and file name ending of an offered file."""
+    if not offer.by_path:
+        return KINDS[offer.identifier]
+    path = offer.identifier.lower()
+    source = next((name for part, name in PATH_SOURCES.items() if part in path), "unknown")
+    for ending, (kind, extension) in PATH_ENDINGS.items():
+        if path.endswith(ending):
+            return kind, source, extension
+    return ("photo", source, "jpg") if "picture" in path else ("video", source, "bin")
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder whose directory entry survives a power cut."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return
-    _sync_folder(folder.parent)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def _write_json(path: Path, value: Record, *, safe: bool) -> None:
     temporary = path.with_name(path.name + ".tmp")
     with temporary.open("w") as file:
         json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
+        if safe:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
-    _sync_folder(path.parent)
+    if safe:
+        sync_folder(path.parent)
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path) -> Record | None:
     try:
-        return json.loads(path.read_text())
+        found = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _stamp(now: datetime) -> str:
@@ -110,370 +123,482 @@ def _when(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-class Store:
-    """The spool and the media folder of one machine; several worker processes may share them."""
+def _timestamp(record: Record) -> int:
+    return (record["metadata"] or {}).get("timestamp") or 0
 
-    def __init__(self, spool: Path, media: Path, caps: Caps) -> None:
+
+class OpenFiles:
+    """Descriptors of files that are being written: the busiest stay open, up to a number."""
+
+    def __init__(self, most: int = OPEN_FILES) -> None:
+        self._most = most
+        self._open: dict[Path, int] = {}
+
+    def write(self, path: Path, data: bytes | bytearray, offset: int) -> None:
+        """Write bytes at a place. Raises OSError."""
+        descriptor = self._open.pop(path, None)
+        if descriptor is None:
+            if len(self._open) >= self._most:
+                self.close(next(iter(self._open)))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._open[path] = descriptor  # last in the order: used last
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(descriptor, view, offset)
+            view, offset = view[done:], offset + done
+
+    def close(self, path: Path) -> None:
+        """Close a file, if it is open."""
+        if (descriptor := self._open.pop(path, None)) is not None:
+            os.close(descriptor)
+
+
+class Store:
+    """The spool of one machine, which its worker processes share, and the media store behind it."""
+
+    def __init__(self, spool: Path, media: Media, caps: Caps) -> None:
         self.spool, self.media, self.caps = spool, media, caps
         self.boot = boot_id()
-        for folder in (spool / "partial", spool / "pending", spool / "known", media):
-            _make_folder(folder)
+        self.files = OpenFiles()
+        self.active: set[str] = set()  # uploads that this process writes at this moment
+        self._quarantined: tuple[datetime, int] = (datetime.min.replace(tzinfo=UTC), 0)
+        for folder in (spool / "partial", spool / "pending", spool / "claims"):
+            make_folder(folder)
 
-    def open(
-        self, *, imei: str, admission: str, session: str, identifier: str, packets: int,
-        metadata: Metadata | None, now: datetime,
-    ) -> "Transfer":  # fmt: skip
+    def open(self, asker: Asker, offer: Offer, stored_before: Record | None = None) -> "Transfer":
         """Find the partial or stored file that this is, or begin a new one.
 
-        Raises StorageError: another session is at it ("busy"), caps, disk full.
+        `stored_before`: a stored file with the same identifier, count and timestamp, as the product knows it.
+        Raises StorageError: caps, disk full.
         """
-        asked = {"imei": imei, "identifier": identifier, "packets": packets}
-        timestamp = metadata.timestamp if metadata else 0
-        if stored := self._stored(asked, timestamp):
-            return Transfer.compare_stored(self, stored, session, admission, metadata, now)
-        for path in sorted((self.spool / "partial" / imei).glob("*.json")):
-            record = _read_json(path)
-            if record and record["identifier"] == identifier and self._same(record, packets, timestamp, now):
-                return Transfer.resume(self, record, session, now)
-        if admission == "quarantine":
-            self._check_caps(imei, packets * PACKET)
-        return Transfer.begin(self, asked, admission, session, metadata, now)
+        stored = stored_before or self._pending_like(asker.imei, offer)
+        try:
+            if stored and self.media.size(stored["path"]) == stored["size"]:
+                return Transfer.compare_stored(self, stored, asker, offer)
+            self._fetch_partials(asker.imei)
+        except MediaError:
+            pass  # the store is away: take the file, and acknowledge nothing before it is back
+        found = [r for r in self._partials_of(asker.imei) if self._same(r, offer, asker.now)]
+        if found:
+            # several only after receivers that did not know of each other; the longest has the most in it
+            *others, longest = sorted(found, key=lambda r: self._part(r).stat().st_size)
+            for other in others:
+                self.discard(other)
+            return Transfer.resume(self, longest, asker, offer)
+        if asker.admission == "quarantine":
+            self._check_caps(asker, offer.size)
+        return Transfer.begin(self, asker, offer)
 
-    def _same(self, record: dict[str, Any], packets: int, timestamp: int, now: datetime) -> bool:
-        if record["packets"] != packets:
+    def _partials_of(self, imei: str) -> list[Record]:
+        records = [_read_json(path) for path in (self.spool / "partial" / imei).glob("*.json")]
+        return [r for r in records if r and r["upload"] not in self.active and self._part(r).exists()]
+
+    def _same(self, record: Record, offer: Offer, now: datetime) -> bool:
+        if (record["identifier"], record["count"]) != (offer.identifier, offer.count):
             return False
-        known = (record["metadata"] or {}).get("timestamp", 0)
-        if timestamp or known:
-            return timestamp == known
-        age = now - _when(record["updated_at"])
-        return age <= timedelta(hours=self.caps.hours_without_metadata)
+        timestamp = offer.metadata.timestamp if offer.metadata else 0
+        if timestamp or _timestamp(record):
+            return timestamp == _timestamp(record)
+        return now - _when(record["updated_at"]) <= timedelta(hours=self.caps.hours_without_metadata)
 
-    def _stored(self, asked: dict[str, Any], timestamp: int) -> dict[str, Any] | None:
-        """Find a stored file with this identifier, count and non-zero timestamp that is still there."""
-        if not timestamp:
-            return None
-        for record in self.remembered(asked["imei"]):
-            same = all(record[name] == value for name, value in asked.items())
-            if same and (record["metadata"] or {}).get("timestamp") == timestamp:
-                return record if (self.media / record["path"]).is_file() else None
+    def _pending_like(self, imei: str, offer: Offer) -> Record | None:
+        """Find a stored file that the product may not have yet."""
+        timestamp = offer.metadata.timestamp if offer.metadata else 0
+        for path in (self.spool / "pending").glob(f"{imei}_*.json") if timestamp else ():
+            record = _read_json(path)
+            if record is None or _timestamp(record) != timestamp:
+                continue
+            if (record["identifier"], record["count"]) == (offer.identifier, offer.count):
+                return record
         return None
 
-    def remembered(self, imei: str) -> list[dict[str, Any]]:
-        """Give the sidecars of the last files stored for a device."""
-        return (_read_json(self.spool / "known" / f"{imei}.json") or {}).get("files", [])
+    def _part(self, record: Record) -> Path:
+        return self.spool / "partial" / record["imei"] / f"{record['upload']}.part"
 
-    def remember(self, record: dict[str, Any]) -> None:
-        """Keep a stored file's sidecar, so that it is recognised when it is offered again."""
-        files = [f for f in self.remembered(record["imei"]) if f["upload"] != record["upload"]]
-        _write_json(
-            self.spool / "known" / f"{record['imei']}.json", {"files": [*files, record][-REMEMBERED:]}
-        )
-
-    def _check_caps(self, imei: str, more: int) -> None:
-        own = self._quarantined(self.media / "quarantine" / imei, self.spool / "partial" / imei)
-        everything = self._quarantined(self.media / "quarantine")
+    def _check_caps(self, asker: Asker, more: int) -> None:
+        kept = self.media.entries(f"quarantine/{asker.imei}/")
+        own = [e.size for e in kept if not e.key.endswith(".json")]
+        own += [self._part(r).stat().st_size for r in self._partials_of(asker.imei)]
         if len(own) >= self.caps.files_per_device or sum(own) + more > self.caps.bytes_per_device:
             raise StorageError("quarantine_full", "This unknown device has sent as much as one may.")
-        if sum(everything) + more > self.caps.bytes_in_all:
+        counted, total = self._quarantined
+        if (asker.now - counted).total_seconds() > CAPS_SECONDS:
+            counted, total = asker.now, sum(e.size for e in self.media.entries("quarantine/"))
+        self._quarantined = counted, total + more
+        if total + more > self.caps.bytes_in_all:
             raise StorageError("quarantine_full", "Unknown devices have sent as much as they may in all.")
 
-    @staticmethod
-    def _quarantined(*folders: Path) -> list[int]:
-        files = [p for folder in folders for p in folder.rglob("*") if p.suffix in (".jpg", ".h265", ".part")]
-        return [path.stat().st_size for path in files if path.is_file()]
+    # stored files on their way to the product
 
-    def pending(self) -> Iterator[dict[str, Any]]:
-        """Give the sidecars of stored files that the product does not have yet, oldest first."""
-        for path in sorted((self.spool / "pending").glob("*.json")):
-            record = _read_json(path)
-            if record is None:
-                continue
-            final = self.media / record["path"]
-            part = self.spool / "partial" / record["imei"] / f"{record['upload']}.part"
-            if not final.exists():
-                if not part.exists():
-                    continue
-                # killed between sidecar and rename: finish what commit() began
-                _make_folder(final.parent)
-                _move(part, final)
+    def pending(self, before: datetime, most: int = 500) -> list[Record]:
+        """Give the sidecars of stored files that wait for the product since `before`, oldest first.
+
+        Those of processes that live are handed over by themselves; what is this old was left. Raises MediaError.
+        """
+        names = sorted(os.listdir(self.spool / "pending"), key=lambda name: name.partition("_")[2])
+        records = []
+        for name in [n for n in names if n.endswith(".json")][:most]:
+            record = _read_json(self.spool / "pending" / name)
+            if record is None or record["upload"] in self.active or _when(record["received_at"]) > before:
+                continue  # unreadable: torn by a power cut, not acknowledged, the partial file is still there
+            part = self._part(record)
+            if part.exists():
+                # killed between sidecar and store: finish what commit() began
+                self.media.put(part, record["path"])
                 part.with_suffix(".json").unlink(missing_ok=True)
-            yield record
+            records.append(record)
+        return records
 
-    def delivered(self, record: dict[str, Any]) -> None:
-        """Take that the product has this file: its sidecar goes beside it."""
-        _write_json(self.media / (record["path"] + ".json"), record)
-        (self.spool / "pending" / f"{record['upload']}.json").unlink(missing_ok=True)
+    def delivered(self, records: Iterable[Record]) -> None:
+        """Take that the product has these files: their sidecars go beside them, or are done with."""
+        for record in records:
+            sidecar = self._pending_path(record)
+            stored = self.media.path(record["path"])
+            try:
+                if stored is None:
+                    sidecar.unlink(missing_ok=True)
+                else:
+                    sidecar.replace(stored.with_name(stored.name + ".json"))
+            except FileNotFoundError:
+                pass  # another process was faster
+            except OSError:
+                sidecar.unlink(missing_ok=True)
 
-    def partials(self) -> Iterator[dict[str, Any]]:
-        """Give the sidecars of all partial files."""
-        for path in (self.spool / "partial").glob("*/*.json"):
-            if record := _read_json(path):
-                yield record
+    def _pending_path(self, record: Record) -> Path:
+        return self.spool / "pending" / f"{record['imei']}_{record['upload']}.json"
+
+    # partial files that other machines may go on with
+
+    def share_partials(self) -> int:
+        """Put the partial files of ended sessions into a shared store; give how many. Raises MediaError."""
+        if not self.media.shared:
+            return 0
+        shared = 0
+        for path in sorted((self.spool / "partial").glob("*/*.json")):
+            record = _read_json(path)
+            if record and record["state"] == "partial" and record["upload"] not in self.active:
+                self.share(record)
+                shared += 1
+        return shared
+
+    def share(self, record: Record) -> None:
+        """Put one partial file into the shared store. Raises MediaError."""
+        part = self._part(record)
+        if not self.media.shared or not part.exists():
+            return
+        key = f"partial/{record['imei']}/{record['upload']}"
+        self.media.put(part, f"{key}.part")
+        self.media.put(part.with_suffix(".json"), f"{key}.json")
+
+    def _fetch_partials(self, imei: str) -> None:
+        """Bring a device's partial files from the shared store to this machine."""
+        if not self.media.shared:
+            return
+        folder = self.spool / "partial" / imei
+        for entry in [e for e in self.media.entries(f"partial/{imei}/") if e.key.endswith(".json")]:
+            name = Path(entry.key).name
+            if not re.fullmatch(r"[0-9a-f]{32}\.json", name):
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            part, sidecar = folder / f"{name[:-5]}.part", folder / name
+            if not sidecar.exists() and self.media.fetch(f"{entry.key[:-5]}.part", part):
+                self.media.fetch(entry.key, sidecar)
+            self.media.delete(entry.key)
+            self.media.delete(f"{entry.key[:-5]}.part")
+
+    # tidying
+
+    def discard(self, record: Record) -> None:
+        """Remove a partial file."""
+        self.files.close(self._part(record))
+        for suffix in (".part", ".json"):
+            self._part(record).with_suffix(suffix).unlink(missing_ok=True)
 
     def expire(self, now: datetime) -> list[str]:
         """Remove partial files that nobody went on with, and old quarantined files; give their uploads."""
         gone = []
-        for record in self.partials():
-            if now - _when(record["updated_at"]) > timedelta(days=self.caps.partial_days):
-                for suffix in (".part", ".json", ".lock"):
-                    (self.spool / "partial" / record["imei"] / f"{record['upload']}{suffix}").unlink(
-                        missing_ok=True
-                    )
+        oldest = now - timedelta(days=self.caps.partial_days)
+        for path in (self.spool / "partial").glob("*/*.json"):
+            record = _read_json(path)
+            if record and record["upload"] not in self.active and _when(record["updated_at"]) < oldest:
+                self.discard(record)
                 gone.append(record["upload"])
-        oldest = time.time() - self.caps.quarantine_days * 86_400
-        for path in (self.media / "quarantine").rglob("*"):
-            if path.is_file() and path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
-                if path.suffix != ".json":
-                    gone.append(path.stem)
+        for prefix, limit in (("partial/", oldest),
+                              ("quarantine/", now - timedelta(days=self.caps.quarantine_days))):  # fmt: skip
+            for entry in list(self.media.entries(prefix)):
+                if entry.modified < limit:
+                    self.media.delete(entry.key)
+                    if not entry.key.endswith(".json"):
+                        gone.append(Path(entry.key).stem)
         return gone
 
-    def adopt(self, record: dict[str, Any]) -> dict[str, Any]:
+    def adopt(self, record: Record) -> Record:
         """Move a quarantined file among the ordinary ones; give its new record. Harmless when repeated."""
         new = record | {"admission": "known", "path": record["path"].removeprefix("quarantine/")}
-        old, final = self.media / record["path"], self.media / new["path"]
-        if old != final and old.exists():
-            _make_folder(final.parent)
-            _move(old, final)
-            old.with_name(old.name + ".json").unlink(missing_ok=True)
-            _sync_folder(old.parent)
+        if new["path"] != record["path"]:
+            self.media.move(record["path"], new["path"])
+            self.media.delete(record["path"] + ".json")
         return new
 
 
-def _move(source: Path, target: Path) -> None:
-    """Rename, or copy across file systems; afterwards exactly one of the names exists, and is safe."""
-    try:
-        source.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        temporary = target.with_name(f".{target.name}.tmp")
-        shutil.copyfile(source, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        _sync_folder(target.parent)
-        source.unlink()
-    _sync_folder(target.parent)
-    _sync_folder(source.parent)
-
-
 class Transfer:
-    """One file on its way, held by one session (a lock on its sidecar). Packets are numbered from 1."""
+    """One file on its way, in the hands of one session."""
 
-    def __init__(
-        self, store: Store, record: dict[str, Any], first: int, compared: Path | None = None
-    ) -> None:
+    __slots__ = (
+        "_asker",
+        "_buffer",
+        "_compare_until",
+        "_digest",
+        "_offer",
+        "_safe_at",
+        "_stored",
+        "chain",
+        "received",
+        "record",
+        "store",
+    )  # fmt: skip
+
+    def __init__(self, store: Store, record: Record, asker: Asker, offer: Offer) -> None:
         self.store, self.record = store, record
-        self.next_packet = first
-        self.chain = 0
-        self._compared = compared  # a stored file that is offered again: compare, do not write
+        self.received = 0  # bytes held, from the beginning
+        self.chain = 0  # their CRC
+        self._asker, self._offer = asker, offer
+        self._stored = False  # a stored file that is offered again: compare, do not write
         self._compare_until = 0
-        self._buffer = bytearray()
-        self._unsafe = 0
-        self._file: Any = None
-        self._lock: int | None = None
+        self._buffer = b""  # the last bytes of those held, not yet written
+        self._digest: Any = None  # SHA-256 of the bytes held, while they come in order from the beginning
+        self._safe_at = asker.now
+        store.active.add(record["upload"])
 
     # how a transfer comes to be
 
     @classmethod
-    def begin(
-        cls, store: Store, asked: dict[str, Any], admission: str, session: str, metadata: Metadata | None,
-        now: datetime,
-    ) -> "Transfer":  # fmt: skip
-        """Begin a file from packet 1."""
-        kind, source, extension = KINDS[asked["identifier"]]
-        upload = new_id(now)
-        folder = "quarantine/" if admission == "quarantine" else ""
-        record = asked | {
-            "upload": upload, "session": session, "admission": admission, "file_type": kind, "source": source,
-            "extension": extension, "metadata": asdict(metadata) if metadata else None, "received_packets": 0,
-            "size": 0, "sha256": None, "path": f"{folder}{asked['imei']}/{now:%Y/%m/%d}/{upload}.{extension}",
+    def begin(cls, store: Store, asker: Asker, offer: Offer) -> "Transfer":
+        """Begin a file from its first byte."""
+        now, upload = asker.now, new_id(asker.now)
+        kind, source, extension = describe(offer)
+        folder = "quarantine/" if asker.admission == "quarantine" else ""
+        record = {
+            "imei": asker.imei, "upload": upload, "session": asker.session, "admission": asker.admission,
+            "identifier": offer.identifier, "by_path": offer.by_path, "count": offer.count,
+            "packets": -(-offer.size // PACKET), "file_type": kind, "source": source, "extension": extension,
+            "metadata": asdict(offer.metadata) if offer.metadata else None, "received_packets": 0, "size": 0,
+            "sha256": None, "path": f"{folder}{asker.imei}/{now:%Y/%m/%d}/{upload}.{extension}",
             "state": "receiving", "started_at": _stamp(now), "updated_at": _stamp(now), "received_at": None,
-            "resumes": 0, "crc_errors": 0, "safe_packets": 0, "boot": store.boot,
+            "resumes": 0, "crc_errors": 0, "safe": 0, "boot": store.boot,
         }  # fmt: skip
-        transfer = cls(store, record, 1)
-        _make_folder(transfer._part.parent)
-        transfer._take_lock()
-        transfer._file = transfer._part.open("w+b")
-        transfer._save()
+        transfer = cls(store, record, asker, offer)
+        transfer._digest = hashlib.sha256()
+        try:
+            transfer._part.parent.mkdir(exist_ok=True)
+            store.files.write(transfer._part, b"", 0)
+            # not fsynced: nothing is promised yet
+            _write_json(transfer._sidecar, record, safe=False)
+        except OSError as error:
+            transfer.leave()
+            raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
         return transfer
 
     @classmethod
-    def resume(cls, store: Store, record: dict[str, Any], session: str, now: datetime) -> "Transfer":
-        """Go on with a partial file at the first packet not safe; one back and compared without a timestamp."""
-        transfer = cls(store, record | {"session": session, "updated_at": _stamp(now)}, 1)
-        transfer._take_lock()
-        transfer._file = transfer._part.open("r+b") if transfer._part.exists() else transfer._part.open("w+b")
-        have = os.fstat(transfer._file.fileno()).st_size // PACKET
-        if record["boot"] != store.boot:
-            have = min(have, record["safe_packets"])
-        have = min(have, record["packets"] - 1)  # the last packet may be short: always taken again
-        transfer._file.truncate(have * PACKET)
-        if have and not (record["metadata"] or {}).get("timestamp"):
-            transfer._compare_until, have = have, have - 1
-        transfer._position(have)
-        transfer.record["resumes"] += 1
-        transfer.record["state"] = "receiving"
-        transfer.record["boot"] = store.boot
-        transfer._save()
+    def resume(cls, store: Store, record: Record, asker: Asker, offer: Offer) -> "Transfer":
+        """Go on with a partial file; one packet back, compared, where no timestamp proves that it is the same."""
+        record = record | {"session": asker.session, "updated_at": _stamp(asker.now), "state": "receiving"}
+        transfer = cls(store, record, asker, offer)
+        part = transfer._part
+        try:
+            held = part.stat().st_size
+            if record["boot"] != store.boot:
+                held = min(held, record["safe"])
+            # whole packets only; the last one may be short and is always taken again
+            held = max(0, min(held, offer.size - 1) // PACKET * PACKET)
+            os.truncate(part, held)
+            if held and not _timestamp(record):
+                transfer._compare_until, held = held, held - PACKET
+            transfer._stand_at(held)
+            record["resumes"] += 1
+            record["boot"] = store.boot
+            _write_json(transfer._sidecar, record, safe=False)
+        except OSError as error:
+            transfer.leave()
+            raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
         return transfer
 
     @classmethod
-    def compare_stored(
-        cls, store: Store, record: dict[str, Any], session: str, admission: str, metadata: Metadata | None,
-        now: datetime,
-    ) -> "Transfer":  # fmt: skip
-        """Ask only for the last packet of a stored file, to be sure that it is the same."""
-        transfer = cls(store, dict(record), record["packets"], store.media / record["path"])
-        transfer._file = transfer._compared.open("rb")  # type: ignore[union-attr]
-        transfer._compare_until = record["packets"]
-        transfer._again = (session, admission, metadata, now)
-        transfer._position(record["packets"] - 1)
+    def compare_stored(cls, store: Store, record: Record, asker: Asker, offer: Offer) -> "Transfer":
+        """Ask only for the end of a stored file, to be sure that it is the same. Raises MediaError."""
+        transfer = cls(store, dict(record), asker, offer)
+        transfer._stored = True
+        transfer._compare_until = record["size"]
+        begin = (record["size"] - 1) // PACKET * PACKET
+        if begin:
+            data = store.media.read(record["path"], 0, begin)
+            transfer.chain = protocol.crc(data or b"")
+        transfer.received = begin
         return transfer
-
-    _again: tuple[str, str, Metadata | None, datetime] | None = None
 
     @property
     def _part(self) -> Path:
-        return self.store.spool / "partial" / self.record["imei"] / f"{self.record['upload']}.part"
+        return self.store._part(self.record)
 
     @property
     def _sidecar(self) -> Path:
         return self._part.with_suffix(".json")
 
-    def _take_lock(self) -> None:
-        _make_folder(self._part.parent)
-        self._lock = os.open(self._part.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            self._lock = None
-            raise StorageError("busy", "Another session of this device is at this file.") from None
+    def _stand_at(self, offset: int) -> None:
+        """Stand behind so many bytes; their CRC is made anew from the bytes themselves, SHA-256 in commit()."""
+        self.chain, self._digest, left = 0, None if offset else hashlib.sha256(), offset
+        with self._part.open("rb") as file:
+            while left:
+                piece = file.read(min(left, 1 << 20))
+                if not piece:
+                    raise StorageError("partial_lost", "The partial file is shorter than its sidecar says.")
+                self.chain = protocol.crc(piece, self.chain)
+                left -= len(piece)
+        self.received = offset
 
-    def _position(self, packets: int) -> None:
-        """Stand behind so many packets; their CRC is chained anew from the bytes themselves."""
-        self._file.seek(0)
-        self.chain, left = 0, packets * PACKET
-        while left:
-            piece = self._file.read(min(left, 1 << 20))
-            if not piece:
-                raise StorageError("partial_lost", "The partial file is shorter than its sidecar says.")
-            self.chain = protocol.crc(piece, self.chain)
-            left -= len(piece)
-        self.next_packet = packets + 1
+    # taking bytes
 
-    # taking packets
+    def write(self, offset: int, payload: bytes, now: datetime) -> bool:
+        """Take checked bytes; False when they differ from those held: then the file begins again.
 
-    def write(self, packet: int, payload: bytes) -> bool:
-        """Take a checked packet; False when it differs from the bytes held: then it begins again at 1."""
-        if packet <= self._compare_until:
-            self._file.seek((packet - 1) * PACKET)
-            if self._file.read(PACKET) == payload:
-                self.next_packet = packet + 1
-                self._file.seek(packet * PACKET)
-                return True
-            self._start_again()
+        Raises StorageError.
+        """
+        assert offset == self.received
+        known = max(0, min(len(payload), self._compare_until - offset))
+        if self._stored and not self._fits_stored(offset + len(payload)):
+            self._start_again(now)
             return False
-        self._buffer += payload
-        self.next_packet = packet + 1
-        if len(self._buffer) >= BUFFER:
-            self._flush()
+        if known and self._held(offset, known) != payload[:known]:
+            self._start_again(now)
+            return False
+        if self._digest is not None:
+            self._digest.update(payload)
+        self.received += len(payload)
+        if new := payload[known:] if known else payload:
+            if len(self._buffer) + len(new) >= BUFFER:
+                self.flush(new)
+            else:
+                self._buffer += new
         return True
 
-    def _start_again(self) -> None:
-        """It is another file: from packet 1. A partial is given up, a stored file stays as it is."""
-        self._file.close()
-        session, admission, metadata, now = self._again or (
-            self.record["session"], self.record["admission"], None, _when(self.record["updated_at"]),
-        )  # fmt: skip
-        asked = {name: self.record[name] for name in ("imei", "identifier", "packets")}
-        fresh = Transfer.begin(self.store, asked, admission, session, metadata, now)
-        if self._compared is None:
-            fresh.record["metadata"] = self.record["metadata"]
-            self._part.unlink(missing_ok=True)
-            self._sidecar.unlink(missing_ok=True)
-            self._release()
-        self._compared, self._compare_until = None, 0
-        self.record, self._file, self._lock = fresh.record, fresh._file, fresh._lock
-        self.next_packet, self.chain = 1, 0
-        self._buffer.clear()
+    def _fits_stored(self, end: int) -> bool:
+        """Say whether a stored file can have bytes that end here: its last packet must have its length."""
+        size = self.record["size"]
+        return bool(
+            end == size or (end < size and (self._offer.by_path or end <= (size - 1) // PACKET * PACKET))
+        )
 
-    def _flush(self) -> None:
-        if not self._buffer:
+    def wants_safety(self, now: datetime) -> bool:
+        """Say whether it is time for `make_safe`."""
+        return (now - self._safe_at).total_seconds() >= SAFE_SECONDS and not self._stored
+
+    def go_back(self, offset: int) -> None:
+        """Stand at an earlier byte: what is held from there on is compared as it comes again."""
+        self._compare_until = max(self._compare_until, self.received)
+        if self._stored:
+            self.chain = protocol.crc(self.store.media.read(self.record["path"], 0, offset) or b"")
+            self.received = offset
+        else:
+            self.flush()
+            self._stand_at(offset)
+
+    def _held(self, offset: int, count: int) -> bytes:
+        if self._stored:
+            return self.store.media.read(self.record["path"], offset, count) or b""
+        with self._part.open("rb") as file:
+            file.seek(offset)
+            return file.read(count)
+
+    def _start_again(self, now: datetime) -> None:
+        """It is another file: from the first byte. A partial is given up, a stored file stays as it is."""
+        old, offer = self.record, self._offer
+        asker = Asker(self._asker.imei, self._asker.admission, self._asker.session, now)
+        self.store.active.discard(old["upload"])
+        if not self._stored:
+            self.store.discard(old)
+        fresh = Transfer.begin(self.store, asker, offer)
+        self.record, self._digest, self._asker = fresh.record, fresh._digest, asker
+        self._stored, self._compare_until, self.received, self.chain, self._buffer = False, 0, 0, 0, b""
+
+    def flush(self, more: bytes = b"") -> None:
+        """Write what was gathered. Raises StorageError."""
+        data = self._buffer + more if self._buffer else more
+        if not data:
             return
         try:
-            self._file.write(self._buffer)
-            self._file.flush()
+            self.store.files.write(self._part, data, self.received - len(data))
         except OSError as error:
+            self.received -= len(data)  # never more than is there
+            self._buffer = b""
             raise StorageError("disk", f"The file cannot be written: {error.strerror}.") from error
-        self._unsafe += len(self._buffer)
-        self._buffer.clear()
-        if self._unsafe >= SAFE_EVERY:
-            self._make_safe()
+        self._buffer = b""
 
-    def _make_safe(self) -> None:
-        os.fsync(self._file.fileno())
-        self._unsafe = 0
-        self.record["safe_packets"] = self.next_packet - 1
-        self._save()
+    # how it ends; what blocks may run in a thread, after flush()
 
-    def _save(self) -> None:
-        self.record["received_packets"] = self.next_packet - 1
-        _write_json(self._sidecar, self.record)
-
-    def suspend(self, now: datetime) -> dict[str, Any] | None:
-        """Keep what came, for the next session; give its record (None for a stored file offered again)."""
-        try:
-            if self._compared is not None:
-                return None
-            self._flush()
-            os.fsync(self._file.fileno())
-            self.record |= {
-                "state": "partial",
-                "updated_at": _stamp(now),
-                "safe_packets": self.next_packet - 1,
-            }
-            self._save()
-            return self.record
-        except (OSError, StorageError):
-            return None  # the last safe state stands on disk
-        finally:
-            self._file.close()
-            self._release()
-
-    def commit(self, now: datetime) -> dict[str, Any] | None:
-        """Make the whole file safe in the media folder. Give its record, None if it was stored before.
-
-        Raises StorageError; then nothing may be acknowledged.
-        """
-        if self._compared is not None:
-            self._file.close()
+    def progress(self) -> Record | None:
+        """Give the record as it is now, None for a stored file that is compared."""
+        if self._stored:
             return None
+        return self.record | {"received_packets": self.received // PACKET, "size": self.received}
+
+    def make_safe(self, now: datetime, state: str = "receiving") -> Record | None:
+        """Make the bytes held survive a power cut; give the record. Blocks; raises StorageError."""
+        if self._stored:
+            return None
+        self._safe_at = now
         try:
-            self._flush()
-            os.fsync(self._file.fileno())
-            self._file.seek(0)
-            digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+            self._sync()
             self.record |= {
-                "state": "stored", "sha256": digest, "size": os.fstat(self._file.fileno()).st_size,
-                "received_packets": self.record["packets"], "received_at": _stamp(now), "updated_at": _stamp(now),
+                "state": state, "safe": self.received, "updated_at": _stamp(now),
+                "received_packets": self.received // PACKET, "size": self.received,
             }  # fmt: skip
-            final = self.store.media / self.record["path"]
-            _make_folder(final.parent)
-            _write_json(self.store.spool / "pending" / f"{self.record['upload']}.json", self.record)
-            _move(self._part, final)
-            self._sidecar.unlink(missing_ok=True)
-            self.store.remember(self.record)
+            _write_json(self._sidecar, self.record, safe=True)
+            sync_folder(self._part.parent.parent)
         except OSError as error:
-            raise StorageError("disk", f"The file cannot be stored: {error.strerror}.") from error
-        self._file.close()
-        self._release()
+            raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
         return self.record
 
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._part.with_suffix(".lock").unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = None
+    def _sync(self) -> None:
+        descriptor = os.open(self._part, os.O_RDWR)
+        try:
+            if self.received < os.fstat(descriptor).st_size:
+                os.ftruncate(descriptor, self.received)  # the device went back
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def commit(self, now: datetime) -> Record | None:
+        """Make the whole file safe in the media store; give its record, None if it was stored before.
+
+        Blocks. Raises StorageError; then nothing may be acknowledged.
+        """
+        if self._stored:
+            return None
+        pending = self.store._pending_path(self.record)
+        try:
+            self._sync()
+            self.record |= {
+                "state": "stored", "sha256": self._sha256(), "size": self.received, "received_at": _stamp(now),
+                "received_packets": self.record["packets"], "updated_at": _stamp(now),
+            }  # fmt: skip
+            _write_json(pending, self.record, safe=True)
+            self.store.media.put(self._part, self.record["path"])
+        except (OSError, MediaError) as error:
+            self.record |= {"state": "receiving", "sha256": None, "received_at": None}
+            pending.unlink(missing_ok=True)
+            if isinstance(error, MediaError):
+                raise StorageError("store_away", str(error)) from error
+            raise StorageError("disk", f"The file cannot be stored: {error.strerror}.") from error
+        self._sidecar.unlink(missing_ok=True)
+        return self.record
+
+    def _sha256(self) -> str:
+        if self._digest is not None:
+            return str(self._digest.hexdigest())
+        with self._part.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def leave(self) -> None:
+        """Give the file out of hand."""
+        self.store.files.close(self._part)
+        self.store.active.discard(self.record["upload"])

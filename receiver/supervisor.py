@@ -1,4 +1,4 @@
-"""Runs the receiver's workers under gunicorn's arbiter: restarts, HUP, graceful stop, TLS, hub heartbeat.
+"""Runs the receiver's workers under gunicorn's arbiter: restarts, HUP, graceful stop, hub heartbeat.
 
 gunicorn's worker base classes are no promised API: setup.cfg caps its version, and tests start, reload and kill
 real workers. Called by `__main__`.
@@ -7,7 +7,6 @@ real workers. Called by `__main__`.
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -35,8 +34,6 @@ class Binding:
     http_host: str
     http_port: int
     max_connections: int
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
 
 
 class RawWorker(GeventWorker):
@@ -90,8 +87,6 @@ class Supervisor(BaseApplication):
             "control_socket_disable": True,
             "loglevel": "warning",
         }
-        if self.binding.tls_cert:
-            settings |= {"certfile": str(self.binding.tls_cert), "keyfile": str(self.binding.tls_key)}
         for name, value in settings.items():
             self.cfg.set(name, value)
 

@@ -21,6 +21,7 @@ PURE = (
     "provisioning/linking",
 )
 PURE_MAY = {
+    "json",
     "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "functools", "itertools", "math",
     "re", "string", "struct", "types", "typing", "ipaddress", "unicodedata", "marshmallow", "fastcrc",
 }  # fmt: skip

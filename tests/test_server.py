@@ -16,9 +16,11 @@ from conftest import wait_until
 from gevent.server import StreamServer
 
 from provisioning.models import utcnow
-from receiver.server import Admission, Server, SessionFacts, Settings
-from receiver.session import Limits
-from receiver.storage import Caps, Store
+from receiver.media import Folder
+from receiver.product import Admission, SessionFacts
+from receiver.server import Server, Settings
+from receiver.session import Limits, Offer
+from receiver.storage import Caps, Record, Store
 
 IMEI = "352094082736916"
 UNKNOWN = "356307042441013"
@@ -29,7 +31,8 @@ class Notes:
 
     def __init__(self) -> None:
         self.stored_files: dict[str, dict[str, Any]] = {}
-        self.sessions: dict[str, SessionFacts] = {}
+        self.seen: dict[str, SessionFacts] = {}
+        self.leases: dict[tuple[str, str], str] = {}
         self.partial: dict[str, dict[str, Any]] = {}
         self.away = False
 
@@ -41,25 +44,51 @@ class Notes:
         self._reach()
         return Admission.KNOWN if imei == IMEI else Admission.UNKNOWN
 
-    def session(self, facts: SessionFacts) -> None:
+    def recall(self, imei: str, offer: Offer) -> Record | None:
         self._reach()
-        self.sessions[facts.id] = dataclasses.replace(facts)
+        stamp = offer.metadata.timestamp if offer.metadata else 0
+        for record in self.stored_files.values():
+            same = (record["imei"], record["identifier"], record["count"]) == (
+                imei,
+                offer.identifier,
+                offer.count,
+            )
+            if same and record["metadata"] and record["metadata"]["timestamp"] == stamp:
+                return record
+        return None
 
-    def progress(self, records: Sequence[dict[str, Any]]) -> None:
+    def sessions(self, facts: Sequence[SessionFacts]) -> None:
+        self._reach()
+        for fact in facts:
+            self.seen[fact.id] = dataclasses.replace(fact)
+
+    def progress(self, records: Sequence[Record]) -> None:
         self._reach()
         self.partial.update({record["upload"]: record for record in records})
 
-    def stored(self, record: dict[str, Any]) -> dict[str, Any]:
+    def stored(self, records: Sequence[Record]) -> list[Record]:
         self._reach()
-        self.stored_files[record["upload"]] = record
-        return record
+        self.stored_files.update({record["upload"]: record for record in records})
+        return list(records)
+
+    def watched(self) -> set[str]:
+        self._reach()
+        return {IMEI}
 
     def expired(self, idents: Sequence[str]) -> None:
         self._reach()
 
+    def lease(self, imei: str, identifier: str, session: str) -> None:
+        self._reach()
+        self.leases[imei, identifier] = session
+
+    def holds(self, imei: str, identifier: str, session: str) -> bool:
+        self._reach()
+        return self.leases.get((imei, identifier)) == session
+
     @property
     def codes(self) -> list[str | None]:
-        return [facts.code for facts in self.sessions.values() if facts.ended_at]
+        return [facts.code for facts in self.seen.values() if facts.ended_at]
 
 
 class Running:
@@ -73,7 +102,7 @@ class Running:
         assert self.ready.wait(10)
 
     def _run(self) -> None:
-        self.store = Store(self.folder / "spool", self.folder / "media", Caps(files_per_device=2))
+        self.store = Store(self.folder / "spool", Folder(self.folder / "media"), Caps(files_per_device=2))
         self.server = Server(self.settings, self.store, self.notes, utcnow)
         listener = StreamServer(("127.0.0.1", 0), lambda s, a: self.server.serve(s, f"{a[0]}:{a[1]}"))
         listener.start()
@@ -105,7 +134,7 @@ class Running:
             return answer
 
 
-QUICK = Limits(metadata=0.3, init=0.6, answer=2.0, max_packets=1000)
+QUICK = Limits(metadata=0.3, init=0.6, answer=2.0, max_size=1000 * 1024)
 
 
 @pytest.fixture
@@ -265,15 +294,6 @@ def test_while_the_database_is_away_files_are_kept_and_told_later(running: Runni
 def test_nonsense_is_closed_with_a_stored_reason(running: Running, data: bytes, code: str) -> None:
     running.raw(data)
     wait_until(lambda: running.notes.codes == [code])
-
-
-@pytest.mark.parametrize(("protocol", "bits"), [(6, 0x44), (5, 0x02)])
-def test_the_path_flow_gets_a_clean_close(running: Running, protocol: int, bits: int) -> None:
-    answer = running.raw(
-        b"\0\0" + protocol.to_bytes(2, "big") + int(IMEI).to_bytes(8, "big") + bytes([bits, 0, 4, 0])
-    )
-    assert answer == b"\0\0\0\0"
-    wait_until(lambda: running.notes.codes == ["path_flow"])
 
 
 def init(bits: int = 0x44) -> bytes:

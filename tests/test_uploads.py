@@ -39,6 +39,13 @@ def asked(device: Device, source: str = "front", **arguments: Any) -> Command:
     return row
 
 
+def take(record: dict[str, Any]) -> None:
+    """As the receiver and then the worker do."""
+    uploads.register([record], utcnow())
+    while uploads.settle(utcnow()):
+        pass
+
+
 def sidecar(upload: str = "a" * 32, **changes: Any) -> dict[str, Any]:
     now = datetime.now(UTC)
     metadata = {
@@ -50,7 +57,7 @@ def sidecar(upload: str = "a" * 32, **changes: Any) -> dict[str, Any]:
         "file_type": "photo", "source": "front", "extension": "jpg", "metadata": metadata, "packets": 3,
         "received_packets": 3, "size": 2500, "sha256": "c" * 64, "path": f"{IMEI}/2026/11/24/{upload}.jpg",
         "state": "stored", "started_at": now.isoformat(), "received_at": now.isoformat(), "resumes": 0,
-        "crc_errors": 0, "updated_at": now.isoformat(),
+        "crc_errors": 0, "updated_at": now.isoformat(), "count": 3, "by_path": False, "safe": 0, "boot": "x",
     }  # fmt: skip
     extra = {key: value for key, value in changes.items() if key in metadata and key not in record}
     return record | {"metadata": metadata | extra} | {k: v for k, v in changes.items() if k not in extra}
@@ -58,7 +65,7 @@ def sidecar(upload: str = "a" * 32, **changes: Any) -> dict[str, Any]:
 
 def test_a_file_finds_its_command_and_ends_it(van: Device) -> None:
     row = asked(van)
-    uploads.register(sidecar(), utcnow())
+    take(sidecar())
     upload = db.session.scalars(select(Upload)).one()
     assert upload.command_id == row.id
     assert (row.state, row.capturing) == (State.DONE, False)
@@ -69,19 +76,19 @@ def test_a_file_finds_its_command_and_ends_it(van: Device) -> None:
 
 def test_registering_the_same_file_again_changes_nothing(van: Device) -> None:
     for _ in range(3):
-        uploads.register(sidecar(), utcnow())
+        take(sidecar())
     assert db.session.scalar(select(func.count()).select_from(Upload)) == 1
 
 
 def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
     row = asked(van, "both")
-    uploads.register(sidecar(), utcnow())
+    take(sidecar())
     assert row.state == State.ANSWERED
     sending.sweep(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
     later = sidecar("d" * 32, identifier="%photor", source="rear", path=f"{IMEI}/2026/11/24/{'d' * 32}.jpg")
-    uploads.register(later, utcnow())
+    take(later)
     db.session.expire_all()
     assert (row.state, row.late) == (State.DONE, True)
 
@@ -91,19 +98,19 @@ def test_a_file_of_an_expired_command_is_linked_and_the_command_says_so(van: Dev
     sending.sweep(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "no_file")
-    uploads.register(sidecar(), utcnow())
+    take(sidecar())
     db.session.expire_all()
     assert (row.state, row.late) == (State.DONE, True)
 
 
 def test_a_link_fixed_by_a_person_stays_and_done_is_withdrawn(van: Device) -> None:
     row = asked(van)
-    uploads.register(sidecar(), utcnow())
+    take(sidecar())
     upload = db.session.scalars(select(Upload)).one()
     links.fix(upload, None, "ops@example.com", utcnow())
     db.session.expire_all()
     assert (upload.command_id, upload.link_certainty, row.state) == (None, "manual", State.ANSWERED)
-    uploads.register(sidecar(), utcnow())
+    take(sidecar())
     assert upload.command_id is None
     links.fix(upload, row, "ops@example.com", utcnow())
     db.session.expire_all()
@@ -112,7 +119,7 @@ def test_a_link_fixed_by_a_person_stays_and_done_is_withdrawn(van: Device) -> No
 
 def test_a_link_to_a_command_that_cannot_have_made_it_is_refused(van: Device) -> None:
     row = asked(van, "rear")
-    uploads.register(sidecar(), utcnow())
+    take(sidecar())
     upload = db.session.scalars(select(Upload)).one()
     with pytest.raises(Invalid) as caught:
         links.fix(upload, row, "ops@example.com", utcnow())
@@ -121,7 +128,7 @@ def test_a_link_to_a_command_that_cannot_have_made_it_is_refused(van: Device) ->
 
 def test_a_trigger_file_ties_to_the_record_of_the_same_trigger_and_time(van: Device) -> None:
     moment = datetime.now(UTC).replace(microsecond=0)
-    uploads.register(sidecar(trigger=1, timestamp=int(moment.timestamp() * 1000)), utcnow())
+    take(sidecar(trigger=1, timestamp=int(moment.timestamp() * 1000)))
     assert records.accept(van, moment + timedelta(seconds=3), {"499": 1, "498": 3}, utcnow())
     assert not records.accept(van, moment + timedelta(seconds=3), {"499": 1, "498": 3}, utcnow())
     upload = db.session.scalars(select(Upload)).one()
@@ -146,14 +153,15 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     path = f"quarantine/{IMEI}/2026/11/24/{'a' * 32}.jpg"
     (tmp_path / "media" / path).parent.mkdir(parents=True)
     (tmp_path / "media" / path).write_bytes(b"picture")
-    uploads.register(sidecar(path=path, admission="quarantine"), utcnow())
+    take(sidecar(path=path, admission="quarantine"))
     upload = db.session.scalars(select(Upload)).one()
     assert upload.state == "quarantined"
     device = devices.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
     assert uploads.adopt(device, utcnow()) == 1
     db.session.expire_all()
     assert (upload.state, upload.device_id) == ("stored", device.id)
-    found = uploads.path_of(upload)
+    assert upload.path is not None
+    found = uploads.media().path(upload.path)
     assert found is not None
     assert found.read_bytes() == b"picture"
     assert not (tmp_path / "media" / path).exists()
@@ -163,7 +171,7 @@ def _store(tmp_path: Path, record: dict[str, Any], data: bytes) -> Upload:
     path = tmp_path / "media" / record["path"]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    uploads.register(record, utcnow())
+    take(record)
     return db.session.get_one(Upload, record["upload"])
 
 
@@ -171,7 +179,7 @@ def test_a_photo_gets_a_thumbnail(van: Device, tmp_path: Path) -> None:
     upload = _store(tmp_path, sidecar(), media.photo("front", "Van", 1_795_500_000, 3, 75))
     assert videos.make(upload.id, utcnow)
     db.session.expire_all()
-    found = videos.thumbnail(upload)
+    found = uploads.media().path(videos.thumbnail(upload) or "")
     assert found is not None
     assert found.read_bytes()[:2] == b"\xff\xd8"
 
@@ -193,7 +201,7 @@ def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
     assert videos.make(upload.id, utcnow)
     db.session.expire_all()
     assert (upload.playback_frame_rate, upload.playback_assumed) == (30, True)
-    with av.open(str(videos.video(upload))) as made:
+    with av.open(str(uploads.media().path(videos.video(upload) or ""))) as made:
         stream = made.streams.video[0]
         assert (stream.codec_context.name, stream.frames, int(stream.average_rate or 0)) == ("h264", 50, 30)
 

@@ -1,6 +1,5 @@
 """Uploads: what they are, which command made them, and their bytes."""
 
-from pathlib import Path
 from typing import Any
 
 from flask import Response
@@ -11,7 +10,7 @@ from .. import auth, links, uploads, videos, views
 from ..errors import NotFound
 from ..models import Role, Upload, utcnow
 from ..schemas import LinkSchema, UploadFilter
-from ..web import ORIGINALS, send
+from ..web import original, send
 from . import shared
 
 blueprint = Blueprint("uploads", __name__, description="Files of the cameras")
@@ -59,11 +58,13 @@ def fix_link(given: dict[str, Any], ident: str) -> dict[str, Any]:
 def get_content(ident: str) -> Response:
     """Give the original, byte for byte as the camera sent it."""
     upload = shared.upload(ident)
-    path = uploads.path_of(upload)
-    if path is None:
+    if upload.path is None:
         raise NotFound(f"The file is not complete yet ({upload.state}).", code="not_ready")
-    kind, ending = ORIGINALS[upload.file_type]
-    return send(path, kind, f"{upload.imei}-{upload.source}-{upload.id}.{ending}", upload.sha256)
+    name = f"{upload.imei}-{upload.source}-{upload.id}"
+    answer = original(uploads.media(), upload.path, name, upload.sha256)
+    if answer is None:
+        raise NotFound("The file is not in the media store any more.", code="gone")
+    return answer
 
 
 @blueprint.get("/uploads/<ident>/thumbnail.jpg")
@@ -86,8 +87,9 @@ def get_video(ident: str) -> Response:
     return _derived(upload, videos.video(upload), "video/mp4")
 
 
-def _derived(upload: Upload, path: Path | None, kind: str) -> Response:
-    if path is None:
+def _derived(upload: Upload, key: str | None, kind: str) -> Response:
+    answer = send(uploads.media(), key, kind, None, None) if key else None
+    if answer is None:
         text = upload.derived_error or "It is being made; try again in some seconds."
         raise NotFound(text, code="unreadable" if upload.derived_error else "not_ready")
-    return send(path, kind, None, None)
+    return answer

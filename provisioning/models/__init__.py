@@ -6,7 +6,7 @@ from .devices import Device, DevicePhone, Record, StatusItem, Verdict
 from .messages import STATUS_RANK, Cursor, Direction, GatewayEvent, Message
 from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
 from .profiles import Change, ChecklistRun, Profile
-from .uploads import TRIGGERS, Certainty, Session, Upload, UploadState
+from .uploads import TRIGGERS, Certainty, Lease, Session, Upload, UploadState, Watch
 
 __all__ = [
     "ENDED",
@@ -27,6 +27,7 @@ __all__ = [
     "Direction",
     "GatewayEvent",
     "IdempotencyKey",
+    "Lease",
     "LoginFailure",
     "Message",
     "Profile",
@@ -41,6 +42,7 @@ __all__ = [
     "UploadState",
     "User",
     "Verdict",
+    "Watch",
     "changed",
     "db",
     "new_id",

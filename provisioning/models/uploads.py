@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import db, utcnow
@@ -56,13 +57,20 @@ class Upload(db.Model):  # type: ignore[name-defined]
     __table_args__ = (
         Index("ix_uploads_device_received", "device_id", "started_at"),
         Index("ix_uploads_imei", "imei"),
+        Index("ix_uploads_sha256", "sha256"),
+        Index(
+            "ix_uploads_settle_due",
+            "device_id",
+            sqlite_where=text("settle_due"),
+            postgresql_where=text("settle_due"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     imei: Mapped[str] = mapped_column(String(20))
     device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"))
     session_id: Mapped[str | None] = mapped_column(String(32))
-    identifier: Mapped[str] = mapped_column(String(16))
+    identifier: Mapped[str] = mapped_column(String(255))  # "%photof" …, or the path it was offered by
     file_type: Mapped[str] = mapped_column(String(8))
     source: Mapped[str] = mapped_column(String(8))
     state: Mapped[str] = mapped_column(String(12))
@@ -77,6 +85,9 @@ class Upload(db.Model):  # type: ignore[name-defined]
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
 
+    details: Mapped[dict[str, Any] | None]  # what a camera of the path flow tells beyond that
+
+    announced: Mapped[int] = mapped_column(BigInteger, default=0)  # packets; bytes for a file offered by path
     packets: Mapped[int] = mapped_column(default=0)
     received_packets: Mapped[int] = mapped_column(default=0)
     size: Mapped[int] = mapped_column(BigInteger, default=0)
@@ -94,6 +105,8 @@ class Upload(db.Model):  # type: ignore[name-defined]
     link_fixed: Mapped[bool] = mapped_column(default=False)
     linked_at: Mapped[datetime | None]
     record_id: Mapped[str | None] = mapped_column(ForeignKey("records.id"), index=True)
+
+    settle_due: Mapped[bool] = mapped_column(default=False)  # the worker has still to link it
 
     # derived files: None not yet made, "ready", "failed" (and why)
     thumbnail_state: Mapped[str | None] = mapped_column(String(8))
@@ -128,3 +141,23 @@ class Session(db.Model):  # type: ignore[name-defined]
     resumes: Mapped[int] = mapped_column(default=0)
 
     device: Mapped[Device | None] = relationship()
+
+
+class Lease(db.Model):  # type: ignore[name-defined]
+    """Which session has a file of a device in hand, where several machines receive into one media store."""
+
+    __tablename__ = "leases"
+
+    imei: Mapped[str] = mapped_column(String(20), primary_key=True)
+    identifier: Mapped[str] = mapped_column(String(255), primary_key=True)
+    session_id: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime] = mapped_column(default=utcnow)
+
+
+class Watch(db.Model):  # type: ignore[name-defined]
+    """Somebody looks at this device until then: the receiver tells its progress often."""
+
+    __tablename__ = "watches"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    until: Mapped[datetime]

@@ -15,14 +15,16 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from .. import auth
+from ..config import current_config
 from ..errors import ServiceError, TooMany
 from ..models import Role, db, utcnow
+from ..uploads import media as uploads_media
 from ..web import error_body, kept_headers
 from . import checklist, commands, device, devices, live, messages, profiles, sessions, uploads
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none';"
-    " object-src 'none'"
+    " object-src 'none';"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -76,7 +78,18 @@ def _context() -> dict[str, Any]:
 def _headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if current_config().media_url.startswith("s3:") and response.mimetype == "text/html":
+        origin = _store_origin()
+        response.headers["Content-Security-Policy"] = (
+            POLICY.replace("img-src 'self'", f"img-src 'self' {origin}") + f" media-src 'self' {origin}"
+        )
     return response
+
+
+def _store_origin() -> str:
+    """Give where pictures and videos come from when the object store serves them itself."""
+    link = urlsplit(uploads_media().link("x", "image/jpeg", None) or "")
+    return f"{link.scheme}://{link.netloc}"
 
 
 def _is_page() -> bool:

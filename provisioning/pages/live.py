@@ -1,14 +1,17 @@
 """Server-sent events: pages hear that something changed and fetch the part anew."""
 
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, current_app, request
 
-from .. import auth, devices, events
-from ..models import Role
+from .. import auth, devices, events, uploads
+from ..models import Role, utcnow
 
 STREAM_SECONDS = 300.0  # then the page reconnects: ends streams of people who signed out, and of old code
+
+WATCH_EVERY = 10.0
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -32,8 +35,21 @@ def of_device(imei: str) -> Response:
 def _stream(device_id: int | None) -> Response:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     lines = events.stream(app, device_id, _since(), time.monotonic() + STREAM_SECONDS)
+    if device_id is not None:
+        lines = _watching(app, device_id, lines)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Response(lines, mimetype="text/event-stream", headers=headers)
+
+
+def _watching(app: Flask, device_id: int, lines: Iterator[str]) -> Iterator[str]:
+    """Have the receiver tell the device's progress often while somebody looks."""
+    told = 0.0
+    for line in lines:
+        if time.monotonic() - told > WATCH_EVERY:
+            told = time.monotonic()
+            with app.app_context():
+                uploads.watch(device_id, utcnow())
+        yield line
 
 
 def _since() -> datetime | None:

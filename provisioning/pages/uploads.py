@@ -7,7 +7,7 @@ from sqlalchemy import select
 from .. import auth, links, uploads, videos
 from ..errors import NotFound
 from ..models import Command, Record, Role, Upload, db, utcnow
-from ..web import ORIGINALS, send
+from ..web import original, send
 from . import forms
 
 
@@ -56,13 +56,11 @@ def _record(upload: Upload) -> Record | None:
 def content(ident: str) -> Response:
     """Give the original."""
     upload = _find(ident)
-    path = uploads.path_of(upload)
-    if path is None:
-        raise NotFound("The file is not complete yet.")
-    kind, ending = ORIGINALS[upload.file_type]
-    shown = "inline" in request.args
-    name = None if shown else f"{upload.imei}-{upload.source}-{upload.id}.{ending}"
-    return send(path, kind, name, upload.sha256)
+    name = None if "inline" in request.args else f"{upload.imei}-{upload.source}-{upload.id}"
+    answer = original(uploads.media(), upload.path, name, upload.sha256) if upload.path else None
+    if answer is None:
+        raise NotFound("The file is not complete yet, or not there any more.")
+    return answer
 
 
 @auth.require(Role.VIEWER)
@@ -77,10 +75,11 @@ def video(ident: str) -> Response:
     return _derived(videos.video(_find(ident)), "video/mp4")
 
 
-def _derived(path: object, kind: str) -> Response:
-    if path is None:
+def _derived(key: str | None, kind: str) -> Response:
+    answer = send(uploads.media(), key, kind, None, None) if key else None
+    if answer is None:
         raise NotFound("It is still being made.")
-    return send(path, kind, None, None)  # type: ignore[arg-type]
+    return answer
 
 
 @auth.require(Role.SUPPORT)

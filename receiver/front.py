@@ -1,0 +1,146 @@
+"""What may stand before a camera's first byte: a load balancer's PROXY header, and TLS.
+
+`parse_proxy` is pure. Source: haproxy's proxy-protocol.txt, versions 1 and 2. Only named addresses may send the
+header: anybody else could lie with it.
+"""
+
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+V1_MAX = 107  # bytes of a version 1 line with its end
+V2_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+V2_HEADER = 16
+V2_MAX = 1024  # bytes after the header: addresses, and extensions that nobody here reads
+TLS_HANDSHAKE = 0x16  # first byte of a ClientHello; a camera's first byte is 0x00
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class FrontError(Exception):
+    """The line does not begin as it must: `code` for programs, the text for people."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """A PROXY header: the device's address (None: the balancer speaks for itself) and how long the header is."""
+
+    address: str | None
+    size: int
+
+
+def parse_proxy(data: bytes) -> Proxied | None:
+    """Read a PROXY header at the beginning of `data`; None: need more. Raises FrontError."""
+    if data.startswith(V2_SIGNATURE[: len(data)]):
+        return _parse_v2(data) if len(data) >= V2_HEADER else None
+    if not data.startswith(b"PROXY "[: len(data)]):
+        raise FrontError("proxy", "The load balancer sent no PROXY header.")
+    line, end, _ = data.partition(b"\r\n")
+    if not end:
+        if len(data) >= V1_MAX:
+            raise FrontError("proxy", "The PROXY line has no end.")
+        return None
+    return Proxied(_v1_address(line), len(line) + 2)
+
+
+def _v1_address(line: bytes) -> str | None:
+    words = line.decode("ascii", "replace").split(" ")
+    if words[1:2] == ["UNKNOWN"]:
+        return None
+    try:
+        _, family, source, _, port, _ = words
+        if family not in ("TCP4", "TCP6") or not 0 < int(port) < 65536:
+            raise ValueError(family)
+        return f"{ipaddress.ip_address(source)}:{int(port)}"
+    except ValueError:
+        raise FrontError("proxy", "The PROXY line cannot be read.") from None
+
+
+def _parse_v2(data: bytes) -> Proxied | None:
+    version, family, length = data[12], data[13], int.from_bytes(data[14:16], "big")
+    if version not in (0x20, 0x21) or length > V2_MAX:
+        raise FrontError("proxy", "The PROXY header is of a version that nobody knows, or too long.")
+    if len(data) < V2_HEADER + length:
+        return None
+    body, size = data[V2_HEADER : V2_HEADER + length], V2_HEADER + length
+    width = {0x11: 4, 0x21: 16}.get(family)
+    if version == 0x20 or width is None:
+        return Proxied(None, size)
+    if length < 2 * width + 4:
+        raise FrontError("proxy", "The PROXY header is too short for its addresses.")
+    port = int.from_bytes(body[2 * width : 2 * width + 2], "big")
+    return Proxied(f"{ipaddress.ip_address(body[:width])}:{port}", size)
+
+
+class Front:
+    """How connections of one port begin."""
+
+    def __init__(
+        self, proxies: Sequence[Network] = (), cert: Path | None = None, key: Path | None = None,
+        tls_required: bool = True,
+    ) -> None:  # fmt: skip
+        self.proxies, self._files, self._required = tuple(proxies), (cert, key), tls_required
+        self._context: Any = None
+        self._stamp: tuple[int, ...] = ()
+
+    def greet(self, sock: Any, address: str, seconds: float) -> tuple[Any, str]:
+        """Take the PROXY header and the TLS handshake; give the socket and the device's address.
+
+        Raises FrontError, OSError, TimeoutError.
+        """
+        sock.settimeout(seconds)
+        if self.proxies and self.is_proxy(address):
+            address = self._proxied(sock) or address
+        if self._files[0] is None:
+            return sock, address
+        first = sock.recv(1, socket.MSG_PEEK)
+        if first and first[0] != TLS_HANDSHAKE:
+            if self._required:
+                raise FrontError("tls", "The device spoke without TLS, which is mandatory here.")
+            return sock, address
+        try:
+            return self._tls().wrap_socket(sock, server_side=True), address
+        except ssl.SSLError as error:
+            raise FrontError("tls", f"The TLS handshake failed: {error.reason or error}.") from None
+
+    def is_proxy(self, address: str) -> bool:
+        """Say whether an address is a load balancer that names the device's."""
+        host = ipaddress.ip_address(address.rsplit(":", 1)[0].strip("[]"))
+        return any(host in network for network in self.proxies)
+
+    def _proxied(self, sock: Any) -> str | None:
+        data = b""
+        while True:
+            seen = sock.recv(V2_HEADER + V2_MAX, socket.MSG_PEEK)
+            if not seen:
+                raise FrontError("proxy", "The load balancer closed the line without a PROXY header.")
+            found = parse_proxy(data + seen)
+            taken = len(seen) if found is None else found.size - len(data)
+            data += sock.recv(taken)
+            if found is not None:
+                return found.address
+
+    def _tls(self) -> Any:
+        """Give the TLS context, read anew when the files have changed."""
+        cert, key = self._files
+        assert cert is not None
+        assert key is not None
+        stamp = tuple(os.stat(path).st_mtime_ns for path in (cert, key))
+        if stamp != self._stamp:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            try:
+                context.load_cert_chain(cert, key)
+            except (ssl.SSLError, OSError):
+                if self._context is None:
+                    raise
+                return self._context  # half written: the old ones go on until both fit
+            self._context, self._stamp = context, stamp
+        return self._context

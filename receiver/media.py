@@ -1,0 +1,310 @@
+"""Where finished files lie: a folder, or a bucket of an S3-compatible store. No sockets of devices, no database.
+
+One small interface for both, held by one contract test (tests/test_media.py). Keys are relative, with slashes.
+The receiver puts, the product reads and links.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class MediaError(Exception):
+    """The store is away or refuses; what was asked for has not happened, or may be repeated harmlessly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored object."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class Media(Protocol):
+    """What a media store does. Every method raises MediaError when the store cannot do it now."""
+
+    shared: bool  # whether other machines see the same files
+
+    def put(self, source: Path, key: str) -> None:
+        """Make a local file safe under a key, then remove it where it was. Repeating it is harmless."""
+
+    def read(self, key: str, begin: int, count: int) -> bytes | None:
+        """Give bytes of a file, None if it is not there."""
+
+    def fetch(self, key: str, target: Path) -> bool:
+        """Copy a file to a local path; False if it is not there."""
+
+    def size(self, key: str) -> int | None:
+        """Give a file's size, None if it is not there."""
+
+    def move(self, old: str, new: str) -> None:
+        """Give a file another key. Repeating it is harmless."""
+
+    def delete(self, key: str) -> None:
+        """Remove a file, if it is there."""
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Give all files under a prefix that ends in a slash."""
+
+    def path(self, key: str) -> Path | None:
+        """Give the local path of a file, None if it is not there or the store is not a folder."""
+
+    def link(self, key: str, kind: str, name: str | None) -> str | None:
+        """Give an address that serves the file for some minutes, with ranges; None if the store has none."""
+
+    def ready(self) -> str | None:
+        """Give None if files can be put now, else why not."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder whose entry survives a power cut."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    sync_folder(folder.parent)
+
+
+class Folder:
+    """Plain files under one folder; `put` expects bytes that are fsynced already."""
+
+    shared = False
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        make_folder(root)
+
+    def put(self, source: Path, key: str) -> None:
+        target = self.root / key
+        try:
+            make_folder(target.parent)
+            if source.exists():
+                _move(source, target)
+            elif target.exists():
+                sync_folder(target.parent)  # another process moved it a moment ago
+        except OSError as error:
+            raise MediaError(f"The media folder cannot take the file: {error.strerror}.") from error
+
+    def read(self, key: str, begin: int, count: int) -> bytes | None:
+        try:
+            with (self.root / key).open("rb") as file:
+                file.seek(begin)
+                return file.read(count)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise MediaError(f"The file cannot be read: {error.strerror}.") from error
+
+    def fetch(self, key: str, target: Path) -> bool:
+        try:
+            shutil.copyfile(self.root / key, target)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise MediaError(f"The file cannot be copied: {error.strerror}.") from error
+        return True
+
+    def size(self, key: str) -> int | None:
+        path = self.root / key
+        return path.stat().st_size if path.is_file() else None
+
+    def move(self, old: str, new: str) -> None:
+        source = self.root / old
+        self.put(source, new)
+
+    def delete(self, key: str) -> None:
+        (self.root / key).unlink(missing_ok=True)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        for path in (self.root / prefix).rglob("*"):
+            try:
+                facts = path.stat()
+            except FileNotFoundError:
+                continue
+            if path.is_file():
+                modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                yield Entry(str(path.relative_to(self.root)), facts.st_size, modified)
+
+    def path(self, key: str) -> Path | None:
+        found = self.root / key
+        return found if found.is_file() else None
+
+    def link(self, key: str, kind: str, name: str | None) -> str | None:
+        return None
+
+    def ready(self) -> str | None:
+        return None if os.access(self.root, os.W_OK) else "the media folder cannot be written"
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename, or copy across file systems; afterwards exactly one of the names exists, and is safe."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        temporary = target.with_name(f".{target.name}.tmp")
+        with source.open("rb") as old, temporary.open("wb") as new:
+            shutil.copyfileobj(old, new, 1 << 20)
+            new.flush()
+            os.fsync(new.fileno())
+        temporary.replace(target)
+        sync_folder(target.parent)
+        source.unlink()
+        return
+    sync_folder(target.parent)
+
+
+PART = 8 * 2**20  # a larger file goes in parts of this size
+LINK_SECONDS = 900
+
+
+class Bucket:
+    """A bucket of an S3-compatible store, below a prefix. Credentials and address as boto3 finds them."""
+
+    shared = True
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        import boto3
+        from boto3.s3.transfer import TransferConfig
+        from botocore.config import Config
+
+        self.bucket, self.prefix = bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        options = Config(
+            signature_version="s3v4", connect_timeout=3, read_timeout=20, max_pool_connections=64,
+            retries={"max_attempts": 2, "mode": "standard"}, s3={"addressing_style": "path"},
+        )  # fmt: skip
+        self._client: Any = boto3.client("s3", config=options)
+        # no threads: under gevent each greenlet waits for its own request
+        self._transfer = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
+
+    def put(self, source: Path, key: str) -> None:
+        if not source.exists():
+            return
+        with _translated():
+            # every part is checked by the store against its SHA-256
+            self._client.upload_file(
+                str(source), self.bucket, self.prefix + key, Config=self._transfer,
+                ExtraArgs={"ChecksumAlgorithm": "SHA256"},
+            )  # fmt: skip
+        source.unlink(missing_ok=True)
+
+    def read(self, key: str, begin: int, count: int) -> bytes | None:
+        with _translated():
+            try:
+                answer = self._client.get_object(
+                    Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes={begin}-{begin + count - 1}"
+                )
+            except self._client.exceptions.ClientError as error:
+                if _missing(error):
+                    return None
+                raise
+            return answer["Body"].read()
+
+    def fetch(self, key: str, target: Path) -> bool:
+        with _translated():
+            try:
+                self._client.download_file(self.bucket, self.prefix + key, str(target), Config=self._transfer)
+            except self._client.exceptions.ClientError as error:
+                if _missing(error):
+                    return False
+                raise
+        return True
+
+    def size(self, key: str) -> int | None:
+        with _translated():
+            try:
+                return int(
+                    self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)["ContentLength"]
+                )
+            except self._client.exceptions.ClientError as error:
+                if _missing(error):
+                    return None
+                raise
+
+    def move(self, old: str, new: str) -> None:
+        if self.size(old) is None:
+            return
+        with _translated():
+            source = {"Bucket": self.bucket, "Key": self.prefix + old}
+            self._client.copy(source, self.bucket, self.prefix + new, Config=self._transfer)
+        self.delete(old)
+
+    def delete(self, key: str) -> None:
+        with _translated():
+            self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        with _translated():
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self.prefix + prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", []):
+                    yield Entry(item["Key"].removeprefix(self.prefix), item["Size"], item["LastModified"])
+
+    def path(self, key: str) -> Path | None:
+        return None
+
+    def link(self, key: str, kind: str, name: str | None) -> str | None:
+        disposition = f'attachment; filename="{name}"' if name else "inline"
+        wanted = {
+            "Bucket": self.bucket, "Key": self.prefix + key, "ResponseContentType": kind,
+            "ResponseContentDisposition": disposition,
+        }  # fmt: skip
+        return str(self._client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=LINK_SECONDS))
+
+    def ready(self) -> str | None:
+        try:
+            with _translated():
+                self._client.head_bucket(Bucket=self.bucket)
+        except MediaError as error:
+            return str(error)
+        return None
+
+
+class _translated:
+    """Turns what boto3 raises into MediaError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            return
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if isinstance(error, BotoCoreError | ClientError | Boto3Error):
+            raise MediaError(f"The object store does not do it: {error}") from error
+
+
+def _missing(error: Any) -> bool:
+    return error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound")
+
+
+def connect(url: str) -> Media:
+    """Give the store that MEDIA_URL names: file:///folder or s3://bucket/prefix."""
+    if url.startswith("s3://"):
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        return Bucket(bucket, prefix)
+    return Folder(Path(url.removeprefix("file://")))

@@ -1,0 +1,65 @@
+"""What the receiver needs of the product: a port that `__main__` fills, and the facts that cross it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+from receiver.session import Offer
+from receiver.storage import Record
+
+
+class Admission(Enum):
+    """What is known of a device."""
+
+    KNOWN = "known"
+    UNKNOWN = "unknown"
+
+
+@dataclass(slots=True)
+class SessionFacts:
+    """What is told of one connection, at its beginning and at its end."""
+
+    id: str
+    address: str
+    started_at: datetime
+    imei: str | None = None
+    ended_at: datetime | None = None
+    code: str | None = None
+    reason: str | None = None
+    files: int = 0
+    bytes_received: int = 0
+    crc_errors: int = 0
+    resumes: int = 0
+
+
+class Product(Protocol):
+    """Every call is one short unit of work; it may raise anything while the database is away, and be repeated."""
+
+    def admit(self, imei: str) -> Admission:
+        """Say whether a device may send files; never from a cache."""
+
+    def recall(self, imei: str, offer: Offer) -> Record | None:
+        """Give a stored file with this identifier, count and timestamp."""
+
+    def stored(self, records: Sequence[Record]) -> list[Record]:
+        """Take stored files, each once; give their records with the paths they have now."""
+
+    def progress(self, records: Sequence[Record]) -> None:
+        """Take how far files have come."""
+
+    def watched(self) -> set[str]:
+        """Give the devices that somebody looks at now."""
+
+    def sessions(self, facts: Sequence[SessionFacts]) -> None:
+        """Take connections that began or ended."""
+
+    def expired(self, idents: Sequence[str]) -> None:
+        """Take uploads that were given up."""
+
+    def lease(self, imei: str, identifier: str, session: str) -> None:
+        """Give a file of a device to this session, whoever had it (for several machines)."""
+
+    def holds(self, imei: str, identifier: str, session: str) -> bool:
+        """Say whether this session still has a file of a device."""

@@ -1,0 +1,144 @@
+"""The receiver without sockets: protocol, session and storage driven by bytes and a clock that tests hold.
+
+Performs a session's actions as `receiver.server` does, on real files.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from receiver import session as s
+from receiver.media import Folder
+from receiver.protocol import Message, ProtocolError, Reader
+from receiver.storage import Asker, Caps, Record, StorageError, Store, Transfer
+
+BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@dataclass
+class Machine:
+    """A spool and a media folder that outlive sessions."""
+
+    folder: Path
+    now: float = 0.0
+    stored: list[Record] = field(default_factory=list)
+    known: bool = True
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget everything that is not on disk."""
+        self.store = Store(self.folder / "spool", Folder(self.folder / "media"), Caps())
+
+    @property
+    def time(self) -> datetime:
+        return BEGAN + timedelta(seconds=self.now)
+
+    def files(self) -> list[bytes]:
+        media = self.folder / "media"
+        return [p.read_bytes() for p in sorted(media.rglob("*")) if p.is_file() and p.suffix != ".json"]
+
+    def partials(self) -> list[bytes]:
+        return [p.read_bytes() for p in sorted((self.folder / "spool").rglob("*.part"))]
+
+    def recall(self, imei: str, offer: s.Offer) -> Record | None:
+        stamp = offer.metadata.timestamp if offer.metadata else 0
+        for record in self.stored if stamp else ():
+            same = (record["imei"], record["identifier"], record["count"])
+            if (
+                same == (imei, offer.identifier, offer.count)
+                and (record["metadata"] or {}).get("timestamp") == stamp
+            ):
+                return record
+        return None
+
+
+class Line:
+    """One connection."""
+
+    def __init__(self, machine: Machine, limits: s.Limits | None = None) -> None:
+        self.machine = machine
+        self.session = s.Session(limits or s.Limits(), machine.now)
+        self.reader = Reader()
+        self.transfer: Transfer | None = None
+        self.sent = b""
+        self.closed: s.Close | None = None
+        self.crc_errors = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes of the device; give what it gets back."""
+        try:
+            if self.closed is None:
+                self.reader.feed(data, self._take)
+        except (ProtocolError, StorageError) as error:
+            self.closed = s.Close(error.code, str(error))
+        return self.answer()
+
+    def wait(self) -> bytes:
+        """Let time pass to the present deadline."""
+        assert self.session.deadline is not None
+        self.machine.now = max(self.machine.now, self.session.deadline)
+        self._perform(self.session.expired(self.machine.now))
+        return self.answer()
+
+    def answer(self) -> bytes:
+        sent, self.sent = self.sent, b""
+        return sent
+
+    def drop(self) -> None:
+        """The line breaks."""
+        if self.transfer is not None:
+            self.transfer.flush()
+            self.transfer.make_safe(self.machine.time, "partial")
+            self.transfer.leave()
+            self.transfer = None
+        self.closed = self.closed or s.Close("lost", "")
+
+    def _take(self, message: Message) -> None:
+        if self.closed is None:
+            self._perform(self.session.receive(message, self.machine.now))
+
+    def _perform(self, actions: list[s.Action]) -> None:
+        for action in actions:
+            if self.closed is not None:
+                return
+            if isinstance(action, s.Close):
+                self.closed = action
+            elif isinstance(action, s.Again):
+                for message in action.messages:
+                    self._take(message)
+            else:
+                self._perform(self._act(action))
+
+    def _act(self, action: s.Action) -> list[s.Action]:
+        now = self.machine.now
+        match action:
+            case s.Send(data):
+                self.sent += data
+            case s.Admit():
+                return self.session.admitted(self.machine.known, now)
+            case s.OpenFile(offer):
+                assert self.session.imei is not None
+                asker = Asker(self.session.imei, "known", "f" * 32, self.machine.time)
+                self.transfer = self.machine.store.open(asker, offer, self.machine.recall(asker.imei, offer))
+                return self.session.opened(self.transfer.received, self.transfer.chain, now)
+            case s.Write(offset, payload):
+                assert self.transfer is not None
+                return self.session.written(self.transfer.write(offset, payload, self.machine.time), now)
+            case s.GoBack(offset):
+                assert self.transfer is not None
+                self.transfer.go_back(offset)
+                return self.session.went_back(self.transfer.chain, now)
+            case s.Commit():
+                assert self.transfer is not None
+                self.transfer.flush()
+                record = self.transfer.commit(self.machine.time)
+                self.transfer.leave()
+                self.transfer = None
+                if record is not None:
+                    self.machine.stored.append(record)
+                return self.session.committed(now)
+            case s.CrcError():
+                self.crc_errors += 1
+        return []
