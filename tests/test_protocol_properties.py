@@ -1,0 +1,236 @@
+"""What holds for any bytes: the protocol's fast path against its exact way, and whole sessions under faults."""
+
+import random
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from camera_model import BITS, kermit
+from driver import Line, Machine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from receiver import protocol
+from receiver.protocol import Data, Message, ProtocolError, Reader, Run
+from receiver.session import Limits
+
+IMEI = 352094082736916
+
+
+def messages(data: bytes, cuts: list[int]) -> tuple[list[Message], str | None]:
+    """Read bytes in pieces; runs are split, so that only their meaning counts."""
+    reader, found = Reader(), []  # type: ignore[var-annotated]
+
+    def take(message: Message) -> None:
+        found.extend(message.split() if isinstance(message, Run) else [message])
+
+    try:
+        last = 0
+        for cut in [*sorted({c % (len(data) + 1) for c in cuts}), len(data)]:
+            reader.feed(data[last:cut], take)
+            last = cut
+    except ProtocolError as error:
+        return found, error.code
+    return found, None
+
+
+frames = st.one_of(
+    st.builds(
+        lambda n: protocol.HEADER.pack(1, 6) + n.to_bytes(4, "big") + b"\0\0", st.integers(0, 2**32 - 1)
+    ),
+    st.builds(lambda n: protocol.HEADER.pack(3, 4) + n.to_bytes(4, "big"), st.integers(0, 2**32 - 1)),
+    st.builds(
+        lambda p: protocol.HEADER.pack(4, len(p) + 2) + p + b"\1\2", st.binary(min_size=1, max_size=40)
+    ),
+    st.builds(lambda b: b"\0\4\4\2" + bytes([b]) * 1026, st.integers(0, 255)),
+    st.binary(max_size=8),
+)
+
+
+@given(st.lists(frames, max_size=12).map(b"".join), st.lists(st.integers(0, 20_000), max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_cuts_never_change_what_is_read(data: bytes, cuts: list[int]) -> None:
+    whole, bytewise = messages(data, []), messages(data, list(range(len(data))))
+    assert messages(data, cuts) == whole == bytewise
+
+
+@given(st.binary(max_size=3000))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_read_or_refused_and_never_kept_beyond_a_frame(data: bytes) -> None:
+    reader = Reader()
+    try:
+        reader.feed(data, lambda message: None)
+    except ProtocolError:
+        return
+    assert len(reader._left) < protocol.PATH_DATA_MAX + 64
+
+
+@given(st.binary(min_size=0, max_size=300), st.integers(0, 0xFFFF))
+def test_the_crc_is_the_bit_by_bit_one(data: bytes, chain: int) -> None:
+    assert protocol.crc(data, chain) == kermit(data, chain)
+
+
+@pytest.mark.parametrize("wrong", [None, 0, 1, 2, 3])
+@pytest.mark.parametrize("base", [0, 0x1234])
+def test_a_run_that_checks_as_a_whole_checks_frame_by_frame(wrong: int | None, base: int) -> None:
+    payloads = [random.Random(n).randbytes(1024) for n in range(4)]
+    data, chain = b"", base
+    for number, payload in enumerate(payloads):
+        chain = kermit(payload, chain)
+        wire = bytes([payload[0] ^ 4]) + payload[1:] if number == wrong else payload
+        data += protocol.FULL_HEADER + wire + chain.to_bytes(2, "big")
+    run = Run(memoryview(data))
+    exact, chain = True, base
+    for part in run.split():
+        assert isinstance(part, Data)
+        chain = kermit(part.payload, chain)
+        exact = exact and chain == part.crc
+    assert (protocol.crc(run.payload, base) == run.crc) == exact == (wrong is None)
+
+
+def metadata(identifier: str, stamp: int) -> bytes:
+    return b"\0\x0b\0\x0d\1" + bytes([BITS[identifier]]) + stamp.to_bytes(8, "big") + b"\0\0\5"
+
+
+class Cameras(RuleBasedStateMachine):
+    """A virtual camera with faults against protocol, session and storage: what is stored is what the camera held.
+
+    The camera forgets a file when it was acknowledged, and offers it again when the acknowledgement was lost.
+    """
+
+    @initialize(chain_restarts=st.booleans(), timed=st.booleans())
+    def begin(self, chain_restarts: bool, timed: bool) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.machine = Machine(Path(self.folder.name))
+        self.chain_restarts, self.timed = chain_restarts, timed
+        self.files: dict[str, tuple[bytes, int]] = {}  # what the camera holds: bytes, timestamp
+        self.captured: list[bytes] = []  # all that was ever captured
+        self.acknowledged: list[bytes] = []
+        self.line: Line | None = None
+        self.inbox = b""
+        self.serial = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+    @rule(identifier=st.sampled_from(sorted(BITS)), size=st.integers(1, 6000))
+    def capture(self, identifier: str, size: int) -> None:
+        if identifier not in self.files and (self.line is None or self.line.closed):
+            self.serial += 1
+            data = random.Random(self.serial).randbytes(size)
+            self.files[identifier] = (data, 1_795_500_000_000 + self.serial if self.timed else 0)
+            self.captured.append(data)
+
+    @precondition(lambda self: self.files and (self.line is None or self.line.closed is not None))
+    @rule(choice=st.integers(0, 3))
+    def capture_another_of_the_same_size(self, choice: int) -> None:
+        """The camera let go of a file that nobody fetched to its end, and holds another in its place."""
+        identifier = sorted(self.files)[choice % len(self.files)]
+        size = len(self.files.pop(identifier)[0])
+        self.capture(identifier, size)
+
+    @precondition(lambda self: self.line is None or self.line.closed is not None)
+    @rule(restart=st.booleans(), pause=st.sampled_from([1, 60, 7200]))
+    def connect(self, restart: bool, pause: int) -> None:
+        self.machine.now += pause
+        if restart:
+            self.machine.restart()
+        self.line = Line(self.machine, replace(Limits(), bad_packets=5))
+        self.asked: str | None = None
+        self.outbox: list[bytes] = []
+        self.finished = False
+        self.answer(self.line.feed(self.init()))
+
+    def init(self) -> bytes:
+        bits = 0x40 + sum(BITS[name] for name in self.files)
+        return b"\0\0\0\5" + IMEI.to_bytes(8, "big") + bytes([bits, 0, 4, 0])
+
+    def answer(self, data: bytes) -> None:
+        """Play the device until it has nothing to say but DATA."""
+        while data:
+            command, size = int.from_bytes(data[:2], "big"), 0
+            if command != 9:
+                size = 2 + int.from_bytes(data[2:4], "big")
+            body, data = data[4 : 2 + size], data[2 + size :]
+            assert self.line is not None
+            match command:
+                case 0:
+                    return
+                case 9:
+                    if self.finished and self.asked in self.files:
+                        self.acknowledged.append(self.files.pop(self.asked)[0])
+                    self.finished = False
+                    data += self.line.feed(self.init())
+                case 10:
+                    name = body.decode()
+                    if self.serial % 3 or self.timed:
+                        data += self.line.feed(metadata(name, self.files[name][1]))
+                    else:
+                        data += self.line.wait()
+                case 8:
+                    self.asked = body.decode()
+                    count = -(-len(self.files[self.asked][0]) // 1024)
+                    data += self.line.feed(b"\0\1\0\6" + count.to_bytes(4, "big") + b"\0\0")
+                case 2:
+                    assert self.asked is not None
+                    data += self.line.feed(self._sync(int.from_bytes(body, "big")))
+
+    def _sync(self, first: int) -> bytes:
+        assert self.asked is not None
+        whole = self.files[self.asked][0]
+        chain = 0 if self.chain_restarts else kermit(whole[: (first - 1) * 1024])
+        self.outbox = []
+        for at in range((first - 1) * 1024, len(whole), 1024):
+            payload = whole[at : at + 1024]
+            chain = kermit(payload, chain)
+            self.outbox.append((len(payload) + 2).to_bytes(2, "big") + payload + chain.to_bytes(2, "big"))
+        return b"\0\3\0\4" + first.to_bytes(4, "big")
+
+    @precondition(lambda self: self.line is not None and self.line.closed is None and self.outbox)
+    @rule(count=st.integers(1, 4))
+    def send(self, count: int) -> None:
+        assert self.line is not None
+        batch, self.outbox = self.outbox[:count], self.outbox[count:]
+        self.finished = not self.outbox
+        self.answer(self.line.feed(b"".join(b"\0\4" + frame for frame in batch)))
+
+    @precondition(lambda self: self.line is not None and self.line.closed is None and self.outbox)
+    @rule(bit=st.integers(0, 7))
+    def send_corrupt(self, bit: int) -> None:
+        assert self.line is not None
+        frame = bytearray(b"\0\4" + self.outbox[0])
+        frame[4] ^= 1 << bit
+        self.finished = False
+        self.answer(self.line.feed(bytes(frame)))
+
+    @precondition(lambda self: self.line is not None and self.line.closed is None)
+    @rule()
+    def drop(self) -> None:
+        assert self.line is not None
+        self.line.drop()
+
+    @precondition(lambda self: self.line is not None and self.line.closed is None and self.outbox)
+    @rule()
+    def lose_the_acknowledgement(self) -> None:
+        assert self.line is not None
+        self.line.feed(b"".join(b"\0\4" + frame for frame in self.outbox))
+        self.line.drop()
+
+    @invariant()
+    def stored_is_what_was_captured_each_once(self) -> None:
+        if not hasattr(self, "machine"):
+            return
+        stored = self.machine.files()
+        assert all(file in self.captured for file in stored)
+        assert all(data in stored for data in self.acknowledged)
+        if self.timed:
+            assert len(stored) == len(set(stored))
+
+
+Cameras.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestCameras = Cameras.TestCase
