@@ -6,21 +6,21 @@ folder, started once a run; each test gets its own database, copied from a migra
 
 import dataclasses
 import os
-import pwd
 import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import postgres_server
 import psycopg
 import pytest
 from flask import Flask
 
 os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
 os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
+
+from postgres_server import free_port  # noqa: F401 - tests take it from here
 
 from app import create_app
 from provisioning.config import Config, load
@@ -30,13 +30,6 @@ ROOT = Path(__file__).parent.parent
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
 AUTH_TOKEN = "only-for-tests-auth-token"
 SENDER = "+12025550100"
-
-
-def free_port() -> int:
-    """Give a loopback port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(claim: Callable[[], Any], seconds: float = 20.0, every: float = 0.02) -> Any:
@@ -49,59 +42,11 @@ def wait_until(claim: Callable[[], Any], seconds: float = 20.0, every: float = 0
     raise AssertionError(f"not within {seconds} s: {claim}")
 
 
-def _postgres_binaries() -> Path:
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: float(p.parts[-3]))
-    if not versions:
-        raise RuntimeError("PostgreSQL is not installed; `make test` installs it.")
-    return versions[-1].parent
-
-
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Run a PostgreSQL server for the tests; give its URL without a database name."""
-    binaries, port = _postgres_binaries(), free_port()
-    folder = Path("/tmp") / f"dualcam-tests-pg-{os.getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    as_user: dict[str, Any] = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
-        user = pwd.getpwnam("postgres")
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    data = folder / "data"
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "dualcam", "--auth=trust", "-E", "UTF8", "--no-locale"],
-        check=True, stdout=subprocess.DEVNULL, cwd=folder, **as_user,
-    )  # fmt: skip
-    options = {
-        "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": folder,
-        "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": 200,
-    }  # fmt: skip
-    arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", data, *arguments], stdout=log, stderr=log, cwd=folder, **as_user
-        )
-    url = f"postgresql://dualcam@127.0.0.1:{port}"
-    try:
-        wait_until(lambda: _answers(f"{url}/postgres"))
+    with postgres_server.running(durable=False) as url:
         yield url
-    finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _answers(url: str) -> bool:
-    try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError:
-        return False
-    return True
 
 
 def _execute(url: str, statement: str) -> None:
