@@ -12,10 +12,35 @@ from typing import Any
 from sqlalchemy import select
 
 from . import commands, events, lifecycle, outbox, statuses
-from .checklist_steps import REUSE_SECONDS, SKIPPED, STEPS, Facts, Outcome, Result, Step, decide
+from .checklist_steps import (
+    GOOD,
+    REUSE_SECONDS,
+    SKIPPED,
+    STEPS,
+    VERDICTS,
+    Facts,
+    Outcome,
+    Result,
+    Step,
+    decide,
+    grounds,
+    sentence,
+)
 from .errors import Conflict, Invalid, ServiceError
-from .models import OPEN, ChecklistRun, Command, Device, Session, State, StatusItem, Upload, Verdict, db
-from .parameters import cautions
+from .models import (
+    OPEN,
+    ChecklistRun,
+    Command,
+    Device,
+    Session,
+    State,
+    StatusItem,
+    Upload,
+    UploadState,
+    Verdict,
+    db,
+)
+from .parameters import as_integer, cautions
 
 VIDEO_SECONDS = 2
 VIDEO_AGO = 30
@@ -80,9 +105,12 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
 
 
 def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
-    """Ask a step again, and what depends on it, and commit."""
+    """Ask a step again, and what depends on it, and commit. Raises Invalid."""
+    if step_id not in {step.id for step in STEPS}:
+        raise Invalid("There is no such step.")
     lifecycle.lock_device(run.device_id)
-    gone = {step_id} | {step.id for step in STEPS if step_id in step.needs} | {"transfer", "clock"}
+    # what a person saw before something was mended proves nothing afterwards
+    gone = {step_id, "transfer", "clock"} | {s.id for s in STEPS if step_id in s.needs or s.question}
     run.steps = {name: value for name, value in run.steps.items() if name not in gone} | {
         step_id: {"fresh": True}
     }
@@ -106,6 +134,7 @@ def advance(run: ChecklistRun, now: datetime) -> None:
             continue
         progress = _advance_step(run, step, entry, device, now)
         run.steps = run.steps | {step.id: progress}
+        db.session.flush()  # the next step's command takes the device's lock, which forgets what is not flushed
         asked = asked or bool(progress.get("commands"))
         if progress["state"] == "running":
             waiting = True
@@ -149,6 +178,9 @@ def _advance_step(
                 **asdict(step.read(_facts(run, step, [outcome], device))),
             }
     rows = [db.session.get_one(Command, ident) for ident in entry.get("commands", [])]
+    for row in rows:
+        if row.state == State.ANSWERED and _stray(row) is not None:
+            outbox.cancel(row, now)  # its file is here: nothing more comes, and the next request may go
     if any(row.state in OPEN for row in rows):
         return entry | {"state": "running"}
     outcomes = [_outcome(row) for row in rows] if step.commands else _file_outcomes(run)
@@ -162,7 +194,8 @@ def _ask(
     reused = None
     for name, arguments in step.commands:
         known = None if entry.get("fresh") else _fresh(device, name, now)
-        if known is not None:
+        # what was bad is asked again: a run follows upon something that was mended
+        if known and step.read(_facts(run, step, [_outcome(known)], device)).verdict == GOOD:
             idents.append(known.id)
             reused = lifecycle.stamp(known.answered_at or now)
             continue
@@ -194,22 +227,45 @@ def _fresh(device: Device, name: str, now: datetime) -> Command | None:
 
 
 def _outcome(row: Command) -> Outcome:
+    file = _file(row)
+    seconds_off = _seconds_off(row, file) if file else None
+    if file is not None and file.command_id is None:
+        return Outcome(State.DONE, True, file_seconds_off=seconds_off)
     return Outcome(
-        row.state,
-        row.reply is not None,
-        row.error_code,
-        row.error_message,
-        row.result or {},
-        _seconds_off(row),
+        row.state, row.reply is not None, row.error_code, row.error_message, row.result or {}, seconds_off
     )
 
 
-def _seconds_off(row: Command) -> float | None:
-    """Give the camera's time of a photo minus the time we received it; None without one."""
-    upload = db.session.scalar(
+def _file(row: Command) -> Upload | None:
+    """Give the file of a request, with its time: the one that is linked, or the stray one."""
+    linked = db.session.scalar(
         select(Upload).where(Upload.command_id == row.id, Upload.timestamp.is_not(None)).limit(1)
     )
-    if upload is None or upload.timestamp is None or row.sending_at is None:
+    return linked or _stray(row)
+
+
+def _stray(row: Command) -> Upload | None:
+    """Give the photo of a request whose camera's clock is behind: by its time older than the request, so not linked."""
+    if row.arguments.get("file_type") != "photo" or row.sending_at is None or row.state == State.DONE:
+        return None
+    if (row.result or {}).get("already_captured"):
+        return None
+    return db.session.scalar(
+        select(Upload)
+        .where(
+            Upload.device_id == row.device_id, Upload.file_type == "photo", Upload.trigger == 0,
+            Upload.source == row.arguments["source"], Upload.state == UploadState.STORED,
+            Upload.command_id.is_(None), Upload.link_reason.is_not(None), Upload.link_fixed.is_(False),
+            Upload.started_at >= row.sending_at, Upload.timestamp < row.sending_at,
+        )
+        .order_by(Upload.id)
+        .limit(1)
+    )  # fmt: skip
+
+
+def _seconds_off(row: Command, upload: Upload) -> float | None:
+    """Give the camera's time of a file minus the time it was asked for; None where we do not know that one."""
+    if upload.timestamp is None or row.sending_at is None:
         return None
     if upload.file_type == "video":
         return upload.timestamp.timestamp() - float(row.arguments["timestamp"])
@@ -226,7 +282,9 @@ def _file_outcomes(run: ChecklistRun) -> list[Outcome]:
 def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Device) -> Facts:
     rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id)).all()
     known = statuses.known_parameters(device.id)
-    warned = cautions({n: v for n, v in known.items() if n != 113}, known=known, firmware=device.firmware)
+    # a parameter that is 0 asks nothing of the firmware
+    used = {n: v for n, v in known.items() if n != 113 and as_integer(v) != 0}
+    warned = cautions(used, known=known, firmware=device.firmware)
     sessions = db.session.scalars(
         select(Session).where(Session.imei == device.imei, Session.ended_at.is_not(None))
         .order_by(Session.id.desc()).limit(10)
@@ -246,8 +304,15 @@ def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Devic
 
 
 def _finish(run: ChecklistRun, now: datetime) -> None:
-    verdict = decide(_results(run))
-    run.verdict, run.verdict_text, run.ended_at = verdict.id, f"{verdict.title}. {verdict.todo}", now
+    results = _results(run)
+    verdict = decide(results)
+    run.verdict, run.verdict_text, run.ended_at = verdict.id, sentence(verdict, results), now
+
+
+def grounds_of(run: ChecklistRun) -> list[str]:
+    """Give what the answers said that a run's verdict rests on; none before its end."""
+    verdict = next((verdict for verdict in VERDICTS if verdict.id == run.verdict), None)
+    return grounds(verdict, _results(run)) if verdict and run.ended_at else []
 
 
 def sweep(now: datetime) -> None:

@@ -122,10 +122,10 @@ def read_configuration(facts: Facts) -> Result:
     values: dict[str, str] = {}
     for outcome in facts.outcomes:
         values |= outcome.result.get("values", {})
-    if not values:
+    if "151" not in values:
         return Result(WARN, "The configuration could not be read.", "Ask again later.", "unanswered")
-    if values.get("151") != "18" or values.get("150", "1") != "1":
-        return Result(BAD, f"The RS232 port is not set to DualCam (151 is {values.get('151', '?')}, 150 is "
+    if values["151"] != "18" or values.get("150", "1") != "1":
+        return Result(BAD, f"The RS232 port is not set to DualCam (151 is {values['151']}, 150 is "
                       f"{values.get('150', '?')}).", "Send 151 = 18 and 150 = 1.", "wrong_mode")  # fmt: skip
     if facts.differing:
         return Result(
@@ -263,6 +263,11 @@ def _any(results: Mapping[str, Result], mark: str, *steps: str) -> bool:
     return any(_mark(results, step) == mark for step in steps)
 
 
+def _dead(results: Mapping[str, Result], mark: str, *photos: str) -> bool:
+    """Say whether camgetver found cameras silent; a photo disproves it (camera firmware 2.2.0 never answers)."""
+    return _any(results, mark, "cameras") and not _any(results, "came", *photos)
+
+
 NO_CAMERA = ("missing", "none", "front", "rear")
 
 STEPS: tuple[Step, ...] = (
@@ -304,21 +309,22 @@ VERDICTS: tuple[Verdict, ...] = (
             "Check number, SIM, coverage, SMS login and password; then run the checklist again.", ("reachable",),
             lambda r: _any(r, "silent", "reachable")),
     Verdict("wrong_mode", "The RS232 port is not set to DualCam", "Send 151 = 18 and 150 = 1 (the button below).",
-            ("configuration", "front"), lambda r: _any(r, "wrong_mode", "configuration", "front", "rear")),
+            ("configuration", "front", "rear"), lambda r: _any(r, "wrong_mode", "configuration", "front", "rear")),
     Verdict("ignition_off", "The ignition is off",
             "Switch it on; or set 66020 = 1 and give the camera a permanent supply.", ("front", "rear", "power"),
             lambda r: _any(r, "ignition", "front", "rear")),
     Verdict("no_power", "The camera has no power", "Check its supply and fuse.", ("led", "cameras"),
             lambda r: _any(r, "no_power", "led")),
-    Verdict("no_camera", "No camera is connected", "Check the camera's cable and supply.", ("cameras", "front", "rear"),
-            lambda r: _any(r, "none", "cameras") or (_any(r, "missing", "front") and _any(r, "missing", "rear"))),
-    Verdict("front_camera", "The front camera is dead", "Check its cable, then replace it.", ("cameras", "front"),
-            lambda r: _any(r, "front", "cameras") or _any(r, "missing", "front")),
-    Verdict("rear_camera", "The rear camera is dead", "Check its cable, then replace it.", ("cameras", "rear"),
-            lambda r: _any(r, "rear", "cameras") or _any(r, "missing", "rear")),
+    Verdict("no_camera", "No camera is connected", "Check the camera's cable and supply.",
+            ("cameras", "front", "rear", "led"), lambda r: _dead(r, "none", "front", "rear")
+            or (_any(r, "missing", "front") and _any(r, "missing", "rear"))),
+    Verdict("front_camera", "The front camera is dead", "Check its cable, then replace it.",
+            ("cameras", "front", "led"), lambda r: _dead(r, "front", "front") or _any(r, "missing", "front")),
+    Verdict("rear_camera", "The rear camera is dead", "Check its cable, then replace it.",
+            ("cameras", "rear", "led"), lambda r: _dead(r, "rear", "rear") or _any(r, "missing", "rear")),
     Verdict("server_unreachable", "The device cannot connect to this server",
-            "Check the camera server's address and port, the APN, and the firewall.", ("front", "rear", "transfer"),
-            lambda r: _any(r, "unreachable", "front", "rear", "card")),
+            "Check the camera server's address and port, the APN, and the firewall.",
+            ("front", "rear", "card", "transfer"), lambda r: _any(r, "unreachable", "front", "rear", "card")),
     Verdict("wrong_clock", "The camera's clock or time zone is wrong",
             "Set the camera's time zone (66024); older footage then stays unreachable by its time.", ("clock",),
             lambda r: _any(r, "wrong", "clock")),
@@ -344,3 +350,15 @@ VERDICTS: tuple[Verdict, ...] = (
 def decide(results: Mapping[str, Result]) -> Verdict:
     """Give the first verdict that holds."""
     return next(verdict for verdict in VERDICTS if verdict.holds(results))
+
+
+def grounds(verdict: Verdict, results: Mapping[str, Result]) -> list[str]:
+    """Give what the answers said that a verdict rests on; of an unclear one, everything that is not good."""
+    names = verdict.rests_on or [name for name, result in results.items() if result.verdict in (WARN, BAD)]
+    return [results[name].text for name in names if name in results and results[name].verdict != HIDDEN]
+
+
+def sentence(verdict: Verdict, results: Mapping[str, Result]) -> str:
+    """Say to a person what it is, what to do next, and which answers say so."""
+    said = " ".join(grounds(verdict, results))
+    return f"{verdict.title}. {verdict.todo}" + (f" Rests on: {said}" if said else "")

@@ -30,8 +30,9 @@ def _page(device: Device, problem: str | None = None) -> str:
         cost, problem = None, problem or error.message
     verdict = next((v for v in VERDICTS if run and v.id == run.verdict), None)
     return render_template(
-        "checklist.html", device=device, run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict
-    )
+        "checklist.html", device=device, run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
+        grounds=checklist.grounds_of(run) if run else [],
+    )  # fmt: skip
 
 
 @auth.require(Role.SUPPORT)

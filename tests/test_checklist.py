@@ -1,0 +1,596 @@
+"""The checklist: its declaration, its engine on both databases, and live against the simulator's faults."""
+
+import dataclasses
+import html
+import re
+import secrets
+import shlex
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import requests
+from conftest import ROOT, wait_until
+from flask import Flask
+from gateway_double import Phone
+from sqlalchemy import select
+from stack import Stack, running
+
+from provisioning import checklist, devices, sending
+from provisioning.checklist_steps import (
+    GOOD,
+    STEPS,
+    VERDICTS,
+    Facts,
+    Outcome,
+    Result,
+    Verdict,
+    decide,
+    grounds,
+    sentence,
+)
+from provisioning.errors import Conflict, Invalid
+from provisioning.models import ChecklistRun, Command, Device, State, db, utcnow
+
+# the declaration
+
+REPLIED = Outcome("done", True)
+CAME = Outcome("done", True, file_seconds_off=1.0)
+DUALCAM = {"151": "18", "150": "1", "113": "1"}
+HEALTHY: dict[str, Facts] = {
+    "reachable": Facts([REPLIED]),
+    "firmware": Facts([REPLIED], status={"firmware": ("03.28.03.Rev.05", "good")}),
+    "configuration": Facts([Outcome("done", True, result={"values": DUALCAM})]),
+    "power": Facts([REPLIED]),
+    "cameras": Facts([REPLIED], status={"camera.front.version": ("1.9.3", "good")}),
+    "front": Facts([CAME]),
+    "rear": Facts([CAME]),
+    "card": Facts([CAME]),
+    "transfer": Facts(sessions=[("done", 0)]),
+    "clock": Facts([CAME]),
+}
+BY_VERDICT = {verdict.id: verdict for verdict in VERDICTS}
+BY_STEP = {step.id: step for step in STEPS}
+
+
+def refused(code: str) -> Facts:
+    return Facts([Outcome("failed", True, code, f"The device says {code}.")])
+
+
+def silent(*sides: str) -> Facts:
+    return Facts([REPLIED], status={f"camera.{side}.version": ("did not answer", "bad") for side in sides})
+
+
+def holding(**changes: str) -> Facts:
+    values = DUALCAM | {name.strip("_"): value for name, value in changes.items()}
+    return Facts([Outcome("done", True, result={"values": values})])
+
+
+def judged(changes: Mapping[str, Facts]) -> dict[str, Result]:
+    facts = HEALTHY | changes
+    return {step.id: step.read(facts[step.id]) for step in STEPS if step.id in facts}
+
+
+NO_ANSWER = Facts([Outcome("expired", False, "no_reply", "The SMS reached the SIM, but nobody answered.")])
+CASES: list[tuple[str, dict[str, Facts], str]] = [
+    ("other_tracker", {"firmware": Facts([REPLIED], status={"imei": ("356307042441013", "bad")})}, "356307042441013"),
+    ("silent", {"reachable": NO_ANSWER}, "nobody answered"),
+    ("wrong_mode", {"configuration": holding(_151="0")}, "151 is 0"),
+    ("wrong_mode", {"configuration": holding(_150="0")}, "150 is 0"),
+    ("wrong_mode", {"front": refused("not_configured")}, "not_configured"),
+    ("wrong_mode", {"rear": refused("not_configured")}, "not_configured"),
+    ("ignition_off", {"cameras": silent("front", "rear"), "front": refused("ignition_off")}, "ignition_off"),
+    ("no_power", {"cameras": silent("front", "rear"), "led": Facts(answer="dark")}, "no power"),
+    ("no_camera", {"cameras": silent("front", "rear"), "front": refused("dualcam_not_present"),
+                   "rear": refused("dualcam_not_present")}, "Neither camera"),
+    ("no_camera", {"front": refused("camera_not_present"), "rear": refused("camera_not_present"),
+                   "led": Facts(answer="lit")}, "does not hear it"),
+    ("front_camera", {"cameras": silent("front"), "front": refused("camera_not_present")}, "front camera"),
+    ("rear_camera", {"cameras": silent("rear"), "rear": refused("camera_not_present")}, "rear camera"),
+    ("server_unreachable", {"front": refused("server_unreachable")}, "server_unreachable"),
+    ("server_unreachable", {"card": refused("no_file")}, "no_file"),
+    ("wrong_clock", {"clock": Facts([Outcome("done", True, file_seconds_off=3600.0)])}, "off by 60 minutes"),
+    ("wrong_clock", {"clock": Facts([Outcome("done", True, file_seconds_off=-7200.0)])}, "off by -120 minutes"),
+    ("no_card", {"card": Facts([CAME], status={"camera.rear.state": ("no SD card", "bad")})}, "no SD card"),
+    ("no_card", {"card": refused("file_not_found"), "sd": Facts(answer="out")}, "There is no card"),
+    ("no_card", {"card": refused("media_problem"), "sd": Facts(answer="in")}, "A card is in"),
+    ("refused", {"transfer": Facts(sessions=[("unknown_device", 0), ("done", 0)])}, "IMEI was not known"),
+    ("old_firmware", {"firmware": Facts([REPLIED], firmware_warnings=["66020 needs newer firmware."])}, "66020 needs"),
+    ("differs", {"configuration": Facts(HEALTHY["configuration"].outcomes, differing=["66003 is 30, asked 25"])},
+     "66003 is 30, asked 25"),
+    ("breaks", {"transfer": Facts(sessions=[("lost", 0)] * 3 + [("done", 0)])}, "3 of the last 4"),
+    ("breaks", {"transfer": Facts(sessions=[("done", 30)])}, "wrong CRC"),
+    ("good", {}, "The rear photo has come"),
+    ("good", {"power": NO_ANSWER}, "Set for DualCam"),
+    ("undecided", {"front": refused("modem_not_ready")}, "modem_not_ready"),
+    ("undecided", {"configuration": Facts([Outcome("expired", False)])}, "could not be read"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changes", "said"), CASES, ids=lambda case: case if isinstance(case, str) else ""
+)
+def test_these_facts_give_this_verdict_and_its_sentence_says_why(
+    verdict: str, changes: dict[str, Facts], said: str
+) -> None:
+    results = judged(changes)
+    chosen = decide(results)
+    told = sentence(chosen, results)
+    assert chosen.id == verdict
+    assert chosen.todo in told
+    assert said in told.partition("Rests on:")[2]
+
+
+def test_every_verdict_is_reached_by_some_facts() -> None:
+    assert {verdict for verdict, _, _ in CASES} == set(BY_VERDICT)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.id)
+def test_a_verdict_names_a_next_step_and_rests_on_steps_that_exist(verdict: Verdict) -> None:
+    assert verdict.title
+    assert verdict.todo
+    assert set(verdict.rests_on) <= set(BY_STEP)
+    assert verdict.rests_on or verdict.id == "undecided"
+
+
+@pytest.mark.parametrize("verdict", [v for v in VERDICTS if v.rests_on], ids=lambda verdict: verdict.id)
+def test_a_verdict_rests_on_the_answers_that_were_given_and_no_others(verdict: Verdict) -> None:
+    first, *others = verdict.rests_on
+    results = {first: Result(GOOD, "This was answered.")}
+    results |= {name: Result("not visible", "Nobody knows.") for name in others[:1]}
+    assert grounds(verdict, results) == ["This was answered."]
+
+
+def test_a_step_needs_only_steps_before_it() -> None:
+    seen: set[str] = set()
+    for step in STEPS:
+        assert set(step.needs) <= seen, step.id
+        seen.add(step.id)
+
+
+def test_a_camera_that_sent_its_photo_is_not_called_dead() -> None:
+    assert decide(judged({"cameras": silent("front", "rear")})).id == "undecided"
+    assert decide(judged({"cameras": silent("rear")})).id == "undecided"
+
+
+def test_a_clock_nobody_can_see_is_neither_good_nor_bad() -> None:
+    assert BY_STEP["clock"].read(Facts([Outcome("done", True)])).verdict == "not visible"
+
+
+@pytest.mark.parametrize(
+    ("changes", "led", "sd"),
+    [
+        ({}, False, False),
+        ({"cameras": silent("rear")}, True, False),
+        ({"front": refused("camera_not_present")}, True, False),
+        ({"cameras": silent("front", "rear"), "front": refused("ignition_off")}, False, False),
+        ({"card": refused("file_not_found")}, False, True),
+        ({"card": Facts([CAME], status={"camera.front.state": ("no SD card", "bad")})}, False, False),
+    ],
+)  # fmt: skip
+def test_a_person_is_asked_only_what_the_answers_leave_open(
+    changes: dict[str, Facts], led: bool, sd: bool
+) -> None:
+    results = judged(changes)
+    assert (BY_STEP["led"].when(results), BY_STEP["sd"].when(results)) == (led, sd)
+
+
+def test_every_answer_that_is_offered_has_a_meaning() -> None:
+    for step in STEPS:
+        for choice, _ in step.answers:
+            assert step.read(Facts(answer=choice)).text != "Nobody looked."
+
+
+def test_the_document_names_every_step_and_every_verdict() -> None:
+    page = (ROOT / "docs" / "checklist.md").read_text()
+    first_column = " ".join(re.findall(r"^\| ([a-z, ]+) \|", page, re.MULTILINE))
+    verdicts = re.search(r"rests on: ([a-z_,\s]+)\.", page)
+    assert set(re.findall(r"\w+", first_column)) - {"step"} == set(BY_STEP)
+    assert verdicts
+    assert re.findall(r"\w+", verdicts[1]) == [verdict.id for verdict in VERDICTS]
+
+
+# the engine
+
+REPLIES = {
+    "getstatus": "Data Link: 1 GPRS: 1 Phone: 0 SIM: 0 OP: 24602 Signal: 5 NewSMS: 0 Roaming: 0",
+    "getver": "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916",
+    "getparam 150": "Param ID:150 Value:1;151:18;152:0;113:1;66000:3",
+    "getparam 66": "Param ID:66040 Value:0;66041:0;66042:0",
+    "getio": "DI1:1 AIN1:12650 DO1:0",
+    "camgetver": "The front camera camgetver failed. The rear camera camgetver failed.",
+    "camreq:1,1": "Error: DualCam not present",
+    "camreq:1,2": "Error: DualCam not present",
+}
+
+
+@pytest.fixture
+def phone(app: Flask) -> Iterator[Phone]:
+    fast = dataclasses.replace(app.extensions["dualcam_config"], sms_per_second=1000)
+    app.extensions["dualcam_config"] = fast
+    phone = Phone(app)
+    yield phone
+    phone.close()
+
+
+@pytest.fixture
+def van(phone: Phone) -> Device:
+    given = {
+        "imei": "352094082736916",
+        "phone": "+12025550111",
+        "sms_login": "fleet",
+        "sms_password": "cam11",
+    }
+    return devices.add(given, utcnow())
+
+
+def begin(van: Device) -> ChecklistRun:
+    run = checklist.start(van, "ops@example.com", utcnow())
+    checklist.advance(run, utcnow())
+    return run
+
+
+def hand_over(phone: Phone, van: Device) -> str:
+    """Send what waits; give the words of the newest SMS, without credentials."""
+    before = len(phone.sent)
+    while sending.drive(van.id, utcnow):
+        pass
+    db.session.expire_all()
+    return phone.sent[-1].removeprefix("fleet cam11 ") if len(phone.sent) > before else ""
+
+
+def answer_all(phone: Phone, run: ChecklistRun, replies: Mapping[str, str] = REPLIES) -> list[str]:
+    """Answer everything the run asks of the device until it waits for a person or ends; give what it asked."""
+    asked = []
+    while text := hand_over(phone, run.device):
+        asked.append(text.split()[0])
+        phone.reply(next(reply for begin, reply in replies.items() if text.startswith(begin)))
+        checklist.advance(run, utcnow())
+    return asked
+
+
+def states(run: ChecklistRun) -> dict[str, str]:
+    db.session.expire_all()
+    return {name: entry.get("state", "") for name, entry in run.steps.items()}
+
+
+def test_a_run_is_stored_and_asks_one_thing_after_the_other(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    assert hand_over(phone, van) == "getstatus"
+    assert states(run) == {"reachable": "running"}
+    phone.reply(REPLIES["getstatus"])
+    checklist.advance(run, utcnow())
+    assert hand_over(phone, van) == "getver"
+    assert states(run) == {"reachable": "done", "firmware": "running"}
+    stored = checklist.current(van)
+    assert stored is not None
+    assert (stored.id, stored.started_by, stored.ended_at) == (run.id, "ops@example.com", None)
+
+
+def test_a_result_is_stored_together_with_the_next_question(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    for name in ("getstatus", "getver"):
+        hand_over(phone, van)
+        phone.reply(REPLIES[name])
+        checklist.advance(run, utcnow())
+    assert states(run) == {"reachable": "done", "firmware": "done", "configuration": "running"}
+
+
+def test_a_run_that_was_left_goes_on_by_the_sweep(phone: Phone, van: Device) -> None:
+    run_id, van_id = begin(van).id, van.id
+    db.session.remove()
+    device = db.session.get_one(Device, van_id)
+    hand_over(phone, device)
+    phone.reply(REPLIES["getstatus"])
+    checklist.sweep(utcnow())
+    assert states(db.session.get_one(ChecklistRun, run_id)) == {"reachable": "done", "firmware": "running"}
+
+
+def test_many_processes_at_once_ask_each_step_once(phone: Phone, van: Device) -> None:
+    app, run_id = phone.app, checklist.start(van, "ops@example.com", utcnow()).id
+    db.session.remove()
+
+    def advance() -> None:
+        with app.app_context():
+            checklist.advance(db.session.get_one(ChecklistRun, run_id), utcnow())
+
+    threads = [threading.Thread(target=advance) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [row.kind for row in db.session.scalars(select(Command))] == ["getstatus"]
+
+
+def test_a_persons_answer_is_stored_and_ends_the_run(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    answer_all(phone, run)
+    assert states(run)["led"] == "question"
+    assert run.ended_at is None
+    db.session.remove()
+    run = db.session.get_one(ChecklistRun, run.id)
+    checklist.answer(run, "led", "dark", utcnow())
+    checklist.advance(run, utcnow())
+    db.session.expire_all()
+    assert (run.verdict, run.steps["led"]["answer"]) == ("no_power", "dark")
+    assert run.verdict_text == (
+        "The camera has no power. Check its supply and fuse."
+        " Rests on: The camera has no power. Neither camera answers the tracker."
+    )
+
+
+def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    asked = answer_all(phone, run, REPLIES | {"getparam 150": "Param ID:150 Value:1;151:0"})
+    assert asked == ["getstatus", "getver", "getparam", "getparam", "getio"]
+    assert [name for name, state in states(run).items() if state == "skipped"] == [
+        "cameras", "front", "rear", "card", "led", "sd",
+    ]  # fmt: skip
+    assert run.verdict == "wrong_mode"
+    assert "151 is 0" in run.verdict_text
+    assert "Not asked" not in run.verdict_text
+
+
+@pytest.mark.parametrize(("step", "choice"), [("led", "perhaps"), ("front", "lit"), ("nothing", "lit")])
+def test_an_answer_nobody_offered_is_refused_and_changes_nothing(
+    phone: Phone, van: Device, step: str, choice: str
+) -> None:
+    run = begin(van)
+    before = dict(run.steps)
+    with pytest.raises(Invalid):
+        checklist.answer(run, step, choice, utcnow())
+    db.session.rollback()
+    assert run.steps == before
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("delivered", "reached the SIM, but the device did not answer"), ("sent", "switched off, asleep or out of")],
+)  # fmt: skip
+def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, status: str, said: str) -> None:
+    run = begin(van)
+    hand_over(phone, van)
+    phone.report(list(phone.twilio.messages)[-1], status)
+    sending.sweep(lambda: utcnow() + timedelta(hours=2))
+    checklist.advance(run, utcnow())
+    db.session.expire_all()
+    (row,) = db.session.scalars(select(Command))
+    assert row.state == State.EXPIRED
+    assert (run.verdict, run.steps["reachable"]["verdict"]) == ("silent", "bad")
+    assert said in run.steps["reachable"]["text"]
+    assert said in run.verdict_text
+    assert "Check number, SIM, coverage" in run.verdict_text
+
+
+def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    for word in ("getstatus", ""):
+        hand_over(phone, van)
+        if word:
+            phone.reply(REPLIES[word])
+        else:
+            sending.sweep(lambda: utcnow() + timedelta(hours=2))
+        checklist.advance(run, utcnow())
+    assert (run.steps["firmware"]["verdict"], run.steps["firmware"]["mark"]) == ("warn", "unanswered")
+    assert states(run)["configuration"] == "running"
+
+
+def test_a_second_run_is_refused_while_one_is_open_and_possible_afterwards(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    with pytest.raises(Conflict):
+        checklist.start(van, "ops@example.com", utcnow())
+    db.session.rollback()
+    checklist.stop(run, utcnow())
+    second = checklist.start(van, "ops@example.com", utcnow())
+    assert run.verdict == "stopped"
+    assert checklist.current(van) == second
+
+
+def test_a_good_answer_of_a_moment_ago_is_used_and_a_bad_one_asked_again(phone: Phone, van: Device) -> None:
+    one_dead = REPLIES | {"camgetver": "Front camera V1.9.3. The rear camera camgetver failed."}
+    run = begin(van)
+    answer_all(phone, run, one_dead)
+    checklist.stop(run, utcnow())
+    again = begin(van)
+    assert answer_all(phone, again, one_dead) == [
+        "getparam",
+        "getparam",
+        "camgetver",
+        "camreq:1,1",
+        "camreq:1,2",
+    ]
+    assert again.steps["reachable"]["reused"]
+    assert not again.steps["cameras"]["reused"]
+
+
+def test_an_old_answer_is_not_used(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    hand_over(phone, van)
+    phone.reply(REPLIES["getstatus"])
+    checklist.stop(run, utcnow())
+    (row,) = db.session.scalars(select(Command).where(Command.kind == "getstatus"))
+    row.answered_at = utcnow() - timedelta(hours=1)
+    db.session.commit()
+    begin(van)
+    assert hand_over(phone, van) == "getstatus"
+
+
+def test_asking_a_step_again_forgets_what_a_person_saw_before(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    answer_all(phone, run)
+    checklist.answer(run, "led", "dark", utcnow())
+    checklist.advance(run, utcnow())
+    assert run.verdict == "no_power"
+    checklist.again(run, "cameras", utcnow())
+    assert (run.verdict, run.ended_at, "led" in run.steps) == (None, None, False)
+    checklist.advance(run, utcnow())
+    assert hand_over(phone, van) == "camgetver"
+    with pytest.raises(Invalid):
+        checklist.again(run, "nothing", utcnow())
+
+
+def test_the_cost_is_told_before_and_a_run_keeps_to_it(phone: Phone, van: Device) -> None:
+    cost = checklist.cost(van)
+    healthy = {"camgetver": "Front camera V1.9.3. Rear camera V1.9.3.", "camreq:1,1": "Error: capture failed"}
+    asked = answer_all(phone, begin(van), REPLIES | healthy)
+    assert cost == len(asked) + 1  # the video is not asked for, since the photo failed
+
+
+def test_half_a_configuration_accuses_nobody(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    for reply in (REPLIES["getstatus"], REPLIES["getver"]):
+        hand_over(phone, van)
+        phone.reply(reply)
+        checklist.advance(run, utcnow())
+    for _ in range(2):
+        if hand_over(phone, van).startswith("getparam 66"):
+            phone.reply(REPLIES["getparam 66"])
+        else:
+            sending.sweep(lambda: utcnow() + timedelta(hours=2))
+    checklist.advance(run, utcnow())
+    assert run.steps["configuration"]["mark"] == "unanswered"
+
+
+def test_a_device_without_credentials_says_so_and_sends_nothing(phone: Phone) -> None:
+    device = devices.add({"imei": "352094082042885", "phone": "+12025550112"}, utcnow())
+    with pytest.raises(Conflict):
+        checklist.cost(device)
+    run = begin(device)
+    assert run.verdict == "silent"
+    assert phone.sent == []
+
+
+# live, against the simulator's faults
+
+EMAIL, PASSWORD = "ops@example.com", "a long enough password"
+READY = {"150": "1", "151": "18"}
+
+
+class Case:
+    """A vehicle with a fault, what a person standing beside it answers, and the verdict it must end in."""
+
+    def __init__(
+        self, verdict: str, rests_on: str, *, answers: str = "", ignition: bool = True,
+        parameters: dict[str, str] | None = None, **faults: Any,
+    ) -> None:  # fmt: skip
+        self.verdict, self.rests_on, self.answers = verdict, rests_on, answers
+        self.vehicle = {"ignition": ignition, "parameters": READY | (parameters or {})}
+        self.faults = faults
+
+
+LIVE = {
+    "healthy": Case("good", "The rear photo has come."),
+    "old but healthy": Case("good", "Both cameras answer", parameters={"113": "1"}),
+    "no camera": Case("no_camera", "Neither camera answers", answers="lit", front_missing=True, rear_missing=True),
+    "no power": Case("no_power", "The camera has no power.", answers="dark", front_missing=True, rear_missing=True),
+    "front dead": Case("front_camera", "The front camera does not answer.", answers="lit", front_missing=True),
+    "rear dead": Case("rear_camera", "The rear camera does not answer.", answers="lit", rear_missing=True),
+    "no SD card": Case("no_card", "There is no card.", answers="out", no_sd=True),
+    "bad SD card": Case("no_card", "A card is in.", answers="in", no_sd=True),
+    "ignition off": Case("ignition_off", "The ignition is off and the cameras work", ignition=False),
+    "wrong mode": Case("wrong_mode", "151 is 0", parameters={"151": "0"}),
+    "clock ahead": Case("wrong_clock", "off by 120 minutes", wrong_time_zone=120),
+    "clock behind": Case("wrong_clock", "off by -120 minutes", wrong_time_zone=-120),
+    "unreachable server": Case("server_unreachable", "could not reach the file server", unreachable_server=True),
+    "unreachable SIM": Case("silent", "", sms_lost=5),
+}  # fmt: skip
+
+
+def imei_of(number: int) -> str:
+    """Make an IMEI with a right check digit."""
+    digits = f"3520940800{number:04d}"
+    doubled = [int(d) * (2 if at % 2 else 1) for at, d in enumerate(digits)]
+    return f"{digits}{-sum(n // 10 + n % 10 for n in doubled) % 10}"
+
+
+IMEIS = {name: imei_of(number) for number, name in enumerate(LIVE)}
+
+
+class Desk:
+    """Somebody at the support desk: signed in, uses the checklist's page."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.base, self.session = stack.environment["PUBLIC_URL"], requests.Session()
+        self.post("/login", email=EMAIL, password=PASSWORD)
+
+    def get(self, path: str) -> str:
+        answer = self.session.get(self.base + path, timeout=30)
+        assert answer.ok, f"{path}: {answer.status_code}"
+        return html.unescape(answer.text)
+
+    def post(self, path: str, **fields: str) -> str:
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path))
+        assert token
+        form = {"csrf_token": token[1], "nonce": secrets.token_hex(16)} | fields
+        answer = self.session.post(self.base + path, data=form, timeout=30)
+        assert answer.ok, f"{path}: {answer.status_code} {answer.text[:500]}"
+        return html.unescape(answer.text)
+
+
+def page_of(name: str) -> str:
+    return f"/devices/{IMEIS[name]}/checklist"
+
+
+def add_vehicle(stack: Stack, name: str, case: Case) -> None:
+    number = list(LIVE).index(name)
+    vehicle = {
+        "imei": IMEIS[name], "phone": f"+120255503{number:02d}", "name": name, "model": "FMC125",
+        "sms_login": "fleet", "sms_password": "cam11",
+    }  # fmt: skip
+    old = (
+        {"firmware": "03.27.06.Rev.360", "metadata_version": 1, "new_value_form": False}
+        if "old" in name
+        else {}
+    )
+    stack.control("POST", "/vehicles", vehicle | case.vehicle | old)
+    stack.control("PATCH", f"/vehicles/{IMEIS[name]}/faults", case.faults)
+    stack.api("POST", "/devices", vehicle, status=201)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("checklist")
+    with running(folder, f"sqlite:///{folder}/test.db") as stack:
+        subprocess.run(
+            shlex.split(f"flask users create {EMAIL} --role support --password-stdin"), cwd=ROOT,
+            env=stack.environment, input=PASSWORD + "\n", text=True, check=True, capture_output=True,
+        )  # fmt: skip
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def desk(stack: Stack) -> Desk:
+    """All vehicles are on the road, each with its fault, and the checklist runs on all of them at once."""
+    desk = Desk(stack)
+    for name, case in LIVE.items():
+        add_vehicle(stack, name, case)
+        assert "Under way" in desk.post(page_of(name), do="start")
+    return desk
+
+
+def asks_a_person(page: str) -> str | None:
+    found = re.search(r'name="step" value="(\w+)"><button name="answer"', page)
+    return found[1] if found else None
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_the_checklist_finds_what_is_wrong_with_the_vehicle(stack: Stack, desk: Desk, name: str) -> None:
+    case = LIVE[name]
+    page = wait_until(lambda: _stopped(desk, name), seconds=100, every=0.5)
+    if case.answers:
+        step = asks_a_person(page)
+        assert step, "a person is asked what no SMS can see"
+        page = desk.post(page_of(name), do="answer", step=step, answer=case.answers)
+    verdict = BY_VERDICT[case.verdict]
+    assert re.findall(r"<h2 class=\"\w+\">(.*?)</h2>", page) == [verdict.title]
+    assert verdict.todo in page
+    assert case.rests_on in page.partition("Rests on:")[2].partition("</p>")[0]
+
+
+def _stopped(desk: Desk, name: str) -> str | None:
+    """Give the page once the run has ended, or waits for a person."""
+    page = desk.get(page_of(name))
+    return page if "Under way" not in page or asks_a_person(page) else None
