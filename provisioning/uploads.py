@@ -14,7 +14,7 @@ from sqlalchemy import delete, select, update
 from receiver.media import Media, connect
 from receiver.product import SessionFacts
 from receiver.session import Offer
-from receiver.storage import Caps, Record, Store
+from receiver.storage import Caps, Record, Store, adopted
 
 from . import events, lifecycle, links, queue, statuses
 from .config import Config, current_config
@@ -46,22 +46,37 @@ def media() -> Media:
     return found
 
 
-def known_device(imei: str) -> int | None:
-    """Give the live device with this IMEI."""
-    return db.session.scalar(select(Device.id).where(Device.imei == imei, Device.archived_at.is_(None)))
+def known(imeis: Sequence[str]) -> list[bool]:
+    """Say for each IMEI whether a live device has it: one statement."""
+    found = set(
+        db.session.execute(
+            select(Device.imei).where(Device.imei.in_(set(imeis)), Device.archived_at.is_(None))
+        ).scalars()
+    )
+    return [imei in found for imei in imeis]
 
 
-def recall(imei: str, offer: Offer) -> Record | None:
-    """Give what the receiver must know of a stored file that is offered again, by identifier, count and time."""
+def recall(offers: Sequence[tuple[str, Offer]]) -> list[Record | None]:
+    """Give for each offer of a device the stored file with its identifier, count and time, if there is one.
+
+    One statement. The record has what the receiver must know of a file to compare it.
+    """
+    wanted = {(imei, _moment(offer.metadata.timestamp)) for imei, offer in offers if offer.metadata}
+    rows = db.session.execute(
+        select(Upload.id, Upload.imei, Upload.identifier, Upload.announced, Upload.timestamp, Upload.path, Upload.size)
+        .where(
+            Upload.imei.in_({imei for imei, _ in wanted}), Upload.timestamp.in_({stamp for _, stamp in wanted}),
+            Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)), Upload.path.is_not(None),
+        )
+    )  # fmt: skip
+    found = {(row.imei, row.identifier, row.announced, row.timestamp): row for row in rows}
+    return [_recalled(found, imei, offer) for imei, offer in offers]
+
+
+def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> Record | None:
     if offer.metadata is None:
         return None
-    row = db.session.execute(
-        select(Upload.id, Upload.path, Upload.size).where(
-            Upload.imei == imei, Upload.identifier == offer.identifier, Upload.announced == offer.count,
-            Upload.timestamp == _moment(offer.metadata.timestamp),
-            Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)), Upload.path.is_not(None),
-        ).limit(1)
-    ).first()  # fmt: skip
+    row = found.get((imei, offer.identifier, offer.count, _moment(offer.metadata.timestamp)))
     if row is None:
         return None
     return {"imei": imei, "upload": row.id, "identifier": offer.identifier, "count": offer.count, "path": row.path,
@@ -115,7 +130,7 @@ def _by_ids(idents: Iterable[str]) -> Sequence[Upload]:
 def _adopted(record: Record) -> Record:
     if not record["path"].startswith("quarantine/"):
         return record
-    new = record | {"admission": "known", "path": record["path"].removeprefix("quarantine/")}
+    new = record | {"admission": "known", "path": adopted(record["imei"], record["path"])}
     media().move(record["path"], new["path"])
     return new
 
@@ -282,7 +297,7 @@ def adopt(device: Device, now: datetime) -> int:
     moved: dict[str, str] = {}
     for row in waiting:
         if row.path and row.path.startswith("quarantine/"):
-            moved[row.id] = row.path.removeprefix("quarantine/")
+            moved[row.id] = adopted(device.imei, row.path)
             media().move(row.path, moved[row.id])
             media().delete(f"{row.path}.json")
     device = lifecycle.lock_device(device.id)

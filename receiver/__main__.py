@@ -20,6 +20,7 @@ from provisioning.config import Config, ConfigError, load  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from receiver import session  # noqa: E402
 from receiver.front import Front  # noqa: E402
+from receiver.gather import Gather  # noqa: E402
 from receiver.product import Admission, SessionFacts  # noqa: E402
 from receiver.server import Server, Settings  # noqa: E402
 from receiver.storage import Record  # noqa: E402
@@ -31,13 +32,17 @@ IDENTIFIERS = {
 
 
 class DatabaseProduct:
-    """The product as the receiver sees it: one short unit of work for each call.
+    """The product as the receiver sees it: one short unit of work for each call, or for all that ask at once.
 
     SQLite waits for its lock without letting others run, so its calls go to threads; PostgreSQL's driver yields.
     """
 
     def __init__(self, app: Flask, threads: bool) -> None:
         self._app, self._threads = app, threads
+        self._admissions: Gather[str, bool] = Gather(lambda imeis: self._do(uploads.known, imeis))
+        self._recalls: Gather[tuple[str, session.Offer], Record | None] = Gather(
+            lambda offers: self._do(uploads.recall, offers)
+        )
 
     def _do(self, work: Callable[..., Any], *given: Any) -> Any:
         if self._threads:
@@ -50,12 +55,11 @@ class DatabaseProduct:
 
     def admit(self, imei: str) -> Admission:
         """Look the device up, each time: an unknown one may have been added a moment ago."""
-        return Admission.UNKNOWN if self._do(uploads.known_device, imei) is None else Admission.KNOWN
+        return Admission.KNOWN if self._admissions.ask(imei) else Admission.UNKNOWN
 
     def recall(self, imei: str, offer: session.Offer) -> Record | None:
         """Find a file that was stored before."""
-        found: Record | None = self._do(uploads.recall, imei, offer)
-        return found
+        return self._recalls.ask((imei, offer))
 
     def stored(self, records: Sequence[Record]) -> list[Record]:
         """Take stored files."""

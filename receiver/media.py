@@ -7,7 +7,7 @@ The receiver puts, the product reads and links.
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,9 @@ class Media(Protocol):
 
     def put(self, source: Path, key: str) -> None:
         """Make a local file safe under a key, then remove it where it was. Repeating it is harmless."""
+
+    def put_all(self, pairs: Sequence[tuple[Path, str]]) -> list[MediaError | None]:
+        """Do the same for many files at once; give for each what went wrong, or None."""
 
     def read(self, key: str, begin: int, count: int) -> bytes | None:
         """Give bytes of a file, None if it is not there."""
@@ -94,15 +97,41 @@ class Folder:
         make_folder(root)
 
     def put(self, source: Path, key: str) -> None:
-        target = self.root / key
+        (error,) = self.put_all([(source, key)])
+        if error is not None:
+            raise error
+
+    def put_all(self, pairs: Sequence[tuple[Path, str]]) -> list[MediaError | None]:
+        problems: list[OSError | None] = [None] * len(pairs)
+        moved: dict[Path, list[int]] = {}
+        for number, (source, key) in enumerate(pairs):
+            target = self.root / key
+            try:
+                if self._take(source, target):
+                    moved.setdefault(target.parent, []).append(number)
+            except OSError as error:
+                problems[number] = error
+        for folder, numbers in moved.items():  # one fsync for all that went into a folder
+            try:
+                sync_folder(folder)
+            except OSError as error:
+                for number in numbers:
+                    problems[number] = error
+        return [
+            MediaError(f"The media folder cannot take the file: {error.strerror}.") if error else None
+            for error in problems
+        ]
+
+    def _take(self, source: Path, target: Path) -> bool:
+        """Move a file in; False where it is neither here nor there."""
         try:
+            _move(source, target)
+        except FileNotFoundError:
+            if not source.exists():
+                return target.exists()  # another process moved it a moment ago
             make_folder(target.parent)
-            if source.exists():
-                _move(source, target)
-            elif target.exists():
-                sync_folder(target.parent)  # another process moved it a moment ago
-        except OSError as error:
-            raise MediaError(f"The media folder cannot take the file: {error.strerror}.") from error
+            _move(source, target)
+        return True
 
     def read(self, key: str, begin: int, count: int) -> bytes | None:
         try:
@@ -156,9 +185,9 @@ class Folder:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename, or copy across file systems; afterwards exactly one of the names exists, and is safe."""
+    """Rename, or copy across file systems: at any moment one of the names has all bytes. The folder's fsync is left."""
     try:
-        source.replace(target)
+        os.rename(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -170,8 +199,6 @@ def _move(source: Path, target: Path) -> None:
         temporary.replace(target)
         sync_folder(target.parent)
         source.unlink()
-        return
-    sync_folder(target.parent)
 
 
 PART = 8 * 2**20  # a larger file goes in parts of this size
@@ -207,6 +234,16 @@ class Bucket:
                 ExtraArgs={"ChecksumAlgorithm": "SHA256"},
             )  # fmt: skip
         source.unlink(missing_ok=True)
+
+    def put_all(self, pairs: Sequence[tuple[Path, str]]) -> list[MediaError | None]:
+        problems: list[MediaError | None] = []
+        for source, key in pairs:
+            try:
+                self.put(source, key)
+                problems.append(None)
+            except MediaError as error:
+                problems.append(error)
+        return problems
 
     def read(self, key: str, begin: int, count: int) -> bytes | None:
         with _translated():

@@ -277,6 +277,23 @@ def _degrees(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and -180 <= value <= 180 else None
 
 
+def _full_frames(data: bytes, at: int) -> int:
+    """Give how many bytes from `at` on are DATA frames of 1024 file bytes, whole and in a row."""
+    count = (len(data) - at) // FULL_FRAME
+    if not count or not data.startswith(FULL_HEADER, at):
+        return 0
+    end = at + count * FULL_FRAME
+    # each of the header's bytes compared for all frames at once
+    if all(
+        data[at + n : end : FULL_FRAME] == FULL_HEADER[n : n + 1] * count for n in range(len(FULL_HEADER))
+    ):
+        return end - at
+    count = 1
+    while data.startswith(FULL_HEADER, at + count * FULL_FRAME):
+        count += 1
+    return count * FULL_FRAME
+
+
 # what a device may send: smallest and largest LEN, and the reader of the body
 Frames = dict[int, tuple[int, int, Callable[[bytes], Message]]]
 FRAMES: Frames = {
@@ -312,13 +329,10 @@ class Reader:
             self._left = b""
         view, at, end = memoryview(data), 0, len(data)
         while at < end:
-            if data.startswith(FULL_HEADER, at):
-                begin, last = at, end - FULL_FRAME
-                while at <= last and data.startswith(FULL_HEADER, at):
-                    at += FULL_FRAME
-                if at > begin:
-                    take(Run(view[begin:at]))
-                    continue
+            if size := _full_frames(data, at):
+                at += size
+                take(Run(view[at - size : at]))
+                continue
             size, message = self._one(data, at, end - at)
             if not size:
                 break

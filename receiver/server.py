@@ -20,13 +20,14 @@ from gevent.event import Event
 from receiver import session as s
 from receiver.claims import Claims
 from receiver.front import Front, FrontError
+from receiver.gather import Gather
 from receiver.media import MediaError
 from receiver.product import Admission, Product, SessionFacts
 from receiver.protocol import Message, ProtocolError, Reader
 from receiver.storage import Asker, Record, StorageError, Store, Transfer, new_id
 
 log = structlog.get_logger("receiver")
-RECEIVE = 64 * 1024  # bytes read at once: 63 packets
+RECEIVE = 256 * 1024  # bytes read at once, where so many wait
 REPORT_SECONDS = 1.0  # between bulk reports of sessions and stored files
 WATCHED_SECONDS = 2.0  # between progress reports of devices that somebody looks at
 UNWATCHED_SECONDS = 30.0  # and of all others
@@ -199,8 +200,7 @@ class Connection:
         now = self.server.now()
         same = self.transfer.write(offset, payload, now)
         if self.transfer.wants_safety(now):
-            self.transfer.flush()
-            self._undisturbed(self.transfer.make_safe, now)
+            self._make_safe(now)
         return self.session.written(same, time.monotonic())
 
     def _admit(self, imei: str) -> bool:
@@ -232,23 +232,26 @@ class Connection:
         assert self.transfer is not None
         transfer = self.transfer
         transfer.flush()
+        self.busy = True
         try:
-            self.server.still_mine(self, transfer)
-            record = self._undisturbed(transfer.commit, self.server.now())
+            record = self.server.commit(self, transfer)
         except StorageError as error:
             return self.session.failed(error.code, str(error))
+        finally:
+            self.busy = False
         self._let_go(transfer)
         if record is not None:
             self.facts.files += 1
             self.server.stored(record)
         return self.session.committed(time.monotonic())
 
-    def _undisturbed(self, work: Callable[..., Record | None], *given: Any) -> Record | None:
-        """Do what blocks off the hub; the device still gets its answer if the connection is ended meanwhile."""
+    def _make_safe(self, now: datetime) -> None:
+        """Work off the hub; the device still gets its answer if the connection is ended meanwhile."""
+        assert self.transfer is not None
+        self.transfer.flush()
         self.busy = True
         try:
-            result: Record | None = self.server.aside(work, *given)
-            return result
+            self.server.aside(self.transfer.make_safe, now)
         finally:
             self.busy = False
 
@@ -299,6 +302,7 @@ class Server:
         self._partials: dict[str, Record] = {}
         self._news = Event()
         self._pool = gevent.get_hub().threadpool
+        self._commits: Gather[Transfer, None] = Gather(self._make_stored)
 
     def start(self) -> None:
         """Start what runs beside the connections."""
@@ -324,10 +328,30 @@ class Server:
                 connection.end(Ended("stopped", "The receiver restarts."))
 
     def aside(self, work: Callable[..., Any], *given: Any) -> Any:
-        """Do blocking work off the hub. A shared store is reached over sockets, which wait without blocking."""
-        if self.store.media.shared:
-            return work(*given)
+        """Do what blocks off the hub, in a thread."""
         return self._pool.apply(work, given)
+
+    def with_media(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do what also reaches for the media store: a shared one over sockets, which wait without blocking."""
+        return work(*given) if self.store.media.shared else self.aside(work, *given)
+
+    def commit(self, connection: Connection, transfer: Transfer) -> Record | None:
+        """Make a whole file safe, together with others that wait; give its record, None if it was stored before.
+
+        Raises StorageError; then nothing may be acknowledged.
+        """
+        self.still_mine(connection, transfer)
+        self._commits.ask(transfer)
+        if self.store.media.shared:  # reached over sockets, which wait without blocking: each for itself
+            (problem,) = self.store.place([transfer])
+            if problem is not None:
+                raise problem
+        return transfer.committed()
+
+    def _make_stored(self, transfers: Sequence[Transfer]) -> list[StorageError | None]:
+        work = self.store.seal if self.store.media.shared else self.store.commit
+        problems: list[StorageError | None] = self.aside(work, transfers, self.now())
+        return problems
 
     # limits
 
@@ -501,7 +525,7 @@ class Server:
         """Tell sessions, stored and partial files in bulk. What fails stays queued."""
         files = list(self._stored)
         if files:
-            self.store.delivered(self.product.stored(files))
+            self.aside(self.store.delivered, self.product.stored(files))
             for _ in files:
                 self._stored.popleft()
         if self._partials:
@@ -547,9 +571,9 @@ class Server:
         left = timedelta(0)
         while True:
             try:
-                while records := self.aside(self.store.pending, self.now() - left):
-                    self.store.delivered(self.product.stored(records))
-                self.aside(self.store.share_partials)
+                while records := self.with_media(self.store.pending, self.now() - left):
+                    self.aside(self.store.delivered, self.product.stored(records))
+                self.with_media(self.store.share_partials)
                 left = timedelta(seconds=LEFT_SECONDS)
             except Exception:
                 log.warning("files left by earlier processes wait, will try again", exc_info=True)
@@ -560,7 +584,7 @@ class Server:
     def _tidy(self) -> None:
         while True:
             try:
-                gone: Sequence[str] = self.aside(self.store.expire, self.now())
+                gone: Sequence[str] = self.with_media(self.store.expire, self.now())
                 if gone:
                     self.product.expired(gone)
             except Exception:

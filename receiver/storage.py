@@ -6,11 +6,14 @@ its bytes are safe under their key, and so is its sidecar. In a shared media sto
 sessions lie under `partial/`, so that the device may come back to any receiver.
 """
 
+import contextlib
+import ctypes
+import errno
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,6 +78,30 @@ def new_id(now: datetime) -> str:
     return f"{int(now.timestamp() * 1000):012x}{os.urandom(10).hex()}"
 
 
+def sameness(identifier: str, count: int, timestamp: int) -> str:
+    """Name what makes two offers of a device the same file; `timestamp` is not 0."""
+    return hashlib.blake2b(f"{identifier} {count} {timestamp}".encode(), digest_size=12).hexdigest()
+
+
+def quarantined(imei: str, path: str) -> str:
+    """Give the key of an unknown device's file: by device, so that caps are counted quickly."""
+    return f"quarantine/{imei}/{path}"
+
+
+def adopted(imei: str, path: str) -> str:
+    """Give the key that a quarantined file has among the ordinary ones."""
+    return path.removeprefix(f"quarantine/{imei}/")
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _not_stored(error: OSError) -> StorageError:
+    return StorageError("disk", f"The file cannot be stored: {error.strerror}.")
+
+
 def boot_id() -> str:
     """Name the present boot: bytes written under another boot are safe only as far as they were fsynced."""
     try:
@@ -95,16 +122,40 @@ def describe(offer: Offer) -> tuple[str, str, str]:
     return ("photo", source, "jpg") if "picture" in path else ("video", source, "bin")
 
 
-def _write_json(path: Path, value: Record, *, safe: bool) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w") as file:
+def _create(path: str, value: Record) -> int:
+    """Make a new sidecar; give its descriptor. Raises FileExistsError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+    try:
+        os.write(descriptor, json.dumps(value).encode())
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _replace(path: str, value: Record, *, safe: bool) -> None:
+    """Write a sidecar over the one that is there: at any moment one of both can be read."""
+    with open(f"{path}.tmp", "w") as file:
         json.dump(value, file)
         if safe:
             file.flush()
             os.fsync(file.fileno())
-    temporary.replace(path)
+    os.replace(f"{path}.tmp", path)
     if safe:
-        sync_folder(path.parent)
+        sync_folder(Path(path).parent)
+
+
+_libc = ctypes.CDLL(None)
+WRITE_OUT = 2  # SYNC_FILE_RANGE_WRITE
+
+
+def _write_out(descriptor: int) -> None:
+    """Have the kernel begin to write a file's bytes: the fsyncs of many files then wait together.
+
+    Only a hint (Linux): what makes the bytes safe is the fsync that follows.
+    """
+    if hasattr(_libc, "sync_file_range"):
+        _libc.sync_file_range(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(WRITE_OUT))
 
 
 def _read_json(path: Path) -> Record | None:
@@ -132,9 +183,9 @@ class OpenFiles:
 
     def __init__(self, most: int = OPEN_FILES) -> None:
         self._most = most
-        self._open: dict[Path, int] = {}
+        self._open: dict[str, int] = {}
 
-    def write(self, path: Path, data: bytes | bytearray, offset: int) -> None:
+    def write(self, path: str, data: bytes | bytearray, offset: int) -> None:
         """Write bytes at a place. Raises OSError."""
         descriptor = self._open.pop(path, None)
         if descriptor is None:
@@ -147,7 +198,7 @@ class OpenFiles:
             done = os.pwrite(descriptor, view, offset)
             view, offset = view[done:], offset + done
 
-    def close(self, path: Path) -> None:
+    def close(self, path: str) -> None:
         """Close a file, if it is open."""
         if (descriptor := self._open.pop(path, None)) is not None:
             os.close(descriptor)
@@ -190,7 +241,12 @@ class Store:
         return Transfer.begin(self, asker, offer)
 
     def _partials_of(self, imei: str) -> list[Record]:
-        records = [_read_json(path) for path in (self.spool / "partial" / imei).glob("*.json")]
+        folder = self.spool / "partial" / imei
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return []
+        records = [_read_json(folder / name) for name in names if name.endswith(".json")]
         return [r for r in records if r and r["upload"] not in self.active and self._part(r).exists()]
 
     def _same(self, record: Record, offer: Offer, now: datetime) -> bool:
@@ -202,15 +258,14 @@ class Store:
         return now - _when(record["updated_at"]) <= timedelta(hours=self.caps.hours_without_metadata)
 
     def _pending_like(self, imei: str, offer: Offer) -> Record | None:
-        """Find a stored file that the product may not have yet."""
-        timestamp = offer.metadata.timestamp if offer.metadata else 0
-        for path in (self.spool / "pending").glob(f"{imei}_*.json") if timestamp else ():
-            record = _read_json(path)
-            if record is None or _timestamp(record) != timestamp:
-                continue
-            if (record["identifier"], record["count"]) == (offer.identifier, offer.count):
-                return record
-        return None
+        """Find a stored file that the product may not have yet, by the name that it must have."""
+        if not (offer.metadata and offer.metadata.timestamp):
+            return None
+        same = sameness(offer.identifier, offer.count, offer.metadata.timestamp)
+        record = _read_json(self.spool / "pending" / f"{imei}_{same}.json")
+        if record is None or _timestamp(record) != offer.metadata.timestamp:
+            return None
+        return record if (record["identifier"], record["count"]) == (offer.identifier, offer.count) else None
 
     def _part(self, record: Record) -> Path:
         return self.spool / "partial" / record["imei"] / f"{record['upload']}.part"
@@ -231,16 +286,19 @@ class Store:
     # stored files on their way to the product
 
     def pending(self, before: datetime, most: int = 500) -> list[Record]:
-        """Give the sidecars of stored files that wait for the product since `before`, oldest first.
+        """Give the sidecars of stored files that wait for the product since `before`.
 
         Those of processes that live are handed over by themselves; what is this old was left. Raises MediaError.
         """
-        names = sorted(os.listdir(self.spool / "pending"), key=lambda name: name.partition("_")[2])
-        records = []
-        for name in [n for n in names if n.endswith(".json")][:most]:
+        names = sorted(name for name in os.listdir(self.spool / "pending") if name.endswith(".json"))
+        records: list[Record] = []
+        for name in names:
+            if len(records) == most:
+                break
             record = _read_json(self.spool / "pending" / name)
             if record is None or record["upload"] in self.active or _when(record["received_at"]) > before:
                 continue  # unreadable: torn by a power cut, not acknowledged, the partial file is still there
+            record["pending"] = name
             part = self._part(record)
             if part.exists():
                 # killed between sidecar and store: finish what commit() began
@@ -265,7 +323,65 @@ class Store:
                 sidecar.unlink(missing_ok=True)
 
     def _pending_path(self, record: Record) -> Path:
-        return self.spool / "pending" / f"{record['imei']}_{record['upload']}.json"
+        return self.spool / "pending" / str(record["pending"])
+
+    # making whole files safe
+
+    def commit(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
+        """Make whole files safe in the media store, many at once; give for each why it could not be, or None.
+
+        Blocks. What failed is still a partial file and must not be acknowledged.
+        """
+        problems = self.seal(transfers, now)
+        sealed = [number for number, problem in enumerate(problems) if problem is None]
+        for number, problem in zip(sealed, self.place([transfers[n] for n in sealed]), strict=True):
+            problems[number] = problem
+        return problems
+
+    def seal(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
+        """Make the bytes of whole files and their sidecars survive a power cut, in the spool. Blocks."""
+        problems: list[StorageError | None] = [None] * len(transfers)
+        written: list[tuple[int, tuple[int, ...]]] = []
+        for number, transfer in enumerate(transfers):
+            try:
+                written.append((number, transfer.write_out(now)))
+            except OSError as error:
+                problems[number] = _not_stored(error)
+        for number, descriptors in written:
+            try:
+                for descriptor in descriptors:
+                    os.fsync(descriptor)
+            except OSError as error:
+                problems[number] = _not_stored(error)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+        try:
+            sync_folder(self.spool / "pending")
+        except OSError as error:
+            problems = [problem or _not_stored(error) for problem in problems]
+        self._take_back(transfers, problems)
+        return problems
+
+    def place(self, transfers: Sequence["Transfer"]) -> list[StorageError | None]:
+        """Put sealed files into the media store."""
+        told = self.media.put_all(
+            [(Path(t.part), t.record["path"]) for t in transfers if not t.stored_before]
+        )
+        answers = iter(told)
+        problems: list[StorageError | None] = []
+        for transfer in transfers:
+            error = None if transfer.stored_before else next(answers)
+            problems.append(StorageError("store_away", str(error)) if error else None)
+            if not error and not transfer.stored_before:
+                _unlink(transfer.sidecar)
+        self._take_back(transfers, problems)
+        return problems
+
+    def _take_back(self, transfers: Sequence["Transfer"], problems: Sequence[StorageError | None]) -> None:
+        for transfer, problem in zip(transfers, problems, strict=True):
+            if problem is not None and not transfer.stored_before:
+                transfer.take_back()
 
     # partial files that other machines may go on with
 
@@ -310,7 +426,7 @@ class Store:
 
     def discard(self, record: Record) -> None:
         """Remove a partial file."""
-        self.files.close(self._part(record))
+        self.files.close(str(self._part(record)))
         for suffix in (".part", ".json"):
             self._part(record).with_suffix(suffix).unlink(missing_ok=True)
 
@@ -332,30 +448,13 @@ class Store:
                         gone.append(Path(entry.key).stem)
         return gone
 
-    def adopt(self, record: Record) -> Record:
-        """Move a quarantined file among the ordinary ones; give its new record. Harmless when repeated."""
-        new = record | {"admission": "known", "path": record["path"].removeprefix("quarantine/")}
-        if new["path"] != record["path"]:
-            self.media.move(record["path"], new["path"])
-            self.media.delete(record["path"] + ".json")
-        return new
-
 
 class Transfer:
     """One file on its way, in the hands of one session."""
 
     __slots__ = (
-        "_asker",
-        "_buffer",
-        "_compare_until",
-        "_digest",
-        "_offer",
-        "_safe_at",
-        "_stored",
-        "chain",
-        "received",
-        "record",
-        "store",
+        "_asker", "_buffer", "_compare_until", "_digest", "_offer", "_safe_at", "chain", "part", "received", "record",
+        "sidecar", "store", "stored_before",
     )  # fmt: skip
 
     def __init__(self, store: Store, record: Record, asker: Asker, offer: Offer) -> None:
@@ -363,7 +462,9 @@ class Transfer:
         self.received = 0  # bytes held, from the beginning
         self.chain = 0  # their CRC
         self._asker, self._offer = asker, offer
-        self._stored = False  # a stored file that is offered again: compare, do not write
+        self.part = str(store._part(record))
+        self.sidecar = f"{self.part[:-5]}.json"
+        self.stored_before = False  # a stored file that is offered again: compare, do not write
         self._compare_until = 0
         self._buffer = b""  # the last bytes of those held, not yet written
         self._digest: Any = None  # SHA-256 of the bytes held, while they come in order from the beginning
@@ -377,23 +478,25 @@ class Transfer:
         """Begin a file from its first byte."""
         now, upload = asker.now, new_id(asker.now)
         kind, source, extension = describe(offer)
-        folder = "quarantine/" if asker.admission == "quarantine" else ""
+        path = f"{now:%Y/%m/%d/%H}/{asker.imei}_{upload}.{extension}"
+        if asker.admission == "quarantine":
+            path = quarantined(asker.imei, path)
         record = {
             "imei": asker.imei, "upload": upload, "session": asker.session, "admission": asker.admission,
             "identifier": offer.identifier, "by_path": offer.by_path, "count": offer.count,
             "packets": -(-offer.size // PACKET), "file_type": kind, "source": source, "extension": extension,
             "metadata": asdict(offer.metadata) if offer.metadata else None, "received_packets": 0, "size": 0,
-            "sha256": None, "path": f"{folder}{asker.imei}/{now:%Y/%m/%d}/{upload}.{extension}",
-            "state": "receiving", "started_at": _stamp(now), "updated_at": _stamp(now), "received_at": None,
-            "resumes": 0, "crc_errors": 0, "safe": 0, "boot": store.boot,
+            "sha256": None, "path": path, "state": "receiving", "started_at": _stamp(now), "updated_at": _stamp(now),
+            "received_at": None, "resumes": 0, "crc_errors": 0, "safe": 0, "boot": store.boot,
         }  # fmt: skip
         transfer = cls(store, record, asker, offer)
         transfer._digest = hashlib.sha256()
         try:
-            transfer._part.parent.mkdir(exist_ok=True)
-            store.files.write(transfer._part, b"", 0)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(transfer.part))
+            store.files.write(transfer.part, b"", 0)
             # not fsynced: nothing is promised yet
-            _write_json(transfer._sidecar, record, safe=False)
+            os.close(_create(transfer.sidecar, record))
         except OSError as error:
             transfer.leave()
             raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
@@ -404,9 +507,9 @@ class Transfer:
         """Go on with a partial file; one packet back, compared, where no timestamp proves that it is the same."""
         record = record | {"session": asker.session, "updated_at": _stamp(asker.now), "state": "receiving"}
         transfer = cls(store, record, asker, offer)
-        part = transfer._part
+        part = transfer.part
         try:
-            held = part.stat().st_size
+            held = os.stat(part).st_size
             if record["boot"] != store.boot:
                 held = min(held, record["safe"])
             # whole packets only; the last one may be short and is always taken again
@@ -417,7 +520,7 @@ class Transfer:
             transfer._stand_at(held)
             record["resumes"] += 1
             record["boot"] = store.boot
-            _write_json(transfer._sidecar, record, safe=False)
+            _replace(transfer.sidecar, record, safe=False)
         except OSError as error:
             transfer.leave()
             raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
@@ -427,7 +530,7 @@ class Transfer:
     def compare_stored(cls, store: Store, record: Record, asker: Asker, offer: Offer) -> "Transfer":
         """Ask only for the end of a stored file, to be sure that it is the same. Raises MediaError."""
         transfer = cls(store, dict(record), asker, offer)
-        transfer._stored = True
+        transfer.stored_before = True
         transfer._compare_until = record["size"]
         begin = (record["size"] - 1) // PACKET * PACKET
         if begin:
@@ -436,18 +539,10 @@ class Transfer:
         transfer.received = begin
         return transfer
 
-    @property
-    def _part(self) -> Path:
-        return self.store._part(self.record)
-
-    @property
-    def _sidecar(self) -> Path:
-        return self._part.with_suffix(".json")
-
     def _stand_at(self, offset: int) -> None:
         """Stand behind so many bytes; their CRC is made anew from the bytes themselves, SHA-256 in commit()."""
         self.chain, self._digest, left = 0, None if offset else hashlib.sha256(), offset
-        with self._part.open("rb") as file:
+        with open(self.part, "rb") as file:
             while left:
                 piece = file.read(min(left, 1 << 20))
                 if not piece:
@@ -465,7 +560,7 @@ class Transfer:
         """
         assert offset == self.received
         known = max(0, min(len(payload), self._compare_until - offset))
-        if self._stored and not self._fits_stored(offset + len(payload)):
+        if self.stored_before and not self._fits_stored(offset + len(payload)):
             self._start_again(now)
             return False
         if known and self._held(offset, known) != payload[:known]:
@@ -490,12 +585,12 @@ class Transfer:
 
     def wants_safety(self, now: datetime) -> bool:
         """Say whether it is time for `make_safe`."""
-        return (now - self._safe_at).total_seconds() >= SAFE_SECONDS and not self._stored
+        return (now - self._safe_at).total_seconds() >= SAFE_SECONDS and not self.stored_before
 
     def go_back(self, offset: int) -> None:
         """Stand at an earlier byte: what is held from there on is compared as it comes again."""
         self._compare_until = max(self._compare_until, self.received)
-        if self._stored:
+        if self.stored_before:
             self.chain = protocol.crc(self.store.media.read(self.record["path"], 0, offset) or b"")
             self.received = offset
         else:
@@ -503,9 +598,9 @@ class Transfer:
             self._stand_at(offset)
 
     def _held(self, offset: int, count: int) -> bytes:
-        if self._stored:
+        if self.stored_before:
             return self.store.media.read(self.record["path"], offset, count) or b""
-        with self._part.open("rb") as file:
+        with open(self.part, "rb") as file:
             file.seek(offset)
             return file.read(count)
 
@@ -514,11 +609,12 @@ class Transfer:
         old, offer = self.record, self._offer
         asker = Asker(self._asker.imei, self._asker.admission, self._asker.session, now)
         self.store.active.discard(old["upload"])
-        if not self._stored:
+        if not self.stored_before:
             self.store.discard(old)
         fresh = Transfer.begin(self.store, asker, offer)
         self.record, self._digest, self._asker = fresh.record, fresh._digest, asker
-        self._stored, self._compare_until, self.received, self.chain, self._buffer = False, 0, 0, 0, b""
+        self.part, self.sidecar = fresh.part, fresh.sidecar
+        self.stored_before, self._compare_until, self.received, self.chain, self._buffer = False, 0, 0, 0, b""
 
     def flush(self, more: bytes = b"") -> None:
         """Write what was gathered. Raises StorageError."""
@@ -526,7 +622,7 @@ class Transfer:
         if not data:
             return
         try:
-            self.store.files.write(self._part, data, self.received - len(data))
+            self.store.files.write(self.part, data, self.received - len(data))
         except OSError as error:
             self.received -= len(data)  # never more than is there
             self._buffer = b""
@@ -537,13 +633,13 @@ class Transfer:
 
     def progress(self) -> Record | None:
         """Give the record as it is now, None for a stored file that is compared."""
-        if self._stored:
+        if self.stored_before:
             return None
         return self.record | {"received_packets": self.received // PACKET, "size": self.received}
 
     def make_safe(self, now: datetime, state: str = "receiving") -> Record | None:
         """Make the bytes held survive a power cut; give the record. Blocks; raises StorageError."""
-        if self._stored:
+        if self.stored_before:
             return None
         self._safe_at = now
         try:
@@ -552,53 +648,85 @@ class Transfer:
                 "state": state, "safe": self.received, "updated_at": _stamp(now),
                 "received_packets": self.received // PACKET, "size": self.received,
             }  # fmt: skip
-            _write_json(self._sidecar, self.record, safe=True)
-            sync_folder(self._part.parent.parent)
+            _replace(self.sidecar, self.record, safe=True)
+            sync_folder(self.store.spool / "partial")
         except OSError as error:
             raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
         return self.record
 
     def _sync(self) -> None:
-        descriptor = os.open(self._part, os.O_RDWR)
+        descriptor = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if self.received < os.fstat(descriptor).st_size:
-                os.ftruncate(descriptor, self.received)  # the device went back
+            self._cut(descriptor)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
+    def _cut(self, descriptor: int) -> None:
+        if self.received < os.fstat(descriptor).st_size:
+            os.ftruncate(descriptor, self.received)  # the device went back
+
     def commit(self, now: datetime) -> Record | None:
-        """Make the whole file safe in the media store; give its record, None if it was stored before.
+        """Make this one file safe in the media store, after flush(); give its record, None if it was stored before.
 
         Blocks. Raises StorageError; then nothing may be acknowledged.
         """
-        if self._stored:
-            return None
-        pending = self.store._pending_path(self.record)
+        (problem,) = self.store.commit([self], now)
+        if problem is not None:
+            raise problem
+        return self.committed()
+
+    def committed(self) -> Record | None:
+        """Give the record of the file that was made safe, None if it was stored before."""
+        return None if self.stored_before else self.record
+
+    def write_out(self, now: datetime) -> tuple[int, ...]:
+        """Begin to write the whole file and its sidecar to disk; give the descriptors to fsync. Raises OSError."""
+        if self.stored_before:
+            return ()
+        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
         try:
-            self._sync()
+            self._cut(part)
+            _write_out(part)
             self.record |= {
                 "state": "stored", "sha256": self._sha256(), "size": self.received, "received_at": _stamp(now),
                 "received_packets": self.record["packets"], "updated_at": _stamp(now),
             }  # fmt: skip
-            _write_json(pending, self.record, safe=True)
-            self.store.media.put(self._part, self.record["path"])
-        except (OSError, MediaError) as error:
-            self.record |= {"state": "receiving", "sha256": None, "received_at": None}
-            pending.unlink(missing_ok=True)
-            if isinstance(error, MediaError):
-                raise StorageError("store_away", str(error)) from error
-            raise StorageError("disk", f"The file cannot be stored: {error.strerror}.") from error
-        self._sidecar.unlink(missing_ok=True)
-        return self.record
+            sidecar = self._create_pending()
+        except BaseException:
+            os.close(part)
+            raise
+        _write_out(sidecar)
+        return part, sidecar
+
+    def _create_pending(self) -> int:
+        """Make the sidecar that waits for the product, under the name by which the file is known again."""
+        record, stamp = self.record, _timestamp(self.record)
+        names = [f"{record['imei']}_{record['upload']}.json"]
+        if stamp:
+            same = sameness(record["identifier"], record["count"], stamp)
+            names.insert(0, f"{record['imei']}_{same}.json")
+        for name in names:
+            record["pending"] = name
+            try:
+                return _create(str(self.store._pending_path(record)), record)
+            except FileExistsError:
+                continue  # another file with the same time and size waits too
+        raise FileExistsError(errno.EEXIST, "a sidecar of this very upload waits already")
+
+    def take_back(self) -> None:
+        """Be a partial file again: it could not be stored."""
+        if name := self.record.pop("pending", None):
+            _unlink(str(self.store.spool / "pending" / name))
+        self.record |= {"state": "receiving", "sha256": None, "received_at": None}
 
     def _sha256(self) -> str:
         if self._digest is not None:
             return str(self._digest.hexdigest())
-        with self._part.open("rb") as file:
+        with open(self.part, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def leave(self) -> None:
         """Give the file out of hand."""
-        self.store.files.close(self._part)
+        self.store.files.close(self.part)
         self.store.active.discard(self.record["upload"])
