@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from receiver.media import Media, connect
 from receiver.product import SessionFacts
@@ -46,13 +46,21 @@ def media() -> Media:
     return found
 
 
+# made once: building a statement costs more than executing it
+_KNOWN = select(Device.imei).where(
+    Device.imei.in_(bindparam("imeis", expanding=True)), Device.archived_at.is_(None)
+)
+_RECALL = select(
+    Upload.id, Upload.imei, Upload.identifier, Upload.announced, Upload.timestamp, Upload.path, Upload.size
+).where(
+    Upload.imei.in_(bindparam("imeis", expanding=True)), Upload.timestamp.in_(bindparam("times", expanding=True)),
+    Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)), Upload.path.is_not(None),
+)  # fmt: skip
+
+
 def known(imeis: Sequence[str]) -> list[bool]:
     """Say for each IMEI whether a live device has it: one statement."""
-    found = set(
-        db.session.execute(
-            select(Device.imei).where(Device.imei.in_(set(imeis)), Device.archived_at.is_(None))
-        ).scalars()
-    )
+    found = set(db.session.connection().execute(_KNOWN, {"imeis": list(set(imeis))}).scalars())
     return [imei in found for imei in imeis]
 
 
@@ -62,13 +70,9 @@ def recall(offers: Sequence[tuple[str, Offer]]) -> list[Record | None]:
     One statement. The record has what the receiver must know of a file to compare it.
     """
     wanted = {(imei, _moment(offer.metadata.timestamp)) for imei, offer in offers if offer.metadata}
-    rows = db.session.execute(
-        select(Upload.id, Upload.imei, Upload.identifier, Upload.announced, Upload.timestamp, Upload.path, Upload.size)
-        .where(
-            Upload.imei.in_({imei for imei, _ in wanted}), Upload.timestamp.in_({stamp for _, stamp in wanted}),
-            Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)), Upload.path.is_not(None),
-        )
-    )  # fmt: skip
+    rows = db.session.connection().execute(
+        _RECALL, {"imeis": [imei for imei, _ in wanted], "times": [stamp for _, stamp in wanted]}
+    )
     found = {(row.imei, row.identifier, row.announced, row.timestamp): row for row in rows}
     return [_recalled(found, imei, offer) for imei, offer in offers]
 

@@ -4,6 +4,7 @@ One small interface for both, held by one contract test (tests/test_media.py). K
 The receiver puts, the product reads and links.
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -32,10 +33,10 @@ class Media(Protocol):
 
     shared: bool  # whether other machines see the same files
 
-    def put(self, source: Path, key: str) -> None:
+    def put(self, source: str | Path, key: str) -> None:
         """Make a local file safe under a key, then remove it where it was. Repeating it is harmless."""
 
-    def put_all(self, pairs: Sequence[tuple[Path, str]]) -> list[MediaError | None]:
+    def put_all(self, pairs: Sequence[tuple[str | Path, str]]) -> list[MediaError | None]:
         """Do the same for many files at once; give for each what went wrong, or None."""
 
     def read(self, key: str, begin: int, count: int) -> bytes | None:
@@ -96,12 +97,12 @@ class Folder:
         self.root = root
         make_folder(root)
 
-    def put(self, source: Path, key: str) -> None:
+    def put(self, source: str | Path, key: str) -> None:
         (error,) = self.put_all([(source, key)])
         if error is not None:
             raise error
 
-    def put_all(self, pairs: Sequence[tuple[Path, str]]) -> list[MediaError | None]:
+    def put_all(self, pairs: Sequence[tuple[str | Path, str]]) -> list[MediaError | None]:
         problems: list[OSError | None] = [None] * len(pairs)
         moved: dict[Path, list[int]] = {}
         for number, (source, key) in enumerate(pairs):
@@ -122,12 +123,12 @@ class Folder:
             for error in problems
         ]
 
-    def _take(self, source: Path, target: Path) -> bool:
+    def _take(self, source: str | Path, target: Path) -> bool:
         """Move a file in; False where it is neither here nor there."""
         try:
             _move(source, target)
         except FileNotFoundError:
-            if not source.exists():
+            if not os.path.exists(source):
                 return target.exists()  # another process moved it a moment ago
             make_folder(target.parent)
             _move(source, target)
@@ -184,7 +185,7 @@ class Folder:
         return None if os.access(self.root, os.W_OK) else "the media folder cannot be written"
 
 
-def _move(source: Path, target: Path) -> None:
+def _move(source: str | Path, target: Path) -> None:
     """Rename, or copy across file systems: at any moment one of the names has all bytes. The folder's fsync is left."""
     try:
         os.rename(source, target)
@@ -192,13 +193,13 @@ def _move(source: Path, target: Path) -> None:
         if error.errno != errno.EXDEV:
             raise
         temporary = target.with_name(f".{target.name}.tmp")
-        with source.open("rb") as old, temporary.open("wb") as new:
+        with open(source, "rb") as old, temporary.open("wb") as new:
             shutil.copyfileobj(old, new, 1 << 20)
             new.flush()
             os.fsync(new.fileno())
         temporary.replace(target)
         sync_folder(target.parent)
-        source.unlink()
+        os.unlink(source)
 
 
 PART = 8 * 2**20  # a larger file goes in parts of this size
@@ -224,8 +225,8 @@ class Bucket:
         # no threads: under gevent each greenlet waits for its own request
         self._transfer = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
 
-    def put(self, source: Path, key: str) -> None:
-        if not source.exists():
+    def put(self, source: str | Path, key: str) -> None:
+        if not os.path.exists(source):
             return
         with _translated():
             # every part is checked by the store against its SHA-256
@@ -233,9 +234,10 @@ class Bucket:
                 str(source), self.bucket, self.prefix + key, Config=self._transfer,
                 ExtraArgs={"ChecksumAlgorithm": "SHA256"},
             )  # fmt: skip
-        source.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(source)
 
-    def put_all(self, pairs: Sequence[tuple[Path, str]]) -> list[MediaError | None]:
+    def put_all(self, pairs: Sequence[tuple[str | Path, str]]) -> list[MediaError | None]:
         problems: list[MediaError | None] = []
         for source, key in pairs:
             try:

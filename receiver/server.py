@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import gevent
@@ -27,10 +28,14 @@ from receiver.protocol import Message, ProtocolError, Reader
 from receiver.storage import Asker, Record, StorageError, Store, Transfer, new_id
 
 log = structlog.get_logger("receiver")
-RECEIVE = 256 * 1024  # bytes read at once, where so many wait
+RECEIVE_LEAST, RECEIVE_MOST = (
+    4 * 1024,
+    256 * 1024,
+)  # bytes read at once: the more a line brings, the more is asked for
 REPORT_SECONDS = 1.0  # between bulk reports of sessions and stored files
 WATCHED_SECONDS = 2.0  # between progress reports of devices that somebody looks at
 UNWATCHED_SECONDS = 30.0  # and of all others
+BULK = 200  # rows in one report: bounds its memory and how long it holds the database
 AWAY_SECONDS = 2.0  # between tries while the product's database is away
 LEFT_SECONDS = 60.0  # a stored file that is not handed over after so long was left by a process that died
 EVENTS_KEPT = 10_000  # session rows that wait for a database that is away; older ones are dropped first
@@ -62,7 +67,7 @@ class Connection:
     """One socket with its session."""
 
     __slots__ = (
-        "_closed", "_minute", "_minute_bytes", "admission", "busy", "ending", "facts", "moved", "reader",
+        "_appetite", "_closed", "_minute", "_minute_bytes", "admission", "busy", "ending", "facts", "moved", "reader",
         "server", "session", "sock", "transfer",
     )  # fmt: skip
 
@@ -77,6 +82,7 @@ class Connection:
         self.busy = False  # in work whose answer the device shall still get
         self.ending: Ended | None = None
         self._closed: s.Close | None = None
+        self._appetite = RECEIVE_LEAST
         self._minute, self._minute_bytes = time.monotonic(), 0
 
     def run(self) -> None:
@@ -144,9 +150,13 @@ class Connection:
         else:
             self.sock.settimeout(max(self.session.deadline - time.monotonic(), 0.001))
         try:
-            data: bytes = self.sock.recv(RECEIVE)
+            data: bytes = self.sock.recv(self._appetite)
         except TimeoutError:
             return None
+        if len(data) == self._appetite:
+            self._appetite = min(2 * self._appetite, RECEIVE_MOST)
+        elif len(data) < self._appetite // 4:
+            self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
         self._minute_bytes += len(data)
         now = time.monotonic()
         if now - self._minute >= 60:
@@ -523,23 +533,18 @@ class Server:
 
     def _tell(self) -> None:
         """Tell sessions, stored and partial files in bulk. What fails stays queued."""
-        files = list(self._stored)
-        if files:
+        while files := list(islice(self._stored, BULK)):
             self.aside(self.store.delivered, self.product.stored(files))
             for _ in files:
                 self._stored.popleft()
-        if self._partials:
-            records, self._partials = self._partials, {}
-            try:
-                self.product.progress(list(records.values()))
-            except Exception:
-                self._partials = records | self._partials
-                raise
-        facts = {fact.id: fact for fact in self._facts}
-        count = len(self._facts)
-        if facts:
-            self.product.sessions(list(facts.values()))
-            for _ in range(min(count, len(self._facts))):
+        while records := list(islice(self._partials.values(), BULK)):
+            self.product.progress(records)
+            for record in records:
+                if self._partials.get(record["upload"]) is record:
+                    del self._partials[record["upload"]]
+        while facts := list(islice(self._facts, BULK)):
+            self.product.sessions(list({fact.id: fact for fact in facts}.values()))
+            for _ in facts:
                 self._facts.popleft()
 
     def _progress(self) -> None:
@@ -556,15 +561,19 @@ class Server:
                 else:
                     watched = self.product.watched()
                     moving = [c for c in moving if c.facts.imei in watched]
-                records = []
-                for connection in moving:
-                    connection.moved = False
-                    if connection.transfer and (record := connection.transfer.progress()):
-                        records.append(record)
-                if records:
-                    self.product.progress(records)
+                for begin in range(0, len(moving), BULK):
+                    self._tell_progress(moving[begin : begin + BULK])
             except Exception:
                 log.warning("progress not reported", exc_info=True)
+
+    def _tell_progress(self, moving: Sequence[Connection]) -> None:
+        records = []
+        for connection in moving:
+            connection.moved = False
+            if connection.transfer and (record := connection.transfer.progress()):
+                records.append(record)
+        if records:
+            self.product.progress(records)
 
     def _recover(self) -> None:
         """Hand over stored files that an earlier process left, and share partial files that could not be shared."""

@@ -8,7 +8,6 @@ sessions lie under `partial/`, so that the device may come back to any receiver.
 
 import contextlib
 import ctypes
-import errno
 import hashlib
 import json
 import os
@@ -93,11 +92,6 @@ def adopted(imei: str, path: str) -> str:
     return path.removeprefix(f"quarantine/{imei}/")
 
 
-def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-
-
 def _not_stored(error: OSError) -> StorageError:
     return StorageError("disk", f"The file cannot be stored: {error.strerror}.")
 
@@ -122,11 +116,11 @@ def describe(offer: Offer) -> tuple[str, str, str]:
     return ("photo", source, "jpg") if "picture" in path else ("video", source, "bin")
 
 
-def _create(path: str, value: Record) -> int:
-    """Make a new sidecar; give its descriptor. Raises FileExistsError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+def _overwrite(path: str, value: Record) -> int:
+    """Write a sidecar in place, new or not; give its descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
-        os.write(descriptor, json.dumps(value).encode())
+        os.ftruncate(descriptor, os.write(descriptor, json.dumps(value).encode()))
     except BaseException:
         os.close(descriptor)
         raise
@@ -209,6 +203,7 @@ class Store:
 
     def __init__(self, spool: Path, media: Media, caps: Caps) -> None:
         self.spool, self.media, self.caps = spool, media, caps
+        self.partials = str(spool / "partial")
         self.boot = boot_id()
         self.files = OpenFiles()
         self.active: set[str] = set()  # uploads that this process writes at this moment
@@ -303,7 +298,6 @@ class Store:
             if part.exists():
                 # killed between sidecar and store: finish what commit() began
                 self.media.put(part, record["path"])
-                part.with_suffix(".json").unlink(missing_ok=True)
             records.append(record)
         return records
 
@@ -351,6 +345,7 @@ class Store:
             try:
                 for descriptor in descriptors:
                     os.fsync(descriptor)
+                transfers[number].hand_in()
             except OSError as error:
                 problems[number] = _not_stored(error)
             finally:
@@ -365,16 +360,12 @@ class Store:
 
     def place(self, transfers: Sequence["Transfer"]) -> list[StorageError | None]:
         """Put sealed files into the media store."""
-        told = self.media.put_all(
-            [(Path(t.part), t.record["path"]) for t in transfers if not t.stored_before]
-        )
+        told = self.media.put_all([(t.part, t.record["path"]) for t in transfers if not t.stored_before])
         answers = iter(told)
         problems: list[StorageError | None] = []
         for transfer in transfers:
             error = None if transfer.stored_before else next(answers)
             problems.append(StorageError("store_away", str(error)) if error else None)
-            if not error and not transfer.stored_before:
-                _unlink(transfer.sidecar)
         self._take_back(transfers, problems)
         return problems
 
@@ -462,7 +453,7 @@ class Transfer:
         self.received = 0  # bytes held, from the beginning
         self.chain = 0  # their CRC
         self._asker, self._offer = asker, offer
-        self.part = str(store._part(record))
+        self.part = f"{store.partials}/{record['imei']}/{record['upload']}.part"
         self.sidecar = f"{self.part[:-5]}.json"
         self.stored_before = False  # a stored file that is offered again: compare, do not write
         self._compare_until = 0
@@ -496,7 +487,7 @@ class Transfer:
                 os.mkdir(os.path.dirname(transfer.part))
             store.files.write(transfer.part, b"", 0)
             # not fsynced: nothing is promised yet
-            os.close(_create(transfer.sidecar, record))
+            os.close(_overwrite(transfer.sidecar, record))
         except OSError as error:
             transfer.leave()
             raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
@@ -692,32 +683,34 @@ class Transfer:
                 "state": "stored", "sha256": self._sha256(), "size": self.received, "received_at": _stamp(now),
                 "received_packets": self.record["packets"], "updated_at": _stamp(now),
             }  # fmt: skip
-            sidecar = self._create_pending()
+            # in place: a file less to make and to remove; torn by a power cut it costs a partial file, nothing more
+            sidecar = _overwrite(self.sidecar, self.record)
         except BaseException:
             os.close(part)
             raise
         _write_out(sidecar)
         return part, sidecar
 
-    def _create_pending(self) -> int:
-        """Make the sidecar that waits for the product, under the name by which the file is known again."""
+    def hand_in(self) -> None:
+        """Move the sidecar among those that wait for the product, under the name by which the file is known again."""
+        if self.stored_before:
+            return
         record, stamp = self.record, _timestamp(self.record)
-        names = [f"{record['imei']}_{record['upload']}.json"]
+        name = f"{record['imei']}_{record['upload']}.json"
         if stamp:
-            same = sameness(record["identifier"], record["count"], stamp)
-            names.insert(0, f"{record['imei']}_{same}.json")
-        for name in names:
-            record["pending"] = name
-            try:
-                return _create(str(self.store._pending_path(record)), record)
-            except FileExistsError:
-                continue  # another file with the same time and size waits too
-        raise FileExistsError(errno.EEXIST, "a sidecar of this very upload waits already")
+            same = f"{record['imei']}_{sameness(record['identifier'], record['count'], stamp)}.json"
+            if not (
+                self.store.spool / "pending" / same
+            ).exists():  # else another file of the same time and size waits
+                name = same
+        record["pending"] = name
+        os.rename(self.sidecar, self.store._pending_path(record))
 
     def take_back(self) -> None:
         """Be a partial file again: it could not be stored."""
         if name := self.record.pop("pending", None):
-            _unlink(str(self.store.spool / "pending" / name))
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self.store.spool / "pending" / name, self.sidecar)
         self.record |= {"state": "receiving", "sha256": None, "received_at": None}
 
     def _sha256(self) -> str:

@@ -4,6 +4,7 @@ gunicorn's worker base classes are no promised API: setup.cfg caps its version, 
 real workers. Called by `__main__`.
 """
 
+import gc
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +43,9 @@ class RawWorker(GeventWorker):
     def run(self) -> None:
         """Start what runs beside the connections in this process, then accept until told to stop."""
         self.server, health = self.wsgi
+        # what is loaded now stays: the collector need not look at it each time
+        gc.collect()
+        gc.freeze()
         self.server.start()
         # each worker's own object over the one listening socket: whichever is free answers
         listener = gevent.socket.socket(fileno=self.app.http_socket.detach())
