@@ -3,8 +3,9 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help run test lint check format lock
+.PHONY: help run test lint check bench format lock
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,10 @@ lint: ## Check style, types and formatting
 	@mypy
 
 check: lint test ## What guards main: lint and test
+
+bench: ## Measure the receiver beside a raw sink (half an hour; BENCH_ARGS=--quick for a trial)
+	@bin/setup test
+	@$(PYTHON) benchmarks/run.py $(BENCH_ARGS)
 
 format: ## Format the code
 	@bin/setup test

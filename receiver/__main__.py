@@ -113,6 +113,8 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
     registry = CollectorRegistry()
     connections = Gauge("dualcam_receiver_connections", "Open connections", registry=registry)
     connections.set_function(lambda: len(server.connections))
+    reads = Gauge("dualcam_receiver_reads", "Reads from cameras' lines since the start", registry=registry)
+    reads.set_function(lambda: server.reads)
     for name, help_text in (
         ("files", "Files stored"),
         ("bytes", "Bytes received"),

@@ -157,6 +157,7 @@ class Connection:
             self._appetite = min(2 * self._appetite, RECEIVE_MOST)
         elif len(data) < self._appetite // 4:
             self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
+        self.server.reads += 1
         self._minute_bytes += len(data)
         now = time.monotonic()
         if now - self._minute >= 60:
@@ -304,6 +305,7 @@ class Server:
         self.devices: dict[str, list[Connection]] = {}
         self.holders: dict[tuple[str, str], Connection] = {}  # who has which file of which device in hand
         self.stopping = False
+        self.reads = 0  # from all lines
         self.counters: dict[str, Callable[[float], None]] = {}  # metrics, set by `__main__`
         self._facts: deque[SessionFacts] = deque(maxlen=EVENTS_KEPT)
         self._stored: deque[Record] = deque(

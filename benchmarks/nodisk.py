@@ -1,0 +1,75 @@
+"""The receiver without disk and database: sockets, protocol, session, CRC; what is written is forgotten.
+
+`python benchmarks/nodisk.py PORT`. The benchmark's switch for "processor time without disk".
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+from datetime import datetime  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from gevent.server import StreamServer  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from provisioning.models import utcnow  # noqa: E402
+from receiver.media import Folder  # noqa: E402
+from receiver.product import Admission  # noqa: E402
+from receiver.server import Server, Settings  # noqa: E402
+from receiver.session import Limits, Offer  # noqa: E402
+from receiver.storage import Asker, Caps, StorageError, Store  # noqa: E402
+
+
+class Nowhere:
+    """A transfer that takes everything and keeps nothing."""
+
+    def __init__(self, offer: Offer) -> None:
+        self.received = self.chain = 0
+        self.record = {"identifier": offer.identifier, "upload": "0" * 32}
+
+    def write(self, offset: int, payload: bytes, now: datetime) -> bool:
+        self.received += len(payload)
+        return True
+
+    def wants_safety(self, now: datetime) -> bool:
+        return False
+
+    def flush(self) -> None: ...
+    def leave(self) -> None: ...
+
+    def committed(self) -> None: ...
+    def make_safe(self, now: datetime, state: str = "") -> None: ...
+
+
+class NoStore(Store):
+    def open(self, asker: Asker, offer: Offer, stored_before: Any = None) -> Any:
+        return Nowhere(offer)
+
+    def commit(self, transfers: Sequence[Any], now: datetime) -> list[StorageError | None]:
+        return [None] * len(transfers)
+
+
+class NoProduct:
+    def admit(self, imei: str) -> Admission:
+        return Admission.KNOWN
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *given: set() if name == "watched" else None
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="nodisk-"))
+    store = NoStore(folder / "spool", Folder(folder / "media"), Caps())
+    server = Server(Settings(Limits(), max_connections=100_000), store, NoProduct(), utcnow)  # type: ignore[arg-type]
+    StreamServer(
+        ("127.0.0.1", int(sys.argv[1])), lambda s, a: server.serve(s, f"{a[0]}:{a[1]}"), backlog=4096
+    ).serve_forever()
+
+
+main()
