@@ -1,6 +1,6 @@
 """Devices: adding, changing, archiving; and the numbers they had. Input is checked by `schemas` before."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +35,7 @@ def add(values: Mapping[str, Any], now: datetime) -> Device:
     device.camera_server_configured = bool(values.get("camera_server_configured"))
     db.session.add(device)
     device.phones.append(DevicePhone(phone=device.phone, since=now))
-    _commit(device)
+    _save(device, db.session.commit)
     events.publish(device.id, "devices")
     db.session.commit()
     return device
@@ -55,7 +55,7 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
         set_phone(device, values["phone"], now)
     device.updated_at = now
     events.publish(device.id, "devices")
-    _commit(device)
+    _save(device, db.session.commit)
     return device
 
 
@@ -72,7 +72,7 @@ def set_phone(device: Device, phone: str, now: datetime) -> None:
         row.until = row.until or now
     device.phone = phone
     device.phones.append(DevicePhone(phone=phone, since=now))
-    db.session.flush()
+    _save(device, db.session.flush)
 
 
 def archive(device: Device, now: datetime) -> None:
@@ -97,10 +97,11 @@ def _set_credentials(device: Device, values: Mapping[str, Any]) -> None:
             setattr(device, name, secrets.encrypt(values[name]) if values[name] else None)
 
 
-def _commit(device: Device) -> None:
+def _save(device: Device, write: Callable[[], None]) -> None:
+    """Flush or commit; what another request took at the same moment is a Conflict that names it."""
     imei, phone = device.imei, device.phone
     try:
-        db.session.commit()
+        write()
     except IntegrityError as error:
         db.session.rollback()
         live = select(Device.imei, Device.phone).where(Device.archived_at.is_(None))

@@ -1,5 +1,6 @@
 """Profiles: named, versioned parameter sets. A change makes a new version; old ones stay."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,8 @@ from . import outbox
 from .errors import Conflict, NotFound
 from .models import Profile, db
 from .parameters import complete
+
+VERSION = re.compile(r"[0-9]{1,9}")  # what a database's integer holds
 
 
 def save(name: str, description: str, parameters: Mapping[Any, Any], by: str, now: datetime) -> Profile:
@@ -44,7 +47,7 @@ def save(name: str, description: str, parameters: Mapping[Any, Any], by: str, no
 def find(reference: str) -> Profile:
     """Give a profile by "name" (its newest version) or "name@version". Raises NotFound."""
     name, _, version = reference.rpartition("@")
-    if not name or not version.isdigit():
+    if not name or not VERSION.fullmatch(version):
         name, version = reference, ""
     query = select(Profile).where(Profile.name == name)
     query = (

@@ -3,6 +3,7 @@ live in their own rooms; here stand the fields of devices, profiles, records and
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import available_timezones
@@ -19,7 +20,37 @@ MILLISECONDS_FROM = 100_000_000_000
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Strict(Schema):
+class Readable(Schema):
+    """Input: text that no database keeps (a NUL, half a surrogate pair) is refused by field, at any depth."""
+
+    @pre_load
+    def refuse_unkeepable(self, data: Any, **_: Any) -> Any:
+        """Look at every name and text that was given."""
+        if isinstance(data, Mapping):
+            errors = {
+                str(key).translate(_SHOWN)[:40]: [UNKEEPABLE]
+                for key, value in data.items()
+                if _unkeepable(key) or _unkeepable(value)
+            }
+            if errors:
+                raise ValidationError(errors)
+        return data
+
+
+def _unkeepable(value: Any) -> bool:
+    if isinstance(value, str):
+        return _UNKEEPABLE.search(value) is not None
+    if isinstance(value, Mapping):
+        return any(_unkeepable(key) or _unkeepable(item) for key, item in value.items())
+    return isinstance(value, list) and any(_unkeepable(item) for item in value)
+
+
+UNKEEPABLE = "This holds a character that is no text (NUL, or half of a pair)."
+_UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
+_SHOWN = {0: "?"} | dict.fromkeys(range(0xD800, 0xE000), "?")
+
+
+class Strict(Readable):
     """Input: unknown fields are refused by name."""
 
     class Meta:
@@ -115,7 +146,7 @@ class Moment(fields.Field):
 
 
 def _avl(text: str) -> fields.Integer:
-    return fields.Integer(validate=validate.Range(0, 65_535), metadata={"description": text})
+    return fields.Integer(strict=True, validate=validate.Range(0, 65_535), metadata={"description": text})
 
 
 AvlSchema = type(
@@ -142,10 +173,10 @@ class RecordSchema(Strict):
 class ProfileSchema(Strict):
     """A profile as it is made; the parameters are checked as one set."""
 
-    name = fields.String(required=True, validate=validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$", error=(
+    name = fields.String(required=True, validate=validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$(?!\n)", error=(
         "Letters, digits, blanks, dots, dashes; it begins with a letter or digit.")))  # fmt: skip
     description = _text(validate=validate.Length(max=2000))
-    parameters = fields.Dict(keys=fields.String(), values=fields.Raw(), required=True)
+    parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
 
 
 class PlanSchema(Strict):
@@ -170,7 +201,7 @@ class LinkSchema(Strict):
     command = fields.String(required=True, allow_none=True)
 
 
-class PageSchema(Schema):
+class PageSchema(Readable):
     """Where a list begins and how long it is."""
 
     class Meta:
@@ -182,7 +213,7 @@ class PageSchema(Schema):
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 200))
 
 
-class CommandSchema(Schema):
+class CommandSchema(Readable):
     """A command by name; its other fields are its arguments."""
 
     class Meta:

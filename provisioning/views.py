@@ -36,7 +36,8 @@ def device(row: Device) -> dict[str, Any]:
 
 
 def status_item(row: StatusItem) -> dict[str, Any]:
-    """Show a status item; `source` names what told it."""
+    """Show a status item; `source` names what told it, `seen_in` a message or session that did."""
+    told = {row.source_kind: row.source_id} if row.source_kind else None
     return {
         "item": row.item,
         "value": row.value,
@@ -45,7 +46,8 @@ def status_item(row: StatusItem) -> dict[str, Any]:
         "note": row.note,
         "since": moment(row.since),
         "checked_at": moment(row.checked_at),
-        "source": {row.source_kind: row.source_id} if row.source_kind else None,
+        "source": told if row.source_kind in CONTRACT_SOURCES else None,
+        "seen_in": told if row.source_kind not in CONTRACT_SOURCES else None,
     }
 
 

@@ -15,16 +15,18 @@ from werkzeug.exceptions import HTTPException
 
 from .. import auth
 from ..config import current_config
-from ..errors import TooMany
+from ..errors import NotFound, TooMany
 from ..models import utcnow
 from ..web import error_body, kept_headers
-from . import commands, devices, lists, parameters, uploads
+from . import commands, description, devices, lists, parameters, uploads
 
 PREFIX = "/api/v1"
 
 
 class JsonApi(Api):
     """flask-smorest's Api with our error shape, and the headers that an error carries (Allow, Retry-After)."""
+
+    ERROR_SCHEMA = description.ErrorSchema
 
     def handle_http_exception(self, error: HTTPException) -> Any:
         """Answer an HTTP error as JSON."""
@@ -61,6 +63,8 @@ def init_app(app: Flask) -> None:
 
 def _authenticate() -> None:
     g.pop("caller", None)
+    if "\0" in request.path:
+        raise NotFound("There is nothing at this address.")  # no database takes a NUL
     caller = auth.authenticate_bearer(request, utcnow())
     limiter: MovingWindowRateLimiter = current_app.extensions["dualcam_limiter"]
     allowed = parse(f"{current_config().api_requests_per_minute}/minute")

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 from sqlalchemy import select
 
 from .. import auth, commands, devices, links, outbox, profiles, views
 from ..errors import Invalid
 from ..models import Command, Device, Role, db, utcnow
 from ..schemas import CommandFilter, CommandSchema, ProvisionSchema
-from . import shared
+from . import description, shared
 from .shared import answer, repeatable
 
-blueprint = Blueprint("commands", __name__, description="What is asked of devices")
+blueprint = description.Blueprint("commands", __name__, description="What is asked of devices")
 
 NEEDS_INSTALLER = frozenset({"setparam", "camget_sdformat", "camget_restart", "cpureset"})
 
@@ -32,9 +31,9 @@ def asker() -> outbox.Asker:
 
 
 @blueprint.post("/devices/<imei>/commands")
-@blueprint.arguments(CommandSchema)
-@blueprint.response(202)
 @auth.require(Role.SUPPORT)
+@blueprint.arguments(CommandSchema)
+@blueprint.response(202, description.COMMAND)
 @repeatable
 def ask(given: dict[str, Any], imei: str) -> Response:
     """Ask something of a device. A setparam or getparam that needs several SMS names them all in `batch`."""
@@ -51,9 +50,9 @@ def ask(given: dict[str, Any], imei: str) -> Response:
 
 
 @blueprint.post("/devices/<imei>/provision")
-@blueprint.arguments(ProvisionSchema)
-@blueprint.response(202)
 @auth.require(Role.INSTALLER)
+@blueprint.arguments(ProvisionSchema)
+@blueprint.response(202, description.COMMANDS)
 @repeatable
 def provision(given: dict[str, Any], imei: str) -> Response:
     """Send a parameter set, or a profile, to a device."""
@@ -72,9 +71,9 @@ def provision(given: dict[str, Any], imei: str) -> Response:
 
 
 @blueprint.get("/commands")
-@blueprint.arguments(CommandFilter, location="query")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.arguments(CommandFilter, location="query")
+@blueprint.response(200, description.page(description.COMMAND))
 def list_commands(given: dict[str, Any]) -> dict[str, Any]:
     """List commands, newest first."""
     query = select(Command)
@@ -86,16 +85,16 @@ def list_commands(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/commands/<ident>")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.response(200, description.COMMAND)
 def get_command(ident: str) -> dict[str, Any]:
     """Show a command: its life, its reply, its files."""
     return show([shared.command(ident)])[0]
 
 
 @blueprint.post("/commands/<ident>/cancel")
-@blueprint.response(200)
 @auth.require(Role.SUPPORT)
+@blueprint.response(200, description.COMMAND)
 @repeatable
 def cancel(ident: str) -> Response:
     """Cancel a command; what was handed over may still happen."""

@@ -3,21 +3,21 @@
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 from sqlalchemy import select
 
 from .. import auth, devices, records, uploads, views
 from ..models import Device, Role, StatusItem, db, utcnow
 from ..schemas import DeviceChangeSchema, DeviceSchema, PageSchema, RecordSchema
+from . import description
 from .shared import answer, repeatable
 
-blueprint = Blueprint("devices", __name__, description="Trackers with a DualCam")
+blueprint = description.Blueprint("devices", __name__, description="Trackers with a DualCam")
 
 
 @blueprint.get("/devices")
-@blueprint.arguments(PageSchema, location="query")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.arguments(PageSchema, location="query")
+@blueprint.response(200, description.page(description.DEVICE))
 def list_devices(given: dict[str, Any]) -> dict[str, Any]:
     """List devices by IMEI."""
     query = select(Device).where(Device.archived_at.is_(None)).order_by(Device.imei).limit(given["limit"] + 1)
@@ -30,9 +30,9 @@ def list_devices(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.post("/devices")
-@blueprint.arguments(DeviceSchema)
-@blueprint.response(201)
 @auth.require(Role.INSTALLER)
+@blueprint.arguments(DeviceSchema)
+@blueprint.response(201, description.DEVICE)
 @repeatable
 def add_device(given: dict[str, Any]) -> Response:
     """Add a device."""
@@ -42,25 +42,25 @@ def add_device(given: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/devices/<imei>")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.response(200, description.DEVICE)
 def get_device(imei: str) -> dict[str, Any]:
     """Show a device."""
     return views.device(devices.find(imei))
 
 
 @blueprint.patch("/devices/<imei>")
-@blueprint.arguments(DeviceChangeSchema(partial=True))
-@blueprint.response(200)
 @auth.require(Role.INSTALLER)
+@blueprint.arguments(DeviceChangeSchema(partial=True))
+@blueprint.response(200, description.DEVICE)
 def change_device(given: dict[str, Any], imei: str) -> dict[str, Any]:
     """Change a device; SMS credentials are those that it already has, nothing is sent."""
     return views.device(devices.change(devices.find(imei), given, utcnow()))
 
 
 @blueprint.delete("/devices/<imei>")
-@blueprint.response(204)
 @auth.require(Role.INSTALLER)
+@blueprint.response(204)
 def archive_device(imei: str) -> Response:
     """Archive a device: files, commands and links stay; IMEI and phone become free."""
     devices.archive(devices.find(imei), utcnow())
@@ -68,8 +68,8 @@ def archive_device(imei: str) -> Response:
 
 
 @blueprint.get("/devices/<imei>/status")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.response(200, description.STATUS)
 def get_status(imei: str) -> dict[str, Any]:
     """Show what is known of a device, item by item."""
     rows = db.session.scalars(
@@ -79,9 +79,10 @@ def get_status(imei: str) -> dict[str, Any]:
 
 
 @blueprint.post("/devices/<imei>/records")
-@blueprint.arguments(RecordSchema)
-@blueprint.response(201, description="200 where the record was known")
 @auth.require(Role.SUPPORT)
+@blueprint.arguments(RecordSchema)
+@blueprint.alt_response(200, schema=description.RECORDED, description="the record was known", success=True)
+@blueprint.response(201, description.RECORDED)
 @repeatable
 def add_record(given: dict[str, Any], imei: str) -> Response:
     """Take a record of the telematics platform: AVL 497, 498, 499, 239."""

@@ -2,21 +2,20 @@
 
 from typing import Any
 
-from flask_smorest import Blueprint
 from sqlalchemy import select
 
 from .. import auth, views
 from ..models import Device, Direction, Message, Role, Session
 from ..schemas import Filter, MessageFilter
-from . import shared
+from . import description, shared
 
-blueprint = Blueprint("lists", __name__, description="SMS and TCP sessions")
+blueprint = description.Blueprint("lists", __name__, description="SMS and TCP sessions")
 
 
 @blueprint.get("/messages")
-@blueprint.arguments(MessageFilter, location="query")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.arguments(MessageFilter, location="query")
+@blueprint.response(200, description.page(description.MESSAGE))
 def list_messages(given: dict[str, Any]) -> dict[str, Any]:
     """List SMS both ways, newest first."""
     query = select(Message)
@@ -28,9 +27,9 @@ def list_messages(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/sessions")
-@blueprint.arguments(Filter, location="query")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.arguments(Filter, location="query")
+@blueprint.response(200, description.page(description.SESSION))
 def list_sessions(given: dict[str, Any]) -> dict[str, Any]:
     """List TCP sessions of devices and strangers, newest first."""
     query = select(Session)

@@ -3,29 +3,29 @@
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 from sqlalchemy import select
 
 from .. import auth, devices, outbox, plans, profiles, views
 from ..models import Profile, Role, db, utcnow
 from ..schemas import PlanSchema, ProfileSchema
+from . import description
 from .shared import answer, repeatable
 
-blueprint = Blueprint("parameters", __name__, description="Parameters and profiles")
+blueprint = description.Blueprint("parameters", __name__, description="Parameters and profiles")
 
 
 @blueprint.get("/parameters")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.response(200, description.page(description.PARAMETER))
 def list_parameters() -> dict[str, Any]:
     """Give the catalogue."""
     return {"items": [parameter.as_json() for parameter in outbox.catalogue().values()], "next": None}
 
 
 @blueprint.post("/parameters/plan")
-@blueprint.arguments(PlanSchema)
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.arguments(PlanSchema)
+@blueprint.response(200, description.PLAN)
 @repeatable
 def plan(given: dict[str, Any]) -> Response:
     """Check a parameter set and give the SMS it takes; nothing is sent. Without an imei, lengths count the longest
@@ -43,17 +43,17 @@ def plan(given: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/profiles")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.response(200, description.page(description.PROFILE))
 def list_profiles() -> dict[str, Any]:
     """List profiles in their newest versions."""
     return {"items": [views.profile(row) for row in profiles.newest()], "next": None}
 
 
 @blueprint.post("/profiles")
-@blueprint.arguments(ProfileSchema)
-@blueprint.response(201)
 @auth.require(Role.INSTALLER)
+@blueprint.arguments(ProfileSchema)
+@blueprint.response(201, description.PROFILE)
 @repeatable
 def save_profile(given: dict[str, Any]) -> Response:
     """Keep a parameter set under a name; a known name gets a new version."""
@@ -63,8 +63,8 @@ def save_profile(given: dict[str, Any]) -> Response:
 
 
 @blueprint.get("/profiles/<name>")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.response(200, description.PROFILE_WITH_VERSIONS)
 def get_profile(name: str) -> dict[str, Any]:
     """Show a profile with all its versions."""
     newest = profiles.find(name)

@@ -3,23 +3,22 @@
 from typing import Any
 
 from flask import Response
-from flask_smorest import Blueprint
 from sqlalchemy import select
 
 from .. import auth, links, uploads, videos, views
 from ..errors import NotFound
 from ..models import Role, Upload, utcnow
 from ..schemas import LinkSchema, UploadFilter
-from ..web import original, send
-from . import shared
+from ..web import ORIGINALS, original, send
+from . import description, shared
 
-blueprint = Blueprint("uploads", __name__, description="Files of the cameras")
+blueprint = description.Blueprint("uploads", __name__, description="Files of the cameras")
 
 
 @blueprint.get("/uploads")
-@blueprint.arguments(UploadFilter, location="query")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.arguments(UploadFilter, location="query")
+@blueprint.response(200, description.page(description.UPLOAD))
 def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
     """List uploads, newest first."""
     query = select(Upload)
@@ -33,17 +32,17 @@ def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/uploads/<ident>")
-@blueprint.response(200)
 @auth.require(Role.VIEWER)
+@blueprint.response(200, description.UPLOAD)
 def get_upload(ident: str) -> dict[str, Any]:
     """Show an upload and what made it."""
     return views.upload(shared.upload(ident))
 
 
 @blueprint.patch("/uploads/<ident>/link")
-@blueprint.arguments(LinkSchema)
-@blueprint.response(200)
 @auth.require(Role.SUPPORT)
+@blueprint.arguments(LinkSchema)
+@blueprint.response(200, description.UPLOAD)
 def fix_link(given: dict[str, Any], ident: str) -> dict[str, Any]:
     """Say which command made a file, or that none did; no rule changes it afterwards."""
     upload = shared.upload(ident)
@@ -53,8 +52,8 @@ def fix_link(given: dict[str, Any], ident: str) -> dict[str, Any]:
 
 
 @blueprint.get("/uploads/<ident>/content")
-@blueprint.response(200, content_type="application/octet-stream")
 @auth.require(Role.VIEWER)
+@blueprint.file(*ORIGINALS.values(), "application/octet-stream")
 def get_content(ident: str) -> Response:
     """Give the original, byte for byte as the camera sent it."""
     upload = shared.upload(ident)
@@ -68,8 +67,8 @@ def get_content(ident: str) -> Response:
 
 
 @blueprint.get("/uploads/<ident>/thumbnail.jpg")
-@blueprint.response(200, content_type="image/jpeg")
 @auth.require(Role.VIEWER)
+@blueprint.file("image/jpeg")
 def get_thumbnail(ident: str) -> Response:
     """Give a small picture of a photo or video."""
     upload = shared.upload(ident)
@@ -77,8 +76,8 @@ def get_thumbnail(ident: str) -> Response:
 
 
 @blueprint.get("/uploads/<ident>/video.mp4")
-@blueprint.response(200, content_type="video/mp4")
 @auth.require(Role.VIEWER)
+@blueprint.file("video/mp4")
 def get_video(ident: str) -> Response:
     """Give the H.264 copy of a video."""
     upload = shared.upload(ident)

@@ -99,6 +99,8 @@ def _is_page() -> bool:
 def _service_error(error: ServiceError) -> ResponseReturnValue:
     db.session.rollback()
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
+    if isinstance(error, auth.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
     if not _is_page():
         return error.as_json(), error.status, headers
     if isinstance(error, auth.Unauthenticated):

@@ -1,0 +1,128 @@
+"""What hostile or careless programs send to the API: unkeepable text, odd numbers, races, bodies before rights."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from gateway_double import Phone
+from sqlalchemy import select
+from test_api import DEVICE, IMEI, Api
+
+from provisioning.models import Device, Role, db
+
+HALF = "\ud800"
+
+
+@pytest.fixture
+def phone(app: Flask) -> Iterator[Phone]:
+    phone = Phone(app)
+    yield phone
+    phone.close()
+
+
+@pytest.fixture
+def api(phone: Phone) -> Api:
+    return Api(phone.app, Role.ADMIN)
+
+
+@pytest.fixture
+def van(api: Api) -> str:
+    assert api("POST", "/devices", DEVICE).status_code == 201
+    return f"/devices/{IMEI}"
+
+
+@pytest.mark.parametrize("stray", ["a\0b", f"a{HALF}b"], ids=["NUL", "half a pair"])
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/devices", DEVICE | {"name": "?"}, "name"),
+        ("PATCH", f"/devices/{IMEI}", {"name": "?"}, "name"),
+        ("POST", "/profiles", {"name": "City", "description": "?", "parameters": {}}, "description"),
+        ("POST", "/parameters/plan", {"parameters": {"66001": "?"}}, "parameters"),
+        ("POST", f"/devices/{IMEI}/provision", {"profile": "?"}, "profile"),
+        ("POST", f"/devices/{IMEI}/commands", {"command": "camreq", "file_type": "?"}, "file_type"),
+    ],
+)  # fmt: skip
+def test_text_that_no_database_keeps_is_refused_by_field(
+    api: Api, van: str, method: str, path: str, body: dict[str, Any], field: str, stray: str
+) -> None:
+    given = {
+        name: stray if value == "?" else {"66001": stray} if value == {"66001": "?"} else value
+        for name, value in body.items()
+    }
+    answer = api(method, path, given)
+    assert (answer.status_code, list(answer.json["errors"])) == (422, [field])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/devices/%00", 404), ("/commands/%00", 404), ("/uploads/%00", 404), ("/profiles/%00", 404),
+        ("/commands?imei=%00", 422), ("/uploads?command=%00", 422), ("/sessions?imei=%00", 422),
+        ("/profiles/a@99999999999999999999", 404), ("/profiles/a@%C2%B2", 404),
+    ],
+)  # fmt: skip
+def test_addresses_that_name_nothing_are_no_crash(api: Api, path: str, status: int) -> None:
+    assert api("GET", path).status_code == status
+
+
+def test_who_may_not_is_told_so_before_the_body_is_read(phone: Phone, van: str) -> None:
+    viewer = Api(phone.app, Role.VIEWER)
+    for method, path in (
+        ("POST", "/devices"), ("PATCH", van), ("POST", f"{van}/commands"), ("POST", f"{van}/provision"),
+        ("POST", "/profiles"), ("POST", f"{van}/records"), ("PATCH", "/uploads/1/link"), ("DELETE", van),
+    ):  # fmt: skip
+        answer = viewer(method, path, {"nonsense": 1})
+        assert (answer.status_code, answer.json["code"]) == (403, "forbidden"), path
+
+
+def test_without_a_token_every_path_asks_for_one(api: Api) -> None:
+    answer = api.client.post("/api/v1/devices", json={})
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_a_value_that_is_null_in_a_profile_is_refused_under_its_id(api: Api) -> None:
+    answer = api("POST", "/profiles", {"name": "City", "parameters": {"66001": None}})
+    assert (answer.status_code, list(answer.json["errors"])) == (422, ["66001"])
+
+
+def test_a_profile_name_ends_where_it_seems_to(api: Api) -> None:
+    assert api("POST", "/profiles", {"name": "City\n", "parameters": {}}).status_code == 422
+
+
+def test_status_names_only_commands_uploads_and_records_as_sources(phone: Phone, api: Api, van: str) -> None:
+    phone.reply("Hello")
+    (item,) = api("GET", f"{van}/status").json["items"]
+    assert (item["item"], item["source"], list(item["seen_in"])) == ("contact.sms", None, ["message"])
+
+
+def test_two_devices_that_take_one_number_at_the_same_time_are_a_conflict(
+    phone: Phone, api: Api, van: str
+) -> None:
+    other = {"imei": "356307042441013", "phone": "+12025550112"}
+    assert api("POST", "/devices", other).status_code == 201
+    found: list[int] = []
+    gate = threading.Barrier(2)
+    db.session.remove()
+
+    def change(imei: str) -> None:
+        client = phone.app.test_client()
+        gate.wait(10)
+        answer = client.patch(f"/api/v1/devices/{imei}", json={"phone": "+12025550199"}, headers=api.headers)
+        found.append(answer.status_code)
+
+    threads = [threading.Thread(target=change, args=(imei,)) for imei in (IMEI, other["imei"])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(found) == [200, 409]
+    assert len(db.session.scalars(select(Device).where(Device.phone == "+12025550199")).all()) == 1
+
+
+def test_records_take_whole_numbers_only(api: Api, van: str) -> None:
+    for value in (1.5, "x", 70_000, -1, True):
+        answer = api("POST", f"{van}/records", {"timestamp": 1_750_000_000, "values": {"239": value}})
+        assert (answer.status_code, list(answer.json["errors"])) == (422, ["values.239"]), value

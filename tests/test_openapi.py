@@ -1,0 +1,157 @@
+"""The OpenAPI document against the app: schemathesis calls every operation with good and bad input, and no answer may
+be a crash or differ from what the document says of its status, type and shape.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from conftest import ACCOUNT_SID, AUTH_TOKEN, SENDER
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import checks
+
+from app import create_app
+from provisioning import auth, commands, devices, inbox, outbox, records
+from provisioning.config import load
+from provisioning.models import Role, Upload, UploadState, db, utcnow
+
+IMEI = "352094082736916"
+CHECKS = [
+    checks.not_a_server_error, checks.status_code_conformance, checks.content_type_conformance,
+    checks.response_schema_conformance,
+]  # fmt: skip
+EXAMPLES = 25
+
+
+@pytest.fixture(scope="module")
+def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flask, str]]:
+    """The app on SQLite with a device, a command, a file, messages and a token; no SMS leaves it."""
+    folder = tmp_path_factory.mktemp("openapi")
+    (folder / "test.db").write_bytes(sqlite_template.read_bytes())
+    app = create_app(
+        dataclasses.replace(
+            load(), database_url=f"sqlite:///{folder}/test.db", queue_url=f"sqlite:///{folder}/queue.db",
+            media_url=f"file://{folder}/media", media_spool=folder / "spool", twilio_account_sid=ACCOUNT_SID,
+            twilio_auth_token=AUTH_TOKEN, twilio_from=SENDER, api_requests_per_minute=1_000_000,
+        )
+    )  # fmt: skip
+    with app.app_context():
+        token = auth.create_token("fuzz", Role.ADMIN)
+        fill()
+    yield app, token
+    with app.app_context():
+        db.engine.dispose()
+
+
+def fill() -> None:
+    now = utcnow()
+    van = devices.add(
+        {"imei": IMEI, "phone": "+12025550111", "sms_login": "fleet", "sms_password": "cam11"}, now
+    )
+    asked = commands.from_arguments(
+        "camreq", {"file_type": "photo", "source": "front"}, now=int(now.timestamp())
+    )
+    outbox.submit(van, asked, outbox.Asker("tests"), now)
+    db.session.add(
+        Upload(
+            id="0" * 32,
+            imei=IMEI,
+            device_id=van.id,
+            identifier="%photof",
+            file_type="photo",
+            source="front",
+            state=UploadState.STORED,
+            trigger=0,
+            timestamp=now,
+            sha256="0" * 64,
+        )  # fmt: skip
+    )
+    db.session.commit()
+    records.accept(van, now, {"498": 3, "239": 1}, now)
+    text = {"MessageSid": "SM1", "From": "+12025550111", "To": SENDER, "Body": "Param ID:66001 Value:50"}
+    inbox.receive(text, now, via="webhook")
+
+
+def schema_of(app: Flask) -> Any:
+    return schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    document = app.test_client().get("/api/v1/openapi.json").json
+    assert isinstance(document, dict)
+    return document
+
+
+def test_the_document_is_a_valid_openapi_document(served: tuple[Flask, str]) -> None:
+    schema = schema_of(served[0])
+    schema.validate()
+    assert len(list(schema.get_all_operations())) >= 25
+
+
+def test_every_operation_names_its_errors_and_the_shape_of_its_answer(served: tuple[Flask, str]) -> None:
+    for path, methods in describe(served[0])["paths"].items():
+        for method, operation in methods.items():
+            if method == "parameters":
+                continue
+            answers = operation["responses"]
+            assert {"401", "404", "429"} <= set(answers), path
+            if method != "get":
+                assert {"403", "409", "422"} <= set(answers), path
+            good = [answer for code, answer in answers.items() if code in ("200", "201", "202")]
+            assert all("content" in answer for answer in good), path
+            assert good or method == "delete", path
+
+
+def operations() -> list[tuple[str, str]]:
+    """Every operation of the contract, so that each is a test of its own."""
+    return [
+        ("get", "/devices"), ("post", "/devices"), ("get", "/devices/{imei}"), ("patch", "/devices/{imei}"),
+        ("delete", "/devices/{imei}"), ("get", "/devices/{imei}/status"), ("post", "/devices/{imei}/records"),
+        ("get", "/parameters"), ("post", "/parameters/plan"), ("post", "/devices/{imei}/provision"),
+        ("post", "/devices/{imei}/commands"), ("get", "/commands"), ("get", "/commands/{ident}"),
+        ("post", "/commands/{ident}/cancel"), ("get", "/uploads"), ("get", "/uploads/{ident}"),
+        ("patch", "/uploads/{ident}/link"), ("get", "/uploads/{ident}/content"),
+        ("get", "/uploads/{ident}/thumbnail.jpg"), ("get", "/uploads/{ident}/video.mp4"), ("get", "/profiles"),
+        ("post", "/profiles"), ("get", "/profiles/{name}"), ("get", "/messages"), ("get", "/sessions"),
+    ]  # fmt: skip
+
+
+def test_every_operation_of_the_document_is_called(served: tuple[Flask, str]) -> None:
+    told = {
+        (method, path.removeprefix("/api/v1"))
+        for path, methods in describe(served[0])["paths"].items()
+        for method in methods
+        if method != "parameters"
+    }
+    assert told == set(operations())
+
+
+@pytest.mark.parametrize("real", [True, False], ids=["real objects", "made-up objects"])
+@pytest.mark.parametrize(("method", "path"), operations(), ids=lambda value: str(value))
+def test_no_input_crashes_an_operation_and_answers_are_as_described(
+    served: tuple[Flask, str], method: str, path: str, real: bool
+) -> None:
+    app, token = served
+    if method == "delete" and real:
+        return
+    operation = schema_of(app)[f"/api/v1{path}"][method.upper()]
+    with app.app_context():
+        known = {"imei": IMEI, "ident": "0" * 32, "name": "City"}
+        if path.startswith("/commands"):
+            known["ident"] = db.session.execute(db.text("SELECT id FROM commands LIMIT 1")).scalar_one()
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    def call(case: Any) -> None:
+        if real and case.path_parameters:
+            case.path_parameters = {name: known[name] for name in case.path_parameters}
+        case.call_and_validate(headers={"Authorization": f"Bearer {token}"}, checks=CHECKS)
+
+    for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+        given(case=operation.as_strategy(generation_mode=mode))(call)()
