@@ -16,6 +16,7 @@ from .commands import (
     Refused,
     Reply,
     ResetAcknowledged,
+    Unread,
     Values,
 )
 from .config import current_config
@@ -25,27 +26,40 @@ from .parameters import RECONFIGURING
 LONGEST_REPLY = 4000
 
 
-def learn(device: Device, replies: Sequence[Reply], source: tuple[str, str], now: datetime) -> None:
-    """Take everything the words say of the device into its status, whatever command they answer."""
+def changes(command: Command) -> bool:
+    """Say whether values in the answer to this command are new in the device: it sets them, or reads them back."""
+    parent = db.session.get(Command, command.parent_id) if command.parent_id else None
+    return "setparam" in (command.kind, parent.kind if parent else None)
+
+
+def learn(
+    device: Device, replies: Sequence[Reply], source: tuple[str, str], now: datetime, *, changing: bool
+) -> None:
+    """Take everything the words say of the device into its status, whatever command they answer.
+
+    `changing`: values that differ from those known before have just been set.
+    """
     told: dict[str, Any] = {"now": now, "source_kind": source[0], "source_id": source[1]}
     for reply in replies:
         match reply:
             case Values():
-                _learn_values(device, reply, source, now)
+                _learn_values(device, reply, source, now, changing or reply.new)
             case CameraVersions():
                 _learn_versions(device, reply, told)
             case Info():
                 _learn_info(device, reply, told)
 
 
-def _learn_values(device: Device, reply: Values, source: tuple[str, str], now: datetime) -> None:
+def _learn_values(
+    device: Device, reply: Values, source: tuple[str, str], now: datetime, changing: bool
+) -> None:
     changed = [
         number
         for number, value in reply.values.items()
         if number in RECONFIGURING and statuses.confirmed(device.id, [number]).get(number) != value
     ]
     statuses.confirm_parameters(device, reply, source, now)
-    if changed and reply.new:
+    if changed and changing:
         device.reconfiguring_until = lifecycle.later(now, current_config().reconfiguration_wait)
     config = current_config()
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
@@ -85,8 +99,6 @@ def apply(command: Command, device: Device, replies: Sequence[Reply], text: str,
     """Take an SMS as the answer to a command: its words, its result, its state. `text` is masked."""
     command.reply = "\n".join(filter(None, [command.reply, text]))[:LONGEST_REPLY]
     command.last_reply_at, command.updated_at = now, now
-    command.answered_at = command.answered_at or now
-    command.lease_until = None
     result = dict(command.result or {})
     secrets = [s for which in ("current", "pending") for s in outbox.credentials(device, which) if s]
     result["replies"] = [
@@ -94,6 +106,10 @@ def apply(command: Command, device: Device, replies: Sequence[Reply], text: str,
         *(reply.as_json(secrets=tuple(secrets)) for reply in replies),
     ]
     command.result = result
+    if all(isinstance(reply, Unread) for reply in replies):
+        return  # shown with the command, which waits on: they may not even be its answer
+    command.answered_at = command.answered_at or now
+    command.lease_until = None
     _prove_credentials(command, device)
     if command.state == State.CANCELLED:
         command.in_flight, command.expires_at = False, None

@@ -44,12 +44,14 @@ def add(values: Mapping[str, Any], now: datetime) -> Device:
 def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
     """Change what is given and commit. Credentials are what the device already has: nothing is sent.
 
-    Raises Conflict where the phone number is taken.
+    Raises Conflict where the phone number is taken, or credentials are just being changed by SMS.
     """
     device = lifecycle.lock_device(device.id)
     for name in ("name", "model", "time_zone", "camera_server_configured"):
         if name in values:
             setattr(device, name, values[name])
+    if {"sms_login", "sms_password"} & set(values):
+        _settle_credentials(device)
     _set_credentials(device, values)
     if "phone" in values:
         set_phone(device, values["phone"], now)
@@ -89,6 +91,14 @@ def archive(device: Device, now: datetime) -> None:
         lifecycle.move(command, State.CANCELLED, now, note="the device was archived before it was sent")
     events.publish(device.id, "devices")
     db.session.commit()
+
+
+def _settle_credentials(device: Device) -> None:
+    """Let a person's word end a change of credentials of which nobody knows how it ended."""
+    if device.credentials_state not in (None, "undecided"):
+        text = "The SMS login and password are being changed at this moment; wait for the outcome."
+        raise Conflict(text, code="credentials_pending", errors={"sms_login": [text]})
+    device.pending_login = device.pending_password = device.credentials_state = None
 
 
 def _set_credentials(device: Device, values: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from .models import (
     GatewayEvent,
     Message,
     State,
+    Upload,
     Verdict,
     db,
     new_id,
@@ -46,16 +47,28 @@ class Touched:
 
 def receive(params: Mapping[str, str], now: datetime, *, via: str, at: datetime | None = None) -> Touched:
     """Take one inbound text; the same one again changes nothing. Commits."""
+    params = _keepable(params)
     token = params.get("MessageSid") or params.get("SmsSid") or params.get("I-Twilio-Idempotency-Token")
-    return _once(f"in:{token or new_id()}", "inbound", params, now, via, at)
+    return _once(f"in:{token or new_id()}"[:160], "inbound", params, now, via, at)
 
 
 def report(params: Mapping[str, str], now: datetime, *, via: str) -> Touched:
     """Take one status report on a message of ours; states only move forward. Commits."""
+    params = _keepable(params)
     sid = params.get("MessageSid") or params.get("SmsSid") or ""
     status = (params.get("MessageStatus") or params.get("SmsStatus") or "").lower()
-    token = f"{sid}:{status}:{params.get('ErrorCode') or ''}"
-    return _once(token[:160], "status", params, now, via, None)
+    token = f"{sid}:{status}:{params.get('ErrorCode') or ''}"[:120]
+    if _our_message(params) is None:
+        if via == "reconciler":
+            return Touched(None)
+        # kept under a token of its own: the same report counts once its message is known
+        token = f"{token}:{new_id()}"
+    return _once(token, "status", params, now, via, None)
+
+
+def _keepable(params: Mapping[str, str]) -> dict[str, str]:
+    """Leave NULs out: PostgreSQL keeps none, and a text with one must not be lost."""
+    return {name: value.replace("\0", "") for name, value in params.items()}
 
 
 def _once(
@@ -129,7 +142,7 @@ def _device_of(params: Mapping[str, str], kind: str, at: datetime) -> int | None
 def find_device(phone: str, at: datetime) -> int | None:
     """Give the device that had this number at that time; a live one before an archived one."""
     number = phone if phone.startswith("+") else f"+{phone}"
-    return db.session.scalar(
+    found = db.session.scalar(
         select(Device.id)
         .join(DevicePhone)
         .where(
@@ -141,6 +154,21 @@ def find_device(phone: str, at: datetime) -> int | None:
         .order_by(Device.archived_at.is_not(None), DevicePhone.since.desc())
         .limit(1)
     )
+    return found if found is not None else _asked_at(number, at)
+
+
+def _asked_at(number: str, at: datetime) -> int | None:
+    """Give the device that still owes an answer from a number which it has given up since."""
+    return db.session.scalar(
+        select(Message.device_id)
+        .join(Command, Message.command_id == Command.id)
+        .where(
+            Message.recipient == number, Message.direction == Direction.OUT, Message.created_at >= at - UNANSWERED_FOR,
+            or_(Command.in_flight, Command.capturing, Command.answered_at.is_(None)),
+        )
+        .order_by(Message.id.desc())
+        .limit(1)
+    )  # fmt: skip
 
 
 def _masked(body: str, device_id: int | None) -> str:
@@ -187,12 +215,12 @@ def _take_text(event: GatewayEvent, params: Mapping[str, str], now: datetime) ->
 
 
 def _take_reply(device: Device, message: Message, body: str, at: datetime, now: datetime) -> Touched:
-    replies = commands.read_replies(body)
+    replies = [reply.without(_secrets(device)) for reply in commands.read_replies(body)]
     rows = _candidates(device, at)
-    match = choose(replies, [_candidate(row, at) for row in rows])
+    match = choose(replies, _as_candidates(rows))
     command = next((row for row in rows if match and row.id == match.id), None)
     source = ("command", command.id) if command else ("message", message.id)
-    answers.learn(device, replies, source, now)
+    answers.learn(device, replies, source, now, changing=command is not None and answers.changes(command))
     if command is None or match is None:
         taken = any(
             isinstance(reply, commands.Values | commands.Info | commands.CameraVersions) for reply in replies
@@ -213,7 +241,8 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
 
 
 def _candidates(device: Device, at: datetime) -> Sequence[Command]:
-    """Commands that a text of this time may answer: in flight, capturing, or never answered for a day."""
+    """Commands that a text of this time may answer: in flight, capturing, never answered for a day, or files whose
+    announcement may still come."""
     return db.session.scalars(
         select(Command)
         .where(
@@ -223,7 +252,11 @@ def _candidates(device: Device, at: datetime) -> Sequence[Command]:
             or_(
                 Command.in_flight,
                 Command.capturing,
-                Command.answered_at.is_(None) & (Command.sending_at >= at - UNANSWERED_FOR),
+                (Command.sending_at >= at - UNANSWERED_FOR)
+                & (
+                    Command.answered_at.is_(None)
+                    | ((Command.kind == "camreq") & (Command.state == State.DONE))
+                ),
             ),
         )
         .order_by(Command.id.desc())
@@ -231,8 +264,24 @@ def _candidates(device: Device, at: datetime) -> Sequence[Command]:
     ).all()
 
 
-def _candidate(row: Command, at: datetime) -> Candidate:
-    return Candidate(row.id, row.kind, row.arguments, row.in_flight, row.capturing)
+def _as_candidates(rows: Sequence[Command]) -> list[Candidate]:
+    taken: dict[str, list[float]] = {}
+    files = select(Upload.command_id, Upload.timestamp).where(
+        Upload.command_id.in_([row.id for row in rows if row.kind == "camreq"]), Upload.timestamp.is_not(None)
+    )
+    for ident, moment in db.session.execute(files):
+        taken.setdefault(ident, []).append(moment.timestamp())
+    return [_candidate(row, taken.get(row.id, [])) for row in rows]
+
+
+def _candidate(row: Command, taken: Sequence[float]) -> Candidate:
+    asked = row.arguments.get("timestamp")
+    moments = [*taken, *([float(asked)] if asked is not None else [])]
+    told = (row.result or {}).get("file_timestamps", [])
+    unannounced = row.kind == "camreq" and row.state == State.DONE and not told
+    return Candidate(
+        row.id, row.kind, row.arguments, row.in_flight, row.capturing, tuple(moments), unannounced
+    )
 
 
 # reports on our own messages
@@ -302,6 +351,15 @@ def claim_sender(
     message.device_id = device.id
     db.session.flush()
     touched = _take_reply(device, message, message.body, now, now)
+    _hide(message, device)
     message.claimed = True
     db.session.commit()
     return touched
+
+
+def _hide(message: Message, device: Device) -> None:
+    """Put dots for a device's credentials in a text that was taken before the device was known."""
+    message.body = commands.mask(message.body, _secrets(device))
+    event = db.session.scalar(select(GatewayEvent).where(GatewayEvent.token == f"in:{message.sid}"[:160]))
+    if event is not None:
+        event.payload = event.payload | {"Body": message.body}

@@ -107,7 +107,7 @@ def _apply(upload: Upload, link: Link, now: datetime) -> None:
 
 
 def _tie_record(upload: Upload) -> None:
-    if upload.record_id is not None or not upload.trigger or upload.timestamp is None:
+    if upload.record_id is not None or upload.trigger is None or upload.timestamp is None:
         return
     moment = upload.trigger_timestamp or upload.timestamp
     near = timedelta(seconds=RECORD_SECONDS)
@@ -192,10 +192,14 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
         if wrong:
             raise Invalid("The link cannot be made.", errors={"command": [wrong]})
     device = lifecycle.lock_device(upload.device_id)
+    before = upload.command_id
     upload.command_id = command.id if command else None
     upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
     upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
     db.session.flush()
     relink(device, now)
+    # a request older than what is linked by itself follows a person's word all the same
+    for ident in {before, upload.command_id} - {None}:
+        settle(db.session.get_one(Command, ident), device, now)
     events.publish(upload.device_id, "uploads")
     db.session.commit()

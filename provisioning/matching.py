@@ -19,6 +19,7 @@ from .commands import (
     Refused,
     Reply,
     ResetAcknowledged,
+    Unread,
     Values,
 )
 from .parameters import CREDENTIALS, as_integer
@@ -26,13 +27,19 @@ from .parameters import CREDENTIALS, as_integer
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A command that a reply could belong to."""
+    """A command that a reply could belong to.
+
+    `moments`: Unix seconds that a file of it may be announced with. `unannounced`: a camreq that is done, since its
+    file came before the words that announce it.
+    """
 
     id: str
     kind: str
     arguments: Mapping[str, Any]
     in_flight: bool
     capturing: bool
+    moments: tuple[float, ...] = ()
+    unannounced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,9 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
     `candidates` come newest first. Content decides first; else the one in flight, which is then not certain.
     """
     fitting = [(candidate, _fit(replies, candidate)) for candidate in candidates]
+    for candidate, fit in fitting:
+        if fit == EXACT:
+            return Match(candidate.id, True)
     strong = [candidate for candidate, fit in fitting if fit == STRONG]
     weak = [candidate for candidate, fit in fitting if fit == WEAK]
     if strong:
@@ -59,13 +69,19 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
     for candidate in weak:
         if candidate.in_flight or candidate.capturing:
             return Match(candidate.id, False)
+    for candidate in weak:
+        if candidate.unannounced and any(isinstance(reply, Preparing) for reply in replies):
+            return Match(candidate.id, False)
     return None
 
 
-STRONG, WEAK, NONE = 2, 1, 0
+EXACT, STRONG, WEAK, NONE = 3, 2, 1, 0
+SAME_MOMENT = 2.0  # seconds
 
 
 def _fit(replies: Sequence[Reply], candidate: Candidate) -> int:
+    if all(isinstance(reply, Unread) for reply in replies):
+        return WEAK if candidate.in_flight else NONE
     return max((_fit_one(reply, candidate) for reply in replies), default=NONE)
 
 
@@ -88,7 +104,7 @@ def _fit_one(reply: Reply, candidate: Candidate) -> int:
         case Refused():
             return WEAK
         case Preparing():
-            return STRONG if candidate.capturing and not candidate.in_flight else WEAK
+            return _fit_preparing(reply, candidate)
         case CameraAction():
             if reply.camera is None:
                 return WEAK
@@ -96,6 +112,14 @@ def _fit_one(reply: Reply, candidate: Candidate) -> int:
         case CameraVersions() | Info() | ResetAcknowledged():
             return STRONG
     return NONE
+
+
+def _fit_preparing(reply: Preparing, candidate: Candidate) -> int:
+    if reply.file_timestamp is not None:
+        told = reply.file_timestamp / 1000
+        if any(abs(told - moment) <= SAME_MOMENT for moment in candidate.moments):
+            return EXACT
+    return STRONG if candidate.capturing and not candidate.in_flight else WEAK
 
 
 def _fit_values(reply: Values, candidate: Candidate) -> int:

@@ -16,6 +16,7 @@ from . import commands, events, gateway, lifecycle, outbox, queue, secrets, stat
 from .config import current_config
 from .errors import Conflict, GatewayError
 from .models import Command, Device, Direction, Message, SenderBucket, State, changed, db, new_id
+from .parameters import ParameterErrors
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,7 @@ def _claim(device_id: int, now: datetime) -> Attempt | None:
     try:
         sms = _text(command, device, now)
     except Conflict as error:
-        lifecycle.move(command, State.FAILED, now, error=(error.code, error.message, False))
+        fail(command, device, error.code, error.message, False, now)
         db.session.commit()
         return None
     reply_timeout = current_config().sms_reply_timeout
@@ -95,10 +96,20 @@ def _hash(text: str) -> str:
 
 
 def _text(command: Command, device: Device, now: datetime) -> commands.Sms:
-    (sms,) = outbox.compose(
-        outbox.typed(command, now), *outbox.credentials(device, command.credentials), device.model
-    )
-    return sms
+    """Compose a row's SMS as settings and credentials are now. Raises Conflict where that cannot be one right SMS."""
+    try:
+        texts = outbox.compose(
+            outbox.typed(command, now), *outbox.credentials(device, command.credentials), device.model
+        )
+    except (commands.CommandErrors, ParameterErrors) as error:
+        text = f"The settings of this service have changed since it was asked: {error}"
+        raise Conflict(text, code="unsendable") from error
+    except secrets.Undecryptable as error:
+        raise Conflict(str(error), code="no_sms_credentials") from error
+    if len(texts) != 1:
+        text = "With the login and password that were entered since, it takes more than one SMS. Ask again."
+        raise Conflict(text, code="unsendable")
+    return texts[0]
 
 
 def _next(device: Device, now: datetime) -> Command | None:
@@ -186,6 +197,9 @@ def _note_failure(attempt: Attempt, error: GatewayError, now: datetime) -> None:
             command.due_at = lifecycle.later(now, LOOKUP_EVERY)
     else:
         message.status, message.error_code = "failed", error.code
+        if command.state == State.CANCELLED:
+            command.in_flight, command.expires_at = False, None
+            lifecycle.remark(command, "It was cancelled and never sent.", now)
         if command.state == State.SENDING:
             if error.permanent or command.attempts >= ATTEMPTS:
                 fail(command, device, error.code, error.message, not error.permanent, now)
@@ -216,6 +230,9 @@ def after_end(command: Command, device: Device, now: datetime) -> None:
             outbox.prove_credentials(device, "pending", now, command.id)
     elif device.credentials_state == "trying_pending" and command.credentials == "pending":
         outbox.prove_credentials(device, "current", now, command.parent_id)
+    elif device.credentials_state == "undecided" and command.kind == "getver" and command.parent_id is None:
+        # somebody asks whether the device is there: the pair that was not tried is asked as well
+        outbox.prove_credentials(device, "pending", now, command.id)
     elif device.credentials_state == "trying_current" and command.parent_id is not None:
         device.credentials_state = "undecided"
         statuses.remark_error(
@@ -399,6 +416,10 @@ def _silence(command: Command, message: Message | None) -> tuple[str, str]:
         return (
             "no_read_back",
             "The device answered in part and did not say the rest. Read the parameters back.",
+        )
+    if command.reply and command.answered_at is None:
+        return "unreadable_reply", (
+            f"The device answered in words that are not known here: {command.reply[:300]!r}. Read them as they are."
         )
     if message is not None and message.status == "delivered":
         return "no_reply", (

@@ -6,10 +6,10 @@ and `as_json` never hold a credential. `answers` names the commands that a reply
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from provisioning.commands.masking import mask
 from provisioning.commands.refusals import BY_CODE, UNKNOWN_REFUSAL
@@ -40,6 +40,10 @@ class _Piece:
     def sentence(self) -> str:
         """Say to a person what the reply means and what to do."""
         raise NotImplementedError
+
+    def without(self, secrets: Iterable[str]) -> Self:
+        """Return the reply with dots for these secrets in what people are shown of it."""
+        return self
 
     def as_json(self, secrets: Iterable[str] = ()) -> dict[str, Any]:
         """Return the reply for `result` in the API: its kind, fields and sentence.
@@ -265,6 +269,10 @@ class Info(_Piece):
     name: str
     values: Mapping[str, str]
     kind: ClassVar[str] = "info"
+
+    def without(self, secrets: Iterable[str]) -> Self:
+        hidden = tuple(secrets)
+        return replace(self, values={key: mask(value, hidden) for key, value in self.values.items()})
 
     @property
     def answers(self) -> tuple[str, ...]:

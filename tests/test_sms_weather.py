@@ -1,0 +1,332 @@
+"""The ordinary weather of SMS: replies late, reordered or in strange words, reports before answers, kills, changes
+of number and of credentials in between.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from gateway_double import Phone
+from sqlalchemy import select
+from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
+
+from provisioning import background, devices, gateway, inbox, links, outbox, sending, statuses
+from provisioning.errors import Conflict, GatewayError
+from provisioning.models import Command, Device, GatewayEvent, Message, State, Upload, UploadState, db, utcnow
+
+VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
+
+
+@pytest.fixture
+def phone(app: Flask) -> Iterator[Phone]:
+    phone = Phone(app)
+    yield phone
+    phone.close()
+
+
+@pytest.fixture
+def van(phone: Phone) -> Device:
+    given = {"imei": "352094082736916", "phone": NUMBER, "sms_login": "fleet", "sms_password": "cam11"}
+    return devices.add(given, utcnow())
+
+
+def file_of(van: Device, *, captured: float = 0.0, source: str = "front", id: str = "0" * 32) -> Upload:
+    """A stored photo that was taken, and arrived, so many seconds from now."""
+    moment = utcnow() + timedelta(seconds=captured)
+    upload = Upload(
+        id=id, imei=van.imei, device_id=van.id, identifier=f"%photo{source[0]}", file_type="photo", source=source,
+        state=UploadState.STORED, has_metadata=True, trigger=0, timestamp=moment, started_at=moment, sha256="0" * 64,
+    )  # fmt: skip
+    db.session.add(upload)
+    db.session.commit()
+    return upload
+
+
+def relink(van: Device) -> None:
+    from provisioning import lifecycle
+
+    links.relink(lifecycle.lock_device(van.id), utcnow())
+    db.session.commit()
+
+
+# replies
+
+
+def test_a_file_that_overtakes_its_announcement_leaves_no_text_unclaimed(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    upload = file_of(van, captured=1)
+    relink(van)
+    assert row.state == State.DONE
+    phone.reply(f"Preparing to send file from timestamp {int(upload.timestamp.timestamp())}")  # type: ignore[union-attr]
+    db.session.expire_all()
+    assert row.state == State.DONE
+    assert db.session.scalars(select(Message.claimed).where(Message.direction == "in")).all() == [True, True]
+    assert upload.link_certainty == "certain"
+
+
+def test_a_late_announcement_goes_by_its_time_and_not_to_the_next_request(phone: Phone, van: Device) -> None:
+    first = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    upload = file_of(van, captured=1)
+    relink(van)
+    second = photo(van, "rear")
+    send(van)
+    phone.reply(f"Preparing to send file from timestamp {int(upload.timestamp.timestamp())}")  # type: ignore[union-attr]
+    db.session.expire_all()
+    assert (first.state, second.state) == (State.DONE, State.SENT)
+    assert second.reply is None
+
+
+def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, van: Device) -> None:
+    row = ask(van, "camget_restart", camera="front")[0]
+    send(van)
+    phone.reply("Kamera wird neu gestartet")
+    db.session.expire_all()
+    assert (row.reply, row.match, row.state) == ("Kamera wird neu gestartet", "probable", State.SENT)
+    sending.sweep(at(700))
+    db.session.expire_all()
+    assert (row.state, row.error_code) == (State.EXPIRED, "unreadable_reply")
+    assert "Kamera wird neu gestartet" in (row.error_message or "")
+
+
+def test_a_known_reply_after_unknown_words_still_counts(phone: Phone, van: Device) -> None:
+    row = ask(van, "getver")[0]
+    send(van)
+    phone.reply("Guten Tag")
+    phone.reply(VERSION)
+    db.session.expire_all()
+    assert (row.state, row.reply) == (State.DONE, f"Guten Tag\n{VERSION}")
+
+
+@pytest.mark.parametrize("form", ["New value {}", "Param ID:{}"])
+def test_a_confirmed_change_lets_the_next_photo_wait_in_both_forms_of_reply(
+    phone: Phone, van: Device, form: str
+) -> None:
+    outbox.provision(van, {"66001": 40}, ASKER, utcnow())
+    db.session.commit()
+    send(van)
+    pairs = {"New value {}": "151:18;150:1;66001:40", "Param ID:{}": "151 Value:18;150:1;66001:40"}[form]
+    phone.reply(form.format(pairs))
+    row = photo(van)
+    send(van)
+    assert (row.state, len(phone.sent)) == (State.QUEUED, 1)
+    assert "half a minute" in (row.note or "")
+    assert sending.drive(van.id, at(31))
+
+
+def test_reading_a_value_back_makes_nobody_wait(phone: Phone, van: Device) -> None:
+    ask(van, "getparam", parameters=[151, 66001])
+    send(van)
+    phone.reply("Param ID:151 Value:18;66001:40")
+    photo(van)
+    send(van)
+    assert phone.sent[-1].endswith("camreq:1,1")
+
+
+def test_a_text_with_a_nul_is_kept(phone: Phone, van: Device) -> None:
+    assert phone.reply("Hello\0driver").status_code == 200
+    assert db.session.scalars(select(Message.body)).all() == ["Hellodriver"]
+
+
+def test_credentials_in_an_answer_are_dots_wherever_the_answer_is_shown(phone: Phone, van: Device) -> None:
+    row = ask(van, "getinfo")[0]
+    send(van)
+    phone.reply("RTC:2026/1/2 3:04 Init:2026/1/2 3:00 UpTime:4s USER:fleet PSW:cam11 MD:1")
+    db.session.expire_all()
+    assert row.state == State.DONE
+    stored = [row.reply, row.result, row.history, row.note, *db.session.scalars(select(Message.body))]
+    stored += db.session.scalars(select(Message.note)).all()
+    stored += db.session.scalars(select(GatewayEvent.payload)).all()
+    from provisioning.models import StatusItem
+
+    stored += db.session.scalars(select(StatusItem.value)).all()
+    assert all("fleet" not in str(text) and "cam11" not in str(text) for text in stored)
+
+
+def test_credentials_in_a_text_of_an_unknown_number_are_dots_once_a_device_takes_it(
+    phone: Phone, van: Device
+) -> None:
+    phone.reply("fleet cam11 what?", phone="+12025550177")
+    (message,) = db.session.scalars(select(Message)).all()
+    inbox.claim_sender(
+        message, van, lambda device, number: devices.set_phone(device, number, utcnow()), utcnow()
+    )
+    db.session.expire_all()
+    assert "cam11" not in message.body + str(db.session.scalar(select(GatewayEvent.payload)))
+
+
+def test_an_answer_from_the_number_that_was_asked_counts_after_the_number_has_changed(
+    phone: Phone, van: Device
+) -> None:
+    row = photo(van)
+    send(van)
+    devices.change(van, {"phone": "+12025550177"}, utcnow() - timedelta(seconds=1))
+    phone.reply("Photo request from source 1.")
+    db.session.expire_all()
+    assert row.state == State.ANSWERED
+
+
+def test_a_number_that_a_device_gave_up_means_nothing_without_an_open_question(
+    phone: Phone, van: Device
+) -> None:
+    devices.change(van, {"phone": "+12025550177"}, utcnow() - timedelta(seconds=1))
+    phone.reply("Photo request from source 1.")
+    assert db.session.scalars(select(Message.device_id)).all() == [None]
+
+
+# losses and kills
+
+
+@pytest.mark.parametrize(
+    "name", ["camreq", "camget_sdformat", "camget_restart", "cpureset", "getver", "setparam"]
+)
+def test_a_kill_between_the_gateways_yes_and_our_note_sends_nothing_twice(
+    phone: Phone, van: Device, name: str
+) -> None:
+    arguments = {
+        "camreq": {"file_type": "photo", "source": "front"}, "camget_sdformat": {"camera": "front"},
+        "camget_restart": {"camera": "front"}, "setparam": {"parameters": {"66001": 40}},
+    }.get(name, {})  # fmt: skip
+    row = ask(van, name, **arguments)[0]
+    attempt = sending._claim(van.id, utcnow())
+    assert attempt is not None
+    gateway.gateway().send(
+        attempt.phone, attempt.text, attempt.message_id, attempt.validity
+    )  # and then kill -9
+    for seconds in (1, 95, 110, 300):
+        sending.sweep(at(seconds))
+        sending.drive(van.id, at(seconds))
+    db.session.expire_all()
+    assert len(phone.sent) == 1
+    assert row.state == State.SENT
+
+
+@pytest.mark.parametrize("name", ["camreq", "camget_sdformat", "camget_restart", "cpureset"])
+def test_what_costs_or_destroys_is_never_sent_again_by_itself(phone: Phone, van: Device, name: str) -> None:
+    arguments = {"camreq": {"file_type": "photo", "source": "front"}, "cpureset": {}}.get(
+        name, {"camera": "front"}
+    )
+    row = ask(van, name, **arguments)[0]
+    assert sending._claim(van.id, utcnow())  # killed before the gateway was asked
+    for seconds in (95, 110, 300, 4000):
+        sending.sweep(at(seconds))
+        sending.drive(van.id, at(seconds))
+    db.session.expire_all()
+    assert (phone.sent, row.state, row.error_code) == ([], State.FAILED, "not_sent")
+
+
+def test_a_report_that_comes_before_its_message_is_known_is_not_lost(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    attempt = sending._claim(van.id, utcnow())
+    assert attempt is not None
+    sent = gateway.gateway().send(attempt.phone, attempt.text, attempt.message_id, attempt.validity)
+    phone.report(sent.sid, "delivered")  # without our id: nobody knows this message yet
+    sending._note_sent(attempt, sent.sid, sent.status, utcnow())
+    assert row.state == State.SENT
+    phone.report(sent.sid, "delivered")
+    db.session.expire_all()
+    assert row.state == State.DELIVERED
+
+
+def test_cancelling_while_the_gateway_says_no_frees_the_line(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    attempt = sending._claim(van.id, utcnow())
+    assert attempt is not None
+    outbox.cancel(row, utcnow())
+    db.session.commit()
+    sending._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
+    ask(van, "getver")
+    send(van)
+    assert [text.split()[-1] for text in phone.sent] == ["getver"]
+
+
+def test_a_command_that_no_longer_fits_one_sms_fails_and_blocks_nobody(phone: Phone, van: Device) -> None:
+    devices.change(van, {"sms_login": "a", "sms_password": "b"}, utcnow())
+    values = {str(number): "x" * 20 for number in (70001, 70002, 70003, 70004)} | {"70005": "y" * 28}
+    row = ask(van, "setparam", parameters=values, raw=True)[0]
+    assert row.length > 152
+    devices.change(van, {"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
+    ask(van, "getver")
+    send(van)
+    send(van)
+    assert (row.state, row.error_code) == (State.FAILED, "unsendable")
+    assert phone.sent == ["fleet cam11 getver"]
+
+
+# credentials
+
+
+def undecided(phone: Phone, van: Device) -> Command:
+    """A change of credentials after which the device answered to neither pair."""
+    row = change_credentials(van)
+    for seconds in (700, 1400, 2100):
+        sending.sweep(at(seconds))
+        sending.drive(van.id, at(seconds + 1))
+    db.session.expire_all()
+    assert van.credentials_state == "undecided"
+    return row
+
+
+def test_a_vehicle_that_was_asleep_is_found_again_by_asking_for_getver(phone: Phone, van: Device) -> None:
+    undecided(phone, van)
+    ask(van, "getver")
+    sending.drive(van.id, at(3000))
+    assert phone.sent[-1] == "fleet cam11 getver"
+    sending.sweep(at(3700))
+    sending.drive(van.id, at(3701))
+    assert phone.sent[-1] == "new1 new2 getver"
+    reply_at(phone, 3705, VERSION)
+    db.session.expire_all()
+    assert van.credentials_state is None
+    ask(van, "getio")
+    sending.drive(van.id, at(3710))
+    assert phone.sent[-1] == "new1 new2 getio"
+
+
+def test_a_person_may_enter_the_credentials_of_an_undecided_device(phone: Phone, van: Device) -> None:
+    undecided(phone, van)
+    devices.change(van, {"sms_login": "new1", "sms_password": "new2"}, utcnow())
+    assert (van.credentials_state, van.pending_login) == (None, None)
+    ask(van, "getio")
+    sending.drive(van.id, at(3000))
+    assert phone.sent[-1] == "new1 new2 getio"
+
+
+def test_credentials_are_not_overwritten_while_their_change_is_under_way(phone: Phone, van: Device) -> None:
+    change_credentials(van)
+    with pytest.raises(Conflict) as caught:
+        devices.change(van, {"sms_login": "other"}, utcnow())
+    assert caught.value.code == "credentials_pending"
+
+
+# links
+
+
+def test_an_old_file_that_a_person_links_ends_its_request(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    week = timedelta(days=7)
+    row.sending_at = utcnow() - week
+    sending.sweep(at(700))
+    upload = file_of(van, captured=-week.total_seconds())
+    links.fix(upload, row, "tests", utcnow())
+    db.session.expire_all()
+    assert (row.state, row.late) == (State.DONE, True)
+    links.fix(upload, None, "tests", utcnow())
+    db.session.expire_all()
+    assert row.state != State.DONE
+
+
+def test_a_reconciler_that_was_away_for_two_days_finds_what_came(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    background.reconcile(at(-2 * 86_400))
+    phone.twilio.take(NUMBER, "Photo request from source 1.")
+    background.reconcile(utcnow)
+    db.session.expire_all()
+    assert row.state == State.ANSWERED
+    assert statuses.get(van.id, "contact.sms") is not None
