@@ -270,7 +270,8 @@ def _as_candidates(rows: Sequence[Command]) -> list[Candidate]:
         Upload.command_id.in_([row.id for row in rows if row.kind == "camreq"]), Upload.timestamp.is_not(None)
     )
     for ident, moment in db.session.execute(files):
-        taken.setdefault(ident, []).append(moment.timestamp())
+        if ident is not None and moment is not None:
+            taken.setdefault(ident, []).append(moment.timestamp())
     return [_candidate(row, taken.get(row.id, [])) for row in rows]
 
 

@@ -68,7 +68,7 @@ def fill() -> None:
             trigger=0,
             timestamp=now,
             sha256="0" * 64,
-        )  # fmt: skip
+        )
     )
     db.session.commit()
     records.accept(van, now, {"498": 3, "239": 1}, now)

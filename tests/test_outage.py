@@ -1,0 +1,91 @@
+"""The web process away while devices answer, over real processes: what Twilio could not bring is fetched by the
+reconciler, everything once.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import wait_until
+from sqlalchemy import create_engine, text
+from stack import Stack, running
+
+FIELDS = ("imei", "phone", "model", "sms_login", "sms_password")
+QUESTIONS: tuple[dict[str, Any], ...] = (
+    {"command": "getver"},
+    {"command": "getparam", "parameters": [151, 66000, 66001]},
+    {"command": "camreq", "file_type": "photo", "source": "front"},
+)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, database_url: str) -> Iterator[Stack]:
+    with running(tmp_path, database_url) as stack:
+        yield stack
+
+
+def vehicles(stack: Stack) -> list[dict[str, Any]]:
+    """Add the vehicles that can be commanded at all, their cameras switched on; give them."""
+    fleet = [v for v in stack.control("GET", "/vehicles")["items"] if v["sms_login"]]
+    for vehicle in fleet:
+        stack.control(
+            "PATCH", f"/vehicles/{vehicle['imei']}",
+            {"parameters": {"150": 1, "151": 18, "66020": 1}, "ignition": True},
+        )  # fmt: skip
+        stack.api("POST", "/devices", {name: vehicle[name] for name in FIELDS}, status=201)
+    return fleet
+
+
+def texts(stack: Stack, direction: str) -> dict[str, str]:
+    """Give the gateway's messages of a direction: text by SID."""
+    items = stack.control("GET", "/messages")["items"]
+    return {m["sid"]: m["body"] for m in items if m["direction"].startswith(direction)}
+
+
+def test_replies_and_reports_while_the_web_is_down_are_found_afterwards_each_once(
+    stack: Stack, database_url: str
+) -> None:
+    fleet = vehicles(stack)
+    asked = [
+        stack.api("POST", f"/devices/{vehicle['imei']}/commands", question, status=202)["id"]
+        for question in QUESTIONS
+        for vehicle in fleet
+    ]
+    stack.kill("web")
+    # the worker goes on: it sends, and learns of every answer by listing the gateway's messages
+    wait_until(lambda: len(texts(stack, "outbound")) == len(asked), seconds=120, every=0.2)
+    wait_until(lambda: len(texts(stack, "inbound")) >= len(asked), seconds=120, every=0.2)
+    stack.start("web")
+    ended = [stack.ended(ident, seconds=120) for ident in asked]
+    assert {command["state"] for command in ended} == {"done"}, ended
+
+    replies = texts(stack, "inbound")
+    wait_until(lambda: set(replies) <= set(taken(database_url)), seconds=60, every=0.5)
+    assert len(texts(stack, "outbound")) == len(asked), "nothing was sent twice"
+    assert max(Counter(taken(database_url)).values()) == 1, "no reply was taken twice"
+    assert "reconciler" in ways(database_url)
+    for command in ended:
+        lines = (command["reply"] or "").split("\n")
+        assert len(lines) == len(set(lines)), command["reply"]
+        assert lines != [""]
+
+
+def taken(database_url: str) -> list[str]:
+    """Give the SIDs of all inbound texts that were kept."""
+    return _column(database_url, "SELECT sid FROM messages WHERE direction = 'in'")
+
+
+def ways(database_url: str) -> set[str]:
+    """Give how inbound texts reached us."""
+    return set(_column(database_url, "SELECT DISTINCT via FROM gateway_events WHERE kind = 'inbound'"))
+
+
+def _column(database_url: str, statement: str) -> list[str]:
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    try:
+        with engine.connect() as connection:
+            return list(connection.execute(text(statement)).scalars())
+    finally:
+        engine.dispose()
