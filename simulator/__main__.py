@@ -1,4 +1,4 @@
-"""`python -m simulator`: virtual DualCam vehicles and a stand-in for Twilio's Messages API."""
+"""`python -m simulator`: the command line of the virtual vehicles and of the stand-in for Twilio's Messages API."""
 
 import json
 import signal
@@ -18,7 +18,30 @@ from simulator.vehicle import CapturedFile, Vehicle, default_fleet
 IDENTIFIERS = click.Choice(["%photof", "%photor", "%videof", "%videor"])
 
 
-@click.group(help=__doc__)
+HELP = """Virtual DualCam vehicles, and a stand-in for Twilio's Messages API.
+
+THE VEHICLES obey SMS commands (login, password and all) with the vendor's reply texts, hold a parameter store, take
+photos and videos with a visible clock and the camera's name, and send them over TCP as a camera does: by identifier
+(protocol id 5) or by path (6). Faults on request: a line dropped or a packet corrupted at number N, silent metadata,
+ignition off, no SD card, a camera missing, a wrong time zone, a slow line, an unreachable server, SMS lost, late or
+twice.
+
+THE STAND-IN serves Twilio's Messages API: create, fetch, list with filters and pages, cancel, delete; it posts status
+callbacks and inbound webhooks signed with the auth token, answers Twilio's error codes, and trims leading blanks from
+a text, as Twilio does.
+
+`run` starts both on one port, with a control API under /control for vehicles, faults and texts:
+
+\b
+  curl http://127.0.0.1:8900/control/vehicles
+  curl -X PATCH http://127.0.0.1:8900/control/vehicles/352094082736916/faults \\
+       -H 'Content-Type: application/json' -d '{"drop_at": 5}'
+
+docs/simulator.md has the table of calls. `camera` sends one file and needs no `run`.
+"""
+
+
+@click.group(help=HELP)
 def main() -> None:
     """Choose a command."""
 
@@ -54,9 +77,17 @@ def vehicles() -> None:
     "--auth-token-file", envvar="TWILIO_AUTH_TOKEN_FILE", type=click.Path(exists=True, dir_okay=False)
 )
 @click.option("--number", default="+12025550100", show_default=True, help="The account's phone number.")
-@click.option("--webhook", default="http://127.0.0.1:8000/webhooks/twilio/inbound", show_default=True)
 @click.option(
-    "--receiver", default="127.0.0.1:7160", show_default=True, help="Server of vehicles configured with one."
+    "--webhook",
+    default="http://127.0.0.1:8000/webhooks/twilio/inbound",
+    show_default=True,
+    help="Where texts of the vehicles are posted.",
+)
+@click.option(
+    "--receiver",
+    default="127.0.0.1:7160",
+    show_default=True,
+    help="The camera server set in the vehicles; a request may name another.",
 )
 @click.option(
     "--vehicles", "fleet_file", type=click.Path(exists=True, dir_okay=False), help="JSON list of vehicles."
@@ -76,6 +107,9 @@ def run(
     fleet = default_fleet()
     if fleet_file:
         fleet = [Vehicle(**item) for item in json.loads(Path(fleet_file).read_text())]
+    host, _, port = receiver.rpartition(":")
+    for vehicle in fleet:
+        vehicle.server = vehicle.server or (host, int(port))
     network = Network(fleet, time_scale)
     twilio = twilio_api.TwilioStandIn(
         account=account_sid, token=auth_token, number=number, webhook=webhook, network=network
@@ -91,16 +125,31 @@ def run(
 
 
 @main.command()
-@click.option("--imei", required=True)
-@click.option("--server", default="127.0.0.1:7160", show_default=True)
-@click.option("--identifier", type=IDENTIFIERS, default="%photof", show_default=True)
+@click.option("--imei", required=True, help="Of the device that sends.")
+@click.option("--server", default="127.0.0.1:7160", show_default=True, help="Where the receiver listens.")
+@click.option(
+    "--identifier",
+    type=IDENTIFIERS,
+    default="%photof",
+    show_default=True,
+    help="Photo or video, front or rear.",
+)
 @click.option(
     "--file", "path", type=click.Path(exists=True, dir_okay=False), help="A file to send; else one is made."
 )
 @click.option("--metadata-version", default=4, show_default=True, help="0 never answers.")
-def camera(imei: str, server: str, identifier: str, path: str | None, metadata_version: int) -> None:
+@click.option(
+    "--protocol",
+    type=click.IntRange(0, 65535),
+    default=5,
+    show_default=True,
+    help="Protocol id of the INIT: up to 5 files go by identifier, from 6 on by path, with metadata in JSON.",
+)
+def camera(
+    imei: str, server: str, identifier: str, path: str | None, metadata_version: int, protocol: int
+) -> None:
     """Send one file as a camera would."""
-    vehicle = Vehicle(imei, "+12025550199", name=imei, metadata_version=metadata_version)
+    vehicle = Vehicle(imei, "+12025550199", name=imei, metadata_version=metadata_version, protocol=protocol)
     now, side = vehicle.now(), "rear" if identifier.endswith("r") else "front"
     if path:
         data = Path(path).read_bytes()

@@ -1,15 +1,28 @@
 """The camera's side of the wire, for a virtual vehicle: connects, offers its files, sends them, with faults.
 
-Independent of the receiver's code: its own frames and CRC. Source: vendor's protocol page.
+Two ways, as `Vehicle.protocol` says: up to 5 by identifier, with packet numbers and binary metadata; from 6 on by
+path, with byte offsets and metadata in JSON. Independent of the receiver's code: its own frames and CRC. Source:
+vendor's protocol page; for the way by path other servers, so its details are a guess (docs/simulator.md).
 """
 
+import json
 import socket
 import struct
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 from simulator.vehicle import CapturedFile, Vehicle
 
+PATH_PROTOCOL = 6
+PATH_BIT = 0x02
+FOLDERS = {
+    "%photof": ("dualcam_front/picture", "jpg"),
+    "%photor": ("dualcam_rear/picture", "jpg"),
+    "%videof": ("dualcam_front/video", "h265"),
+    "%videor": ("dualcam_rear/video", "h265"),
+}
 BITS = {"%photof": 0x04, "%photor": 0x08, "%videof": 0x10, "%videor": 0x20}
 TABLE = []
 for _byte in range(256):
@@ -30,6 +43,26 @@ def kermit(data: bytes, value: int = 0) -> int:
     return value
 
 
+def path_of(file: CapturedFile) -> str:
+    """Give the path under which a camera of protocol id 6 offers a file."""
+    folder, ending = FOLDERS[file.identifier]
+    return f"{folder}/{datetime.fromtimestamp(file.timestamp / 1000, UTC):%y%m%d/%H%M%S}.{ending}"
+
+
+def json_metadata(vehicle: Vehicle, file: CapturedFile) -> bytes:
+    """Give what a camera of protocol id 6 tells of a file; its time in seconds."""
+    told: dict[str, Any] = {
+        "version": 1,
+        "file": {"file_type": BITS[file.identifier], "file_timestamp": file.timestamp // 1000,
+                 "duration": file.duration, "framerate": file.frame_rate},
+        "fm_trigger": {"type": file.trigger},
+        "cam_trigger": {"type": 0},
+        "location": {"latitude": 54.6872, "longitude": 25.2797},
+        "driver_name": vehicle.name,
+    }  # fmt: skip
+    return json.dumps(told, separators=(",", ":")).encode()
+
+
 class LineLost(Exception):
     """The connection ended before everything was acknowledged."""
 
@@ -41,6 +74,7 @@ class Camera:
         self.vehicle, self.server, self.scale = vehicle, server, scale
         self._last: str | None = None
         self._finished = False
+        self._by_path = vehicle.protocol >= PATH_PROTOCOL
 
     def run(self, tell: Callable[[str], None] = lambda text: None) -> bool:
         """Connect until all files are acknowledged or the attempts are used up; say whether all are."""
@@ -83,10 +117,15 @@ class Camera:
             if command == 0x0005:
                 self._acknowledged()
                 return
-            if command == 0x000A:
-                self._metadata(body.decode("ascii", "replace"))
+            name = body.rstrip(b"\0").decode("ascii", "replace")
+            if command == 0x000C:
+                self._offer_path()
+            elif command == 0x000A and self._by_path:
+                self._path_metadata()
+            elif command == 0x000A:
+                self._metadata(name)
             elif command == 0x0008:
-                self._start(body.decode("ascii", "replace"))
+                self._start(self._named(name) or "" if self._by_path else name)
             elif command == 0x0002:
                 self._send_file(int.from_bytes(body, "big"))
 
@@ -100,8 +139,24 @@ class Camera:
         return data
 
     def _init(self) -> None:
-        bits = 0x40 + sum(BITS[name] for name in self.vehicle.files)
-        self.line.sendall(struct.pack(">HHQ4B", 0, 5, int(self.vehicle.imei), bits, 0, 4, 0))
+        with self.vehicle.lock:
+            files = tuple(self.vehicle.files)
+        bits = 0x40 + (PATH_BIT * bool(files) if self._by_path else sum(BITS[name] for name in files))
+        self.line.sendall(
+            struct.pack(">HHQ4B", 0, self.vehicle.protocol, int(self.vehicle.imei), bits, 0, 4, 0)
+        )
+
+    def _offer_path(self) -> None:
+        with self.vehicle.lock:
+            self._last = next(iter(self.vehicle.files), None)
+            file = self._file(self._last or "")
+        path = path_of(file).encode() + b"\0" if file else b""
+        self.line.sendall(struct.pack(">HH", 0x000D, len(path)) + path)
+
+    def _named(self, path: str) -> str | None:
+        with self.vehicle.lock:
+            found = [file.identifier for file in self.vehicle.files.values() if path_of(file) == path]
+        return found[0] if found else None
 
     def _acknowledged(self) -> None:
         with self.vehicle.lock:
@@ -136,22 +191,29 @@ class Camera:
         size = 13 if self.vehicle.faults.stray_frame_rate and version == 2 else len(body)
         self.line.sendall(struct.pack(">HH", 0x000B, size) + body)
 
+    def _path_metadata(self) -> None:
+        file = self._file(self._last or "")
+        if file and self.vehicle.metadata_version and not self.vehicle.faults.silent_metadata:
+            body = json_metadata(self.vehicle, file)
+            self.line.sendall(struct.pack(">HH", 0x000B, len(body)) + body)
+
     def _start(self, identifier: str) -> None:
         self._last = identifier
         file = self._file(identifier)
-        packets = -(-len(file.data) // 1024) if file else 0
-        self.line.sendall(struct.pack(">HHIH", 0x0001, 6, packets, 0))
+        size = len(file.data) if file else 0
+        self.line.sendall(struct.pack(">HHIH", 0x0001, 6, size if self._by_path else -(-size // 1024), 0))
 
-    def _send_file(self, first: int) -> None:
+    def _send_file(self, position: int) -> None:
         file = self._file(self._last or "")
         if file is None:
             self.line.sendall(struct.pack(">HHI", 0x0005, 4, 0x11))
             raise LineLost
-        first = max(1, first)
+        begin = position if self._by_path else (max(1, position) - 1) * 1024
         faults = self.vehicle.faults
-        self.line.sendall(struct.pack(">HHI", 0x0003, 4, first))
-        chain = 0 if self.vehicle.crc_restarts else kermit(file.data[: (first - 1) * 1024])
-        for number, at in enumerate(range((first - 1) * 1024, len(file.data), 1024), first):
+        self.line.sendall(struct.pack(">HHI", 0x0003, 4, position if self._by_path else max(1, position)))
+        chain = 0 if self.vehicle.crc_restarts else kermit(file.data[:begin])
+        for at in range(begin, len(file.data), 1024):
+            number = at // 1024 + 1
             if number == faults.drop_at:
                 faults.drop_at = None
                 raise LineLost
@@ -161,9 +223,15 @@ class Camera:
             if number == faults.corrupt_at:
                 faults.corrupt_at = None
                 wire = bytes([payload[0] ^ 0xFF]) + payload[1:]
-            self.line.sendall(struct.pack(">HH", 0x0004, len(wire) + 2) + wire + chain.to_bytes(2, "big"))
+            self.line.sendall(self._data(at, wire, chain))
             if wire is not payload:
                 return  # the server asks for it again
             if faults.slow:
                 time.sleep(len(wire) / faults.slow)
         self._finished = True
+
+    def _data(self, at: int, payload: bytes, crc: int) -> bytes:
+        body = payload + crc.to_bytes(2, "big")
+        if self._by_path:
+            return struct.pack(">HHI", 0x000E, 4 + len(body), at) + body
+        return struct.pack(">HH", 0x0004, len(body)) + body

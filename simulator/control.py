@@ -13,8 +13,11 @@ from simulator.twilio_api import GatewayFaults, TwilioStandIn
 from simulator.vehicle import Faults, Vehicle
 
 SETTINGS = (
-    "ignition", "metadata_version", "firmware", "camera_firmware", "new_value_form", "crc_restarts", "model", "name",
+    "ignition", "protocol", "metadata_version", "firmware", "camera_firmware", "new_value_form", "crc_restarts",
+    "model", "name",
 )  # fmt: skip
+KINDS = {"video": 0, "photo": 1}
+SOURCES = {"front": [1], "rear": [2], "both": [1, 2]}
 
 
 def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
@@ -57,6 +60,13 @@ def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
         _set(found.faults, request.get_json(), Faults)
         return jsonify(show(found))
 
+    @api.post("/vehicles/<imei>/capture")
+    def capture(imei: str) -> Response:
+        found, given = _find(imei), request.get_json()
+        kind, sources = KINDS[given.get("file_type", "photo")], SOURCES[given.get("source", "both")]
+        network.trigger(found, int(given.get("trigger", 9)), kind, sources)
+        return jsonify(show(found))
+
     @api.patch("/gateway/faults")
     def gateway_faults() -> Response:
         _set(twilio.faults, request.get_json(), GatewayFaults)
@@ -97,6 +107,7 @@ def show(vehicle: Vehicle) -> dict[str, Any]:
     return vehicle.as_device() | {
         "firmware": vehicle.firmware,
         "ignition": vehicle.ignition,
+        "protocol": vehicle.protocol,
         "metadata_version": vehicle.metadata_version,
         "parameters": {str(number): value for number, value in vehicle.parameters.items()},
         "faults": asdict(vehicle.faults),

@@ -28,6 +28,7 @@ class Wish:
     duration: int
     resolution: int
     server: tuple[str, int] | None
+    trigger: int = 0  # what made the camera take it; 0: a request by SMS
 
 
 def answer(vehicle: Vehicle, text: str, scale: float, send: Callable[[Wish], None]) -> list[str]:
@@ -226,7 +227,12 @@ def capture(vehicle: Vehicle, wish: Wish) -> list[CapturedFile]:
         )
         made.append(
             CapturedFile(
-                IDENTIFIERS[wish.file_type, source], data, int(moment * 1000), 0, wish.duration, rate
+                IDENTIFIERS[wish.file_type, source],
+                data,
+                int(moment * 1000),
+                wish.trigger,
+                wish.duration,
+                rate,
             )
         )
     return made

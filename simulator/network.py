@@ -68,6 +68,17 @@ class Network:
         if faults.reply_twice:
             self.inbound(vehicle.phone, text)
 
+    def trigger(self, vehicle: Vehicle, trigger: int, file_type: int, sources: list[int]) -> None:
+        """Have a vehicle take files by itself, as at an event (or periodically), and send them."""
+        seconds = 0
+        if file_type == 0:
+            seconds = int(vehicle.value(66009)) + int(vehicle.value(66010))
+        moment = vehicle.now() - int(vehicle.value(66009)) * (not file_type)
+        resolution = int(vehicle.value(66000) or 3)
+        self._capture(
+            vehicle, device.Wish(file_type, sources, moment, seconds, resolution, vehicle.server, trigger)
+        )
+
     def _capture(self, vehicle: Vehicle, wish: device.Wish) -> None:
         self._pool.submit(self._take_and_send, vehicle, wish)
 
@@ -81,12 +92,13 @@ class Network:
                 self.wait(CAPTURE_SECONDS)
                 with vehicle.lock:
                     vehicle.files.update({file.identifier: file for file in made})
-                for file in made:
+                for file in made if not wish.trigger else ():
                     self.reply(vehicle, f"Preparing to send file from timestamp {file.timestamp // 1000}")
+            tell = (lambda text: None) if wish.trigger else (lambda text: self.reply(vehicle, text))
             if wish.server is None or not wish.server[0]:
-                self.reply(vehicle, "Error: connect to server")
+                tell("Error: connect to server")
                 return
-            sent = Camera(vehicle, wish.server, self.scale).run(lambda text: self.reply(vehicle, text))
+            sent = Camera(vehicle, wish.server, self.scale).run(tell)
         if not sent:
             timer = threading.Timer(POSTPONED_SECONDS * self.scale, self._try_again, (vehicle, wish.server))
             timer.daemon = True

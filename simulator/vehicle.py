@@ -47,7 +47,8 @@ class Vehicle:
     time_zone: str = "UTC"
     firmware: str = "03.28.03.Rev.05"
     camera_firmware: str = "1.9.3"
-    metadata_version: int = 4
+    protocol: int = 5  # of its INIT; from 6 on it offers its files by path
+    metadata_version: int = 4  # 0: never answers
     new_value_form: bool = True  # setparam answers "New value …", else "Param ID:… Value:…"
     crc_restarts: bool = True  # after a RESUME the CRC chain begins at 0, else it goes on
     ignition: bool = True

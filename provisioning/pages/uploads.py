@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from .. import auth, links, uploads, videos
 from ..errors import NotFound
-from ..models import Command, Record, Role, Upload, db, utcnow
+from ..models import TRIGGERS, Command, Record, Role, Upload, db, utcnow
 from ..web import original, send
 from . import forms
 
@@ -44,6 +44,7 @@ def _page(upload: Upload, problem: str | None = None) -> str:
     ).all()
     return render_template(
         "upload.html", upload=upload, device=upload.device, problem=problem, record=_record(upload),
+        triggers=TRIGGERS,
         requests=[r for r in requests if r.arguments["file_type"] == upload.file_type],
     )  # fmt: skip
 

@@ -1,0 +1,132 @@
+"""The virtual camera against a real receiver, web and worker: files by path, dropped and corrupt, and by triggers."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from conftest import ROOT, wait_until
+from stack import Stack, running
+
+IMEI = "352094082736916"
+PHONE = "+12025550111"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("simulator")
+    with running(folder, f"sqlite:///{folder}/test.db") as stack:
+        vehicle = stack.control("GET", f"/vehicles/{IMEI}")
+        fields = ("imei", "phone", "model", "sms_login", "sms_password", "name")
+        stack.api("POST", "/devices", {name: vehicle[name] for name in fields}, status=201)
+        stack.control("PATCH", f"/vehicles/{IMEI}", {"parameters": {"150": 1, "151": 18}})
+        yield stack
+
+
+def ask(stack: Stack, **arguments: Any) -> dict[str, Any]:
+    given = {"command": "camreq"} | arguments
+    return stack.ended(stack.api("POST", f"/devices/{IMEI}/commands", given, status=202)["id"], 90)
+
+
+def acknowledged(stack: Stack) -> list[str]:
+    return [file["sha256"] for file in stack.control("GET", f"/vehicles/{IMEI}")["acknowledged"]]
+
+
+def signed_in(stack: Stack) -> requests.Session:
+    subprocess.run(
+        shlex.split("flask users create look@example.com --role viewer --password-stdin"), cwd=ROOT,
+        env=stack.environment, input="a long enough password\n", text=True, check=True, capture_output=True,
+    )  # fmt: skip
+    session, address = requests.Session(), f"{stack.environment['PUBLIC_URL']}/login"
+    found = re.search(r'name="csrf_token" value="([^"]+)"', session.get(address, timeout=30).text)
+    assert found
+    given = {"csrf_token": found[1], "email": "look@example.com", "password": "a long enough password"}
+    assert session.post(address, given, timeout=30).ok
+    return session
+
+
+def set_vehicle(stack: Stack, **settings: Any) -> None:
+    stack.control("PATCH", f"/vehicles/{IMEI}", settings)
+
+
+def test_a_photo_by_path_arrives_with_its_kind_camera_and_metadata(stack: Stack) -> None:
+    set_vehicle(stack, protocol=6)
+    done = ask(stack, file_type="photo", source="rear")
+    assert done["state"] == "done"
+    upload = stack.api("GET", f"/uploads/{done['uploads'][0]['id']}", status=200)
+    assert (upload["file_type"], upload["source"], upload["state"]) == ("photo", "rear", "stored")
+    assert (upload["trigger"], upload["latitude"]) == (0, 54.6872)
+    assert upload["link"]["certainty"] == "certain"
+    assert upload["sha256"] == acknowledged(stack)[-1]
+    page = signed_in(stack).get(f"{stack.environment['PUBLIC_URL']}/uploads/{upload['id']}", timeout=30).text
+    for shown in ("Rear photo", "stored", "54.68720, 25.27970", "Made by command", "dualcam_rear/picture/"):
+        assert shown in page
+
+
+def test_a_video_by_path_goes_on_at_its_byte_after_a_dropped_and_a_corrupt_packet(stack: Stack) -> None:
+    set_vehicle(stack, protocol=6)
+    stack.control("PATCH", f"/vehicles/{IMEI}/faults", {"drop_at": 4, "corrupt_at": 7})
+    done = ask(stack, file_type="video", source="front", duration=2, timestamp=1_795_600_000)
+    assert done["state"] == "done"
+    upload = stack.api("GET", f"/uploads/{done['uploads'][0]['id']}", status=200)
+    assert (upload["file_type"], upload["source"], upload["duration"]) == ("video", "front", 2)
+    assert (upload["resumes"], upload["crc_errors"]) == (1, 1)
+    assert upload["sha256"] == acknowledged(stack)[-1]
+    wait_until(lambda: stack.api("GET", f"/uploads/{upload['id']}")["video"] == "ready", seconds=90)
+
+
+def test_a_camera_that_changes_its_protocol_is_understood_either_way(stack: Stack) -> None:
+    for protocol in (5, 6, 5):
+        set_vehicle(stack, protocol=protocol)
+        assert ask(stack, file_type="photo", source="front")["state"] == "done"
+
+
+def test_a_file_of_a_trigger_arrives_unasked_and_names_it(stack: Stack) -> None:
+    set_vehicle(stack, protocol=5)
+    before = len(stack.api("GET", f"/uploads?imei={IMEI}")["items"])
+    stack.control(
+        "POST", f"/vehicles/{IMEI}/capture", {"file_type": "photo", "source": "front", "trigger": 3}
+    )
+    newest = wait_until(
+        lambda: (
+            items[0]
+            if len(items := stack.api("GET", f"/uploads?imei={IMEI}")["items"]) > before
+            and items[0]["state"] == "stored"
+            else None
+        ),
+        seconds=60,
+    )
+    assert newest["trigger_name"] == "crash"
+    assert newest["link"]["command"] is None
+
+
+def test_help_explains_the_vehicles_and_the_stand_in() -> None:
+    from click.testing import CliRunner
+
+    from simulator.__main__ import main
+
+    text = " ".join(CliRunner().invoke(main, ["--help"]).output.split())
+    for word in ("no SD card", "drop_at", "signed", "leading blanks", "/control"):
+        assert word in text
+
+
+def test_pictures_show_the_clock_and_the_camera(tmp_path: Path) -> None:
+    import io
+
+    from PIL import Image, ImageChops
+
+    from simulator import media
+
+    def picture(camera: str, moment: float) -> Image.Image:
+        return Image.open(io.BytesIO(media.photo(camera, "Van 11", moment, 3, 90))).convert("RGB")
+
+    first, later = picture("front", 1_795_600_000.0), picture("front", 1_795_600_005.0)
+    clock = (0, 0, 700, 90)  # left above
+    assert ImageChops.difference(first.crop(clock), later.crop(clock)).convert("L").getextrema()[1] > 100
+    name = (0, 100, 400, 160)
+    rear = picture("rear", 1_795_600_000.0)
+    assert ImageChops.difference(first.crop(name), rear.crop(name)).convert("L").getextrema()[1] > 100
