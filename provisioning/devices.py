@@ -25,6 +25,20 @@ def find(imei: str) -> Device:
     return device
 
 
+def named(text: str) -> Device:
+    """Give the live device with this IMEI, or the only one with this name. Raises NotFound."""
+    text = text.strip()
+    found = db.session.scalars(
+        select(Device)
+        .where(Device.archived_at.is_(None), (Device.imei == text) | (Device.name == text))
+        .order_by(Device.imei != text)
+        .limit(2)
+    ).all()
+    if not found or (found[0].imei != text and len(found) > 1):
+        raise NotFound(f"There is no device, or more than one, called {text[:40]}; give its IMEI.")
+    return found[0]
+
+
 def add(values: Mapping[str, Any], now: datetime) -> Device:
     """Add a device and commit. Raises Conflict naming IMEI or phone, where one is taken."""
     device = Device(

@@ -59,7 +59,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _http_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
-    app.jinja_env.filters.update(local=local, ago=ago, size=size)
+    app.jinja_env.filters.update(local=local, ago=ago, size=size, stamped=datetime.fromisoformat)
     app.context_processor(_context)
 
 
@@ -104,9 +104,20 @@ def _service_error(error: ServiceError) -> ResponseReturnValue:
     if not _is_page():
         return error.as_json(), error.status, headers
     if isinstance(error, auth.Unauthenticated):
-        target = request.full_path.rstrip("?") if request.method == "GET" else "/"
-        return redirect(url_for("pages.login", next=target))
+        return _to_login()
     return _error_page(error.status, error.message)
+
+
+def _to_login() -> ResponseReturnValue:
+    """Send to the sign-in page and afterwards back to the page one was on; htmx must load it whole."""
+    path = request.full_path.rstrip("?") if request.method == "GET" else ""
+    if "HX-Request" in request.headers or not path:
+        came_from = urlsplit(request.referrer or "")
+        path = own_path(came_from.path + ("?" + came_from.query if came_from.query else "") or "/")
+    target = url_for("pages.login", next=path, ended=1 if request.method == "POST" else None)
+    if "HX-Request" in request.headers:
+        return "", 401, {"HX-Redirect": target}
+    return redirect(target)
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
@@ -114,6 +125,9 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         return error.get_response()
     if not _is_page():
         return error_body(error), error.code or 500, kept_headers(error)
+    if isinstance(error, CSRFError) and request.endpoint != "pages.login" and _context()["who"] is None:
+        db.session.rollback()
+        return _to_login()
     return _error_page(error.code or 500, None)
 
 

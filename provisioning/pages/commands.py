@@ -1,9 +1,11 @@
 """A command's page: its life, the device's words, what they mean, its files; cancelling and asking again."""
 
+from datetime import datetime
+
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from .. import auth, links, outbox
+from .. import auth, outbox, whereabouts
 from ..errors import Invalid, NotFound
 from ..models import OPEN, Command, Role, db, utcnow
 from . import forms
@@ -31,9 +33,11 @@ def show(ident: str) -> ResponseReturnValue:
 
 
 def _page(row: Command, problem: str | None = None) -> str:
+    files, where = whereabouts.of([row], row.device)
+    life = [step | {"at": datetime.fromisoformat(step["at"])} for step in row.history]
     return render_template(
-        "command.html", row=row, device=row.device, uploads=links.uploads_of([row]).get(row.id, []),
-        is_open=row.state in OPEN, problem=problem,
+        "command.html", row=row, device=row.device, uploads=files.get(row.id, []), where=where, files=files,
+        life=life, is_open=row.state in OPEN, problem=problem,
     )  # fmt: skip
 
 

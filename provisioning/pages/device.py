@@ -1,7 +1,7 @@
 """A device's page: what is known, asking for files, provisioning, commands, uploads, messages, sessions."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,15 +9,17 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from .. import auth, commands, devices, links, outbox, plans, profiles, statuses
+from .. import auth, commands, devices, outbox, plans, profiles, statuses, whereabouts
 from ..commands import RESOLUTIONS
 from ..config import current_config
-from ..errors import Invalid, ServiceError
+from ..errors import Invalid, NotFound, ServiceError
 from ..models import Command, Device, Message, Role, Session, StatusItem, Upload, db, utcnow
-from ..parameters import CREDENTIALS, Parameter, as_integer, mask_names
+from ..parameters import CREDENTIALS, Parameter, as_integer, describe, mask_names
 from . import forms
 
-ROWS = 25
+ROWS = 10  # of each list on the device's page; the rest is behind a link
+PAGE = 50
+MODELS: Mapping[str, Any] = {"commands": Command, "uploads": Upload, "messages": Message, "sessions": Session}
 PARTS = ("status", "commands", "uploads", "messages", "sessions")
 PLAIN = ("getver", "getinfo", "getstatus", "getio", "camgetver")
 RISKY = ("camget_restart", "camget_sdformat", "cpureset")
@@ -28,6 +30,7 @@ def attach(blueprint: Blueprint) -> None:
     """Add the room's addresses."""
     blueprint.add_url_rule("/devices/<imei>", "device", show)
     blueprint.add_url_rule("/devices/<imei>/part/<name>", "device_part", part)
+    blueprint.add_url_rule("/devices/<imei>/all/<name>", "device_list", everything)
     blueprint.add_url_rule("/devices/<imei>/ask", "ask", ask, methods=["POST"])
     blueprint.add_url_rule("/devices/<imei>/command", "command_form", other, methods=["POST"])
     blueprint.add_url_rule("/devices/<imei>/provision", "provision", provision, methods=["GET", "POST"])
@@ -45,7 +48,7 @@ def _page(device: Device, error: ServiceError | None = None, form: str = "", giv
     parts = {name: _part(device, name) for name in PARTS}
     return render_template(
         "device.html", device=device, parts=parts, error=error, form=form, given=given or {},
-        resolutions=list(RESOLUTIONS), plain=PLAIN, risky=RISKY, config=current_config(),
+        resolutions=list(RESOLUTIONS), plain=PLAIN, risky=RISKY, config=current_config(), zone=device.time_zone,
         local_now=utcnow().astimezone(ZoneInfo(device.time_zone)).strftime("%Y-%m-%dT%H:%M:%S"),
     )  # fmt: skip
 
@@ -54,29 +57,43 @@ def _page(device: Device, error: ServiceError | None = None, form: str = "", giv
 def part(imei: str, name: str) -> ResponseReturnValue:
     """Give one part of the page anew, for live pages."""
     if name not in PARTS:
-        raise Invalid("There is no such part.")
+        raise NotFound("There is no such part.")
     return _part(devices.find(imei), name)
 
 
-def _part(device: Device, name: str) -> str:
-    given: dict[str, Any] = {"device": device}
+@auth.require(Role.VIEWER)
+def everything(imei: str, name: str) -> ResponseReturnValue:
+    """Page through all commands, files, messages or connections of a device, newest first."""
+    device = devices.find(imei)
+    if name not in MODELS:
+        raise NotFound("There is no such list.")
+    before = request.args.get("before", "")
+    part = _part(device, name, PAGE, before)
+    return render_template("device_list.html", device=device, name=name, part=part, before=before)
+
+
+def _part(device: Device, name: str, limit: int = ROWS, before: str = "") -> str:
     if name == "status":
-        rows = db.session.scalars(
+        items = db.session.scalars(
             select(StatusItem).where(StatusItem.device_id == device.id).order_by(StatusItem.item)
         ).all()
-        given |= {"groups": _grouped(rows)}
-    elif name == "commands":
-        found = db.session.scalars(
-            select(Command).where(Command.device_id == device.id).order_by(Command.id.desc()).limit(ROWS)
-        ).all()
-        given |= {"rows": found, "files": links.uploads_of(found)}
-    else:
-        model: Any = {"uploads": Upload, "messages": Message, "sessions": Session}[name]
-        rows = db.session.scalars(
-            select(model).where(model.device_id == device.id).order_by(model.id.desc()).limit(ROWS)
-        ).all()
-        given |= {"rows": rows}
-    return render_template(f"parts/{name}.html", **given)
+        return render_template("parts/status.html", device=device, groups=_grouped(items))
+    model = MODELS[name]
+    query = select(model).where(model.device_id == device.id)
+    if before:
+        query = query.where(model.id < before)
+    rows = db.session.scalars(query.order_by(model.id.desc()).limit(limit + 1)).all()
+    more, rows = len(rows) > limit, rows[:limit]
+    given: dict[str, Any] = {
+        "device": device,
+        "rows": rows,
+        "name": name,
+        "more": more,
+        "zone": device.time_zone,
+    }
+    if name == "commands":
+        given["files"], given["where"] = whereabouts.of(rows, device)
+    return render_template(f"parts/{name}.html", **given) + render_template("parts/more.html", **given)
 
 
 GROUPS = (
@@ -87,11 +104,15 @@ GROUPS = (
 )
 
 
-def _grouped(rows: Any) -> list[tuple[str, list[tuple[StatusItem, str]]]]:
+def _grouped(rows: Any) -> list[tuple[str, list[tuple[StatusItem, str, str | datetime]]]]:
     catalogue = outbox.catalogue()
     groups = []
     for title, starts in GROUPS:
-        found = [(row, _label(row.item, catalogue)) for row in rows if row.item.startswith(starts)]
+        found = [
+            (row, _label(row.item, catalogue), _value(row, catalogue))
+            for row in rows
+            if row.item.startswith(starts)
+        ]
         if found:
             groups.append((title, found))
     return groups
@@ -116,6 +137,21 @@ def _label(item: str, catalogue: Mapping[int, Parameter]) -> str:
     return LABELS.get(item) or item.removeprefix("info.").replace(".", " ").replace("camera ", "Camera ")
 
 
+def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetime:
+    """Give a value for people: a time as such, a parameter's number with what it stands for."""
+    if row.value is None:
+        return "?"
+    if row.item.startswith("contact."):
+        try:
+            return datetime.fromisoformat(row.value)
+        except ValueError:
+            return row.value
+    if row.item.startswith("parameter."):
+        number = int(row.item.split(".")[1])
+        return words(catalogue[number], row.value) if number in catalogue else row.value
+    return row.value
+
+
 @auth.require(Role.SUPPORT)
 def ask(imei: str) -> ResponseReturnValue:
     """Ask for a photo or a video."""
@@ -137,8 +173,8 @@ def _camreq_arguments(device: Device) -> dict[str, Any]:
     else:
         duration = as_integer(form.get("duration")) or 0
         arguments["duration"] = form.get("duration")
-        if form.get("when") == "from":
-            arguments["timestamp"] = _local_time(form.get("from", ""), device.time_zone)
+        if form.get("from"):
+            arguments["timestamp"] = _local_time(form["from"], device.time_zone)
         else:
             arguments["timestamp"] = int(utcnow().timestamp()) - max(0, duration)
     if form.get("server_domain"):
@@ -147,12 +183,17 @@ def _camreq_arguments(device: Device) -> dict[str, Any]:
 
 
 def _local_time(text: str, zone: str) -> int:
+    """Read a time of the device's zone; an hour that occurs twice means the first. Raises Invalid."""
+    problem = "Give date and time."
     try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp())
-    except ValueError:
-        raise Invalid(
-            "Some fields are wrong; nothing was sent.", errors={"timestamp": ["Give date and time."]}
-        ) from None
+        moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+        back = moment.astimezone(UTC).astimezone(moment.tzinfo)
+        if back.replace(tzinfo=None) == moment.replace(tzinfo=None):
+            return int(moment.timestamp())
+        problem = f"This time does not exist in {zone}: the clock was put forward."
+    except (ValueError, OverflowError):
+        pass
+    raise Invalid("Some fields are wrong; nothing was sent.", errors={"timestamp": [problem]})
 
 
 def _submit(device: Device, name: str, arguments: Mapping[str, Any]) -> str:
@@ -205,6 +246,8 @@ def provision(imei: str) -> ResponseReturnValue:
         if reference := request.args.get("profile"):
             ticked = profiles.find(reference).parameters
         return _provision_page(device, ticked)
+    if "preview" in request.form:
+        return _provision_page(device, read_parameters())
 
     def work() -> str:
         who = auth.caller()
@@ -234,15 +277,22 @@ def _provision_page(device: Device, ticked: Mapping[str, Any], error: ServiceErr
         item = statuses.get(device.id, f"parameter.{number}")
         held = item.value if item and item.value is not None else (item.asked if item else None)
         value = ticked.get(str(number), held if held is not None else parameter.default)
-        rows.append((parameter, item, str(number) in ticked, _shown_value(parameter, value)))
+        rows.append((parameter, item, str(number) in ticked, shown_value(parameter, value)))
     planned, errors = plans.preview(device, ticked) if ticked or not error else (None, {})
     return render_template(
         "provision.html", device=device, rows=rows, planned=planned, errors=(error.errors if error else errors),
-        error=error, profiles=profiles.newest(), config=current_config(),
+        error=error, profiles=profiles.newest(), config=current_config(), words=words,
     )  # fmt: skip
 
 
-def _shown_value(parameter: Parameter, value: Any) -> Any:
+def words(parameter: Parameter, value: Any) -> str:
+    """Say a parameter's value, with its number where words stand for it."""
+    said = describe(parameter.id, value, catalogue=outbox.catalogue())
+    return said if said.startswith(str(value)) else f"{value} ({said})"
+
+
+def shown_value(parameter: Parameter, value: Any) -> Any:
+    """Give a value as the form's field takes it: text, or the names of a mask's bits."""
     if parameter.kind != "mask":
         return "" if value is None else str(value)
     number = as_integer(value) if not isinstance(value, list) else None

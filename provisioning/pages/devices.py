@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, or_, select
 
 from .. import auth, devices, uploads
-from ..errors import ServiceError
+from ..errors import NotFound, ServiceError
 from ..models import (
     OPEN,
     Command,
@@ -39,6 +39,7 @@ def attach(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/devices/<imei>/edit", "edit_device", edit_device, methods=["GET", "POST"])
     blueprint.add_url_rule("/devices/<imei>/archive", "archive_device", archive_device, methods=["POST"])
     blueprint.add_url_rule("/strangers", "strangers", strangers)
+    blueprint.add_url_rule("/strangers/<imei>", "stranger", stranger)
 
 
 @auth.require(Role.VIEWER)
@@ -143,22 +144,38 @@ def archive_device(imei: str) -> ResponseReturnValue:
 @auth.require(Role.VIEWER)
 def strangers() -> ResponseReturnValue:
     """Show devices that nobody added but that connected: refused or quarantined."""
+    page = max(1, request.args.get("page", 1, int))
+    known = select(Device.imei).where(Device.archived_at.is_(None))
     seen = db.session.execute(
         select(
             Session.imei, func.count().label("count"), func.max(Session.started_at).label("last"),
             func.max(Session.address).label("address"),
         )
-        .where(Session.imei.is_not(None), Session.device_id.is_(None))
+        .where(Session.imei.is_not(None), Session.device_id.is_(None), Session.imei.not_in(known))
         .group_by(Session.imei)
         .order_by(func.max(Session.started_at).desc())
-        .limit(200)
+        .offset((page - 1) * PAGE)
+        .limit(PAGE + 1)
     ).all()  # fmt: skip
-    known = set(db.session.scalars(select(Device.imei).where(Device.archived_at.is_(None))))
     kept = dict(
         db.session.execute(
             select(Upload.imei, func.count())
-            .where(Upload.state == UploadState.QUARANTINED)
+            .where(Upload.state == UploadState.QUARANTINED, Upload.imei.in_([row.imei for row in seen]))
             .group_by(Upload.imei)
         ).all()
     )
-    return render_template("strangers.html", rows=[row for row in seen if row.imei not in known], kept=kept)
+    return render_template("strangers.html", rows=seen[:PAGE], kept=kept, page=page, more=len(seen) > PAGE)
+
+
+@auth.require(Role.VIEWER)
+def stranger(imei: str) -> ResponseReturnValue:
+    """Show the files that are kept of a device that nobody added."""
+    rows = db.session.scalars(
+        select(Upload)
+        .where(Upload.imei == imei, Upload.state == UploadState.QUARANTINED)
+        .order_by(Upload.id.desc())
+        .limit(PAGE)
+    ).all()
+    if not rows:
+        raise NotFound("Nothing is kept of this device.")
+    return render_template("stranger.html", imei=imei, rows=rows, zone="UTC")

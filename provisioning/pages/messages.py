@@ -4,16 +4,19 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from .. import auth, background, devices, inbox
+from .. import auth, background, devices, inbox, unclaimed
 from ..errors import Invalid, NotFound
 from ..models import Device, Direction, Message, Role, db, utcnow
 from . import forms
+
+PAGE = 50
 
 
 def attach(blueprint: Blueprint) -> None:
     """Add the room's addresses."""
     blueprint.add_url_rule("/messages", "messages", show)
     blueprint.add_url_rule("/messages/<ident>/claim", "claim", claim, methods=["POST"])
+    blueprint.add_url_rule("/messages/<ident>/aside", "put_aside", put_aside, methods=["POST"])
 
 
 @auth.require(Role.VIEWER)
@@ -23,30 +26,49 @@ def show() -> ResponseReturnValue:
 
 
 def _page(problem: str | None = None) -> str:
-    rows = db.session.scalars(
-        select(Message)
-        .where(Message.direction == Direction.IN, Message.claimed.is_(False))
-        .order_by(Message.id.desc())
-        .limit(100)
-    ).all()
+    query = select(Message).where(Message.direction == Direction.IN, Message.claimed.is_(False))
+    if before := request.args.get("before"):
+        query = query.where(Message.id < before)
+    rows = db.session.scalars(query.order_by(Message.id.desc()).limit(PAGE + 1)).all()
     live = db.session.scalars(select(Device).where(Device.archived_at.is_(None)).order_by(Device.name)).all()
-    return render_template("messages.html", rows=rows, devices=live, problem=problem)
+    shown = rows[:PAGE]
+    return render_template(
+        "messages.html", rows=shown, more=len(rows) > PAGE, devices=live, problem=problem,
+        likely=unclaimed.likely_devices([row for row in shown if row.device_id is None]),
+    )  # fmt: skip
+
+
+def _find(ident: str) -> Message:
+    message = db.session.get(Message, ident)
+    if message is None:
+        raise NotFound("There is no such message.")
+    return message
 
 
 @auth.require(Role.INSTALLER)
 def claim(ident: str) -> ResponseReturnValue:
     """Take a text's sender as a device's new number."""
-    message = db.session.get(Message, ident)
-    if message is None:
-        raise NotFound("There is no such message.")
+    message = _find(ident)
 
     def work() -> str:
-        device = devices.find(request.form.get("imei", ""))
+        device = devices.named(request.form.get("imei", ""))
         if not message.sender.startswith("+"):
             raise Invalid("This sender is no phone number.")
         now = utcnow()
         touched = inbox.claim_sender(message, device, lambda d, phone: devices.set_phone(d, phone, now), now)
         background.follow(touched, now)
         return url_for("pages.device", imei=device.imei)
+
+    return forms.once(work, lambda error: (_page(error.message), error.status))
+
+
+@auth.require(Role.SUPPORT)
+def put_aside(ident: str) -> ResponseReturnValue:
+    """Take a text off the list; it stays at its device."""
+    message = _find(ident)
+
+    def work() -> str:
+        unclaimed.put_aside(message, auth.caller().label)
+        return url_for("pages.messages")
 
     return forms.once(work, lambda error: (_page(error.message), error.status))

@@ -9,7 +9,7 @@ from ..errors import ServiceError
 from ..models import Profile, Role, db, utcnow
 from ..schemas import ProfileSchema
 from . import forms
-from .device import FIXED, read_parameters
+from .device import FIXED, read_parameters, shown_value, words
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -22,7 +22,7 @@ def attach(blueprint: Blueprint) -> None:
 def show() -> ResponseReturnValue:
     """List profiles; an installer may add one."""
     if request.method == "GET":
-        return _page()
+        return _page(begin=profiles.find(request.args["begin"]) if "begin" in request.args else None)
     auth.demand(Role.INSTALLER)
 
     def work() -> str:
@@ -35,15 +35,17 @@ def show() -> ResponseReturnValue:
     return forms.once(work, lambda error: (_page(error), error.status))
 
 
-def _page(error: ServiceError | None = None) -> str:
-    rows = [
-        (parameter, None, False, "")
-        for number, parameter in outbox.catalogue().items()
-        if number not in FIXED
-    ]
+def _page(error: ServiceError | None = None, begin: Profile | None = None) -> str:
+    ticked = read_parameters() if error else (begin.parameters if begin else {})
+    rows = []
+    for number, parameter in outbox.catalogue().items():
+        if number not in FIXED:
+            value = ticked.get(str(number), parameter.default)
+            rows.append((parameter, None, str(number) in ticked, shown_value(parameter, value)))
+    given = {"name": begin.name, "description": begin.description} if begin else request.form
     return render_template(
         "profiles.html", profiles=profiles.newest(), rows=rows, error=error, errors=error.errors if error else {},
-        given=request.form,
+        given=given, begin=begin, words=words,
     )  # fmt: skip
 
 

@@ -23,7 +23,10 @@ def login() -> ResponseReturnValue:
     if request.method == "GET":
         if current_user.is_authenticated:
             return redirect(target)
-        return render_template("login.html", target=target, email="", problem=None)
+        problem = (
+            "Your session has ended. Sign in, then send the form again." if "ended" in request.args else None
+        )
+        return render_template("login.html", target=target, email="", problem=problem)
     email = request.form.get("email", "")
     try:
         user = auth.sign_in(email, request.form.get("password", ""), request.remote_addr or "", utcnow())

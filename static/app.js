@@ -1,0 +1,32 @@
+// What pages do beyond HTML. Every form works without it.
+document.addEventListener("input", (event) => {
+  // whoever changes a parameter's value means to send it
+  const form = event.target.closest("form[data-ticks]");
+  const row = event.target.closest("fieldset.parameter");
+  if (form && row && event.target.name.startsWith("p-")) {
+    row.querySelector("input[name^='set-']").checked = true;
+    form.dispatchEvent(new Event("ticked"));
+  }
+});
+
+document.addEventListener("input", (event) => {
+  // cost and time of a video before the click: some 16 s of transfer for each second and camera
+  const form = event.target.closest("form");
+  const cost = form && form.querySelector("#video-cost");
+  if (!cost) return;
+  const seconds = Number(form.elements.duration.value);
+  if (!(seconds >= 1 && seconds <= 30)) return;
+  const wait = seconds * 16 * (form.elements.source.value === "both" ? 2 : 1);
+  const shown = wait < 90 ? `${wait} s` : `${Math.round(wait / 60)} min`;
+  cost.textContent = `Costs one SMS. Takes about ${shown} at 720p once the camera is connected. Needs an SD card.`;
+});
+
+document.addEventListener("submit", (event) => {
+  // a second click sends nothing twice anyway; this shows that the first one counted
+  const button = event.submitter;
+  if (button) setTimeout(() => button.setAttribute("aria-busy", "true"), 0);
+});
+
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
+});
