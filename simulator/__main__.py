@@ -13,7 +13,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from simulator import control, media, twilio_api
 from simulator.camera import Camera
 from simulator.network import Network
-from simulator.vehicle import CapturedFile, Vehicle, default_fleet
+from simulator.vehicle import CapturedFile, Vehicle, default_fleet, from_json
 
 IDENTIFIERS = click.Choice(["%photof", "%photor", "%videof", "%videor"])
 
@@ -90,14 +90,22 @@ def vehicles() -> None:
     help="The camera server set in the vehicles; a request may name another.",
 )
 @click.option(
-    "--vehicles", "fleet_file", type=click.Path(exists=True, dir_okay=False), help="JSON list of vehicles."
+    "--vehicles",
+    "fleet_file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="JSON list of vehicles, as POST /control/vehicles takes them.",
+)
+@click.option(
+    "--memory",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file that keeps the vehicles' parameters over a restart, as trackers do.",
 )
 @click.option(
     "--time-scale", default=1.0, show_default=True, help="0.1 makes every simulated wait ten times shorter."
 )
 def run(
     twilio_port: int, account_sid: str, auth_token: str | None, auth_token_file: str | None, number: str, webhook: str,
-    receiver: str, fleet_file: str | None, time_scale: float,
+    receiver: str, fleet_file: str | None, memory: Path | None, time_scale: float,
 ) -> None:  # fmt: skip
     """Run the Twilio stand-in, the vehicles and the control API."""
     if auth_token_file:
@@ -106,11 +114,11 @@ def run(
         raise click.UsageError("Give --auth-token, or TWILIO_AUTH_TOKEN in the environment.")
     fleet = default_fleet()
     if fleet_file:
-        fleet = [Vehicle(**item) for item in json.loads(Path(fleet_file).read_text())]
+        fleet = [from_json(item) for item in json.loads(Path(fleet_file).read_text())]
     host, _, port = receiver.rpartition(":")
     for vehicle in fleet:
         vehicle.server = vehicle.server or (host, int(port))
-    network = Network(fleet, time_scale)
+    network = Network(fleet, time_scale, memory)
     twilio = twilio_api.TwilioStandIn(
         account=account_sid, token=auth_token, number=number, webhook=webhook, network=network
     )

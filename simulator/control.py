@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from simulator.network import Network
 from simulator.twilio_api import GatewayFaults, TwilioStandIn
-from simulator.vehicle import Faults, Vehicle
+from simulator.vehicle import Faults, Vehicle, from_json
 
 SETTINGS = (
     "ignition", "protocol", "metadata_version", "firmware", "camera_firmware", "new_value_form", "crc_restarts",
@@ -30,12 +30,9 @@ def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
 
     @api.post("/vehicles")
     def add() -> Response:
-        given = request.get_json()
-        parameters = {int(number): str(value) for number, value in given.pop("parameters", {}).items()}
-        if "server" in given:
-            given["server"] = (given["server"]["domain"], int(given["server"]["port"]))
-        network.add(Vehicle(**given, parameters=parameters))
-        return jsonify(show(network.vehicles[given["phone"]]))
+        vehicle = from_json(request.get_json())
+        network.add(vehicle)
+        return jsonify(show(vehicle))
 
     @api.get("/vehicles/<imei>")
     def vehicle(imei: str) -> Response:

@@ -1,9 +1,11 @@
 """The phone network between the Twilio stand-in and the virtual vehicles: delivers, loses, delays, repeats."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from simulator import device
 from simulator.camera import POSTPONED_SECONDS, Camera
@@ -17,8 +19,13 @@ CAPTURE_SECONDS = 4.0
 class Network:
     """All vehicles by phone number. `inbound` is called for every reply: vehicle's number, text."""
 
-    def __init__(self, vehicles: list[Vehicle], scale: float) -> None:
+    def __init__(self, vehicles: list[Vehicle], scale: float, memory: Path | None = None) -> None:
         self.scale = scale
+        self._memory, self._remembering = memory, threading.Lock()
+        if memory is not None and memory.exists():
+            held = json.loads(memory.read_text())
+            for vehicle in vehicles:
+                vehicle.parameters |= {int(k): v for k, v in held.get(vehicle.imei, {}).items()}
         self.vehicles = {vehicle.phone: vehicle for vehicle in vehicles}
         self.inbound: Callable[[str, str], object] = lambda phone, text: None
         self._pool = ThreadPoolExecutor(32, thread_name_prefix="vehicle")
@@ -55,6 +62,17 @@ class Network:
         self.wait(REPLY_SECONDS)
         for reply in device.answer(vehicle, text, self.scale, lambda wish: self._capture(vehicle, wish)):
             self.reply(vehicle, reply)
+        self.remember()
+
+    def remember(self) -> None:
+        """Write down what the trackers' own memory would keep over a restart: their parameters."""
+        if self._memory is None:
+            return
+        with self._remembering:
+            held = {vehicle.imei: dict(vehicle.parameters) for vehicle in self.vehicles.values()}
+            part = self._memory.with_suffix(".part")
+            part.write_text(json.dumps(held))
+            part.replace(self._memory)
 
     def reply(self, vehicle: Vehicle, text: str) -> None:
         """Send a text from a vehicle to the sender of its commands, with the faults of its line."""

@@ -96,6 +96,17 @@ class CapturedFile:
     frame_rate: int = 30
 
 
+def from_json(given: dict[str, Any]) -> Vehicle:
+    """Make a vehicle as people write it down: parameters by number as text, `server` as {domain, port}."""
+    item = dict(given)
+    item["parameters"] = {int(number): str(value) for number, value in item.get("parameters", {}).items()}
+    if server := item.get("server"):
+        item["server"] = (server["domain"], int(server["port"]))
+    if "faults" in item:
+        item["faults"] = Faults(**item["faults"])
+    return Vehicle(**item)
+
+
 def default_fleet() -> list[Vehicle]:
     """Make the three vehicles that `make run` adds: new, old and odd firmware."""
     ready = dict(CAMERA_READY)

@@ -30,3 +30,23 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
 });
+
+// a stream that the server refuses (the session has ended) is not tried again by the browser: say so
+function live(works) {
+  let note = document.getElementById("not-live");
+  if (works) {
+    if (note) note.remove();
+  } else if (!note) {
+    note = document.createElement("p");
+    note.id = "not-live";
+    note.className = "problem";
+    note.setAttribute("role", "alert");
+    note.textContent = "This page does not hear of changes any more. Load it anew.";
+    document.getElementById("main").prepend(note);
+  }
+}
+
+document.addEventListener("htmx:sseOpen", () => live(true));
+document.addEventListener("htmx:sseError", (event) => {
+  if (event.detail.source && event.detail.source.readyState === EventSource.CLOSED) live(false);
+});

@@ -110,6 +110,8 @@ def _service_error(error: ServiceError) -> ResponseReturnValue:
 
 def _to_login() -> ResponseReturnValue:
     """Send to the sign-in page and afterwards back to the page one was on; htmx must load it whole."""
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        return "", 401
     path = request.full_path.rstrip("?") if request.method == "GET" else ""
     if "HX-Request" in request.headers or not path:
         came_from = urlsplit(request.referrer or "")

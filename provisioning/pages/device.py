@@ -174,12 +174,22 @@ def _camreq_arguments(device: Device) -> dict[str, Any]:
         duration = as_integer(form.get("duration")) or 0
         arguments["duration"] = form.get("duration")
         if form.get("from"):
-            arguments["timestamp"] = _local_time(form["from"], device.time_zone)
+            arguments["timestamp"] = _footage(form["from"], duration, device.time_zone)
         else:
             arguments["timestamp"] = int(utcnow().timestamp()) - max(0, duration)
     if form.get("server_domain"):
         arguments["server"] = {"domain": form["server_domain"], "port": form.get("server_port", "")}
     return arguments
+
+
+def _footage(text: str, duration: int, zone: str) -> int:
+    """Read when a video shall begin, in the device's zone. Raises Invalid, in that zone, where it is not over yet."""
+    begin, now = _local_time(text, zone), utcnow()
+    if begin + max(0, duration) > now.timestamp():
+        end = datetime.fromtimestamp(begin + max(0, duration), ZoneInfo(zone))
+        problem = f"The video would end at {end:%Y-%m-%d %H:%M:%S} {end.tzname()}, which has not come yet."
+        raise Invalid("Some fields are wrong; nothing was sent.", errors={"timestamp": [problem]})
+    return begin
 
 
 def _local_time(text: str, zone: str) -> int:

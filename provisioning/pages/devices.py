@@ -55,12 +55,14 @@ def devices_part() -> ResponseReturnValue:
 
 
 def _listed() -> dict[str, Any]:
-    wanted, page = request.args.get("q", "").strip(), max(1, request.args.get("page", 1, int))
+    wanted = request.args.get("q", "").strip()
     query = select(Device).where(Device.archived_at.is_(None))
     if wanted:
         like = f"%{wanted}%"
         query = query.where(or_(Device.name.ilike(like), Device.imei.like(like), Device.phone.like(like)))
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    pages = max(1, -(-total // PAGE))
+    page = min(pages, max(1, request.args.get("page", 1, int)))
     rows = db.session.scalars(
         query.order_by(Device.name, Device.imei).offset((page - 1) * PAGE).limit(PAGE)
     ).all()
@@ -83,7 +85,7 @@ def _listed() -> dict[str, Any]:
     )
     return {
         "rows": rows, "items": items, "open_commands": open_commands, "worst": worst, "q": wanted, "page": page,
-        "pages": -(-total // PAGE), "total": total, "refused": refused, "unclaimed": unclaimed,
+        "pages": pages, "total": total, "refused": refused, "unclaimed": unclaimed,
     }  # fmt: skip
 
 
@@ -144,7 +146,7 @@ def archive_device(imei: str) -> ResponseReturnValue:
 @auth.require(Role.VIEWER)
 def strangers() -> ResponseReturnValue:
     """Show devices that nobody added but that connected: refused or quarantined."""
-    page = max(1, request.args.get("page", 1, int))
+    page = min(10_000, max(1, request.args.get("page", 1, int)))
     known = select(Device.imei).where(Device.archived_at.is_(None))
     seen = db.session.execute(
         select(

@@ -1,0 +1,410 @@
+"""Pages as the server gives them: long lists, zones, one line a command, unclaimed texts, sign-in that has ended."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from flask import Flask, g
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from provisioning import auth, devices, profiles, statuses
+from provisioning.models import (
+    Command,
+    Device,
+    Message,
+    Role,
+    Session,
+    State,
+    Upload,
+    Verdict,
+    db,
+    new_id,
+    utcnow,
+)
+
+IMEI = "352094082736916"
+
+
+class Visitor:
+    """A browser without JavaScript: keeps cookies, sends forms with the hidden fields of the page they stand on."""
+
+    def __init__(self, app: Flask, role: Role) -> None:
+        self.client = app.test_client()
+        user = auth.create_user(f"{role.value}@example.com", role, "a long enough password")
+        with self.client.session_transaction() as session:
+            session["_user_id"], session["_fresh"] = f"{user.id}:{user.session_key}", True
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        self._forget()
+        return self.client.get(path, headers=headers)
+
+    def send(self, page: str, action: str, **fields: Any) -> TestResponse:
+        text = self.get(page).text
+        hidden = {
+            name: re.findall(rf'name="{name}" value="([^"]+)"', text)[-1] for name in ("csrf_token", "nonce")
+        }
+        self._forget()
+        return self.client.post(action, data=hidden | fields, headers={"Referer": f"http://localhost{page}"})
+
+    def leave(self) -> None:
+        with self.client.session_transaction() as session:
+            session.clear()
+
+    @staticmethod
+    def _forget() -> None:
+        """The tests' app context outlives a request; what it holds of a request must not."""
+        for name in list(g):
+            g.pop(name)
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    given = {
+        "imei": IMEI, "phone": "+12025550111", "name": "Van 11", "sms_login": "fleet", "sms_password": "cam11",
+        "time_zone": "Europe/Vilnius",
+    }  # fmt: skip
+    return devices.add(given, utcnow())
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return Visitor(app, Role.ADMIN)
+
+
+def command(device: Device, number: int = 0, state: State = State.DONE, **more: Any) -> Command:
+    now = utcnow()
+    row = Command(
+        id=new_id(), device_id=device.id, kind="camreq", arguments={"file_type": "photo", "source": "front"},
+        text=f"\u2022\u2022 camreq:1,1 number {number}", length=20, state=state, requested_by="tests", due_at=now,
+        sending_at=now, history=[{"at": now.isoformat(), "state": state.value, "note": None}],
+    )  # fmt: skip
+    for name, value in more.items():
+        setattr(row, name, value)
+    db.session.add(row)
+    db.session.commit()
+    return row
+
+
+def upload(device: Device | None, state: str = "stored", **more: Any) -> Upload:
+    given = {
+        "id": new_id(), "imei": device.imei if device else "350612071913857", "device_id": device and device.id,
+        "identifier": "%photof", "file_type": "photo", "source": "front", "state": state, "packets": 54, "size": 1000,
+    }  # fmt: skip
+    row = Upload(**given | more)
+    db.session.add(row)
+    db.session.commit()
+    return row
+
+
+def text_from(sender: str, body: str) -> Message:
+    row = Message(
+        id=new_id(), direction="in", sid=new_id(), sender=sender, recipient="+12025550100", body=body,
+        status="received", claimed=False, created_at=utcnow(),
+    )  # fmt: skip
+    db.session.add(row)
+    db.session.commit()
+    return row
+
+
+# long lists
+
+
+@pytest.mark.parametrize("name", ["commands", "uploads", "messages", "sessions"])
+def test_every_list_of_a_device_is_paged_to_its_end(van: Device, visitor: Visitor, name: str) -> None:
+    life = [{"at": utcnow().isoformat(), "state": "done", "note": None}]
+    for number in range(1000):
+        stamp = f"{number:032x}"
+        row: Any = {
+            "commands": lambda s: Command(id=s, device_id=van.id, kind="getver", arguments={}, text="x", length=1,
+                                          state="done", history=life),
+            "uploads": lambda s: Upload(id=s, imei=IMEI, device_id=van.id, identifier="%photof", file_type="photo",
+                                        source="front", state="stored"),
+            "messages": lambda s: Message(id=s, direction="out", sender="+1", recipient="+2", body="x", status="sent",
+                                          device_id=van.id),
+            "sessions": lambda s: Session(id=s, imei=IMEI, device_id=van.id, address="192.0.2.1:1"),
+        }[name](stamp)  # fmt: skip
+        db.session.add(row)
+    db.session.commit()
+    assert f"/all/{name}?before=" in visitor.get(f"/devices/{IMEI}").text
+    path, pages, rows = f"/devices/{IMEI}/all/{name}", 0, 0
+    while path and pages < 30:
+        text = visitor.get(path).text
+        rows += text.count("<article>") if name == "uploads" else text.count("<tr>")
+        found = re.search(r'href="([^"]+before=[^"]+)">Older', text)
+        path, pages = found[1].replace("&amp;", "&") if found else "", pages + 1
+    assert (rows, pages) == (1000, 20)
+
+
+def test_a_thousand_devices_are_paged_and_found_by_name(app: Flask, visitor: Visitor) -> None:
+    for number in range(1000):
+        db.session.add(
+            Device(imei=f"{number:015d}", phone=f"+1{number:010d}", name=f"Van {number:04d}", time_zone="UTC")
+        )
+    db.session.commit()
+    first = visitor.get("/devices").text
+    assert "1000 devices · page 1 of 20" in " ".join(first.split())
+    assert first.count("<tr>") == 51
+    assert "Van 0999" in visitor.get("/devices?page=20").text
+    assert visitor.get("/devices?q=Van+0777").text.count("<tr>") == 2
+
+
+def test_a_page_past_the_end_of_the_devices_offers_a_way_back(van: Device, visitor: Visitor) -> None:
+    for page in ("7", "0", "-1", "9" * 40, "x"):
+        assert "Van 11" in visitor.get(f"/devices?page={page}").text
+
+
+def test_unclaimed_texts_are_paged_and_name_every_device_once(van: Device, visitor: Visitor) -> None:
+    for number in range(120):
+        text_from(f"+1202555{number:04d}", "hello")
+    text = visitor.get("/messages").text
+    assert text.count("<tr>") == 50
+    assert text.count(f'<option value="{IMEI}"') == 1
+    assert "Older" in text
+
+
+def test_a_list_that_does_not_exist_is_not_found(van: Device, visitor: Visitor) -> None:
+    assert visitor.get(f"/devices/{IMEI}/all/secrets").status_code == 404
+    assert visitor.get(f"/devices/{IMEI}/part/secrets").status_code == 404
+
+
+# one line: where it is and why it is not here yet
+
+
+def told(visitor: Visitor) -> str:
+    return " ".join(visitor.get(f"/devices/{IMEI}/part/commands").text.split())
+
+
+def test_a_request_tells_how_much_of_its_file_has_come(van: Device, visitor: Visitor) -> None:
+    command(van, state=State.ANSWERED, expires_at=datetime(2026, 11, 26, 0, 30, tzinfo=UTC))
+    upload(van, "receiving", received_packets=31)
+    text = told(visitor)
+    assert "31 of 54 packets of the front photo have come." in text
+    assert "We wait until 02:30 EET." in text
+
+
+def test_a_broken_line_tells_that_the_device_goes_on(van: Device, visitor: Visitor) -> None:
+    command(van, state=State.ANSWERED)
+    upload(van, "partial", received_packets=31)
+    assert "The line broke after 31 of 54 packets" in told(visitor)
+
+
+def test_a_request_for_both_names_the_file_that_is_missing(van: Device, visitor: Visitor) -> None:
+    row = command(van, state=State.ANSWERED, arguments={"file_type": "photo", "source": "both"})
+    upload(van, command_id=row.id)
+    text = told(visitor)
+    assert "The front photo is here." in text
+    assert "the rear photo comes once its camera is connected" in text
+
+
+def test_a_request_whose_camera_was_cut_off_tells_why(van: Device, visitor: Visitor) -> None:
+    command(van, state=State.ANSWERED, sending_at=utcnow() - timedelta(minutes=1))
+    db.session.add(
+        Session(id=new_id(), imei=IMEI, device_id=van.id, address="192.0.2.1:1", started_at=utcnow(), ended_at=utcnow(),
+                code="bad_crc", reason="31 packets in a row with a wrong CRC.")
+    )  # fmt: skip
+    db.session.commit()
+    assert "The camera connected, but: 31 packets in a row with a wrong CRC." in told(visitor)
+
+
+def test_a_failed_request_says_whether_asking_again_helps(van: Device, visitor: Visitor) -> None:
+    command(
+        van,
+        state=State.FAILED,
+        error_code="ignition_off",
+        error_message="The ignition is off.",
+        error_retry=True,
+    )
+    assert "The ignition is off. Asking again may help." in told(visitor)
+
+
+# times
+
+
+def test_a_video_from_a_moment_to_come_is_refused_in_the_devices_time(van: Device, visitor: Visitor) -> None:
+    answer = visitor.send(
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        **{"from": "2099-01-01T10:00:00"},
+    )  # fmt: skip
+    assert answer.status_code == 422
+    assert "would end at 2099-01-01 10:00:10 EET, which has not come yet" in answer.text
+    assert 'value="2099-01-01T10:00:00"' in answer.text
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 0
+
+
+def test_an_hour_that_the_clock_skipped_is_refused(van: Device, visitor: Visitor) -> None:
+    answer = visitor.send(
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        **{"from": "2026-03-29T03:30:00"},
+    )  # fmt: skip
+    assert "This time does not exist in Europe/Vilnius" in answer.text
+
+
+def test_a_video_is_asked_from_the_devices_own_time(van: Device, visitor: Visitor) -> None:
+    visitor.send(
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        **{"from": "2026-07-01T12:00:00"},
+    )  # fmt: skip
+    row = db.session.scalars(select(Command)).one()
+    assert row.arguments["timestamp"] == datetime(2026, 7, 1, 9, tzinfo=UTC).timestamp()
+
+
+def test_31_seconds_are_refused_beside_the_form(van: Device, visitor: Visitor) -> None:
+    answer = visitor.send(
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="31"
+    )
+    assert answer.status_code == 422
+    assert "Seconds: Give whole seconds from 1 to 30." in answer.text
+
+
+def test_the_life_of_a_command_and_its_device_stand_in_the_devices_zone(
+    van: Device, visitor: Visitor
+) -> None:
+    at = "2026-11-26T00:00:00.000Z"
+    row = command(van, history=[{"at": at, "state": "done", "note": None}])
+    statuses.note(van, "contact.sms", at, Verdict.GOOD, now=utcnow(), source_kind="message", source_id="x")
+    db.session.commit()
+    assert "2026-11-26 02:00:00 EET</time> done" in visitor.get(f"/commands/{row.id}").text
+    assert "<strong>2026-11-26 02:00:00 EET</strong>" in visitor.get(f"/devices/{IMEI}").text
+
+
+# unclaimed texts and unknown devices
+
+
+def test_a_text_with_an_imei_offers_that_device_and_one_tap_takes_its_number(
+    van: Device, visitor: Visitor
+) -> None:
+    row = text_from("+12025550177", f"Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:{IMEI}")
+    assert "It is Van 11’s new number" in visitor.get("/messages").text
+    answer = visitor.send("/messages", f"/messages/{row.id}/claim", imei=IMEI)
+    assert answer.status_code == 302
+    assert db.session.get_one(Device, van.id).phone == "+12025550177"
+
+
+def test_trackers_words_offer_who_owes_an_answer_and_chatter_offers_nobody(
+    van: Device, visitor: Visitor
+) -> None:
+    command(van, state=State.DELIVERED)
+    text_from("+12025550177", "Photo request from source 1.")
+    text_from("+12025550178", "hello, who is this?")
+    assert visitor.get("/messages").text.count("It is Van 11’s new number") == 1
+
+
+def test_a_device_is_named_by_name_as_well(van: Device, visitor: Visitor) -> None:
+    row = text_from("+12025550177", "hm")
+    visitor.send("/messages", f"/messages/{row.id}/claim", imei="Van 11")
+    assert db.session.get_one(Device, van.id).phone == "+12025550177"
+
+
+def test_a_text_put_aside_waits_no_more_and_is_kept(van: Device, visitor: Visitor) -> None:
+    row = text_from("+12025550177", "win a car")
+    visitor.send("/messages", f"/messages/{row.id}/aside")
+    assert "win a car" not in visitor.get("/messages").text
+    kept = db.session.get_one(Message, row.id)
+    assert (kept.body, kept.note) == ("win a car", "Put aside by admin@example.com.")
+
+
+def test_the_files_kept_of_an_unknown_device_can_be_looked_at(app: Flask, visitor: Visitor) -> None:
+    upload(None, "quarantined")
+    db.session.add(Session(id=new_id(), imei="350612071913857", address="192.0.2.1:1", started_at=utcnow()))
+    db.session.commit()
+    assert "1 file</a>" in visitor.get("/strangers").text
+    assert "front photo" in visitor.get("/strangers/350612071913857").text
+    assert visitor.get("/strangers/350612071913858").status_code == 404
+
+
+# forms keep what was typed, and work without JavaScript
+
+
+def test_the_sms_of_a_provisioning_can_be_seen_before_sending_without_javascript(
+    van: Device, visitor: Visitor
+) -> None:
+    page = f"/devices/{IMEI}/provision"
+    answer = visitor.send(page, page, **{"set-66003": "on", "p-66003": "25", "preview": "1"})
+    assert "setparam 151:18;150:1;66003:25" in answer.text
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 0
+
+
+def test_a_refused_profile_keeps_its_values_beside_the_error(app: Flask, visitor: Visitor) -> None:
+    answer = visitor.send(
+        "/profiles", "/profiles", name="Trucks",
+        **{"set-66007": "on", "p-66007": "5", "set-66022": "on", "p-66022": "DIN1"},
+    )  # fmt: skip
+    assert answer.status_code == 422
+    assert re.search(r'name="set-66007" checked', answer.text)
+    assert re.search(r'name="p-66007" value="5"', answer.text)
+    assert re.search(r'name="p-66022" value="DIN1" checked', answer.text)
+    assert 'value="Trucks"' in answer.text
+
+
+def test_a_new_version_begins_with_the_values_of_the_old(app: Flask, visitor: Visitor) -> None:
+    profiles.save("Trucks", "for trucks", {"66003": 25}, "tests", utcnow())
+    text = visitor.get("/profiles?begin=Trucks").text
+    assert re.search(r'name="set-66003" checked', text)
+    assert re.search(r'<option value="25" selected', text)
+
+
+def test_fields_begin_with_the_devices_defaults(app: Flask, visitor: Visitor) -> None:
+    assert re.search(r'<option value="3" selected>3: 1280x720', visitor.get("/profiles").text)
+
+
+# who may, and sign-in that has ended
+
+
+def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask) -> None:
+    viewer = Visitor(app, Role.VIEWER)
+    page = viewer.get(f"/devices/{IMEI}")
+    assert "Take a photo now" not in page.text
+    answer = viewer.get(f"/devices/{IMEI}/provision")
+    assert answer.status_code == 403
+    assert "installer" in answer.text
+
+
+def test_a_form_sent_after_the_session_has_ended_leads_to_sign_in_and_back(
+    van: Device, visitor: Visitor
+) -> None:
+    visitor.get(f"/devices/{IMEI}")
+    visitor.leave()
+    visitor._forget()
+    answer = visitor.client.post(
+        f"/devices/{IMEI}/ask",
+        data={"csrf_token": "old"},
+        headers={"Referer": f"http://localhost/devices/{IMEI}"},
+    )
+    assert answer.status_code == 302
+    assert answer.location == f"/login?next=/devices/{IMEI}&ended=1"
+    assert "Your session has ended" in visitor.get(answer.location).text
+
+
+def test_a_part_asked_for_after_the_session_has_ended_moves_the_whole_page(
+    van: Device, visitor: Visitor
+) -> None:
+    visitor.leave()
+    answer = visitor.get(
+        f"/devices/{IMEI}/part/commands",
+        **{"HX-Request": "true", "Referer": f"http://localhost/devices/{IMEI}"},
+    )
+    assert (answer.status_code, answer.text) == (401, "")
+    assert answer.headers["HX-Redirect"] == f"/login?next=/devices/{IMEI}"
+
+
+def test_a_stream_is_refused_after_the_session_has_ended(van: Device, visitor: Visitor) -> None:
+    visitor.leave()
+    assert visitor.get(f"/devices/{IMEI}/events", Accept="text/event-stream").status_code == 401
+
+
+def test_sign_in_never_leads_to_another_host(app: Flask, visitor: Visitor) -> None:
+    visitor.leave()
+    answer = visitor.get(
+        "/devices", **{"HX-Request": "true", "Referer": "http://evil.example//evil.example/x"}
+    )
+    assert answer.headers["HX-Redirect"] == "/login?next=/"
+
+
+def test_an_old_form_of_somebody_signed_in_is_refused_with_the_reason(van: Device, visitor: Visitor) -> None:
+    visitor._forget()
+    answer = visitor.client.post(f"/devices/{IMEI}/ask", data={"csrf_token": "old", "file_type": "photo"})
+    assert answer.status_code == 400
+    assert "load the page anew" in answer.text
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 0
