@@ -68,10 +68,18 @@ class Config:
     receiver_file_order: tuple[str, ...]
     receiver_max_file_mib: int
     receiver_max_connections: int
+    receiver_max_connections_per_device: int
     receiver_max_connections_per_address: int
     receiver_init_timeout: float
     receiver_metadata_timeout: float
     receiver_answer_timeout: float
+    receiver_progress_timeout: float
+    receiver_min_bytes_per_minute: int
+    receiver_bad_packets: int
+    receiver_bad_seconds: float
+    receiver_go_backs: int
+    receiver_files_per_session: int
+    receiver_lines_per_minute: int
     receiver_resume_hours_without_metadata: float
     receiver_partial_days: int
     quarantine_files_per_device: int
@@ -230,12 +238,23 @@ def _receiver(env: _Reader) -> dict[str, Any]:
         "receiver_file_order": env.words("RECEIVER_FILE_ORDER", FILE_KINDS),
         "receiver_max_file_mib": env.integer("RECEIVER_MAX_FILE_MIB", 64, 1, 4096),
         "receiver_max_connections": env.integer("RECEIVER_MAX_CONNECTIONS", 10_000, 1, 1_000_000),
+        # one live, one closing: with fewer a device that lost its line could not come back
+        "receiver_max_connections_per_device": env.integer("RECEIVER_MAX_CONNECTIONS_PER_DEVICE", 2, 2, 64),
         "receiver_max_connections_per_address": env.integer(
             "RECEIVER_MAX_CONNECTIONS_PER_ADDRESS", 0, 0, 1_000_000
         ),
         "receiver_init_timeout": env.number("RECEIVER_INIT_TIMEOUT", 30, 0.1, 3600),
         "receiver_metadata_timeout": env.number("RECEIVER_METADATA_TIMEOUT", 10, 0.1, 3600),
         "receiver_answer_timeout": env.number("RECEIVER_ANSWER_TIMEOUT", 20, 0.1, 3600),
+        "receiver_progress_timeout": env.number("RECEIVER_PROGRESS_TIMEOUT", 60, 0.1, 3600),
+        # a tenth of the slowest useful line; 0: no limit
+        "receiver_min_bytes_per_minute": env.integer("RECEIVER_MIN_BYTES_PER_MINUTE", 2048, 0, 10_000_000),
+        "receiver_bad_packets": env.integer("RECEIVER_BAD_PACKETS", 30, 0, 10_000),
+        "receiver_bad_seconds": env.number("RECEIVER_BAD_SECONDS", 60, 0.1, 3600),
+        "receiver_go_backs": env.integer("RECEIVER_GO_BACKS", 100, 0, 10_000),
+        "receiver_files_per_session": env.integer("RECEIVER_FILES_PER_SESSION", 1000, 1, 100_000),
+        # log lines and session rows of one peer; 0: no limit
+        "receiver_lines_per_minute": env.integer("RECEIVER_LINES_PER_MINUTE", 60, 0, 1_000_000),
         "receiver_resume_hours_without_metadata": env.number(
             "RECEIVER_RESUME_HOURS_WITHOUT_METADATA", 1, 0, 720
         ),

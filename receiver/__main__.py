@@ -98,13 +98,21 @@ def settings(config: Config) -> Settings:
         limits=session.Limits(
             order=tuple(IDENTIFIERS[name] for name in config.receiver_file_order),
             max_size=config.receiver_max_file_mib * 2**20,
+            bad_packets=config.receiver_bad_packets,
+            bad_seconds=config.receiver_bad_seconds,
             init=config.receiver_init_timeout,
             metadata=config.receiver_metadata_timeout,
             answer=config.receiver_answer_timeout,
+            progress=config.receiver_progress_timeout,
+            go_backs=config.receiver_go_backs,
+            offers=config.receiver_files_per_session,
         ),
         quarantine_unknown=config.receiver_unknown_devices == "quarantine",
         max_connections=config.receiver_max_connections,
+        max_per_device=config.receiver_max_connections_per_device,
         max_per_address=config.receiver_max_connections_per_address,
+        min_bytes_per_minute=config.receiver_min_bytes_per_minute,
+        lines_per_minute=config.receiver_lines_per_minute,
     )
 
 

@@ -8,16 +8,20 @@ import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
+
+log = structlog.get_logger("receiver")
 V1_MAX = 107  # bytes of a version 1 line with its end
 V2_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 V2_HEADER = 16
 V2_MAX = 1024  # bytes after the header: addresses, and extensions that nobody here reads
 TLS_HANDSHAKE = 0x16  # first byte of a ClientHello; a camera's first byte is 0x00
+FAMILIES = {"TCP4": ipaddress.IPv4Address, "TCP6": ipaddress.IPv6Address}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -43,7 +47,7 @@ def parse_proxy(data: bytes) -> Proxied | None:
         return _parse_v2(data) if len(data) >= V2_HEADER else None
     if not data.startswith(b"PROXY "[: len(data)]):
         raise FrontError("proxy", "The load balancer sent no PROXY header.")
-    line, end, _ = data.partition(b"\r\n")
+    line, end, _ = data[:V1_MAX].partition(b"\r\n")
     if not end:
         if len(data) >= V1_MAX:
             raise FrontError("proxy", "The PROXY line has no end.")
@@ -57,10 +61,10 @@ def _v1_address(line: bytes) -> str | None:
         return None
     try:
         _, family, source, _, port, _ = words
-        if family not in ("TCP4", "TCP6") or not 0 < int(port) < 65536:
-            raise ValueError(family)
-        return f"{ipaddress.ip_address(source)}:{int(port)}"
-    except ValueError:
+        if not (port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError(port)
+        return f"{FAMILIES[family](source)}:{int(port)}"
+    except (ValueError, KeyError):
         raise FrontError("proxy", "The PROXY line cannot be read.") from None
 
 
@@ -81,39 +85,56 @@ def _parse_v2(data: bytes) -> Proxied | None:
 
 
 class Front:
-    """How connections of one port begin."""
+    """How connections of one port begin. `make_context`: TLS in the manner of the sockets (gevent's, patched in)."""
 
     def __init__(
         self, proxies: Sequence[Network] = (), cert: Path | None = None, key: Path | None = None,
-        tls_required: bool = True,
+        tls_required: bool = True, make_context: Callable[[], Any] | None = None,
     ) -> None:  # fmt: skip
         self.proxies, self._files, self._required = tuple(proxies), (cert, key), tls_required
+        self._make_context = make_context or (lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        self.plain = not self.proxies and cert is None  # nothing stands before the camera's first byte
         self._context: Any = None
         self._stamp: tuple[int, ...] = ()
+        self._refused: tuple[int, ...] = ()  # the stamp of files that do not fit, told once
 
     def greet(self, sock: Any, address: str, seconds: float) -> tuple[Any, str]:
         """Take the PROXY header and the TLS handshake; give the socket and the device's address.
 
-        Raises FrontError, OSError, TimeoutError.
+        `seconds` is for each wait; the caller bounds them all. Raises FrontError, OSError, TimeoutError.
         """
         sock.settimeout(seconds)
-        if self.proxies and self.is_proxy(address):
+        if self.is_proxy(address):
             address = self._proxied(sock) or address
         if self._files[0] is None:
             return sock, address
         first = sock.recv(1, socket.MSG_PEEK)
-        if first and first[0] != TLS_HANDSHAKE:
-            if self._required:
+        if not first or first[0] != TLS_HANDSHAKE:
+            if first and self._required:
                 raise FrontError("tls", "The device spoke without TLS, which is mandatory here.")
             return sock, address
+        line = self._tls().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         try:
-            return self._tls().wrap_socket(sock, server_side=True), address
+            line.settimeout(seconds)
+            line.do_handshake()
         except ssl.SSLError as error:
+            line.close()
             raise FrontError("tls", f"The TLS handshake failed: {error.reason or error}.") from None
+        except BaseException:
+            line.close()  # the caller's socket has no descriptor any more
+            raise
+        return line, address
 
     def is_proxy(self, address: str) -> bool:
         """Say whether an address is a load balancer that names the device's."""
-        host = ipaddress.ip_address(address.rsplit(":", 1)[0].strip("[]"))
+        if not self.proxies:
+            return False
+        try:
+            host = ipaddress.ip_address(address.rpartition(":")[0])
+        except ValueError:
+            return False
+        # a port that listens on IPv6 sees IPv4 peers as ::ffff:a.b.c.d
+        host = getattr(host, "ipv4_mapped", None) or host
         return any(host in network for network in self.proxies)
 
     def _proxied(self, sock: Any) -> str | None:
@@ -121,7 +142,8 @@ class Front:
         while True:
             seen = sock.recv(V2_HEADER + V2_MAX, socket.MSG_PEEK)
             if not seen:
-                raise FrontError("proxy", "The load balancer closed the line without a PROXY header.")
+                code = "proxy" if data else "no_words"
+                raise FrontError(code, "The load balancer closed the line without a PROXY header.")
             found = parse_proxy(data + seen)
             taken = len(seen) if found is None else found.size - len(data)
             data += sock.recv(taken)
@@ -131,16 +153,21 @@ class Front:
     def _tls(self) -> Any:
         """Give the TLS context, read anew when the files have changed."""
         cert, key = self._files
+        stamp: tuple[int, ...] = ()
         assert cert is not None
         assert key is not None
-        stamp = tuple(os.stat(path).st_mtime_ns for path in (cert, key))
-        if stamp != self._stamp:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            try:
+        try:
+            stamp = tuple(os.stat(path).st_mtime_ns for path in (cert, key))
+            if stamp != self._stamp:
+                context = self._make_context()
+                context.minimum_version = ssl.TLSVersion.TLSv1_2
                 context.load_cert_chain(cert, key)
-            except (ssl.SSLError, OSError):
-                if self._context is None:
-                    raise
-                return self._context  # half written: the old ones go on until both fit
-            self._context, self._stamp = context, stamp
+                self._context, self._stamp = context, stamp
+        except (ssl.SSLError, OSError) as error:
+            # half written, or between two renames: the old ones go on until both fit
+            if self._context is None:
+                raise FrontError("tls", "The TLS certificate cannot be read.") from error
+            if stamp != self._refused:
+                self._refused = stamp
+                log.warning("new TLS certificate not taken, the old one goes on", reason=str(error))
         return self._context

@@ -5,6 +5,7 @@ Source: vendor's DualCam protocol page; docs/protocol.md marks what comes from c
 """
 
 import json
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ METADATA_MAX = 512  # version 4 has 40 bytes; leaves room for versions to come
 PATH_METADATA_MAX = 4096  # JSON
 PATH_MAX = 255
 PATH_DATA_MAX = 16 * 1024  # the size of a DATA frame in the path flow is not published; this bounds memory
+DETAILS_DEPTH = 8  # of JSON metadata: what is nested deeper is nobody's, and would break whoever walks it
+LATEST = 253_402_300_800_000  # year 10000, in milliseconds: no calendar of ours holds it
 MILLISECONDS_FROM = 100_000_000_000  # a smaller timestamp is in seconds (as milliseconds: early 1973)
 
 
@@ -221,13 +224,16 @@ def _data_at(body: bytes) -> Data:
 
 def _path(body: bytes) -> Path:
     name = body.rstrip(b"\0")
-    if not all(0x20 < byte < 0x7F for byte in name):
-        raise ProtocolError("bad_path", "The device offered a path that is not plain ASCII.")
+    if not all(0x20 < byte < 0x7F for byte in name) or name.startswith(b"%"):
+        raise ProtocolError(
+            "bad_path", "The device offered a path that is not plain ASCII, or an identifier."
+        )
     return Path(body)
 
 
 def _milliseconds(value: int) -> int:
-    return value * 1000 if 0 < value < MILLISECONDS_FROM else value
+    value = value * 1000 if 0 < value < MILLISECONDS_FROM else value
+    return value if value < LATEST else 0
 
 
 def _metadata(body: bytes) -> Metadata:
@@ -246,11 +252,14 @@ def _path_metadata(body: bytes) -> Metadata:
     """Read JSON, or ADAS's 15 bytes; what is neither is kept as it is. Source: other servers."""
     if len(body) >= 13 and body[1] in FILE_BITS and 1 <= body[0] <= 4:
         return _metadata(body)  # a camera that offers files both ways
-    if len(body) == 15:
+    if len(body) == 15 and body[0] != ord("{"):
         stamp, kind, trigger, latitude, longitude, duration = struct.unpack(">IBBiiB", body)
-        return Metadata(0, kind, stamp * 1000, trigger, duration, None, None, latitude / 1e6, longitude / 1e6)
+        return Metadata(
+            0, kind, stamp * 1000, trigger, duration, latitude=_degrees(latitude / 1e6),
+            longitude=_degrees(longitude / 1e6),
+        )  # fmt: skip
     try:
-        told = json.loads(body, parse_constant=lambda name: None)
+        told = _plain(json.loads(body, parse_constant=lambda name: None), DETAILS_DEPTH)
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
@@ -260,21 +269,37 @@ def _path_metadata(body: bytes) -> Metadata:
         return found if isinstance(found := told.get(name), dict) else {}
 
     file, place = part("file"), part("location")
-    degrees = [place.get(name) for name in ("latitude", "longitude")]
     return Metadata(
-        version=_whole(told.get("version")), file_type=0, timestamp=_milliseconds(_whole(file.get("file_timestamp"))),
+        version=_whole(told.get("version")), file_type=0,
+        timestamp=_milliseconds(_whole(file.get("file_timestamp"), 2**53)),
         trigger=_whole(part("fm_trigger").get("type")), duration=_whole(file.get("duration")),
         frame_rate=_whole(file.get("framerate")) or None,
-        latitude=_degrees(degrees[0]), longitude=_degrees(degrees[1]), details=told,
+        latitude=_degrees(place.get("latitude")), longitude=_degrees(place.get("longitude")), details=told,
     )  # fmt: skip
 
 
-def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and 0 <= value < 2**53 else 0
+def _plain(value: Any, depth: int) -> Any:
+    """Give JSON that any JSON reader and database takes: no infinite numbers (1e999), not too deep. ValueError."""
+    if not depth:
+        raise ValueError("nested too deep")
+    if isinstance(value, dict):
+        return {name: _plain(inner, depth - 1) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner, depth - 1) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _whole(value: Any, most: int = 0xFFFF) -> int:
+    """Give a number of JSON as an integer; 0: not told, or beyond what the binary metadata could say."""
+    return int(value) if _is_number(value) and 0 <= value <= most else 0
 
 
 def _degrees(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and -180 <= value <= 180 else None
+    return float(value) if _is_number(value) and -180 <= value <= 180 else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _full_frames(data: bytes, at: int) -> int:

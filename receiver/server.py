@@ -20,11 +20,13 @@ from gevent.event import Event
 
 from receiver import session as s
 from receiver.claims import Claims
+from receiver.crowd import Crowd
 from receiver.front import Front, FrontError
 from receiver.gather import Gather
 from receiver.media import MediaError
 from receiver.product import Admission, Product, SessionFacts
 from receiver.protocol import Message, ProtocolError, Reader
+from receiver.quota import WINDOW_SECONDS, Quota
 from receiver.storage import Asker, Record, StorageError, Store, Transfer, new_id
 
 log = structlog.get_logger("receiver")
@@ -41,6 +43,8 @@ LEFT_SECONDS = 60.0  # a stored file that is not handed over after so long was l
 EVENTS_KEPT = 10_000  # session rows that wait for a database that is away; older ones are dropped first
 GIVE_WAY_SECONDS = 10.0  # for an older connection to let go of its file
 GIVE_WAY_POLL = 0.05
+SEND_BUFFER = 16 * 1024  # bytes in the kernel for a device that does not read: all our answers are short
+LEFT_OUT_LINES = 20  # peers named in a minute whose lines were left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,10 @@ class Settings:
     max_connections: int = 10_000  # about 14 KiB each
     max_per_device: int = 2  # one live, one closing
     max_per_address: int = 0  # off: a whole fleet may share one address
-    min_bytes_per_minute: int = 2048  # a tenth of the slowest useful line
+    min_bytes_per_minute: int = 2048  # checked file bytes: a tenth of the slowest useful line; 0: no limit
+    lines_per_minute: int = (
+        60  # log lines and session rows of one peer: a fleet's device causes a few an hour
+    )
 
 
 class Ended(Exception):
@@ -67,8 +74,8 @@ class Connection:
     """One socket with its session."""
 
     __slots__ = (
-        "_appetite", "_closed", "_minute", "_minute_bytes", "admission", "busy", "ending", "facts", "moved", "reader",
-        "server", "session", "sock", "transfer",
+        "_appetite", "_closed", "_minute", "_minute_bytes", "_told", "admission", "busy", "ending", "facts", "moved",
+        "reader", "server", "session", "sock", "transfer",
     )  # fmt: skip
 
     def __init__(self, server: "Server", sock: Any, address: str) -> None:
@@ -83,6 +90,7 @@ class Connection:
         self.ending: Ended | None = None
         self._closed: s.Close | None = None
         self._appetite = RECEIVE_LEAST
+        self._told = False  # the product knows of this session
         self._minute, self._minute_bytes = time.monotonic(), 0
 
     def run(self) -> None:
@@ -105,6 +113,8 @@ class Connection:
             code, reason = error.code, str(error)
         except Ended as ended:
             code, reason = ended.code, ended.reason
+        except TimeoutError:
+            code, reason = "timeout", "The device did not read our answer."
         except OSError as error:
             code, reason = "lost", f"The line broke ({error.strerror or error})."
         except Exception:
@@ -131,14 +141,19 @@ class Connection:
             pass  # it is closed already
 
     def _greet(self) -> None:
+        front = self.server.front
+        if front.plain:
+            return
         wait = self.server.settings.limits.init
+        silent = Ended("timeout", "The line did not get past its PROXY header and TLS handshake.")
         try:
-            self.sock, address = self.server.front.greet(self.sock, self.facts.address, wait)
+            with gevent.Timeout(wait, silent):  # in all: each wait alone could be drawn out byte by byte
+                self.sock, address = front.greet(self.sock, self.facts.address, wait)
         except TimeoutError:
-            raise Ended("timeout", "The line stayed silent before its first byte.") from None
+            raise silent from None
         if address != self.facts.address:
             self.facts.address = address
-            if self.server.crowded(address):
+            if not self.server.crowd.comes_from(self, host(address)):
                 raise Ended("crowded", "Too many connections from this address.")
 
     def _receive(self) -> bytes | None:
@@ -158,7 +173,6 @@ class Connection:
         elif len(data) < self._appetite // 4:
             self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
         self.server.reads += 1
-        self._minute_bytes += len(data)
         now = time.monotonic()
         if now - self._minute >= 60:
             if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
@@ -208,6 +222,7 @@ class Connection:
     def _write(self, offset: int, payload: bytes) -> list[s.Action]:
         assert self.transfer is not None
         self.moved = True
+        self._minute_bytes += len(payload)
         now = self.server.now()
         same = self.transfer.write(offset, payload, now)
         if self.transfer.wants_safety(now):
@@ -221,13 +236,15 @@ class Connection:
             known = self.server.product.admit(imei) is Admission.KNOWN
         except Exception:
             # nobody can say who is known while the database is away: keep the file under the quarantine's caps
-            log.warning("database away", imei=imei, exc_info=True)
+            if self.server.quota.allows("database away"):
+                log.warning("database away", imei=imei, exc_info=True)
             self.admission = "quarantine"
             return True
         if not known and self.server.settings.quarantine_unknown:
             self.admission = "quarantine"
             known = True
-        self.server.tell(self.facts)
+        if known and self.server.quota.allows(imei):
+            self._tell()
         return known
 
     def _open(self, offer: s.Offer) -> list[s.Action]:
@@ -284,11 +301,33 @@ class Connection:
             self._let_go(transfer)
         self.facts.ended_at, self.facts.code, self.facts.reason = self.server.now(), code, reason
         self.server.left(self)
-        self.server.tell(self.facts)
+        self.server.count(self.facts)
+        if not self._told and not self._worth_telling(code):
+            return
+        self._tell()
         log.info(
             "session ended", session=self.facts.id, imei=self.facts.imei, address=self.facts.address, code=code,
             reason=reason, files=self.facts.files, bytes=self.facts.bytes_received, crc_errors=self.facts.crc_errors,
         )  # fmt: skip
+
+    def _tell(self) -> None:
+        self._told = True
+        self.server.tell(self.facts)
+
+    def _worth_telling(self, code: str) -> bool:
+        """Say whether an ended session that the product has not heard of belongs in the log and the database."""
+        facts = self.facts
+        if facts.files:
+            return True
+        if not facts.bytes_received and self.server.front.is_proxy(facts.address):
+            return code not in ("lost", "timeout", "no_words")  # a balancer's health check
+        known = facts.imei is not None and code != "unknown_device"
+        return self.server.quota.allows((known and facts.imei) or host(facts.address))
+
+
+def host(address: str) -> str:
+    """Give the address without its port."""
+    return address.rpartition(":")[0]
 
 
 class Server:
@@ -301,8 +340,11 @@ class Server:
         self.settings, self.store, self.product, self.now = settings, store, product, now
         self.front = front or Front()
         self.claims = Claims(store.spool / "claims")
-        self.connections: dict[Connection, None] = {}  # oldest first
-        self.devices: dict[str, list[Connection]] = {}
+        self.crowd: Crowd[Connection] = Crowd(
+            settings.max_connections, settings.max_per_device, settings.max_per_address
+        )
+        self.connections = self.crowd.everyone  # oldest first
+        self.quota = Quota(settings.lines_per_minute)
         self.holders: dict[tuple[str, str], Connection] = {}  # who has which file of which device in hand
         self.stopping = False
         self.reads = 0  # from all lines
@@ -318,17 +360,28 @@ class Server:
 
     def start(self) -> None:
         """Start what runs beside the connections."""
-        for work in (self._report, self._progress, self._give_way, self._tidy, self._recover):
+        for work in (
+            self._report,
+            self._progress,
+            self._give_way,
+            self._tidy,
+            self._recover,
+            self._tell_left_out,
+        ):
             gevent.spawn(work)
 
     def serve(self, sock: Any, address: str) -> None:
         """Serve one connection to its end (in a greenlet of its own)."""
         connection = Connection(self, sock, address)
-        self.connections[connection] = None
-        if not self._room(address):
-            del self.connections[connection]
+        if not self._room(connection):
+            self.left(connection)
             sock.close()
+            if self.quota.allows(host(address)):
+                log.warning(
+                    "connection refused: too many", address=address, connections=len(self.connections)
+                )
             return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         connection.run()
 
     def stop(self) -> None:
@@ -367,44 +420,34 @@ class Server:
 
     # limits
 
-    def _room(self, address: str) -> bool:
-        if self.crowded(address):
+    def _room(self, newest: Connection) -> bool:
+        address = newest.facts.address
+        balancer = not self.front.plain and self.front.is_proxy(
+            address
+        )  # it names the device's address later
+        if not self.crowd.enter(newest, None if balancer else host(address)):
             return False
-        if len(self.connections) <= self.settings.max_connections:
-            return True
-        for oldest in self.connections:
-            if oldest.facts.imei is None:
-                oldest.end(Ended("crowded", "Too many connections; this one had sent no INIT."))
-                return True
-        return False
-
-    def crowded(self, address: str) -> bool:
-        """Say whether an address has more connections than it may (balancers that name the device's have none)."""
-        if not self.settings.max_per_address:
-            return False
-        host = address.rsplit(":", 1)[0]
-        if self.front.is_proxy(address):
-            return False
-        mine = sum(1 for c in self.connections if c.facts.address.rsplit(":", 1)[0] == host)
-        return mine > self.settings.max_per_address
+        surplus = self.crowd.surplus(newest)
+        if surplus is not None and surplus is not newest:
+            surplus.end(Ended("crowded", "Too many connections; this one had sent no INIT."))
+        return surplus is not newest
 
     def arrived(self, connection: Connection) -> None:
-        """Count a connection for its device: one live, one closing; a third ends the oldest idle one."""
+        """Count a connection for its device: one live, one closing; more end the oldest idle one."""
         assert connection.facts.imei is not None
-        own = self.devices.setdefault(connection.facts.imei, [])
-        own.append(connection)
-        if len(own) > self.settings.max_per_device:
-            idle = [c for c in own[:-1] if c.transfer is None] or own[1:-1]
-            idle[0].end(Ended("crowded", "The device opened too many connections."))
+        for surplus in self.crowd.arrived(connection, connection.facts.imei):
+            surplus.end(Ended("crowded", "The device opened too many connections."))
 
     def left(self, connection: Connection) -> None:
         """Forget a connection."""
-        self.connections.pop(connection, None)
-        imei = connection.facts.imei
-        if imei and connection in self.devices.get(imei, []):
-            self.devices[imei].remove(connection)
-            if not self.devices[imei]:
-                del self.devices[imei]
+        self.crowd.left(connection, connection.facts.imei)
+
+    def _tell_left_out(self) -> None:
+        while True:
+            gevent.sleep(WINDOW_SECONDS)
+            left_out = self.quota.turn()
+            for peer, lines in sorted(left_out.items(), key=lambda item: -item[1])[:LEFT_OUT_LINES]:
+                log.warning("lines and session rows left out", peer=peer, count=lines)
 
     # one file, one session
 
@@ -465,14 +508,16 @@ class Server:
         try:
             return self.product.recall(imei, offer)
         except Exception:
-            log.warning("database away", imei=imei, exc_info=True)
+            if self.quota.allows("database away"):
+                log.warning("database away", imei=imei, exc_info=True)
             return None
 
     def _lease(self, imei: str, identifier: str, session: str) -> None:
         try:
             self.product.lease(imei, identifier, session)
         except Exception:
-            log.warning("database away: no lease", imei=imei, exc_info=True)
+            if self.quota.allows("database away: no lease"):
+                log.warning("database away: no lease", imei=imei, exc_info=True)
 
     def still_mine(self, connection: Connection, transfer: Transfer) -> None:
         """Make sure that no receiver on another machine went on with this file. Raises StorageError."""
@@ -483,19 +528,22 @@ class Server:
                 connection.facts.imei or "", transfer.record["identifier"], connection.facts.id
             )
         except Exception:
-            log.warning("database away: lease not checked", exc_info=True)
+            if self.quota.allows("database away: lease not checked"):
+                log.warning("database away: lease not checked", exc_info=True)
             return
         if not mine:
             raise StorageError("taken_over", "Another receiver went on with this file.")
 
     # what the product is told
 
+    def count(self, facts: SessionFacts) -> None:
+        """Count an ended session."""
+        told = {"files": facts.files, "bytes": facts.bytes_received, "crc_errors": facts.crc_errors}
+        for name, count in self.counters.items():
+            count(told[name])
+
     def tell(self, facts: SessionFacts) -> None:
         """Queue what is known of a session for the product."""
-        if facts.ended_at:
-            told = {"files": facts.files, "bytes": facts.bytes_received, "crc_errors": facts.crc_errors}
-            for name, count in self.counters.items():
-                count(told[name])
         self._facts.append(facts)
         self._news.set()
 

@@ -59,14 +59,17 @@ class Limits:
 
     order: tuple[str, ...] = DEFAULT_ORDER
     max_size: int = 64 * 2**20  # bytes; a 30 s video has about 9 MB
-    bad_packets: int = (
-        30  # CRC errors without a good packet between: a line this bad is better tried again later
-    )
+    # CRC errors, or STARTs, without a good packet between: a line this bad is better tried again later
+    bad_packets: int = 30
     bad_seconds: float = 60.0  # without one good packet since the first bad one
     init: float = 30.0
     metadata: float = 10.0
     answer: float = 20.0
     progress: float = 60.0  # for one packet; the driver also watches bytes over time
+    go_backs: int = 100  # within a file: each reads again all that is held before
+    offers: int = (
+        1000  # files asked for in a session: what it remembers of them is bounded; the device comes again
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,8 @@ class Session:
     """The state of one connection. Every verb returns the actions to perform, in order."""
 
     __slots__ = (
-        "_bad", "_bad_since", "_bases", "_chain", "_metadata_silent", "_offered", "_path", "_skip", "_taken",
+        "_bad", "_bad_since", "_bases", "_chain", "_metadata_silent", "_offered", "_offers", "_path", "_skip",
+        "_taken", "_went_back",
         "deadline", "imei", "limits", "metadata", "offer", "received", "state", "stopping",
     )  # fmt: skip
 
@@ -174,6 +178,8 @@ class Session:
         self._bases: tuple[int, ...] = (0,)
         self._bad = 0
         self._bad_since: float | None = None
+        self._went_back = 0
+        self._offers = 0
 
     def receive(self, message: Message, now: float) -> list[Action]:
         """Take a message of the device."""
@@ -296,12 +302,16 @@ class Session:
                 "too_large",
                 f"The device announced {offer.size} bytes; the limit is {self.limits.max_size}.",
             )
+        self._bad, self._bad_since, self._went_back = 0, None, 0
         self.state, self.deadline = State.STORAGE, None
         return [OpenFile(offer)]
 
     def _on_start_again(self, start: Start, now: float) -> list[Action]:
         if start.count != self.offer.count:
             return self._close("file_changed", "The device announced another size for the same file.")
+        self._bad += 1
+        if self._bad > self.limits.bad_packets:
+            return self._close("out_of_order", "The device repeats its START and sends nothing.")
         return self._resume(now)
 
     def _on_sync(self, sync: Sync, now: float) -> list[Action]:
@@ -311,8 +321,8 @@ class Session:
             return self._bad_packet(now)
         if offset == self.received:
             return self._expect_data(now)
-        self._bad += 1
-        if self._bad > self.limits.bad_packets:
+        self._went_back += 1
+        if self._went_back > self.limits.go_backs:
             return self._close("sync", "The device keeps going back to earlier packets.")
         self.received = offset
         return [GoBack(offset)]
@@ -371,6 +381,9 @@ class Session:
         left = [name for name in order if name in self._offered and name not in self._skip]
         if not left or self.stopping:
             return [Send(protocol.CLOSE), *self._close("done", "Nothing is left to send.")]
+        self._offers += 1
+        if self._offers > self.limits.offers:
+            return self._refuse("enough", "Enough for one session; the device may come again.")
         self.metadata = None
         if left[0] == BY_PATH:
             self.state, self.deadline = State.PATH, now + self.limits.answer

@@ -16,6 +16,7 @@ from conftest import wait_until
 from gevent.server import StreamServer
 
 from provisioning.models import utcnow
+from receiver.front import Front
 from receiver.media import Folder
 from receiver.product import Admission, SessionFacts
 from receiver.server import Server, Settings
@@ -94,8 +95,8 @@ class Notes:
 class Running:
     """A receiver in a thread of its own (gevent runs there, cameras run in ours)."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
-        self.notes, self.folder, self.settings = Notes(), folder, settings
+    def __init__(self, folder: Path, settings: Settings, front: Front | None = None) -> None:
+        self.notes, self.folder, self.settings, self.front = Notes(), folder, settings, front
         self.ready, self._stop = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -103,7 +104,7 @@ class Running:
 
     def _run(self) -> None:
         self.store = Store(self.folder / "spool", Folder(self.folder / "media"), Caps(files_per_device=2))
-        self.server = Server(self.settings, self.store, self.notes, utcnow)
+        self.server = Server(self.settings, self.store, self.notes, utcnow, self.front)
         listener = StreamServer(("127.0.0.1", 0), lambda s, a: self.server.serve(s, f"{a[0]}:{a[1]}"))
         listener.start()
         self.server.start()

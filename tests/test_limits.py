@@ -1,0 +1,367 @@
+"""What one hostile peer can cost the others: connections, memory, time, log lines."""
+
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from camera_model import CameraModel, kermit
+from conftest import ROOT, wait_until
+from driver import Line, Machine
+from test_server import IMEI, QUICK, UNKNOWN, Running, content, init
+
+from receiver import protocol
+from receiver.crowd import Crowd
+from receiver.quota import PEERS, Quota
+from receiver.server import Settings
+from receiver.session import Limits
+
+
+class Peer:
+    def __init__(self, transfer: object = None) -> None:
+        self.ending: object = None
+        self.transfer = transfer
+
+
+# who is connected
+
+
+def test_beyond_the_limit_those_without_init_go_oldest_first_each_once() -> None:
+    crowd: Crowd[Peer] = Crowd(3, 2, 0)
+    first, second, third, fourth, fifth = (Peer() for _ in range(5))
+    for newcomer in (first, second, third):
+        crowd.enter(newcomer, "a")
+        assert crowd.surplus(newcomer) is None
+    crowd.arrived(first, IMEI)
+    crowd.enter(fourth, "a")
+    assert crowd.surplus(fourth) is second
+    crowd.enter(fifth, "a")
+    assert crowd.surplus(fifth) is third
+
+
+def test_beyond_the_limit_a_newcomer_goes_where_all_others_have_sent_their_init() -> None:
+    crowd: Crowd[Peer] = Crowd(1, 2, 0)
+    old, new = Peer(), Peer()
+    crowd.enter(old, "a")
+    crowd.arrived(old, IMEI)
+    crowd.enter(new, "a")
+    assert crowd.surplus(new) is new
+
+
+def test_a_device_keeps_its_newest_connections_and_idle_ones_go_first() -> None:
+    crowd: Crowd[Peer] = Crowd(100, 2, 0)
+    busy, idle, newest = Peer(transfer=object()), Peer(), Peer()
+    assert crowd.arrived(busy, IMEI) == crowd.arrived(idle, IMEI) == []
+    assert crowd.arrived(newest, IMEI) == [idle]
+
+
+def test_a_connection_that_is_ending_already_is_not_ended_in_place_of_another() -> None:
+    crowd: Crowd[Peer] = Crowd(100, 2, 0)
+    first, second, third, fourth = (Peer() for _ in range(4))
+    crowd.arrived(first, IMEI)
+    crowd.arrived(second, IMEI)
+    (gone,) = crowd.arrived(third, IMEI)
+    gone.ending = "crowded"
+    assert crowd.arrived(fourth, IMEI) == [second]
+
+
+def test_addresses_are_counted_up_and_down_and_forgotten() -> None:
+    crowd: Crowd[Peer] = Crowd(100, 2, 1)
+    first, second = Peer(), Peer()
+    assert crowd.enter(first, "a")
+    assert not crowd.enter(second, "a")
+    crowd.left(second, None)
+    assert crowd.comes_from(first, "b")
+    assert crowd.enter(second, "a")
+    crowd.left(first, None)
+    crowd.left(second, None)
+    assert (crowd.everyone, crowd._hosts, crowd._addresses, crowd._waiting) == ({}, {}, {}, {})
+
+
+def test_a_quota_names_those_whose_lines_were_left_out_and_forgets_them() -> None:
+    quota = Quota(2)
+    assert [quota.allows("a") for _ in range(4)] == [True, True, False, False]
+    assert quota.allows("b")
+    assert quota.turn() == {"a": 2}
+    assert quota.allows("a")
+    assert quota.turn() == {}
+
+
+def test_a_quota_does_not_grow_with_the_number_of_peers() -> None:
+    quota = Quota(2)
+    for number in range(PEERS + 1000):
+        quota.allows(str(number))
+    assert len(quota._counts) == PEERS + 1
+    assert quota.turn() == {"others": 998}
+
+
+LIMITS = {
+    "RECEIVER_FILE_ORDER": "rear_video,front_video,rear_photo,front_photo", "RECEIVER_MAX_FILE_MIB": "3",
+    "RECEIVER_BAD_PACKETS": "4", "RECEIVER_BAD_SECONDS": "5", "RECEIVER_INIT_TIMEOUT": "7",
+    "RECEIVER_METADATA_TIMEOUT": "8", "RECEIVER_ANSWER_TIMEOUT": "9", "RECEIVER_PROGRESS_TIMEOUT": "11",
+    "RECEIVER_GO_BACKS": "6", "RECEIVER_FILES_PER_SESSION": "12", "RECEIVER_UNKNOWN_DEVICES": "quarantine",
+    "RECEIVER_MAX_CONNECTIONS": "13", "RECEIVER_MAX_CONNECTIONS_PER_DEVICE": "14",
+    "RECEIVER_MAX_CONNECTIONS_PER_ADDRESS": "15", "RECEIVER_MIN_BYTES_PER_MINUTE": "16",
+    "RECEIVER_LINES_PER_MINUTE": "17",
+}  # fmt: skip
+SET = Settings(
+    Limits(("%videor", "%videof", "%photor", "%photof"), 3 * 2**20, 4, 5.0, 7.0, 8.0, 9.0, 11.0, 6, 12),
+    True, 13, 14, 15, 16, 17,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"), [({}, Settings(Limits())), (LIMITS, SET)], ids=["defaults", "all set"]
+)
+def test_every_limit_comes_from_the_environment(environment: dict[str, str], expected: Settings) -> None:
+    # in a process of its own: the entry point patches the standard library for gevent
+    shown = subprocess.run(
+        [sys.executable, "-c", "from receiver.__main__ import *; print(settings(load()))"],
+        cwd=ROOT, env=os.environ | environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert shown.stdout.strip().replace(".0,", ",") == str(expected).replace(".0,", ",")
+    if environment:
+        for found, default in ((expected, Settings(Limits())), (expected.limits, Limits())):
+            for field in dataclasses.fields(found):
+                assert getattr(found, field.name) != getattr(default, field.name), field.name
+
+
+# over real sockets
+
+
+def connect(running: Running) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", running.port), timeout=10)
+
+
+def ended(line: socket.socket) -> bool:
+    try:
+        while line.recv(4096):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+SLOW = dataclasses.replace(QUICK, init=30.0)
+
+
+def receiver(folder: Path, **settings: object) -> Running:
+    return Running(folder, Settings(**{"limits": SLOW} | settings))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Iterator[list[Running]]:
+    started: list[Running] = []
+    yield started
+    for running in started:
+        running.stop()
+
+
+def test_silent_peers_make_room_for_a_camera(tmp_path: Path, receivers: list[Running]) -> None:
+    receivers.append(running := receiver(tmp_path, max_connections=5))
+    silent = [connect(running) for _ in range(5)]
+    wait_until(lambda: len(running.server.connections) == 5)
+    CameraModel(files={"%photof": content(2000)}).run(running.port)
+    assert running.files() == [content(2000)]
+    assert ended(silent[0])
+    assert "crowded" in wait_until(lambda: running.notes.codes)
+
+
+def test_a_third_connection_of_a_device_ends_its_oldest_idle_one(
+    tmp_path: Path, receivers: list[Running]
+) -> None:
+    receivers.append(running := receiver(tmp_path, limits=dataclasses.replace(SLOW, metadata=20.0)))
+    lines = []
+    for _ in range(3):
+        lines.append(connect(running))
+        lines[-1].sendall(init())
+        assert lines[-1].recv(64)
+    assert ended(lines[0])
+    wait_until(lambda: len(running.server.connections) == 2)
+
+
+def test_an_address_may_be_limited(tmp_path: Path, receivers: list[Running]) -> None:
+    receivers.append(running := receiver(tmp_path, max_per_address=2))
+    lines = [connect(running) for _ in range(3)]
+    assert ended(lines[2])
+    lines[0].close()
+    wait_until(lambda: len(running.server.connections) == 1)
+    CameraModel(files={"%photof": content(2000)}).run(running.port)
+    assert running.files() == [content(2000)]
+
+
+def test_bytes_before_the_init_do_not_put_off_its_deadline(tmp_path: Path, receivers: list[Running]) -> None:
+    receivers.append(running := Running(tmp_path, Settings(QUICK)))
+    with connect(running) as line:
+        line.settimeout(0.1)
+        began = time.monotonic()
+        while time.monotonic() - began < 30:
+            try:
+                line.sendall(b"\0")
+                if line.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+    wait_until(lambda: running.notes.codes == ["timeout"])
+
+
+def test_a_device_that_never_reads_is_closed(tmp_path: Path, receivers: list[Running]) -> None:
+    limits = dataclasses.replace(QUICK, answer=1.0, bad_packets=10**9)
+    receivers.append(running := receiver(tmp_path, limits=limits))
+    start = bytes.fromhex("0001 0006 00000002 0000")
+    with socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        line.settimeout(0.2)
+        line.connect(("127.0.0.1", running.port))
+        line.sendall(init() + METADATA)
+
+        def push() -> bool:
+            try:
+                line.send(start * 3000)
+            except TimeoutError:
+                pass
+            except OSError:
+                return True
+            return bool(running.notes.codes)
+
+        wait_until(push, seconds=60)
+    assert wait_until(lambda: running.notes.codes) == ["timeout"]
+
+
+def test_a_line_that_trickles_is_closed(tmp_path: Path, receivers: list[Running], monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    receivers.append(running := receiver(tmp_path, min_bytes_per_minute=5000))
+    with connect(running) as line:
+        line.sendall(init())
+        assert line.recv(64)
+        assert line.recv(64)
+        line.sendall(bytes.fromhex("0001 0006 00000100 0000"))
+        assert line.recv(64)
+        line.sendall(bytes.fromhex("0003 0004 00000001"))
+        packet = bytes(1024)
+        frame = protocol.FULL_HEADER + packet + kermit(packet).to_bytes(2, "big")
+        line.sendall(frame)
+        wait_until(lambda: [c for c in running.server.connections if c.session.received == 1024])
+        (held,) = running.server.connections
+        held._minute -= 61  # a minute passes
+        line.sendall(frame)
+        assert ended(line)
+    assert wait_until(lambda: running.notes.codes) == ["too_slow"]
+
+
+def test_a_peer_that_floods_with_nonsense_fills_neither_log_nor_database(
+    tmp_path: Path, receivers: list[Running]
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        receivers.append(running := receiver(tmp_path, lines_per_minute=5))
+        for _ in range(50):
+            running.raw(b"GET / HTTP/1.1\r\n\r\n")
+        CameraModel(files={"%photof": content(2000)}).run(running.port)
+        wait_until(lambda: "done" in running.notes.codes)
+        assert running.notes.codes.count("not_a_camera") == 5
+        assert [line["event"] for line in lines].count("session ended") == 6
+        assert running.server.quota.turn() == {"127.0.0.1": 45}
+
+
+def test_a_refused_device_that_comes_back_all_the_time_is_told_a_few_times(
+    tmp_path: Path, receivers: list[Running]
+) -> None:
+    receivers.append(running := receiver(tmp_path, lines_per_minute=3))
+    for _ in range(20):
+        CameraModel(imei=UNKNOWN, files={"%photof": content(100)}).run(running.port)
+    CameraModel(files={"%photof": content(100)}).run(running.port)
+    wait_until(lambda: "done" in running.notes.codes)
+    assert running.notes.codes == ["unknown_device"] * 3 + ["done"]
+
+
+# memory: what a peer can make us hold in every state, without sockets
+
+INIT = init()
+START = bytes.fromhex("0001 0006 0000ffff 0000")
+SYNC = bytes.fromhex("0003 0004 00000001")
+PATH_INIT = bytes.fromhex("0000 0006 0001403a4abaa314 06000400")
+
+
+def paths() -> Iterator[bytes]:
+    """Offer another path each time, and no data."""
+    for number in range(100_000):
+        name = b"x" * 240 + f"{number:08d}".encode()
+        yield PATH_INIT + protocol.HEADER.pack(0x0D, len(name)) + name
+        yield protocol.HEADER.pack(0x0B, 2) + b"{}" + bytes.fromhex("0001 0006 00000000 0000")
+
+
+def same_start() -> Iterator[bytes]:
+    yield INIT
+    yield METADATA
+    for _ in range(4000):
+        yield START * 100
+
+
+def back_and_forth() -> Iterator[bytes]:
+    """Go back to the first packet after each good one."""
+    yield INIT
+    yield METADATA
+    yield START + SYNC
+    packet = bytes(1024)
+    frame = protocol.FULL_HEADER + packet + kermit(packet).to_bytes(2, "big")
+    for _ in range(4000):
+        yield frame + SYNC
+
+
+def many_files() -> Iterator[bytes]:
+    """Send one small file after the other, never at an end."""
+    for number in range(3000):
+        stamp = (1_795_500_000_000 + number).to_bytes(8, "big")
+        yield INIT + b"\0\x0b\0\x0d\1\4" + stamp + bytes(3)
+        yield bytes.fromhex("0001 0006 00000001 0000") + SYNC
+        yield b"\0\4\0\3x" + kermit(b"x").to_bytes(2, "big")
+
+
+def late_metadata() -> Iterator[bytes]:
+    yield INIT
+    for _ in range(4000):
+        yield METADATA * 100
+
+
+def unfinished_frames() -> Iterator[bytes]:
+    yield PATH_INIT
+    yield b"\0\x0e\x40\x06"
+    for _ in range(16_000):
+        yield b"x"
+
+
+METADATA = bytes.fromhex("000b000d01040000017a57334640000000")
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [paths, same_start, back_and_forth, many_files, late_metadata, unfinished_frames],
+    ids=lambda s: s.__name__,
+)
+def test_whatever_a_peer_sends_it_makes_us_hold_little(stream, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    machine = Machine(tmp_path)
+    line = Line(machine, dataclasses.replace(Limits(), offers=200))
+    for _ in range(20):  # what is loaded once
+        next(iter(stream()))
+    tracemalloc.start()
+    try:
+        for piece in stream():
+            line.feed(piece)
+            if line.closed is not None:
+                break
+            assert len(line.reader._left) <= protocol.PATH_DATA_MAX + 10
+            assert line.transfer is None or len(line.transfer._buffer) <= 4096
+        machine.stored.clear()  # the test's own notes
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 500_000
+    assert line.closed is not None or stream in (late_metadata, unfinished_frames)
