@@ -252,7 +252,7 @@ def _receiver(env: _Reader) -> dict[str, Any]:
         "receiver_bad_packets": env.integer("RECEIVER_BAD_PACKETS", 30, 0, 10_000),
         "receiver_bad_seconds": env.number("RECEIVER_BAD_SECONDS", 60, 0.1, 3600),
         "receiver_go_backs": env.integer("RECEIVER_GO_BACKS", 100, 0, 10_000),
-        "receiver_files_per_session": env.integer("RECEIVER_FILES_PER_SESSION", 1000, 1, 100_000),
+        "receiver_files_per_session": env.integer("RECEIVER_FILES_PER_SESSION", 250, 1, 100_000),
         # log lines and session rows of one peer; 0: no limit
         "receiver_lines_per_minute": env.integer("RECEIVER_LINES_PER_MINUTE", 60, 0, 1_000_000),
         "receiver_resume_hours_without_metadata": env.number(

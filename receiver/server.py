@@ -145,7 +145,7 @@ class Connection:
         if front.plain:
             return
         wait = self.server.settings.limits.init
-        silent = Ended("timeout", "The line did not get past its PROXY header and TLS handshake.")
+        silent = Ended("no_greeting", "The line did not get past its PROXY header and TLS handshake.")
         try:
             with gevent.Timeout(wait, silent):  # in all: each wait alone could be drawn out byte by byte
                 self.sock, address = front.greet(self.sock, self.facts.address, wait)

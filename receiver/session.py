@@ -68,7 +68,7 @@ class Limits:
     progress: float = 60.0  # for one packet; the driver also watches bytes over time
     go_backs: int = 100  # within a file: each reads again all that is held before
     offers: int = (
-        1000  # files asked for in a session: what it remembers of them is bounded; the device comes again
+        250  # files asked for in a session: what it remembers of them is bounded; the device comes again
     )
 
 
