@@ -62,7 +62,7 @@ def check(words: list[str], machine: Machine, line: Line, content: bytes) -> Non
     assert [record["file_type"], record["source"], str(record["size"])] == words[:3]
     for word in words[3:]:
         name, _, value = word.partition("=")
-        assert str(record["metadata"][name]) == value
+        assert str(record["metadata"][name]).replace(" ", "") == value
 
 
 @TRANSCRIPTS

@@ -1,6 +1,6 @@
-"""`python tests/fuzz TARGET [SECONDS | RUNS x]`: run the coverage-guided fuzzer on the corpus that the repository keeps.
+"""`python tests/fuzz TARGET [SECONDS | RUNSx]`: run the coverage-guided fuzzer on the corpus of this repository.
 
-`seed` makes inputs of the transcripts in tests/vectors/camera; `merge` keeps the smallest set that covers as much.
+`TARGET merge [FOLDER …]` keeps of corpus, transcripts and folders the smallest set that covers as much.
 What a crash leaves (crash-…) belongs into the corpus, beside the mending. Called by `make fuzz` and the tests.
 """
 
