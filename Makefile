@@ -4,8 +4,9 @@ PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_SECONDS ?= 600
 
-.PHONY: help run test lint check bench format lock
+.PHONY: help run test lint check bench fuzz format lock
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,12 @@ check: lint test ## What guards main: lint and test
 bench: ## Measure the receiver beside a raw sink (half an hour; BENCH_ARGS=--quick for a trial)
 	@bin/setup test
 	@$(PYTHON) benchmarks/run.py $(BENCH_ARGS)
+
+fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600)
+	@bin/setup test
+	@$(PYTHON) tests/fuzz reader $(FUZZ_SECONDS)
+	@$(PYTHON) tests/fuzz session $(FUZZ_SECONDS)
+	@$(PYTHON) tests/fuzz/live.py $(FUZZ_SECONDS)
 
 format: ## Format the code
 	@bin/setup test

@@ -162,7 +162,7 @@ class Metadata:
     version: int
     file_type: int
     timestamp: int
-    trigger: int
+    trigger: int | None  # None: not told, which only the path flow can
     duration: int
     frame_rate: int | None = None
     time_zone: int | None = None
@@ -263,7 +263,7 @@ def _path_metadata(body: bytes) -> Metadata:
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
-        return Metadata(0, 0, 0, 0, 0, details={"raw": body.hex()})
+        return Metadata(0, 0, 0, None, 0, details={"raw": body.hex()})
 
     def part(name: str) -> dict[str, Any]:
         return found if isinstance(found := told.get(name), dict) else {}
@@ -272,7 +272,7 @@ def _path_metadata(body: bytes) -> Metadata:
     return Metadata(
         version=_whole(told.get("version")), file_type=0,
         timestamp=_milliseconds(_whole(file.get("file_timestamp"), 2**53)),
-        trigger=_whole(part("fm_trigger").get("type")), duration=_whole(file.get("duration")),
+        trigger=_known(part("fm_trigger").get("type"), 0xFF), duration=_whole(file.get("duration")),
         frame_rate=_whole(file.get("framerate")) or None,
         latitude=_degrees(place.get("latitude")), longitude=_degrees(place.get("longitude")), details=told,
     )  # fmt: skip
@@ -290,8 +290,12 @@ def _plain(value: Any, depth: int) -> Any:
 
 
 def _whole(value: Any, most: int = 0xFFFF) -> int:
-    """Give a number of JSON as an integer; 0: not told, or beyond what the binary metadata could say."""
-    return int(value) if _is_number(value) and 0 <= value <= most else 0
+    return _known(value, most) or 0
+
+
+def _known(value: Any, most: int) -> int | None:
+    """Give a number of JSON as an integer; None: not told, or beyond what the binary metadata could say."""
+    return int(value) if _is_number(value) and 0 <= value <= most else None
 
 
 def _degrees(value: Any) -> float | None:

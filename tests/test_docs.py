@@ -2,7 +2,10 @@
 
 import re
 
+from camera_vectors import PATHS
 from conftest import ROOT
+
+from receiver import diagram
 
 
 def test_every_variable_that_is_read_is_documented_and_the_other_way_round() -> None:
@@ -21,3 +24,16 @@ def test_every_document_that_is_referred_to_exists() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} points to {target}"
+
+
+def test_the_sessions_states_are_drawn_from_the_table_that_runs() -> None:
+    text = diagram.DOCUMENT.read_text()
+    assert diagram.filled(text) == text, "run python -m receiver.diagram"
+
+
+def test_every_vector_of_a_camera_is_named_where_its_command_is_described() -> None:
+    table = (ROOT / "docs" / "protocol.md").read_text().split("## A session")[0]
+    named = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)+", table)) | {"protocol-6"}
+    named |= {f"path-metadata-json{end}" for end in re.findall(r" (-[a-z-]+)", table)}
+    wanted = {path.stem for path in PATHS}
+    assert wanted <= named, sorted(wanted - named)
