@@ -325,6 +325,11 @@ class Connection:
         return self.server.quota.allows((known and facts.imei) or host(facts.address))
 
 
+def _place(identifier: str) -> str:
+    """Give what a claim is on: a file, or, as the claims of other processes, all that a device offers by path."""
+    return identifier if identifier.startswith("%") else s.BY_PATH
+
+
 def host(address: str) -> str:
     """Give the address without its port."""
     return address.rpartition(":")[0]
@@ -474,7 +479,7 @@ class Server:
             if self._end_holder(imei, identifier):
                 pass
             elif self.claims.take(imei, identifier):
-                self.holders[imei, identifier] = connection
+                self.holders[imei, _place(identifier)] = connection
                 return
             elif not asked:
                 self.claims.ask(imei, identifier)
@@ -485,15 +490,15 @@ class Server:
 
     def _end_holder(self, imei: str, identifier: str) -> bool:
         """Ask this process's session at a file to end; say whether there is one."""
-        holder = self.holders.get((imei, identifier))
+        holder = self.holders.get((imei, _place(identifier)))
         if holder is not None:
             holder.end(Ended("taken_over", "A newer connection of this device went on with the file."))
         return holder is not None
 
     def release(self, connection: Connection, imei: str, identifier: str) -> None:
         """Give a file's claim back."""
-        if self.holders.get((imei, identifier)) is connection:
-            del self.holders[imei, identifier]
+        if self.holders.get((imei, _place(identifier))) is connection:
+            del self.holders[imei, _place(identifier)]
             self.claims.release(imei, identifier)
 
     def _give_way(self) -> None:

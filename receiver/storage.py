@@ -274,9 +274,19 @@ class Store:
         counted, total = self._quarantined
         if (asker.now - counted).total_seconds() > CAPS_SECONDS:
             counted, total = asker.now, sum(e.size for e in self.media.entries("quarantine/"))
+            total += self._strangers_partials()
         self._quarantined = counted, total + more
         if total + more > self.caps.bytes_in_all:
             raise StorageError("quarantine_full", "Unknown devices have sent as much as they may in all.")
+
+    def _strangers_partials(self) -> int:
+        """Give the bytes of unknown devices' partial files: a made-up IMEI costs nothing, a full disk costs all."""
+        total = 0
+        for sidecar in (self.spool / "partial").glob("*/*.json"):
+            with contextlib.suppress(FileNotFoundError):
+                if b'"admission": "quarantine"' in sidecar.read_bytes():
+                    total += sidecar.with_suffix(".part").stat().st_size
+        return total
 
     # stored files on their way to the product
 

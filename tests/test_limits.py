@@ -8,20 +8,23 @@ import sys
 import time
 import tracemalloc
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import structlog
 from camera_model import CameraModel, kermit
 from conftest import ROOT, wait_until
-from driver import Line, Machine
+from driver import BEGAN, Line, Machine
 from test_server import IMEI, QUICK, UNKNOWN, Running, content, init
 
 from receiver import protocol
 from receiver.crowd import Crowd
+from receiver.media import Folder
 from receiver.quota import PEERS, Quota
 from receiver.server import Settings
-from receiver.session import Limits
+from receiver.session import Limits, Offer
+from receiver.storage import Asker, Caps, StorageError, Store
 
 
 class Peer:
@@ -280,6 +283,25 @@ def test_a_refused_device_that_comes_back_all_the_time_is_told_a_few_times(
     CameraModel(files={"%photof": content(100)}).run(running.port)
     wait_until(lambda: "done" in running.notes.codes)
     assert running.notes.codes == ["unknown_device"] * 3 + ["done"]
+
+
+def test_strangers_partial_files_count_against_what_all_strangers_may_send(tmp_path: Path) -> None:
+    store = Store(tmp_path / "spool", Folder(tmp_path / "media"), Caps(bytes_in_all=100 * 1024))
+    kept = 0
+    for number in range(20):
+        now = BEGAN + timedelta(minutes=number)
+        asker = Asker(f"{number:015d}", "quarantine", "f" * 32, now)
+        if kept == 3:
+            with pytest.raises(StorageError, match="in all"):
+                store.open(asker, Offer("%photof", False, 30, None))
+            continue
+        transfer = store.open(asker, Offer("%photof", False, 30, None))
+        transfer.write(0, bytes(29 * 1024), now)
+        transfer.flush()
+        transfer.make_safe(now, "partial")
+        transfer.leave()
+        kept += 1
+    assert kept == 3
 
 
 # memory: what a peer can make us hold in every state, without sockets

@@ -6,6 +6,7 @@ Transcripts are in tests/vectors/camera/path-*.txt and protocol-6*.txt.
 import json
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -59,6 +60,7 @@ class PathCamera:
     numbered: bool = True  # 0x000E, else 0x0004
     resumed_at: list[int] = field(default_factory=list)
     acknowledged: bool = False
+    hold: threading.Event | None = None  # wait for this before the line is dropped
 
     def run(self, port: int) -> None:
         """Connect and play until the receiver says CLOSE, or the line is dropped as asked."""
@@ -104,6 +106,8 @@ class PathCamera:
         for at in range(begin, len(self.data), self.piece):
             if self.drop_at is not None and at >= self.drop_at:
                 self.drop_at = None
+                if self.hold is not None:
+                    self.hold.wait(30)
                 return False
             payload = self.data[at : at + self.piece]
             chain = kermit(payload, chain)
@@ -159,6 +163,22 @@ def test_a_stored_file_offered_again_by_path_is_compared_and_not_stored_twice(ru
         wait_until(lambda: running.notes.stored_files)
     assert camera.resumed_at == [4096]
     assert running.files() == [content(5000)]
+
+
+def test_a_newer_connection_with_another_path_takes_over(running: Running) -> None:
+    """One claim stands for all paths of a device: the older session must not write on under the newer one's."""
+    older = PathCamera(content(40_000), metadata=TIMED, drop_at=20_000)
+    older.hold = threading.Event()
+    thread = threading.Thread(target=older.run, args=(running.port,))
+    thread.start()
+    wait_until(lambda: running.server.holders)
+    newer = PathCamera(content(5000), b"dualcam_rear/picture/2.jpg", metadata=TIMED)
+    newer.run(running.port)
+    wait_until(lambda: sorted(running.notes.codes, key=str) == ["done", "taken_over"])
+    older.hold.set()
+    thread.join()
+    assert newer.acknowledged
+    assert running.server.holders == {}
 
 
 def parsed(body: bytes) -> dict[str, Any]:
