@@ -238,11 +238,12 @@ def _milliseconds(value: int) -> int:
 
 def _metadata(body: bytes) -> Metadata:
     version, kind, timestamp, trigger, duration = struct.unpack_from(">BBQBH", body)
-    more: dict[str, int | float] = {}
+    more: dict[str, int | float | None] = {}
     if len(body) >= 14:
         more["frame_rate"] = body[13]
     if len(body) >= 32:
-        more["time_zone"], more["latitude"], more["longitude"] = struct.unpack_from(">hdd", body, 14)
+        zone, latitude, longitude = struct.unpack_from(">hdd", body, 14)
+        more |= {"time_zone": zone, "latitude": _degrees(latitude), "longitude": _degrees(longitude)}
     if len(body) >= 40:
         more["trigger_timestamp"] = _milliseconds(int.from_bytes(body[32:40], "big"))
     return Metadata(version, kind, _milliseconds(timestamp), trigger, duration, **more)  # type: ignore[arg-type]
