@@ -99,9 +99,10 @@ class Front:
         self._refused: tuple[int, ...] = ()  # the stamp of files that do not fit, told once
 
     def greet(self, sock: Any, address: str, seconds: float) -> tuple[Any, str]:
-        """Take the PROXY header and the TLS handshake; give the socket and the device's address.
+        """Take the PROXY header and see whether TLS follows; give the socket and the device's address.
 
-        `seconds` is for each wait; the caller bounds them all. Raises FrontError, OSError, TimeoutError.
+        `finish` has the handshake. `seconds` is for each wait; the caller bounds them all. Raises FrontError,
+        OSError, TimeoutError.
         """
         sock.settimeout(seconds)
         if self.is_proxy(address):
@@ -113,17 +114,17 @@ class Front:
             if first and self._required:
                 raise FrontError("tls", "The device spoke without TLS, which is mandatory here.")
             return sock, address
-        line = self._tls().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        return self._tls().wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
+
+    def finish(self, line: Any, seconds: float) -> None:
+        """Take the TLS handshake, if there is one. Raises FrontError, OSError, TimeoutError."""
+        if not hasattr(line, "do_handshake"):
+            return
+        line.settimeout(seconds)
         try:
-            line.settimeout(seconds)
             line.do_handshake()
         except ssl.SSLError as error:
-            line.close()
             raise FrontError("tls", f"The TLS handshake failed: {error.reason or error}.") from None
-        except BaseException:
-            line.close()  # the caller's socket has no descriptor any more
-            raise
-        return line, address
 
     def is_proxy(self, address: str) -> bool:
         """Say whether an address is a load balancer that names the device's."""

@@ -149,6 +149,8 @@ class Connection:
         try:
             with gevent.Timeout(wait, silent):  # in all: each wait alone could be drawn out byte by byte
                 self.sock, address = front.greet(self.sock, self.facts.address, wait)
+                # the socket is held before its handshake, so that `end` reaches it
+                front.finish(self.sock, wait)
         except TimeoutError:
             raise silent from None
         if address != self.facts.address:

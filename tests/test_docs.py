@@ -5,6 +5,7 @@ import re
 from camera_vectors import PATHS
 from conftest import ROOT
 
+from provisioning import diagram as command_diagram
 from receiver import diagram
 
 
@@ -29,6 +30,11 @@ def test_every_document_that_is_referred_to_exists() -> None:
 def test_the_sessions_states_are_drawn_from_the_table_that_runs() -> None:
     text = diagram.DOCUMENT.read_text()
     assert diagram.filled(text) == text, "run python -m receiver.diagram"
+
+
+def test_a_commands_states_are_listed_from_the_table_that_runs() -> None:
+    text = command_diagram.DOCUMENT.read_text()
+    assert command_diagram.filled(text) == text, "run python -m provisioning.diagram"
 
 
 def test_every_vector_of_a_camera_is_named_where_its_command_is_described() -> None:

@@ -1,9 +1,13 @@
 """PROXY headers and TLS: pure vectors, and real sockets with real certificates."""
 
+import contextlib
+import dataclasses
 import datetime
 import ipaddress
 import os
+import shutil
 import socket
+import sqlite3
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +15,7 @@ from pathlib import Path
 
 import gevent.ssl
 import pytest
+import requests
 import structlog
 from camera_model import CameraModel, LineDropped
 from conftest import wait_until
@@ -20,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
+from stack import Stack
 from test_server import IMEI, QUICK, Running, content, init
 
 from receiver.front import V2_MAX, V2_SIGNATURE, Front, FrontError, Proxied, parse_proxy
@@ -461,3 +467,51 @@ def test_a_line_that_breaks_within_tls_loses_nothing_that_came(
     camera.begun = False
     camera.run(running.port)
     assert camera.resumed_at == [1, 20]
+
+
+def test_the_receivers_process_speaks_tls_behind_a_balancer_and_waits_without_blocking(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    cert, key, first = certificate(tmp_path, "one")
+    shutil.copy(sqlite_template, tmp_path / "test.db")
+    stack = Stack(
+        tmp_path, f"sqlite:///{tmp_path}/test.db", RECEIVER_TLS_CERT=str(cert), RECEIVER_TLS_KEY=str(key),
+        RECEIVER_PROXIES="127.0.0.0/8", RECEIVER_UNKNOWN_DEVICES="quarantine",
+    )  # fmt: skip
+    try:
+        stack.start("receiver")
+        stalled = [socket.create_connection(("127.0.0.1", stack.receiver_port), timeout=10) for _ in range(4)]
+        for line, begun in zip(stalled, (b"", b"PROXY TCP4 ", v2("198.51.100.9", 1), b"\x16"), strict=True):
+            line.sendall(begun)
+        stalled[2].sendall(b"\x16\x03\x01\x02\x00\x01")
+        cameras = [Behind(v2("198.51.100.7", 50000), tls=client(first), size=200_000)]
+        cameras[0].run(stack.receiver_port)
+        _, _, second = certificate(tmp_path, "two")
+        cameras.append(Behind(v2("198.51.100.7", 50001), tls=client(second), size=3000))
+        cameras[1].run(stack.receiver_port)
+        assert [camera.acknowledged for camera in cameras] == [["%photof"]] * 2
+        assert requests.get(f"http://127.0.0.1:{stack.health_port}/healthz", timeout=10).ok
+        with contextlib.closing(sqlite3.connect(tmp_path / "test.db")) as database:
+            rows = "SELECT address FROM sessions WHERE files = 1 ORDER BY address"
+            found = wait_until(lambda: len(seen := database.execute(rows).fetchall()) == 2 and seen)
+        assert found == [("198.51.100.7:50000",), ("198.51.100.7:50001",)]
+        for line in stalled:
+            line.close()
+    finally:
+        stack.close()
+
+
+def test_handshakes_that_stall_make_room_for_a_camera(start: Callable[..., Running], tmp_path: Path) -> None:
+    cert, key, made = certificate(tmp_path, "one")
+    running = start(tls_front(cert, key), limits=dataclasses.replace(QUICK, init=60.0), max_connections=3)
+    stalled = []
+    for _ in range(3):
+        stalled.append(socket.create_connection(("127.0.0.1", running.port), timeout=10))
+        stalled[-1].sendall(b"\x16\x03\x01\x02\x00\x01")
+    wait_until(lambda: len(running.server.connections) == 3)
+    camera = Behind(tls=client(made))
+    camera.run(running.port)
+    assert camera.acknowledged == ["%photof"]
+    assert stalled[0].recv(10) == b""
+    for line in stalled:
+        line.close()
