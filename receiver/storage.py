@@ -39,6 +39,7 @@ PATH_ENDINGS = {".jpg": ("photo", "jpg"), ".mp4": ("video", "mp4"), ".h265": ("v
 BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for each slow device
 SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
 OPEN_FILES = 512  # descriptors kept for files that are being written; others are opened for each piece
+COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
 CAPS_SECONDS = 10.0  # how old the count of quarantined bytes may be
 
 
@@ -534,9 +535,7 @@ class Transfer:
         transfer.stored_before = True
         transfer._compare_until = record["size"]
         begin = (record["size"] - 1) // PACKET * PACKET
-        if begin:
-            data = store.media.read(record["path"], 0, begin)
-            transfer.chain = protocol.crc(data or b"")
+        transfer.chain = transfer._stored_chain(begin)
         transfer.received = begin
         return transfer
 
@@ -592,15 +591,29 @@ class Transfer:
         """Stand at an earlier byte: what is held from there on is compared as it comes again."""
         self._compare_until = max(self._compare_until, self.received)
         if self.stored_before:
-            self.chain = protocol.crc(self.store.media.read(self.record["path"], 0, offset) or b"")
+            try:
+                self.chain = self._stored_chain(offset)
+            except MediaError as error:
+                raise StorageError("store_away", str(error)) from error
             self.received = offset
         else:
             self.flush()
             self._stand_at(offset)
 
+    def _stored_chain(self, end: int) -> int:
+        """Give the CRC of a stored file's bytes up to `end`, read in pieces: memory is bounded. Raises MediaError."""
+        chain = 0
+        for at in range(0, end, COMPARED_AT_ONCE):
+            count = min(COMPARED_AT_ONCE, end - at)
+            chain = protocol.crc(self.store.media.read(self.record["path"], at, count) or b"", chain)
+        return chain
+
     def _held(self, offset: int, count: int) -> bytes:
         if self.stored_before:
-            return self.store.media.read(self.record["path"], offset, count) or b""
+            try:
+                return self.store.media.read(self.record["path"], offset, count) or b""
+            except MediaError as error:
+                raise StorageError("store_away", str(error)) from error
         with open(self.part, "rb") as file:
             file.seek(offset)
             return file.read(count)

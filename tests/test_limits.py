@@ -20,7 +20,7 @@ from test_server import IMEI, QUICK, UNKNOWN, Running, content, init
 
 from receiver import protocol
 from receiver.crowd import Crowd
-from receiver.media import Folder
+from receiver.media import Folder, MediaError
 from receiver.quota import PEERS, Quota
 from receiver.server import Settings
 from receiver.session import Limits, Offer
@@ -387,3 +387,61 @@ def test_whatever_a_peer_sends_it_makes_us_hold_little(stream, tmp_path: Path) -
         tracemalloc.stop()
     assert held < 500_000
     assert line.closed is not None or stream in (late_metadata, unfinished_frames)
+
+
+class Away(Folder):
+    """A media folder that may be away, and counts what it gives at once."""
+
+    away = False
+    most = 0
+
+    def read(self, key: str, offset: int, count: int) -> bytes | None:
+        if self.away:
+            raise MediaError("the store is away")
+        found = super().read(key, offset, count)
+        self.most = max(self.most, len(found or b""))
+        return found
+
+
+@pytest.fixture
+def offered_again(tmp_path: Path) -> tuple[Line, Away]:
+    """A line on which a stored file of 3 MiB is offered again, after its START."""
+    machine, packets = Machine(tmp_path), 3072
+    machine.store = Store(tmp_path / "spool", store := Away(tmp_path / "media"), Caps())
+    data, chain, frames = content(packets * 1024), 0, b""
+    for at in range(0, len(data), 1024):
+        chain = protocol.crc(data[at : at + 1024], chain)
+        frames += protocol.FULL_HEADER + data[at : at + 1024] + chain.to_bytes(2, "big")
+    start = bytes.fromhex("0001 0006") + packets.to_bytes(4, "big") + b"\0\0"
+    line = Line(machine)
+    for piece in (INIT, METADATA, start, SYNC, frames):
+        line.feed(piece)
+    assert machine.files() == [data]
+    line = Line(machine)
+    for piece in (INIT, METADATA, start):
+        line.feed(piece)
+    assert line.transfer is not None
+    assert line.transfer.stored_before
+    return line, store
+
+
+def test_a_stored_file_that_is_offered_again_is_compared_in_pieces(offered_again: tuple[Line, Away]) -> None:
+    line, store = offered_again
+    line.feed(SYNC)  # it goes back to its first packet
+    assert 0 < store.most <= 1024 * 1024
+
+
+@pytest.mark.parametrize("place", ["back", "forward"])
+def test_a_store_that_goes_away_while_a_file_is_compared_ends_the_session_with_its_reason(
+    offered_again: tuple[Line, Away], place: str
+) -> None:
+    line, store = offered_again
+    store.away = True
+    last = content(3072 * 1024)[-1024:]
+    if place == "back":
+        line.feed(bytes.fromhex("0003 0004 00000800"))
+    else:
+        line.feed(bytes.fromhex("0003 0004 00000c00"))
+        line.feed(protocol.FULL_HEADER + last + protocol.crc(last).to_bytes(2, "big"))
+    assert line.closed is not None
+    assert line.closed.code == "store_away"
