@@ -192,14 +192,19 @@ def _move(source: str | Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        temporary = target.with_name(f".{target.name}.tmp")
-        with open(source, "rb") as old, temporary.open("wb") as new:
-            shutil.copyfileobj(old, new, 1 << 20)
-            new.flush()
-            os.fsync(new.fileno())
-        temporary.replace(target)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with open(source, "rb") as old, temporary.open("wb") as new:
+                shutil.copyfileobj(old, new, 1 << 20)
+                new.flush()
+                os.fsync(new.fileno())
+            temporary.replace(target)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # the disk is full: leave it no fuller
+            raise
         sync_folder(target.parent)
-        os.unlink(source)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(source)
 
 
 PART = 8 * 2**20  # a larger file goes in parts of this size

@@ -8,6 +8,7 @@ sessions lie under `partial/`, so that the device may come back to any receiver.
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -18,12 +19,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from receiver import protocol
 from receiver.media import Media, MediaError, make_folder, sync_folder
 from receiver.protocol import PACKET
 from receiver.session import Offer
+from receiver.sidecars import Record, sound
 
-Record = dict[str, Any]  # a sidecar: what is known of one file, in JSON
+log = structlog.get_logger("receiver")
 
 KINDS = {
     "%photof": ("photo", "front", "jpg"),
@@ -40,6 +44,7 @@ BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for e
 SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
 OPEN_FILES = 512  # descriptors kept for files that are being written; others are opened for each piece
 COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
+CLOCK_MOVED = timedelta(minutes=10)  # no file is stored so long after now
 CAPS_SECONDS = 10.0  # how old the count of quarantined bytes may be
 
 
@@ -102,7 +107,7 @@ def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return "unknown"
+        return os.urandom(16).hex()  # each start may have followed a power cut
 
 
 def describe(offer: Offer) -> tuple[str, str, str]:
@@ -121,7 +126,10 @@ def _overwrite(path: str, value: Record) -> int:
     """Write a sidecar in place, new or not; give its descriptor."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
-        os.ftruncate(descriptor, os.write(descriptor, json.dumps(value).encode()))
+        data = json.dumps(value).encode()
+        os.ftruncate(descriptor, written := os.write(descriptor, data))
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except BaseException:
         os.close(descriptor)
         raise
@@ -130,12 +138,17 @@ def _overwrite(path: str, value: Record) -> int:
 
 def _replace(path: str, value: Record, *, safe: bool) -> None:
     """Write a sidecar over the one that is there: at any moment one of both can be read."""
-    with open(f"{path}.tmp", "w") as file:
-        json.dump(value, file)
-        if safe:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(f"{path}.tmp", path)
+    try:
+        with open(f"{path}.tmp", "w") as file:
+            json.dump(value, file)
+            if safe:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(f"{path}.tmp", path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{path}.tmp")  # a full disk must not fill with what cannot be read
+        raise
     if safe:
         sync_folder(Path(path).parent)
 
@@ -155,10 +168,13 @@ def _write_out(descriptor: int) -> None:
 
 def _read_json(path: Path) -> Record | None:
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return sound(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+
+
+def _is_part(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _stamp(now: datetime) -> str:
@@ -167,6 +183,17 @@ def _stamp(now: datetime) -> str:
 
 def _when(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def _waits_since(record: Record, before: datetime) -> bool:
+    """Say whether a stored file waits since `before`; one of a time to come does: the clock was moved."""
+    waited = before - _when(record["received_at"] or record["updated_at"])
+    return waited >= timedelta(0) or waited < -CLOCK_MOVED
+
+
+def _digest(path: Path | str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _timestamp(record: Record) -> int:
@@ -209,6 +236,7 @@ class Store:
         self.files = OpenFiles()
         self.active: set[str] = set()  # uploads that this process writes at this moment
         self._quarantined: tuple[datetime, int] = (datetime.min.replace(tzinfo=UTC), 0)
+        self._told: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
         for folder in (spool / "partial", spool / "pending", spool / "claims"):
             make_folder(folder)
 
@@ -240,10 +268,11 @@ class Store:
         folder = self.spool / "partial" / imei
         try:
             names = os.listdir(folder)
-        except FileNotFoundError:
-            return []
-        records = [_read_json(folder / name) for name in names if name.endswith(".json")]
-        return [r for r in records if r and r["upload"] not in self.active and self._part(r).exists()]
+        except OSError:
+            return []  # there is none, or nothing there can be used: then `begin` says why
+        records = [(name, _read_json(folder / name)) for name in names if name.endswith(".json")]
+        mine = [r for name, r in records if r and (r["imei"], f"{r['upload']}.json") == (imei, name)]
+        return [r for r in mine if r["upload"] not in self.active and _is_part(self._part(r))]
 
     def _same(self, record: Record, offer: Offer, now: datetime) -> bool:
         if (record["identifier"], record["count"]) != (offer.identifier, offer.count):
@@ -251,7 +280,8 @@ class Store:
         timestamp = offer.metadata.timestamp if offer.metadata else 0
         if timestamp or _timestamp(record):
             return timestamp == _timestamp(record)
-        return now - _when(record["updated_at"]) <= timedelta(hours=self.caps.hours_without_metadata)
+        # a time to come means that the clock was moved: then nobody knows how old it is
+        return abs(now - _when(record["updated_at"])) <= timedelta(hours=self.caps.hours_without_metadata)
 
     def _pending_like(self, imei: str, offer: Offer) -> Record | None:
         """Find a stored file that the product may not have yet, by the name that it must have."""
@@ -302,30 +332,60 @@ class Store:
             if len(records) == most:
                 break
             record = _read_json(self.spool / "pending" / name)
-            if record is None or record["upload"] in self.active or _when(record["received_at"]) > before:
+            if record is None or record["upload"] in self.active or not _waits_since(record, before):
                 continue  # unreadable: torn by a power cut, not acknowledged, the partial file is still there
             record["pending"] = name
-            part = self._part(record)
-            if part.exists():
-                # killed between sidecar and store: finish what commit() began
-                self.media.put(part, record["path"])
-            records.append(record)
+            if record["upload"] in self._told:
+                self.delivered([record])
+            elif self._finish(record):
+                records.append(record)
         return records
 
+    def _finish(self, record: Record) -> bool:
+        """Finish what commit() began, if it was killed between sidecar and store; say whether the file is stored."""
+        part = self._part(record)
+        if _is_part(part):
+            if _digest(part) != record["sha256"]:
+                # a power cut before the bytes were safe: never acknowledged, still a partial file
+                log.warning("not stored before the power cut", imei=record["imei"], upload=record["upload"])
+                self._give_back(record)
+                return False
+            self.media.put(part, record["path"])
+            part.unlink(
+                missing_ok=True
+            )  # where a power cut left both names of one file, renaming does nothing
+            part.with_suffix(".json").unlink(missing_ok=True)
+        return self._is_stored(record)
+
+    def _give_back(self, record: Record) -> None:
+        waiting, sidecar = self._pending_path(record), self._part(record).with_suffix(".json")
+        if sidecar.exists():
+            waiting.unlink(missing_ok=True)
+        else:
+            waiting.replace(sidecar)
+
+    def _is_stored(self, record: Record) -> bool:
+        """Say whether a file is in the media store, where it was put or where adoption moved it. Raises MediaError."""
+        places = dict.fromkeys((record["path"], adopted(record["imei"], record["path"])))
+        return any(self.media.size(place) == record["size"] for place in places)
+
     def delivered(self, records: Iterable[Record]) -> None:
-        """Take that the product has these files: their sidecars go beside them, or are done with."""
+        """Take that the product has these files: their sidecars go beside them, or are done with.
+
+        What cannot be moved now (disk full) stays, and is moved later without telling the product again.
+        """
+        beside: list[Record] = []
         for record in records:
-            sidecar = self._pending_path(record)
-            stored = self.media.path(record["path"])
-            try:
-                if stored is None:
-                    sidecar.unlink(missing_ok=True)
-                else:
-                    sidecar.replace(stored.with_name(stored.name + ".json"))
-            except FileNotFoundError:
-                pass  # another process was faster
-            except OSError:
-                sidecar.unlink(missing_ok=True)
+            if self.media.shared or self.media.path(record["path"]) is None:
+                self._pending_path(record).unlink(missing_ok=True)
+            else:
+                beside.append(record)
+        problems = self.media.put_all([(self._pending_path(r), f"{r['path']}.json") for r in beside])
+        for record, problem in zip(beside, problems, strict=True):
+            if problem is None:
+                self._told.discard(record["upload"])
+            else:
+                self._told.add(record["upload"])
 
     def _pending_path(self, record: Record) -> Path:
         return self.spool / "pending" / str(record["pending"])
@@ -501,6 +561,10 @@ class Transfer:
             os.close(_overwrite(transfer.sidecar, record))
         except OSError as error:
             transfer.leave()
+            # the camera comes again and again: a full disk must not fill with empty files
+            for path in (transfer.part, transfer.sidecar):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
             raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
         return transfer
 
@@ -522,7 +586,10 @@ class Transfer:
             transfer._stand_at(held)
             record["resumes"] += 1
             record["boot"] = store.boot
-            _replace(transfer.sidecar, record, safe=False)
+            shorter = held // PACKET < record["safe"] // PACKET
+            # else bytes that come now could be taken for those that were safe
+            record["safe"] = min(record["safe"], held)
+            _replace(transfer.sidecar, record, safe=shorter)
         except OSError as error:
             transfer.leave()
             raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
@@ -585,7 +652,8 @@ class Transfer:
 
     def wants_safety(self, now: datetime) -> bool:
         """Say whether it is time for `make_safe`."""
-        return (now - self._safe_at).total_seconds() >= SAFE_SECONDS and not self.stored_before
+        # abs: when the clock is moved back, one fsync too many
+        return abs((now - self._safe_at).total_seconds()) >= SAFE_SECONDS and not self.stored_before
 
     def go_back(self, offset: int) -> None:
         """Stand at an earlier byte: what is held from there on is compared as it comes again."""
@@ -706,13 +774,22 @@ class Transfer:
                 "state": "stored", "sha256": self._sha256(), "size": self.received, "received_at": _stamp(now),
                 "received_packets": self.record["packets"], "updated_at": _stamp(now),
             }  # fmt: skip
-            # in place: a file less to make and to remove; torn by a power cut it costs a partial file, nothing more
-            sidecar = _overwrite(self.sidecar, self.record)
+            sidecar = self._overwrite_sidecar()
         except BaseException:
             os.close(part)
             raise
         _write_out(sidecar)
         return part, sidecar
+
+    def _overwrite_sidecar(self) -> int:
+        """In place: a file less to make and to remove; torn by a power cut it costs a partial file, nothing more."""
+        try:
+            return _overwrite(self.sidecar, self.record)
+        except OSError:
+            # the disk is full: be what it was before, which is shorter
+            with contextlib.suppress(OSError):
+                os.close(_overwrite(self.sidecar, self.record | {"state": "receiving", "sha256": None}))
+            raise
 
     def hand_in(self) -> None:
         """Move the sidecar among those that wait for the product, under the name by which the file is known again."""
@@ -722,10 +799,9 @@ class Transfer:
         name = f"{record['imei']}_{record['upload']}.json"
         if stamp:
             same = f"{record['imei']}_{sameness(record['identifier'], record['count'], stamp)}.json"
-            if not (
-                self.store.spool / "pending" / same
-            ).exists():  # else another file of the same time and size waits
-                name = same
+            other = _read_json(self.store.spool / "pending" / same)
+            if other is None or other["upload"] == record["upload"]:
+                name = same  # else another file of the same time and size waits
         record["pending"] = name
         os.rename(self.sidecar, self.store._pending_path(record))
 
@@ -739,8 +815,7 @@ class Transfer:
     def _sha256(self) -> str:
         if self._digest is not None:
             return str(self._digest.hexdigest())
-        with open(self.part, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return _digest(self.part)
 
     def leave(self) -> None:
         """Give the file out of hand."""
