@@ -126,12 +126,12 @@ class Folder:
     def _take(self, source: str | Path, target: Path) -> bool:
         """Move a file in; False where it is neither here nor there."""
         try:
-            _move(source, target)
+            _move(source, target, self.root / "incoming")
         except FileNotFoundError:
             if not os.path.exists(source):
                 return target.exists()  # another process moved it a moment ago
             make_folder(target.parent)
-            _move(source, target)
+            _move(source, target, self.root / "incoming")
         return True
 
     def read(self, key: str, begin: int, count: int) -> bytes | None:
@@ -185,14 +185,15 @@ class Folder:
         return None if os.access(self.root, os.W_OK) else "the media folder cannot be written"
 
 
-def _move(source: str | Path, target: Path) -> None:
+def _move(source: str | Path, target: Path, incoming: Path) -> None:
     """Rename, or copy across file systems: at any moment one of the names has all bytes. The folder's fsync is left."""
     try:
         os.rename(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        make_folder(incoming)  # half files lie apart: whoever lists the media sees whole ones
+        temporary = incoming / f"{target.name}.{os.getpid()}.tmp"
         try:
             with open(source, "rb") as old, temporary.open("wb") as new:
                 shutil.copyfileobj(old, new, 1 << 20)

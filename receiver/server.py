@@ -23,6 +23,7 @@ from receiver.claims import Claims
 from receiver.crowd import Crowd
 from receiver.front import Front, FrontError
 from receiver.gather import Gather
+from receiver.janitor import Janitor, Swept
 from receiver.media import MediaError
 from receiver.product import Admission, Product, SessionFacts
 from receiver.protocol import Message, ProtocolError, Reader
@@ -352,6 +353,7 @@ class Server:
         )
         self.connections = self.crowd.everyone  # oldest first
         self.quota = Quota(settings.lines_per_minute)
+        self.janitor = Janitor(store, time.monotonic)
         self.holders: dict[tuple[str, str], Connection] = {}  # who has which file of which device in hand
         self.stopping = False
         self.reads = 0  # from all lines
@@ -471,8 +473,10 @@ class Server:
                 self._lease(imei, offer.identifier, connection.facts.id)
             asker = Asker(imei, connection.admission, connection.facts.id, self.now())
             return self.store.open(asker, offer, before)
-        except BaseException:
+        except BaseException as error:
             self.release(connection, imei, offer.identifier)
+            if isinstance(error, OSError):
+                raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
             raise
 
     def _claim(self, connection: Connection, imei: str, identifier: str) -> None:
@@ -648,11 +652,16 @@ class Server:
             gevent.sleep(LEFT_SECONDS / 2)
 
     def _tidy(self) -> None:
+        gone: list[str] = []  # uploads that the product was not told of yet
         while True:
             try:
-                gone: Sequence[str] = self.with_media(self.store.expire, self.now())
+                swept: Swept = self.with_media(self.janitor.sweep, self.now())
+                for what in swept.odd:
+                    log.warning("odd file in the spool", what=what)
+                gone += swept.gone
                 if gone:
                     self.product.expired(gone)
+                    gone.clear()
             except Exception:
                 log.warning("expiry failed, will try again", exc_info=True)
             gevent.sleep(3600)

@@ -24,6 +24,7 @@ import structlog
 from receiver import protocol
 from receiver.media import Media, MediaError, make_folder, sync_folder
 from receiver.protocol import PACKET
+from receiver.quarantine import Quarantine
 from receiver.session import Offer
 from receiver.sidecars import Record, sound
 
@@ -45,7 +46,6 @@ SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may co
 OPEN_FILES = 512  # descriptors kept for files that are being written; others are opened for each piece
 COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
 CLOCK_MOVED = timedelta(minutes=10)  # no file is stored so long after now
-CAPS_SECONDS = 10.0  # how old the count of quarantined bytes may be
 
 
 class StorageError(Exception):
@@ -166,7 +166,8 @@ def _write_out(descriptor: int) -> None:
         _libc.sync_file_range(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(WRITE_OUT))
 
 
-def _read_json(path: Path) -> Record | None:
+def read_sidecar(path: Path) -> Record | None:
+    """Give what a sidecar says, None if it is not there or cannot be believed."""
     try:
         return sound(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError):
@@ -235,7 +236,7 @@ class Store:
         self.boot = boot_id()
         self.files = OpenFiles()
         self.active: set[str] = set()  # uploads that this process writes at this moment
-        self._quarantined: tuple[datetime, int] = (datetime.min.replace(tzinfo=UTC), 0)
+        self.quarantine = Quarantine(spool, media)
         self._told: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
         for folder in (spool / "partial", spool / "pending", spool / "claims"):
             make_folder(folder)
@@ -261,7 +262,10 @@ class Store:
                 self.discard(other)
             return Transfer.resume(self, longest, asker, offer)
         if asker.admission == "quarantine":
-            self._check_caps(asker, offer.size)
+            try:
+                self._check_caps(asker, offer.size)
+            except MediaError as error:
+                raise StorageError("store_away", str(error)) from error
         return Transfer.begin(self, asker, offer)
 
     def _partials_of(self, imei: str) -> list[Record]:
@@ -270,7 +274,7 @@ class Store:
             names = os.listdir(folder)
         except OSError:
             return []  # there is none, or nothing there can be used: then `begin` says why
-        records = [(name, _read_json(folder / name)) for name in names if name.endswith(".json")]
+        records = [(name, read_sidecar(folder / name)) for name in names if name.endswith(".json")]
         mine = [r for name, r in records if r and (r["imei"], f"{r['upload']}.json") == (imei, name)]
         return [r for r in mine if r["upload"] not in self.active and _is_part(self._part(r))]
 
@@ -288,7 +292,7 @@ class Store:
         if not (offer.metadata and offer.metadata.timestamp):
             return None
         same = sameness(offer.identifier, offer.count, offer.metadata.timestamp)
-        record = _read_json(self.spool / "pending" / f"{imei}_{same}.json")
+        record = read_sidecar(self.spool / "pending" / f"{imei}_{same}.json")
         if record is None or _timestamp(record) != offer.metadata.timestamp:
             return None
         return record if (record["identifier"], record["count"]) == (offer.identifier, offer.count) else None
@@ -297,27 +301,14 @@ class Store:
         return self.spool / "partial" / record["imei"] / f"{record['upload']}.part"
 
     def _check_caps(self, asker: Asker, more: int) -> None:
+        """Hold an unknown device to what it may send. Lists its own files, of which there are few: they are capped."""
         kept = self.media.entries(f"quarantine/{asker.imei}/")
         own = [e.size for e in kept if not e.key.endswith(".json")]
         own += [self._part(r).stat().st_size for r in self._partials_of(asker.imei)]
         if len(own) >= self.caps.files_per_device or sum(own) + more > self.caps.bytes_per_device:
             raise StorageError("quarantine_full", "This unknown device has sent as much as one may.")
-        counted, total = self._quarantined
-        if (asker.now - counted).total_seconds() > CAPS_SECONDS:
-            counted, total = asker.now, sum(e.size for e in self.media.entries("quarantine/"))
-            total += self._strangers_partials()
-        self._quarantined = counted, total + more
-        if total + more > self.caps.bytes_in_all:
+        if not self.quarantine.takes(more, self.caps.bytes_in_all, asker.now):
             raise StorageError("quarantine_full", "Unknown devices have sent as much as they may in all.")
-
-    def _strangers_partials(self) -> int:
-        """Give the bytes of unknown devices' partial files: a made-up IMEI costs nothing, a full disk costs all."""
-        total = 0
-        for sidecar in (self.spool / "partial").glob("*/*.json"):
-            with contextlib.suppress(FileNotFoundError):
-                if b'"admission": "quarantine"' in sidecar.read_bytes():
-                    total += sidecar.with_suffix(".part").stat().st_size
-        return total
 
     # stored files on their way to the product
 
@@ -331,7 +322,7 @@ class Store:
         for name in names:
             if len(records) == most:
                 break
-            record = _read_json(self.spool / "pending" / name)
+            record = read_sidecar(self.spool / "pending" / name)
             if record is None or record["upload"] in self.active or not _waits_since(record, before):
                 continue  # unreadable: torn by a power cut, not acknowledged, the partial file is still there
             record["pending"] = name
@@ -363,6 +354,10 @@ class Store:
             waiting.unlink(missing_ok=True)
         else:
             waiting.replace(sidecar)
+
+    def waits(self, record: Record) -> bool:
+        """Say whether a sidecar tells of a file that is there, in the spool or stored. Raises MediaError."""
+        return _is_part(self._part(record)) or self._is_stored(record)
 
     def _is_stored(self, record: Record) -> bool:
         """Say whether a file is in the media store, where it was put or where adoption moved it. Raises MediaError."""
@@ -453,7 +448,7 @@ class Store:
             return 0
         shared = 0
         for path in sorted((self.spool / "partial").glob("*/*.json")):
-            record = _read_json(path)
+            record = read_sidecar(path)
             if record and record["state"] == "partial" and record["upload"] not in self.active:
                 self.share(record)
                 shared += 1
@@ -491,24 +486,6 @@ class Store:
         self.files.close(str(self._part(record)))
         for suffix in (".part", ".json"):
             self._part(record).with_suffix(suffix).unlink(missing_ok=True)
-
-    def expire(self, now: datetime) -> list[str]:
-        """Remove partial files that nobody went on with, and old quarantined files; give their uploads."""
-        gone = []
-        oldest = now - timedelta(days=self.caps.partial_days)
-        for path in (self.spool / "partial").glob("*/*.json"):
-            record = _read_json(path)
-            if record and record["upload"] not in self.active and _when(record["updated_at"]) < oldest:
-                self.discard(record)
-                gone.append(record["upload"])
-        for prefix, limit in (("partial/", oldest),
-                              ("quarantine/", now - timedelta(days=self.caps.quarantine_days))):  # fmt: skip
-            for entry in list(self.media.entries(prefix)):
-                if entry.modified < limit:
-                    self.media.delete(entry.key)
-                    if not entry.key.endswith(".json"):
-                        gone.append(Path(entry.key).stem)
-        return gone
 
 
 class Transfer:
@@ -799,7 +776,7 @@ class Transfer:
         name = f"{record['imei']}_{record['upload']}.json"
         if stamp:
             same = f"{record['imei']}_{sameness(record['identifier'], record['count'], stamp)}.json"
-            other = _read_json(self.store.spool / "pending" / same)
+            other = read_sidecar(self.store.spool / "pending" / same)
             if other is None or other["upload"] == record["upload"]:
                 name = same  # else another file of the same time and size waits
         record["pending"] = name

@@ -271,8 +271,8 @@ def discarded(r: Receiver) -> None:
 
 
 SCRIPTS = (
-    whole, safe_and_resumed, gone_back, killed_on_the_way, killed_while_cutting, without_a_time, by_path, another_file_in_its_place,
-    two_files, quarantined, discarded,
+    whole, safe_and_resumed, gone_back, killed_on_the_way, killed_while_cutting, without_a_time, by_path,
+    another_file_in_its_place, two_files, quarantined, discarded,
 )  # fmt: skip
 
 

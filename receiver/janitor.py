@@ -1,0 +1,174 @@
+"""Removes what nobody goes on with: old partial files, old quarantined files, and what faults left in the spool.
+
+One rule for time: what is to go must have been found old in sweeps an hour apart by a steady clock, so that a clock
+that jumps for a while (a machine that starts in 2099 or 1970 before it hears the time) costs nothing. A time that
+cannot be is set to now, by the same rule. One rule for what is odd: what no receiver can use is told once and kept
+as long as a partial file; what is not ours by its name is told once and left alone. Called by `server`, every hour.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from receiver.sidecars import IMEI, UPLOAD
+from receiver.storage import Store, read_sidecar
+
+SETTLED_SECONDS = 3000.0  # between the sweeps that must agree
+LEFTOVER = timedelta(days=1)  # for temporary files, and sidecars whose bytes are stored
+CLOCK_AHEAD = timedelta(days=1)
+NEVER_BEFORE = datetime(2024, 1, 1, tzinfo=UTC)  # the product did not exist
+PARTS = (".part", ".json", ".json.tmp", ".leaving")
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did: uploads that were given up, and what it found odd for the first time."""
+
+    gone: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What goes or stays as a whole: its name, its files, when it was last touched, how long it may stay."""
+
+    name: str
+    paths: tuple[Path, ...]
+    touched: datetime
+    limit: timedelta
+    upload: str | None = None  # told to the product when it goes
+    keys: tuple[str, ...] = ()  # in the media store
+
+
+class Janitor:
+    """Sweeps one spool and its media store; each process of a machine may have one."""
+
+    def __init__(self, store: Store, steady: Callable[[], float]) -> None:
+        self._store, self._steady = store, steady
+        self._old: dict[str, float] = {}  # what was found old, and since when by the steady clock
+        self._told: set[str] = set()
+
+    def sweep(self, now: datetime) -> Swept:
+        """Remove what is settled to be old. Blocks; raises MediaError, OSError."""
+        swept, at, old = Swept(), self._steady(), {}
+        for thing in self._things(now, swept):
+            impossible = thing.touched > now + CLOCK_AHEAD or thing.touched < NEVER_BEFORE
+            if not impossible and now - thing.touched <= thing.limit:
+                continue
+            since = old[thing.name] = self._old.get(thing.name, at)
+            if at - since < SETTLED_SECONDS:
+                continue
+            if impossible:
+                self._touch(thing, now)
+            else:
+                self._remove(thing, swept)
+            del old[thing.name]
+        self._old = old
+        self._store.quarantine.count(now)
+        return swept
+
+    def _things(self, now: datetime, swept: Swept) -> Iterator[Thing]:
+        for entry in _listed(self._store.spool / "partial"):
+            if entry.is_dir(follow_symlinks=False) and IMEI.fullmatch(entry.name):
+                yield from self._partials(Path(entry.path), swept)
+            else:
+                self._odd(entry.path, "is not a folder of a device", swept)
+        yield from self._pending(swept)
+        yield from self._media()
+
+    def _partials(self, folder: Path, swept: Swept) -> Iterator[Thing]:
+        groups: dict[str, list[Path]] = {}
+        for entry in _listed(folder):
+            upload, dot, ending = entry.name.partition(".")
+            if UPLOAD.fullmatch(upload) and dot + ending in PARTS and entry.is_file(follow_symlinks=False):
+                groups.setdefault(upload, []).append(Path(entry.path))
+            else:
+                self._odd(entry.path, "is nothing that a receiver writes", swept)
+        for upload, paths in groups.items():
+            endings = {path.name[len(upload) :] for path in paths}
+            if upload in self._store.active or not (touched := _touched(paths)):
+                continue
+            part = folder / f"{upload}.part"
+            if ".part" in endings and read_sidecar(part.with_suffix(".json")) is None:
+                self._odd(str(part), "has no sidecar that can be read", swept)
+            limit = timedelta(days=self._store.caps.partial_days) if ".part" in endings else LEFTOVER
+            yield Thing(str(part), tuple(paths), touched, limit, upload if ".part" in endings else None)
+            for path in paths:
+                if path.name.endswith(".tmp") and (touched := _touched([path])):
+                    yield Thing(str(path), (path,), touched, LEFTOVER)
+        if not groups and (touched := _touched([folder])):
+            yield Thing(str(folder), (folder,), touched, LEFTOVER)
+
+    def _pending(self, swept: Swept) -> Iterator[Thing]:
+        limit = timedelta(days=self._store.caps.partial_days)
+        for entry in _listed(self._store.spool / "pending"):
+            path = Path(entry.path)
+            if not entry.is_file(follow_symlinks=False):
+                self._odd(entry.path, "is nothing that a receiver writes", swept)
+            elif (record := read_sidecar(path)) is None:
+                self._odd(entry.path, "cannot be read", swept)
+            elif record["upload"] in self._store.active or self._store.waits(record):
+                continue
+            else:
+                self._odd(entry.path, "tells of a file that is nowhere", swept)
+            if entry.is_file(follow_symlinks=False) and (touched := _touched([path])):
+                yield Thing(entry.path, (path,), touched, limit)
+
+    def _media(self) -> Iterator[Thing]:
+        caps = self._store.caps
+        for prefix, limit in (("partial/", timedelta(days=caps.partial_days)), ("incoming/", LEFTOVER),
+                              ("quarantine/", timedelta(days=caps.quarantine_days))):  # fmt: skip
+            for entry in self._store.media.entries(prefix):
+                upload = None if entry.key.endswith((".json", ".tmp")) else _upload(entry.key)
+                yield Thing(f"media {entry.key}", (), entry.modified, limit, upload, (entry.key,))
+
+    def _remove(self, thing: Thing, swept: Swept) -> None:
+        for key in thing.keys:
+            self._store.media.delete(key)
+        for path in thing.paths:
+            try:
+                path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
+            except OSError:
+                return  # in use again, or not to be removed: the next sweep sees
+        if thing.upload:
+            swept.gone.append(thing.upload)
+
+    def _touch(self, thing: Thing, now: datetime) -> None:
+        kept = [found for key in thing.keys if (found := self._store.media.path(key))]
+        for path in (*thing.paths, *kept):
+            try:
+                os.utime(path, (now.timestamp(), now.timestamp()))
+            except OSError:
+                continue  # gone, or not ours: it stays
+
+    def _odd(self, path: str, what: str, swept: Swept) -> None:
+        if path not in self._told:
+            self._told.add(path)
+            swept.odd.append(f"{path} {what}")
+
+
+def _listed(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _touched(paths: list[Path]) -> datetime | None:
+    """Give when the newest of some files was touched, None if one of them is gone or no file or folder."""
+    try:
+        facts = [path.lstat() for path in paths]
+    except OSError:
+        return None
+    if not all(stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode) for found in facts):
+        return None
+    return datetime.fromtimestamp(max(found.st_mtime for found in facts), UTC)
+
+
+def _upload(key: str) -> str | None:
+    found = UPLOAD.search(key.rpartition("/")[2])
+    return found.group() if found else None

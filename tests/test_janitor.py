@@ -1,0 +1,455 @@
+"""What a spool may hold, what the clock may do, and what goes in the end: storage and janitor on real files."""
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driver import BEGAN
+
+from receiver.janitor import Janitor, Swept
+from receiver.media import Folder
+from receiver.protocol import PACKET, Metadata
+from receiver.session import Offer
+from receiver.storage import Asker, Caps, Record, StorageError, Store, Transfer, new_id
+
+IMEI = "352094082736916"
+OTHER = "356307042441013"
+SESSION = "5" * 32
+DATA = bytes(range(256)) * 16  # four packets
+YEAR = timedelta(days=365)
+HOUR = timedelta(hours=1)
+
+
+def offer(timestamp: int = 1_795_600_000_000, identifier: str = "%photof", packets: int = 4) -> Offer:
+    return Offer(identifier, False, packets, Metadata(1, 4, timestamp, 0, 0) if timestamp else None)
+
+
+@dataclass
+class Spool:
+    """A spool with a receiver's storage and janitor; two clocks that a test holds."""
+
+    folder: Path
+    now: datetime = BEGAN
+    steady: float = 0.0
+    caps: Caps = Caps()
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.store = Store(self.folder / "spool", Folder(self.folder / "media"), self.caps)
+        self.janitor = Janitor(self.store, lambda: self.steady)
+
+    def open(self, wanted: Offer, imei: str = IMEI, admission: str = "known") -> Transfer:
+        return self.store.open(Asker(imei, admission, SESSION, self.now), wanted)
+
+    def leave_partial(self, packets: int = 2, **given: Any) -> Path:
+        """A session takes some packets and ends; the files carry the clock's time."""
+        transfer = self.open(given.pop("offer", offer()), **given)
+        for number in range(transfer.received // PACKET, packets):
+            transfer.write(number * PACKET, DATA[number * PACKET :][:PACKET], self.now)
+        transfer.flush()
+        transfer.make_safe(self.now, "partial")
+        transfer.leave()
+        self.touch(Path(transfer.part), Path(transfer.sidecar))
+        return Path(transfer.part)
+
+    def store_whole(self, wanted: Offer | None = None, **given: Any) -> Record:
+        transfer = self.open(wanted or offer(), **given)
+        transfer.write(0, DATA, self.now)
+        transfer.flush()
+        record = transfer.commit(self.now)
+        transfer.leave()
+        assert record is not None
+        if path := self.store.media.path(record["path"]):
+            self.touch(path)
+        return record
+
+    def touch(self, *paths: Path) -> None:
+        for path in paths:
+            os.utime(path, (self.now.timestamp(), self.now.timestamp()))
+
+    def sweep(self, hours: int = 2) -> Swept:
+        """Sweep every hour for some hours of both clocks; give all that was done."""
+        swept = Swept()
+        for _ in range(hours):
+            found = self.janitor.sweep(self.now)
+            swept.gone.extend(found.gone)
+            swept.odd.extend(found.odd)
+            self.now += HOUR
+            self.steady += 3600
+        return swept
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path)
+
+
+# expiry and the clock
+
+
+def test_a_partial_file_goes_when_it_has_been_old_in_two_sweeps_an_hour_apart(spool: Spool) -> None:
+    part = spool.leave_partial()
+    spool.now += timedelta(days=15)
+    assert spool.sweep(1).gone == []
+    assert spool.sweep(1).gone == [part.stem]
+    assert list(part.parent.iterdir()) == []
+
+
+def test_a_partial_file_that_somebody_goes_on_with_stays(spool: Spool) -> None:
+    part = spool.leave_partial(1)
+    spool.now += timedelta(days=13)
+    spool.leave_partial(2)
+    spool.now += timedelta(days=13)
+    assert spool.sweep(3).gone == []
+    assert part.stat().st_size == 2 * PACKET
+
+
+def test_a_clock_that_starts_a_year_ahead_and_is_set_right_costs_nothing(spool: Spool) -> None:
+    part = spool.leave_partial()
+    spool.now += YEAR
+    spool.sweep(1)
+    spool.now -= YEAR
+    assert spool.sweep(4).gone == []
+    assert part.exists()
+
+
+def test_two_sweeps_of_a_process_that_restarts_at_once_do_not_count_as_an_hour(spool: Spool) -> None:
+    part = spool.leave_partial()
+    spool.now += YEAR
+    for _ in range(3):
+        spool.restart()
+        spool.janitor.sweep(spool.now)
+        spool.steady += 60
+        spool.janitor.sweep(spool.now)
+    assert part.exists()
+
+
+@pytest.mark.parametrize("began", [datetime(1970, 1, 1, tzinfo=BEGAN.tzinfo), BEGAN + 70 * YEAR])
+def test_a_file_written_at_an_impossible_time_stays_its_days_from_when_it_was_seen(
+    spool: Spool, began: datetime
+) -> None:
+    right = spool.now
+    spool.now = began
+    part = spool.leave_partial()
+    spool.now = right
+    assert spool.sweep(2).gone == []
+    spool.now += timedelta(days=13)
+    assert spool.sweep(2).gone == []
+    spool.now += timedelta(days=2)
+    assert spool.sweep(2).gone == [part.stem]
+
+
+def test_a_file_stored_before_the_clock_went_back_a_year_is_handed_over(spool: Spool) -> None:
+    record = spool.store_whole()
+    spool.restart()
+    spool.now -= YEAR
+    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
+
+
+def test_a_file_stored_a_moment_ago_by_a_living_process_is_left_to_it(spool: Spool) -> None:
+    spool.store_whole()
+    assert spool.store.pending(spool.now - timedelta(seconds=60)) == []
+
+
+@pytest.mark.parametrize("moved", [YEAR, -YEAR])
+def test_the_bytes_of_a_transfer_become_safe_however_the_clock_jumps(spool: Spool, moved: timedelta) -> None:
+    transfer = spool.open(offer())
+    assert not transfer.wants_safety(spool.now)
+    assert transfer.wants_safety(spool.now + moved)
+    transfer.make_safe(spool.now + moved)
+    assert not transfer.wants_safety(spool.now + moved)
+
+
+@pytest.mark.parametrize("moved", [YEAR, -YEAR])
+def test_without_a_camera_time_a_moved_clock_means_from_the_first_byte(
+    spool: Spool, moved: timedelta
+) -> None:
+    spool.leave_partial(offer=offer(0))
+    spool.now += moved
+    assert spool.open(offer(0)).received == 0
+
+
+@pytest.mark.parametrize("moved", [YEAR, -YEAR])
+def test_with_a_camera_time_a_moved_clock_costs_nothing(spool: Spool, moved: timedelta) -> None:
+    spool.leave_partial(2)
+    spool.now += moved
+    transfer = spool.open(offer())
+    assert transfer.received == 2 * PACKET
+
+
+@pytest.mark.parametrize("year", [1970, 2026, 2099])
+def test_ids_are_well_formed_in_any_year_and_sort_by_the_clock(year: int) -> None:
+    now = datetime(year, 1, 2, tzinfo=BEGAN.tzinfo)
+    first, later = new_id(now), new_id(now + timedelta(seconds=1))
+    assert len(first) == 32
+    assert first < later
+
+
+# what a spool may hold
+
+
+def test_a_quarantined_file_goes_after_its_days_and_the_product_is_told_its_upload(spool: Spool) -> None:
+    record = spool.store_whole(imei=OTHER, admission="quarantine")
+    spool.store.delivered([record])
+    path = spool.folder / "media" / record["path"]
+    beside = path.with_name(f"{path.name}.json")
+    spool.touch(path, beside)
+    spool.now += timedelta(days=13)
+    assert spool.sweep(2).gone == []
+    spool.now += timedelta(days=1)
+    assert spool.sweep(2).gone == [record["upload"]]
+    assert not path.exists()
+    assert not beside.exists()
+
+
+def test_ordinary_files_never_go(spool: Spool) -> None:
+    record = spool.store_whole()
+    spool.store.delivered([record])
+    spool.now += 3 * YEAR
+    assert spool.sweep(3).gone == []
+    assert (spool.folder / "media" / record["path"]).read_bytes() == DATA
+
+
+TORN = [
+    b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b'{"imei": 1}', b"[" * 100_000,
+    json.dumps({"imei": IMEI, "upload": "../../etc", "path": "../x", "updated_at": "now"}).encode(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", TORN)
+def test_an_unreadable_sidecar_is_told_once_kept_its_days_and_then_goes_with_its_bytes(
+    spool: Spool, content: bytes
+) -> None:
+    part = spool.leave_partial()
+    part.with_suffix(".json").write_bytes(content)
+    spool.touch(part.with_suffix(".json"))
+    spool.restart()
+    assert spool.open(offer()).received == 0
+    swept = spool.sweep(3)
+    assert [text for text in swept.odd if str(part) in text] == [f"{part} has no sidecar that can be read"]
+    assert part.exists()
+    spool.now += timedelta(days=15)
+    assert spool.sweep(2).gone == [part.stem]
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("content", TORN)
+def test_an_unreadable_sidecar_that_waits_for_the_product_does_not_hold_up_the_others(
+    spool: Spool, content: bytes
+) -> None:
+    waiting = spool.folder / "spool" / "pending" / f"{IMEI}_{'0' * 24}.json"
+    waiting.write_bytes(content)
+    spool.touch(waiting)
+    record = spool.store_whole()
+    spool.restart()
+    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
+    assert len(spool.sweep(2).odd) == 1
+    spool.now += timedelta(days=15)
+    spool.sweep(2)
+    assert not waiting.exists()
+
+
+def test_a_sidecar_of_an_older_version_is_used_for_what_it_says(spool: Spool) -> None:
+    part = spool.leave_partial()
+    sidecar = part.with_suffix(".json")
+    record = json.loads(sidecar.read_text())
+    for key in ("by_path", "safe", "boot", "resumes", "crc_errors", "extension", "session", "received_at"):
+        del record[key]
+    sidecar.write_text(json.dumps(record))
+    # nobody vouches for bytes of an unknown boot: from the first, in the same upload
+    transfer = spool.open(offer())
+    assert (transfer.received, transfer.record["upload"]) == (0, part.stem)
+
+
+def test_bytes_without_sidecar_are_kept_their_days(spool: Spool) -> None:
+    part = spool.leave_partial()
+    part.with_suffix(".json").unlink()
+    assert spool.sweep(2).odd == [f"{part} has no sidecar that can be read"]
+    assert part.exists()
+    spool.now += timedelta(days=15)
+    spool.sweep(2)
+    assert not part.exists()
+
+
+def test_a_sidecar_without_bytes_and_temporary_files_go_after_a_day(spool: Spool) -> None:
+    part = spool.leave_partial()
+    part.unlink()
+    torn = part.with_suffix(".json.tmp")
+    torn.write_bytes(b"{")
+    half = spool.folder / "media" / "incoming" / "x.jpg.1.tmp"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    spool.touch(torn, half)
+    assert spool.sweep(3).gone == []
+    assert torn.exists()
+    spool.now += timedelta(days=1)
+    assert spool.sweep(3).gone == []
+    assert [path for path in (part.with_suffix(".json"), torn, half) if path.exists()] == []
+
+
+def test_an_empty_folder_of_a_device_goes_after_a_day(spool: Spool) -> None:
+    part = spool.leave_partial()
+    spool.store.discard(json.loads(part.with_suffix(".json").read_text()))
+    spool.touch(part.parent)
+    spool.now += timedelta(days=2)
+    spool.sweep(3)
+    assert not part.parent.exists()
+
+
+def test_what_is_not_ours_is_told_once_and_left_alone(spool: Spool, tmp_path: Path) -> None:
+    partial = spool.folder / "spool" / "partial"
+    foreign = tmp_path / "foreign.jpg"
+    foreign.write_bytes(b"somebody's")
+    (partial / "lost+found").mkdir()
+    (partial / "notes.txt").write_text("mine")
+    (partial / IMEI).mkdir()
+    (partial / IMEI / "notes.txt").write_text("mine")
+    (partial / IMEI / f"{'a' * 32}.part").symlink_to(foreign)
+    (partial / OTHER).symlink_to(tmp_path)
+    for path in (foreign, *partial.rglob("*")):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    spool.now += YEAR
+    assert len(spool.sweep(4).odd) == 5
+    assert foreign.read_bytes() == b"somebody's"
+    assert sorted(path.name for path in partial.iterdir()) == [IMEI, OTHER, "lost+found", "notes.txt"]
+    assert len(list((partial / IMEI).iterdir())) == 2
+
+
+def test_a_symlink_in_the_place_of_a_partial_file_is_never_written_through(
+    spool: Spool, tmp_path: Path
+) -> None:
+    part = spool.leave_partial()
+    foreign = tmp_path / "foreign.jpg"
+    foreign.write_bytes(b"x" * 5000)
+    part.unlink()
+    part.symlink_to(foreign)
+    transfer = spool.open(offer())
+    assert transfer.received == 0
+    assert transfer.record["upload"] != part.stem
+    assert foreign.read_bytes() == b"x" * 5000
+
+
+def test_a_sidecar_under_another_name_or_device_is_not_believed(spool: Spool) -> None:
+    part = spool.leave_partial()
+    folder = spool.folder / "spool" / "partial" / OTHER
+    folder.mkdir()
+    (folder / part.with_suffix(".json").name).write_bytes(part.with_suffix(".json").read_bytes())
+    assert spool.open(offer(), imei=OTHER).received == 0
+
+
+def test_a_file_in_the_place_of_a_devices_folder_refuses_that_device_alone(spool: Spool) -> None:
+    (spool.folder / "spool" / "partial" / IMEI).write_text("no folder")
+    with pytest.raises(StorageError) as caught:
+        spool.open(offer())
+    assert caught.value.code == "disk"
+    assert spool.open(offer(), imei=OTHER).received == 0
+
+
+def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_end(spool: Spool) -> None:
+    record = spool.store_whole()
+    (spool.folder / "media" / record["path"]).unlink()
+    waiting = spool.store._pending_path(record)
+    spool.touch(waiting)
+    spool.restart()
+    assert spool.store.pending(spool.now) == []
+    assert spool.sweep(2).odd == [f"{waiting} tells of a file that is nowhere"]
+    spool.now += timedelta(days=15)
+    spool.sweep(2)
+    assert not waiting.exists()
+
+
+# caps of quarantine
+
+
+def quarantined(spool: Spool, number: int, imei: str = OTHER) -> Record:
+    return spool.store_whole(offer(1_795_600_000_000 + number), imei=imei, admission="quarantine")
+
+
+def imei(number: int) -> str:
+    return f"{356307042440000 + number}"
+
+
+def test_an_unknown_device_may_send_so_many_files(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, caps=Caps(files_per_device=2))
+    quarantined(spool, 1)
+    spool.leave_partial(offer=offer(2), imei=OTHER, admission="quarantine")
+    with pytest.raises(StorageError, match="as much as one may"):
+        quarantined(spool, 3)
+    quarantined(spool, 3, imei(1))
+
+
+def test_an_unknown_device_may_send_so_many_bytes(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, caps=Caps(bytes_per_device=3 * len(DATA) - 1))
+    quarantined(spool, 1)
+    quarantined(spool, 2)
+    with pytest.raises(StorageError, match="as much as one may"):
+        quarantined(spool, 3)
+
+
+def test_unknown_devices_in_all_may_send_so_many_bytes_partial_ones_too(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, caps=Caps(bytes_in_all=3 * len(DATA)))
+    quarantined(spool, 1, imei(1))
+    spool.leave_partial(offer=offer(2), imei=imei(2), admission="quarantine")
+    spool.restart()
+    quarantined(spool, 3, imei(3))
+    with pytest.raises(StorageError, match="in all"):
+        quarantined(spool, 4, imei(4))
+    spool.store_whole()  # a known device is none of it
+
+
+def test_room_in_the_quarantine_is_found_again_when_files_have_gone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, caps=Caps(bytes_in_all=2 * len(DATA)))
+    records = [quarantined(spool, n, imei(n)) for n in (1, 2)]
+    with pytest.raises(StorageError, match="in all"):
+        quarantined(spool, 3, imei(3))
+    for record in records:
+        spool.store.media.delete(record["path"])
+    with pytest.raises(StorageError, match="in all"):
+        quarantined(spool, 3, imei(3))
+    spool.now += timedelta(seconds=61)
+    quarantined(spool, 3, imei(3))
+
+
+def test_processes_of_one_machine_share_the_sum(tmp_path: Path) -> None:
+    one, other = (Spool(tmp_path, caps=Caps(bytes_in_all=2 * len(DATA))) for _ in range(2))
+    quarantined(one, 1, imei(1))
+    quarantined(other, 2, imei(2))
+    with pytest.raises(StorageError, match="in all"):
+        quarantined(one, 3, imei(3))
+
+
+class Counting(Folder):
+    """A media folder that counts what it is asked to list."""
+
+    listed = 0
+
+    def entries(self, prefix: str) -> Any:
+        for entry in super().entries(prefix):
+            self.listed += 1
+            yield entry
+
+
+def test_the_cost_of_an_upload_does_not_grow_with_the_quarantined_files_of_others(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    for number in range(60):
+        quarantined(spool, number, imei(number))
+    spool.store.media = spool.store.quarantine._media = counting = Counting(tmp_path / "media")
+    for number in range(100, 110):
+        quarantined(spool, number, imei(number))
+        spool.now += timedelta(minutes=10)
+    assert counting.listed == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"many", b"-5", b"\xff" * 40])
+def test_a_torn_sum_is_counted_anew(spool: Spool, content: bytes) -> None:
+    quarantined(spool, 1)
+    (spool.folder / "spool" / "quarantine.bytes").write_bytes(content)
+    spool.now += timedelta(seconds=61)
+    quarantined(spool, 2)
+    assert spool.store.quarantine.count(spool.now) == 2 * len(DATA)
