@@ -137,7 +137,7 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
                 db.session.execute(text("SELECT 1"))
         except SQLAlchemyError as error:
             return f"database: {type(error).__name__}"
-        problem = server.store.media.ready()
+        problem = server.store.ready()
         return f"store: {problem}" if problem else None
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:

@@ -88,6 +88,25 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
+LEAST_FREE = 16 * 2**20  # bytes: a long video and its neighbours
+LEAST_INODES = 64
+
+
+def lacks_room(folder: Path, name: str) -> str | None:
+    """Say why no file can be taken into a folder, None if some can."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError as error:
+        return f"the {name} cannot be reached: {error.strerror}"
+    if not os.access(folder, os.W_OK):
+        return f"the {name} cannot be written"
+    if (free := facts.f_bavail * facts.f_frsize) < LEAST_FREE:
+        return f"the {name} is full: {free // 2**20} MiB left"
+    if facts.f_files and facts.f_favail < LEAST_INODES:  # some file systems do not count them
+        return f"the {name} is full: {facts.f_favail} inodes left"
+    return None
+
+
 class Folder:
     """Plain files under one folder; `put` expects bytes that are fsynced already."""
 
@@ -182,7 +201,7 @@ class Folder:
         return None
 
     def ready(self) -> str | None:
-        return None if os.access(self.root, os.W_OK) else "the media folder cannot be written"
+        return lacks_room(self.root, "media folder")
 
 
 def _move(source: str | Path, target: Path, incoming: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 
 from receiver import protocol
-from receiver.media import Media, MediaError, make_folder, sync_folder
+from receiver.media import Media, MediaError, lacks_room, make_folder, sync_folder
 from receiver.protocol import PACKET
 from receiver.quarantine import Quarantine
 from receiver.session import Offer
@@ -267,6 +267,10 @@ class Store:
             except MediaError as error:
                 raise StorageError("store_away", str(error)) from error
         return Transfer.begin(self, asker, offer)
+
+    def ready(self) -> str | None:
+        """Give None if files can be taken now, else why not."""
+        return lacks_room(self.spool, "spool") or self.media.ready()
 
     def _partials_of(self, imei: str) -> list[Record]:
         folder = self.spool / "partial" / imei

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Spool:
     folder: Path
     now: datetime = BEGAN
     steady: float = 0.0
-    caps: Caps = Caps()
+    caps: Caps = field(default_factory=Caps)
 
     def __post_init__(self) -> None:
         self.restart()
