@@ -466,8 +466,8 @@ class Server:
         Raises StorageError.
         """
         imei = connection.facts.imei or ""
-        self._claim(connection, imei, offer.identifier)
         try:
+            self._claim(connection, imei, offer.identifier)
             before = self._recall(imei, offer)
             if self.store.media.shared:
                 self._lease(imei, offer.identifier, connection.facts.id)
