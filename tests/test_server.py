@@ -17,7 +17,7 @@ from gevent.server import StreamServer
 
 from provisioning.models import utcnow
 from receiver.front import Front
-from receiver.media import Folder
+from receiver.media import Folder, Media
 from receiver.product import Admission, SessionFacts
 from receiver.server import Server, Settings
 from receiver.session import Limits, Offer
@@ -103,7 +103,7 @@ class Running:
         assert self.ready.wait(10)
 
     def _run(self) -> None:
-        self.store = Store(self.folder / "spool", Folder(self.folder / "media"), Caps(files_per_device=2))
+        self.store = Store(self.folder / "spool", self.media(), Caps(files_per_device=2))
         self.server = Server(self.settings, self.store, self.notes, utcnow, self.front)
         listener = StreamServer(("127.0.0.1", 0), lambda s, a: self.server.serve(s, f"{a[0]}:{a[1]}"))
         listener.start()
@@ -114,6 +114,9 @@ class Running:
             gevent.sleep(0.01)
         listener.stop()
         gevent.get_hub().destroy()
+
+    def media(self) -> Media:
+        return Folder(self.folder / "media")
 
     def stop(self) -> None:
         self._stop.set()

@@ -1,0 +1,137 @@
+"""The object store is away, slow, or loses its answers: no acknowledgement, no double, and the camera is served after."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import faulty_s3
+import pytest
+from botocore.config import Config
+from camera_model import CameraModel
+from conftest import wait_until
+from faulty_s3 import FaultyS3
+from test_server import QUICK, Running, content
+
+from receiver.media import Bucket, Media
+from receiver.server import Settings
+
+SIZE = 200_000
+LAST = SIZE // 1024 + 1  # the number of the last packet
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
+    with faulty_s3.running() as server:
+        for name, value in (("AWS_ENDPOINT_URL", server.url), ("AWS_ACCESS_KEY_ID", "only-for-tests"),
+                            ("AWS_SECRET_ACCESS_KEY", "only-for-tests"), ("AWS_DEFAULT_REGION", "x")):  # fmt: skip
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def bucket() -> Bucket:
+    """A bucket as in production, but for less patience."""
+    media = Bucket("media", "fleet")
+    quick = Config(
+        signature_version="s3v4", connect_timeout=1, read_timeout=1, retries={"max_attempts": 2, "mode": "standard"},
+        s3={"addressing_style": "path"},
+    )  # fmt: skip
+    media._client = boto3.client("s3", config=quick)
+    return media
+
+
+class RunningWithBucket(Running):
+    def media(self) -> Media:
+        return bucket()
+
+
+@pytest.fixture
+def running(tmp_path: Path, store: FaultyS3) -> Iterator[Running]:
+    receiver = RunningWithBucket(tmp_path, Settings(QUICK))
+    yield receiver
+    receiver.stop()
+
+
+@pytest.fixture
+def camera() -> CameraModel:
+    return CameraModel(files={"%videof": content(SIZE)})
+
+
+def offer(camera: CameraModel, running: Running) -> None:
+    ended = len(running.notes.codes)
+    with contextlib.suppress(OSError):
+        camera.run(running.port, timeout=60)
+    wait_until(lambda: len(running.notes.codes) > ended, seconds=60)
+
+
+def packets_held(running: Running) -> int:
+    return sum(p.stat().st_size for p in (running.folder / "spool" / "partial").rglob("*.part"))
+
+
+FAULTS = ["error", "away", "stall", "lost"]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_store_that_does_not_answer_gets_no_camera_acknowledged_and_serves_it_later(
+    running: Running, store: FaultyS3, camera: CameraModel, fault: str
+) -> None:
+    store.fail(fault)
+    for _ in range(2):
+        offer(camera, running)
+    assert camera.acknowledged == []
+    assert set(running.notes.codes) == {"store_away"}
+    assert packets_held(running) == SIZE, "the checked bytes stay"
+    assert running.notes.stored_files == {}
+    store.fail(None)
+    offer(camera, running)
+    assert camera.acknowledged == ["%videof"]
+    assert list(store.files().values()) == [content(SIZE)], "stored once, byte for byte"
+    assert camera.resumed_at == [1, LAST, LAST]
+    wait_until(lambda: len(running.notes.stored_files) == 1)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_one_answer_that_fails_is_asked_for_again_and_makes_no_double(
+    running: Running, store: FaultyS3, camera: CameraModel, fault: str
+) -> None:
+    wait_until(lambda: store.requests)
+    store.fail(fault, times=1)
+    offer(camera, running)
+    assert camera.acknowledged == ["%videof"]
+    assert list(store.files().values()) == [content(SIZE)]
+
+
+def test_a_stored_file_whose_end_cannot_be_read_is_taken_as_a_new_one_whole(
+    running: Running, store: FaultyS3, camera: CameraModel
+) -> None:
+    offer(camera, running)
+    wait_until(lambda: running.notes.stored_files)
+    camera.files["%videof"] = content(SIZE)
+    store.fail("short")
+    offer(camera, running)
+    # the product keeps one of both: same device, file, time and SHA-256
+    assert set(store.files().values()) == {content(SIZE)}
+
+
+@pytest.mark.parametrize("fault", ["error", "away", "lost"])
+def test_a_stored_file_that_is_offered_again_while_the_store_fails_is_not_taken_for_another(
+    running: Running, store: FaultyS3, camera: CameraModel, fault: str
+) -> None:
+    offer(camera, running)
+    wait_until(lambda: running.notes.stored_files)
+    camera.files["%videof"] = content(SIZE)  # the acknowledgement was lost
+    store.fail(fault)
+    offer(camera, running)
+    assert camera.acknowledged == ["%videof"]
+    store.fail(None)
+    offer(camera, running)
+    assert camera.acknowledged == ["%videof", "%videof"]
+    assert set(store.files().values()) == {content(SIZE)}
+
+
+def test_readiness_says_that_the_store_is_away(running: Running, store: FaultyS3) -> None:
+    assert running.store.ready() is None
+    store.fail("away")
+    assert "object store" in (running.store.ready() or "")
+    store.fail(None)
+    assert running.store.ready() is None
