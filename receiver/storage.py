@@ -413,8 +413,7 @@ class Store:
                 problems[number] = _not_stored(error)
         for number, descriptors in written:
             try:
-                for descriptor in descriptors:
-                    os.fsync(descriptor)
+                transfers[number].fsync(descriptors)
                 transfers[number].hand_in()
             except OSError as error:
                 problems[number] = _not_stored(error)
@@ -718,12 +717,29 @@ class Transfer:
         return self.record
 
     def _sync(self) -> None:
+        if not self.record["boot"]:
+            raise OSError(errno.EIO, "an earlier fsync failed")
         descriptor = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
         try:
             self._cut(descriptor)
-            os.fsync(descriptor)
+            self.fsync([descriptor])
         finally:
             os.close(descriptor)
+
+    def fsync(self, descriptors: Iterable[int]) -> None:
+        """Wait until all that was written out is on disk. Raises OSError."""
+        try:
+            for descriptor in descriptors:
+                os.fsync(descriptor)
+        except OSError:
+            self._distrust()
+            raise
+
+    def _distrust(self) -> None:
+        """Believe the bytes only as far as they were safe before: after a failed fsync the next one tells nothing."""
+        self.record["boot"] = ""
+        with contextlib.suppress(OSError):
+            _replace(self.sidecar, self.record, safe=False)
 
     def _cut(self, descriptor: int) -> None:
         if self.received < os.fstat(descriptor).st_size:

@@ -4,6 +4,8 @@ Scripts drive storage on real files while `power_cut` records; then every disk t
 starts on it, hands over what waits, is offered all files again and must end with each of them stored whole.
 """
 
+import errno
+import os
 import random
 import shutil
 import tempfile
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 from receiver.media import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
-from receiver.storage import Asker, Caps, Record, Store, Transfer
+from receiver.storage import Asker, Caps, Record, StorageError, Store, Transfer
 
 IMEI = "352094082736916"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -390,3 +392,36 @@ def test_any_life_of_files_survives_any_power_cut(
             raise
         finally:
             shutil.rmtree(disk / "left")
+
+
+@pytest.mark.parametrize("ending", ["commit", "safe"])
+def test_after_a_failed_fsync_bytes_are_believed_only_as_far_as_they_were_safe(
+    ending: str, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = Receiver(disk)
+    receiver.offer("photo")
+    receiver.packets(1)
+    receiver.safe()
+    receiver.packets(2)
+    real = os.fsync
+
+    def broken(descriptor: int) -> None:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".part"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(StorageError):
+        getattr(receiver, ending)()
+    # the kernel tells of a lost page once: the next fsync says that all is well
+    monkeypatch.setattr(os, "fsync", real)
+    with pytest.raises(StorageError):
+        receiver.leave()
+    assert receiver.transfer is not None
+    receiver.transfer.leave()
+    receiver.transfer = None
+    receiver.offer("photo")
+    assert receiver.transfer.received == PACKET
+    receiver.commit()
+    receiver.deliver()
+    assert [receiver.stored(record) for record in receiver.registered] == [FILES["photo"][1]]

@@ -1,4 +1,4 @@
-"""The object store is away, slow, or loses its answers: no acknowledgement, no double, and the camera is served after."""
+"""The object store is away, slow, or loses its answers: no acknowledgement, no double, and service after that."""
 
 import contextlib
 from collections.abc import Iterator
