@@ -1,0 +1,100 @@
+"""The product's processes for a trial, on a database that can be taken away: SQLite, or a PostgreSQL of its own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import postgres_server
+import psutil
+from stack import Stack
+
+from trials.evidence import Database, Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks. 0: the trial's own number."""
+
+    seed: int = 1
+    rounds: int = 0
+    minutes: float = 0.0
+    database: str = "postgresql"
+
+
+class System:
+    """Processes, database and folders of one trial."""
+
+    def __init__(self, stack: Stack, server: postgres_server.Server | None) -> None:
+        self.stack, self.server = stack, server
+        self.database = Database(stack.environment["DATABASE_URL"])
+        self.media, self.spool = stack.folder / "media", stack.folder / "spool"
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process that the stack started."""
+        os.kill(self.stack.processes[name].pid, number)
+
+    def workers(self, name: str) -> list[int]:
+        """Give the process ids of a supervisor's workers (the process itself, where it has none)."""
+        process = psutil.Process(self.stack.processes[name].pid)
+        return [child.pid for child in process.children()] or [process.pid]
+
+    def launch(self, name: str) -> None:
+        """Start a process without waiting until it answers."""
+        stack = self.stack
+        with (stack.folder / f"{name}.log").open("ab") as log:
+            stack.processes[name] = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {stack.commands[name]}"], cwd=Path(__file__).parent.parent,
+                env=stack.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+
+    def kill_database(self) -> None:
+        """End PostgreSQL and all it started, as a power cut would."""
+        assert self.server is not None and self.server.process is not None
+        children = psutil.Process(self.server.process.pid).children(recursive=True)
+        self.server.stop(kill=True)
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        psutil.wait_procs(children, timeout=10)
+
+    def tracebacks(self, name: str) -> int:
+        """Count mistakes of ours in a process's log: sessions and work that failed for no known reason."""
+        log = self.stack.log(name)
+        return log.count("session failed") + log.count("work failed")
+
+    def usage(self, name: str) -> Figures:
+        """Give memory and open descriptors of a process with its workers."""
+        parent = psutil.Process(self.stack.processes[name].pid)
+        uss = rss = files = 0
+        for process in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                memory = process.memory_full_info()
+                uss, rss, files = uss + memory.uss, rss + memory.rss, files + process.num_fds()
+        return {"uss": uss, "rss": rss, "descriptors": files}
+
+
+@contextlib.contextmanager
+def system(options: Options, *names: str, **settings: str) -> Iterator[System]:
+    """Run the named processes until the end of the block; migrated database, empty folders."""
+    with contextlib.ExitStack() as closing:
+        folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="dualcam-trial-")))
+        server, url = None, f"sqlite:///{folder}/trial.db"
+        if options.database == "postgresql":
+            server = closing.enter_context(postgres_server.server(durable=True))
+            url = postgres_server.create_database(server.url, "trial")
+        stack = Stack(folder, url, **settings)
+        closing.callback(stack.close)
+        stack.release()
+        stack.start(*names)
+        yield System(stack, server)
+
+
+def pause(seconds: float) -> None:
+    """Let time pass."""
+    time.sleep(max(0.0, seconds))
