@@ -43,6 +43,7 @@ class Weather:
     reset: float = 0.5  # cuts by a reset, in the middle of a packet; the others close
     ghost: float = 0.0  # cuts after which the old line still looks open to the server
     corrupt: float = 0.0  # packets with a wrong bit
+    more: float = 0.3  # acknowledgements after which the camera has another file ready, for the same connection
     forget: float = 0.0  # acknowledgements that are lost: the file is offered again
     rate: float = 0.0  # bytes per second and camera; 0: no limit
     pause: tuple[float, float] = (0.02, 0.3)  # seconds before a camera comes back
@@ -222,7 +223,8 @@ class Camera:
             if command == 0x0009:
                 self.inbox = self.inbox[2:]
                 if self._acknowledged():
-                    self._fill()
+                    if self.rng.random() < self.fleet.weather.more:
+                        self._fill()
                     self._init()
                 continue
             size = int.from_bytes(self.inbox[2:4], "big")

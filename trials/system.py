@@ -40,9 +40,8 @@ class System:
         os.kill(self.stack.processes[name].pid, number)
 
     def workers(self, name: str) -> list[int]:
-        """Give the process ids of a supervisor's workers (the process itself, where it has none)."""
-        process = psutil.Process(self.stack.processes[name].pid)
-        return [child.pid for child in process.children()] or [process.pid]
+        """Give the process ids of a supervisor's workers; none while it starts."""
+        return [child.pid for child in psutil.Process(self.stack.processes[name].pid).children()]
 
     def launch(self, name: str) -> None:
         """Start a process without waiting until it answers."""

@@ -11,7 +11,7 @@ from trials.system import Options, system
 
 CAMERAS, FILES = 500, 20
 SIZES = (1, 16 * 1024)
-WEATHER = fleet.Weather(cut=0.10, ghost=0.2, corrupt=0.01, forget=0.05)
+WEATHER = fleet.Weather(cut=0.12, ghost=0.2, corrupt=0.01, forget=0.05)
 
 
 def run(options: Options) -> evidence.Figures:
