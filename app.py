@@ -48,7 +48,10 @@ def _flask_settings(config: Config) -> dict:
     engine: dict = {"pool_pre_ping": True}
     if config.database_url.startswith("postgresql"):
         # a database that has gone away must be an error within seconds, not a hang
-        engine["connect_args"] = {"connect_timeout": 5, "options": "-c statement_timeout=30000"}
+        engine["connect_args"] = {
+            "connect_timeout": 5, "options": "-c statement_timeout=30000", "tcp_user_timeout": 15_000,
+            "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
+        }  # fmt: skip
         engine |= {"pool_size": 20, "max_overflow": 20, "pool_timeout": 10}
     return {
         "SECRET_KEY": config.secret_key,

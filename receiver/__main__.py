@@ -5,6 +5,7 @@ from gevent import monkey
 monkey.patch_all()
 
 import sys  # noqa: E402
+import time  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -12,7 +13,7 @@ import gevent  # noqa: E402
 from flask import Flask  # noqa: E402
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest  # noqa: E402
 from sqlalchemy import text  # noqa: E402
-from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError  # noqa: E402
 
 from app import create_app  # noqa: E402
 from provisioning import logs, uploads  # noqa: E402
@@ -29,6 +30,13 @@ from receiver.supervisor import Binding, Supervisor  # noqa: E402
 IDENTIFIERS = {
     "front_photo": "%photof", "rear_photo": "%photor", "front_video": "%videof", "rear_video": "%videor",
 }  # fmt: skip
+ANSWER_SECONDS = 5.0  # a camera waits for its answer: a database that takes longer counts as away
+TOLD_SECONDS = 60.0  # for reports in bulk, which no camera waits for
+AWAY_SECONDS = 5.0  # between tries while it is away; one session at a time tries
+
+
+class DatabaseAway(Exception):
+    """The database did not answer in time, or did not a moment ago."""
 
 
 class DatabaseProduct:
@@ -39,15 +47,38 @@ class DatabaseProduct:
 
     def __init__(self, app: Flask, threads: bool) -> None:
         self._app, self._threads = app, threads
-        self._admissions: Gather[str, bool] = Gather(lambda imeis: self._do(uploads.known, imeis))
+        self._admissions: Gather[str, bool] = Gather(lambda imeis: self._ask(uploads.known, imeis))
         self._recalls: Gather[tuple[str, session.Offer], Record | None] = Gather(
-            lambda offers: self._do(uploads.recall, offers)
+            lambda offers: self._ask(uploads.recall, offers)
         )
+        self._away_until = 0.0  # steady seconds; until then nobody asks the database; 0: it is there
 
-    def _do(self, work: Callable[..., Any], *given: Any) -> Any:
-        if self._threads:
-            return gevent.get_hub().threadpool.apply(self._inside, (work, *given))
-        return self._inside(work, *given)
+    def _ask(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do what a camera waits for. While the database is away only one session finds that out, not every one."""
+        now = time.monotonic()
+        if now < self._away_until:
+            raise DatabaseAway("It did not answer a moment ago.")
+        if self._away_until:
+            self._away_until = now + ANSWER_SECONDS  # one tries; the others do not wait for it
+        try:
+            found = self._do(work, *given, seconds=ANSWER_SECONDS)
+        except (DatabaseAway, OperationalError, InterfaceError):
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            raise
+        self._away_until = 0.0
+        return found
+
+    def _do(self, work: Callable[..., Any], *given: Any, seconds: float = TOLD_SECONDS) -> Any:
+        limit = gevent.Timeout(seconds)
+        try:
+            with limit:
+                if self._threads:
+                    return gevent.get_hub().threadpool.apply(self._inside, (work, *given))
+                return self._inside(work, *given)
+        except gevent.Timeout as error:
+            if error is not limit:
+                raise
+            raise DatabaseAway(f"It did not answer within {seconds:.0f} s.") from None
 
     def _inside(self, work: Callable[..., Any], *given: Any) -> Any:
         with self._app.app_context():
@@ -85,11 +116,11 @@ class DatabaseProduct:
 
     def lease(self, imei: str, identifier: str, session: str) -> None:
         """Take a file of a device into this session's hand."""
-        self._do(uploads.lease, imei, identifier, session)
+        self._ask(uploads.lease, imei, identifier, session)
 
     def holds(self, imei: str, identifier: str, session: str) -> bool:
         """Ask whether this session still has it."""
-        return bool(self._do(uploads.holds, imei, identifier, session))
+        return bool(self._ask(uploads.holds, imei, identifier, session))
 
 
 def settings(config: Config) -> Settings:

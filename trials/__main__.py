@@ -28,8 +28,12 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("name", choices=TRIALS)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=0, help="kills, files, restarts …; 0: the trial's own number")
-    parser.add_argument("--minutes", type=float, default=0, help="the longest it may take; 0: the trial's own")
+    parser.add_argument(
+        "--rounds", type=int, default=0, help="kills, files, restarts …; 0: the trial's own number"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=0, help="the longest it may take; 0: the trial's own"
+    )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
     given = parser.parse_args()
     options = Options(given.seed, given.rounds, given.minutes, given.database)

@@ -53,7 +53,9 @@ class Database:
     """The product's database, looked at from outside."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
+        self._engine = create_engine(
+            url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool
+        )
 
     def rows(self, statement: str, **given: object) -> list[Any]:
         """Give the rows of a query."""
@@ -113,7 +115,9 @@ def stored_once(
     by_row = Counter((row.imei, row.identifier, row.sha256) for row in rows)
     by_camera = Counter((one.imei, one.identifier, one.sha256) for one in told)
     hold(not by_camera - by_row, "acknowledged, and no row:", list((by_camera - by_row).items())[:3])
-    hold(not by_row - by_camera, "stored twice, or never acknowledged:", list((by_row - by_camera).items())[:3])
+    hold(
+        not by_row - by_camera, "stored twice, or never acknowledged:", list((by_row - by_camera).items())[:3]
+    )
     hold(sorted(row.path for row in rows) == sorted(on_disk), "files without a row:",
          sorted(set(on_disk) - {row.path for row in rows})[:3])  # fmt: skip
     return {"acknowledged": len(told), "rows": len(rows), "files": len(on_disk),

@@ -43,7 +43,9 @@ class Weather:
     reset: float = 0.5  # cuts by a reset, in the middle of a packet; the others close
     ghost: float = 0.0  # cuts after which the old line still looks open to the server
     corrupt: float = 0.0  # packets with a wrong bit
-    more: float = 0.3  # acknowledgements after which the camera has another file ready, for the same connection
+    more: float = (
+        0.3  # acknowledgements after which the camera has another file ready, for the same connection
+    )
     forget: float = 0.0  # acknowledgements that are lost: the file is offered again
     rate: float = 0.0  # bytes per second and camera; 0: no limit
     pause: tuple[float, float] = (0.02, 0.3)  # seconds before a camera comes back

@@ -66,7 +66,9 @@ class Vehicle(threading.Thread):
 
     def _ask(self, body: dict[str, Any], key: str) -> str | None:
         while not self.ends.is_set():
-            status, answer = self._call("POST", f"/devices/{self.imei}/commands", body, {"Idempotency-Key": key})
+            status, answer = self._call(
+                "POST", f"/devices/{self.imei}/commands", body, {"Idempotency-Key": key}
+            )
             if status == 202:
                 return str(answer["id"])
             if status and status < 500:
@@ -176,7 +178,11 @@ def messages(sys: System) -> Figures:
         " WHERE c.kind = 'camreq' AND m.direction = 'out' AND m.sid IS NOT NULL"
     )
     by_command = Counter(row.command_id for row in rows)
-    hold(all(count == 1 for count in by_command.values()), "a request went out twice:", by_command.most_common(2))
+    hold(
+        all(count == 1 for count in by_command.values()),
+        "a request went out twice:",
+        by_command.most_common(2),
+    )
     hold({m["sid"] for m in requests_out} == {row.sid for row in rows}, "a request that no command knows went out",
          len(requests_out), len(rows))  # fmt: skip
     return {"camreq_sms": len(requests_out), "sms": len(at_gateway)}

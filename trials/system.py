@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 
 import postgres_server
 import psutil
@@ -35,7 +35,7 @@ class System:
         self.database = Database(stack.environment["DATABASE_URL"])
         self.media, self.spool = stack.folder / "media", stack.folder / "spool"
 
-    def signal(self, name: str, number: signal.Signals) -> None:
+    def send(self, name: str, number: Signals) -> None:
         """Send a signal to a process that the stack started."""
         os.kill(self.stack.processes[name].pid, number)
 
@@ -61,6 +61,14 @@ class System:
             with contextlib.suppress(psutil.Error):
                 child.kill()
         psutil.wait_procs(children, timeout=10)
+
+    def signal_database(self, number: Signals) -> None:
+        """Send a signal to PostgreSQL and all it started: the children first."""
+        assert self.server is not None and self.server.process is not None
+        parent = psutil.Process(self.server.process.pid)
+        for process in [*parent.children(recursive=True), parent]:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
 
     def tracebacks(self, name: str) -> int:
         """Count mistakes of ours in a process's log: sessions and work that failed for no known reason."""

@@ -31,11 +31,14 @@ def run(options: Options) -> evidence.Figures:
         evidence.hold(finished, "cameras could not send all their files:", load.tally.count, load.working)
         stored = evidence.stored_once(sys.database, sys.media, sys.spool, load.tally.acknowledged)
         load.end()
+        evidence.hold("database away" not in sys.stack.log("receiver"), "the database was taken to be away")
         evidence.hold(not sys.tracebacks("receiver"), "a mistake of ours ended a session:",
                       sys.stack.log("receiver")[-1500:])  # fmt: skip
         sessions = {
             code: number
-            for code, number in sys.database.rows("SELECT code, count(*) FROM sessions GROUP BY code ORDER BY code")
+            for code, number in sys.database.rows(
+                "SELECT code, count(*) FROM sessions GROUP BY code ORDER BY code"
+            )
         }
     return stored | {"cameras": cameras, "seconds": round(took, 1), "seen": dict(load.tally.count),
                      "sessions_by_end": sessions}  # fmt: skip
