@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import delete, select
 
-from . import checklist, events, gateway, inbox, lifecycle, links, outbox, sending, uploads
+from . import checklist, connections, events, gateway, inbox, lifecycle, links, outbox, sending, uploads
 from .config import current_config
 from .inbox import Touched
 from .models import Cursor, Device, IdempotencyKey, Upload, UploadState, db
@@ -78,6 +78,7 @@ def sweep(clock: Callable[[], datetime]) -> None:
     _adopt(clock())
     checklist.sweep(clock())
     events.sweep(clock())
+    connections.forget(clock(), current_config().session_days)
     db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock() - KEYS_KEPT))
     db.session.commit()
 

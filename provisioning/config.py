@@ -82,6 +82,7 @@ class Config:
     receiver_lines_per_minute: int
     receiver_resume_hours_without_metadata: float
     receiver_partial_days: int
+    session_days: int
     quarantine_files_per_device: int
     quarantine_mib_per_device: int
     quarantine_mib: int
@@ -259,6 +260,7 @@ def _receiver(env: _Reader) -> dict[str, Any]:
             "RECEIVER_RESUME_HOURS_WITHOUT_METADATA", 1, 0, 720
         ),
         "receiver_partial_days": env.integer("RECEIVER_PARTIAL_DAYS", 14, 1, 3650),
+        "session_days": env.integer("SESSION_DAYS", 90, 1, 3650),
         "quarantine_files_per_device": env.integer("QUARANTINE_FILES_PER_DEVICE", 20, 1, 100_000),
         "quarantine_mib_per_device": env.integer("QUARANTINE_MIB_PER_DEVICE", 64, 1, 1_000_000),
         "quarantine_mib": env.integer("QUARANTINE_MIB", 1024, 1, 10_000_000),

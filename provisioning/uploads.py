@@ -12,13 +12,12 @@ from flask import current_app
 from sqlalchemy import bindparam, delete, select, update
 
 from receiver.media import Media, connect
-from receiver.product import SessionFacts
 from receiver.session import Offer
 from receiver.storage import Caps, Record, Store, adopted
 
 from . import events, lifecycle, links, queue, statuses
 from .config import Config, current_config
-from .models import Device, Lease, Session, Upload, UploadState, Verdict, Watch, db, take_write_lock, utcnow
+from .models import Device, Lease, Upload, UploadState, Verdict, Watch, db, take_write_lock, utcnow
 
 MEBI = 2**20
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
@@ -311,32 +310,6 @@ def adopt(device: Device, now: datetime) -> int:
     db.session.flush()
     _settle_device(device, now)
     return len(moved)
-
-
-def note_sessions(facts: Sequence[SessionFacts], now: datetime) -> None:
-    """Take TCP connections that began or ended: four statements for any number, and a row each."""
-    devices = _devices(fact.imei for fact in facts if fact.imei)
-    rows = {
-        row.id: row
-        for row in db.session.scalars(select(Session).where(Session.id.in_([f.id for f in facts])))
-    }
-    contacts: dict[int, tuple[str, str]] = {}
-    for fact in facts:
-        row = rows.get(fact.id)
-        if row is None:
-            row = Session(id=fact.id, address=fact.address, started_at=fact.started_at)
-            db.session.add(row)
-        row.imei, row.ended_at, row.reason, row.code = fact.imei, fact.ended_at, fact.reason, fact.code
-        row.files, row.bytes_received = fact.files, fact.bytes_received
-        row.crc_errors, row.resumes = fact.crc_errors, fact.resumes
-        row.device_id = devices.get(fact.imei) if fact.imei else None
-        if row.device_id is not None and fact.code != "unknown_device":
-            contacts[row.device_id] = (lifecycle.stamp(fact.ended_at or fact.started_at), fact.id)
-    statuses.note_contacts("contact.tcp", "session", contacts, now)
-    events.publish_all(contacts, "uploads")
-    if any(fact.imei not in devices for fact in facts):
-        events.publish_all([None], "devices")
-    db.session.commit()
 
 
 WATCH_SECONDS = 40.0

@@ -156,6 +156,7 @@ def session(row: Session) -> dict[str, Any]:
         "bytes": row.bytes_received,
         "crc_errors": row.crc_errors,
         "resumes": row.resumes,
+        "connections": row.connections,
     }
 
 

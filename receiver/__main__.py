@@ -16,7 +16,7 @@ from sqlalchemy import text  # noqa: E402
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import logs, uploads  # noqa: E402
+from provisioning import connections, logs, uploads  # noqa: E402
 from provisioning.config import Config, ConfigError, load  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from receiver import session  # noqa: E402
@@ -108,7 +108,7 @@ class DatabaseProduct:
 
     def sessions(self, facts: Sequence[SessionFacts]) -> None:
         """Store sessions."""
-        self._do(uploads.note_sessions, facts, utcnow())
+        self._do(connections.note, facts, utcnow())
 
     def expired(self, idents: Sequence[str]) -> None:
         """Take files that were given up."""

@@ -91,7 +91,7 @@ ORDER = [
     {"background"},
     {"checklist"},
     {"inbox", "records", "devices", "profiles", "videos"},
-    {"answers", "uploads"},
+    {"answers", "connections", "uploads"},
     {"sending", "links"},
     {"outbox"},
     {"idempotency", "statuses", "lifecycle"},

@@ -122,10 +122,16 @@ class Upload(db.Model):  # type: ignore[name-defined]
 
 
 class Session(db.Model):  # type: ignore[name-defined]
-    """One TCP connection of a device (or of a stranger: imei None), and how it ended."""
+    """One TCP connection of a device and how it ended; or a day's fruitless ones of a stranger (`peer`), counted."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index("ix_sessions_imei_started", "imei", "started_at"),)
+    __table_args__ = (
+        Index("ix_sessions_imei_started", "imei", "started_at"),
+        Index(
+            "ix_sessions_peer_started", "peer", "started_at",
+            sqlite_where=text("peer IS NOT NULL"), postgresql_where=text("peer IS NOT NULL"),
+        ),
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     imei: Mapped[str | None] = mapped_column(String(20))
@@ -139,6 +145,10 @@ class Session(db.Model):  # type: ignore[name-defined]
     bytes_received: Mapped[int] = mapped_column(BigInteger, default=0)
     crc_errors: Mapped[int] = mapped_column(default=0)
     resumes: Mapped[int] = mapped_column(default=0)
+    connections: Mapped[int] = mapped_column(default=1)  # how many this row stands for
+    peer: Mapped[str | None] = mapped_column(
+        String(64)
+    )  # IMEI or address of a stranger, where they are counted
 
     device: Mapped[Device | None] = relationship()
 

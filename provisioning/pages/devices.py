@@ -150,12 +150,13 @@ def strangers() -> ResponseReturnValue:
     known = select(Device.imei).where(Device.archived_at.is_(None))
     seen = db.session.execute(
         select(
-            Session.imei, func.count().label("count"), func.max(Session.started_at).label("last"),
+            Session.imei, func.sum(Session.connections).label("count"),
+            func.max(func.coalesce(Session.ended_at, Session.started_at)).label("last"),
             func.max(Session.address).label("address"),
         )
         .where(Session.imei.is_not(None), Session.device_id.is_(None), Session.imei.not_in(known))
         .group_by(Session.imei)
-        .order_by(func.max(Session.started_at).desc())
+        .order_by(func.max(func.coalesce(Session.ended_at, Session.started_at)).desc())
         .offset((page - 1) * PAGE)
         .limit(PAGE + 1)
     ).all()  # fmt: skip

@@ -1,0 +1,107 @@
+"""TCP connections as rows. A device's connections have one each; strangers, who can make any number, share few.
+
+A refused device that comes back every second would write 2.6 million rows a month: its refusals are counted in one
+row a day. The receiver's `__main__` reports here, in bulk; the worker's sweep forgets.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+
+from receiver.product import SessionFacts
+
+from . import events, lifecycle, statuses
+from .models import Device, Session, db
+
+STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
+OTHERS = "others"
+FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
+
+
+def note(facts: Sequence[SessionFacts], now: datetime) -> None:
+    """Take connections that began or ended: a few statements for any number; a row each, strangers' counted."""
+    devices = _devices(fact.imei for fact in facts if fact.imei)
+    own = [fact for fact in facts if fact.imei in devices or fact.files]
+    contacts: dict[int, tuple[str, str]] = {}
+    for fact, row in zip(own, _rows(own), strict=True):
+        row.imei, row.ended_at, row.reason, row.code = fact.imei, fact.ended_at, fact.reason, fact.code
+        row.files, row.bytes_received = fact.files, fact.bytes_received
+        row.crc_errors, row.resumes = fact.crc_errors, fact.resumes
+        row.device_id = devices.get(fact.imei or "")
+        if row.device_id is not None and fact.code != "unknown_device":
+            contacts[row.device_id] = (lifecycle.stamp(fact.ended_at or fact.started_at), fact.id)
+    _count_strangers(
+        [fact for fact in facts if fact.imei not in devices and not fact.files and fact.ended_at]
+    )
+    statuses.note_contacts("contact.tcp", "session", contacts, now)
+    events.publish_all(contacts, "uploads")
+    if any(fact.imei not in devices for fact in facts):
+        events.publish_all([None], "devices")
+    db.session.commit()
+
+
+def _devices(imeis: Iterable[str]) -> dict[str, int]:
+    found = db.session.execute(
+        select(Device.imei, Device.id).where(Device.imei.in_(set(imeis)), Device.archived_at.is_(None))
+    )
+    return {row.imei: row.id for row in found}
+
+
+def _rows(facts: Sequence[SessionFacts]) -> list[Session]:
+    known = {
+        row.id: row
+        for row in db.session.scalars(select(Session).where(Session.id.in_([f.id for f in facts])))
+    }
+    for fact in facts:
+        if fact.id not in known:
+            known[fact.id] = Session(id=fact.id, address=fact.address, started_at=fact.started_at)
+            db.session.add(known[fact.id])
+    return [known[fact.id] for fact in facts]
+
+
+def _count_strangers(facts: Sequence[SessionFacts]) -> None:
+    """Count the connections of strangers that brought nothing: one row a day, peer and way to end."""
+    if not facts:
+        return
+    day = min(fact.started_at for fact in facts).replace(hour=0, minute=0, second=0, microsecond=0)
+    peers = {_peer(fact) for fact in facts} | {OTHERS}
+    rows = {
+        (row.peer, row.code, row.started_at.date()): row
+        for row in db.session.scalars(
+            select(Session).where(Session.peer.in_(peers), Session.started_at >= day)
+        )
+    }
+    room = STRANGERS_A_DAY - (
+        db.session.scalar(
+            select(func.count()).where(Session.peer.is_not(None), Session.started_at >= day)
+        ) or 0
+    )  # fmt: skip
+    for fact in facts:
+        peer, rest = _peer(fact), (fact.code, fact.started_at.date())
+        if (peer, *rest) not in rows and room <= 0:
+            peer = OTHERS
+        row = rows.get((peer, *rest))
+        if row is None:
+            room -= 1
+            row = rows[peer, *rest] = Session(
+                id=fact.id, peer=peer, imei=fact.imei if peer != OTHERS else None, code=fact.code,
+                address=fact.address, started_at=fact.started_at, connections=0, bytes_received=0,
+            )  # fmt: skip
+            db.session.add(row)
+        row.connections += 1
+        row.bytes_received += fact.bytes_received
+        row.ended_at, row.reason, row.address = fact.ended_at, fact.reason, fact.address
+
+
+def _peer(fact: SessionFacts) -> str:
+    return fact.imei or fact.address.rpartition(":")[0]
+
+
+def forget(now: datetime, days: int) -> None:
+    """Remove connections older than so many days, some at a time."""
+    old = select(Session.id).where(Session.started_at < now - timedelta(days=days)).limit(FORGOTTEN_AT_ONCE)
+    db.session.execute(
+        delete(Session).where(Session.id.in_(old)).execution_options(synchronize_session=False)
+    )
+    db.session.commit()

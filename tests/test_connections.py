@@ -1,0 +1,84 @@
+"""TCP connections as rows: one each for devices, few for strangers, and none for ever."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from provisioning import connections, devices
+from provisioning.models import Session, db, new_id
+from receiver.product import SessionFacts
+
+IMEI, STRANGER = "352094082736916", "356307042441013"
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+def ended(
+    second: int, imei: str | None = STRANGER, code: str = "unknown_device", **more: object
+) -> SessionFacts:
+    at = NOON + timedelta(seconds=second)
+    facts = SessionFacts(new_id(), f"203.0.113.7:{40_000 + second % 20_000}", at, imei=imei)
+    facts.ended_at, facts.code, facts.reason, facts.bytes_received = at, code, "No device has this IMEI.", 16
+    for name, value in more.items():
+        setattr(facts, name, value)
+    return facts
+
+
+def rows() -> list[Session]:
+    return list(db.session.scalars(select(Session).order_by(Session.started_at)))
+
+
+def test_a_stranger_that_comes_back_every_second_is_one_row_a_day(app: Flask) -> None:
+    for second in range(0, 600, 3):
+        connections.note([ended(second + n) for n in range(3)], NOON + timedelta(seconds=second))
+    (row,) = rows()
+    assert (row.imei, row.code, row.connections, row.bytes_received) == (
+        STRANGER,
+        "unknown_device",
+        600,
+        9600,
+    )
+    assert (row.started_at, row.ended_at) == (NOON, NOON + timedelta(seconds=599))
+    assert row.address == "203.0.113.7:40599"
+    connections.note([ended(86_400)], NOON + timedelta(days=1))
+    assert [row.connections for row in rows()] == [600, 1]
+
+
+def test_a_scanner_without_imei_is_one_row_for_each_way_it_ended(app: Flask) -> None:
+    for second in range(30):
+        connections.note([ended(second, None, ("timeout", "not_a_camera")[second % 2])], NOON)
+    assert sorted((row.code, row.connections) for row in rows()) == [("not_a_camera", 15), ("timeout", 15)]
+
+
+def test_invented_imeis_share_one_row_beyond_the_cap(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "STRANGERS_A_DAY", 10)
+    for first in range(0, 40, 4):
+        connections.note([ended(n, f"{n:015d}") for n in range(first, first + 4)], NOON)
+    found = rows()
+    assert len(found) <= 10 + 4 + 1
+    assert sum(row.connections for row in found) == 40
+    assert max(row.connections for row in found if row.imei is None) >= 25
+
+
+def test_a_device_has_a_row_for_each_connection_also_while_it_lasts(app: Flask) -> None:
+    devices.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
+    open_now = ended(0, IMEI, ended_at=None, code=None)
+    connections.note([open_now, ended(1, IMEI, "lost"), ended(2, IMEI, "lost")], NOON)
+    open_now.ended_at, open_now.code, open_now.files = NOON, "done", 1
+    connections.note([open_now], NOON)
+    assert sorted(str(row.code) for row in rows()) == ["done", "lost", "lost"]
+
+
+def test_a_stranger_whose_files_are_kept_has_a_row_for_each_connection(app: Flask) -> None:
+    connections.note([ended(0, code="done", files=1), ended(1, code="done", files=1)], NOON)
+    assert [row.files for row in rows()] == [1, 1]
+
+
+def test_old_connections_are_forgotten(app: Flask) -> None:
+    devices.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
+    connections.note([ended(second, IMEI, "lost") for second in range(5)], NOON)
+    connections.forget(NOON + timedelta(days=30), days=90)
+    assert len(rows()) == 5
+    connections.forget(NOON + timedelta(days=91), days=90)
+    assert db.session.scalar(select(func.count()).select_from(Session)) == 0
