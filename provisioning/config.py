@@ -58,6 +58,7 @@ class Config:
     receiver_host: str
     receiver_port: int
     receiver_workers: int
+    receiver_worker_timeout: int
     receiver_http_host: str
     receiver_http_port: int
     receiver_tls_cert: Path | None
@@ -221,6 +222,8 @@ def _receiver(env: _Reader) -> dict[str, Any]:
         "receiver_host": env.text("RECEIVER_HOST", "0.0.0.0"),
         "receiver_port": env.integer("RECEIVER_PORT", 7160, 1, 65535),
         "receiver_workers": env.integer("RECEIVER_WORKERS", 1, 1, 256),
+        # far beyond any pause of a healthy worker, short of what a device waits for
+        "receiver_worker_timeout": env.integer("RECEIVER_WORKER_TIMEOUT", 60, 2, 3600),
         "receiver_http_host": env.text("RECEIVER_HTTP_HOST", "127.0.0.1"),
         "receiver_http_port": env.integer("RECEIVER_HTTP_PORT", 7161, 1, 65535),
         "receiver_tls_cert": env.path("RECEIVER_TLS_CERT"),

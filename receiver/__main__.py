@@ -209,7 +209,7 @@ def main() -> int:
 
     binding = Binding(
         config.receiver_host, config.receiver_port, config.receiver_workers, config.receiver_http_host,
-        config.receiver_http_port, config.receiver_max_connections,
+        config.receiver_http_port, config.receiver_max_connections, config.receiver_worker_timeout,
     )  # fmt: skip
     sys.argv = sys.argv[:1]
     Supervisor(binding, make).run()

@@ -42,6 +42,7 @@ BULK = 200  # rows in one report: bounds its memory and how long it holds the da
 AWAY_SECONDS = 2.0  # between tries while the product's database is away
 LEFT_SECONDS = 60.0  # a stored file that is not handed over after so long was left by a process that died
 EVENTS_KEPT = 10_000  # session rows that wait for a database that is away; older ones are dropped first
+SILENT_SECONDS = 5.0  # for the INIT of a device that had just connected when the receiver was told to stop
 GIVE_WAY_SECONDS = 10.0  # for an older connection to let go of its file
 GIVE_WAY_POLL = 0.05
 SEND_BUFFER = 16 * 1024  # bytes in the kernel for a device that does not read: all our answers are short
@@ -382,6 +383,7 @@ class Server:
     def serve(self, sock: Any, address: str) -> None:
         """Serve one connection to its end (in a greenlet of its own)."""
         connection = Connection(self, sock, address)
+        connection.session.stopping = self.stopping  # accepted at the last moment
         if not self._room(connection):
             self.left(connection)
             sock.close()
@@ -394,11 +396,15 @@ class Server:
         connection.run()
 
     def stop(self) -> None:
-        """Let each session end itself after its present file; those without one end now."""
+        """Let each session end itself after its present or first file; those that stay silent end soon."""
         self.stopping = True
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.session.stopping = True
-            if connection.transfer is None:
+        gevent.spawn_later(SILENT_SECONDS, self._end_silent)
+
+    def _end_silent(self) -> None:
+        for connection in list(self.connections):
+            if connection.facts.imei is None:
                 connection.end(Ended("stopped", "The receiver restarts."))
 
     def aside(self, work: Callable[..., Any], *given: Any) -> Any:

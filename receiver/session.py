@@ -155,8 +155,8 @@ class Session:
     """The state of one connection. Every verb returns the actions to perform, in order."""
 
     __slots__ = (
-        "_bad", "_bad_since", "_bases", "_chain", "_metadata_silent", "_offered", "_offers", "_path", "_skip",
-        "_taken", "_went_back",
+        "_bad", "_bad_since", "_bases", "_chain", "_metadata_silent", "_offered", "_offers", "_path", "_repeated",
+        "_skip", "_taken", "_went_back",
         "deadline", "imei", "limits", "metadata", "offer", "received", "state", "stopping",
     )  # fmt: skip
 
@@ -168,11 +168,12 @@ class Session:
         self.metadata: Metadata | None = None
         self.received = 0  # checked bytes of the file in hand
         self.deadline: float | None = now + limits.init
-        self.stopping = False  # acknowledge the present file with COMPLETE and take no other
+        self.stopping = False  # take the present file, or one if there was none yet, and no other
         self._offered: tuple[str, ...] = ()
         self._path: bytes | None = None  # of the file in hand, as the device wrote it
         self._skip: frozenset[str] = frozenset()
         self._taken: frozenset[tuple[str, int]] = frozenset()  # identifier and timestamp of what was stored
+        self._repeated = False  # 0x0009 was sent: COMPLETE does not work after it
         self._metadata_silent = False
         self._chain = 0  # CRC of all bytes received
         self._bases: tuple[int, ...] = (0,)
@@ -236,7 +237,7 @@ class Session:
         """Take that the file is safe: acknowledge it and go on."""
         stamp = self.metadata.timestamp if self.metadata else 0
         self._taken |= {(self.offer.identifier, stamp)}
-        if self.stopping:
+        if self.stopping and not self._repeated:
             return [
                 Send(protocol.COMPLETE),
                 *self._close("stopped", "The receiver restarts; the file is safe."),
@@ -379,7 +380,7 @@ class Session:
     def _choose(self, now: float) -> list[Action]:
         order = (*self.limits.order, BY_PATH)
         left = [name for name in order if name in self._offered and name not in self._skip]
-        if not left or self.stopping:
+        if not left or (self.stopping and self._taken):
             return [Send(protocol.CLOSE), *self._close("done", "Nothing is left to send.")]
         self._offers += 1
         if self._offers > self.limits.offers:
@@ -419,6 +420,7 @@ class Session:
         return [error, *self._resume(now)]
 
     def _repeat_init(self, now: float) -> list[Action]:
+        self._repeated = True
         self.state, self.deadline = State.INIT, now + self.limits.answer
         return [Send(protocol.REPEAT_INIT)]
 

@@ -19,7 +19,6 @@ from gunicorn.workers.ggevent import GeventWorker
 from receiver.server import Server
 
 GRACEFUL_SECONDS = 300  # the longest transfer worth waiting for: 20 s of video take about that long
-HEARTBEAT_SECONDS = 60  # a hub that does not turn for so long is stuck, and its worker is replaced
 STOP_POLL = 0.2
 
 WsgiApp = Callable[..., Any]
@@ -35,6 +34,7 @@ class Binding:
     http_host: str
     http_port: int
     max_connections: int
+    worker_timeout: int  # seconds: a hub that does not turn for so long is stuck, and its worker is replaced
 
 
 class RawWorker(GeventWorker):
@@ -86,7 +86,7 @@ class Supervisor(BaseApplication):
             "worker_connections": self.binding.max_connections + 64,
             "backlog": 2048,
             "graceful_timeout": GRACEFUL_SECONDS,
-            "timeout": HEARTBEAT_SECONDS,
+            "timeout": self.binding.worker_timeout,
             "proc_name": "dualcam-receiver",
             "control_socket_disable": True,
             "loglevel": "warning",

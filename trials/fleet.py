@@ -243,7 +243,7 @@ class Camera:
 
     def _take(self, command: int, body: bytes) -> None:
         if command == 0x0000:
-            self.leave("closed")
+            self.leave("closed" if self.file is None else "broken")
         elif command == 0x0005:
             if self._acknowledged():
                 self.leave("complete")
@@ -348,6 +348,11 @@ class Fleet:
             camera.write()
         if self._lines.get(number) is camera and camera is not None and events & ~select.EPOLLOUT:
             camera.read()
+
+    def end_backlog(self) -> None:
+        """Let cameras take no new files: they only send what they hold."""
+        for camera in self.cameras:
+            camera.next = None
 
     def end(self) -> None:
         """Close all lines."""

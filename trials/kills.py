@@ -164,14 +164,26 @@ def fleet_of(sys: System, vehicles: list[Vehicle]) -> list[dict[str, Any]]:
     return [found for found in sys.stack.control("GET", "/vehicles")["items"] if found["imei"] in ours]
 
 
+_unknown: list[Any] = []
+
+
 def messages(sys: System) -> Figures:
     """Hold that each camreq went out once at most, and that no message of the gateway stays unknown to us."""
     at_gateway = sys.stack.control("GET", "/messages")["items"]
-    wanted = {message["sid"] for message in at_gateway}
-    evidence.wait(
-        lambda: wanted <= {row.sid for row in sys.database.rows("SELECT sid FROM messages WHERE sid IS NOT NULL")},
-        60, "messages that the gateway has are not known to us", every=1,
-    )  # fmt: skip
+    wanted = {message["sid"]: message for message in at_gateway}
+
+    def known() -> bool:
+        rows = sys.database.rows("SELECT sid FROM messages WHERE sid IS NOT NULL")
+        unknown = [wanted[sid] for sid in wanted.keys() - {row.sid for row in rows}]
+        _unknown[:] = unknown
+        return not unknown
+
+    try:
+        evidence.wait(known, 60, "messages that the gateway has are not known to us", every=1)
+    except evidence.BrokenPromise as error:
+        orphans = sys.database.rows("SELECT m.id, m.command_id, m.status, m.body, m.created_at, c.state, c.history"
+                                    " FROM messages m LEFT JOIN commands c ON c.id = m.command_id WHERE m.sid IS NULL")
+        raise evidence.BrokenPromise(f"{error}: {_unknown} {orphans}") from None
     requests_out = [m for m in at_gateway if "camreq" in m["body"] and m["direction"] != "inbound"]
     rows = sys.database.rows(
         "SELECT m.sid, m.command_id FROM messages m JOIN commands c ON c.id = m.command_id"
