@@ -5,8 +5,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 600
+TRIAL ?= weather
 
-.PHONY: help run test lint check bench fuzz format lock
+.PHONY: help run test lint check bench fuzz trial format lock
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,10 @@ fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600)
 	@$(PYTHON) tests/fuzz reader $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz session $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz/live.py $(FUZZ_SECONDS)
+
+trial: ## Run one trial of the real processes: TRIAL=kills|outage|weather|strangers|restarts|soak, TRIAL_ARGS
+	@bin/setup test
+	@$(PYTHON) -m trials $(TRIAL) $(TRIAL_ARGS)
 
 format: ## Format the code
 	@bin/setup test

@@ -78,6 +78,7 @@ def sweep(clock: Callable[[], datetime]) -> None:
     _adopt(clock())
     checklist.sweep(clock())
     events.sweep(clock())
+    connections.close_left(clock())
     connections.forget(clock(), current_config().session_days)
     db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock() - KEYS_KEPT))
     db.session.commit()

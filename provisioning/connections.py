@@ -7,7 +7,7 @@ row a day. The receiver's `__main__` reports here, in bulk; the worker's sweep f
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from receiver.product import SessionFacts
 
@@ -16,6 +16,7 @@ from .models import Device, Session, db
 
 STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
+LEFT_AFTER = timedelta(hours=24)  # few connections last so long, and the end of one that does is still told
 FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
 
 
@@ -96,6 +97,18 @@ def _count_strangers(facts: Sequence[SessionFacts]) -> None:
 
 def _peer(fact: SessionFacts) -> str:
     return fact.imei or fact.address.rpartition(":")[0]
+
+
+def close_left(now: datetime) -> None:
+    """End connections that nobody told the end of: their receiver was killed."""
+    reason = "The receiver that had it was ended; how the connection ended is not known."
+    db.session.execute(
+        update(Session)
+        .where(Session.ended_at.is_(None), Session.started_at < now - LEFT_AFTER)
+        .values(ended_at=Session.started_at, code="unknown", reason=reason)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
 
 
 def forget(now: datetime, days: int) -> None:

@@ -250,7 +250,7 @@ def settle_credentials(device: Device, which: str) -> None:
 
 def sweep(clock: Callable[[], datetime]) -> None:
     """Drive what a killed process left, resolve the unclear, expire what waited too long."""
-    for work in (_free_leases, _look_up, _expire, _drive_due):
+    for work in (_free_leases, _look_up, _learn_sids, _expire, _drive_due):
         try:
             work(clock)
         except GatewayError as error:
@@ -294,6 +294,31 @@ def _look_up(clock: Callable[[], datetime]) -> None:
         if sid is None:
             sid = _find(phone, began, wanted)
         _resolve(ident, device_id, message.id, sid, clock())
+
+
+def _learn_sids(clock: Callable[[], datetime]) -> None:
+    """Find messages at the gateway whose reply came before the process that sent them heard its answer and died."""
+    orphans = db.session.scalars(
+        select(Message)
+        .join(Command, Message.command_id == Command.id)
+        .where(
+            Message.direction == Direction.OUT, Message.sid.is_(None), Message.status.in_(("sending", "unknown")),
+            Message.created_at < clock() - NOT_SENT_AFTER,
+            Command.state.not_in((State.SENDING, State.UNKNOWN)),
+        )
+        .limit(SWEEP_BATCH)
+    ).all()  # fmt: skip
+    wanted = [(row.id, row.device_id, row.recipient, row.created_at, row.body_hash) for row in orphans]
+    db.session.commit()
+    for ident, device_id, phone, began, text_hash in wanted:
+        sid = _find(phone, began, text_hash)
+        assert device_id is not None
+        lifecycle.lock_device(device_id)
+        message = db.session.get_one(Message, ident)
+        if message.sid is None:
+            message.sid, message.status = sid, "sent" if sid else "failed"
+            events.publish(device_id, "messages")
+        db.session.commit()
 
 
 def _find(phone: str, began: datetime, wanted: str | None) -> str | None:

@@ -156,8 +156,8 @@ class Session:
 
     __slots__ = (
         "_bad", "_bad_since", "_bases", "_chain", "_metadata_silent", "_offered", "_offers", "_path", "_repeated",
-        "_skip", "_taken", "_went_back",
-        "deadline", "imei", "limits", "metadata", "offer", "received", "state", "stopping",
+        "_skip", "_taken", "_went_back", "deadline", "imei", "limits", "metadata", "offer", "received", "state",
+        "stopping",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, now: float) -> None:

@@ -82,3 +82,13 @@ def test_old_connections_are_forgotten(app: Flask) -> None:
     assert len(rows()) == 5
     connections.forget(NOON + timedelta(days=91), days=90)
     assert db.session.scalar(select(func.count()).select_from(Session)) == 0
+
+
+def test_a_connection_whose_receiver_was_killed_does_not_look_open_for_ever(app: Flask) -> None:
+    devices.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
+    connections.note([ended(0, IMEI, ended_at=None, code=None)], NOON)
+    connections.close_left(NOON + timedelta(hours=1))
+    assert [row.code for row in rows()] == [None]
+    connections.close_left(NOON + timedelta(hours=25))
+    (row,) = rows()
+    assert (row.code, row.ended_at) == ("unknown", NOON)

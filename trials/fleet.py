@@ -193,8 +193,9 @@ class Camera:
                     # whole (its acknowledgement is lost) or in its middle
                     yield frame if self.rng.random() < 0.5 else frame[: self.rng.randrange(1, len(frame))]
                     return
+            # said before it is sent: no acknowledgement can come earlier
+            self.finished = at + PACKET >= len(file.data)
             yield frame
-        self.finished = True
 
     def _spoil(self, frame: bytes) -> bytes:
         self.fleet.tally.count["corrupt"] += 1

@@ -140,8 +140,16 @@ def run(options: Options) -> Figures:
         return {"kills": dict(killed), "settled_after_seconds": round(time.monotonic() - began, 1)} | seen
 
 
-def settle(sys: System, vehicles: list[Vehicle], seconds: float = 420) -> Figures:
-    """Wait for the end of all that is under way; then hold every promise. Raises BrokenPromise."""
+def settle(
+    sys: System,
+    vehicles: list[Vehicle],
+    others: list[evidence.Acknowledged] | None = None,
+    seconds: float = 420,
+) -> Figures:
+    """Wait for the end of all that is under way; then hold every promise. Raises BrokenPromise.
+
+    `others`: what other cameras were told.
+    """
     accepted = [command for vehicle in vehicles for command in vehicle.accepted]
     states = "SELECT count(*) FROM commands WHERE state IN ('queued','sending','sent','delivered','answered','unknown')"
     evidence.wait(lambda: sys.database.count(states) == 0, seconds, "commands never end", every=1)
@@ -155,7 +163,7 @@ def settle(sys: System, vehicles: list[Vehicle], seconds: float = 420) -> Figure
         "accepted": len(accepted),
         "refused": dict(sum((vehicle.refused for vehicle in vehicles), Counter())),
         "ended": dict(Counter(f"{row.state} {row.error_code or ''}".strip() for row in commands)),
-    } | messages(sys) | files(sys, vehicles)  # fmt: skip
+    } | messages(sys) | files(sys, vehicles, others or [])  # fmt: skip
 
 
 def fleet_of(sys: System, vehicles: list[Vehicle]) -> list[dict[str, Any]]:
@@ -179,10 +187,12 @@ def messages(sys: System) -> Figures:
         return not unknown
 
     try:
-        evidence.wait(known, 60, "messages that the gateway has are not known to us", every=1)
+        evidence.wait(known, 200, "messages that the gateway has are not known to us", every=1)
     except evidence.BrokenPromise as error:
-        orphans = sys.database.rows("SELECT m.id, m.command_id, m.status, m.body, m.created_at, c.state, c.history"
-                                    " FROM messages m LEFT JOIN commands c ON c.id = m.command_id WHERE m.sid IS NULL")
+        orphans = sys.database.rows(
+            "SELECT m.id, m.command_id, m.status, m.body, m.created_at, c.state, c.history"
+            " FROM messages m LEFT JOIN commands c ON c.id = m.command_id WHERE m.sid IS NULL"
+        )
         raise evidence.BrokenPromise(f"{error}: {_unknown} {orphans}") from None
     requests_out = [m for m in at_gateway if "camreq" in m["body"] and m["direction"] != "inbound"]
     rows = sys.database.rows(
@@ -200,11 +210,11 @@ def messages(sys: System) -> Figures:
     return {"camreq_sms": len(requests_out), "sms": len(at_gateway)}
 
 
-def files(sys: System, vehicles: list[Vehicle]) -> Figures:
+def files(sys: System, vehicles: list[Vehicle], others: list[evidence.Acknowledged]) -> Figures:
     """Hold that what cameras were told is safe is there, once."""
     told = [
         evidence.Acknowledged(vehicle["imei"], file["identifier"], number, file["sha256"])
         for vehicle in fleet_of(sys, vehicles)
         for number, file in enumerate(vehicle["acknowledged"])
     ]
-    return evidence.stored_once(sys.database, sys.media, sys.spool, told)
+    return evidence.stored_once(sys.database, sys.media, sys.spool, told + others)

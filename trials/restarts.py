@@ -29,7 +29,9 @@ def run(options: Options) -> Figures:
         began = time.time() - 86_400
         for number in range(CAMERAS):
             rng = random.Random(f"{options.seed}/files/{number}")
-            load.add(number, fleet.some_files(rng, 6 + 10 * rounds, (1, 60_000), began=began), after=number * 0.02)
+            load.add(
+                number, fleet.some_files(rng, 6 + 10 * rounds, (1, 60_000), began=began), after=number * 0.02
+            )
         load.run(2)
         figures = {
             way.__name__: [way(sys, load) for _ in range(rounds)] for way in (reload, stop_and_start, hang)
@@ -38,8 +40,14 @@ def run(options: Options) -> Figures:
         hold(load.run(180), "cameras could not send all their files:", load.tally.count)
         stored = evidence.stored_once(sys.database, sys.media, sys.spool, load.tally.acknowledged)
         load.end()
-        sessions = dict(sys.database.rows("SELECT coalesce(code, 'open'), count(*) FROM sessions GROUP BY 1 ORDER BY 1"))
-        hold(not sys.tracebacks("receiver"), "a mistake of ours ended a session:", sys.stack.log("receiver")[-1500:])
+        sessions = dict(
+            sys.database.rows("SELECT coalesce(code, 'open'), count(*) FROM sessions GROUP BY 1 ORDER BY 1")
+        )
+        hold(
+            not sys.tracebacks("receiver"),
+            "a mistake of ours ended a session:",
+            sys.stack.log("receiver")[-1500:],
+        )
     return stored | {name: _spread(found) for name, found in figures.items()} | {
         "seen": dict(load.tally.count), "sessions_by_end": sessions,
     }  # fmt: skip

@@ -54,7 +54,8 @@ class System:
 
     def kill_database(self) -> None:
         """End PostgreSQL and all it started, as a power cut would."""
-        assert self.server is not None and self.server.process is not None
+        assert self.server is not None
+        assert self.server.process is not None
         children = psutil.Process(self.server.process.pid).children(recursive=True)
         self.server.stop(kill=True)
         for child in children:
@@ -64,11 +65,17 @@ class System:
 
     def signal_database(self, number: Signals) -> None:
         """Send a signal to PostgreSQL and all it started: the children first."""
-        assert self.server is not None and self.server.process is not None
+        assert self.server is not None
+        assert self.server.process is not None
         parent = psutil.Process(self.server.process.pid)
         for process in [*parent.children(recursive=True), parent]:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
+
+    def sessions_by_end(self) -> Figures:
+        """Count the rows of TCP sessions by how they ended."""
+        ended = "SELECT coalesce(code, 'open'), count(*) FROM sessions GROUP BY 1 ORDER BY 1"
+        return dict(self.database.rows(ended))
 
     def tracebacks(self, name: str) -> int:
         """Count mistakes of ours in a process's log: sessions and work that failed for no known reason."""

@@ -34,11 +34,6 @@ def run(options: Options) -> evidence.Figures:
         evidence.hold("database away" not in sys.stack.log("receiver"), "the database was taken to be away")
         evidence.hold(not sys.tracebacks("receiver"), "a mistake of ours ended a session:",
                       sys.stack.log("receiver")[-1500:])  # fmt: skip
-        sessions = {
-            code: number
-            for code, number in sys.database.rows(
-                "SELECT code, count(*) FROM sessions GROUP BY code ORDER BY code"
-            )
-        }
+        sessions = sys.sessions_by_end()
     return stored | {"cameras": cameras, "seconds": round(took, 1), "seen": dict(load.tally.count),
                      "sessions_by_end": sessions}  # fmt: skip

@@ -1,4 +1,4 @@
-"""strangers' connections counted in few rows
+"""strangers' connections counted in few rows; messages whose sid is not known yet
 
 Revision ID: 0003
 Revises: 0002
@@ -27,9 +27,19 @@ def upgrade() -> None:
         sqlite_where=where,
         postgresql_where=where,
     )
+    where = sa.text("ended_at IS NULL")
+    op.create_index(
+        "ix_sessions_open", "sessions", ["started_at"], sqlite_where=where, postgresql_where=where
+    )
+    where = sa.text("sid IS NULL")
+    op.create_index(
+        "ix_messages_without_sid", "messages", ["created_at"], sqlite_where=where, postgresql_where=where
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_messages_without_sid", "messages")
+    op.drop_index("ix_sessions_open", "sessions")
     op.drop_index("ix_sessions_peer_started", "sessions")
     with op.batch_alter_table("sessions") as batch_op:
         batch_op.drop_column("connections")

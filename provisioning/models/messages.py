@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import db, new_id, utcnow
@@ -44,7 +44,13 @@ class Message(db.Model):  # type: ignore[name-defined]
     """
 
     __tablename__ = "messages"
-    __table_args__ = (Index("ix_messages_device_created", "device_id", "created_at"),)
+    __table_args__ = (
+        Index("ix_messages_device_created", "device_id", "created_at"),
+        Index(
+            "ix_messages_without_sid", "created_at",
+            sqlite_where=text("sid IS NULL"), postgresql_where=text("sid IS NULL"),
+        ),
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     direction: Mapped[str] = mapped_column(String(3))

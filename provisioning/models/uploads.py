@@ -128,6 +128,10 @@ class Session(db.Model):  # type: ignore[name-defined]
     __table_args__ = (
         Index("ix_sessions_imei_started", "imei", "started_at"),
         Index(
+            "ix_sessions_open", "started_at",
+            sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL"),
+        ),
+        Index(
             "ix_sessions_peer_started", "peer", "started_at",
             sqlite_where=text("peer IS NOT NULL"), postgresql_where=text("peer IS NOT NULL"),
         ),

@@ -1,0 +1,140 @@
+"""Mixed traffic for a long time: memory, descriptors and lag of receiver, web and worker must stay flat.
+
+Cameras come, drop, come back and send files of all sizes; strangers are refused; photos and videos are asked by SMS;
+pages and the API are read.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+from trials import fleet, kills
+from trials.evidence import Figures, hold
+from trials.strangers import knock
+from trials.system import Options, System, system
+
+CAMERAS = 100
+VEHICLES = 3
+MINUTES = 30.0
+WARM = 0.4  # share of the time after which memory is measured first: caches and pools have filled
+GROWTH = 24 * 2**20  # bytes per process that may come and go; a leak is found by its slope over the rest
+SLOPE = 20 * 2**20  # bytes per hour and process, for runs of 10 minutes and more
+WEATHER = fleet.Weather(cut=0.1, ghost=0.1, corrupt=0.001, forget=0.02, rate=60_000, pause=(0.5, 5))
+NAMES = ("receiver", "web", "worker")
+
+
+def run(options: Options) -> Figures:
+    """Run mixed traffic for `minutes` (30). Raises BrokenPromise."""
+    seconds = 60 * (options.minutes or MINUTES)
+    settings = kills.SETTINGS | {"SMS_REPLY_TIMEOUT": "600"}
+    with system(options, "simulator", "web", "receiver", "worker", **settings) as sys:
+        load = fleet.Fleet(sys.stack.receiver_port, options.seed, WEATHER)
+        sys.database.register([fleet.imei(100 + number) for number in range(CAMERAS)])
+        began, ends = time.monotonic(), threading.Event()
+        vehicles = [kills.Vehicle(sys, number, options.seed, ends) for number in range(VEHICLES)]
+        for vehicle in vehicles:
+            vehicle.add()
+        others = [
+            *vehicles,
+            *(threading.Thread(target=work, args=(sys, ends), daemon=True) for work in (strangers, reader)),
+        ]
+        for thread in others:
+            thread.start()
+        for number in range(CAMERAS):
+            rng = random.Random(f"{options.seed}/files/{number}")
+            load.add(100 + number, _files(rng, time.time() - 86_400 * 30), after=number * 0.05)
+        samples = _watch(sys, load, began, seconds)
+        ends.set()
+        load.end_backlog()
+        hold(load.run(300), "cameras could not send all their files:", load.tally.count)
+        for thread in (*vehicles, *others):
+            thread.join(60)
+        settled = kills.settle(sys, vehicles, load.tally.acknowledged)
+        load.end()
+        for name in NAMES:
+            hold(not sys.tracebacks(name), f"a mistake of ours in {name}:", sys.stack.log(name)[-1500:])
+    return {"minutes": seconds / 60, "samples": len(samples)} | judge(samples) | settled | {
+        "seen": dict(load.tally.count),
+        "acknowledged_after_seconds_p99": round(sorted(load.tally.seconds)[int(0.99 * len(load.tally.seconds))], 1),
+    }  # fmt: skip
+
+
+def _files(rng: random.Random, began: float) -> Iterator[fleet.File]:
+    """Photos, mostly; a video now and then."""
+    while True:
+        size = (200_000, 1_000_000) if rng.random() < 0.05 else (5_000, 60_000)
+        for file in fleet.some_files(rng, 1, size, began=began):
+            began = file.stamp / 1000
+            yield file
+
+
+def _watch(sys: System, load: fleet.Fleet, began: float, seconds: float) -> list[Figures]:
+    """Play the fleet and take a sample twenty times a run."""
+    samples: list[Figures] = []
+    while (elapsed := time.monotonic() - began) < seconds:
+        load.run(min(seconds / 20, seconds - elapsed))
+        now = {"at": time.monotonic() - began, "rows_behind": _behind(sys, load)}
+        samples.append(now | {name: sys.usage(name) for name in NAMES})
+    return samples
+
+
+def _behind(sys: System, load: fleet.Fleet) -> int:
+    """Give how many acknowledged files have no row yet."""
+    stored = sys.database.count("SELECT count(*) FROM uploads WHERE state = 'stored' AND trigger = 2")
+    return max(0, len(load.tally.acknowledged) - stored)
+
+
+def judge(samples: list[Figures]) -> Figures:
+    """Hold that nothing grows once all is warm; give what was seen. Raises BrokenPromise."""
+    warm = [one for one in samples if one["at"] >= WARM * samples[-1]["at"]]
+    seen: Figures = {"rows_behind_most": max(one["rows_behind"] for one in samples)}
+    hours = (warm[-1]["at"] - warm[0]["at"]) / 3600
+    for name in NAMES:
+        memory = [one[name]["uss"] for one in warm]
+        files = [one[name]["descriptors"] for one in warm]
+        slope = _slope([one["at"] / 3600 for one in warm], memory)
+        seen[name] = {
+            "uss_mib_first": round(memory[0] / 2**20, 1), "uss_mib_last": round(memory[-1] / 2**20, 1),
+            "uss_mib_per_hour": round(slope / 2**20, 1), "descriptors_most": max(files),
+            "descriptors_last": files[-1], "rss_mib_last": round(warm[-1][name]["rss"] / 2**20, 1),
+        }  # fmt: skip
+        hold(memory[-1] - memory[0] < GROWTH, f"the memory of {name} grows:", memory)
+        hold(hours < 1 / 8 or slope < SLOPE, f"the memory of {name} grows for ever:", memory)
+        hold(files[-1] < 2 * CAMERAS + 150, f"descriptors of {name} leak:", files)
+    hold(samples[-1]["rows_behind"] < 200, "rows fall behind:", [one["rows_behind"] for one in samples])
+    return seen
+
+
+def _slope(x: list[float], y: list[float]) -> float:
+    """Give the growth per unit by least squares."""
+    mid_x, mid_y = sum(x) / len(x), sum(y) / len(y)
+    spread = sum((one - mid_x) ** 2 for one in x)
+    return sum((a - mid_x) * (b - mid_y) for a, b in zip(x, y, strict=True)) / spread if spread else 0.0
+
+
+def strangers(sys: System, ends: threading.Event) -> None:
+    """Come back every second, and be refused."""
+    while not ends.wait(1):
+        for number in range(5):
+            knock(sys.stack.receiver_port, fleet.imei(900_000 + number))
+
+
+def reader(sys: System, ends: threading.Event) -> None:
+    """Read what people and programs read."""
+    session, base = requests.Session(), sys.stack.environment["PUBLIC_URL"]
+    session.headers["Authorization"] = f"Bearer {sys.stack.token}"
+    while not ends.wait(0.5):
+        for path in (
+            "/api/v1/devices",
+            "/api/v1/uploads",
+            "/api/v1/sessions",
+            "/readyz",
+            "/metrics",
+            "/login",
+        ):
+            answer: Any = session.get(base + path, timeout=30)
+            hold(answer.status_code == 200, f"GET {path}:", answer.status_code)
