@@ -258,12 +258,16 @@ def test_a_callback_with_our_id_resolves_what_the_gateway_never_answered(phone: 
     assert db.session.scalar(select(Message.sid)) == "SM" + "0" * 32
 
 
-def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(phone: Phone, van: Device) -> None:
+def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(
+    phone: Phone, van: Device
+) -> None:
     photo(van)
     attempt = sending._claim(van.id, utcnow())
     assert attempt is not None
     sid = phone.twilio.create({"To": attempt.phone, "From": "+12025550100", "Body": attempt.text}).sid
-    phone.reply("Photo request from source 1.")  # and the process that sent it is killed before it heard the sid
+    phone.reply(
+        "Photo request from source 1."
+    )  # and the process that sent it is killed before it heard the sid
     sending.sweep(at(200))
     db.session.expire_all()
     message = db.session.get_one(Message, attempt.message_id)
