@@ -27,6 +27,7 @@ from camera_vectors import PATHS, Transcript, read
 Frames = list[bytes]
 ANSWER_SECONDS = 0.05  # wait for the receiver between a mutated session's blocks
 HONEST = "356307042441013"
+SHARED = (352094082736916).to_bytes(8, "big")  # the transcripts' device
 
 
 def flip(random: random.Random, frames: Frames) -> Frames:
@@ -98,7 +99,6 @@ class Fuzzer:
     sessions: int = 0
     failures: list[str] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
-    payloads: set[bytes] = field(default_factory=set)
 
     def run(self, seconds: float, most: int = sys.maxsize, threads: int = 4) -> None:
         """Play sessions for so long, or so many."""
@@ -118,6 +118,9 @@ class Fuzzer:
     def play(self, random: random.Random) -> None:
         """Play one transcript, mutated once or a few times, in pieces with pauses."""
         frames = list(random.choice(STREAMS))
+        if random.random() < 0.5:  # a device of its own; else all fight for one
+            own = random.randrange(10**14, 10**15).to_bytes(8, "big")
+            frames = [frame.replace(SHARED, own) for frame in frames]
         for _ in range(random.choice((1, 1, 1, 2, 3, 8))):
             if frames := [frame for frame in frames if frame]:
                 frames = random.choice(MUTATIONS)(random, frames)
@@ -162,7 +165,7 @@ def campaign(folder: Path, seconds: float, most: int, seed: int) -> dict[str, ob
     from receiver.product import Admission
     from receiver.server import Settings
 
-    running = Running(folder, Settings(QUICK, lines_per_minute=0))
+    running = Running(folder, Settings(QUICK, lines_per_minute=0, max_per_device=8))
     running.notes.admit = lambda imei: Admission.KNOWN  # type: ignore[method-assign]
     codes: dict[str, int] = {}
     running.server.tell = lambda facts: note(codes, facts)  # type: ignore[method-assign]
