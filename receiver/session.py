@@ -294,7 +294,10 @@ class Session:
 
     def _on_start(self, start: Start, now: float) -> list[Action]:
         self.offer = offer = replace(self.offer, count=start.count, metadata=self.metadata)
-        self.received, self._chain = 0, 0  # those of the file before, until storage says what is held of this one
+        self.received, self._chain = (
+            0,
+            0,
+        )  # those of the file before, until storage says what is held of this one
         untimed = not (self.metadata and self.metadata.timestamp)
         if not start.count or (untimed and (offer.identifier, 0) in self._taken):
             self._skip |= {offer.identifier}
