@@ -302,7 +302,7 @@ def adopt(device: Device, now: datetime) -> int:
         if row.path and row.path.startswith("quarantine/"):
             moved[row.id] = adopted(device.imei, row.path)
             media().move(row.path, moved[row.id])
-            media().delete(f"{row.path}.json")
+            media().move(f"{row.path}.json", f"{moved[row.id]}.json")
     device = lifecycle.lock_device(device.id)
     for ident, path in moved.items():
         found = db.session.get_one(Upload, ident)

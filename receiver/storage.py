@@ -249,8 +249,8 @@ class Store:
         """
         stored = stored_before or self._pending_like(asker.imei, offer)
         try:
-            if stored and self.media.size(stored["path"]) == stored["size"]:
-                return Transfer.compare_stored(self, stored, asker, offer)
+            if stored and (path := self._place(stored)):
+                return Transfer.compare_stored(self, stored | {"path": path}, asker, offer)
             self._fetch_partials(asker.imei)
         except MediaError:
             pass  # the store is away: take the file, and acknowledge nothing before it is back
@@ -350,7 +350,7 @@ class Store:
                 missing_ok=True
             )  # where a power cut left both names of one file, renaming does nothing
             part.with_suffix(".json").unlink(missing_ok=True)
-        return self._is_stored(record)
+        return self._place(record) is not None
 
     def _give_back(self, record: Record) -> None:
         waiting, sidecar = self._pending_path(record), self._part(record).with_suffix(".json")
@@ -361,12 +361,12 @@ class Store:
 
     def waits(self, record: Record) -> bool:
         """Say whether a sidecar tells of a file that is there, in the spool or stored. Raises MediaError."""
-        return _is_part(self._part(record)) or self._is_stored(record)
+        return _is_part(self._part(record)) or self._place(record) is not None
 
-    def _is_stored(self, record: Record) -> bool:
-        """Say whether a file is in the media store, where it was put or where adoption moved it. Raises MediaError."""
+    def _place(self, record: Record) -> str | None:
+        """Give where a file is in the media store: where it was put, or where adoption moved it. Raises MediaError."""
         places = dict.fromkeys((record["path"], adopted(record["imei"], record["path"])))
-        return any(self.media.size(place) == record["size"] for place in places)
+        return next((place for place in places if self.media.size(place) == record["size"]), None)
 
     def delivered(self, records: Iterable[Record]) -> None:
         """Take that the product has these files: their sidecars go beside them, or are done with.
@@ -375,10 +375,12 @@ class Store:
         """
         beside: list[Record] = []
         for record in records:
-            if self.media.shared or self.media.path(record["path"]) is None:
+            places = (record["path"], adopted(record["imei"], record["path"]))
+            path = next((place for place in places if self.media.path(place) is not None), None)
+            if path is None:  # the store is no folder
                 self._pending_path(record).unlink(missing_ok=True)
             else:
-                beside.append(record)
+                beside.append(record | {"path": path})
         problems = self.media.put_all([(self._pending_path(r), f"{r['path']}.json") for r in beside])
         for record, problem in zip(beside, problems, strict=True):
             if problem is None:

@@ -18,7 +18,7 @@ from receiver.media import LEAST_FREE, lacks_room
 from receiver.server import Settings
 
 SIZE = 300_000  # bytes of the camera's file
-TRIES = 5
+TRIES = 3
 ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 

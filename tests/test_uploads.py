@@ -153,6 +153,7 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     path = f"quarantine/{IMEI}/2026/11/24/{'a' * 32}.jpg"
     (tmp_path / "media" / path).parent.mkdir(parents=True)
     (tmp_path / "media" / path).write_bytes(b"picture")
+    (tmp_path / "media" / f"{path}.json").write_bytes(b"what the camera told")
     take(sidecar(path=path, admission="quarantine"))
     upload = db.session.scalars(select(Upload)).one()
     assert upload.state == "quarantined"
@@ -164,7 +165,9 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     found = uploads.media().path(upload.path)
     assert found is not None
     assert found.read_bytes() == b"picture"
+    assert found.with_name(f"{found.name}.json").read_bytes() == b"what the camera told"
     assert not (tmp_path / "media" / path).exists()
+    assert not (tmp_path / "media" / f"{path}.json").exists()
 
 
 def _store(tmp_path: Path, record: dict[str, Any], data: bytes) -> Upload:
