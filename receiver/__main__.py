@@ -55,11 +55,9 @@ class DatabaseProduct:
 
     def _ask(self, work: Callable[..., Any], *given: Any) -> Any:
         """Do what a camera waits for. While the database is away only one session finds that out, not every one."""
-        now = time.monotonic()
-        if now < self._away_until:
-            raise DatabaseAway("It did not answer a moment ago.")
+        self._refuse_while_away()
         if self._away_until:
-            self._away_until = now + ANSWER_SECONDS  # one tries; the others do not wait for it
+            self._away_until = time.monotonic() + ANSWER_SECONDS  # one tries; the others do not wait for it
         try:
             found = self._do(work, *given, seconds=ANSWER_SECONDS)
         except (DatabaseAway, OperationalError, InterfaceError):
@@ -67,6 +65,10 @@ class DatabaseProduct:
             raise
         self._away_until = 0.0
         return found
+
+    def _refuse_while_away(self) -> None:
+        if time.monotonic() < self._away_until:
+            raise DatabaseAway("It did not answer a moment ago.")
 
     def _do(self, work: Callable[..., Any], *given: Any, seconds: float = TOLD_SECONDS) -> Any:
         limit = gevent.Timeout(seconds)
@@ -86,10 +88,12 @@ class DatabaseProduct:
 
     def admit(self, imei: str) -> Admission:
         """Look the device up, each time: an unknown one may have been added a moment ago."""
+        self._refuse_while_away()  # else it would wait behind the one that tries
         return Admission.KNOWN if self._admissions.ask(imei) else Admission.UNKNOWN
 
     def recall(self, imei: str, offer: session.Offer) -> Record | None:
         """Find a file that was stored before."""
+        self._refuse_while_away()
         return self._recalls.ask((imei, offer))
 
     def stored(self, records: Sequence[Record]) -> list[Record]:

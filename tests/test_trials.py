@@ -19,7 +19,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_costly_sent_twice_while_proces
 
 
 def test_files_are_taken_while_the_database_is_killed_or_hangs() -> None:
-    seen = outage.run(Options(seed=12, minutes=0.3))
+    seen = outage.run(Options(seed=12, minutes=0.2))
     for way in ("killed", "frozen"):
         assert seen[way]["acknowledged_while_away"] > 0
         assert seen[way]["acknowledged_by_a_receiver_started_without_database"] > 0
