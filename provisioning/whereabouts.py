@@ -12,7 +12,7 @@ from sqlalchemy import select
 from . import lifecycle, links
 from .models import OPEN, Command, Device, Session, State, Upload, UploadState, db
 
-POSTPONED = "a camera that cannot get through tries again after some 30 minutes"
+RETRIES = "A camera that cannot get through tries again after some 30 minutes."
 ON_ITS_WAY = (UploadState.RECEIVING, UploadState.PARTIAL)
 WAITING = {
     State.QUEUED: "Waits for the device's turn.",
@@ -62,8 +62,7 @@ def sentence(
     if row.kind != "camreq":
         return _capitalised(row.history[-1]["note"] or "the device has answered") + _end(row, zone)
     missing = lifecycle.missing_sources(row, here)
-    have = f"The {' and '.join(here)} {row.arguments['file_type']} is here. " if here else ""
-    return have + _file(row, missing, coming, session) + _end(row, zone)
+    return _file(row, missing, coming, session) + _end(row, zone)
 
 
 def _file(row: Command, missing: Sequence[str], coming: Sequence[Upload], session: Session | None) -> str:
@@ -74,15 +73,16 @@ def _file(row: Command, missing: Sequence[str], coming: Sequence[Upload], sessio
         count = f"{upload.received_packets} of {upload.packets} packets of the {upload.source} {kind}"
         if upload.state == UploadState.RECEIVING:
             return f"{count} have come."
-        return f"The line broke after {count}; the device goes on by itself: {POSTPONED}."
+        return f"The line broke after {count}; the device goes on by itself when it connects again. {RETRIES}"
     since = row.sending_at or row.created_at
-    names = " and ".join(missing)
-    if session is not None and session.started_at >= since and session.ended_at and session.code != "done":
-        return f"The camera connected, but: {session.reason} The {names} {kind} has not come; {POSTPONED}."
-    return (
-        f"The device has accepted; the {names} {kind} comes once its camera is connected. Usually that is within"
-        f" a minute; {POSTPONED}."
+    what, comes, has = (
+        (f"the {missing[0]} {kind}", "comes", "has")
+        if len(missing) == 1
+        else (f"the {' and '.join(missing)} {kind}s", "come", "have")
     )
+    if session is not None and session.started_at >= since and session.ended_at and session.code != "done":
+        return f"The camera connected, but: {session.reason} {_capital(what)} {has} not come. {RETRIES}"
+    return f"The device has accepted; {what} {comes} once its camera is connected, usually within a minute. {RETRIES}"
 
 
 def _retry(row: Command) -> str:
@@ -104,5 +104,9 @@ def clock(moment: datetime, zone: str) -> str:
 
 
 def _capitalised(text: str) -> str:
-    text = text[:1].upper() + text[1:]
+    text = _capital(text)
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -194,8 +194,9 @@ def test_a_request_for_both_names_the_file_that_is_missing(van: Device, visitor:
     row = command(van, state=State.ANSWERED, arguments={"file_type": "photo", "source": "both"})
     upload(van, command_id=row.id)
     text = told(visitor)
-    assert "The front photo is here." in text
-    assert "the rear photo comes once its camera is connected" in text
+    assert (
+        "front photo</a> · The device has accepted; the rear photo comes once its camera is connected" in text
+    )
 
 
 def test_a_request_whose_camera_was_cut_off_tells_why(van: Device, visitor: Visitor) -> None:
