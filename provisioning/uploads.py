@@ -17,7 +17,7 @@ from receiver.storage import Caps, Record, Store, adopted
 
 from . import events, lifecycle, links, queue, statuses
 from .config import Config, current_config
-from .models import Device, Lease, Upload, UploadState, Verdict, Watch, db, take_write_lock, utcnow
+from .models import Device, Upload, UploadState, Verdict, Watch, db, take_write_lock
 
 MEBI = 2**20
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
@@ -333,21 +333,11 @@ def watched(now: datetime) -> set[str]:
     )
 
 
-def lease(imei: str, identifier: str, session_id: str) -> None:
-    """Give a file of a device to this session, whoever had it."""
-    moved = db.session.execute(
-        update(Lease)
-        .where(Lease.imei == imei, Lease.identifier == identifier)
-        .values(session_id=session_id, at=utcnow())
-    )
-    if not moved.rowcount:  # type: ignore[attr-defined]
-        db.session.add(Lease(imei=imei, identifier=identifier, session_id=session_id))
+def superseded(idents: Sequence[str]) -> None:
+    """Take that partial files are of no use any more: the same files are stored."""
+    db.session.execute(
+        delete(Upload).where(Upload.id.in_(idents), Upload.state.in_(COMING)).execution_options(
+            synchronize_session=False
+        )
+    )  # fmt: skip
     db.session.commit()
-
-
-def holds(imei: str, identifier: str, session_id: str) -> bool:
-    """Say whether this session still has a file of a device; one that nobody leased is everybody's."""
-    holder = db.session.scalar(
-        select(Lease.session_id).where(Lease.imei == imei, Lease.identifier == identifier)
-    )
-    return holder in (None, session_id)

@@ -7,6 +7,7 @@ monkey.patch_all()
 import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
+from functools import partial  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
@@ -16,7 +17,7 @@ from sqlalchemy import text  # noqa: E402
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import connections, logs, uploads  # noqa: E402
+from provisioning import connections, leases, logs, uploads  # noqa: E402
 from provisioning.config import Config, ConfigError, load  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from receiver import session  # noqa: E402
@@ -118,13 +119,26 @@ class DatabaseProduct:
         """Take files that were given up."""
         self._do(uploads.expired, idents, utcnow())
 
-    def lease(self, imei: str, identifier: str, session: str) -> None:
-        """Take a file of a device into this session's hand."""
-        self._ask(uploads.lease, imei, identifier, session)
+    def superseded(self, idents: Sequence[str]) -> None:
+        """Take partial files that were thrown away."""
+        self._do(uploads.superseded, idents)
 
-    def holds(self, imei: str, identifier: str, session: str) -> bool:
-        """Ask whether this session still has it."""
-        return bool(self._ask(uploads.holds, imei, identifier, session))
+    def lease(self, imei: str, identifier: str, token: str, machine: str, force: bool) -> bool:
+        """Take a file of a device into a session's hand."""
+        return bool(self._ask(partial(leases.take, force=force), imei, identifier, token, machine, utcnow()))
+
+    def holds(self, token: str) -> bool:
+        """Ask whether a session still has its file."""
+        return bool(self._ask(leases.holds, token))
+
+    def wanted(self) -> set[str]:
+        """Find the leases that newer sessions wait for."""
+        found: set[str] = self._do(leases.wanted, utcnow())
+        return found
+
+    def release(self, tokens: Sequence[str]) -> None:
+        """Give leases back."""
+        self._do(leases.release, tokens)
 
 
 def settings(config: Config) -> Settings:

@@ -20,7 +20,7 @@ SETTLED_SECONDS = 3000.0  # between the sweeps that must agree
 LEFTOVER = timedelta(days=1)  # for temporary files, and sidecars whose bytes are stored
 CLOCK_AHEAD = timedelta(days=1)
 NEVER_BEFORE = datetime(2024, 1, 1, tzinfo=UTC)  # the product did not exist
-PARTS = (".part", ".json", ".json.tmp", ".leaving")
+PARTS = (".part", ".json", ".json.tmp", ".part.tmp", ".leaving")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,13 @@ class Janitor:
         caps = self._store.caps
         for prefix, limit in (("partial/", timedelta(days=caps.partial_days)), ("incoming/", LEFTOVER),
                               ("quarantine/", timedelta(days=caps.quarantine_days))):  # fmt: skip
-            for entry in self._store.media.entries(prefix):
-                upload = None if entry.key.endswith((".json", ".tmp")) else _upload(entry.key)
+            entries = list(self._store.media.entries(prefix))
+            newest = {_upload(entry.key): entry.key for entry in sorted(entries, key=lambda e: e.modified)
+                      if not entry.key.endswith((".json", ".tmp"))}  # fmt: skip
+            for entry in entries:
+                # what several sessions left of an upload goes one by one: it is given up with the last
+                upload = _upload(entry.key)
+                upload = upload if newest.get(upload) == entry.key else None
                 yield Thing(f"media {entry.key}", (), entry.modified, limit, upload, (entry.key,))
 
     def _remove(self, thing: Thing, swept: Swept) -> None:

@@ -8,6 +8,9 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,28 +37,34 @@ class Media(Protocol):
     shared: bool  # whether other machines see the same files
 
     def put(self, source: str | Path, key: str) -> None:
-        """Make a local file safe under a key, then remove it where it was. Repeating it is harmless."""
+        """Make a local file safe under a key, then remove it where it was. Repeating it is harmless.
+
+        Raises MediaError also where the file is neither here nor under its key: nothing is safe then.
+        """
 
     def put_all(self, pairs: Sequence[tuple[str | Path, str]]) -> list[MediaError | None]:
         """Do the same for many files at once; give for each what went wrong, or None."""
 
+    def write(self, key: str, data: bytes) -> None:
+        """Make a few bytes safe under a key, over what was there. Repeating it is harmless."""
+
     def read(self, key: str, begin: int, count: int) -> bytes | None:
-        """Give bytes of a file, None if it is not there."""
+        """Give bytes of a file, fewer where it ends before; None if it is not there."""
 
     def fetch(self, key: str, target: Path) -> bool:
-        """Copy a file to a local path; False if it is not there."""
+        """Copy a file to a local path, whole or not at all; False if it is not there."""
 
     def size(self, key: str) -> int | None:
         """Give a file's size, None if it is not there."""
 
     def move(self, old: str, new: str) -> None:
-        """Give a file another key. Repeating it is harmless."""
+        """Give a file another key. Repeating it is harmless, and so is a file that is not there."""
 
-    def delete(self, key: str) -> None:
-        """Remove a file, if it is there."""
+    def delete(self, *keys: str) -> None:
+        """Remove files, those that are there."""
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """Give all files under a prefix that ends in a slash."""
+        """Give all files under a prefix that ends in a slash, however many."""
 
     def path(self, key: str) -> Path | None:
         """Give the local path of a file, None if it is not there or the store is not a folder."""
@@ -129,6 +138,8 @@ class Folder:
             try:
                 if self._take(source, target):
                     moved.setdefault(target.parent, []).append(number)
+                else:
+                    problems[number] = FileNotFoundError(errno.ENOENT, "it is neither here nor there")
             except OSError as error:
                 problems[number] = error
         for folder, numbers in moved.items():  # one fsync for all that went into a folder
@@ -153,43 +164,60 @@ class Folder:
             _move(source, target, self.root / "incoming")
         return True
 
+    def write(self, key: str, data: bytes) -> None:
+        target = self.root / key
+        temporary = target.with_name(f".{target.name}.tmp")
+        with _translated():
+            make_folder(target.parent)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            sync_folder(target.parent)
+
     def read(self, key: str, begin: int, count: int) -> bytes | None:
-        try:
-            with (self.root / key).open("rb") as file:
-                file.seek(begin)
-                return file.read(count)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise MediaError(f"The file cannot be read: {error.strerror}.") from error
+        with _translated():
+            try:
+                with (self.root / key).open("rb") as file:
+                    file.seek(begin)
+                    return file.read(max(count, 0))
+            except FileNotFoundError:
+                return None
 
     def fetch(self, key: str, target: Path) -> bool:
-        try:
-            shutil.copyfile(self.root / key, target)
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise MediaError(f"The file cannot be copied: {error.strerror}.") from error
+        with _translated(), _whole(target) as part:
+            try:
+                shutil.copyfile(self.root / key, part)
+            except FileNotFoundError:
+                if (self.root / key).is_file():
+                    raise  # it is the target's folder that is not there
+                return False
         return True
 
     def size(self, key: str) -> int | None:
-        path = self.root / key
-        return path.stat().st_size if path.is_file() else None
+        with _translated():
+            path = self.root / key
+            return path.stat().st_size if path.is_file() else None
 
     def move(self, old: str, new: str) -> None:
         source = self.root / old
-        self.put(source, new)
+        if source.exists():
+            self.put(source, new)
 
-    def delete(self, key: str) -> None:
-        (self.root / key).unlink(missing_ok=True)
+    def delete(self, *keys: str) -> None:
+        with _translated():
+            for key in keys:
+                (self.root / key).unlink(missing_ok=True)
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         for path in (self.root / prefix).rglob("*"):
-            try:
-                facts = path.stat()
-            except FileNotFoundError:
-                continue
-            if path.is_file():
+            with _translated():
+                try:
+                    facts = path.stat()
+                except FileNotFoundError:
+                    continue
+            if stat.S_ISREG(facts.st_mode):
                 modified = datetime.fromtimestamp(facts.st_mtime, UTC)
                 yield Entry(str(path.relative_to(self.root)), facts.st_size, modified)
 
@@ -228,7 +256,11 @@ def _move(source: str | Path, target: Path, incoming: Path) -> None:
 
 
 PART = 8 * 2**20  # a larger file goes in parts of this size
+PIECE = 256 * 1024  # bytes of an answer taken at once
 LINK_SECONDS = 900
+# A device waits meanwhile, some tens of seconds: what is not done by then is better tried again later
+CONNECT_SECONDS, SILENCE_SECONDS, TRIES = 3, 10, 2
+PATIENCE_SECONDS = 60.0  # for one file to go in or out, however steadily it drips
 
 
 class Bucket:
@@ -236,31 +268,48 @@ class Bucket:
 
     shared = True
 
-    def __init__(self, bucket: str, prefix: str) -> None:
-        import boto3
+    def __init__(self, bucket: str, prefix: str, patience: float = PATIENCE_SECONDS) -> None:
         from boto3.s3.transfer import TransferConfig
-        from botocore.config import Config
 
         self.bucket, self.prefix = bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-        options = Config(
-            signature_version="s3v4", connect_timeout=3, read_timeout=20, max_pool_connections=64,
-            retries={"max_attempts": 2, "mode": "standard"}, s3={"addressing_style": "path"},
-        )  # fmt: skip
-        self._client: Any = boto3.client("s3", config=options)
+        self._patience = patience
+        self._clients: dict[int, Any] = {}
         # no threads: under gevent each greenlet waits for its own request
         self._transfer = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
 
-    def put(self, source: str | Path, key: str) -> None:
-        if not os.path.exists(source):
-            return
+    @property
+    def _client(self) -> Any:
+        """Give this thread's client: under gevent a connection belongs to the thread that opened it."""
+        found = self._clients.get(threading.get_native_id())
+        if found is None:
+            found = self._clients[threading.get_native_id()] = self._connect()
+        return found
+
+    def _connect(self) -> Any:
+        import boto3
+        from botocore.config import Config
+
+        options = Config(
+            signature_version="s3v4", connect_timeout=CONNECT_SECONDS, read_timeout=SILENCE_SECONDS,
+            max_pool_connections=64, retries={"total_max_attempts": TRIES, "mode": "standard"},
+            s3={"addressing_style": "path"},
+        )  # fmt: skip
         with _translated():
+            return boto3.session.Session().client("s3", config=options)
+
+    def put(self, source: str | Path, key: str) -> None:
+        with _translated():
+            if not os.path.exists(source):
+                if self.size(key) is None:
+                    raise MediaError("The file is neither here nor in the object store.")
+                return
             # every part is checked by the store against its SHA-256
             self._client.upload_file(
                 str(source), self.bucket, self.prefix + key, Config=self._transfer,
-                ExtraArgs={"ChecksumAlgorithm": "SHA256"},
+                Callback=_Patience(self._patience), ExtraArgs={"ChecksumAlgorithm": "SHA256"},
             )  # fmt: skip
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(source)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(source)
 
     def put_all(self, pairs: Sequence[tuple[str | Path, str]]) -> list[MediaError | None]:
         problems: list[MediaError | None] = []
@@ -272,24 +321,44 @@ class Bucket:
                 problems.append(error)
         return problems
 
+    def write(self, key: str, data: bytes) -> None:
+        with _translated():
+            self._client.put_object(
+                Bucket=self.bucket, Key=self.prefix + key, Body=data, ChecksumAlgorithm="SHA256"
+            )
+
     def read(self, key: str, begin: int, count: int) -> bytes | None:
+        if count <= 0:  # no range says "nothing": the store would send the whole file
+            return None if self.size(key) is None else b""
+        patience = _Patience(self._patience)
         with _translated():
             try:
                 answer = self._client.get_object(
                     Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes={begin}-{begin + count - 1}"
                 )
             except self._client.exceptions.ClientError as error:
-                if _missing(error):
+                if _code(error) in BEYOND:
+                    return b""
+                if _code(error) in MISSING:
                     return None
                 raise
-            return answer["Body"].read()
+            pieces = []
+            while piece := answer["Body"].read(PIECE):
+                pieces.append(piece)
+                patience(len(piece))
+            return b"".join(pieces)
 
     def fetch(self, key: str, target: Path) -> bool:
-        with _translated():
+        with _translated(), _whole(target) as part:
             try:
-                self._client.download_file(self.bucket, self.prefix + key, str(target), Config=self._transfer)
+                with part.open("wb") as file:
+                    self._client.download_fileobj(
+                        self.bucket, self.prefix + key, file, Config=self._transfer,
+                        Callback=_Patience(self._patience),
+                    )  # fmt: skip
             except self._client.exceptions.ClientError as error:
-                if _missing(error):
+                part.unlink()
+                if _code(error) in MISSING:
                     return False
                 raise
         return True
@@ -301,7 +370,7 @@ class Bucket:
                     self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)["ContentLength"]
                 )
             except self._client.exceptions.ClientError as error:
-                if _missing(error):
+                if _code(error) in MISSING:
                     return None
                 raise
 
@@ -313,9 +382,18 @@ class Bucket:
             self._client.copy(source, self.bucket, self.prefix + new, Config=self._transfer)
         self.delete(old)
 
-    def delete(self, key: str) -> None:
+    def delete(self, *keys: str) -> None:
         with _translated():
-            self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
+            if len(keys) == 1:
+                self._client.delete_object(Bucket=self.bucket, Key=self.prefix + keys[0])
+                return
+            for begin in range(0, len(keys), 1000):  # the most that one request may name
+                names = [{"Key": self.prefix + key} for key in keys[begin : begin + 1000]]
+                told = self._client.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": names, "Quiet": True}
+                )
+                if told.get("Errors"):
+                    raise MediaError(f"The object store does not remove it: {told['Errors'][0].get('Code')}.")
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         with _translated():
@@ -335,7 +413,10 @@ class Bucket:
             "Bucket": self.bucket, "Key": self.prefix + key, "ResponseContentType": kind,
             "ResponseContentDisposition": disposition,
         }  # fmt: skip
-        return str(self._client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=LINK_SECONDS))
+        with _translated():
+            return str(
+                self._client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=LINK_SECONDS)
+            )
 
     def ready(self) -> str | None:
         try:
@@ -346,24 +427,58 @@ class Bucket:
         return None
 
 
+MISSING = ("404", "NoSuchKey", "NotFound")
+BEYOND = ("416", "InvalidRange", "RequestedRangeNotSatisfiable")
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code"))
+
+
+class _TooSlow(Exception):
+    """A file took longer than anybody waits."""
+
+
+class _Patience:
+    """Called with each piece of a file that went in or out: raises when it takes too long in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until, self._seconds = time.monotonic() + seconds, seconds
+
+    def __call__(self, count: int) -> None:
+        if time.monotonic() > self._until:
+            raise _TooSlow(f"the file took longer than {self._seconds:g} s")
+
+
+@contextlib.contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """Give a name to write under; what came whole gets its own name at the end, and what did not is removed."""
+    part = target.with_name(f"{target.name}.tmp")
+    try:
+        yield part
+        if part.exists():
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 class _translated:
-    """Turns what boto3 raises into MediaError."""
+    """Turns what a file system or boto3 raises into MediaError."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        if error is None:
+        if isinstance(error, OSError):
+            raise MediaError(f"The file cannot be kept or read: {error.strerror or error}.") from error
+        if error is None or isinstance(error, MediaError) or not isinstance(error, Exception):
             return
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
-        if isinstance(error, BotoCoreError | ClientError | Boto3Error):
+        if isinstance(error, BotoCoreError | ClientError | Boto3Error | ResponseParserError | _TooSlow):
             raise MediaError(f"The object store does not do it: {error}") from error
-
-
-def _missing(error: Any) -> bool:
-    return error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound")
 
 
 def connect(url: str) -> Media:

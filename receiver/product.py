@@ -58,8 +58,19 @@ class Product(Protocol):
     def expired(self, idents: Sequence[str]) -> None:
         """Take uploads that were given up."""
 
-    def lease(self, imei: str, identifier: str, session: str) -> None:
-        """Give a file of a device to this session, whoever had it (for several machines)."""
+    def superseded(self, idents: Sequence[str]) -> None:
+        """Take that partial files were thrown away, since the same files are stored."""
 
-    def holds(self, imei: str, identifier: str, session: str) -> bool:
-        """Say whether this session still has a file of a device."""
+    # for several machines
+
+    def lease(self, imei: str, identifier: str, token: str, machine: str, force: bool) -> bool:
+        """Give a file of a device to a session, unless another machine's has it; that one is asked to end."""
+
+    def holds(self, token: str) -> bool:
+        """Say whether a session still has its file."""
+
+    def wanted(self) -> set[str]:
+        """Give the leases that newer sessions wait for."""
+
+    def release(self, tokens: Sequence[str]) -> None:
+        """Give leases back."""

@@ -23,6 +23,7 @@ from receiver.claims import Claims
 from receiver.crowd import Crowd
 from receiver.front import Front, FrontError
 from receiver.gather import Gather
+from receiver.handover import Handover
 from receiver.janitor import Janitor, Swept
 from receiver.media import MediaError
 from receiver.product import Admission, Product, SessionFacts
@@ -298,7 +299,8 @@ class Connection:
             try:
                 transfer.flush()
                 if record := self.server.aside(transfer.make_safe, self.server.now(), "partial"):
-                    self.server.left_partial(record)
+                    # a newer session of this machine goes on with it where it lies
+                    self.server.left_partial(record, share=code != "taken_over")
             except StorageError as error:
                 # the last safe state stands on disk
                 log.warning("partial file not kept", session=self.facts.id, reason=str(error))
@@ -306,6 +308,12 @@ class Connection:
         self.facts.ended_at, self.facts.code, self.facts.reason = self.server.now(), code, reason
         self.server.left(self)
         self.server.count(self.facts)
+        if (
+            code == "lost"
+            and not self.facts.bytes_received
+            and self.server.front.is_proxy(self.facts.address)
+        ):
+            return  # a load balancer looks every second whether we live
         if not self._told and not self._worth_telling(code):
             return
         self._tell()
@@ -349,13 +357,15 @@ class Server:
         self.settings, self.store, self.product, self.now = settings, store, product, now
         self.front = front or Front()
         self.claims = Claims(store.spool / "claims")
+        self.handover = Handover(store, product, now) if store.exchange is not None else None
         self.crowd: Crowd[Connection] = Crowd(
             settings.max_connections, settings.max_per_device, settings.max_per_address
         )
         self.connections = self.crowd.everyone  # oldest first
         self.quota = Quota(settings.lines_per_minute)
         self.janitor = Janitor(store, time.monotonic)
-        self.holders: dict[tuple[str, str], Connection] = {}  # who has which file of which device in hand
+        # who has which file of which device in hand; None: it is being shared with other machines
+        self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False
         self.reads = 0  # from all lines
         self.counters: dict[str, Callable[[float], None]] = {}  # metrics, set by `__main__`
@@ -379,6 +389,8 @@ class Server:
             self._tell_left_out,
         ):
             gevent.spawn(work)
+        if self.handover is not None:
+            gevent.spawn(self.handover.watch, self._end_for_another_machine)
 
     def serve(self, sock: Any, address: str) -> None:
         """Serve one connection to its end (in a greenlet of its own)."""
@@ -420,7 +432,8 @@ class Server:
 
         Raises StorageError; then nothing may be acknowledged.
         """
-        self.still_mine(connection, transfer)
+        if self.handover is not None:
+            self.handover.check(connection.facts.imei or "", transfer.record["identifier"])
         self._commits.ask(transfer)
         if self.store.media.shared:  # reached over sockets, which wait without blocking: each for itself
             (problem,) = self.store.place([transfer])
@@ -474,9 +487,9 @@ class Server:
         imei = connection.facts.imei or ""
         try:
             self._claim(connection, imei, offer.identifier)
+            if self.handover is not None:
+                self.handover.take(imei, offer.identifier, lambda: connection.ending is not None)
             before = self._recall(imei, offer)
-            if self.store.media.shared:
-                self._lease(imei, offer.identifier, connection.facts.id)
             asker = Asker(imei, connection.admission, connection.facts.id, self.now())
             return self.store.open(asker, offer, before)
         except BaseException as error:
@@ -501,17 +514,32 @@ class Server:
             gevent.sleep(GIVE_WAY_POLL)
 
     def _end_holder(self, imei: str, identifier: str) -> bool:
-        """Ask this process's session at a file to end; say whether there is one."""
-        holder = self.holders.get((imei, _place(identifier)))
-        if holder is not None:
+        """Ask this process's session at a file to end; say whether it is in hand here."""
+        if holder := self.holders.get((imei, _place(identifier))):
             holder.end(Ended("taken_over", "A newer connection of this device went on with the file."))
-        return holder is not None
+        return (imei, _place(identifier)) in self.holders
 
-    def release(self, connection: Connection, imei: str, identifier: str) -> None:
+    def _end_for_another_machine(self, imei: str, identifier: str) -> None:
+        if holder := self.holders.get((imei, _place(identifier))):
+            holder.end(Ended("handed_over", "The device went on with the file at another receiver."))
+
+    def release(self, connection: Connection | None, imei: str, identifier: str) -> None:
         """Give a file's claim back."""
-        if self.holders.get((imei, _place(identifier))) is connection:
+        if (imei, _place(identifier)) in self.holders and self.holders[
+            imei, _place(identifier)
+        ] is connection:
             del self.holders[imei, _place(identifier)]
             self.claims.release(imei, identifier)
+            if self.handover is not None:
+                self.handover.drop(imei, identifier)
+                self._news.set()
+
+    def _hold(self, imei: str, identifier: str) -> bool:
+        """Take a file into hand that no session has; say whether it was free."""
+        if (imei, _place(identifier)) in self.holders or not self.claims.take(imei, identifier):
+            return False
+        self.holders[imei, _place(identifier)] = None
+        return True
 
     def _give_way(self) -> None:
         """Answer other processes of this machine that ask for a claim."""
@@ -527,29 +555,17 @@ class Server:
         except Exception:
             if self.quota.allows("database away"):
                 log.warning("database away", imei=imei, exc_info=True)
+            return self._announced(imei, offer)
+
+    def _announced(self, imei: str, offer: s.Offer) -> Record | None:
+        """Find a file that was stored, perhaps by another machine, while nobody could be told."""
+        if self.store.exchange is None:
             return None
-
-    def _lease(self, imei: str, identifier: str, session: str) -> None:
         try:
-            self.product.lease(imei, identifier, session)
-        except Exception:
-            if self.quota.allows("database away: no lease"):
-                log.warning("database away: no lease", imei=imei, exc_info=True)
-
-    def still_mine(self, connection: Connection, transfer: Transfer) -> None:
-        """Make sure that no receiver on another machine went on with this file. Raises StorageError."""
-        if not self.store.media.shared:
-            return
-        try:
-            mine = self.product.holds(
-                connection.facts.imei or "", transfer.record["identifier"], connection.facts.id
-            )
-        except Exception:
-            if self.quota.allows("database away: lease not checked"):
-                log.warning("database away: lease not checked", exc_info=True)
-            return
-        if not mine:
-            raise StorageError("taken_over", "Another receiver went on with this file.")
+            records = self.store.exchange.announced(imei)
+        except MediaError:
+            return None
+        return next((r for r in records if self.store.is_of(r, offer)), None)
 
     # what the product is told
 
@@ -569,14 +585,12 @@ class Server:
         self._stored.append(record)
         self._news.set()
 
-    def left_partial(self, record: Record) -> None:
+    def left_partial(self, record: Record, *, share: bool) -> None:
         """Queue a partial file's record for the product; other receivers may go on with it."""
         self._partials[record["upload"]] = record
         self._news.set()
-        try:
-            self.store.share(record)
-        except MediaError as error:
-            log.warning("partial file not shared, will try again", reason=str(error))
+        if self.handover is not None and share:
+            self.handover.leave(record)
 
     def flush(self) -> None:
         """Tell the product what is still queued, as far as it can be told now (at the end of a worker)."""
@@ -600,8 +614,9 @@ class Server:
 
     def _tell(self) -> None:
         """Tell sessions, stored and partial files in bulk. What fails stays queued."""
+        released = self.handover.released() if self.handover is not None else []
         while files := list(islice(self._stored, BULK)):
-            self.aside(self.store.delivered, self.product.stored(files))
+            self._hand_in(files)
             for _ in files:
                 self._stored.popleft()
         while records := list(islice(self._partials.values(), BULK)):
@@ -613,6 +628,18 @@ class Server:
             self.product.sessions(list({fact.id: fact for fact in facts}.values()))
             for _ in facts:
                 self._facts.popleft()
+        if self.handover is not None:
+            self.handover.give_back(released)
+
+    def _hand_in(self, records: list[Record]) -> None:
+        """Give stored files to the product; then nobody needs their sidecars any more."""
+        taken = self.product.stored(records)
+        self.aside(self.store.delivered, taken)
+        if self.store.exchange is not None:
+            try:
+                self.store.exchange.delivered(taken)
+            except MediaError as error:
+                log.warning("sidecars stay in the store, will try again", reason=str(error))
 
     def _progress(self) -> None:
         """Report how far files have come: soon where somebody looks, seldom elsewhere."""
@@ -648,14 +675,26 @@ class Server:
         while True:
             try:
                 while records := self.with_media(self.store.pending, self.now() - left):
-                    self.aside(self.store.delivered, self.product.stored(records))
-                self.with_media(self.store.share_partials)
+                    self._hand_in(records)
+                if self.handover is not None:
+                    self._recover_shared(self.handover)
                 left = timedelta(seconds=LEFT_SECONDS)
             except Exception:
                 log.warning("files left by earlier processes wait, will try again", exc_info=True)
                 gevent.sleep(AWAY_SECONDS)
                 continue
             gevent.sleep(LEFT_SECONDS / 2)
+
+    def _recover_shared(self, handover: Handover) -> None:
+        """Hand over what machines that are lost had stored, and leave for others what nobody here goes on with."""
+        assert self.store.exchange is not None
+        if records := self.store.exchange.owed(self.now() - timedelta(seconds=LEFT_SECONDS)):
+            self._hand_in(records)
+
+        def tell(record: Record) -> None:
+            self.left_partial(record, share=False)
+
+        handover.leave_rest(self._hold, lambda imei, identifier: self.release(None, imei, identifier), tell)
 
     def _tidy(self) -> None:
         gone: list[str] = []  # uploads that the product was not told of yet

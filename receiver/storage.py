@@ -2,8 +2,8 @@
 
 Layout: `<spool>/partial/<imei>/<upload>.part` with its `.json` while a file comes; then the media store, with the
 sidecar in `<spool>/pending/` until the product has it. A file is acknowledged only after commit() has returned:
-its bytes are safe under their key, and so is its sidecar. In a shared media store the partial files of ended
-sessions lie under `partial/`, so that the device may come back to any receiver.
+its bytes are safe under their key, and so is its sidecar. Through a shared media store the receivers of several
+machines hand on partial files and news of stored ones: see `exchange`.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import errno
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from typing import Any
 import structlog
 
 from receiver import protocol
+from receiver.exchange import Exchange, Left, place
 from receiver.media import Media, MediaError, lacks_room, make_folder, sync_folder
 from receiver.protocol import PACKET
 from receiver.quarantine import Quarantine
@@ -233,6 +233,7 @@ class Store:
     def __init__(self, spool: Path, media: Media, caps: Caps) -> None:
         self.spool, self.media, self.caps = spool, media, caps
         self.partials = str(spool / "partial")
+        self.exchange = Exchange(media) if media.shared else None  # with other machines
         self.boot = boot_id()
         self.files = OpenFiles()
         self.active: set[str] = set()  # uploads that this process writes at this moment
@@ -251,16 +252,16 @@ class Store:
         try:
             if stored and (path := self._place(stored)):
                 return Transfer.compare_stored(self, stored | {"path": path}, asker, offer)
-            self._fetch_partials(asker.imei)
+            left = self._fetch_left(asker, offer)
         except MediaError:
-            pass  # the store is away: take the file, and acknowledge nothing before it is back
+            left = []  # the store is away: take the file, and acknowledge nothing before it is back
         found = [r for r in self._partials_of(asker.imei) if self._same(r, offer, asker.now)]
         if found:
             # several only after receivers that did not know of each other; the longest has the most in it
             *others, longest = sorted(found, key=lambda r: self._part(r).stat().st_size)
             for other in others:
                 self.discard(other)
-            return Transfer.resume(self, longest, asker, offer)
+            return Transfer.resume(self, longest | {"left": left} if left else longest, asker, offer)
         if asker.admission == "quarantine":
             try:
                 self._check_caps(asker, offer.size)
@@ -288,8 +289,12 @@ class Store:
         timestamp = offer.metadata.timestamp if offer.metadata else 0
         if timestamp or _timestamp(record):
             return timestamp == _timestamp(record)
+        return not self.is_too_old(record, now)
+
+    def is_too_old(self, record: Record, now: datetime) -> bool:
+        """Say whether a partial file without a time can be taken for one that is offered now no more."""
         # a time to come means that the clock was moved: then nobody knows how old it is
-        return abs(now - _when(record["updated_at"])) <= timedelta(hours=self.caps.hours_without_metadata)
+        return abs(now - _when(record["updated_at"])) > timedelta(hours=self.caps.hours_without_metadata)
 
     def _pending_like(self, imei: str, offer: Offer) -> Record | None:
         """Find a stored file that the product may not have yet, by the name that it must have."""
@@ -297,9 +302,13 @@ class Store:
             return None
         same = sameness(offer.identifier, offer.count, offer.metadata.timestamp)
         record = read_sidecar(self.spool / "pending" / f"{imei}_{same}.json")
-        if record is None or _timestamp(record) != offer.metadata.timestamp:
-            return None
-        return record if (record["identifier"], record["count"]) == (offer.identifier, offer.count) else None
+        return record if record is not None and self.is_of(record, offer) else None
+
+    def is_of(self, record: Record, offer: Offer) -> bool:
+        """Say whether a record is of the file that is offered: same identifier, count and time, not 0."""
+        timestamp = offer.metadata.timestamp if offer.metadata else 0
+        same = (record["identifier"], record["count"], _timestamp(record))
+        return bool(timestamp) and same == (offer.identifier, offer.count, timestamp)
 
     def _part(self, record: Record) -> Path:
         return self.spool / "partial" / record["imei"] / f"{record['upload']}.part"
@@ -365,8 +374,7 @@ class Store:
 
     def _place(self, record: Record) -> str | None:
         """Give where a file is in the media store: where it was put, or where adoption moved it. Raises MediaError."""
-        places = dict.fromkeys((record["path"], adopted(record["imei"], record["path"])))
-        return next((place for place in places if self.media.size(place) == record["size"]), None)
+        return place(self.media, record)
 
     def delivered(self, records: Iterable[Record]) -> None:
         """Take that the product has these files: their sidecars go beside them, or are done with.
@@ -431,12 +439,20 @@ class Store:
 
     def place(self, transfers: Sequence["Transfer"]) -> list[StorageError | None]:
         """Put sealed files into the media store."""
-        told = self.media.put_all([(t.part, t.record["path"]) for t in transfers if not t.stored_before])
+        new = [t for t in transfers if not t.stored_before]
+        try:
+            for transfer in new if self.exchange is not None else ():
+                self.exchange.announce(transfer.record)  # type: ignore[union-attr]
+            told = self.media.put_all([(t.part, t.record["path"]) for t in new])
+        except MediaError as error:
+            told = [error] * len(new)
         answers = iter(told)
         problems: list[StorageError | None] = []
         for transfer in transfers:
-            error = None if transfer.stored_before else next(answers)
-            problems.append(StorageError("store_away", str(error)) if error else None)
+            problem = None if transfer.stored_before else next(answers)
+            problems.append(StorageError("store_away", str(problem)) if problem else None)
+            if self.exchange is not None and not problem and (left := transfer.record.pop("left", None)):
+                self.exchange.forget(left)
         self._take_back(transfers, problems)
         return problems
 
@@ -447,47 +463,88 @@ class Store:
 
     # partial files that other machines may go on with
 
-    def share_partials(self) -> int:
-        """Put the partial files of ended sessions into a shared store; give how many. Raises MediaError."""
-        if not self.media.shared:
-            return 0
-        shared = 0
-        for path in sorted((self.spool / "partial").glob("*/*.json")):
-            record = read_sidecar(path)
-            if record and record["state"] == "partial" and record["upload"] not in self.active:
-                self.share(record)
-                shared += 1
-        return shared
+    def _fetch_left(self, asker: Asker, offer: Offer) -> list[str]:
+        """Bring the longest that other sessions left of this file, if it is longer than what is here.
 
-    def share(self, record: Record) -> None:
-        """Put one partial file into the shared store. Raises MediaError."""
+        Gives the names of all of it, which go once the file is stored. Raises MediaError.
+        """
+        if self.exchange is None:
+            return []
+        left = [f for f in self.exchange.left(asker.imei) if self._same(f.record, offer, asker.now)]
+        if not left:
+            return []
+        here = [
+            self._part(r).stat().st_size
+            for r in self._partials_of(asker.imei)
+            if self._same(r, offer, asker.now)
+        ]
+        longest = max(left, key=lambda f: f.record["size"])
+        if longest.record["size"] > max(here, default=0):
+            self._fetch(longest)
+        names = [key for f in left for key in f.keys]
+        if not _timestamp(longest.record):
+            # nothing but its time says that it is this file: it must not outlive it
+            self.exchange.forget(names)
+            return []
+        return names
+
+    def _fetch(self, left: Left) -> None:
+        assert self.exchange is not None
+        part = self._part(left.record)
+        if self.exchange.fetch(left, part):
+            _replace(str(part.with_suffix(".json")), left.record, safe=False)
+
+    def unshared(self) -> list[Record]:
+        """Give the partial files that lie only on this machine, of sessions that may have ended."""
+        found = [read_sidecar(path) for path in sorted((self.spool / "partial").glob("*/*.json"))]
+        return [r for r in found if r and r["upload"] not in self.active and self._part(r).exists()]
+
+    def share(self, record: Record, now: datetime) -> Record | None:
+        """Make a partial file that nobody writes reachable for every receiver; give its record.
+
+        None: it is not here any more, nothing has come of it, or it is whole and waits to be stored. It may have
+        been left by a process that was killed: what counts are its bytes. Raises MediaError.
+        """
+        record = read_sidecar(self._part(record).with_suffix(".json")) or record
         part = self._part(record)
-        if not self.media.shared or not part.exists():
-            return
-        key = f"partial/{record['imei']}/{record['upload']}"
-        self.media.put(part, f"{key}.part")
-        self.media.put(part.with_suffix(".json"), f"{key}.json")
+        if self.exchange is None or not part.exists() or self._sealed(record):
+            return None
+        held = part.stat().st_size
+        held = min(held, record["safe"]) if record["boot"] != self.boot else held
+        if not held:
+            self.discard(record)
+            return None
+        os.truncate(part, held)
+        if record["state"] != "partial" or record["size"] != held:
+            changes = {"received_packets": held // PACKET, "size": held, "safe": held, "boot": self.boot}
+            record |= changes | {
+                "state": "partial",
+                "updated_at": _stamp(now),
+                "sha256": None,
+                "received_at": None,
+            }
+            _replace(str(part.with_suffix(".json")), record, safe=False)
+        self.exchange.leave(record, part)
+        self._remove(record)
+        return record
 
-    def _fetch_partials(self, imei: str) -> None:
-        """Bring a device's partial files from the shared store to this machine."""
-        if not self.media.shared:
-            return
-        folder = self.spool / "partial" / imei
-        for entry in [e for e in self.media.entries(f"partial/{imei}/") if e.key.endswith(".json")]:
-            name = Path(entry.key).name
-            if not re.fullmatch(r"[0-9a-f]{32}\.json", name):
-                continue
-            folder.mkdir(parents=True, exist_ok=True)
-            part, sidecar = folder / f"{name[:-5]}.part", folder / name
-            if not sidecar.exists() and self.media.fetch(f"{entry.key[:-5]}.part", part):
-                self.media.fetch(entry.key, sidecar)
-            self.media.delete(entry.key)
-            self.media.delete(f"{entry.key[:-5]}.part")
+    def _sealed(self, record: Record) -> bool:
+        """Say whether a file is whole and waits in the spool to be put into the store: `pending` does that."""
+        names = [f"{record['imei']}_{record['upload']}.json"]
+        if stamp := _timestamp(record):
+            names.append(f"{record['imei']}_{sameness(record['identifier'], record['count'], stamp)}.json")
+        waiting = [read_sidecar(self.spool / "pending" / name) for name in names]
+        return any(found is not None and found["upload"] == record["upload"] for found in waiting)
 
     # tidying
 
     def discard(self, record: Record) -> None:
-        """Remove a partial file."""
+        """Remove a partial file, and what it grew out of."""
+        if self.exchange is not None and (left := record.get("left")):
+            self.exchange.forget(left)
+        self._remove(record)
+
+    def _remove(self, record: Record) -> None:
         self.files.close(str(self._part(record)))
         for suffix in (".part", ".json"):
             self._part(record).with_suffix(suffix).unlink(missing_ok=True)

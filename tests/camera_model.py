@@ -40,10 +40,12 @@ class CameraModel:
     resumed_at: list[int] = field(default_factory=list)
     received: list[bytes] = field(default_factory=list)
     trigger: int = 0
+    address: str | None = None  # of the loopback network, to come from
 
     def run(self, port: int, timeout: float = 10.0) -> None:
         """Connect and play until the server closes or says CLOSE."""
-        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as self.line:
+        source = (self.address, 0) if self.address else None
+        with socket.create_connection(("127.0.0.1", port), timeout, source) as self.line:
             self._init()
             last = None
             while (frame := self._frame()) is not None:

@@ -15,6 +15,7 @@ from typing import Any
 import postgres_server
 import psycopg
 import pytest
+import s3_server
 from flask import Flask
 
 os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
@@ -124,3 +125,16 @@ def app(config: Config) -> Iterator[Flask]:
         yield app
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[s3_server.Server]:
+    """Run an S3 server for the tests; this process finds it by its environment, as the product does."""
+    with s3_server.running() as server, s3_server.reachable(server.environment()):
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: s3_server.Server) -> str:
+    """The name of an empty bucket of this test's own."""
+    return s3.make_bucket(f"test-{time.time_ns()}")

@@ -25,8 +25,8 @@ PURE_MAY = {
     "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "functools", "itertools", "math",
     "re", "string", "struct", "types", "typing", "ipaddress", "unicodedata", "marshmallow", "fastcrc",
 }  # fmt: skip
-GEVENT = ("receiver/server", "receiver/gather", "receiver/supervisor", "receiver/health", "receiver/__main__",
-          "provisioning/worker", "provisioning/offload", "gunicorn.conf")  # fmt: skip
+GEVENT = ("receiver/server", "receiver/gather", "receiver/handover", "receiver/supervisor", "receiver/health",
+          "receiver/__main__", "provisioning/worker", "provisioning/offload", "gunicorn.conf")  # fmt: skip
 
 
 def room(path: Path) -> str:
@@ -88,12 +88,13 @@ ORDER = [
     {"pages", "api", "webhooks"},
     {"auth"},
     {"schemas"},
-    {"background"},
+    {"background", "retention"},
     {"checklist"},
     {"inbox", "records", "devices", "profiles", "videos"},
     {"answers", "connections", "uploads"},
     {"sending", "links"},
     {"outbox"},
+    {"leases"},
     {"idempotency", "statuses", "lifecycle"},
     {"events", "queue"},
     {"gateway", "secrets"},

@@ -33,7 +33,9 @@ class Notes:
     def __init__(self) -> None:
         self.stored_files: dict[str, dict[str, Any]] = {}
         self.seen: dict[str, SessionFacts] = {}
-        self.leases: dict[tuple[str, str], str] = {}
+        self.leases: dict[tuple[str, str], tuple[str, str]] = {}
+        self.waited_for: set[str] = set()
+        self.thrown_away: list[str] = []
         self.partial: dict[str, dict[str, Any]] = {}
         self.away = False
 
@@ -79,13 +81,30 @@ class Notes:
     def expired(self, idents: Sequence[str]) -> None:
         self._reach()
 
-    def lease(self, imei: str, identifier: str, session: str) -> None:
+    def superseded(self, idents: Sequence[str]) -> None:
         self._reach()
-        self.leases[imei, identifier] = session
+        self.thrown_away += idents
 
-    def holds(self, imei: str, identifier: str, session: str) -> bool:
+    def lease(self, imei: str, identifier: str, token: str, machine: str, force: bool) -> bool:
         self._reach()
-        return self.leases.get((imei, identifier)) == session
+        held = self.leases.get((imei, identifier))
+        if held and held[1] != machine and not force:
+            self.waited_for.add(held[0])
+            return False
+        self.leases[imei, identifier] = (token, machine)
+        return True
+
+    def holds(self, token: str) -> bool:
+        self._reach()
+        return token in {held for held, _ in self.leases.values()}
+
+    def wanted(self) -> set[str]:
+        self._reach()
+        return self.waited_for
+
+    def release(self, tokens: Sequence[str]) -> None:
+        self._reach()
+        self.leases = {key: held for key, held in self.leases.items() if held[0] not in tokens}
 
     @property
     def codes(self) -> list[str | None]:
@@ -95,8 +114,10 @@ class Notes:
 class Running:
     """A receiver in a thread of its own (gevent runs there, cameras run in ours)."""
 
-    def __init__(self, folder: Path, settings: Settings, front: Front | None = None) -> None:
-        self.notes, self.folder, self.settings, self.front = Notes(), folder, settings, front
+    def __init__(
+        self, folder: Path, settings: Settings, front: Front | None = None, notes: Notes | None = None
+    ) -> None:
+        self.notes, self.folder, self.settings, self.front = notes or Notes(), folder, settings, front
         self.ready, self._stop = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import faulty_s3
@@ -29,15 +30,19 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
         yield server
 
 
-def bucket() -> Bucket:
+class QuickBucket(Bucket):
     """A bucket as in production, but for less patience."""
-    media = Bucket("media", "fleet")
-    quick = Config(
-        signature_version="s3v4", connect_timeout=1, read_timeout=1, retries={"max_attempts": 2, "mode": "standard"},
-        s3={"addressing_style": "path"},
-    )  # fmt: skip
-    media._client = boto3.client("s3", config=quick)
-    return media
+
+    def _connect(self) -> Any:
+        quick = Config(
+            signature_version="s3v4", connect_timeout=1, read_timeout=1,
+            retries={"max_attempts": 2, "mode": "standard"}, s3={"addressing_style": "path"},
+        )  # fmt: skip
+        return boto3.session.Session().client("s3", config=quick)
+
+
+def bucket() -> Bucket:
+    return QuickBucket("media", "fleet")
 
 
 class RunningWithBucket(Running):

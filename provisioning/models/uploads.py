@@ -59,6 +59,12 @@ class Upload(db.Model):  # type: ignore[name-defined]
         Index("ix_uploads_imei", "imei"),
         Index("ix_uploads_sha256", "sha256"),
         Index(
+            "ix_uploads_coming",
+            "updated_at",
+            sqlite_where=text("state IN ('receiving', 'partial')"),
+            postgresql_where=text("state IN ('receiving', 'partial')"),
+        ),
+        Index(
             "ix_uploads_settle_due",
             "device_id",
             sqlite_where=text("settle_due"),
@@ -158,14 +164,27 @@ class Session(db.Model):  # type: ignore[name-defined]
 
 
 class Lease(db.Model):  # type: ignore[name-defined]
-    """Which session has a file of a device in hand, where several machines receive into one media store."""
+    """Which session has a file of a device in hand, where several machines receive into one media store.
+
+    `token` is a new one each time a file is opened; `wanted_at`: a newer session on another machine waits for it.
+    """
 
     __tablename__ = "leases"
+    __table_args__ = (
+        Index(
+            "ix_leases_wanted_at",
+            "wanted_at",
+            sqlite_where=text("wanted_at IS NOT NULL"),
+            postgresql_where=text("wanted_at IS NOT NULL"),
+        ),
+    )
 
     imei: Mapped[str] = mapped_column(String(20), primary_key=True)
     identifier: Mapped[str] = mapped_column(String(255), primary_key=True)
-    session_id: Mapped[str] = mapped_column(String(32))
+    token: Mapped[str] = mapped_column(String(32), unique=True)
+    machine: Mapped[str] = mapped_column(String(128))
     at: Mapped[datetime] = mapped_column(default=utcnow)
+    wanted_at: Mapped[datetime | None]
 
 
 class Watch(db.Model):  # type: ignore[name-defined]

@@ -1,0 +1,131 @@
+"""What receivers leave for one another in a shared media store: partial files, and news of stored ones.
+
+`partial/<imei>/<upload>.<session>.part`, then its `.json`: what an ended session had of a file. Every session
+writes under a name of its own, and bytes before their sidecar: two receivers that know nothing of each other can
+mix nothing up, and what has no sidecar is not there. `pending/<imei>/<upload>.json`: the sidecar of a stored file
+until the product has it, written before the file is acknowledged. Used by `storage`; no sockets of devices.
+"""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from receiver.media import Media, MediaError
+from receiver.sidecars import Record, sound
+
+NAME = re.compile(r"partial/[0-9]+/[0-9a-f]{32}\.[0-9a-f]{32}\.json")
+SIDECAR = 64 * 1024  # bytes; the longest has a path and what a camera told about it
+NEVER_STORED = timedelta(
+    hours=1
+)  # a sidecar without its file: its receiver was lost before it had put the file
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A partial file that an ended session left: its sidecar, and the names of both objects."""
+
+    record: Record
+    part: str
+    sidecar: str
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Both names."""
+        return self.part, self.sidecar
+
+
+class Exchange:
+    """The part of a shared store through which receivers hand files on. Every method may raise MediaError."""
+
+    def __init__(self, media: Media) -> None:
+        self._media = media
+
+    # partial files
+
+    def leave(self, record: Record, part: Path) -> None:
+        """Make a partial file reachable for every receiver; what it grew out of goes. The local file stays."""
+        name = f"partial/{record['imei']}/{record['upload']}.{record['session']}"
+        outgrown = [key for key in record.get("left", ()) if not key.startswith(f"{name}.")]
+        copy = part.with_suffix(".leaving")
+        copy.unlink(missing_ok=True)
+        os.link(part, copy)  # putting takes a file away, and the sidecar is not there yet
+        try:
+            self._media.put(copy, f"{name}.part")
+        finally:
+            copy.unlink(missing_ok=True)
+        self._media.write(f"{name}.json", json.dumps(record | {"left": []}).encode())
+        with contextlib.suppress(MediaError):
+            self._media.delete(*outgrown)
+
+    def left(self, imei: str) -> list[Left]:
+        """Give the partial files of a device that ended sessions left."""
+        entries = {entry.key: entry.size for entry in self._media.entries(f"partial/{imei}/")}
+        found = []
+        for key in entries:
+            part = f"{key[:-5]}.part"
+            if NAME.fullmatch(key) and part in entries:
+                record = self._read(key)
+                if record is not None and record["size"] == entries[part]:
+                    found.append(Left(record, part, key))
+        return found
+
+    def fetch(self, left: Left, part: Path) -> bool:
+        """Bring a partial file to this machine; False if it went meanwhile. It stays in the store until outgrown."""
+        part.parent.mkdir(exist_ok=True)
+        return self._media.fetch(left.part, part) and part.stat().st_size == left.record["size"]
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Remove what was outgrown, as far as that can be done now; the rest goes when it is old."""
+        with contextlib.suppress(MediaError):
+            self._media.delete(*keys)
+
+    # stored files on their way to the product
+
+    def announce(self, record: Record) -> None:
+        """Leave the sidecar of a file that is about to be stored, for whoever finds it when this machine is lost."""
+        self._media.write(_pending(record), json.dumps(record).encode())
+
+    def announced(self, imei: str) -> list[Record]:
+        """Give a device's stored files that the product may not have yet."""
+        keys = [entry.key for entry in self._media.entries(f"pending/{imei}/")]
+        return [record for key in keys if (record := self._read(key))]
+
+    def owed(self, before: datetime, most: int = 500) -> list[Record]:
+        """Give stored files that the product should have since `before`: their receivers did not tell it."""
+        found: list[Record] = []
+        for entry in self._media.entries("pending/"):
+            if len(found) == most:
+                break
+            if entry.modified >= before or (record := self._read(entry.key)) is None:
+                continue
+            if place(self._media, record):
+                found.append(record)
+            elif entry.modified < before - NEVER_STORED:
+                self._media.delete(entry.key)
+        return found
+
+    def delivered(self, records: Sequence[Record]) -> None:
+        """Take that the product has these files."""
+        self._media.delete(*[_pending(record) for record in records])
+
+    def _read(self, key: str) -> Record | None:
+        try:
+            return sound(json.loads(self._media.read(key, 0, SIDECAR) or b"null"))
+        except ValueError:
+            return None
+
+
+def place(media: Media, record: Record) -> str | None:
+    """Give where a file is in the store: where it was put, or where adoption moved it. Raises MediaError."""
+    moved = record["path"].removeprefix(f"quarantine/{record['imei']}/")
+    places = dict.fromkeys((record["path"], moved))
+    return next((key for key in places if media.size(key) == record["size"]), None)
+
+
+def _pending(record: Record) -> str:
+    return f"pending/{record['imei']}/{record['upload']}.json"

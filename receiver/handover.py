@@ -1,0 +1,161 @@
+"""Several machines, one media store: which of them has a file in hand, and how the next one comes by it.
+
+A lease in the database says who writes a file. A newer session of the device on another machine asks for it; the
+older one ends, leaves its part in the store and gives the lease back. Where the database is away nobody is asked:
+files that two machines stored are found to be one when they are registered. Called by `server`.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import gevent
+import structlog
+
+from receiver.media import MediaError
+from receiver.product import Product
+from receiver.protocol import Metadata
+from receiver.session import Offer
+from receiver.storage import Record, StorageError, Store, new_id
+
+log = structlog.get_logger("receiver")
+ANSWER_SECONDS = 8.0  # for another machine's session to end and leave its part; then it is passed over
+ANSWER_POLL = 0.4
+WANTED_POLL = 1.0  # how soon a session hears that a newer one waits for its file
+
+Key = tuple[str, str]  # IMEI and identifier
+
+
+def machine_name(spool: Path) -> str:
+    """Name the machine that a spool belongs to, the same for all its processes and after a restart."""
+    path, own = spool / "machine", spool / f"machine.{os.getpid()}"
+    if not path.exists():
+        own.write_text(os.urandom(8).hex())
+        with contextlib.suppress(FileExistsError):
+            os.link(own, path)  # whole or not at all: other processes start at this moment too
+        own.unlink()
+    return f"{socket.gethostname()[:80]}/{path.read_text()}"
+
+
+class Handover:
+    """The leases of one process, and the partial files of its machine that nobody has in hand."""
+
+    def __init__(self, store: Store, product: Product, now: Callable[[], datetime]) -> None:
+        self._store, self._product, self._now = store, product, now
+        self._machine = machine_name(store.spool)
+        self._tokens: dict[Key, str] = {}
+        self._released: list[str] = []
+
+    def take(self, imei: str, identifier: str, given_up: Callable[[], bool]) -> None:
+        """Take a file into hand; another machine's session is asked to leave it, and waited for.
+
+        Raises StorageError where the asker is `given_up` meanwhile.
+        """
+        token, deadline, force = new_id(self._now()), time.monotonic() + ANSWER_SECONDS, False
+        try:
+            while not self._product.lease(imei, identifier, token, self._machine, force):
+                if given_up():
+                    raise StorageError(
+                        "taken_over", "A newer connection of this device went on with the file."
+                    )
+                force = time.monotonic() >= deadline
+                gevent.sleep(0 if force else ANSWER_POLL)
+        except StorageError:
+            raise
+        except Exception:
+            log.warning("database away: no lease", imei=imei, exc_info=True)
+            return
+        self._tokens[imei, identifier] = token
+
+    def check(self, imei: str, identifier: str) -> None:
+        """Make sure that no other machine went on with a file. Raises StorageError."""
+        token = self._tokens.get((imei, identifier))
+        if token is not None and not self._holds(token):
+            raise StorageError("handed_over", "Another receiver went on with this file.")
+
+    def _holds(self, token: str) -> bool:
+        try:
+            return self._product.holds(token)
+        except Exception:
+            log.warning("database away: lease not checked", exc_info=True)
+            return True
+
+    def drop(self, imei: str, identifier: str) -> None:
+        """Have a lease given back, after all that is queued for the product at this moment."""
+        if token := self._tokens.pop((imei, identifier), None):
+            self._released.append(token)
+
+    def released(self) -> list[str]:
+        """Give the leases that may be given back now."""
+        return list(self._released)
+
+    def give_back(self, tokens: list[str]) -> None:
+        """Give leases back; what fails stays to be given back."""
+        if tokens:
+            self._product.release(tokens)
+            self._released = [token for token in self._released if token not in set(tokens)]
+
+    def watch(self, end: Callable[[str, str], object]) -> None:
+        """End this process's sessions at files that newer sessions on other machines wait for, for ever."""
+        while True:
+            gevent.sleep(WANTED_POLL)
+            try:
+                wanted = self._product.wanted() if self._tokens else set()
+            except Exception:
+                log.warning("database away: nobody can ask for a file", exc_info=True)
+                continue
+            for key, token in list(self._tokens.items()):
+                if token in wanted:
+                    end(*key)
+
+    def leave(self, record: Record) -> None:
+        """Make what a session had of a file reachable for every receiver; what fails is tried again later."""
+        token = self._tokens.get((record["imei"], record["identifier"]))
+        try:
+            if not _timestamp(record) and token and not self._holds(token):
+                self._store.discard(record)  # nothing proves what it is, and somebody is further
+            else:
+                self._store.share(record, self._now())
+        except (MediaError, OSError) as error:
+            log.warning("partial file not shared, will try again", imei=record["imei"], reason=str(error))
+
+    def leave_rest(
+        self,
+        hold: Callable[[str, str], bool],
+        let_go: Callable[[str, str], None],
+        tell: Callable[[Record], None],
+    ) -> None:
+        """Do the same for what killed processes left on this machine, and what could not be shared before.
+
+        Raises MediaError, and whatever the product raises.
+        """
+        for record in self._store.unshared():
+            imei, identifier = record["imei"], record["identifier"]
+            if not hold(imei, identifier):
+                continue  # a session of this machine is at it
+            try:
+                if not _timestamp(record) and self._store.is_too_old(record, self._now()):
+                    self._store.discard(record)
+                    self._product.expired([record["upload"]])
+                elif self._stored_meanwhile(record):
+                    self._store.discard(record)
+                    self._product.superseded([record["upload"]])
+                elif shared := self._store.share(record, self._now()):
+                    tell(shared)
+            finally:
+                let_go(imei, identifier)
+
+    def _stored_meanwhile(self, record: Record) -> bool:
+        if not _timestamp(record):
+            return False
+        metadata = Metadata(**record["metadata"])
+        offer = Offer(record["identifier"], record["by_path"], record["count"], metadata)
+        return self._product.recall(record["imei"], offer) is not None
+
+
+def _timestamp(record: Record) -> int:
+    return (record["metadata"] or {}).get("timestamp") or 0
