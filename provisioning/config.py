@@ -39,6 +39,9 @@ class Config:
     queue_url: str
     media_url: str
     media_spool: Path
+    media_delivery: str
+    retention_days_uploads: int
+    retention_days_messages: int
     # secrets and the web
     secret_key: str
     encryption_keys: tuple[str, ...]
@@ -196,6 +199,11 @@ def _places(env: _Reader) -> dict[str, Any]:
         "queue_url": env.text("QUEUE_URL", f"sqlite:///{var}/queue.db"),
         "media_url": env.text("MEDIA_URL", f"file://{var}/media"),
         "media_spool": env.path("MEDIA_SPOOL", var / "spool"),
+        # of files in a bucket: "stream" through the web process, or "redirect" to a link that the store serves
+        "media_delivery": env.text("MEDIA_DELIVERY", "stream", validate=OneOf(["stream", "redirect"])),
+        # 0: kept for ever
+        "retention_days_uploads": env.integer("RETENTION_DAYS_UPLOADS", 0, 0, 36_500),
+        "retention_days_messages": env.integer("RETENTION_DAYS_MESSAGES", 0, 0, 36_500),
         "secret_key": env.required("SECRET_KEY"),
         "encryption_keys": env.words("ENCRYPTION_KEYS"),
         "public_url": env.text("PUBLIC_URL"),
@@ -326,6 +334,8 @@ def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
         wrong("QUEUE_URL", "Must begin with sqlite:///, postgresql:// or redis://.")
     if not re.fullmatch(r"file:///.+|s3://[a-z0-9.-]{3,63}(/.*)?", values["media_url"]):
         wrong("MEDIA_URL", "Must be file:///folder or s3://bucket/prefix.")
+    if 0 < (values["retention_days_messages"] or 0) < 7:
+        wrong("RETENTION_DAYS_MESSAGES", "Must be 0 or at least 7: what Twilio repeats must be known again.")
     public = urlsplit(values["public_url"] or "http://127.0.0.1")
     if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
         wrong("PUBLIC_URL", "Must be an http or https address, such as https://dualcam.example.com.")

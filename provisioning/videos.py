@@ -15,6 +15,8 @@ from pathlib import Path
 import structlog
 from sqlalchemy import or_, select, update
 
+from receiver.media import MediaError
+
 from . import events, queue, statuses, uploads
 from .config import ROOT, current_config
 from .models import Device, StatusItem, Upload, UploadState, changed, db
@@ -26,21 +28,23 @@ READY, FAILED = "ready", "failed"
 THUMBNAIL, VIDEO = ".thumbnail.jpg", ".mp4"  # endings of derived files
 ATTEMPTS = 3
 LEASE = timedelta(minutes=15)
+AWAY = timedelta(minutes=1)  # until the store is tried again
 TRANSCODE_SECONDS = 600  # thirty seconds of 1080p take about one minute on one slow core
 ASSUMED_FRAME_RATE = 30  # the default of parameter 66003
 
 
 def thumbnail(upload: Upload) -> str | None:
     """Give the thumbnail's key in the media store once it is there."""
-    return _key(upload.id, THUMBNAIL) if upload.thumbnail_state == READY else None
+    return key(upload.id, THUMBNAIL) if upload.thumbnail_state == READY else None
 
 
 def video(upload: Upload) -> str | None:
     """Give the H.264 copy's key in the media store once it is there."""
-    return _key(upload.id, VIDEO) if upload.video_state == READY else None
+    return key(upload.id, VIDEO) if upload.video_state == READY else None
 
 
-def _key(ident: str, ending: str) -> str:
+def key(ident: str, ending: str) -> str:
+    """Give the key in the media store of an upload's copy with this ending."""
     return f"derived/{ident}{ending}"
 
 
@@ -68,24 +72,43 @@ def make(ident: str, clock: Callable[[], datetime]) -> bool:
     if not _claim(ident, clock()):
         return False
     upload = db.session.get_one(Upload, ident)
-    key, file_type = upload.path or "", upload.file_type
+    original, file_type = upload.path or "", upload.file_type
     rate, assumed = frame_rate(upload)
     db.session.commit()
+    try:
+        made, problem = _make(ident, original, file_type, rate)
+    except MediaError as error:
+        log.warning("media store away, copies are made later", upload=ident, reason=str(error))
+        _put_off(ident, clock())
+        return False
+    _note(ident, made, rate, assumed, problem, clock())
+    return not problem
+
+
+def _make(ident: str, original: str, file_type: str, rate: int) -> tuple[list[str], str]:
+    """Make the copies that can be made; give their endings and what went wrong. Raises MediaError."""
     spool = current_config().media_spool
     spool.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="derive-", dir=spool) as folder:
         work = Path(folder)
-        source = uploads.media().path(key)
-        if source is None and uploads.media().fetch(key, work / f"original{Path(key).suffix}"):
-            source = work / f"original{Path(key).suffix}"
+        source = uploads.media().path(original)
+        if source is None and uploads.media().fetch(original, work / f"original{Path(original).suffix}"):
+            source = work / f"original{Path(original).suffix}"
         problem = "The original is not there."
         if source is not None:
             problem = _run(work / ident, source, file_type, rate) or ""
         made = [ending for ending in (THUMBNAIL, VIDEO) if (work / f"{ident}{ending}").is_file()]
         for ending in made:
-            uploads.media().put(work / f"{ident}{ending}", _key(ident, ending))
-    _note(ident, made, rate, assumed, problem, clock())
-    return not problem
+            uploads.media().put(work / f"{ident}{ending}", key(ident, ending))
+    return made, problem
+
+
+def _put_off(ident: str, now: datetime) -> None:
+    """Try again in a while; it was no fault of the file."""
+    upload = db.session.get_one(Upload, ident)
+    upload.derive_attempts -= 1
+    upload.derive_lease_until = now + AWAY
+    db.session.commit()
 
 
 def _claim(ident: str, now: datetime) -> bool:

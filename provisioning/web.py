@@ -1,11 +1,16 @@
 """What the API and the pages both need of HTTP: the error shape, and sending files."""
 
+import io
 from typing import Any
 
-from flask import Response, send_file
+from flask import Response, request, send_file
 from werkzeug.exceptions import HTTPException
+from werkzeug.wsgi import FileWrapper
 
-from receiver.media import Media
+from receiver.media import Media, MediaError
+
+from .config import current_config
+from .errors import Unavailable
 
 CODES = {
     400: "bad_request",
@@ -52,22 +57,78 @@ def kept_headers(error: HTTPException) -> dict[str, str]:
     }
 
 
+PIECE = 1024 * 1024  # bytes of a bucket's file in memory for each that is being sent
+
+
 def send(media: Media, key: str, kind: str, name: str | None, etag: str | None) -> Response | None:
-    """Send a file with ranges and caching, or the way to it where the store serves it; None if it is not there."""
+    """Send a file with ranges and caching, or the way to it where the store serves it; None if it is not there.
+
+    Raises Unavailable while the store is away.
+    """
     path = media.path(key)
     if path is None:
-        link = media.link(key, kind, name)
-        if link is None:
-            return None
-        answer = Response(status=302, headers={"Location": link})
-        answer.headers["Cache-Control"] = "private, max-age=300"  # the link lives longer
-        return answer
+        try:
+            return _send_remote(media, key, kind, name, etag)
+        except MediaError as error:
+            raise Unavailable("The media store cannot be reached; try again later.") from error
     answer = send_file(
         path, mimetype=kind, download_name=name, as_attachment=name is not None, conditional=True,
         etag=etag or True, max_age=3600,
     )  # fmt: skip
     answer.headers["Cache-Control"] = "private, max-age=3600"
     return answer
+
+
+def _send_remote(media: Media, key: str, kind: str, name: str | None, etag: str | None) -> Response | None:
+    size = media.size(key)
+    if size is None:
+        return None
+    if current_config().media_delivery == "redirect" and (link := media.link(key, kind, name)):
+        answer = Response(status=302, headers={"Location": link})
+        answer.headers["Cache-Control"] = "private, max-age=300"  # the link lives longer
+        return answer
+    pieces = FileWrapper(_Remote(media, key, size), PIECE // 4)  # type: ignore[arg-type]
+    answer = Response(pieces, mimetype=kind, direct_passthrough=True)
+    answer.content_length = size
+    answer.set_etag(etag or f"{key.replace('/', '-')}-{size}")
+    answer.headers["Cache-Control"] = "private, max-age=3600"
+    if name is not None:
+        answer.headers.set("Content-Disposition", "attachment", filename=name)
+    answer.make_conditional(request.environ, accept_ranges=True, complete_length=size)
+    return answer
+
+
+class _Remote(io.RawIOBase):
+    """A file in a bucket, read piece by piece from wherever a range begins."""
+
+    def __init__(self, media: Media, key: str, size: int) -> None:
+        self._media, self._key, self._size = media, key, size
+        self._at, self._piece, self._begin = 0, b"", 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def read(self, count: int = -1) -> bytes:
+        """Give bytes, none at the end. Raises MediaError: the answer then breaks off, short of its length."""
+        if self._at >= self._size:
+            return b""
+        if not self._begin <= self._at < self._begin + len(self._piece):
+            self._begin = self._at
+            self._piece = self._media.read(self._key, self._at, PIECE) or b""
+            if not self._piece:
+                raise MediaError("The file went while it was sent.")
+        inside = self._at - self._begin
+        data = self._piece[inside:] if count < 0 else self._piece[inside : inside + count]
+        self._at += len(data)
+        return data
 
 
 def original(media: Media, key: str, name: str | None, etag: str | None) -> Response | None:

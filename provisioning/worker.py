@@ -19,13 +19,14 @@ from gevent.event import Event  # noqa: E402
 from huey.consumer import Consumer  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import background, logs, queue, sending, videos  # noqa: E402
+from provisioning import background, logs, queue, retention, sending, videos  # noqa: E402
 from provisioning.config import ConfigError, current_config  # noqa: E402
 from provisioning.models import Cursor, db, utcnow  # noqa: E402
 
 log = structlog.get_logger("worker")
 
 SWEEP_SECONDS = 3.0
+RETENTION_SECONDS = 3600.0
 HEARTBEAT = "worker"
 SENDERS = 8  # SMS under way at once, for different devices
 POLL_SECONDS = 0.25  # the longest an id waits in an idle queue
@@ -46,7 +47,11 @@ def main() -> int:
     consumers = _start_queues(app, stop)
     with app.app_context():
         interval = current_config().reconcile_interval
-    for seconds, work in ((SWEEP_SECONDS, _sweep), (float(interval), _reconcile)):
+    for seconds, work in (
+        (SWEEP_SECONDS, _sweep),
+        (float(interval), _reconcile),
+        (RETENTION_SECONDS, _retire),
+    ):
         gevent.spawn(_repeat, app, seconds, work, stop)
     stop.wait()
     for consumer in consumers:
@@ -110,6 +115,10 @@ def _reconcile() -> None:
     count = background.reconcile(utcnow)
     if count:
         log.info("reconciled", events=count)
+
+
+def _retire() -> None:
+    retention.sweep(utcnow)
 
 
 def _repeat(app: Flask, seconds: float, work: Callable[[], None], stop: Event) -> None:

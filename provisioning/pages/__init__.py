@@ -78,12 +78,17 @@ def _context() -> dict[str, Any]:
 def _headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if current_config().media_url.startswith("s3:") and response.mimetype == "text/html":
+    if _store_serves() and response.mimetype == "text/html":
         origin = _store_origin()
         response.headers["Content-Security-Policy"] = (
             POLICY.replace("img-src 'self'", f"img-src 'self' {origin}") + f" media-src 'self' {origin}"
         )
     return response
+
+
+def _store_serves() -> bool:
+    config = current_config()
+    return config.media_url.startswith("s3:") and config.media_delivery == "redirect"
 
 
 def _store_origin() -> str:

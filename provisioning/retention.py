@@ -1,0 +1,122 @@
+"""What is removed when it is old (RETENTION_DAYS_…, off by default), and what is given up because nobody ends it.
+
+The worker calls `sweep` every hour. Ids sort by time, so that what is old is found by the primary key; every batch
+is small and a transaction of its own, and a run that was broken off goes on with the next.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import ColumnElement, and_, delete, select, update
+
+from receiver.media import MediaError
+
+from . import events, leases, uploads, videos
+from .config import current_config
+from .models import (
+    OPEN,
+    Command,
+    Cursor,
+    GatewayEvent,
+    Message,
+    Upload,
+    UploadState,
+    changed,
+    db,
+)
+
+log = structlog.get_logger(__name__)
+BATCH = 500
+BATCHES = 400  # in one run and of one kind; the rest an hour later
+GRACE = timedelta(days=1)
+LINK_WINDOWS = 5  # links of the last four are still decided anew: what they rest on must be there
+RECONCILER = "reconciler"  # its cursor in the database
+
+
+def sweep(clock: Callable[[], datetime]) -> dict[str, int]:
+    """Remove what is older than the settings say; give how much of each kind."""
+    config, now = current_config(), clock()
+    leases.sweep(now)
+    removed = {"given_up": _give_up(now - timedelta(days=config.receiver_partial_days) - GRACE)}
+    if days := config.retention_days_uploads:
+        oldest = now - max(timedelta(days=days), LINK_WINDOWS * timedelta(seconds=config.link_window))
+        removed["uploads"] = _in_batches(lambda: _remove_uploads(oldest))
+    if days := config.retention_days_messages:
+        oldest = min(now - timedelta(days=days), _reconciled() or now)
+        removed["messages"] = _in_batches(lambda: _remove(Message, _is_settled(oldest), oldest))
+        done = and_(GatewayEvent.received_at < oldest, GatewayEvent.processed_at.is_not(None))
+        removed["events"] = _in_batches(lambda: _remove(GatewayEvent, done, oldest))
+    removed = {kind: count for kind, count in removed.items() if count}
+    if removed:
+        log.info("old rows removed", **removed)
+    return removed
+
+
+def _in_batches(remove: Callable[[], int]) -> int:
+    total = 0
+    for _ in range(BATCHES):
+        count = remove()
+        total += count
+        if count < BATCH:
+            break
+    return total
+
+
+def _first_id(oldest: datetime) -> str:
+    """Give what every id made since then is greater than."""
+    return f"{int(oldest.timestamp() * 1000):012x}"
+
+
+def _remove(model: type[Message] | type[GatewayEvent], which: ColumnElement[bool], oldest: datetime) -> int:
+    idents: Sequence[str] = db.session.scalars(
+        select(model.id).where(model.id < _first_id(oldest), which).order_by(model.id).limit(BATCH)
+    ).all()
+    db.session.rollback()
+    changed(delete(model).where(model.id.in_(idents)).execution_options(synchronize_session=False))
+    db.session.commit()
+    return len(idents)
+
+
+def _is_settled(oldest: datetime) -> ColumnElement[bool]:
+    """Say of a message that nobody waits for what it brings."""
+    waiting = select(Command.id).where(Command.id == Message.command_id, Command.state.in_(OPEN)).exists()
+    return and_(Message.created_at < oldest, ~waiting)
+
+
+def _reconciled() -> datetime | None:
+    """Give until when events must stay: what the reconciler lists again must be known again."""
+    cursor = db.session.get(Cursor, RECONCILER)
+    return datetime.fromisoformat(cursor.value) - GRACE if cursor else None
+
+
+def _remove_uploads(oldest: datetime) -> int:
+    rows = db.session.execute(
+        select(Upload.id, Upload.path, Upload.device_id)
+        .where(Upload.id < _first_id(oldest), Upload.updated_at < oldest,
+               Upload.state.in_((UploadState.STORED, UploadState.DAMAGED)))
+        .order_by(Upload.id).limit(BATCH)
+    ).all()  # fmt: skip
+    db.session.rollback()
+    keys = [key for row in rows if row.path for key in (row.path, f"{row.path}.json")]
+    keys += [videos.key(row.id, ending) for row in rows for ending in (videos.THUMBNAIL, videos.VIDEO)]
+    try:
+        uploads.media().delete(*keys)  # first the files: without its row nobody would find one again
+    except MediaError as error:
+        log.warning("media store away, old files are removed later", reason=str(error))
+        return 0
+    idents = [row.id for row in rows]
+    changed(delete(Upload).where(Upload.id.in_(idents)).execution_options(synchronize_session=False))
+    events.publish_all({row.device_id for row in rows}, "uploads")
+    db.session.commit()
+    return len(rows)
+
+
+def _give_up(oldest: datetime) -> int:
+    """Call damaged what no receiver can go on with any more; a receiver that was lost for good cannot tell."""
+    given_up = changed(
+        update(Upload).where(Upload.state.in_(uploads.COMING), Upload.updated_at < oldest)
+        .values(state=UploadState.DAMAGED).execution_options(synchronize_session=False)
+    )  # fmt: skip
+    db.session.commit()
+    return given_up

@@ -1,0 +1,147 @@
+"""What is removed when it is old, on SQLite and on PostgreSQL: nothing by default, and never what is still needed."""
+
+import dataclasses
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from test_uploads import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
+
+from provisioning import retention, uploads, videos
+from provisioning.models import Command, Cursor, Device, GatewayEvent, Message, Upload, db, utcnow
+from provisioning.models.base import new_id
+
+pytestmark = pytest.mark.usefixtures("app")
+
+
+def an_id(at: datetime) -> str:
+    return f"{int(at.timestamp() * 1000):012x}{new_id()[12:]}"
+
+
+def keep(app: Flask, **days: int) -> None:
+    names = {f"retention_days_{kind}": count for kind, count in days.items()}
+    app.extensions["dualcam_config"] = dataclasses.replace(app.extensions["dualcam_config"], **names)
+
+
+def ago(days: float) -> datetime:
+    return utcnow() - timedelta(days=days)
+
+
+def count(model: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def stored(at: datetime, **changes: Any) -> Upload:
+    """A file that came at some time, with its picture."""
+    ident = an_id(at)
+    record = sidecar(
+        ident, path=f"2026/{ident}.jpg", sha256=ident * 2, timestamp=int(at.timestamp() * 1000), **changes
+    )
+    uploads.media().write(record["path"], b"picture")
+    uploads.media().write(f"{record['path']}.json", b"{}")
+    uploads.media().write(videos.key(ident, videos.THUMBNAIL), b"small")
+    take(record | {"started_at": at.isoformat(), "received_at": at.isoformat()})
+    upload = db.session.get_one(Upload, ident)
+    upload.updated_at = at
+    db.session.commit()
+    return upload
+
+
+def message(at: datetime, **more: Any) -> None:
+    db.session.add(
+        Message(id=an_id(at), direction="in", sender="+12025550111", recipient="+12025550100", body="x",
+                status="received", created_at=at, **more)
+    )  # fmt: skip
+    db.session.commit()
+
+
+def gateway_event(at: datetime, *, processed: bool = True) -> None:
+    ident = an_id(at)
+    db.session.add(
+        GatewayEvent(id=ident, kind="status", token=ident, payload={}, via="webhook", received_at=at,
+                     processed_at=at if processed else None)
+    )  # fmt: skip
+    db.session.commit()
+
+
+def test_by_default_nothing_is_removed(van: Device) -> None:  # noqa: F811
+    stored(ago(4000))
+    message(ago(4000))
+    gateway_event(ago(4000))
+    assert retention.sweep(utcnow) == {}
+    assert [count(model) for model in (Upload, Message, GatewayEvent)] == [1, 1, 1]
+
+
+def test_old_files_go_with_their_copies_and_sidecars(app: Flask, van: Device, tmp_path: Path) -> None:  # noqa: F811
+    keep(app, uploads=30)
+    old, young = stored(ago(31)), stored(ago(29))
+    path, kept = old.path, young.id
+    assert retention.sweep(utcnow) == {"uploads": 1}
+    assert db.session.scalars(select(Upload.id)).all() == [kept]
+    assert uploads.media().size(path or "") is None
+    assert len([p for p in (tmp_path / "media").rglob("*") if p.is_file()]) == 3
+    assert retention.sweep(utcnow) == {}
+
+
+def test_a_file_that_decides_links_stays_however_short_the_setting(app: Flask, van: Device) -> None:  # noqa: F811
+    keep(app, uploads=1)
+    row = asked(van)
+    stored(ago(3))
+    take(sidecar())
+    assert retention.sweep(utcnow) == {}
+    assert db.session.get_one(Command, row.id).state == "done"
+
+
+def test_a_file_whose_store_is_away_keeps_its_row(app: Flask, van: Device, tmp_path: Path) -> None:  # noqa: F811
+    keep(app, uploads=30)
+    old = stored(ago(31))
+    path = tmp_path / "media" / (old.path or "")
+    path.unlink()
+    path.mkdir()  # cannot be removed as a file
+    assert retention.sweep(utcnow) == {}
+    path.rmdir()
+    assert retention.sweep(utcnow) == {"uploads": 1}
+
+
+def test_many_go_in_small_batches(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 3)
+    keep(app, messages=10)
+    for day in range(20):
+        message(ago(day + 0.5))
+    assert retention.sweep(utcnow) == {"messages": 10}
+    assert count(Message) == 10
+
+
+def test_old_messages_and_events_go_but_those_of_an_open_command(app: Flask, van: Device) -> None:  # noqa: F811
+    keep(app, messages=30)
+    row = asked(van)
+    before = count(Message)
+    message(ago(31), command_id=row.id)
+    message(ago(31))
+    message(ago(29))
+    gateway_event(ago(31))
+    gateway_event(ago(31), processed=False)
+    gateway_event(ago(29))
+    assert retention.sweep(utcnow) == {"messages": 1, "events": 1}
+    assert (count(Message), count(GatewayEvent)) == (before + 2, 2)
+
+
+def test_what_the_reconciler_will_list_again_stays_known(app: Flask) -> None:
+    keep(app, messages=30)
+    db.session.add(Cursor(name="reconciler", value=ago(60).isoformat()))
+    message(ago(31))
+    gateway_event(ago(40))
+    gateway_event(ago(62))
+    assert retention.sweep(utcnow) == {"events": 1}
+
+
+def test_a_file_that_no_receiver_goes_on_with_is_given_up(van: Device) -> None:  # noqa: F811
+    record = sidecar(state="receiving")
+    uploads.progress([record], ago(16))
+    uploads.progress([sidecar("d" * 32, state="partial")], ago(14))
+    assert retention.sweep(utcnow) == {"given_up": 1}
+    assert db.session.get_one(Upload, record["upload"]).state == "damaged"
+    assert db.session.get_one(Upload, "d" * 32).state == "partial"
