@@ -115,3 +115,79 @@ def test_a_bad_device_is_refused_beside_its_fields(browser: Browser, stack: Stac
     expect(page.locator(".field-error").first).to_contain_text("check digit")
     expect(page.locator(".field-error").nth(1)).to_contain_text("country code")
     assert page.input_value("input[name=phone]") == "2025550123"
+
+
+def test_changing_a_value_ticks_it_and_a_wrong_one_is_named_before_sending(
+    browser: Browser, stack: Stack
+) -> None:
+    page = open_page(browser, stack, 1280, [])
+    page.goto(f"/devices/{IMEI}/provision")
+    page.fill("input[name=p-66007]", "5")
+    expect(page.locator("input[name=set-66007]")).to_be_checked()
+    expect(page.locator("#plan-result")).to_contain_text("Nothing can be sent yet")
+    expect(page.locator("#note-66007")).to_contain_text("from 10 to 1800")
+    page.fill("input[name=p-66007]", "60")
+    expect(page.locator("#plan-result code")).to_contain_text("66007:60")
+    page.close()
+
+
+def test_the_cost_of_a_video_follows_what_is_asked(browser: Browser, stack: Stack) -> None:
+    page = open_page(browser, stack, 1280, [])
+    page.goto(f"/devices/{IMEI}")
+    page.fill("input[name=duration]", "30")
+    expect(page.locator("#video-cost")).to_contain_text("one SMS. Takes about 8 min")
+    page.close()
+
+
+def test_progress_on_a_slow_line_is_told_without_reloading(browser: Browser, stack: Stack) -> None:
+    stack.control(
+        "PATCH", f"/vehicles/{IMEI}", {"ignition": True, "parameters": {"150": 1, "151": 18, "66020": 0}}
+    )
+    stack.control("PATCH", f"/vehicles/{IMEI}/faults", {"slow": 2000})
+    page = open_page(browser, stack, 390, [])
+    page.goto(f"/devices/{IMEI}")
+    page.click("text=Take a photo now")
+    line = page.locator("#commands tr").first
+    expect(line).to_contain_text("packets of the front photo have come", timeout=60_000)
+    stack.control("PATCH", f"/vehicles/{IMEI}/faults", {"slow": 0})
+    expect(line.locator(".tag")).to_have_text("done", timeout=60_000)
+    page.close()
+
+
+def test_a_photo_is_asked_without_javascript(browser: Browser, stack: Stack) -> None:
+    stack.control("PATCH", f"/vehicles/{IMEI}", {"ignition": True, "parameters": {"150": 1, "151": 18}})
+    context = browser.new_context(java_script_enabled=False, base_url=stack.environment["PUBLIC_URL"])
+    page = context.new_page()
+    page.goto(f"/devices/{IMEI}")
+    page.fill("input[name=email]", EMAIL)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button")
+    page.click("text=Take a photo now")
+    expect(page.locator("#commands tr").first).to_contain_text("photo, front")
+    newest = stack.api("GET", f"/commands?imei={IMEI}")["items"][0]
+    assert stack.ended(newest["id"], 60)["state"] == "done"
+    page.goto(f"/devices/{IMEI}")
+    expect(page.locator("#commands tr").first.locator("a", has_text="front photo")).to_be_visible()
+    page.goto(f"/devices/{IMEI}/provision")
+    expect(page.locator("button[name=preview]").first).to_be_visible()
+    context.close()
+
+
+def test_a_page_says_that_it_hears_of_nothing_any_more(browser: Browser, stack: Stack) -> None:
+    page = open_page(browser, stack, 390, [])
+    page.context.clear_cookies()
+    # the stream ends by itself after some minutes; here the page is made to open it anew
+    page.evaluate(
+        "() => { const m = document.getElementById('main'), c = m.cloneNode(true); m.replaceWith(c); htmx.process(c) }"
+    )
+    expect(page.locator("#not-live")).to_contain_text("Load it anew")
+    page.close()
+
+
+def test_a_page_by_night_is_dark(browser: Browser, stack: Stack) -> None:
+    context = browser.new_context(color_scheme="dark", base_url=stack.environment["PUBLIC_URL"])
+    page = context.new_page()
+    page.goto("/login")
+    colour = page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor")
+    assert max(int(part) for part in colour[4:-1].split(",")) < 64
+    context.close()
