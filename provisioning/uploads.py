@@ -13,7 +13,8 @@ from sqlalchemy import bindparam, delete, select, update
 
 from receiver.media import Media, connect
 from receiver.session import Offer
-from receiver.storage import Caps, Record, Store, adopted
+from receiver.sidecars import Record
+from receiver.storage import Caps, Store, adopted
 
 from . import events, lifecycle, links, queue, statuses
 from .config import Config, current_config

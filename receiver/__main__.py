@@ -21,11 +21,12 @@ from provisioning import connections, leases, logs, uploads  # noqa: E402
 from provisioning.config import Config, ConfigError, load  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from receiver import session  # noqa: E402
+from receiver.connection import Settings  # noqa: E402
 from receiver.front import Front  # noqa: E402
 from receiver.gather import Gather  # noqa: E402
 from receiver.product import Admission, SessionFacts  # noqa: E402
-from receiver.server import Server, Settings  # noqa: E402
-from receiver.storage import Record  # noqa: E402
+from receiver.server import Server  # noqa: E402
+from receiver.sidecars import Record  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
 
 IDENTIFIERS = {
@@ -178,7 +179,7 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
         ("crc_errors", "CRC errors"),
     ):
         counter = Counter(f"dualcam_receiver_{name}", help_text, registry=registry)
-        server.counters[name] = counter.inc
+        server.reports.counters[name] = counter.inc
 
     def ready() -> str | None:
         try:

@@ -16,11 +16,13 @@ from pathlib import Path
 import gevent
 import structlog
 
+from receiver.files import StorageError, new_id
 from receiver.media import MediaError
 from receiver.product import Product
 from receiver.protocol import Metadata
 from receiver.session import Offer
-from receiver.storage import Record, StorageError, Store, new_id
+from receiver.sidecars import Record
+from receiver.storage import Store
 
 log = structlog.get_logger("receiver")
 ANSWER_SECONDS = 8.0  # for another machine's session to end and leave its part; then it is passed over

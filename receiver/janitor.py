@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from receiver.files import read_sidecar
 from receiver.sidecars import IMEI, UPLOAD
-from receiver.storage import Store, read_sidecar
+from receiver.storage import Store
 
 SETTLED_SECONDS = 3000.0  # between the sweeps that must agree
 LEFTOVER = timedelta(days=1)  # for temporary files, and sidecars whose bytes are stored

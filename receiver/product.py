@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 from receiver.session import Offer
-from receiver.storage import Record
+from receiver.sidecars import Record
 
 
 class Admission(Enum):

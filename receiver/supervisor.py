@@ -53,7 +53,7 @@ class RawWorker(GeventWorker):
         http.start()
         gevent.spawn(self._stop_sessions)
         super().run()
-        self.server.flush()
+        self.server.reports.flush()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection."""

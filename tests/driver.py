@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from receiver import session as s
+from receiver.files import StorageError
 from receiver.media import Folder
 from receiver.protocol import Message, ProtocolError, Reader
-from receiver.storage import Asker, Caps, Record, StorageError, Store, Transfer
+from receiver.sidecars import Record
+from receiver.storage import Caps, Store
+from receiver.transfer import Asker, Transfer
 
 BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -18,12 +18,13 @@ from conftest import wait_until
 from test_server import IMEI, QUICK, Notes, Running
 
 from provisioning.models import utcnow
-from receiver import handover, media, server
+from receiver import handover, media, reports
+from receiver.connection import Settings
 from receiver.janitor import Janitor
 from receiver.media import Bucket, Folder
-from receiver.server import Settings
 from receiver.session import Offer
-from receiver.storage import Asker, Caps, Store, Transfer
+from receiver.storage import Caps, Store
+from receiver.transfer import Asker, Transfer
 
 DATA = random.Random(1).randbytes(200_000)
 SETTINGS = Settings(dataclasses.replace(QUICK, progress=30.0, answer=20.0))
@@ -57,8 +58,8 @@ def notes() -> Notes:
 
 @pytest.fixture
 def start(tmp_path: Path, bucket: str, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    monkeypatch.setattr(server, "LEFT_SECONDS", 1.0)
-    monkeypatch.setattr(server, "AWAY_SECONDS", 0.3)
+    monkeypatch.setattr(reports, "LEFT_SECONDS", 1.0)
+    monkeypatch.setattr(reports, "AWAY_SECONDS", 0.3)
     monkeypatch.setattr(handover, "ANSWER_SECONDS", 4.0)
     running: list[Running] = []
 
@@ -309,8 +310,8 @@ def test_while_the_store_is_away_nothing_is_acknowledged_and_what_came_is_shared
     store: Bucket,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "LEFT_SECONDS", 1.0)
-    monkeypatch.setattr(server, "AWAY_SECONDS", 0.3)
+    monkeypatch.setattr(reports, "LEFT_SECONDS", 1.0)
+    monkeypatch.setattr(reports, "AWAY_SECONDS", 0.3)
     monkeypatch.setattr(media, "SILENCE_SECONDS", 0.5)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
         one = WithBucket(tmp_path / "one", bucket, notes)

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from driver import BEGAN
 
+from receiver.files import StorageError, new_id
 from receiver.janitor import Janitor, Swept
 from receiver.media import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
-from receiver.storage import Asker, Caps, Record, StorageError, Store, Transfer, new_id
+from receiver.sidecars import Record
+from receiver.storage import Caps, Store
+from receiver.transfer import Asker, Transfer
 
 IMEI = "352094082736916"
 OTHER = "356307042441013"

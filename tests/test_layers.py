@@ -25,8 +25,11 @@ PURE_MAY = {
     "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "functools", "itertools", "math",
     "re", "string", "struct", "types", "typing", "ipaddress", "unicodedata", "marshmallow", "fastcrc",
 }  # fmt: skip
-GEVENT = ("receiver/server", "receiver/gather", "receiver/handover", "receiver/supervisor", "receiver/health",
-          "receiver/__main__", "provisioning/worker", "provisioning/offload", "gunicorn.conf")  # fmt: skip
+GEVENT = (
+    "receiver/server", "receiver/connection", "receiver/reports", "receiver/gather", "receiver/handover",
+    "receiver/supervisor", "receiver/__main__",
+    "provisioning/worker", "provisioning/offload", "gunicorn.conf",
+)  # fmt: skip
 
 
 def room(path: Path) -> str:

@@ -19,12 +19,14 @@ from driver import BEGAN, Line, Machine
 from test_server import IMEI, QUICK, UNKNOWN, Running, content, init
 
 from receiver import protocol
+from receiver.connection import Settings
 from receiver.crowd import Crowd
+from receiver.files import StorageError
 from receiver.media import Folder, MediaError
 from receiver.quota import PEERS, Quota
-from receiver.server import Settings
 from receiver.session import Limits, Offer
-from receiver.storage import Asker, Caps, StorageError, Store
+from receiver.storage import Caps, Store
+from receiver.transfer import Asker
 
 
 class Peer:

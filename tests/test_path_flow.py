@@ -21,10 +21,10 @@ from test_server import QUICK, Running, content
 from test_uploads import IMEI, asked, sidecar, take, van
 
 from provisioning.models import Device, State, Upload, db
+from receiver.connection import Settings
 from receiver.protocol import Metadata, Reader
-from receiver.server import Settings
 from receiver.session import Offer
-from receiver.storage import describe
+from receiver.transfer import describe
 
 __all__ = ["van"]  # a fixture
 

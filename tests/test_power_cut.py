@@ -19,10 +19,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from receiver.files import StorageError
 from receiver.media import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
-from receiver.storage import Asker, Caps, Record, StorageError, Store, Transfer, adopted
+from receiver.sidecars import Record
+from receiver.storage import Caps, Store, adopted
+from receiver.transfer import Asker, Transfer
 
 IMEI = "352094082736916"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

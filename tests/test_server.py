@@ -16,12 +16,14 @@ from conftest import wait_until
 from gevent.server import StreamServer
 
 from provisioning.models import utcnow
+from receiver.connection import Settings
 from receiver.front import Front
 from receiver.media import Folder, Media
 from receiver.product import Admission, SessionFacts
-from receiver.server import Server, Settings
+from receiver.server import Server
 from receiver.session import Limits, Offer
-from receiver.storage import Caps, Record, Store
+from receiver.sidecars import Record
+from receiver.storage import Caps, Store
 
 IMEI = "352094082736916"
 UNKNOWN = "356307042441013"

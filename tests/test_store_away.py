@@ -14,8 +14,8 @@ from conftest import wait_until
 from faulty_s3 import FaultyS3
 from test_server import QUICK, Running, content
 
+from receiver.connection import Settings
 from receiver.media import Bucket, Media
-from receiver.server import Settings
 
 SIZE = 200_000
 LAST = SIZE // 1024 + 1  # the number of the last packet

@@ -31,7 +31,9 @@ def run(options: Options) -> Figures:
                 ended[knock(sys.stack.receiver_port, fleet.imei(1000 + stranger))] += 1
         took = time.monotonic() - began
         hold(set(ended) == {"refused"}, "strangers were not refused with CLOSE:", ended)
-        evidence.wait(lambda: sys.database.count("SELECT count(*) FROM sessions") > 0, 30, "refusals are not seen")
+        evidence.wait(
+            lambda: sys.database.count("SELECT count(*) FROM sessions") > 0, 30, "refusals are not seen"
+        )
         pause(3)  # for the last report
         rows = sys.database.count("SELECT count(*) FROM sessions")
         hold(rows <= 2 * STRANGERS, "more rows than one a day for each stranger:", rows)

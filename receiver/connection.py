@@ -1,0 +1,320 @@
+"""One camera's line: reads its socket, feeds its session, performs the actions that come out; deadlines.
+
+Knows sockets and time. All that connections share is the server's: see `server`.
+"""
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import structlog
+
+from receiver import session as s
+from receiver.files import StorageError, new_id
+from receiver.front import FrontError
+from receiver.product import Admission, SessionFacts
+from receiver.protocol import Message, ProtocolError, Reader
+from receiver.transfer import Transfer
+
+if TYPE_CHECKING:
+    from receiver.server import Server
+
+log = structlog.get_logger("receiver")
+# bytes read at once: the more a line brings, the more is asked for
+RECEIVE_LEAST, RECEIVE_MOST = 4 * 1024, 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits of the driver, with their reasons; times in seconds."""
+
+    limits: s.Limits
+    quarantine_unknown: bool = False
+    max_connections: int = 10_000  # about 14 KiB each
+    max_per_device: int = 2  # one live, one closing
+    max_per_address: int = 0  # off: a whole fleet may share one address
+    min_bytes_per_minute: int = 2048  # checked file bytes: a tenth of the slowest useful line; 0: no limit
+    lines_per_minute: int = (
+        60  # log lines and session rows of one peer: a fleet's device causes a few an hour
+    )
+
+
+class Ended(Exception):
+    """The connection is ended by us, from outside its session."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Connection:
+    """One socket with its session."""
+
+    __slots__ = (
+        "_appetite", "_closed", "_minute", "_minute_bytes", "_told", "admission", "busy", "ending", "facts", "moved",
+        "reader", "server", "session", "sock", "transfer",
+    )  # fmt: skip
+
+    def __init__(self, server: "Server", sock: Any, address: str) -> None:
+        self.server, self.sock = server, sock
+        self.facts = SessionFacts(new_id(server.now()), address, server.now())
+        self.session = s.Session(server.settings.limits, time.monotonic())
+        self.reader = Reader()
+        self.transfer: Transfer | None = None
+        self.admission = "known"
+        self.moved = False  # bytes were taken since the last report
+        self.busy = False  # in work whose answer the device shall still get
+        self.ending: Ended | None = None
+        self._closed: s.Close | None = None
+        self._appetite = RECEIVE_LEAST
+        self._told = False  # the product knows of this session
+        self._minute, self._minute_bytes = time.monotonic(), 0
+
+    def run(self) -> None:
+        """Serve until the session ends; whatever happens, keep what came and say why it ended."""
+        code, reason = "lost", "The device closed the line."
+        try:
+            self._greet()
+            while self._closed is None:
+                data = self._receive()
+                if data is None:
+                    self._perform(self.session.expired(time.monotonic()))
+                elif data:
+                    self.facts.bytes_received += len(data)
+                    self.reader.feed(data, self._take)
+                else:
+                    break
+            if self._closed is not None:
+                code, reason = self._closed.code, self._closed.reason
+        except (ProtocolError, StorageError, FrontError) as error:
+            code, reason = error.code, str(error)
+        except Ended as ended:
+            code, reason = ended.code, ended.reason
+        except TimeoutError:
+            code, reason = "timeout", "The device did not read our answer."
+        except OSError as error:
+            code, reason = "lost", f"The line broke ({error.strerror or error})."
+        except Exception:
+            log.exception("session failed", session=self.facts.id, imei=self.facts.imei)
+            code, reason = "internal", "A mistake of ours ended the session; the log tells."
+        finally:
+            if self.ending is not None:
+                code, reason = self.ending.code, self.ending.reason
+            self._end(code, reason)
+
+    def end(self, ended: Ended) -> None:
+        """End from outside: now, or after the commit that is under way. Nothing is thrown into running work."""
+        if self.ending is None:
+            self.ending = ended
+            if not self.busy:
+                self._wake()
+
+    def _wake(self) -> None:
+        """End every wait on the socket, below TLS."""
+        try:
+            with socket.socket(fileno=os.dup(self.sock.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is closed already
+
+    def _greet(self) -> None:
+        front = self.server.front
+        if front.plain:
+            return
+        wait = self.server.settings.limits.init
+        silent = Ended("no_greeting", "The line did not get past its PROXY header and TLS handshake.")
+        try:
+            with gevent.Timeout(wait, silent):  # in all: each wait alone could be drawn out byte by byte
+                self.sock, address = front.greet(self.sock, self.facts.address, wait)
+                # the socket is held before its handshake, so that `end` reaches it
+                front.finish(self.sock, wait)
+        except TimeoutError:
+            raise silent from None
+        if address != self.facts.address:
+            self.facts.address = address
+            if not self.server.crowd.comes_from(self, host(address)):
+                raise Ended("crowded", "Too many connections from this address.")
+
+    def _receive(self) -> bytes | None:
+        """Give what comes next; None at the session's deadline, empty at the end of the line."""
+        if self.ending is not None:
+            raise self.ending
+        if self.session.deadline is None:
+            self.sock.settimeout(None)
+        else:
+            self.sock.settimeout(max(self.session.deadline - time.monotonic(), 0.001))
+        try:
+            data: bytes = self.sock.recv(self._appetite)
+        except TimeoutError:
+            return None
+        if len(data) == self._appetite:
+            self._appetite = min(2 * self._appetite, RECEIVE_MOST)
+        elif len(data) < self._appetite // 4:
+            self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
+        self.server.reads += 1
+        now = time.monotonic()
+        if now - self._minute >= 60:
+            if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
+                raise Ended("too_slow", f"Only {self._minute_bytes} bytes came in a minute.")
+            self._minute, self._minute_bytes = now, 0
+        return data
+
+    def _take(self, message: Message) -> None:
+        if self._closed is None:
+            self._perform(self.session.receive(message, time.monotonic()))
+
+    def _perform(self, actions: list[s.Action]) -> None:
+        for action in actions:
+            if self._closed is not None:
+                return
+            if isinstance(action, s.Close):
+                self._closed = action
+            elif isinstance(action, s.Again):
+                for message in action.messages:
+                    self._take(message)
+            elif more := self._act(action):
+                self._perform(more)
+
+    def _act(self, action: s.Action) -> list[s.Action]:
+        match action:
+            case s.Write(offset, payload):
+                return self._write(offset, payload)
+            case s.Send(data):
+                self.sock.settimeout(self.server.settings.limits.answer)
+                self.sock.sendall(data)
+            case s.Admit(imei):
+                return self.session.admitted(self._admit(imei), time.monotonic())
+            case s.OpenFile(offer):
+                return self._open(offer)
+            case s.GoBack(offset):
+                assert self.transfer is not None
+                self.transfer.go_back(offset)
+                return self.session.went_back(self.transfer.chain, time.monotonic())
+            case s.Commit():
+                return self._commit()
+            case s.CrcError():
+                self.facts.crc_errors += 1
+                if self.transfer:
+                    self.transfer.record["crc_errors"] = self.transfer.record.get("crc_errors", 0) + 1
+        return []
+
+    def _write(self, offset: int, payload: bytes) -> list[s.Action]:
+        assert self.transfer is not None
+        self.moved = True
+        self._minute_bytes += len(payload)
+        now = self.server.now()
+        same = self.transfer.write(offset, payload, now)
+        if self.transfer.wants_safety(now):
+            self._make_safe(now)
+        return self.session.written(same, time.monotonic())
+
+    def _admit(self, imei: str) -> bool:
+        self.facts.imei = imei
+        self.server.arrived(self)
+        try:
+            known = self.server.product.admit(imei) is Admission.KNOWN
+        except Exception:
+            # nobody can say who is known while the database is away: keep the file under the quarantine's caps
+            if self.server.quota.allows("database away"):
+                log.warning("database away", imei=imei, exc_info=True)
+            self.admission = "quarantine"
+            return True
+        if not known and self.server.settings.quarantine_unknown:
+            self.admission = "quarantine"
+            known = True
+        if known and self.server.quota.allows(imei):
+            self._tell()
+        return known
+
+    def _open(self, offer: s.Offer) -> list[s.Action]:
+        try:
+            self.transfer = self.server.open(self, offer)
+        except StorageError as error:
+            return self.session.failed(error.code, str(error))
+        self.facts.resumes += self.transfer.received > 0
+        self._minute, self._minute_bytes = time.monotonic(), 0
+        return self.session.opened(self.transfer.received, self.transfer.chain, time.monotonic())
+
+    def _commit(self) -> list[s.Action]:
+        assert self.transfer is not None
+        transfer = self.transfer
+        transfer.flush()
+        self.busy = True
+        try:
+            record = self.server.commit(self, transfer)
+        except StorageError as error:
+            return self.session.failed(error.code, str(error))
+        finally:
+            self.busy = False
+        self._let_go(transfer)
+        if record is not None:
+            self.facts.files += 1
+            self.server.reports.stored(record)
+        return self.session.committed(time.monotonic())
+
+    def _make_safe(self, now: datetime) -> None:
+        """Work off the hub; the device still gets its answer if the connection is ended meanwhile."""
+        assert self.transfer is not None
+        self.transfer.flush()
+        self.busy = True
+        try:
+            self.server.aside(self.transfer.make_safe, now)
+        finally:
+            self.busy = False
+
+    def _let_go(self, transfer: Transfer) -> None:
+        transfer.leave()
+        self.transfer = None
+        self.server.release(self, self.facts.imei or "", transfer.record["identifier"])
+
+    def _end(self, code: str, reason: str) -> None:
+        self.sock.close()
+        if (transfer := self.transfer) is not None:
+            try:
+                transfer.flush()
+                if record := self.server.aside(transfer.make_safe, self.server.now(), "partial"):
+                    # a newer session of this machine goes on with it where it lies
+                    self.server.reports.left_partial(record, share=code != "taken_over")
+            except StorageError as error:
+                # the last safe state stands on disk
+                log.warning("partial file not kept", session=self.facts.id, reason=str(error))
+            self._let_go(transfer)
+        self.facts.ended_at, self.facts.code, self.facts.reason = self.server.now(), code, reason
+        self.server.left(self)
+        self.server.reports.count(self.facts)
+        if (
+            code == "lost"
+            and not self.facts.bytes_received
+            and self.server.front.is_proxy(self.facts.address)
+        ):
+            return  # a load balancer looks every second whether we live
+        if not self._told and not self._worth_telling(code):
+            return
+        self._tell()
+        log.info(
+            "session ended", session=self.facts.id, imei=self.facts.imei, address=self.facts.address, code=code,
+            reason=reason, files=self.facts.files, bytes=self.facts.bytes_received, crc_errors=self.facts.crc_errors,
+        )  # fmt: skip
+
+    def _tell(self) -> None:
+        self._told = True
+        self.server.reports.tell(self.facts)
+
+    def _worth_telling(self, code: str) -> bool:
+        """Say whether an ended session that the product has not heard of belongs in the log and the database."""
+        facts = self.facts
+        if facts.files:
+            return True
+        if not facts.bytes_received and self.server.front.is_proxy(facts.address):
+            return code not in ("lost", "timeout", "no_words")  # a balancer's health check
+        known = facts.imei is not None and code != "unknown_device"
+        return self.server.quota.allows((known and facts.imei) or host(facts.address))
+
+
+def host(address: str) -> str:
+    """Give the address without its port."""
+    return address.rpartition(":")[0]

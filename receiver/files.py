@@ -1,0 +1,140 @@
+"""Files of the spool: sidecars, descriptors, and what makes bytes survive a power cut."""
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from receiver.media import sync_folder
+from receiver.sidecars import Record, sound
+
+OPEN_FILES = 512  # descriptors kept for files that are being written; others are opened for each piece
+
+
+class StorageError(Exception):
+    """The file cannot be kept now; nothing was acknowledged. `code` for programs."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def new_id(now: datetime) -> str:
+    """Make an id: 32 lower-case hex characters that sort by time (48 bit milliseconds, 80 random bits)."""
+    return f"{int(now.timestamp() * 1000):012x}{os.urandom(10).hex()}"
+
+
+def sameness(identifier: str, count: int, timestamp: int) -> str:
+    """Name what makes two offers of a device the same file; `timestamp` is not 0."""
+    return hashlib.blake2b(f"{identifier} {count} {timestamp}".encode(), digest_size=12).hexdigest()
+
+
+def boot_id() -> str:
+    """Name the present boot: bytes written under another boot are safe only as far as they were fsynced."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return os.urandom(16).hex()  # each start may have followed a power cut
+
+
+def overwrite(path: str, value: Record) -> int:
+    """Write a sidecar in place, new or not; give its descriptor."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        data = json.dumps(value).encode()
+        os.ftruncate(descriptor, written := os.write(descriptor, data))
+        if written < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def replace(path: str, value: Record, *, safe: bool) -> None:
+    """Write a sidecar over the one that is there: at any moment one of both can be read."""
+    try:
+        with open(f"{path}.tmp", "w") as file:
+            json.dump(value, file)
+            if safe:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(f"{path}.tmp", path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(f"{path}.tmp")  # a full disk must not fill with what cannot be read
+        raise
+    if safe:
+        sync_folder(Path(path).parent)
+
+
+_libc = ctypes.CDLL(None)
+WRITE_OUT = 2  # SYNC_FILE_RANGE_WRITE
+
+
+def write_out(descriptor: int) -> None:
+    """Have the kernel begin to write a file's bytes: the fsyncs of many files then wait together.
+
+    Only a hint (Linux): what makes the bytes safe is the fsync that follows.
+    """
+    if hasattr(_libc, "sync_file_range"):
+        _libc.sync_file_range(descriptor, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(WRITE_OUT))
+
+
+def read_sidecar(path: Path) -> Record | None:
+    """Give what a sidecar says, None if it is not there or cannot be believed."""
+    try:
+        return sound(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def is_part(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def stamp(now: datetime) -> str:
+    return now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def when(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def digest(path: Path | str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def camera_time(record: Record) -> int:
+    return (record["metadata"] or {}).get("timestamp") or 0
+
+
+class OpenFiles:
+    """Descriptors of files that are being written: the busiest stay open, up to a number."""
+
+    def __init__(self, most: int = OPEN_FILES) -> None:
+        self._most = most
+        self._open: dict[str, int] = {}
+
+    def write(self, path: str, data: bytes | bytearray, offset: int) -> None:
+        """Write bytes at a place. Raises OSError."""
+        descriptor = self._open.pop(path, None)
+        if descriptor is None:
+            if len(self._open) >= self._most:
+                self.close(next(iter(self._open)))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        self._open[path] = descriptor  # last in the order: used last
+        view = memoryview(data)
+        while view:
+            done = os.pwrite(descriptor, view, offset)
+            view, offset = view[done:], offset + done
+
+    def close(self, path: str) -> None:
+        """Close a file, if it is open."""
+        if (descriptor := self._open.pop(path, None)) is not None:
+            os.close(descriptor)

@@ -1,0 +1,417 @@
+"""One file on its way, in the hands of one session: taking bytes, comparing, resuming, and being whole.
+
+The driver calls it; what blocks may run in a thread, after flush(). How many are made safe at once, and where they
+go then, is the store's: see `storage`.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from receiver import protocol
+from receiver.files import (
+    StorageError,
+    camera_time,
+    digest,
+    new_id,
+    overwrite,
+    read_sidecar,
+    replace,
+    sameness,
+    stamp,
+    write_out,
+)
+from receiver.media import MediaError, sync_folder
+from receiver.protocol import PACKET
+from receiver.session import Offer
+from receiver.sidecars import Record
+
+if TYPE_CHECKING:
+    from receiver.storage import Store
+
+KINDS = {
+    "%photof": ("photo", "front", "jpg"),
+    "%photor": ("photo", "rear", "jpg"),
+    "%videof": ("video", "front", "h265"),
+    "%videor": ("video", "rear", "h265"),
+}
+# a path says by parts of itself what it is; the first that fits. Source: other servers, see docs/protocol.md
+PATH_SOURCES = {
+    "mdas9": "adas", "dsm": "dsm", "dualcam_front": "front", "dualcam_rear": "rear", "dashcam": "dashcam",
+}  # fmt: skip
+PATH_ENDINGS = {".jpg": ("photo", "jpg"), ".mp4": ("video", "mp4"), ".h265": ("video", "h265")}
+BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for each slow device
+SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
+COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who offers a file: the device, whether it is known, its session, and when."""
+
+    imei: str
+    admission: str  # known | quarantine
+    session: str
+    now: datetime
+
+
+def quarantined(imei: str, path: str) -> str:
+    """Give the key of an unknown device's file: by device, so that caps are counted quickly."""
+    return f"quarantine/{imei}/{path}"
+
+
+def describe(offer: Offer) -> tuple[str, str, str]:
+    """Give file type, source and file name ending of an offered file."""
+    if not offer.by_path:
+        return KINDS[offer.identifier]
+    path = offer.identifier.lower()
+    source = next((name for part, name in PATH_SOURCES.items() if part in path), "unknown")
+    for ending, (kind, extension) in PATH_ENDINGS.items():
+        if path.endswith(ending):
+            return kind, source, extension
+    return ("photo", source, "jpg") if "picture" in path else ("video", source, "bin")
+
+
+class Transfer:
+    """One file on its way, in the hands of one session."""
+
+    __slots__ = (
+        "_asker",
+        "_buffer",
+        "_compare_until",
+        "_digest",
+        "_offer",
+        "_safe_at",
+        "chain",
+        "part",
+        "received",
+        "record",
+        "sidecar",
+        "store",
+        "stored_before",
+    )  # fmt: skip
+
+    def __init__(self, store: "Store", record: Record, asker: Asker, offer: Offer) -> None:
+        self.store, self.record = store, record
+        self.received = 0  # bytes held, from the beginning
+        self.chain = 0  # their CRC
+        self._asker, self._offer = asker, offer
+        self.part = f"{store.partials}/{record['imei']}/{record['upload']}.part"
+        self.sidecar = f"{self.part[:-5]}.json"
+        self.stored_before = False  # a stored file that is offered again: compare, do not write
+        self._compare_until = 0
+        self._buffer = b""  # the last bytes of those held, not yet written
+        self._digest: Any = None  # SHA-256 of the bytes held, while they come in order from the beginning
+        self._safe_at = asker.now
+        store.active.add(record["upload"])
+
+    # how a transfer comes to be
+
+    @classmethod
+    def begin(cls, store: "Store", asker: Asker, offer: Offer) -> "Transfer":
+        """Begin a file from its first byte."""
+        now, upload = asker.now, new_id(asker.now)
+        kind, source, extension = describe(offer)
+        path = f"{now:%Y/%m/%d/%H}/{asker.imei}_{upload}.{extension}"
+        if asker.admission == "quarantine":
+            path = quarantined(asker.imei, path)
+        record = {
+            "imei": asker.imei, "upload": upload, "session": asker.session, "admission": asker.admission,
+            "identifier": offer.identifier, "by_path": offer.by_path, "count": offer.count,
+            "packets": -(-offer.size // PACKET), "file_type": kind, "source": source, "extension": extension,
+            "metadata": asdict(offer.metadata) if offer.metadata else None, "received_packets": 0, "size": 0,
+            "sha256": None, "path": path, "state": "receiving", "started_at": stamp(now), "updated_at": stamp(now),
+            "received_at": None, "resumes": 0, "crc_errors": 0, "safe": 0, "boot": store.boot,
+        }  # fmt: skip
+        transfer = cls(store, record, asker, offer)
+        transfer._digest = hashlib.sha256()
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(transfer.part))
+            store.files.write(transfer.part, b"", 0)
+            # not fsynced: nothing is promised yet
+            os.close(overwrite(transfer.sidecar, record))
+        except OSError as error:
+            transfer.leave()
+            # the camera comes again and again: a full disk must not fill with empty files
+            for path in (transfer.part, transfer.sidecar):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+            raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
+        return transfer
+
+    @classmethod
+    def resume(cls, store: "Store", record: Record, asker: Asker, offer: Offer) -> "Transfer":
+        """Go on with a partial file; one packet back, compared, where no timestamp proves that it is the same."""
+        record = record | {"session": asker.session, "updated_at": stamp(asker.now), "state": "receiving"}
+        transfer = cls(store, record, asker, offer)
+        part = transfer.part
+        try:
+            held = os.stat(part).st_size
+            if record["boot"] != store.boot:
+                held = min(held, record["safe"])
+            # whole packets only; the last one may be short and is always taken again
+            held = max(0, min(held, offer.size - 1) // PACKET * PACKET)
+            os.truncate(part, held)
+            if held and not camera_time(record):
+                transfer._compare_until, held = held, held - PACKET
+            transfer._stand_at(held)
+            record["resumes"] += 1
+            record["boot"] = store.boot
+            shorter = held // PACKET < record["safe"] // PACKET
+            # else bytes that come now could be taken for those that were safe
+            record["safe"] = min(record["safe"], held)
+            replace(transfer.sidecar, record, safe=shorter)
+        except OSError as error:
+            transfer.leave()
+            raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
+        return transfer
+
+    @classmethod
+    def compare_stored(cls, store: "Store", record: Record, asker: Asker, offer: Offer) -> "Transfer":
+        """Ask only for the end of a stored file, to be sure that it is the same. Raises MediaError."""
+        transfer = cls(store, dict(record), asker, offer)
+        transfer.stored_before = True
+        transfer._compare_until = record["size"]
+        begin = (record["size"] - 1) // PACKET * PACKET
+        transfer.chain = transfer._stored_chain(begin)
+        transfer.received = begin
+        return transfer
+
+    def _stand_at(self, offset: int) -> None:
+        """Stand behind so many bytes; their CRC is made anew from the bytes themselves, SHA-256 in commit()."""
+        self.chain, self._digest, left = 0, None if offset else hashlib.sha256(), offset
+        with open(self.part, "rb") as file:
+            while left:
+                piece = file.read(min(left, 1 << 20))
+                if not piece:
+                    raise StorageError("partial_lost", "The partial file is shorter than its sidecar says.")
+                self.chain = protocol.crc(piece, self.chain)
+                left -= len(piece)
+        self.received = offset
+
+    # taking bytes
+
+    def write(self, offset: int, payload: bytes, now: datetime) -> bool:
+        """Take checked bytes; False when they differ from those held: then the file begins again.
+
+        Raises StorageError.
+        """
+        assert offset == self.received
+        known = max(0, min(len(payload), self._compare_until - offset))
+        if self.stored_before and not self._fits_stored(offset + len(payload)):
+            self._start_again(now)
+            return False
+        if known and self._held(offset, known) != payload[:known]:
+            self._start_again(now)
+            return False
+        if self._digest is not None:
+            self._digest.update(payload)
+        self.received += len(payload)
+        if new := payload[known:] if known else payload:
+            if len(self._buffer) + len(new) >= BUFFER:
+                self.flush(new)
+            else:
+                self._buffer += new
+        return True
+
+    def _fits_stored(self, end: int) -> bool:
+        """Say whether a stored file can have bytes that end here: its last packet must have its length."""
+        size = self.record["size"]
+        return bool(
+            end == size or (end < size and (self._offer.by_path or end <= (size - 1) // PACKET * PACKET))
+        )
+
+    def wants_safety(self, now: datetime) -> bool:
+        """Say whether it is time for `make_safe`."""
+        # abs: when the clock is moved back, one fsync too many
+        return abs((now - self._safe_at).total_seconds()) >= SAFE_SECONDS and not self.stored_before
+
+    def go_back(self, offset: int) -> None:
+        """Stand at an earlier byte: what is held from there on is compared as it comes again."""
+        self._compare_until = max(self._compare_until, self.received)
+        if self.stored_before:
+            try:
+                self.chain = self._stored_chain(offset)
+            except MediaError as error:
+                raise StorageError("store_away", str(error)) from error
+            self.received = offset
+        else:
+            self.flush()
+            self._stand_at(offset)
+
+    def _stored_chain(self, end: int) -> int:
+        """Give the CRC of a stored file's bytes up to `end`, read in pieces: memory is bounded. Raises MediaError."""
+        chain = 0
+        for at in range(0, end, COMPARED_AT_ONCE):
+            count = min(COMPARED_AT_ONCE, end - at)
+            chain = protocol.crc(self.store.media.read(self.record["path"], at, count) or b"", chain)
+        return chain
+
+    def _held(self, offset: int, count: int) -> bytes:
+        if self.stored_before:
+            try:
+                return self.store.media.read(self.record["path"], offset, count) or b""
+            except MediaError as error:
+                raise StorageError("store_away", str(error)) from error
+        with open(self.part, "rb") as file:
+            file.seek(offset)
+            return file.read(count)
+
+    def _start_again(self, now: datetime) -> None:
+        """It is another file: from the first byte. A partial is given up, a stored file stays as it is."""
+        old, offer = self.record, self._offer
+        asker = Asker(self._asker.imei, self._asker.admission, self._asker.session, now)
+        self.store.active.discard(old["upload"])
+        if not self.stored_before:
+            self.store.discard(old)
+        fresh = Transfer.begin(self.store, asker, offer)
+        self.record, self._digest, self._asker = fresh.record, fresh._digest, asker
+        self.part, self.sidecar = fresh.part, fresh.sidecar
+        self.stored_before, self._compare_until, self.received, self.chain, self._buffer = False, 0, 0, 0, b""
+
+    def flush(self, more: bytes = b"") -> None:
+        """Write what was gathered. Raises StorageError."""
+        data = self._buffer + more if self._buffer else more
+        if not data:
+            return
+        try:
+            self.store.files.write(self.part, data, self.received - len(data))
+        except OSError as error:
+            self.received -= len(data)  # never more than is there
+            self._buffer = b""
+            raise StorageError("disk", f"The file cannot be written: {error.strerror}.") from error
+        self._buffer = b""
+
+    # how it ends; what blocks may run in a thread, after flush()
+
+    def progress(self) -> Record | None:
+        """Give the record as it is now, None for a stored file that is compared."""
+        if self.stored_before:
+            return None
+        return self.record | {"received_packets": self.received // PACKET, "size": self.received}
+
+    def make_safe(self, now: datetime, state: str = "receiving") -> Record | None:
+        """Make the bytes held survive a power cut; give the record. Blocks; raises StorageError."""
+        if self.stored_before:
+            return None
+        self._safe_at = now
+        try:
+            self._sync()
+            self.record |= {
+                "state": state, "safe": self.received, "updated_at": stamp(now),
+                "received_packets": self.received // PACKET, "size": self.received,
+            }  # fmt: skip
+            replace(self.sidecar, self.record, safe=True)
+            sync_folder(self.store.spool / "partial")
+        except OSError as error:
+            raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
+        return self.record
+
+    def _sync(self) -> None:
+        if not self.record["boot"]:
+            raise OSError(errno.EIO, "an earlier fsync failed")
+        descriptor = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._cut(descriptor)
+            self.fsync([descriptor])
+        finally:
+            os.close(descriptor)
+
+    def fsync(self, descriptors: Iterable[int]) -> None:
+        """Wait until all that was written out is on disk. Raises OSError."""
+        try:
+            for descriptor in descriptors:
+                os.fsync(descriptor)
+        except OSError:
+            self._distrust()
+            raise
+
+    def _distrust(self) -> None:
+        """Believe the bytes only as far as they were safe before: after a failed fsync the next one tells nothing."""
+        self.record["boot"] = ""
+        with contextlib.suppress(OSError):
+            replace(self.sidecar, self.record, safe=False)
+
+    def _cut(self, descriptor: int) -> None:
+        if self.received < os.fstat(descriptor).st_size:
+            os.ftruncate(descriptor, self.received)  # the device went back
+
+    def commit(self, now: datetime) -> Record | None:
+        """Make this one file safe in the media store, after flush(); give its record, None if it was stored before.
+
+        Blocks. Raises StorageError; then nothing may be acknowledged.
+        """
+        (problem,) = self.store.commit([self], now)
+        if problem is not None:
+            raise problem
+        return self.committed()
+
+    def committed(self) -> Record | None:
+        """Give the record of the file that was made safe, None if it was stored before."""
+        return None if self.stored_before else self.record
+
+    def write_out(self, now: datetime) -> tuple[int, ...]:
+        """Begin to write the whole file and its sidecar to disk; give the descriptors to fsync. Raises OSError."""
+        if self.stored_before:
+            return ()
+        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            self._cut(part)
+            write_out(part)
+            self.record |= {
+                "state": "stored", "sha256": self._sha256(), "size": self.received, "received_at": stamp(now),
+                "received_packets": self.record["packets"], "updated_at": stamp(now),
+            }  # fmt: skip
+            sidecar = self._overwrite_sidecar()
+        except BaseException:
+            os.close(part)
+            raise
+        write_out(sidecar)
+        return part, sidecar
+
+    def _overwrite_sidecar(self) -> int:
+        """In place: a file less to make and to remove; torn by a power cut it costs a partial file, nothing more."""
+        try:
+            return overwrite(self.sidecar, self.record)
+        except OSError:
+            # the disk is full: be what it was before, which is shorter
+            with contextlib.suppress(OSError):
+                os.close(overwrite(self.sidecar, self.record | {"state": "receiving", "sha256": None}))
+            raise
+
+    def hand_in(self) -> None:
+        """Move the sidecar among those that wait for the product, under the name by which the file is known again."""
+        if self.stored_before:
+            return
+        record, moment = self.record, camera_time(self.record)
+        name = f"{record['imei']}_{record['upload']}.json"
+        if moment:
+            same = f"{record['imei']}_{sameness(record['identifier'], record['count'], moment)}.json"
+            other = read_sidecar(self.store.spool / "pending" / same)
+            if other is None or other["upload"] == record["upload"]:
+                name = same  # else another file of the same time and size waits
+        record["pending"] = name
+        os.rename(self.sidecar, self.store._pending_path(record))
+
+    def take_back(self) -> None:
+        """Be a partial file again: it could not be stored."""
+        if name := self.record.pop("pending", None):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self.store.spool / "pending" / name, self.sidecar)
+        self.record |= {"state": "receiving", "sha256": None, "received_at": None}
+
+    def _sha256(self) -> str:
+        if self._digest is not None:
+            return str(self._digest.hexdigest())
+        return digest(self.part)
+
+    def leave(self) -> None:
+        """Give the file out of hand."""
+        self.store.files.close(self.part)
+        self.store.active.discard(self.record["upload"])
