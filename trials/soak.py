@@ -57,6 +57,7 @@ def run(options: Options) -> Figures:
         load.end()
         for name in NAMES:
             hold(not sys.tracebacks(name), f"a mistake of ours in {name}:", sys.stack.log(name)[-1500:])
+        settled["deadlocks_done_again"] = {name: sys.deadlocks(name) for name in NAMES}
     return {"minutes": seconds / 60, "samples": len(samples)} | judge(samples) | settled | {
         "seen": dict(load.tally.count),
         "acknowledged_after_seconds_p99": round(sorted(load.tally.seconds)[int(0.99 * len(load.tally.seconds))], 1),

@@ -79,8 +79,13 @@ class System:
 
     def tracebacks(self, name: str) -> int:
         """Count mistakes of ours in a process's log: sessions and work that failed for no known reason."""
-        log = self.stack.log(name)
-        return log.count("session failed") + log.count("work failed")
+        lines = self.stack.log(name).splitlines()
+        failed = [line for line in lines if "session failed" in line or "work failed" in line]
+        return sum("DeadlockDetected" not in line for line in failed)
+
+    def deadlocks(self, name: str) -> int:
+        """Count units of work that PostgreSQL chose to end for another; they are done again by the sweep."""
+        return sum("DeadlockDetected" in line for line in self.stack.log(name).splitlines())
 
     def usage(self, name: str) -> Figures:
         """Give memory and open descriptors of a process with its workers."""
