@@ -10,8 +10,9 @@ from flask_migrate import Migrate
 from flask_wtf.csrf import CSRFProtect
 
 from provisioning import api, auth, cli, gateway, health, pages, queue, webhooks
-from provisioning.config import Config, load
+from provisioning.config import Config, ConfigError, load
 from provisioning.models import db
+from provisioning.parameters import host_problem, with_camera_server
 
 csrf = CSRFProtect()
 migrate = Migrate()
@@ -20,6 +21,7 @@ migrate = Migrate()
 def create_app(config: Config | None = None) -> Flask:
     """Make the app from `config`, or from the environment. Raises ConfigError naming all that is wrong."""
     config = config or load()
+    _check_camera_server(config)
     app = Flask("app", root_path=str(Path(__file__).parent))
     app.extensions["dualcam_config"] = config
     app.config.update(_flask_settings(config))
@@ -42,6 +44,22 @@ def create_app(config: Config | None = None) -> Flask:
     pages.init_app(app)
     cli.init_app(app)
     return app
+
+
+def _check_camera_server(config: Config) -> None:
+    """Refuse at the start what no SMS could name. Raises ConfigError."""
+    errors: dict[str, list[str]] = {}
+    try:
+        with_camera_server(config.camera_domain_parameter, config.camera_port_parameter)
+    except ValueError as error:
+        errors["CAMERA_DOMAIN_PARAMETER"] = [f"With CAMERA_PORT_PARAMETER: {error}."]
+    if config.camera_server_domain and (problem := host_problem(config.camera_server_domain)):
+        errors["CAMERA_SERVER_DOMAIN"] = [problem]
+    for server in config.camera_servers_allowed:
+        if problem := host_problem(server.partition(":")[0]):
+            errors.setdefault("CAMERA_SERVERS_ALLOWED", []).append(f"{server!r}: {problem}")
+    if errors:
+        raise ConfigError(errors)
 
 
 def _flask_settings(config: Config) -> dict:

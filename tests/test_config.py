@@ -1,9 +1,12 @@
 """The environment: read once, checked, everything wrong reported at once and by name."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app import create_app
 from provisioning.config import ConfigError, load
 
 
@@ -65,3 +68,25 @@ def test_an_alphanumeric_sender_is_refused_because_devices_cannot_answer_it(
     monkeypatch.setenv("TWILIO_FROM", "Fleet")
     with pytest.raises(ConfigError, match="cannot answer a name"):
         load()
+
+
+def test_programs_may_ask_at_least_600_times_a_minute() -> None:
+    assert load().api_requests_per_minute >= 600
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("CAMERA_DOMAIN_PARAMETER", {"camera_domain_parameter": 151}),
+        ("CAMERA_DOMAIN_PARAMETER", {"camera_domain_parameter": 70001, "camera_port_parameter": 70001}),
+        ("CAMERA_SERVER_DOMAIN", {"camera_server_domain": "256.1.1.1"}),
+        ("CAMERA_SERVER_DOMAIN", {"camera_server_domain": "a..b"}),
+        ("CAMERA_SERVERS_ALLOWED", {"camera_servers_allowed": ("-x.example.com:7160",)}),
+    ],
+)  # fmt: skip
+def test_a_camera_server_that_no_sms_could_name_is_refused_at_the_start(
+    name: str, change: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        create_app(dataclasses.replace(load(), **change))
+    assert list(caught.value.errors) == [name]

@@ -2,6 +2,8 @@
 of number and of credentials in between.
 """
 
+import dataclasses
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,7 +13,7 @@ from gateway_double import Phone
 from sqlalchemy import select
 from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
 
-from provisioning import background, devices, gateway, inbox, links, outbox, sending, statuses
+from provisioning import background, devices, gateway, inbox, links, outbox, records, sending, statuses
 from provisioning.errors import Conflict, GatewayError
 from provisioning.models import Command, Device, GatewayEvent, Message, State, Upload, UploadState, db, utcnow
 
@@ -330,3 +332,102 @@ def test_a_reconciler_that_was_away_for_two_days_finds_what_came(phone: Phone, v
     db.session.expire_all()
     assert row.state == State.ANSWERED
     assert statuses.get(van.id, "contact.sms") is not None
+
+
+def test_a_setparam_that_a_newer_one_overtook_is_not_sent_again_but_read_back(
+    phone: Phone, van: Device
+) -> None:
+    row = ask(van, "setparam", parameters={"66001": 40})[0]
+    assert sending._claim(van.id, utcnow())  # killed before the gateway was asked
+    ask(van, "setparam", parameters={"66001": 60})
+    sending.sweep(at(300))
+    db.session.expire_all()
+    assert (row.state, row.error_code) == (State.FAILED, "superseded")
+    sending.drive(van.id, at(301))
+    assert phone.sent == ["fleet cam11 getparam 66001"]
+
+
+def test_many_processes_take_no_more_from_the_rate_limit_than_there_is(phone: Phone) -> None:
+    phone.app.extensions["dualcam_config"] = dataclasses.replace(
+        phone.config, sms_burst=5, sms_per_second=0.01
+    )
+    app, now, taken = phone.app, utcnow(), []
+    db.session.remove()
+
+    def take() -> None:
+        with app.app_context():
+            taken.append(sending._take_token(now))
+            db.session.commit()
+
+    threads = [threading.Thread(target=take) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert (len(taken), sum(taken)) == (16, 5)
+
+
+def test_a_signature_over_another_address_than_ours_is_forged(phone: Phone, van: Device) -> None:
+    form = {"MessageSid": "SMx", "From": NUMBER, "Body": "Hello"}
+    other = phone._validator.compute_signature("http://localhost/webhooks/twilio/inbound", form)
+    assert phone.post("/webhooks/twilio/inbound", form, signature=other).status_code == 403
+    assert db.session.scalar(select(GatewayEvent)) is None
+
+
+# files that come when nobody waits any more
+
+
+def test_a_file_of_a_cancelled_request_is_linked_and_the_command_says_so(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    outbox.cancel(row, utcnow())
+    db.session.commit()
+    upload = file_of(van, captured=1)
+    relink(van)
+    assert (row.state, row.late, upload.command_id) == (State.DONE, True, row.id)
+
+
+def test_already_captured_gives_the_file_to_the_request_before(phone: Phone, van: Device) -> None:
+    first = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    sending.sweep(at(4000))  # no file came: expired
+    second = photo(van)
+    send(van)
+    phone.reply("Warning: Photo already captured previously, trying to send it")
+    upload = file_of(van, captured=1)
+    relink(van)
+    assert (first.state, first.late, upload.command_id) == (State.DONE, True, first.id)
+    assert (second.state, second.error_code) == (State.FAILED, "already_captured")
+
+
+def test_already_captured_with_no_request_before_leaves_the_file_unlinked(phone: Phone, van: Device) -> None:
+    photo(van)
+    send(van)
+    phone.reply("Already connected. Warning: Photo already captured previously, trying to send it")
+    upload = file_of(van, captured=-600)
+    upload.started_at = utcnow()
+    relink(van)
+    assert (upload.command_id, upload.link_reason) == (None, "captured before we asked")
+
+
+def test_both_cameras_end_done_with_two_files_and_partial_with_one(phone: Phone, van: Device) -> None:
+    row = photo(van, "both")
+    send(van)
+    phone.reply("Photo request from source 3.")
+    file_of(van, captured=1)
+    relink(van)
+    assert row.state == State.ANSWERED
+    sending.sweep(at(4000))
+    db.session.expire_all()
+    assert (row.state, row.error_code) == (State.FAILED, "partial")
+    file_of(van, captured=2, source="rear", id="1" * 32)
+    relink(van)
+    assert (row.state, row.late, row.error_code) == (State.DONE, True, None)
+
+
+def test_a_record_of_a_server_request_is_tied_to_its_file_too(phone: Phone, van: Device) -> None:
+    upload = file_of(van, captured=1)
+    records.accept(van, upload.timestamp, {"499": 0}, utcnow())  # type: ignore[arg-type]
+    db.session.expire_all()
+    assert upload.record_id is not None
