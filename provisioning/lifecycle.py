@@ -30,7 +30,8 @@ def lock_device(device_id: int) -> Device:
     return db.session.scalars(
         select(Device)
         .where(Device.id == device_id)
-        .with_for_update()
+        # rows that name the device may be added meanwhile: who adds some of several devices would deadlock with us
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     ).one()
 
