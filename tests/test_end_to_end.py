@@ -46,7 +46,7 @@ def test_provision_photo_video_link(stack: Stack) -> None:
     assert items["parameter.151"]["value"] == "18"
 
     photo = stack.ended(ask(stack, file_type="photo", source="both"))
-    assert photo["state"] == "done"
+    assert photo["state"] == "done", photo
     assert sorted(u["source"] for u in photo["uploads"]) == ["front", "rear"]
 
     begin = int(time.time()) - 20
