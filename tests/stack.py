@@ -53,7 +53,8 @@ class Stack:
             "TWILIO_API_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
             "SMS_PER_SECOND": "50",
             "RECONCILE_INTERVAL": "2",
-            "RECONFIGURATION_WAIT": "1",
+            # longer than the simulator's 30 s at its time scale
+            "RECONFIGURATION_WAIT": "3",
         } | settings
         self.commands = parse_procfile((ROOT / "Procfile").read_text()).processes | {
             "simulator": f"{shlex.quote(sys.executable)} -m simulator run --twilio-port {self.simulator_port}"
