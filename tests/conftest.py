@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import postgres_server
 import psycopg
@@ -26,6 +26,9 @@ from postgres_server import free_port  # noqa: F401 - tests take it from here
 from app import create_app
 from provisioning.config import Config, load
 from provisioning.models import db
+
+if TYPE_CHECKING:
+    from gateway_double import Phone
 
 ROOT = Path(__file__).parent.parent
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
@@ -138,3 +141,13 @@ def s3() -> Iterator[s3_server.Server]:
 def bucket(s3: s3_server.Server) -> str:
     """The name of an empty bucket of this test's own."""
     return s3.make_bucket(f"test-{time.time_ns()}")
+
+
+@pytest.fixture
+def phone(app: Flask) -> Iterator["Phone"]:
+    """Join the app and the Twilio stand-in; vehicles answer when the test says so."""
+    from gateway_double import Phone
+
+    phone = Phone(app)
+    yield phone
+    phone.close()

@@ -1,7 +1,6 @@
 """The REST contract: who may, what comes in, what goes out, and every refusal in one shape."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,13 +31,6 @@ class Api:
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         return self.client.open(f"/api/v1{path}", method=method, json=body, headers=self.headers | headers)
-
-
-@pytest.fixture
-def phone(app: Flask) -> Iterator[Phone]:
-    phone = Phone(app)
-    yield phone
-    phone.close()
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """What hostile or careless programs send to the API: unkeepable text, odd numbers, races, bodies before rights."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
 from gateway_double import Phone
 from sqlalchemy import select
 from test_api import DEVICE, IMEI, Api
@@ -13,13 +11,6 @@ from test_api import DEVICE, IMEI, Api
 from provisioning.models import Device, Role, db
 
 HALF = "\ud800"
-
-
-@pytest.fixture
-def phone(app: Flask) -> Iterator[Phone]:
-    phone = Phone(app)
-    yield phone
-    phone.close()
 
 
 @pytest.fixture

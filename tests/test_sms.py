@@ -2,12 +2,10 @@
 
 import dataclasses
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from flask import Flask
 from gateway_double import Phone
 from sqlalchemy import select
 
@@ -17,13 +15,6 @@ from provisioning.models import Command, Device, GatewayEvent, Message, State, d
 
 ASKER = outbox.Asker("tests")
 NUMBER = "+12025550111"
-
-
-@pytest.fixture
-def phone(app: Flask) -> Iterator[Phone]:
-    phone = Phone(app)
-    yield phone
-    phone.close()
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ of number and of credentials in between.
 
 import dataclasses
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from flask import Flask
 from gateway_double import Phone
 from sqlalchemy import select
 from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
@@ -18,13 +16,6 @@ from provisioning.errors import Conflict, GatewayError
 from provisioning.models import Command, Device, GatewayEvent, Message, State, Upload, UploadState, db, utcnow
 
 VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
-
-
-@pytest.fixture
-def phone(app: Flask) -> Iterator[Phone]:
-    phone = Phone(app)
-    yield phone
-    phone.close()
 
 
 @pytest.fixture
