@@ -7,7 +7,7 @@ machines hand on partial files and news of stored ones: see `exchange`.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -253,27 +253,51 @@ class Store:
 
     def seal(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
         """Make the bytes of whole files and their sidecars survive a power cut, in the spool. Blocks."""
-        problems: list[StorageError | None] = [None] * len(transfers)
-        written: list[tuple[int, tuple[int, ...]]] = []
-        for number, transfer in enumerate(transfers):
-            try:
-                written.append((number, transfer.write_out(now)))
-            except OSError as error:
-                problems[number] = _not_stored(error)
-        for number, descriptors in written:
-            try:
-                transfers[number].fsync(descriptors)
-                transfers[number].hand_in()
-            except OSError as error:
-                problems[number] = _not_stored(error)
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
+        problems = self._in_step(transfers, lambda t: t.write_out(now), Transfer.hand_in)
         try:
             sync_folder(self.spool / "pending")
         except OSError as error:
             problems = [problem or _not_stored(error) for problem in problems]
         self._take_back(transfers, problems)
+        return problems
+
+    def make_safe(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
+        """Make the bytes held of partial files survive a power cut, many at once. Blocks."""
+        problems = self._in_step(transfers, lambda t: t.write_held(now), lambda t: t.be_held(now))
+        new = [n for n, t in enumerate(transfers) if not (problems[n] or t.named or t.stored_before)]
+        try:
+            for folder in dict.fromkeys(Path(transfers[n].part).parent for n in new):
+                sync_folder(folder)
+            if new:
+                sync_folder(self.spool / "partial")
+        except OSError as error:
+            for n in new:
+                problems[n] = _not_stored(error)
+        for n in new:
+            transfers[n].named = problems[n] is None
+        return problems
+
+    def _in_step(
+        self, transfers: Sequence["Transfer"],
+        begin: Callable[["Transfer"], tuple[int, ...]], finish: Callable[["Transfer"], None],
+    ) -> list[StorageError | None]:  # fmt: skip
+        """Begin all, then wait until what each wrote is on disk, and finish it: the fsyncs of many wait together."""
+        problems: list[StorageError | None] = [None] * len(transfers)
+        written: list[tuple[int, tuple[int, ...]]] = []
+        for number, transfer in enumerate(transfers):
+            try:
+                written.append((number, begin(transfer)))
+            except OSError as error:
+                problems[number] = _not_stored(error)
+        for number, descriptors in written:
+            try:
+                transfers[number].fsync(descriptors)
+                finish(transfers[number])
+            except OSError as error:
+                problems[number] = _not_stored(error)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
         return problems
 
     def place(self, transfers: Sequence["Transfer"]) -> list[StorageError | None]:

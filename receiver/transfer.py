@@ -26,7 +26,7 @@ from receiver.files import (
     stamp,
     write_out,
 )
-from receiver.media import MediaError, sync_folder
+from receiver.media import MediaError
 from receiver.protocol import PACKET
 from receiver.session import Offer
 from receiver.sidecars import Record
@@ -88,6 +88,7 @@ class Transfer:
         "_offer",
         "_safe_at",
         "chain",
+        "named",
         "part",
         "received",
         "record",
@@ -108,6 +109,9 @@ class Transfer:
         self._buffer = b""  # the last bytes of those held, not yet written
         self._digest: Any = None  # SHA-256 of the bytes held, while they come in order from the beginning
         self._safe_at = asker.now
+        # the names of both survive a power cut: later sidecars need no fsync of the folder, since what a power cut
+        # may then bring back is the one before, which promises less
+        self.named = False
         store.active.add(record["upload"])
 
     # how a transfer comes to be
@@ -274,6 +278,7 @@ class Transfer:
         self.record, self._digest, self._asker = fresh.record, fresh._digest, asker
         self.part, self.sidecar = fresh.part, fresh.sidecar
         self.stored_before, self._compare_until, self.received, self.chain, self._buffer = False, 0, 0, 0, b""
+        self.named = False
 
     def flush(self, more: bytes = b"") -> None:
         """Write what was gathered. Raises StorageError."""
@@ -296,32 +301,58 @@ class Transfer:
             return None
         return self.record | {"received_packets": self.received // PACKET, "size": self.received}
 
-    def make_safe(self, now: datetime, state: str = "receiving") -> Record | None:
-        """Make the bytes held survive a power cut; give the record. Blocks; raises StorageError."""
-        if self.stored_before:
-            return None
-        self._safe_at = now
-        try:
-            self._sync()
-            self.record |= {
-                "state": state, "safe": self.received, "updated_at": stamp(now),
-                "received_packets": self.received // PACKET, "size": self.received,
-            }  # fmt: skip
-            replace(self.sidecar, self.record, safe=True)
-            sync_folder(self.store.spool / "partial")
-        except OSError as error:
-            raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
-        return self.record
+    def make_safe(self, now: datetime) -> Record | None:
+        """Make the bytes held of this one file survive a power cut, after flush(); give its record.
 
-    def _sync(self) -> None:
+        None for a stored file that is compared. Blocks. Raises StorageError.
+        """
+        (problem,) = self.store.make_safe([self], now)
+        if problem is not None:
+            raise problem
+        return self.committed()
+
+    def write_held(self, now: datetime) -> tuple[int, ...]:
+        """Begin to write the bytes held and a new sidecar to disk; give the descriptors to fsync. Raises OSError."""
+        if self.stored_before:
+            return ()
+        self._safe_at = now
         if not self.record["boot"]:
             raise OSError(errno.EIO, "an earlier fsync failed")
-        descriptor = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
         try:
-            self._cut(descriptor)
-            self.fsync([descriptor])
-        finally:
-            os.close(descriptor)
+            self._cut(part)
+            write_out(part)
+            sidecar = self._write_beside(self._as_held(now))
+        except BaseException:
+            os.close(part)
+            raise
+        write_out(sidecar)
+        return part, sidecar
+
+    def _as_held(self, now: datetime) -> Record:
+        return self.record | {
+            "safe": self.received, "updated_at": stamp(now), "received_packets": self.received // PACKET,
+            "size": self.received,
+        }  # fmt: skip
+
+    def _write_beside(self, record: Record) -> int:
+        try:
+            return overwrite(f"{self.sidecar}.tmp", record)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.sidecar}.tmp")  # a full disk must not fill with what cannot be read
+            raise
+
+    def be_held(self, now: datetime) -> None:
+        """Put the new sidecar in the old one's place, once its bytes and the file's are on disk. Raises OSError."""
+        if not self.stored_before:
+            os.replace(f"{self.sidecar}.tmp", self.sidecar)
+            self.record = self._as_held(now)
+
+    def left_behind(self) -> None:
+        """Be a partial file that waits for its device from now on."""
+        if not self.stored_before:
+            self.record["state"] = "partial"
 
     def fsync(self, descriptors: Iterable[int]) -> None:
         """Wait until all that was written out is on disk. Raises OSError."""

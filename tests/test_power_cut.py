@@ -115,7 +115,8 @@ class Receiver:
         """The session ends."""
         if self.transfer:
             self.transfer.flush()
-            self.transfer.make_safe(NOW, "partial")
+            self.transfer.left_behind()
+            self.transfer.make_safe(NOW)
             self.transfer.leave()
             self.transfer = None
 
@@ -213,7 +214,8 @@ def killed_while_cutting(r: Receiver) -> None:
     r.safe()
     r.back(3)
     assert r.transfer is not None
-    r.transfer._sync()
+    for descriptor in r.transfer.write_held(NOW):
+        os.close(descriptor)
     r.restart()
     r.offer("video")
     r.packets(2)
