@@ -16,6 +16,7 @@ import structlog
 
 from receiver.exchange import Exchange, Left, place
 from receiver.files import (
+    FileSystem,
     OpenFiles,
     StorageError,
     boot_id,
@@ -36,6 +37,7 @@ from receiver.sidecars import Record
 from receiver.transfer import Asker, Transfer
 
 log = structlog.get_logger("receiver")
+TOGETHER = 8  # files from which on the whole file system is synced once instead of each of them
 CLOCK_MOVED = timedelta(minutes=10)  # no file is stored so long after now
 
 
@@ -75,11 +77,13 @@ class Store:
         self.exchange = Exchange(media) if media.shared else None  # with other machines
         self.boot = boot_id()
         self.files = OpenFiles()
+        self.losses = 0  # how often the disk lost bytes, of whichever file
         self.active: set[str] = set()  # uploads that this process writes at this moment
         self.quarantine = Quarantine(spool, media)
         self._told: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
         for folder in (spool / "partial", spool / "pending", spool / "claims"):
             make_folder(folder)
+        self.disk = FileSystem(spool)
 
     def open(self, asker: Asker, offer: Offer, stored_before: Record | None = None) -> "Transfer":
         """Find the partial or stored file that this is, or begin a new one.
@@ -289,9 +293,15 @@ class Store:
                 written.append((number, begin(transfer)))
             except OSError as error:
                 problems[number] = _not_stored(error)
+        together = len(written) >= TOGETHER and self.disk.can_sync
+        lost = self._sync_all() if together else None
         for number, descriptors in written:
             try:
-                transfers[number].fsync(descriptors)
+                if not together:
+                    transfers[number].fsync(descriptors)
+                elif lost is not None:
+                    transfers[number].distrust()
+                    raise lost
                 finish(transfers[number])
             except OSError as error:
                 problems[number] = _not_stored(error)
@@ -299,6 +309,15 @@ class Store:
                 for descriptor in descriptors:
                     os.close(descriptor)
         return problems
+
+    def _sync_all(self) -> OSError | None:
+        """Wait until all that was written is on disk; give why it is not."""
+        try:
+            self.disk.sync()
+        except OSError as error:
+            self.losses += 1  # nobody says whose bytes: no file that is being written now is to be believed
+            return error
+        return None
 
     def place(self, transfers: Sequence["Transfer"]) -> list[StorageError | None]:
         """Put sealed files into the media store."""

@@ -85,6 +85,7 @@ class Transfer:
         "_buffer",
         "_compare_until",
         "_digest",
+        "_losses",
         "_offer",
         "_safe_at",
         "chain",
@@ -109,6 +110,7 @@ class Transfer:
         self._buffer = b""  # the last bytes of those held, not yet written
         self._digest: Any = None  # SHA-256 of the bytes held, while they come in order from the beginning
         self._safe_at = asker.now
+        self._losses = store.losses
         # the names of both survive a power cut: later sidecars need no fsync of the folder, since what a power cut
         # may then bring back is the one before, which promises less
         self.named = False
@@ -316,12 +318,8 @@ class Transfer:
         if self.stored_before:
             return ()
         self._safe_at = now
-        if not self.record["boot"]:
-            raise OSError(errno.EIO, "an earlier fsync failed")
-        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        part = self._write_part()
         try:
-            self._cut(part)
-            write_out(part)
             sidecar = self._write_beside(self._as_held(now))
         except BaseException:
             os.close(part)
@@ -360,18 +358,32 @@ class Transfer:
             for descriptor in descriptors:
                 os.fsync(descriptor)
         except OSError:
-            self._distrust()
+            self.distrust()
             raise
 
-    def _distrust(self) -> None:
+    def distrust(self) -> None:
         """Believe the bytes only as far as they were safe before: after a failed fsync the next one tells nothing."""
+        if self.stored_before:
+            return
         self.record["boot"] = ""
         with contextlib.suppress(OSError):
             replace(self.sidecar, self.record, safe=False)
 
-    def _cut(self, descriptor: int) -> None:
-        if self.received < os.fstat(descriptor).st_size:
-            os.ftruncate(descriptor, self.received)  # the device went back
+    def _write_part(self) -> int:
+        """Begin to write the bytes held to disk; give the file's descriptor. Raises OSError."""
+        if self._losses != self.store.losses:
+            self.distrust()
+        if not self.record["boot"]:
+            raise OSError(errno.EIO, "an earlier fsync failed")
+        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if self.received < os.fstat(part).st_size:
+                os.ftruncate(part, self.received)  # the device went back
+        except BaseException:
+            os.close(part)
+            raise
+        write_out(part)
+        return part
 
     def commit(self, now: datetime) -> Record | None:
         """Make this one file safe in the media store, after flush(); give its record, None if it was stored before.
@@ -391,10 +403,8 @@ class Transfer:
         """Begin to write the whole file and its sidecar to disk; give the descriptors to fsync. Raises OSError."""
         if self.stored_before:
             return ()
-        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        part = self._write_part()
         try:
-            self._cut(part)
-            write_out(part)
             self.record |= {
                 "state": "stored", "sha256": self._sha256(), "size": self.received, "received_at": stamp(now),
                 "received_packets": self.record["packets"], "updated_at": stamp(now),
