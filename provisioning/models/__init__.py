@@ -1,6 +1,6 @@
 """Tables and their state machines, one file a noun. Rules that need more than one row live in the rooms above."""
 
-from .base import Base, UTCDateTime, changed, db, new_id, take_write_lock, utcnow
+from .base import Base, UTCDateTime, changed, db, new_id, put_all, take_write_lock, utcnow
 from .commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from .devices import Device, DevicePhone, Record, StatusItem, Verdict
 from .messages import STATUS_RANK, Cursor, Direction, GatewayEvent, Message
@@ -46,6 +46,7 @@ __all__ = [
     "changed",
     "db",
     "new_id",
+    "put_all",
     "take_write_lock",
     "utcnow",
 ]
