@@ -24,9 +24,10 @@ from receiver.files import (
     replace,
     sameness,
     stamp,
+    sync_folder,
     write_out,
 )
-from receiver.media import MediaError, sync_folder
+from receiver.media import MediaError
 from receiver.protocol import PACKET
 from receiver.session import Offer
 from receiver.sidecars import Record

@@ -15,7 +15,7 @@ from conftest import wait_until
 from test_server import QUICK, Running, content
 
 from receiver.connection import Settings
-from receiver.media import LEAST_FREE, lacks_room
+from receiver.files import LEAST_FREE, lacks_room
 
 SIZE = 300_000  # bytes of the camera's file
 TRIES = 3

@@ -22,7 +22,8 @@ from receiver import protocol
 from receiver.connection import Settings
 from receiver.crowd import Crowd
 from receiver.files import StorageError
-from receiver.media import Folder, MediaError
+from receiver.folder import Folder
+from receiver.media import MediaError
 from receiver.quota import PEERS, Quota
 from receiver.session import Limits, Offer
 from receiver.storage import Caps, Store

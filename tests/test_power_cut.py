@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.files import StorageError
-from receiver.media import Folder
+from receiver.folder import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
 from receiver.sidecars import Record

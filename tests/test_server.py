@@ -17,8 +17,9 @@ from gevent.server import StreamServer
 
 from provisioning.models import utcnow
 from receiver.connection import Settings
+from receiver.folder import Folder
 from receiver.front import Front
-from receiver.media import Folder, Media
+from receiver.media import Media
 from receiver.product import Admission, SessionFacts
 from receiver.server import Server
 from receiver.session import Limits, Offer
