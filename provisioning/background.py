@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import delete, select
 
-from . import checklist, connections, events, gateway, inbox, lifecycle, links, outbox, sending, uploads
+from . import checklist, connections, events, gateway, inbox, leftovers, lifecycle, links, outbox, uploads
 from .config import current_config
 from .inbox import Touched
 from .models import Cursor, Device, IdempotencyKey, Upload, UploadState, db
@@ -73,7 +73,7 @@ def sweep(clock: Callable[[], datetime]) -> None:
     """Drive what is owed: events, commands, adoptions; and remove what nobody needs any more."""
     for touched in inbox.retry_events(clock()):
         follow(touched, clock())
-    sending.sweep(clock)
+    leftovers.sweep(clock)
     settle(clock)
     _adopt(clock())
     checklist.sweep(clock())

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from . import answers, commands, events, gateway, lifecycle, outbox, sending, statuses
+from . import answers, commands, endings, events, gateway, lifecycle, outbox, statuses
 from .matching import Candidate, choose
 from .models import (
     STATUS_RANK,
@@ -331,7 +331,7 @@ def _move_command(message: Message, status: str, now: datetime) -> None:
         if command.state == State.CANCELLED:
             command.in_flight, command.expires_at = False, None
         else:
-            sending.fail(command, device, code, sentence, not permanent, now)
+            endings.fail(command, device, code, sentence, not permanent, now)
     elif status == "delivered" and command.state in (State.SENDING, State.SENT, State.UNKNOWN):
         command.lease_until = None
         lifecycle.move(command, State.DELIVERED, now)

@@ -19,7 +19,7 @@ from gateway_double import Phone
 from sqlalchemy import select
 from stack import Stack, running
 
-from provisioning import checklist, devices, sending
+from provisioning import checklist, devices, leftovers, sending
 from provisioning.checklist_steps import (
     GOOD,
     STEPS,
@@ -354,7 +354,7 @@ def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, stat
     run = begin(van)
     hand_over(phone, van)
     phone.report(list(phone.twilio.messages)[-1], status)
-    sending.sweep(lambda: utcnow() + timedelta(hours=2))
+    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     checklist.advance(run, utcnow())
     db.session.expire_all()
     (row,) = db.session.scalars(select(Command))
@@ -372,7 +372,7 @@ def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Pho
         if word:
             phone.reply(REPLIES[word])
         else:
-            sending.sweep(lambda: utcnow() + timedelta(hours=2))
+            leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
         checklist.advance(run, utcnow())
     assert (run.steps["firmware"]["verdict"], run.steps["firmware"]["mark"]) == ("warn", "unanswered")
     assert states(run)["configuration"] == "running"
@@ -449,7 +449,7 @@ def test_half_a_configuration_accuses_nobody(phone: Phone, van: Device) -> None:
         if hand_over(phone, van).startswith("getparam 66"):
             phone.reply(REPLIES["getparam 66"])
         else:
-            sending.sweep(lambda: utcnow() + timedelta(hours=2))
+            leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     checklist.advance(run, utcnow())
     assert run.steps["configuration"]["mark"] == "unanswered"
 
