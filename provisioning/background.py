@@ -12,11 +12,10 @@ from sqlalchemy import delete, select
 from . import checklist, connections, events, gateway, inbox, leftovers, lifecycle, links, outbox, uploads
 from .config import current_config
 from .inbox import Touched
-from .models import Cursor, Device, IdempotencyKey, Upload, UploadState, db
+from .models import RECONCILER, Cursor, Device, IdempotencyKey, Upload, UploadState, db
 
 log = structlog.get_logger(__name__)
 
-RECONCILER = "reconciler"
 OVERLAP = timedelta(minutes=10)  # messages may be listed late
 FIRST_LOOK = timedelta(hours=24)
 KEYS_KEPT = timedelta(hours=24)

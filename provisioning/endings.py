@@ -6,10 +6,8 @@ credentials moves on to its next step. Called by what sends, sweeps and reads re
 
 from datetime import datetime
 
-from sqlalchemy import select
-
 from . import lifecycle, outbox, statuses
-from .models import Command, Device, Direction, Message, State, db
+from .models import Command, Device, Message, State
 
 
 def fail(command: Command, device: Device, code: str, message: str, retry: bool, now: datetime) -> None:
@@ -21,10 +19,7 @@ def fail(command: Command, device: Device, code: str, message: str, retry: bool,
 
 def expire(command: Command, device: Device, now: datetime) -> None:
     """End a command that waited too long, with a reason that a person can act on."""
-    message = db.session.scalars(
-        select(Message).where(Message.command_id == command.id, Message.direction == Direction.OUT)
-        .order_by(Message.id.desc())
-    ).first()  # fmt: skip
+    message = lifecycle.last_message(command.id)
     linked = (command.result or {}).get("linked", [])
     if command.state == State.ANSWERED and command.kind == "camreq":
         if linked:

@@ -56,10 +56,7 @@ def _free_leases(clock: Callable[[], datetime]) -> None:
 
 def _look_up(clock: Callable[[], datetime]) -> None:
     for ident, device_id in _ids(Command.state == State.UNKNOWN, Command.due_at <= clock()):
-        message = db.session.scalars(
-            select(Message).where(Message.command_id == ident, Message.direction == Direction.OUT)
-            .order_by(Message.id.desc())
-        ).first()  # fmt: skip
+        message = lifecycle.last_message(ident)
         if message is None:
             continue
         phone, began, wanted, sid = message.recipient, message.created_at, message.body_hash, message.sid

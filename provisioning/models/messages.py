@@ -93,6 +93,9 @@ class GatewayEvent(db.Model):  # type: ignore[name-defined]
     error: Mapped[str | None] = mapped_column(Text)
 
 
+RECONCILER = "reconciler"  # the cursor of the last time whose messages were listed
+
+
 class Cursor(db.Model):  # type: ignore[name-defined]
     """How far something has been read, by name, e.g. the reconciler's last listed time."""
 
