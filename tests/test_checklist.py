@@ -4,8 +4,6 @@ import dataclasses
 import html
 import re
 import secrets
-import shlex
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -554,10 +552,7 @@ def add_vehicle(stack: Stack, name: str, case: Case) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("checklist")
     with running(folder, f"sqlite:///{folder}/test.db") as stack:
-        subprocess.run(
-            shlex.split(f"flask users create {EMAIL} --role support --password-stdin"), cwd=ROOT,
-            env=stack.environment, input=PASSWORD + "\n", text=True, check=True, capture_output=True,
-        )  # fmt: skip
+        stack.add_user(EMAIL, PASSWORD, "support")
         yield stack
 
 

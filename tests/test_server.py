@@ -324,6 +324,21 @@ def test_nonsense_is_closed_with_a_stored_reason(running: Running, data: bytes, 
     wait_until(lambda: running.notes.codes == [code])
 
 
+def drip(running: Running, data: bytes) -> None:
+    """Send byte by byte, ten a second, until the receiver closes; that it never does is a failure."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=0.1) as line:
+        for byte in data:
+            try:
+                line.sendall(bytes([byte]))
+                if line.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+    raise AssertionError("the line was held beyond its deadline")
+
+
 def init(bits: int = 0x44) -> bytes:
     return b"\0\0\0\x05" + int(IMEI).to_bytes(8, "big") + bytes([bits, 0, 4, 0])
 
