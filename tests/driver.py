@@ -93,7 +93,8 @@ class Line:
         """The line breaks."""
         if self.transfer is not None:
             self.transfer.flush()
-            self.transfer.make_safe(self.machine.time, "partial")
+            self.transfer.left_behind()
+            self.transfer.make_safe(self.machine.time)
             self.transfer.leave()
             self.transfer = None
         self.closed = self.closed or s.Close("lost", "")

@@ -56,7 +56,8 @@ class Spool:
         for number in range(transfer.received // PACKET, packets):
             transfer.write(number * PACKET, DATA[number * PACKET :][:PACKET], self.now)
         transfer.flush()
-        transfer.make_safe(self.now, "partial")
+        transfer.left_behind()
+        transfer.make_safe(self.now)
         transfer.leave()
         self.touch(Path(transfer.part), Path(transfer.sidecar))
         return Path(transfer.part)
