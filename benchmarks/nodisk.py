@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from provisioning.models import utcnow  # noqa: E402
 from receiver.connection import Settings  # noqa: E402
 from receiver.files import StorageError  # noqa: E402
-from receiver.media import Folder  # noqa: E402
+from receiver.folder import Folder  # noqa: E402
 from receiver.product import Admission  # noqa: E402
 from receiver.server import Server  # noqa: E402
 from receiver.session import Limits, Offer  # noqa: E402

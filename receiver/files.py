@@ -1,4 +1,4 @@
-"""Files of the spool: sidecars, descriptors, and what makes bytes survive a power cut."""
+"""Files on this machine: sidecars, descriptors, room, and what makes bytes survive a power cut."""
 
 import contextlib
 import ctypes
@@ -8,12 +8,14 @@ import json
 import os
 import re
 import weakref
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from receiver.media import sync_folder
 from receiver.sidecars import Record, sound
 
+LEAST_FREE = 16 * 2**20  # bytes: a long video and its neighbours
+LEAST_INODES = 64
 OPEN_FILES = 512  # descriptors kept for files that are being written; others are opened for each piece
 
 
@@ -23,6 +25,54 @@ class StorageError(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder whose entry survives a power cut."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    sync_folder(folder.parent)
+
+
+def lacks_room(folder: Path, name: str) -> str | None:
+    """Say why no file can be taken into a folder, None if some can."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError as error:
+        return f"the {name} cannot be reached: {error.strerror}"
+    if not os.access(folder, os.W_OK):
+        return f"the {name} cannot be written"
+    if (free := facts.f_bavail * facts.f_frsize) < LEAST_FREE:
+        return f"the {name} is full: {free // 2**20} MiB left"
+    if facts.f_files and facts.f_favail < LEAST_INODES:  # some file systems do not count them
+        return f"the {name} is full: {facts.f_favail} inodes left"
+    return None
+
+
+@contextlib.contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """Give a name to write under; what came whole gets its own name at the end, and what did not is removed."""
+    part = target.with_name(f"{target.name}.tmp")
+    try:
+        yield part
+        if part.exists():
+            part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def new_id(now: datetime) -> str:

@@ -23,13 +23,16 @@ from receiver.files import (
     camera_time,
     digest,
     is_part,
+    lacks_room,
+    make_folder,
     read_sidecar,
     replace,
     sameness,
     stamp,
+    sync_folder,
     when,
 )
-from receiver.media import Media, MediaError, lacks_room, make_folder, sync_folder
+from receiver.media import Media, MediaError
 from receiver.protocol import PACKET
 from receiver.quarantine import Quarantine
 from receiver.session import Offer

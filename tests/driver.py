@@ -9,7 +9,7 @@ from pathlib import Path
 
 from receiver import session as s
 from receiver.files import StorageError
-from receiver.media import Folder
+from receiver.folder import Folder
 from receiver.protocol import Message, ProtocolError, Reader
 from receiver.sidecars import Record
 from receiver.storage import Caps, Store

@@ -11,8 +11,8 @@ import pytest
 from driver import BEGAN
 
 from receiver.files import StorageError, new_id
+from receiver.folder import Folder
 from receiver.janitor import Janitor, Swept
-from receiver.media import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
 from receiver.sidecars import Record

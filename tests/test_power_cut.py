@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from receiver import storage
 from receiver.files import FileSystem, StorageError
-from receiver.media import Folder
+from receiver.folder import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
 from receiver.sidecars import Record
