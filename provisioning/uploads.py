@@ -106,7 +106,9 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
             _drop(record, known)
             continue
         is_new = known is None or known.state in COMING
-        upload = known or _new(record)
+        upload = rows[record["upload"]] = known or _new(
+            record
+        )  # two sidecars of one file: a person copied it
         _fill(upload, record, device_id)
         upload.state = UploadState.STORED if device_id is not None else UploadState.QUARANTINED
         upload.received_at = _time(record["received_at"]) or now
@@ -176,7 +178,7 @@ def progress(records: Sequence[Record], now: datetime) -> None:
         if upload is not None and upload.state not in COMING:
             continue
         device_id = devices.get(record["imei"])
-        upload = upload or _new(record)
+        upload = rows[record["upload"]] = upload or _new(record)
         _fill(upload, record, device_id)
         upload.state, upload.updated_at = record["state"], now
         touched.add(device_id)

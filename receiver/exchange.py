@@ -10,10 +10,10 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from receiver.media import Media, MediaError
 from receiver.sidecars import Record, sound
@@ -95,13 +95,18 @@ class Exchange:
         keys = [entry.key for entry in self._media.entries(f"pending/{imei}/")]
         return [record for key in keys if (record := self._read(key))]
 
-    def owed(self, before: datetime, most: int = 500) -> list[Record]:
-        """Give stored files that the product should have since `before`: their receivers did not tell it."""
+    def owed(self, before: datetime, but: Container[str] = (), most: int = 500) -> list[Record]:
+        """Give stored files that the product should have since `before`, but not these uploads.
+
+        Their receivers did not tell it.
+        """
         found: list[Record] = []
         for entry in self._media.entries("pending/"):
             if len(found) == most:
                 break
-            if entry.modified >= before or (record := self._read(entry.key)) is None:
+            if PurePosixPath(entry.key).stem in but or entry.modified >= before:
+                continue
+            if (record := self._read(entry.key)) is None:
                 continue
             if place(self._media, record):
                 found.append(record)

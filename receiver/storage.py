@@ -7,7 +7,7 @@ machines hand on partial files and news of stored ones: see `exchange`.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -164,8 +164,8 @@ class Store:
 
     # stored files on their way to the product
 
-    def pending(self, before: datetime, most: int = 500) -> list[Record]:
-        """Give the sidecars of stored files that wait for the product since `before`.
+    def pending(self, before: datetime, but: Container[str] = (), most: int = 500) -> list[Record]:
+        """Give the sidecars of stored files that wait for the product since `before`, but not of these uploads.
 
         Those of processes that live are handed over by themselves; what is this old was left. Raises MediaError.
         """
@@ -175,8 +175,10 @@ class Store:
             if len(records) == most:
                 break
             record = read_sidecar(self.spool / "pending" / name)
-            if record is None or record["upload"] in self.active or not _waits_since(record, before):
-                continue  # unreadable: torn by a power cut, not acknowledged, the partial file is still there
+            if record is None:
+                continue  # torn by a power cut, not acknowledged, the partial file is still there
+            if record["upload"] in but or record["upload"] in self.active or not _waits_since(record, before):
+                continue
             record["pending"] = name
             if record["upload"] in self._told:
                 self.delivered([record])

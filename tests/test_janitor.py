@@ -222,6 +222,14 @@ def test_ordinary_files_never_go(spool: Spool) -> None:
 TORN = [
     b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b'{"imei": 1}', b"[" * 100_000,
     json.dumps({"imei": IMEI, "upload": "../../etc", "path": "../x", "updated_at": "now"}).encode(),
+    # whole but for a path that no file system takes
+    *(
+        json.dumps({
+            "imei": IMEI, "upload": "0" * 32, "identifier": "%photof", "count": 4, "path": path, "state": "stored",
+            "updated_at": "2026-11-24T12:00:00Z", "file_type": "photo", "source": "front", "size": len(DATA),
+        }).encode()
+        for path in ("2026/\0.jpg", "2026/\ud800.jpg", f"2026/{'x' * 300}.jpg", "")
+    ),
 ]  # fmt: skip
 
 
