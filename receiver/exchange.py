@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from receiver.media import Media, MediaError
 from receiver.sidecars import Record, sound
+from receiver.transfer import adopted, quarantined
 
 NAME = re.compile(r"partial/[0-9]+/[0-9a-f]{32}\.[0-9a-f]{32}\.json")
 SIDECAR = 64 * 1024  # bytes; the longest has a path and what a camera told about it
@@ -126,10 +127,14 @@ class Exchange:
 
 
 def place(media: Media, record: Record) -> str | None:
-    """Give where a file is in the store: where it was put, or where adoption moved it. Raises MediaError."""
-    moved = record["path"].removeprefix(f"quarantine/{record['imei']}/")
-    places = dict.fromkeys((record["path"], moved))
-    return next((key for key in places if media.size(key) == record["size"]), None)
+    """Give where a file is in the store: where it was put, or where the product moved it. Raises MediaError."""
+    return next((key for key in places(record) if media.size(key) == record["size"]), None)
+
+
+def places(record: Record) -> Iterable[str]:
+    """Give the keys that a stored file may have: its own, among the ordinary ones, in quarantine."""
+    ordinary = adopted(record["imei"], record["path"])
+    return dict.fromkeys((record["path"], ordinary, quarantined(record["imei"], ordinary)))
 
 
 def _pending(record: Record) -> str:

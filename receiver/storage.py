@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from receiver.exchange import Exchange, Left, place
+from receiver.exchange import Exchange, Left, place, places
 from receiver.files import (
     OpenFiles,
     StorageError,
@@ -49,11 +49,6 @@ class Caps:
     quarantine_days: int = 14
     partial_days: int = 14
     hours_without_metadata: float = 1.0
-
-
-def adopted(imei: str, path: str) -> str:
-    """Give the key that a quarantined file has among the ordinary ones."""
-    return path.removeprefix(f"quarantine/{imei}/")
 
 
 def _not_stored(error: OSError) -> StorageError:
@@ -214,7 +209,7 @@ class Store:
         return is_part(self._part(record)) or self._place(record) is not None
 
     def _place(self, record: Record) -> str | None:
-        """Give where a file is in the media store: where it was put, or where adoption moved it. Raises MediaError."""
+        """Give where a file is in the media store: put there, or moved by the product. Raises MediaError."""
         return place(self.media, record)
 
     def delivered(self, records: Iterable[Record]) -> None:
@@ -224,8 +219,7 @@ class Store:
         """
         beside: list[Record] = []
         for record in records:
-            places = (record["path"], adopted(record["imei"], record["path"]))
-            path = next((place for place in places if self.media.path(place) is not None), None)
+            path = next((key for key in places(record) if self.media.path(key) is not None), None)
             if path is None:  # the store is no folder
                 self._pending_path(record).unlink(missing_ok=True)
             else:

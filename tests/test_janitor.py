@@ -194,6 +194,15 @@ def test_ids_are_well_formed_in_any_year_and_sort_by_the_clock(year: int) -> Non
     assert first < later
 
 
+def test_a_waiting_sidecar_is_kept_when_the_product_moved_its_file_into_quarantine(spool: Spool) -> None:
+    record = spool.store_whole()
+    spool.store.media.move(record["path"], f"quarantine/{IMEI}/{record['path']}")
+    spool.restart()
+    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
+    spool.store.delivered([record])
+    assert (spool.folder / "media" / "quarantine" / IMEI / f"{record['path']}.json").exists()
+
+
 # what a spool may hold
 
 

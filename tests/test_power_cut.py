@@ -24,8 +24,8 @@ from receiver.media import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
 from receiver.sidecars import Record
-from receiver.storage import Caps, Store, adopted
-from receiver.transfer import Asker, Transfer
+from receiver.storage import Caps, Store
+from receiver.transfer import Asker, Transfer, adopted
 
 IMEI = "352094082736916"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -183,6 +183,26 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     assert not (tmp_path / "media" / f"{path}.json").exists()
 
 
+def test_a_file_of_a_device_that_was_deleted_meanwhile_goes_into_quarantine(
+    van: Device, tmp_path: Path
+) -> None:
+    record = sidecar()
+    plain = tmp_path / "media" / record["path"]
+    plain.parent.mkdir(parents=True)
+    plain.write_bytes(b"picture")
+    devices.archive(van, utcnow())
+    for _ in range(2):  # told again: the receiver was killed before it knew that it had been heard
+        (told,) = uploads.register([record], utcnow())
+    assert (told["admission"], told["path"]) == ("quarantine", f"quarantine/{IMEI}/{record['path']}")
+    assert (tmp_path / "media" / told["path"]).read_bytes() == b"picture"
+    assert not plain.exists()
+    upload = db.session.scalars(select(Upload)).one()
+    assert (upload.state, upload.path, upload.device_id) == ("quarantined", told["path"], None)
+    again = devices.add({"imei": IMEI, "phone": "+12025550112"}, utcnow())
+    assert uploads.adopt(again, utcnow()) == 1
+    assert plain.read_bytes() == b"picture"
+
+
 def _store(tmp_path: Path, record: dict[str, Any], data: bytes) -> Upload:
     path = tmp_path / "media" / record["path"]
     path.parent.mkdir(parents=True, exist_ok=True)
