@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from camera_model import CameraModel
+from camera_model import CameraModel, LineDropped
 from conftest import wait_until
 from sqlalchemy import create_engine, text
 from stack import Stack
@@ -18,7 +18,7 @@ from test_uploads import IMEI, sidecar
 
 from receiver import bulk, reports
 from receiver.connection import Settings
-from receiver.product import Refused
+from receiver.product import Refused, SessionFacts
 from receiver.sidecars import Record
 
 
@@ -89,7 +89,7 @@ def test_what_another_process_did_at_the_same_moment_is_not_refused() -> None:
 
 
 class Strict(Notes):
-    """Refuses what concerns one session's files."""
+    """Refuses front photos until they fit, and sessions of what is no camera."""
 
     fits = False
     tries = 0
@@ -99,6 +99,31 @@ class Strict(Notes):
             self.tries += 1
             raise Refused("it does not fit")
         return super().stored(records)
+
+    def progress(self, records: Sequence[Record]) -> None:
+        if any(record["identifier"] == "%photof" for record in records):
+            raise Refused("it does not fit")
+        super().progress(records)
+
+    def sessions(self, facts: Sequence[SessionFacts]) -> None:
+        if any(fact.code == "not_a_camera" for fact in facts):
+            raise Refused("it does not fit")
+        super().sessions(facts)
+
+
+def test_partial_files_and_sessions_that_are_refused_hold_up_no_others(tmp_path: Path) -> None:
+    running = Running(tmp_path, Settings(QUICK), notes=(notes := Strict()))
+    notes.away = True  # so that all wait together
+    running.raw(b"GET / HTTP/1.1\r\n\r\n")
+    for name in ("%photof", "%photor"):
+        with pytest.raises(LineDropped):
+            CameraModel(files={name: content(9000)}, drop_at=4).run(running.port)
+    wait_until(lambda: len(running.server.reports._partials) == 2)
+    notes.away = False
+    wait_until(lambda: [record["identifier"] for record in notes.partial.values()] == ["%photor"])
+    wait_until(lambda: notes.codes == ["lost", "lost"])
+    assert not running.server.reports._partials
+    running.stop()
 
 
 def test_a_file_whose_record_was_refused_is_tried_again_after_a_while(
