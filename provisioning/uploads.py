@@ -14,7 +14,8 @@ from sqlalchemy import bindparam, delete, select, update
 from receiver.media import Media, connect
 from receiver.session import Offer
 from receiver.sidecars import Record
-from receiver.storage import Caps, Store, adopted
+from receiver.storage import Caps, Store
+from receiver.transfer import adopted, quarantined
 
 from . import events, lifecycle, links, queue, statuses
 from .config import Config, current_config
@@ -95,7 +96,7 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
     """
     devices = _devices(record["imei"] for record in records)
     db.session.rollback()
-    records = [_adopted(record) if record["imei"] in devices else record for record in records]
+    records = [_in_its_place(record, known=record["imei"] in devices) for record in records]
     take_write_lock(db.session.connection())
     states = _states(record["upload"] for record in records)
     doubles = _doubles(records)
@@ -137,12 +138,14 @@ def _by_ids(idents: Iterable[str]) -> Sequence[Upload]:
     return db.session.scalars(select(Upload).where(Upload.id.in_(set(idents)))).all()
 
 
-def _adopted(record: Record) -> Record:
-    if not record["path"].startswith("quarantine/"):
+def _in_its_place(record: Record, *, known: bool) -> Record:
+    """Move a file among the ordinary ones or into quarantine: its device was added or deleted since it was offered."""
+    imei, path = record["imei"], adopted(record["imei"], record["path"])
+    path = path if known else quarantined(imei, path)
+    if path == record["path"]:
         return record
-    new = record | {"admission": "known", "path": adopted(record["imei"], record["path"])}
-    media().move(record["path"], new["path"])
-    return new
+    media().move(record["path"], path)
+    return record | {"admission": "known" if known else "quarantine", "path": path}
 
 
 def _sameness(record: Record) -> tuple[Any, ...] | None:

@@ -217,11 +217,14 @@ class Connection:
         try:
             known = self.server.product.admit(imei) is Admission.KNOWN
         except Exception:
-            # nobody can say who is known while the database is away: keep the file under the quarantine's caps
+            # nobody can say who is known while the database is away: keep the files of whom we do not remember under
+            # the quarantine's caps
             if self.server.quota.allows("database away"):
                 log.warning("database away", imei=imei, exc_info=True)
-            self.admission = "quarantine"
+            if not self.server.acquaintance.has(imei, time.monotonic()):
+                self.admission = "quarantine"
             return True
+        self.server.acquaintance.heard(imei, known, time.monotonic())
         if not known and self.server.settings.quarantine_unknown:
             self.admission = "quarantine"
             known = True

@@ -14,6 +14,7 @@ import gevent.socket
 import structlog
 
 from receiver import session as s
+from receiver.acquaintance import Acquaintance
 from receiver.claims import Claims
 from receiver.connection import Connection, Ended, Settings, host
 from receiver.crowd import Crowd
@@ -58,6 +59,7 @@ class Server:
         )
         self.connections = self.crowd.everyone  # oldest first
         self.quota = Quota(settings.lines_per_minute)
+        self.acquaintance = Acquaintance()
         # who has which file of which device in hand; None: it is being shared with other machines
         self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False

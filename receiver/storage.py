@@ -7,14 +7,14 @@ machines hand on partial files and news of stored ones: see `exchange`.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
-from receiver.exchange import Exchange, Left, place
+from receiver.exchange import Exchange, Left, place, places
 from receiver.files import (
     FileSystem,
     OpenFiles,
@@ -54,11 +54,6 @@ class Caps:
     quarantine_days: int = 14
     partial_days: int = 14
     hours_without_metadata: float = 1.0
-
-
-def adopted(imei: str, path: str) -> str:
-    """Give the key that a quarantined file has among the ordinary ones."""
-    return path.removeprefix(f"quarantine/{imei}/")
 
 
 def _not_stored(error: OSError) -> StorageError:
@@ -171,8 +166,8 @@ class Store:
 
     # stored files on their way to the product
 
-    def pending(self, before: datetime, most: int = 500) -> list[Record]:
-        """Give the sidecars of stored files that wait for the product since `before`.
+    def pending(self, before: datetime, but: Container[str] = (), most: int = 500) -> list[Record]:
+        """Give the sidecars of stored files that wait for the product since `before`, but not of these uploads.
 
         Those of processes that live are handed over by themselves; what is this old was left. Raises MediaError.
         """
@@ -182,8 +177,10 @@ class Store:
             if len(records) == most:
                 break
             record = read_sidecar(self.spool / "pending" / name)
-            if record is None or record["upload"] in self.active or not _waits_since(record, before):
-                continue  # unreadable: torn by a power cut, not acknowledged, the partial file is still there
+            if record is None:
+                continue  # torn by a power cut, not acknowledged, the partial file is still there
+            if record["upload"] in but or record["upload"] in self.active or not _waits_since(record, before):
+                continue
             record["pending"] = name
             if record["upload"] in self._told:
                 self.delivered([record])
@@ -219,7 +216,7 @@ class Store:
         return is_part(self._part(record)) or self._place(record) is not None
 
     def _place(self, record: Record) -> str | None:
-        """Give where a file is in the media store: where it was put, or where adoption moved it. Raises MediaError."""
+        """Give where a file is in the media store: put there, or moved by the product. Raises MediaError."""
         return place(self.media, record)
 
     def delivered(self, records: Iterable[Record]) -> None:
@@ -229,8 +226,7 @@ class Store:
         """
         beside: list[Record] = []
         for record in records:
-            places = (record["path"], adopted(record["imei"], record["path"]))
-            path = next((place for place in places if self.media.path(place) is not None), None)
+            path = next((key for key in places(record) if self.media.path(key) is not None), None)
             if path is None:  # the store is no folder
                 self._pending_path(record).unlink(missing_ok=True)
             else:

@@ -65,6 +65,11 @@ def quarantined(imei: str, path: str) -> str:
     return f"quarantine/{imei}/{path}"
 
 
+def adopted(imei: str, path: str) -> str:
+    """Give the key that a quarantined file has among the ordinary ones."""
+    return path.removeprefix(f"quarantine/{imei}/")
+
+
 def describe(offer: Offer) -> tuple[str, str, str]:
     """Give file type, source and file name ending of an offered file."""
     if not offer.by_path:

@@ -25,8 +25,8 @@ from receiver.folder import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
 from receiver.sidecars import Record
-from receiver.storage import Caps, Store, adopted
-from receiver.transfer import Asker, Transfer
+from receiver.storage import Caps, Store
+from receiver.transfer import Asker, Transfer, adopted
 
 IMEI, OTHER = "352094082736916", "356307042441013"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
