@@ -109,7 +109,7 @@ def devices_import(file: TextIO) -> None:
         imei = given.get("imei", "")
         try:
             values = DeviceSchema().load(given)
-            if uploads.known([imei])[0]:
+            if uploads.known(db.session.connection(), [imei])[0]:
                 click.echo(f"{imei}\tknown")
                 continue
             device = devices.add(values, utcnow())

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from receiver.media import Media, connect
 from receiver.session import Offer
@@ -23,6 +23,7 @@ from .models import Device, Upload, UploadState, Verdict, Watch, db, put_all, ta
 
 MEBI = 2**20
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
+_IS_COMING = or_(*(Upload.state == state for state in COMING))  # not in_: that is no statement for many rows
 OFFERED = ("imei", "identifier", "file_type", "source", "announced", "started_at")  # never change
 
 
@@ -60,19 +61,19 @@ _RECALL = select(
 )  # fmt: skip
 
 
-def known(imeis: Sequence[str]) -> list[bool]:
+def known(connection: Connection, imeis: Sequence[str]) -> list[bool]:
     """Say for each IMEI whether a live device has it: one statement."""
-    found = set(db.session.connection().execute(_KNOWN, {"imeis": list(set(imeis))}).scalars())
+    found = set(connection.execute(_KNOWN, {"imeis": list(set(imeis))}).scalars())
     return [imei in found for imei in imeis]
 
 
-def recall(offers: Sequence[tuple[str, Offer]]) -> list[Record | None]:
+def recall(connection: Connection, offers: Sequence[tuple[str, Offer]]) -> list[Record | None]:
     """Give for each offer of a device the stored file with its identifier, count and time, if there is one.
 
     One statement. The record has what the receiver must know of a file to compare it.
     """
     wanted = {(imei, _moment(offer.metadata.timestamp)) for imei, offer in offers if offer.metadata}
-    rows = db.session.connection().execute(
+    rows = connection.execute(
         _RECALL, {"imeis": [imei for imei, _ in wanted], "times": [stamp for _, stamp in wanted]}
     )
     found = {(row.imei, row.identifier, row.announced, row.timestamp): row for row in rows}
@@ -182,7 +183,7 @@ def progress(records: Sequence[Record], now: datetime) -> None:
         _row(record, devices.get(record["imei"])) | {"state": record["state"], "updated_at": now}
         for record in records
     ]
-    put_all(Upload, rows, "id", once=OFFERED, where=Upload.state.in_(COMING))
+    put_all(Upload, rows, "id", once=OFFERED, where=_IS_COMING)
     events.publish_all({devices.get(record["imei"]) for record in records}, "uploads")
     db.session.commit()
 

@@ -4,6 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import contextlib  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
@@ -13,7 +14,7 @@ from typing import Any  # noqa: E402
 import gevent  # noqa: E402
 from flask import Flask  # noqa: E402
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest  # noqa: E402
-from sqlalchemy import text  # noqa: E402
+from sqlalchemy import Connection, text  # noqa: E402
 from sqlalchemy.exc import (  # noqa: E402
     DataError,
     DBAPIError,
@@ -58,22 +59,57 @@ def _is_unfit(error: Exception) -> bool:
         return getattr(error.orig, "sqlstate", None) is None
     if isinstance(error, DBAPIError):
         return isinstance(error, IntegrityError | DataError)
-    return isinstance(error, StatementError | ArithmeticError | LookupError | TypeError | ValueError)
+    if isinstance(
+        error, StatementError
+    ):  # with why a value cannot be sent, or with a mistake in the statement
+        return not isinstance(error.orig, SQLAlchemyError)
+    return isinstance(error, ArithmeticError | LookupError | TypeError | ValueError)
 
 
 class DatabaseProduct:
     """The product as the receiver sees it: one short unit of work for each call, or for all that ask at once.
 
     SQLite waits for its lock without letting others run, so its calls go to threads; PostgreSQL's driver yields.
+    What cameras wait for is read from SQLite at once: a reader never waits for its lock, and a thread comes late to
+    its turn beside ten thousand lines.
     """
 
     def __init__(self, app: Flask, threads: bool) -> None:
         self._app, self._threads = app, threads
-        self._admissions: Gather[str, bool] = Gather(lambda imeis: self._ask(uploads.known, imeis))
+        self._admissions: Gather[str, bool] = Gather(partial(self._ask_reading, uploads.known))
         self._recalls: Gather[tuple[str, session.Offer], Record | None] = Gather(
-            lambda offers: self._ask(uploads.recall, offers)
+            partial(self._ask_reading, uploads.recall)
         )
+        self._reader: Connection | None = None  # of SQLite, for the hub alone
         self._away_until = 0.0  # steady seconds; until then nobody asks the database; 0: it is there
+
+    def _ask_reading(self, work: Callable[[Connection, Sequence[Any]], Any], things: Sequence[Any]) -> Any:
+        return self._ask(lambda: work(db.session.connection(), things))
+
+    def _look_up(
+        self, gather: Gather[Any, Any], work: Callable[[Connection, Sequence[Any]], Any], thing: Any
+    ) -> Any:
+        """Read what a camera waits for."""
+        self._refuse_while_away()  # else it would wait behind the one that tries
+        if self._threads:
+            with contextlib.suppress(
+                OperationalError
+            ):  # it is locked after all, or away: wait for it in a thread
+                return self._read_here(work, [thing])[0]
+        return gather.ask(thing)
+
+    def _read_here(self, work: Callable[[Connection, Sequence[Any]], Any], things: Sequence[Any]) -> Any:
+        if self._reader is None:
+            with self._app.app_context():
+                self._reader = db.engine.connect()
+            self._reader.exec_driver_sql("PRAGMA busy_timeout=0")
+        try:
+            return work(self._reader, things)
+        except BaseException:
+            self._reader.invalidate()  # not to be used by others, who wait
+            self._reader.close()
+            self._reader = None
+            raise
 
     def _ask(self, work: Callable[..., Any], *given: Any) -> Any:
         """Do what a camera waits for. While the database is away only one session finds that out, not every one."""
@@ -131,13 +167,13 @@ class DatabaseProduct:
 
     def admit(self, imei: str) -> Admission:
         """Look the device up, each time: an unknown one may have been added a moment ago."""
-        self._refuse_while_away()  # else it would wait behind the one that tries
-        return Admission.KNOWN if self._admissions.ask(imei) else Admission.UNKNOWN
+        found = self._look_up(self._admissions, uploads.known, imei)
+        return Admission.KNOWN if found else Admission.UNKNOWN
 
     def recall(self, imei: str, offer: session.Offer) -> Record | None:
         """Find a file that was stored before."""
-        self._refuse_while_away()
-        return self._recalls.ask((imei, offer))
+        found: Record | None = self._look_up(self._recalls, uploads.recall, (imei, offer))
+        return found
 
     def stored(self, records: Sequence[Record]) -> list[Record]:
         """Take stored files."""

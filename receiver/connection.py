@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("receiver")
 # bytes read at once: the more a line brings, the more is asked for
 RECEIVE_LEAST, RECEIVE_MOST = 4 * 1024, 256 * 1024
+# a slow line is left alone until it has about so much, at most so long: a read costs the same for one packet or four
+WORTH_READING, REST_SECONDS, REST_LEAST = 4 * 1024, 1.0, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Connection:
     """One socket with its session."""
 
     __slots__ = (
-        "_appetite", "_closed", "_minute", "_minute_bytes", "_told", "admission", "busy", "ending", "facts", "moved",
-        "reader", "server", "session", "sock", "transfer",
+        "_appetite", "_closed", "_minute", "_minute_bytes", "_pace", "_read_at", "_told", "admission", "busy", "ending",
+        "facts", "moved", "reader", "server", "session", "sock", "transfer",
     )  # fmt: skip
 
     def __init__(self, server: "Server", sock: Any, address: str) -> None:
@@ -72,6 +74,7 @@ class Connection:
         self._appetite = RECEIVE_LEAST
         self._told = False  # the product knows of this session
         self._minute, self._minute_bytes = time.monotonic(), 0
+        self._read_at, self._pace = self._minute, 0.0  # bytes per second, since the read before
 
     def run(self) -> None:
         """Serve until the session ends; whatever happens, keep what came and say why it ended."""
@@ -84,7 +87,10 @@ class Connection:
                     self._perform(self.session.expired(time.monotonic()))
                 elif data:
                     self.facts.bytes_received += len(data)
+                    missing = self.session.missing
                     self.reader.feed(data, self._take)
+                    if 0 < self.session.missing < missing:
+                        self._rest(len(data))
                 else:
                     break
             if self._closed is not None:
@@ -156,11 +162,18 @@ class Connection:
             self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
         self.server.reads += 1
         now = time.monotonic()
+        self._pace, self._read_at = max(len(data), 1) / max(now - self._read_at, 1e-6), now
         if now - self._minute >= 60:
             if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
                 raise Ended("too_slow", f"Only {self._minute_bytes} bytes came in a minute.")
             self._minute, self._minute_bytes = now, 0
         return data
+
+    def _rest(self, count: int) -> None:
+        """After bytes of a file: let a slow line gather some more, except near the end, which is to be answered."""
+        rest = min(WORTH_READING / self._pace, REST_SECONDS)
+        if count < WORTH_READING and rest > REST_LEAST and self.session.missing > 2 * self._pace * rest:
+            gevent.sleep(rest)
 
     def _take(self, message: Message) -> None:
         if self._closed is None:

@@ -194,6 +194,11 @@ class Session:
             )
         return handler(self, message, now)
 
+    @property
+    def missing(self) -> int:
+        """Give how many bytes of the present file are still to come; 0 while none is sent."""
+        return self.offer.size - self.received if self.state is State.DATA else 0
+
     def expired(self, now: float) -> list[Action]:
         """Take the end of the present wait."""
         if self.state is State.METADATA:

@@ -82,6 +82,47 @@ def test_registering_the_same_file_again_changes_nothing(van: Device) -> None:
     assert db.session.scalar(select(func.count()).select_from(Upload)) == 1
 
 
+def test_progress_of_many_files_is_one_bulk_and_a_stored_one_stays_stored(van: Device) -> None:
+    uploads.register([sidecar()], utcnow())
+    coming = [
+        sidecar(f"{n:032x}", state="receiving", received_packets=n, sha256=None, identifier=f"cam/{n}.mp4")
+        for n in range(1, 4)
+    ]
+    late = sidecar(state="receiving", received_packets=1, sha256=None)
+    uploads.progress([*coming, late], utcnow())
+    for record in coming:
+        record["received_packets"] += 10
+    coming[0]["metadata"] = None  # what is known stays
+    uploads.progress(coming, utcnow())
+    db.session.expire_all()
+    rows = {u.id: u for u in db.session.scalars(select(Upload))}
+    assert [(rows[c["upload"]].state, rows[c["upload"]].received_packets) for c in coming] == [
+        ("receiving", n + 10) for n in range(1, 4)
+    ]
+    assert all(rows[c["upload"]].timestamp is not None for c in coming)
+    assert (rows["a" * 32].state, rows["a" * 32].received_packets) == ("stored", 3)
+
+
+def test_files_of_one_bulk_that_are_known_and_new_and_of_strangers_are_stored(van: Device) -> None:
+    known, new = (
+        sidecar("1" * 32, timestamp=1_795_600_000_000),
+        sidecar("2" * 32, timestamp=1_795_600_001_000),
+    )
+    strange = sidecar("3" * 32, timestamp=1_795_600_002_000, imei="356307042441013")
+    uploads.progress([known | {"state": "receiving"}], utcnow())
+    began = db.session.get_one(Upload, "1" * 32).started_at
+    db.session.rollback()
+    uploads.register([known | {"started_at": utcnow().isoformat()}, new, strange], utcnow())
+    db.session.expire_all()
+    rows = {u.id[0]: u for u in db.session.scalars(select(Upload))}
+    assert {n: u.state for n, u in rows.items()} == {"1": "stored", "2": "stored", "3": "quarantined"}
+    assert {n: u.settle_due for n, u in rows.items()} == {"1": True, "2": True, "3": False}
+    assert rows["1"].started_at == began
+    uploads.settle(utcnow())
+    uploads.register([known], utcnow())  # told again
+    assert not db.session.get_one(Upload, "1" * 32, populate_existing=True).settle_due
+
+
 @pytest.mark.parametrize(
     "told", [b'"\\u0000"', b'"\\ud800"', b"9" * 4000, b"1e999", b"[" * 3000 + b"]" * 3000, b'"\xff"', b"-0.0"]
 )
