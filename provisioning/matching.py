@@ -67,7 +67,8 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
         waiting = [candidate for candidate in strong if not candidate.answered]
         # late words go to the oldest that nobody answered, and only then to one that was: they came twice
         chosen = held[0] if held else waiting[-1] if waiting else strong[0]
-        return Match(chosen.id, bool(held) or len(waiting or strong) == 1)
+        rivals = {candidate.id for candidate in ([*held[:1], *waiting] or strong)}
+        return Match(chosen.id, len(rivals) == 1)
     for candidate in weak:
         if candidate.in_flight or candidate.capturing:
             return Match(candidate.id, False)

@@ -103,6 +103,20 @@ def test_an_acceptance_that_comes_twice_stays_with_its_request(phone: Phone, van
     assert db.session.scalars(select(Message.claimed).where(Message.direction == "in")).all() == [True, True]
 
 
+def test_words_that_fit_the_request_in_flight_and_an_unanswered_one_are_only_probable(
+    phone: Phone, van: Device
+) -> None:
+    expired = photo(van)
+    send(van)
+    sending.sweep(at(700))
+    in_flight = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    db.session.expire_all()
+    assert (expired.state, expired.reply) == (State.EXPIRED, None)
+    assert (in_flight.state, in_flight.match) == (State.ANSWERED, "probable")
+
+
 def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, van: Device) -> None:
     row = ask(van, "camget_restart", camera="front")[0]
     send(van)
