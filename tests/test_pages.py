@@ -251,10 +251,15 @@ def test_a_video_is_asked_from_the_devices_own_time(van: Device, visitor: Visito
     assert row.arguments["timestamp"] == datetime(2026, 7, 1, 9, tzinfo=UTC).timestamp()
 
 
-def test_31_seconds_are_refused_beside_the_form(van: Device, visitor: Visitor) -> None:
+@pytest.mark.parametrize("begin", ["", "2099-01-01T10:00:00"], ids=["now", "to come"])
+@pytest.mark.parametrize("seconds", ["31", "9" * 20])
+def test_31_seconds_are_refused_beside_the_form(
+    van: Device, visitor: Visitor, seconds: str, begin: str
+) -> None:
     answer = visitor.send(
-        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="31"
-    )
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration=seconds,
+        **{"from": begin},
+    )  # fmt: skip
     assert answer.status_code == 422
     assert "Seconds: Give whole seconds from 1 to 30." in answer.text
 

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from .. import auth, commands, devices, outbox, plans, profiles, statuses, whereabouts
-from ..commands import RESOLUTIONS
+from ..commands import LONGEST_VIDEO, RESOLUTIONS
 from ..config import current_config
 from ..errors import Invalid, NotFound, ServiceError
 from ..models import Command, Device, Message, Role, Session, StatusItem, Upload, db, utcnow
@@ -185,8 +185,9 @@ def _camreq_arguments(device: Device) -> dict[str, Any]:
 def _footage(text: str, duration: int, zone: str) -> int:
     """Read when a video shall begin, in the device's zone. Raises Invalid, in that zone, where it is not over yet."""
     begin, now = _local_time(text, zone), utcnow()
-    if begin + max(0, duration) > now.timestamp():
-        end = datetime.fromtimestamp(begin + max(0, duration), ZoneInfo(zone))
+    # a length that is refused anyway is no ground for a sentence about the end
+    if 0 < duration <= LONGEST_VIDEO and begin + duration > now.timestamp():
+        end = datetime.fromtimestamp(begin + duration, ZoneInfo(zone))
         problem = f"The video would end at {end:%Y-%m-%d %H:%M:%S} {end.tzname()}, which has not come yet."
         raise Invalid("Some fields are wrong; nothing was sent.", errors={"timestamp": [problem]})
     return begin
