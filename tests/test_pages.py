@@ -234,6 +234,18 @@ def test_a_video_from_a_moment_to_come_is_refused_in_the_devices_time(van: Devic
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
 
 
+@pytest.mark.parametrize("begin", ["9999-12-31T23:59:59", "0001-01-01T00:00:00"])
+def test_a_time_at_the_edge_of_the_calendar_is_refused_like_any_other(
+    van: Device, visitor: Visitor, begin: str
+) -> None:
+    answer = visitor.send(
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        **{"from": begin},
+    )  # fmt: skip
+    assert answer.status_code == 422
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 0
+
+
 def test_an_hour_that_the_clock_skipped_is_refused(van: Device, visitor: Visitor) -> None:
     answer = visitor.send(
         f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",

@@ -1,7 +1,7 @@
 """A device's page: what is known, asking for files, provisioning, commands, uploads, messages, sessions."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -198,6 +198,8 @@ def _local_time(text: str, zone: str) -> int:
     problem = "Give date and time."
     try:
         moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+        if moment.year == MAXYEAR:
+            raise OverflowError("what begins then may end after the last day there is")
         back = moment.astimezone(UTC).astimezone(moment.tzinfo)
         if back.replace(tzinfo=None) == moment.replace(tzinfo=None):
             return int(moment.timestamp())
