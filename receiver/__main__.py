@@ -14,7 +14,16 @@ import gevent  # noqa: E402
 from flask import Flask  # noqa: E402
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest  # noqa: E402
 from sqlalchemy import text  # noqa: E402
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError  # noqa: E402
+from sqlalchemy.exc import (  # noqa: E402
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+    StatementError,
+)
 
 from app import create_app  # noqa: E402
 from provisioning import connections, leases, logs, uploads  # noqa: E402
@@ -24,7 +33,7 @@ from receiver import session  # noqa: E402
 from receiver.connection import Settings  # noqa: E402
 from receiver.front import Front  # noqa: E402
 from receiver.gather import Gather  # noqa: E402
-from receiver.product import Admission, SessionFacts  # noqa: E402
+from receiver.product import Admission, Refused, SessionFacts  # noqa: E402
 from receiver.server import Server  # noqa: E402
 from receiver.sidecars import Record  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
@@ -39,6 +48,17 @@ AWAY_SECONDS = 5.0  # between tries while it is away; one session at a time trie
 
 class DatabaseAway(Exception):
     """The database did not answer in time, or did not a moment ago."""
+
+
+def _is_unfit(error: Exception) -> bool:
+    """Say whether it was the value that failed, and not the database, its tables or the way to it."""
+    if isinstance(
+        error, ProgrammingError
+    ):  # of the driver, which has no word for the value; else of the tables
+        return getattr(error.orig, "sqlstate", None) is None
+    if isinstance(error, DBAPIError):
+        return isinstance(error, IntegrityError | DataError)
+    return isinstance(error, StatementError | ArithmeticError | LookupError | TypeError | ValueError)
 
 
 class DatabaseProduct:
@@ -76,17 +96,38 @@ class DatabaseProduct:
         limit = gevent.Timeout(seconds)
         try:
             with limit:
-                if self._threads:
-                    return gevent.get_hub().threadpool.apply(self._inside, (work, *given))
-                return self._inside(work, *given)
+                if not self._threads:
+                    return self._inside(work, *given)
+                found, error = gevent.get_hub().threadpool.apply(self._caught, (work, *given))
         except gevent.Timeout as error:
             if error is not limit:
                 raise
             raise DatabaseAway(f"It did not answer within {seconds:.0f} s.") from None
+        if error is not None:
+            raise error
+        return found
+
+    def _caught(self, work: Callable[..., Any], *given: Any) -> tuple[Any, Exception | None]:
+        """Bring an error out of a thread as a value: gevent would print it too, with the values of the statement."""
+        try:
+            return self._inside(work, *given), None
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is wanted
+            return None, error
 
     def _inside(self, work: Callable[..., Any], *given: Any) -> Any:
         with self._app.app_context():
             return work(*given)
+
+    def _tell(self, work: Callable[..., Any], things: Sequence[Any]) -> Any:
+        """Do what no camera waits for, in bulk. Raises Refused where one of the things fits no row."""
+        try:
+            return self._do(work, things, utcnow())
+        except Exception as error:
+            if not _is_unfit(error):
+                raise
+            cause = getattr(error, "orig", None) or error
+            # its first line: those that follow show values
+            raise Refused(f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}") from None
 
     def admit(self, imei: str) -> Admission:
         """Look the device up, each time: an unknown one may have been added a moment ago."""
@@ -100,12 +141,12 @@ class DatabaseProduct:
 
     def stored(self, records: Sequence[Record]) -> list[Record]:
         """Take stored files."""
-        taken: list[Record] = self._do(uploads.register, records, utcnow())
+        taken: list[Record] = self._tell(uploads.register, records)
         return taken
 
     def progress(self, records: Sequence[Record]) -> None:
         """Store how far files have come."""
-        self._do(uploads.progress, records, utcnow())
+        self._tell(uploads.progress, records)
 
     def watched(self) -> set[str]:
         """Find the devices that somebody looks at."""
@@ -114,7 +155,7 @@ class DatabaseProduct:
 
     def sessions(self, facts: Sequence[SessionFacts]) -> None:
         """Store sessions."""
-        self._do(connections.note, facts, utcnow())
+        self._tell(connections.note, facts)
 
     def expired(self, idents: Sequence[str]) -> None:
         """Take files that were given up."""
@@ -173,6 +214,12 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
     connections.set_function(lambda: len(server.connections))
     reads = Gauge("dualcam_receiver_reads", "Reads from cameras' lines since the start", registry=registry)
     reads.set_function(lambda: server.reads)
+    refused = Gauge(
+        "dualcam_receiver_refused_files",
+        "Stored files whose records do not fit the database",
+        registry=registry,
+    )
+    refused.set_function(lambda: len(server.reports.refused))
     for name, help_text in (
         ("files", "Files stored"),
         ("bytes", "Bytes received"),

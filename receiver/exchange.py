@@ -10,13 +10,14 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from receiver.media import Media, MediaError
 from receiver.sidecars import Record, sound
+from receiver.transfer import adopted, quarantined
 
 NAME = re.compile(r"partial/[0-9]+/[0-9a-f]{32}\.[0-9a-f]{32}\.json")
 SIDECAR = 64 * 1024  # bytes; the longest has a path and what a camera told about it
@@ -95,13 +96,18 @@ class Exchange:
         keys = [entry.key for entry in self._media.entries(f"pending/{imei}/")]
         return [record for key in keys if (record := self._read(key))]
 
-    def owed(self, before: datetime, most: int = 500) -> list[Record]:
-        """Give stored files that the product should have since `before`: their receivers did not tell it."""
+    def owed(self, before: datetime, but: Container[str] = (), most: int = 500) -> list[Record]:
+        """Give stored files that the product should have since `before`, but not these uploads.
+
+        Their receivers did not tell it.
+        """
         found: list[Record] = []
         for entry in self._media.entries("pending/"):
             if len(found) == most:
                 break
-            if entry.modified >= before or (record := self._read(entry.key)) is None:
+            if PurePosixPath(entry.key).stem in but or entry.modified >= before:
+                continue
+            if (record := self._read(entry.key)) is None:
                 continue
             if place(self._media, record):
                 found.append(record)
@@ -121,10 +127,14 @@ class Exchange:
 
 
 def place(media: Media, record: Record) -> str | None:
-    """Give where a file is in the store: where it was put, or where adoption moved it. Raises MediaError."""
-    moved = record["path"].removeprefix(f"quarantine/{record['imei']}/")
-    places = dict.fromkeys((record["path"], moved))
-    return next((key for key in places if media.size(key) == record["size"]), None)
+    """Give where a file is in the store: where it was put, or where the product moved it. Raises MediaError."""
+    return next((key for key in places(record) if media.size(key) == record["size"]), None)
+
+
+def places(record: Record) -> Iterable[str]:
+    """Give the keys that a stored file may have: its own, among the ordinary ones, in quarantine."""
+    ordinary = adopted(record["imei"], record["path"])
+    return dict.fromkeys((record["path"], ordinary, quarantined(record["imei"], ordinary)))
 
 
 def _pending(record: Record) -> str:

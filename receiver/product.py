@@ -10,6 +10,13 @@ from receiver.session import Offer
 from receiver.sidecars import Record
 
 
+class Refused(Exception):
+    """The product is there and cannot take what it was given: it would not fit the next time either.
+
+    Of many things it may be a single one. Nothing of them was taken.
+    """
+
+
 class Admission(Enum):
     """What is known of a device."""
 
@@ -35,7 +42,10 @@ class SessionFacts:
 
 
 class Product(Protocol):
-    """Every call is one short unit of work; it may raise anything while the database is away, and be repeated."""
+    """Every call is one short unit of work; it may raise anything while the database is away, and be repeated.
+
+    `stored`, `progress` and `sessions` raise Refused where nobody is away.
+    """
 
     def admit(self, imei: str) -> Admission:
         """Say whether a device may send files; never from a cache."""

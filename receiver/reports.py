@@ -1,25 +1,27 @@
 """What the product is told, in bulk: sessions, stored files, progress; and what earlier processes left behind.
 
-Whatever fails stays queued and is told again: the database may be away for as long as it likes. Called by `server`
-and its connections.
+Whatever fails stays queued and is told again: the database may be away for as long as it likes. What the product
+refuses holds up nothing else: a stored file's sidecar stays where it is and is tried again after a while. Called by
+`server` and its connections.
 """
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import structlog
 from gevent.event import Event
 
+from receiver import bulk
 from receiver.connection import Connection
 from receiver.handover import Handover
 from receiver.janitor import Janitor, Swept
 from receiver.media import MediaError
-from receiver.product import SessionFacts
+from receiver.product import Refused, SessionFacts
 from receiver.sidecars import Record
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ UNWATCHED_SECONDS = 30.0  # and of all others
 BULK = 200  # rows in one report: bounds its memory and how long it holds the database
 AWAY_SECONDS = 2.0  # between tries while the product's database is away
 LEFT_SECONDS = 60.0  # a stored file that is not handed over after so long was left by a process that died
+REFUSED_SECONDS = 3600.0  # between tries of a stored file whose record the product refuses
 EVENTS_KEPT = 10_000  # session rows that wait for a database that is away; older ones are dropped first
 
 
@@ -46,6 +49,9 @@ class Reports:
         # those beyond are found again by their sidecars
         self._stored: deque[Record] = deque(maxlen=EVENTS_KEPT)
         self._partials: dict[str, Record] = {}
+        self.refused: dict[
+            str, float
+        ] = {}  # uploads of stored files, and until when they are left alone (steady)
         self._news = Event()
 
     def start(self) -> None:
@@ -103,23 +109,29 @@ class Reports:
     def _tell(self) -> None:
         """Tell sessions, stored and partial files in bulk. What fails stays queued."""
         released = self._server.handover.released() if self._server.handover is not None else []
-        while files := list(islice(self._stored, BULK)):
-            self._hand_in(files)
-            for _ in files:
-                self._stored.popleft()
-        while records := list(islice(self._partials.values(), BULK)):
-            self._product.progress(records)
-            for record in records:
-                if self._partials.get(record["upload"]) is record:
-                    del self._partials[record["upload"]]
-        while facts := list(islice(self._facts, BULK)):
-            self._product.sessions(list({fact.id: fact for fact in facts}.values()))
-            for _ in facts:
-                self._facts.popleft()
+        self._hand_in(self._stored)
+        bulk.tell(
+            lambda most: list(islice(self._partials.values(), most)), self._product.progress, self._told_partials,
+            self._drop_record, BULK,
+        )  # fmt: skip
+        _tell_all(
+            self._facts,
+            lambda facts: self._product.sessions(list({f.id: f for f in facts}.values())),
+            self._drop_facts,
+        )
         if self._server.handover is not None:
             self._server.handover.give_back(released)
 
-    def _hand_in(self, records: list[Record]) -> None:
+    def _told_partials(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if self._partials.get(record["upload"]) is record:
+                del self._partials[record["upload"]]
+
+    def _hand_in(self, records: deque[Record]) -> None:
+        """Give stored files to the product, until none are left of these."""
+        _tell_all(records, self._take_stored, self._set_aside)
+
+    def _take_stored(self, records: list[Record]) -> None:
         """Give stored files to the product; then nobody needs their sidecars any more."""
         taken = self._product.stored(records)
         self._server.aside(self._store.delivered, taken)
@@ -128,6 +140,27 @@ class Reports:
                 self._store.exchange.delivered(taken)
             except MediaError as error:
                 log.warning("sidecars stay in the store, will try again", reason=str(error))
+
+    def _set_aside(self, record: Record, why: Refused) -> None:
+        """Leave a stored file alone whose record the product refuses: its sidecar and its bytes stay where they are."""
+        self.refused[record["upload"]] = time.monotonic() + REFUSED_SECONDS
+        log.error("stored file refused, will try again", imei=record["imei"], upload=record["upload"],
+                  sidecar=record.get("pending"), reason=str(why))  # fmt: skip
+
+    def _left_alone(self) -> set[str]:
+        """Give the uploads whose records are not tried again yet."""
+        now = time.monotonic()
+        self.refused = {upload: until for upload, until in self.refused.items() if until > now}
+        return set(self.refused)
+
+    def _drop_record(self, record: Record, why: Refused) -> None:
+        """Do without the progress of a file: its bytes and its sidecar are told of again when it goes on."""
+        if self._server.quota.allows(record["imei"]):
+            log.error("progress refused", imei=record["imei"], upload=record["upload"], reason=str(why))
+
+    def _drop_facts(self, facts: SessionFacts, why: Refused) -> None:
+        log.error("session refused", session=facts.id, imei=facts.imei, address=facts.address, code=facts.code,
+                  files=facts.files, reason=str(why))  # fmt: skip
 
     def _progress(self) -> None:
         """Report how far files have come: soon where somebody looks, seldom elsewhere."""
@@ -143,27 +176,25 @@ class Reports:
                 else:
                     watched = self._product.watched()
                     moving = [c for c in moving if c.facts.imei in watched]
-                for begin in range(0, len(moving), BULK):
-                    self._tell_progress(moving[begin : begin + BULK])
+                _tell_all(deque(self._records(moving)), self._product.progress, self._drop_record)
             except Exception:
                 log.warning("progress not reported", exc_info=True)
 
-    def _tell_progress(self, moving: Sequence[Connection]) -> None:
-        records = []
+    def _records(self, moving: Sequence[Connection]) -> Iterator[Record]:
         for connection in moving:
             connection.moved = False
             if connection.transfer and (record := connection.transfer.progress()):
-                records.append(record)
-        if records:
-            self._product.progress(records)
+                yield record
 
     def _recover(self) -> None:
         """Hand over stored files that an earlier process left, and share partial files that could not be shared."""
         left = timedelta(0)
         while True:
             try:
-                while records := self._server.with_media(self._store.pending, self._server.now() - left):
-                    self._hand_in(records)
+                while records := self._server.with_media(
+                    self._store.pending, self._server.now() - left, self._left_alone()
+                ):
+                    self._hand_in(deque(records))
                 if self._server.handover is not None:
                     self._recover_shared(self._server.handover)
                 left = timedelta(seconds=LEFT_SECONDS)
@@ -176,8 +207,8 @@ class Reports:
     def _recover_shared(self, handover: Handover) -> None:
         """Hand over what machines that are lost had stored, and leave for others what nobody here goes on with."""
         assert self._store.exchange is not None
-        if records := self._store.exchange.owed(self._server.now() - timedelta(seconds=LEFT_SECONDS)):
-            self._hand_in(records)
+        left = self._server.now() - timedelta(seconds=LEFT_SECONDS)
+        self._hand_in(deque(self._store.exchange.owed(left, self._left_alone())))
 
         def tell(record: Record) -> None:
             self.left_partial(record, share=False)
@@ -200,3 +231,15 @@ class Reports:
             except Exception:
                 log.warning("expiry failed, will try again", exc_info=True)
             gevent.sleep(3600)
+
+
+def _tell_all(
+    things: deque[Any], take: Callable[[list[Any]], object], refused: Callable[[Any, Refused], object]
+) -> None:
+    """Tell all that is queued, in bulk; what is told, or refused, leaves the queue."""
+
+    def done(told: list[Any]) -> None:
+        for _ in told:
+            things.popleft()
+
+    bulk.tell(lambda most: list(islice(things, most)), take, done, refused, BULK)

@@ -14,6 +14,7 @@ import gevent.socket
 import structlog
 
 from receiver import session as s
+from receiver.acquaintance import Acquaintance
 from receiver.claims import Claims
 from receiver.connection import Connection, Ended, Settings, host
 from receiver.crowd import Crowd
@@ -58,12 +59,16 @@ class Server:
         )
         self.connections = self.crowd.everyone  # oldest first
         self.quota = Quota(settings.lines_per_minute)
+        self.acquaintance = Acquaintance()
         # who has which file of which device in hand; None: it is being shared with other machines
         self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False
         self.reads = 0  # from all lines
         self._pool = gevent.get_hub().threadpool
         self._commits: Gather[Transfer, None] = Gather(self._make_stored)
+        self._safes: Gather[Transfer, None] = Gather(
+            lambda transfers: self.aside(store.make_safe, transfers, now())
+        )
         self.reports = Reports(self)
 
     def start(self) -> None:
@@ -127,6 +132,14 @@ class Server:
         work = self.store.seal if self.store.media.shared else self.store.commit
         problems: list[StorageError | None] = self.aside(work, transfers, self.now())
         return problems
+
+    def make_safe(self, transfer: Transfer) -> Record | None:
+        """Make what is held of a file survive a power cut, together with others; give its record, as `commit` does.
+
+        Raises StorageError.
+        """
+        self._safes.ask(transfer)
+        return transfer.committed()
 
     # limits
 

@@ -13,6 +13,7 @@ Record = dict[str, Any]  # a sidecar: what is known of one file, in JSON
 
 UPLOAD = re.compile(r"[0-9a-f]{32}")
 IMEI = re.compile(r"[0-9]{15}")
+KEY = re.compile(r"[0-9A-Za-z_./-]{1,255}")  # others no version wrote, and some no file system takes
 NEEDED: dict[str, type | tuple[type, ...]] = {
     "imei": str, "upload": str, "identifier": str, "count": int, "path": str, "state": str, "updated_at": str,
     "file_type": str, "source": str,
@@ -37,6 +38,7 @@ def sound(found: Any) -> Record | None:
     believable = (
         IMEI.fullmatch(record["imei"])
         and UPLOAD.fullmatch(record["upload"])
+        and KEY.fullmatch(record["path"])
         and not path.is_absolute()
         and ".." not in path.parts
         and all(type(record[name]) is int and record[name] >= 0 for name in NUMBERS)

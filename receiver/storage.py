@@ -7,28 +7,32 @@ machines hand on partial files and news of stored ones: see `exchange`.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
-from receiver.exchange import Exchange, Left, place
+from receiver.exchange import Exchange, Left, place, places
 from receiver.files import (
+    FileSystem,
     OpenFiles,
     StorageError,
     boot_id,
     camera_time,
     digest,
     is_part,
+    lacks_room,
+    make_folder,
     read_sidecar,
     replace,
     sameness,
     stamp,
+    sync_folder,
     when,
 )
-from receiver.media import Media, MediaError, lacks_room, make_folder, sync_folder
+from receiver.media import Media, MediaError
 from receiver.protocol import PACKET
 from receiver.quarantine import Quarantine
 from receiver.session import Offer
@@ -36,6 +40,7 @@ from receiver.sidecars import Record
 from receiver.transfer import Asker, Transfer
 
 log = structlog.get_logger("receiver")
+TOGETHER = 8  # files from which on the whole file system is synced once instead of each of them
 CLOCK_MOVED = timedelta(minutes=10)  # no file is stored so long after now
 
 
@@ -49,11 +54,6 @@ class Caps:
     quarantine_days: int = 14
     partial_days: int = 14
     hours_without_metadata: float = 1.0
-
-
-def adopted(imei: str, path: str) -> str:
-    """Give the key that a quarantined file has among the ordinary ones."""
-    return path.removeprefix(f"quarantine/{imei}/")
 
 
 def _not_stored(error: OSError) -> StorageError:
@@ -75,11 +75,13 @@ class Store:
         self.exchange = Exchange(media) if media.shared else None  # with other machines
         self.boot = boot_id()
         self.files = OpenFiles()
+        self.losses = 0  # how often the disk lost bytes, of whichever file
         self.active: set[str] = set()  # uploads that this process writes at this moment
         self.quarantine = Quarantine(spool, media)
         self._told: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
         for folder in (spool / "partial", spool / "pending", spool / "claims"):
             make_folder(folder)
+        self.disk = FileSystem(spool)
 
     def open(self, asker: Asker, offer: Offer, stored_before: Record | None = None) -> "Transfer":
         """Find the partial or stored file that this is, or begin a new one.
@@ -164,8 +166,8 @@ class Store:
 
     # stored files on their way to the product
 
-    def pending(self, before: datetime, most: int = 500) -> list[Record]:
-        """Give the sidecars of stored files that wait for the product since `before`.
+    def pending(self, before: datetime, but: Container[str] = (), most: int = 500) -> list[Record]:
+        """Give the sidecars of stored files that wait for the product since `before`, but not of these uploads.
 
         Those of processes that live are handed over by themselves; what is this old was left. Raises MediaError.
         """
@@ -175,8 +177,10 @@ class Store:
             if len(records) == most:
                 break
             record = read_sidecar(self.spool / "pending" / name)
-            if record is None or record["upload"] in self.active or not _waits_since(record, before):
-                continue  # unreadable: torn by a power cut, not acknowledged, the partial file is still there
+            if record is None:
+                continue  # torn by a power cut, not acknowledged, the partial file is still there
+            if record["upload"] in but or record["upload"] in self.active or not _waits_since(record, before):
+                continue
             record["pending"] = name
             if record["upload"] in self._told:
                 self.delivered([record])
@@ -212,7 +216,7 @@ class Store:
         return is_part(self._part(record)) or self._place(record) is not None
 
     def _place(self, record: Record) -> str | None:
-        """Give where a file is in the media store: where it was put, or where adoption moved it. Raises MediaError."""
+        """Give where a file is in the media store: put there, or moved by the product. Raises MediaError."""
         return place(self.media, record)
 
     def delivered(self, records: Iterable[Record]) -> None:
@@ -222,8 +226,7 @@ class Store:
         """
         beside: list[Record] = []
         for record in records:
-            places = (record["path"], adopted(record["imei"], record["path"]))
-            path = next((place for place in places if self.media.path(place) is not None), None)
+            path = next((key for key in places(record) if self.media.path(key) is not None), None)
             if path is None:  # the store is no folder
                 self._pending_path(record).unlink(missing_ok=True)
             else:
@@ -253,28 +256,67 @@ class Store:
 
     def seal(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
         """Make the bytes of whole files and their sidecars survive a power cut, in the spool. Blocks."""
-        problems: list[StorageError | None] = [None] * len(transfers)
-        written: list[tuple[int, tuple[int, ...]]] = []
-        for number, transfer in enumerate(transfers):
-            try:
-                written.append((number, transfer.write_out(now)))
-            except OSError as error:
-                problems[number] = _not_stored(error)
-        for number, descriptors in written:
-            try:
-                transfers[number].fsync(descriptors)
-                transfers[number].hand_in()
-            except OSError as error:
-                problems[number] = _not_stored(error)
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
+        problems = self._in_step(transfers, lambda t: t.write_out(now), Transfer.hand_in)
         try:
             sync_folder(self.spool / "pending")
         except OSError as error:
             problems = [problem or _not_stored(error) for problem in problems]
         self._take_back(transfers, problems)
         return problems
+
+    def make_safe(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
+        """Make the bytes held of partial files survive a power cut, many at once. Blocks."""
+        problems = self._in_step(transfers, lambda t: t.write_held(now), lambda t: t.be_held(now))
+        new = [n for n, t in enumerate(transfers) if not (problems[n] or t.named or t.stored_before)]
+        try:
+            for folder in dict.fromkeys(Path(transfers[n].part).parent for n in new):
+                sync_folder(folder)
+            if new:
+                sync_folder(self.spool / "partial")
+        except OSError as error:
+            for n in new:
+                problems[n] = _not_stored(error)
+        for n in new:
+            transfers[n].named = problems[n] is None
+        return problems
+
+    def _in_step(
+        self, transfers: Sequence["Transfer"],
+        begin: Callable[["Transfer"], tuple[int, ...]], finish: Callable[["Transfer"], None],
+    ) -> list[StorageError | None]:  # fmt: skip
+        """Begin all, then wait until what each wrote is on disk, and finish it: the fsyncs of many wait together."""
+        problems: list[StorageError | None] = [None] * len(transfers)
+        written: list[tuple[int, tuple[int, ...]]] = []
+        for number, transfer in enumerate(transfers):
+            try:
+                written.append((number, begin(transfer)))
+            except OSError as error:
+                problems[number] = _not_stored(error)
+        together = len(written) >= TOGETHER and self.disk.can_sync
+        lost = self._sync_all() if together else None
+        for number, descriptors in written:
+            try:
+                if not together:
+                    transfers[number].fsync(descriptors)
+                elif lost is not None:
+                    transfers[number].distrust()
+                    raise lost
+                finish(transfers[number])
+            except OSError as error:
+                problems[number] = _not_stored(error)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+        return problems
+
+    def _sync_all(self) -> OSError | None:
+        """Wait until all that was written is on disk; give why it is not."""
+        try:
+            self.disk.sync()
+        except OSError as error:
+            self.losses += 1  # nobody says whose bytes: no file that is being written now is to be believed
+            return error
+        return None
 
     def place(self, transfers: Sequence["Transfer"]) -> list[StorageError | None]:
         """Put sealed files into the media store."""

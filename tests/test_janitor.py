@@ -11,8 +11,8 @@ import pytest
 from driver import BEGAN
 
 from receiver.files import StorageError, new_id
+from receiver.folder import Folder
 from receiver.janitor import Janitor, Swept
-from receiver.media import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
 from receiver.sidecars import Record
@@ -56,7 +56,8 @@ class Spool:
         for number in range(transfer.received // PACKET, packets):
             transfer.write(number * PACKET, DATA[number * PACKET :][:PACKET], self.now)
         transfer.flush()
-        transfer.make_safe(self.now, "partial")
+        transfer.left_behind()
+        transfer.make_safe(self.now)
         transfer.leave()
         self.touch(Path(transfer.part), Path(transfer.sidecar))
         return Path(transfer.part)
@@ -194,6 +195,15 @@ def test_ids_are_well_formed_in_any_year_and_sort_by_the_clock(year: int) -> Non
     assert first < later
 
 
+def test_a_waiting_sidecar_is_kept_when_the_product_moved_its_file_into_quarantine(spool: Spool) -> None:
+    record = spool.store_whole()
+    spool.store.media.move(record["path"], f"quarantine/{IMEI}/{record['path']}")
+    spool.restart()
+    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
+    spool.store.delivered([record])
+    assert (spool.folder / "media" / "quarantine" / IMEI / f"{record['path']}.json").exists()
+
+
 # what a spool may hold
 
 
@@ -222,6 +232,14 @@ def test_ordinary_files_never_go(spool: Spool) -> None:
 TORN = [
     b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b'{"imei": 1}', b"[" * 100_000,
     json.dumps({"imei": IMEI, "upload": "../../etc", "path": "../x", "updated_at": "now"}).encode(),
+    # whole but for a path that no file system takes
+    *(
+        json.dumps({
+            "imei": IMEI, "upload": "0" * 32, "identifier": "%photof", "count": 4, "path": path, "state": "stored",
+            "updated_at": "2026-11-24T12:00:00Z", "file_type": "photo", "source": "front", "size": len(DATA),
+        }).encode()
+        for path in ("2026/\0.jpg", "2026/\ud800.jpg", f"2026/{'x' * 300}.jpg", "")
+    ),
 ]  # fmt: skip
 
 

@@ -1,16 +1,22 @@
-"""The web process away while devices answer, over real processes: what Twilio could not bring is fetched by the
-reconciler, everything once.
+"""What is away while devices go on, over real processes. The web: what Twilio could not bring is fetched by the
+reconciler, everything once. The database: files of devices that were known just before are taken without caps.
 """
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from camera_model import CameraModel
 from conftest import wait_until
 from sqlalchemy import create_engine, text
 from stack import Stack, running
+from test_server import IMEI, UNKNOWN, content
+
+from trials.evidence import Database
 
 FIELDS = ("imei", "phone", "model", "sms_login", "sms_password")
 QUESTIONS: tuple[dict[str, Any], ...] = (
@@ -91,3 +97,54 @@ def _column(database_url: str, statement: str) -> list[str]:
             return list(connection.execute(text(statement)).scalars())
     finally:
         engine.dispose()
+
+
+@contextmanager
+def database_away(url: str) -> Iterator[None]:
+    """Cut all connections to a PostgreSQL database, and refuse new ones until the end of the block."""
+    server, _, name = url.rpartition("/")
+
+    def tell(statement: str) -> None:
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[arg-type]
+
+    tell(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    tell(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    try:
+        yield
+    finally:
+        tell(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+def sent(stack: Stack, imei: str, *numbers: int) -> int:
+    """Have a camera offer photos, one after the other; give how many were acknowledged."""
+    acknowledged = 0
+    for number in numbers:
+        camera = CameraModel(
+            imei, {"%photof": content(3000, number)}, {"%photof": 1_795_600_000_000 + 1000 * number}
+        )
+        camera.run(stack.receiver_port)
+        acknowledged += len(camera.acknowledged)
+    return acknowledged
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite can be read whoever locks it
+def test_while_the_database_is_away_caps_hold_for_strangers_and_not_for_known_devices(
+    tmp_path: Path, database_url: str
+) -> None:
+    stack = Stack(tmp_path, database_url, QUARANTINE_FILES_PER_DEVICE="2")
+    try:
+        stack.release()
+        Database(database_url).register([IMEI])
+        stack.start("receiver")
+        assert sent(stack, IMEI, 0) == 1
+        assert sent(stack, UNKNOWN, 0) == 0
+        wait_until(lambda: _column(database_url, "SELECT id FROM uploads"))
+        with database_away(database_url):
+            assert sent(stack, IMEI, *range(1, 7)) == 6
+            assert sent(stack, UNKNOWN, *range(1, 7)) == 2
+        states = "SELECT imei || ' ' || state FROM uploads"
+        expected = {f"{IMEI} stored": 7, f"{UNKNOWN} quarantined": 2}
+        wait_until(lambda: Counter(_column(database_url, states)) == expected)
+    finally:
+        stack.close()

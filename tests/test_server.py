@@ -16,9 +16,11 @@ from conftest import wait_until
 from gevent.server import StreamServer
 
 from provisioning.models import utcnow
+from receiver import acquaintance
 from receiver.connection import Settings
+from receiver.folder import Folder
 from receiver.front import Front
-from receiver.media import Folder, Media
+from receiver.media import Media
 from receiver.product import Admission, SessionFacts
 from receiver.server import Server
 from receiver.session import Limits, Offer
@@ -40,6 +42,7 @@ class Notes:
         self.thrown_away: list[str] = []
         self.partial: dict[str, dict[str, Any]] = {}
         self.away = False
+        self.known = {IMEI}
 
     def _reach(self) -> None:
         if self.away:
@@ -47,7 +50,7 @@ class Notes:
 
     def admit(self, imei: str) -> Admission:
         self._reach()
-        return Admission.KNOWN if imei == IMEI else Admission.UNKNOWN
+        return Admission.KNOWN if imei in self.known else Admission.UNKNOWN
 
     def recall(self, imei: str, offer: Offer) -> Record | None:
         self._reach()
@@ -305,6 +308,60 @@ def test_while_the_database_is_away_files_are_kept_and_told_later(running: Runni
     assert record["admission"] == "quarantine"
 
 
+def send_photos(running: Running, *numbers: int) -> list[str]:
+    """Offer photos, one after the other; give those that were acknowledged."""
+    acknowledged = []
+    for number in numbers:
+        camera = CameraModel(
+            files={"%photof": content(3000, number)},
+            timestamps={"%photof": 1_795_600_000_000 + 1000 * number},
+        )
+        camera.run(running.port)
+        acknowledged += camera.acknowledged
+    return acknowledged
+
+
+def test_a_device_that_was_known_has_no_caps_while_the_database_is_away(running: Running) -> None:
+    send_photos(running, 1)
+    running.notes.away = True
+    assert len(send_photos(running, *range(2, 8))) == 6
+    running.notes.away = False
+    wait_until(lambda: len(running.notes.stored_files) == 7)
+    assert {record["admission"] for record in running.notes.stored_files.values()} == {"known"}
+
+
+def test_a_device_that_was_deleted_before_the_database_went_away_is_a_stranger(running: Running) -> None:
+    send_photos(running, 1)
+    running.notes.known.clear()
+    send_photos(running, 1)
+    running.notes.away = True
+    assert len(send_photos(running, *range(2, 7))) == 2
+
+
+def test_a_device_that_is_asked_about_is_never_taken_for_known_by_memory(running: Running) -> None:
+    send_photos(running, 1)
+    running.notes.known.clear()
+    send_photos(running, 1, 2)
+    wait_until(lambda: running.notes.codes.count("unknown_device") == 2)
+
+
+def test_those_heard_of_longest_ago_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acquaintance, "MOST", 3)
+    memory = acquaintance.Acquaintance()
+    for now, imei in enumerate("abcad"):
+        memory.heard(imei, True, now)
+    assert [imei for imei in "abcd" if memory.has(imei, 5)] == ["a", "c", "d"]
+
+
+def test_a_device_is_forgotten_after_a_week_and_when_it_is_unknown() -> None:
+    memory = acquaintance.Acquaintance()
+    memory.heard("a", True, 0)
+    memory.heard("b", True, 0)
+    memory.heard("b", False, 1)
+    assert (memory.has("a", acquaintance.KEPT_SECONDS), memory.has("b", 2)) == (True, False)
+    assert not memory.has("a", acquaintance.KEPT_SECONDS + 1)
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -321,6 +378,21 @@ def test_while_the_database_is_away_files_are_kept_and_told_later(running: Runni
 def test_nonsense_is_closed_with_a_stored_reason(running: Running, data: bytes, code: str) -> None:
     running.raw(data)
     wait_until(lambda: running.notes.codes == [code])
+
+
+def drip(running: Running, data: bytes) -> None:
+    """Send byte by byte, ten a second, until the receiver closes; that it never does is a failure."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=0.1) as line:
+        for byte in data:
+            try:
+                line.sendall(bytes([byte]))
+                if line.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+    raise AssertionError("the line was held beyond its deadline")
 
 
 def init(bits: int = 0x44) -> bytes:

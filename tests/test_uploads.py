@@ -1,5 +1,6 @@
 """Files in the database: registering, linking, records, quarantine, fixing by hand."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from provisioning import devices, lifecycle, links, records, sending, statuses, uploads, videos
+from provisioning import devices, leftovers, lifecycle, links, records, statuses, uploads, videos
 from provisioning.commands import from_arguments
 from provisioning.errors import Invalid
 from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
 from provisioning.outbox import Asker, submit
+from receiver.protocol import _path_metadata
 from simulator import media
 
 IMEI = "352094082736916"
@@ -80,11 +82,22 @@ def test_registering_the_same_file_again_changes_nothing(van: Device) -> None:
     assert db.session.scalar(select(func.count()).select_from(Upload)) == 1
 
 
+@pytest.mark.parametrize(
+    "told", [b'"\\u0000"', b'"\\ud800"', b"9" * 4000, b"1e999", b"[" * 3000 + b"]" * 3000, b'"\xff"', b"-0.0"]
+)
+def test_whatever_a_camera_tells_of_a_file_in_json_its_row_is_made(van: Device, told: bytes) -> None:
+    said = _path_metadata(b'{"version": 1, "file": {"file_timestamp": 1795600000, "more": ' + told + b"}}")
+    take(sidecar(identifier="dsm/picture.jpg", metadata=asdict(said)))
+    db.session.expire_all()
+    upload = db.session.scalars(select(Upload)).one()
+    assert upload.details == said.details
+
+
 def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
     row = asked(van, "both")
     take(sidecar())
     assert row.state == State.ANSWERED
-    sending.sweep(lambda: utcnow() + timedelta(hours=2))
+    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
     later = sidecar("d" * 32, identifier="%photor", source="rear", path=f"{IMEI}/2026/11/24/{'d' * 32}.jpg")
@@ -95,7 +108,7 @@ def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
 
 def test_a_file_of_an_expired_command_is_linked_and_the_command_says_so(van: Device) -> None:
     row = asked(van)
-    sending.sweep(lambda: utcnow() + timedelta(hours=2))
+    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "no_file")
     take(sidecar())
@@ -168,6 +181,26 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     assert found.with_name(f"{found.name}.json").read_bytes() == b"what the camera told"
     assert not (tmp_path / "media" / path).exists()
     assert not (tmp_path / "media" / f"{path}.json").exists()
+
+
+def test_a_file_of_a_device_that_was_deleted_meanwhile_goes_into_quarantine(
+    van: Device, tmp_path: Path
+) -> None:
+    record = sidecar()
+    plain = tmp_path / "media" / record["path"]
+    plain.parent.mkdir(parents=True)
+    plain.write_bytes(b"picture")
+    devices.archive(van, utcnow())
+    for _ in range(2):  # told again: the receiver was killed before it knew that it had been heard
+        (told,) = uploads.register([record], utcnow())
+    assert (told["admission"], told["path"]) == ("quarantine", f"quarantine/{IMEI}/{record['path']}")
+    assert (tmp_path / "media" / told["path"]).read_bytes() == b"picture"
+    assert not plain.exists()
+    upload = db.session.scalars(select(Upload)).one()
+    assert (upload.state, upload.path, upload.device_id) == ("quarantined", told["path"], None)
+    again = devices.add({"imei": IMEI, "phone": "+12025550112"}, utcnow())
+    assert uploads.adopt(again, utcnow()) == 1
+    assert plain.read_bytes() == b"picture"
 
 
 def _store(tmp_path: Path, record: dict[str, Any], data: bytes) -> Upload:

@@ -1,0 +1,29 @@
+"""Which devices were known not long ago, for the time when nobody can be asked. Pure; called by `connection`.
+
+A device that is asked about and is unknown (deleted, say) is forgotten at once. Nothing is asked here as long as the
+product answers.
+"""
+
+from dataclasses import dataclass, field
+
+KEPT_SECONDS = 7 * 24 * 3600.0  # a vehicle that stands over a week-end is still known
+MOST = 50_000  # devices, about 10 MiB: those heard of longest ago are forgotten first
+
+
+@dataclass(slots=True)
+class Acquaintance:
+    """The devices that a process was told to be known, and when (steady seconds)."""
+
+    _heard: dict[str, float] = field(default_factory=dict)
+
+    def heard(self, imei: str, known: bool, now: float) -> None:
+        """Take what the product says of a device."""
+        self._heard.pop(imei, None)
+        if known:
+            self._heard[imei] = now  # last in the order: heard of last
+            if len(self._heard) > MOST:
+                del self._heard[next(iter(self._heard))]
+
+    def has(self, imei: str, now: float) -> bool:
+        """Say whether a device was known when the product was last asked, and not too long ago."""
+        return now - self._heard.get(imei, float("-inf")) <= KEPT_SECONDS
