@@ -173,8 +173,8 @@ FILE_PROBLEMS = {
     ),
     "camera_not_present": ("missing", "Check this camera's cable and supply."),
     "dualcam_not_present": ("missing", "Check the camera's cable and supply."),
-    "camera_nak": ("missing", "Restart the camera, then check its cable."),
-    "capture_failed": ("missing", "Restart the camera, then check its cable."),
+    "camera_nak": ("no_capture", "Restart the camera, then check its cable."),
+    "capture_failed": ("no_capture", "Restart the camera, then check its cable."),
     "not_configured": ("wrong_mode", "Send 151 = 18 and 150 = 1."),
     "server_unreachable": ("unreachable", "Check the server's address and port, the APN, and the firewall."),
     "no_file": ("unreachable", "Check the server's address and port, the APN, and the firewall."),
@@ -296,7 +296,7 @@ STEPS: tuple[Step, ...] = (
         "in": Result(WARN, "A card is in.", "Format it, or try another one (16 to 64 GB, FAT32).", "bad_card"),
         "out": Result(BAD, "There is no card.", "Insert a card of 16 to 64 GB, FAT32.", "no_card"),
     }), question="Is an SD card in the camera?", answers=(("in", "Yes"), ("out", "No")),
-         when=lambda r: _mark(r, "card") in ("no_footage", "failed")),
+         when=lambda r: _mark(r, "card") in ("no_footage", "failed", "no_capture")),
 )  # fmt: skip
 
 
@@ -322,6 +322,9 @@ VERDICTS: tuple[Verdict, ...] = (
             ("cameras", "front", "led"), lambda r: _dead(r, "front", "front") or _any(r, "missing", "front")),
     Verdict("rear_camera", "The rear camera is dead", "Check its cable, then replace it.",
             ("cameras", "rear", "led"), lambda r: _dead(r, "rear", "rear") or _any(r, "missing", "rear")),
+    Verdict("no_capture", "A camera answers but takes no picture",
+            "Restart it and run the checklist again; if it stays so, check its cable and supply, then replace it.",
+            ("cameras", "front", "rear"), lambda r: _any(r, "no_capture", "front", "rear")),
     Verdict("server_unreachable", "The device cannot connect to this server",
             "Check the camera server's address and port, the APN, and the firewall.",
             ("front", "rear", "card", "transfer"), lambda r: _any(r, "unreachable", "front", "rear", "card")),

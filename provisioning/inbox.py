@@ -281,8 +281,9 @@ def _candidate(row: Command, taken: Sequence[float]) -> Candidate:
     told = (row.result or {}).get("file_timestamps", [])
     unannounced = row.kind == "camreq" and row.state == State.DONE and not told
     return Candidate(
-        row.id, row.kind, row.arguments, row.in_flight, row.capturing, tuple(moments), unannounced
-    )
+        row.id, row.kind, row.arguments, row.in_flight, row.capturing, tuple(moments), unannounced,
+        answered=row.answered_at is not None,
+    )  # fmt: skip
 
 
 # reports on our own messages

@@ -30,7 +30,7 @@ class Candidate:
     """A command that a reply could belong to.
 
     `moments`: Unix seconds that a file of it may be announced with. `unannounced`: a camreq that is done, since its
-    file came before the words that announce it.
+    file came before the words that announce it. `answered`: the device has said something to it already.
     """
 
     id: str
@@ -40,6 +40,7 @@ class Candidate:
     capturing: bool
     moments: tuple[float, ...] = ()
     unannounced: bool = False
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,11 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
     weak = [candidate for candidate, fit in fitting if fit == WEAK]
     if strong:
         held = [candidate for candidate in strong if candidate.in_flight or candidate.capturing]
-        # an older one without an answer comes first: its reply was late
-        chosen = held[0] if held else strong[-1]
-        return Match(chosen.id, len(strong) == 1 or bool(held))
+        waiting = [candidate for candidate in strong if not candidate.answered]
+        # late words go to the oldest that nobody answered, and only then to one that was: they came twice
+        chosen = held[0] if held else waiting[-1] if waiting else strong[0]
+        rivals = {candidate.id for candidate in ([*held[:1], *waiting] or strong)}
+        return Match(chosen.id, len(rivals) == 1)
     for candidate in weak:
         if candidate.in_flight or candidate.capturing:
             return Match(candidate.id, False)

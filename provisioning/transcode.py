@@ -44,7 +44,12 @@ def _photo(source: Path, target: Path) -> None:
     except UnidentifiedImageError:
         raise Unreadable("The file is not a JPEG picture.") from None
     except (OSError, Image.DecompressionBombError) as error:
-        raise Unreadable(f"The picture cannot be decoded ({error}).") from None
+        raise Unreadable(f"The picture cannot be decoded ({_cause(error)}).") from None
+
+
+def _cause(error: Exception) -> str:
+    """Give the library's words without its number and the path it appends: people read them in pages and answers."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _save_thumbnail(image: Image.Image, target: Path) -> None:
@@ -64,7 +69,7 @@ def _video(source: Path, target: Path, rate: int) -> None:
         count = _transcode(source, target, part, rate)
     except (av.FFmpegError, ValueError, EOFError) as error:
         part.unlink(missing_ok=True)
-        raise Unreadable(f"The video cannot be decoded ({error}).") from None
+        raise Unreadable(f"The video cannot be decoded ({_cause(error)}).") from None
     if not count:
         part.unlink(missing_ok=True)
         raise Unreadable("The video holds no picture.")

@@ -252,6 +252,16 @@ def test_malformed_json_and_no_json_are_refused(api: Api) -> None:
         assert set(answer.json) == {"code", "message", "errors"}
 
 
+@pytest.mark.parametrize(
+    "body", ["[" * 50_000 + "]" * 50_000, '{"imei": ' + "9" * 5_000 + "}"], ids=["deep", "long"]
+)
+def test_json_that_no_reader_can_hold_is_refused_like_any_malformed_json(api: Api, body: str) -> None:
+    answer = api.client.post(
+        "/api/v1/devices", data=body, content_type="application/json", headers=api.headers
+    )
+    assert (answer.status_code, answer.json["errors"]) == (400, {"body": ["Invalid JSON body."]})
+
+
 def test_a_long_list_is_read_page_by_page(api: Api, van: str) -> None:
     for name in ("getver", "getio", "getinfo", "getstatus", "camgetver"):
         api("POST", f"{van}/commands", {"command": name})

@@ -234,6 +234,18 @@ def test_a_video_from_a_moment_to_come_is_refused_in_the_devices_time(van: Devic
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
 
 
+@pytest.mark.parametrize("begin", ["9999-12-31T23:59:59", "0001-01-01T00:00:00"])
+def test_a_time_at_the_edge_of_the_calendar_is_refused_like_any_other(
+    van: Device, visitor: Visitor, begin: str
+) -> None:
+    answer = visitor.send(
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        **{"from": begin},
+    )  # fmt: skip
+    assert answer.status_code == 422
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 0
+
+
 def test_an_hour_that_the_clock_skipped_is_refused(van: Device, visitor: Visitor) -> None:
     answer = visitor.send(
         f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
@@ -251,10 +263,15 @@ def test_a_video_is_asked_from_the_devices_own_time(van: Device, visitor: Visito
     assert row.arguments["timestamp"] == datetime(2026, 7, 1, 9, tzinfo=UTC).timestamp()
 
 
-def test_31_seconds_are_refused_beside_the_form(van: Device, visitor: Visitor) -> None:
+@pytest.mark.parametrize("begin", ["", "2099-01-01T10:00:00"], ids=["now", "to come"])
+@pytest.mark.parametrize("seconds", ["31", "9" * 20])
+def test_31_seconds_are_refused_beside_the_form(
+    van: Device, visitor: Visitor, seconds: str, begin: str
+) -> None:
     answer = visitor.send(
-        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="31"
-    )
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration=seconds,
+        **{"from": begin},
+    )  # fmt: skip
     assert answer.status_code == 422
     assert "Seconds: Give whole seconds from 1 to 30." in answer.text
 

@@ -85,6 +85,49 @@ def test_a_late_announcement_goes_by_its_time_and_not_to_the_next_request(phone:
     assert second.reply is None
 
 
+def test_a_late_acceptance_goes_to_the_request_that_nobody_answered_yet(phone: Phone, van: Device) -> None:
+    answered = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    file_of(van, captured=1)
+    relink(van)
+    unanswered = photo(van)
+    send(van)
+    leftovers.sweep(at(700))
+    db.session.expire_all()
+    assert (answered.state, unanswered.state) == (State.DONE, State.EXPIRED)
+    phone.reply("Photo request from source 1.")
+    db.session.expire_all()
+    assert answered.reply == "Photo request from source 1."
+    assert (unanswered.reply, unanswered.match) == ("Photo request from source 1.", "certain")
+
+
+def test_an_acceptance_that_comes_twice_stays_with_its_request(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    file_of(van, captured=1)
+    relink(van)
+    phone.reply("Photo request from source 1.")
+    db.session.expire_all()
+    assert (row.state, row.match) == (State.DONE, "certain")
+    assert db.session.scalars(select(Message.claimed).where(Message.direction == "in")).all() == [True, True]
+
+
+def test_words_that_fit_the_request_in_flight_and_an_unanswered_one_are_only_probable(
+    phone: Phone, van: Device
+) -> None:
+    expired = photo(van)
+    send(van)
+    leftovers.sweep(at(700))
+    in_flight = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    db.session.expire_all()
+    assert (expired.state, expired.reply) == (State.EXPIRED, None)
+    assert (in_flight.state, in_flight.match) == (State.ANSWERED, "probable")
+
+
 def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, van: Device) -> None:
     row = ask(van, "camget_restart", camera="front")[0]
     send(van)

@@ -291,3 +291,18 @@ def test_what_cannot_be_decoded_stays_stored_and_says_why(van: Device, tmp_path:
     db.session.expire_all()
     assert (upload.state, upload.thumbnail_state) == ("stored", "failed")
     assert upload.derived_error
+
+
+@pytest.mark.parametrize("extension", ["h265", "mp4", "jpg"])
+def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
+    van: Device, tmp_path: Path, extension: str
+) -> None:
+    kind = "photo" if extension == "jpg" else "video"
+    record = sidecar(file_type=kind, extension=extension, path=f"{IMEI}/2026/11/24/{'a' * 32}.{extension}")
+    torn = media.photo("front", "Van", 1_795_500_000, 3, 75)[:-2000] if kind == "photo" else b"no video" * 100
+    upload = _store(tmp_path, record, torn)
+    assert not videos.make(upload.id, utcnow)
+    db.session.expire_all()
+    assert "decoded" in (upload.derived_error or "")
+    assert "/" not in (upload.derived_error or "")
+    assert "Errno" not in (upload.derived_error or "")

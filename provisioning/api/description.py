@@ -14,7 +14,7 @@ from flask import Response
 from marshmallow import Schema, fields
 
 from ..models import Certainty, Direction, State, UploadState, Verdict
-from .shared import answer
+from .shared import Arguments, answer
 
 Shape = dict[str, Any]
 
@@ -35,6 +35,8 @@ class ErrorSchema(Schema):
 
 class Blueprint(flask_smorest.Blueprint):
     """A blueprint whose document names the shared errors, and whose answers may be described by a plain shape."""
+
+    ARGUMENTS_PARSER = Arguments()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,11 +1,13 @@
 """What the API's views share: repeated requests, pages of lists, the objects that a URL names."""
 
 import functools
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from flask import Response, jsonify, make_response, request
+from flask import Request, Response, jsonify, make_response, request
 from sqlalchemy import Select
+from webargs.flaskparser import FlaskParser
 
 from .. import auth, idempotency
 from ..commands import CommandErrors
@@ -14,6 +16,19 @@ from ..models import Command, Upload, db, utcnow
 from ..parameters import ParameterErrors
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Arguments(FlaskParser):
+    """Reads a body; JSON too deep or with a number too long for Python's reader is malformed like any other."""
+
+    def _raw_load_json(self, req: Request) -> Any:
+        try:
+            return super()._raw_load_json(req)
+        except json.JSONDecodeError:
+            raise
+        except (RecursionError, ValueError) as error:
+            # webargs takes an empty doc for a body that was left out
+            raise json.JSONDecodeError(type(error).__name__, doc="[", pos=0) from None
 
 
 def repeatable(view: F) -> F:

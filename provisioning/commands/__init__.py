@@ -5,7 +5,7 @@ the API and the simulator. A new command is one class in `requests`, its text in
 `arguments`, and a vector file.
 """
 
-from provisioning.commands.arguments import CommandErrors, from_arguments, to_arguments
+from provisioning.commands.arguments import LONGEST_VIDEO, CommandErrors, from_arguments, to_arguments
 from provisioning.commands.compose import Family, Sms, compose, family, prefix
 from provisioning.commands.masking import mask
 from provisioning.commands.reading import read_replies
@@ -47,6 +47,7 @@ from provisioning.commands.wire import UnreadableText, UnsendableText, decode, e
 
 __all__ = [
     "COMMANDS",
+    "LONGEST_VIDEO",
     "REFUSALS",
     "RESOLUTIONS",
     "Accepted",

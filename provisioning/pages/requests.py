@@ -1,7 +1,7 @@
 """The forms of a device's page: a photo or a video, a plain command, its SMS credentials. Errors are shown there."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -56,8 +56,9 @@ def _camreq_arguments(device: Device) -> dict[str, Any]:
 def _footage(text: str, duration: int, zone: str) -> int:
     """Read when a video shall begin, in the device's zone. Raises Invalid, in that zone, where it is not over yet."""
     begin, now = _local_time(text, zone), utcnow()
-    if begin + max(0, duration) > now.timestamp():
-        end = datetime.fromtimestamp(begin + max(0, duration), ZoneInfo(zone))
+    # a length that is refused anyway is no ground for a sentence about the end
+    if 0 < duration <= commands.LONGEST_VIDEO and begin + duration > now.timestamp():
+        end = datetime.fromtimestamp(begin + duration, ZoneInfo(zone))
         problem = f"The video would end at {end:%Y-%m-%d %H:%M:%S} {end.tzname()}, which has not come yet."
         raise Invalid("Some fields are wrong; nothing was sent.", errors={"timestamp": [problem]})
     return begin
@@ -68,6 +69,8 @@ def _local_time(text: str, zone: str) -> int:
     problem = "Give date and time."
     try:
         moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+        if moment.year == MAXYEAR:
+            raise OverflowError("what begins then may end after the last day there is")
         back = moment.astimezone(UTC).astimezone(moment.tzinfo)
         if back.replace(tzinfo=None) == moment.replace(tzinfo=None):
             return int(moment.timestamp())

@@ -1,0 +1,56 @@
+"""What `make run` says before it starts anything: bin/run, read as a module."""
+
+import importlib.machinery
+import importlib.util
+import socket
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PROGRAM = Path(__file__).resolve().parent.parent / "bin" / "run"
+NAMES = ("PORT", "RECEIVER_PORT", "RECEIVER_HTTP_PORT", "SIMULATOR_PORT")
+
+
+@pytest.fixture
+def run() -> ModuleType:
+    loader = importlib.machinery.SourceFileLoader("dualcam_run", str(PROGRAM))
+    spec = importlib.util.spec_from_loader("dualcam_run", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_port_in_use_is_named_with_the_setting_that_moves_it(run: ModuleType, name: str) -> None:
+    with socket.socket() as taken, socket.socket() as free:
+        for one in (taken, free):
+            one.bind(("127.0.0.1", 0))
+        taken.listen()
+        env = {other: str(free.getsockname()[1]) for other in NAMES} | {name: str(taken.getsockname()[1])}
+        with pytest.raises(SystemExit, match=rf"Port {env[name]} is in use.* set {name} ") as stopped:
+            run.check_ports(env, simulate=True)
+    assert str(stopped.value).endswith("to another port.")
+
+
+def test_without_the_simulator_its_port_may_be_in_use(run: ModuleType) -> None:
+    with socket.socket() as taken, socket.socket() as free:
+        for one in (taken, free):
+            one.bind(("127.0.0.1", 0))
+        taken.listen()
+        env = {name: str(free.getsockname()[1]) for name in NAMES}
+        run.check_ports(env | {"SIMULATOR_PORT": str(taken.getsockname()[1])}, simulate=False)
+
+
+def test_the_simulator_listens_where_its_setting_says(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*NAMES, "TWILIO_ACCOUNT_SID", "TWILIO_ACCOUNT_SID_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SIMULATOR_PORT", "18900")
+    secrets = ("SECRET_KEY", "ENCRYPTION_KEYS", "SIMULATOR_ACCOUNT_SID", "SIMULATOR_AUTH_TOKEN")
+    env, simulate = run.environment(dict.fromkeys(secrets, "made"))
+    assert simulate
+    assert env["TWILIO_API_BASE_URL"] == "http://127.0.0.1:18900"
+    assert "--twilio-port 18900 " in run.simulator_command(env)
