@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from provisioning.models import utcnow  # noqa: E402
 from receiver.connection import Settings  # noqa: E402
 from receiver.files import StorageError  # noqa: E402
-from receiver.media import Folder  # noqa: E402
+from receiver.folder import Folder  # noqa: E402
 from receiver.product import Admission  # noqa: E402
 from receiver.server import Server  # noqa: E402
 from receiver.session import Limits, Offer  # noqa: E402
@@ -47,7 +47,7 @@ class Nowhere:
     def leave(self) -> None: ...
 
     def committed(self) -> None: ...
-    def make_safe(self, now: datetime, state: str = "") -> None: ...
+    def left_behind(self) -> None: ...
 
 
 class NoStore(Store):
@@ -56,6 +56,8 @@ class NoStore(Store):
 
     def commit(self, transfers: Sequence[Any], now: datetime) -> list[StorageError | None]:
         return [None] * len(transfers)
+
+    make_safe = commit
 
 
 class NoProduct:

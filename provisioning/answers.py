@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from . import lifecycle, outbox, sending, statuses
+from . import endings, lifecycle, outbox, statuses
 from .commands import (
     Accepted,
     AlreadyCaptured,
@@ -122,7 +122,7 @@ def _prove_credentials(command: Command, device: Device) -> None:
     """Any answer proves the credentials that the SMS was sent with."""
     if device.credentials_state in (None, "sent"):
         return
-    sending.settle_credentials(device, "pending" if command.credentials == "pending" else "current")
+    endings.settle_credentials(device, "pending" if command.credentials == "pending" else "current")
 
 
 def _simple(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
@@ -227,7 +227,7 @@ def _credentials_changed(command: Command, device: Device, replies: Sequence[Rep
         if isinstance(reply, Values):
             told.update(reply.values)
     if told == pending and device.credentials_state is not None:
-        sending.settle_credentials(device, "pending")
+        endings.settle_credentials(device, "pending")
         _move(command, State.DONE, now, note="the device confirmed its new SMS credentials")
     elif lifecycle.may_move(command, State.ANSWERED):
         note = "the new SMS credentials are being proved by a getver with each pair"

@@ -9,14 +9,13 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import delete, select
 
-from . import checklist, connections, events, gateway, inbox, lifecycle, links, outbox, sending, uploads
+from . import checklist, connections, events, gateway, inbox, leftovers, lifecycle, links, outbox, uploads
 from .config import current_config
 from .inbox import Touched
-from .models import Cursor, Device, IdempotencyKey, Upload, UploadState, db
+from .models import RECONCILER, Cursor, Device, IdempotencyKey, Upload, UploadState, db
 
 log = structlog.get_logger(__name__)
 
-RECONCILER = "reconciler"
 OVERLAP = timedelta(minutes=10)  # messages may be listed late
 FIRST_LOOK = timedelta(hours=24)
 KEYS_KEPT = timedelta(hours=24)
@@ -73,7 +72,7 @@ def sweep(clock: Callable[[], datetime]) -> None:
     """Drive what is owed: events, commands, adoptions; and remove what nobody needs any more."""
     for touched in inbox.retry_events(clock()):
         follow(touched, clock())
-    sending.sweep(clock)
+    leftovers.sweep(clock)
     settle(clock)
     _adopt(clock())
     checklist.sweep(clock())

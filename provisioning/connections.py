@@ -6,13 +6,14 @@ row a day. The receiver's `__main__` reports here, in bulk; the worker's sweep f
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
 from receiver.product import SessionFacts
 
 from . import events, lifecycle, statuses
-from .models import Device, Session, db
+from .models import Device, Session, db, put_all
 
 STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
@@ -24,14 +25,17 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     """Take connections that began or ended: a few statements for any number; a row each, strangers' counted."""
     devices = _devices(fact.imei for fact in facts if fact.imei)
     own = [fact for fact in facts if fact.imei in devices or fact.files]
-    contacts: dict[int, tuple[str, str]] = {}
-    for fact, row in zip(own, _rows(own), strict=True):
-        row.imei, row.ended_at, row.reason, row.code = fact.imei, fact.ended_at, fact.reason, fact.code
-        row.files, row.bytes_received = fact.files, fact.bytes_received
-        row.crc_errors, row.resumes = fact.crc_errors, fact.resumes
-        row.device_id = devices.get(fact.imei or "")
-        if row.device_id is not None and fact.code != "unknown_device":
-            contacts[row.device_id] = (lifecycle.stamp(fact.ended_at or fact.started_at), fact.id)
+    put_all(
+        Session,
+        [_row(fact, devices.get(fact.imei or "")) for fact in own],
+        "id",
+        once=("address", "started_at"),
+    )
+    contacts = {
+        devices[fact.imei]: (lifecycle.stamp(fact.ended_at or fact.started_at), fact.id)
+        for fact in own
+        if fact.imei in devices and fact.code != "unknown_device"
+    }
     _count_strangers(
         [fact for fact in facts if fact.imei not in devices and not fact.files and fact.ended_at]
     )
@@ -49,16 +53,13 @@ def _devices(imeis: Iterable[str]) -> dict[str, int]:
     return {row.imei: row.id for row in found}
 
 
-def _rows(facts: Sequence[SessionFacts]) -> list[Session]:
-    known = {
-        row.id: row
-        for row in db.session.scalars(select(Session).where(Session.id.in_([f.id for f in facts])))
-    }
-    for fact in facts:
-        if fact.id not in known:
-            known[fact.id] = Session(id=fact.id, address=fact.address, started_at=fact.started_at)
-            db.session.add(known[fact.id])
-    return [known[fact.id] for fact in facts]
+def _row(fact: SessionFacts, device_id: int | None) -> dict[str, Any]:
+    return {
+        "id": fact.id, "imei": fact.imei, "device_id": device_id, "address": fact.address,
+        "started_at": fact.started_at, "ended_at": fact.ended_at, "reason": fact.reason, "code": fact.code,
+        "files": fact.files, "bytes_received": fact.bytes_received, "crc_errors": fact.crc_errors,
+        "resumes": fact.resumes,
+    }  # fmt: skip
 
 
 def _count_strangers(facts: Sequence[SessionFacts]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from flask import Flask
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 
 from .models import Change, db, utcnow
 
@@ -35,7 +35,8 @@ def publish(device_id: int | None, topic: str) -> None:
 def publish_all(device_ids: Iterable[int | None], topic: str) -> None:
     """Tell open pages that something changed at many devices; in the caller's transaction."""
     now = utcnow()
-    db.session.add_all([Change(device_id=ident, topic=topic, at=now) for ident in set(device_ids)])
+    if rows := [{"device_id": ident, "topic": topic, "at": now} for ident in set(device_ids)]:
+        db.session.connection().execute(insert(Change), rows)
 
 
 def sweep(now: datetime) -> None:

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from . import answers, commands, events, gateway, lifecycle, outbox, sending, statuses
+from . import answers, commands, endings, events, gateway, lifecycle, outbox, statuses
 from .matching import Candidate, choose
 from .models import (
     STATUS_RANK,
@@ -319,11 +319,7 @@ def _take_report(event: GatewayEvent, params: Mapping[str, str], now: datetime) 
 def _move_command(message: Message, status: str, now: datetime) -> None:
     command = db.session.get_one(Command, message.command_id)
     device = db.session.get_one(Device, message.device_id)
-    latest = db.session.scalar(
-        select(Message.id).where(Message.command_id == command.id, Message.direction == Direction.OUT)
-        .order_by(Message.id.desc()).limit(1)
-    )  # fmt: skip
-    if latest != message.id:
+    if message is not lifecycle.last_message(command.id):
         return  # a report on an attempt that was given up
     if status in ("undelivered", "failed", "canceled") and command.in_flight:
         permanent, sentence = gateway.explain(message.error_code)
@@ -331,7 +327,7 @@ def _move_command(message: Message, status: str, now: datetime) -> None:
         if command.state == State.CANCELLED:
             command.in_flight, command.expires_at = False, None
         else:
-            sending.fail(command, device, code, sentence, not permanent, now)
+            endings.fail(command, device, code, sentence, not permanent, now)
     elif status == "delivered" and command.state in (State.SENDING, State.SENT, State.UNKNOWN):
         command.lease_until = None
         lifecycle.move(command, State.DELIVERED, now)

@@ -11,7 +11,18 @@ from typing import Any
 from sqlalchemy import select
 
 from . import events
-from .models import ENDED, TRANSITIONS, Command, Device, State, db, new_id, take_write_lock
+from .models import (
+    ENDED,
+    TRANSITIONS,
+    Command,
+    Device,
+    Direction,
+    Message,
+    State,
+    db,
+    new_id,
+    take_write_lock,
+)
 
 # the device's one SMS place is held from handing over until reply, failure or time-out
 HOLDS_LINE = frozenset({State.SENDING, State.SENT, State.DELIVERED, State.UNKNOWN})
@@ -34,6 +45,16 @@ def lock_device(device_id: int) -> Device:
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     ).one()
+
+
+def last_message(command_id: str) -> Message | None:
+    """Give the SMS of a command's last attempt."""
+    return db.session.scalars(
+        select(Message)
+        .where(Message.command_id == command_id, Message.direction == Direction.OUT)
+        .order_by(Message.id.desc())
+        .limit(1)
+    ).first()
 
 
 def enqueue(

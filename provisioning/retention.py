@@ -16,6 +16,7 @@ from . import events, leases, uploads, videos
 from .config import current_config
 from .models import (
     OPEN,
+    RECONCILER,
     Command,
     Cursor,
     GatewayEvent,
@@ -31,7 +32,6 @@ BATCH = 500
 BATCHES = 400  # in one run and of one kind; the rest an hour later
 GRACE = timedelta(days=1)
 LINK_WINDOWS = 5  # links of the last four are still decided anew: what they rest on must be there
-RECONCILER = "reconciler"  # its cursor in the database
 
 
 def sweep(clock: Callable[[], datetime]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from . import events
 from .commands import Values
 from .matching import same
-from .models import Device, StatusItem, Verdict, db
+from .models import Device, StatusItem, Verdict, db, put_all
 from .parameters import CREDENTIALS, SECRET_SHOWN
 
 
@@ -41,19 +41,12 @@ def note_contacts(
     item: str, source_kind: str, contacts: Mapping[int, tuple[str, str]], now: datetime
 ) -> None:
     """Set when devices were last heard of, for many devices at once: by device id the time (a text) and the source."""
-    rows = {
-        row.device_id: row
-        for row in db.session.scalars(
-            select(StatusItem).where(StatusItem.device_id.in_(list(contacts)), StatusItem.item == item)
-        )
-    }
-    for device_id, (value, source_id) in contacts.items():
-        row = rows.get(device_id)
-        if row is None:
-            row = StatusItem(device_id=device_id, item=item)
-            db.session.add(row)
-        row.value, row.verdict, row.since, row.checked_at = value, Verdict.GOOD, now, now
-        row.source_kind, row.source_id = source_kind, source_id
+    rows = [
+        {"device_id": device_id, "item": item, "value": value, "verdict": Verdict.GOOD, "since": now,
+         "checked_at": now, "source_kind": source_kind, "source_id": source_id}
+        for device_id, (value, source_id) in contacts.items()
+    ]  # fmt: skip
+    put_all(StatusItem, rows, "device_id, item")
     events.publish_all(contacts, "status")
 
 

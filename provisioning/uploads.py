@@ -19,10 +19,11 @@ from receiver.transfer import adopted, quarantined
 
 from . import events, lifecycle, links, queue, statuses
 from .config import Config, current_config
-from .models import Device, Upload, UploadState, Verdict, Watch, db, take_write_lock
+from .models import Device, Upload, UploadState, Verdict, Watch, db, put_all, take_write_lock, utcnow
 
 MEBI = 2**20
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
+OFFERED = ("imei", "identifier", "file_type", "source", "announced", "started_at")  # never change
 
 
 def store(config: Config | None = None) -> Store:
@@ -97,26 +98,24 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
     db.session.rollback()
     records = [_in_its_place(record, known=record["imei"] in devices) for record in records]
     take_write_lock(db.session.connection())
-    rows = {u.id: u for u in _by_ids(record["upload"] for record in records)}
+    states = _states(record["upload"] for record in records)
     doubles = _doubles(records)
-    touched = set()
+    rows, touched = [], set()
     for record in records:
-        device_id = devices.get(record["imei"])
-        known = rows.get(record["upload"])
+        device_id, known = devices.get(record["imei"]), states.get(record["upload"])
         if (double := doubles.get(_sameness(record))) and double != record["upload"]:
             _drop(record, known)
             continue
-        is_new = known is None or known.state in COMING
-        upload = rows[record["upload"]] = known or _new(
-            record
-        )  # two sidecars of one file: a person copied it
-        _fill(upload, record, device_id)
-        upload.state = UploadState.STORED if device_id is not None else UploadState.QUARANTINED
-        upload.received_at = _time(record["received_at"]) or now
-        upload.updated_at = now
-        upload.settle_due = upload.settle_due or (is_new and device_id is not None)
-        doubles[_sameness(record)] = upload.id
+        row = _row(record, device_id) | {
+            "state": UploadState.QUARANTINED if device_id is None else UploadState.STORED,
+            "received_at": _time(record["received_at"]) or now, "updated_at": now,
+        }  # fmt: skip
+        if device_id is not None and (known is None or known in COMING):
+            row["settle_due"] = True
+        rows.append(row)
+        doubles[_sameness(record)] = record["upload"]
         touched.add(device_id)
+    put_all(Upload, rows, "id", once=OFFERED)
     events.publish_all(touched, "uploads")
     db.session.commit()
     queue.wake(queue.FILES, "stored")
@@ -128,6 +127,11 @@ def _devices(imeis: Iterable[str]) -> dict[str, int]:
         select(Device.imei, Device.id).where(Device.imei.in_(set(imeis)), Device.archived_at.is_(None))
     )
     return {row.imei: row.id for row in found}
+
+
+def _states(idents: Iterable[str]) -> dict[str, str]:
+    found = db.session.execute(select(Upload.id, Upload.state).where(Upload.id.in_(set(idents))))
+    return {row.id: row.state for row in found}
 
 
 def _by_ids(idents: Iterable[str]) -> Sequence[Upload]:
@@ -164,28 +168,22 @@ def _doubles(records: Sequence[Record]) -> dict[tuple[Any, ...] | None, str]:
     }
 
 
-def _drop(record: Record, known: Upload | None) -> None:
+def _drop(record: Record, known: str | None) -> None:
     """Let go of a file that was stored already, by another receiver or while the database was away."""
     media().delete(record["path"])
-    if known is not None and known.state in COMING:
-        db.session.delete(known)
+    if known in COMING:
+        db.session.execute(delete(Upload).where(Upload.id == record["upload"]))
 
 
 def progress(records: Sequence[Record], now: datetime) -> None:
     """Take how far files have come: three statements for any number of files, and a row each."""
     devices = _devices(record["imei"] for record in records)
-    rows = {u.id: u for u in _by_ids(record["upload"] for record in records)}
-    touched = set()
-    for record in records:
-        upload = rows.get(record["upload"])
-        if upload is not None and upload.state not in COMING:
-            continue
-        device_id = devices.get(record["imei"])
-        upload = rows[record["upload"]] = upload or _new(record)
-        _fill(upload, record, device_id)
-        upload.state, upload.updated_at = record["state"], now
-        touched.add(device_id)
-    events.publish_all(touched, "uploads")
+    rows = [
+        _row(record, devices.get(record["imei"])) | {"state": record["state"], "updated_at": now}
+        for record in records
+    ]
+    put_all(Upload, rows, "id", once=OFFERED, where=Upload.state.in_(COMING))
+    events.publish_all({devices.get(record["imei"]) for record in records}, "uploads")
     db.session.commit()
 
 
@@ -200,41 +198,36 @@ def expired(idents: Sequence[str], now: datetime) -> None:
     db.session.commit()
 
 
-def _new(record: Record) -> Upload:
-    upload = Upload(
-        id=record["upload"], imei=record["imei"], identifier=record["identifier"], file_type=record["file_type"],
-        source=record["source"], state=UploadState.RECEIVING, started_at=_time(record["started_at"]),
-        announced=record["count"],
-    )  # fmt: skip
-    db.session.add(upload)
-    return upload
-
-
-def _fill(upload: Upload, record: Record, device_id: int | None) -> None:
+def _row(record: Record, device_id: int | None) -> dict[str, Any]:
+    """Give the columns that a record fills; without a device or metadata, none that would take these away."""
+    row = {
+        "id": record["upload"], "imei": record["imei"], "identifier": record["identifier"],
+        "file_type": record["file_type"], "source": record["source"], "announced": record["count"],
+        "started_at": _time(record["started_at"]) or utcnow(), "session_id": record["session"],
+        "packets": record["packets"], "received_packets": record["received_packets"], "size": record["size"],
+        "sha256": record["sha256"], "path": record["path"] if record["state"] == "stored" else None,
+        "crc_errors": record.get("crc_errors", 0), "resumes": record.get("resumes", 0),
+        "has_metadata": record.get("metadata") is not None,
+    }  # fmt: skip
     if device_id is not None:
-        upload.device_id = device_id
-    upload.session_id = record["session"]
-    upload.packets, upload.received_packets = record["packets"], record["received_packets"]
-    upload.size, upload.sha256 = record["size"], record["sha256"]
-    upload.path = record["path"] if record["state"] == "stored" else None
-    upload.crc_errors, upload.resumes = record.get("crc_errors", 0), record.get("resumes", 0)
-    _fill_metadata(upload, record.get("metadata"))
+        row["device_id"] = device_id
+    return row | _metadata(record.get("metadata"), record["file_type"])
 
 
-def _fill_metadata(upload: Upload, metadata: Mapping[str, Any] | None) -> None:
-    upload.has_metadata = metadata is not None
+def _metadata(metadata: Mapping[str, Any] | None, file_type: str) -> dict[str, Any]:
     if metadata is None:
-        return
-    upload.trigger = metadata["trigger"]
-    upload.timestamp = _moment(metadata["timestamp"])
-    upload.trigger_timestamp = _moment(metadata.get("trigger_timestamp"))
-    upload.duration = metadata["duration"] if upload.file_type == "video" else None
-    upload.frame_rate = metadata.get("frame_rate") or None
-    upload.details = metadata.get("details")
-    upload.camera_time_zone = metadata.get("time_zone")
+        return {}
     position = (metadata.get("latitude"), metadata.get("longitude"))
-    if all(value is not None and abs(value) <= 180 for value in position):
-        upload.latitude, upload.longitude = position
+    is_place = all(value is not None and abs(value) <= 180 for value in position)
+    row = {
+        "trigger": metadata["trigger"], "timestamp": _moment(metadata["timestamp"]),
+        "trigger_timestamp": _moment(metadata.get("trigger_timestamp")),
+        "duration": metadata["duration"] if file_type == "video" else None,
+        "frame_rate": metadata.get("frame_rate") or None,
+        "camera_time_zone": metadata.get("time_zone"),
+        "latitude": position[0] if is_place else None, "longitude": position[1] if is_place else None,
+    }  # fmt: skip
+    return row if metadata.get("details") is None else row | {"details": metadata["details"]}
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

@@ -7,7 +7,6 @@ import os
 import socket
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -209,7 +208,7 @@ class Connection:
         now = self.server.now()
         same = self.transfer.write(offset, payload, now)
         if self.transfer.wants_safety(now):
-            self._make_safe(now)
+            self._make_safe()
         return self.session.written(same, time.monotonic())
 
     def _admit(self, imei: str) -> bool:
@@ -259,13 +258,13 @@ class Connection:
             self.server.reports.stored(record)
         return self.session.committed(time.monotonic())
 
-    def _make_safe(self, now: datetime) -> None:
-        """Work off the hub; the device still gets its answer if the connection is ended meanwhile."""
+    def _make_safe(self) -> None:
+        """Let what is held survive a power cut. If the connection is ended meanwhile, its answer still goes out."""
         assert self.transfer is not None
         self.transfer.flush()
         self.busy = True
         try:
-            self.server.aside(self.transfer.make_safe, now)
+            self.server.make_safe(self.transfer)
         finally:
             self.busy = False
 
@@ -279,7 +278,8 @@ class Connection:
         if (transfer := self.transfer) is not None:
             try:
                 transfer.flush()
-                if record := self.server.aside(transfer.make_safe, self.server.now(), "partial"):
+                transfer.left_behind()
+                if record := self.server.make_safe(transfer):
                     # a newer session of this machine goes on with it where it lies
                     self.server.reports.left_partial(record, share=code != "taken_over")
             except StorageError as error:

@@ -66,6 +66,9 @@ class Server:
         self.reads = 0  # from all lines
         self._pool = gevent.get_hub().threadpool
         self._commits: Gather[Transfer, None] = Gather(self._make_stored)
+        self._safes: Gather[Transfer, None] = Gather(
+            lambda transfers: self.aside(store.make_safe, transfers, now())
+        )
         self.reports = Reports(self)
 
     def start(self) -> None:
@@ -129,6 +132,14 @@ class Server:
         work = self.store.seal if self.store.media.shared else self.store.commit
         problems: list[StorageError | None] = self.aside(work, transfers, self.now())
         return problems
+
+    def make_safe(self, transfer: Transfer) -> Record | None:
+        """Make what is held of a file survive a power cut, together with others; give its record, as `commit` does.
+
+        Raises StorageError.
+        """
+        self._safes.ask(transfer)
+        return transfer.committed()
 
     # limits
 

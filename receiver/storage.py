@@ -7,7 +7,7 @@ machines hand on partial files and news of stored ones: see `exchange`.
 """
 
 import os
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,19 +16,23 @@ import structlog
 
 from receiver.exchange import Exchange, Left, place, places
 from receiver.files import (
+    FileSystem,
     OpenFiles,
     StorageError,
     boot_id,
     camera_time,
     digest,
     is_part,
+    lacks_room,
+    make_folder,
     read_sidecar,
     replace,
     sameness,
     stamp,
+    sync_folder,
     when,
 )
-from receiver.media import Media, MediaError, lacks_room, make_folder, sync_folder
+from receiver.media import Media, MediaError
 from receiver.protocol import PACKET
 from receiver.quarantine import Quarantine
 from receiver.session import Offer
@@ -36,6 +40,7 @@ from receiver.sidecars import Record
 from receiver.transfer import Asker, Transfer
 
 log = structlog.get_logger("receiver")
+TOGETHER = 8  # files from which on the whole file system is synced once instead of each of them
 CLOCK_MOVED = timedelta(minutes=10)  # no file is stored so long after now
 
 
@@ -70,11 +75,13 @@ class Store:
         self.exchange = Exchange(media) if media.shared else None  # with other machines
         self.boot = boot_id()
         self.files = OpenFiles()
+        self.losses = 0  # how often the disk lost bytes, of whichever file
         self.active: set[str] = set()  # uploads that this process writes at this moment
         self.quarantine = Quarantine(spool, media)
         self._told: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
         for folder in (spool / "partial", spool / "pending", spool / "claims"):
             make_folder(folder)
+        self.disk = FileSystem(spool)
 
     def open(self, asker: Asker, offer: Offer, stored_before: Record | None = None) -> "Transfer":
         """Find the partial or stored file that this is, or begin a new one.
@@ -249,28 +256,67 @@ class Store:
 
     def seal(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
         """Make the bytes of whole files and their sidecars survive a power cut, in the spool. Blocks."""
-        problems: list[StorageError | None] = [None] * len(transfers)
-        written: list[tuple[int, tuple[int, ...]]] = []
-        for number, transfer in enumerate(transfers):
-            try:
-                written.append((number, transfer.write_out(now)))
-            except OSError as error:
-                problems[number] = _not_stored(error)
-        for number, descriptors in written:
-            try:
-                transfers[number].fsync(descriptors)
-                transfers[number].hand_in()
-            except OSError as error:
-                problems[number] = _not_stored(error)
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
+        problems = self._in_step(transfers, lambda t: t.write_out(now), Transfer.hand_in)
         try:
             sync_folder(self.spool / "pending")
         except OSError as error:
             problems = [problem or _not_stored(error) for problem in problems]
         self._take_back(transfers, problems)
         return problems
+
+    def make_safe(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
+        """Make the bytes held of partial files survive a power cut, many at once. Blocks."""
+        problems = self._in_step(transfers, lambda t: t.write_held(now), lambda t: t.be_held(now))
+        new = [n for n, t in enumerate(transfers) if not (problems[n] or t.named or t.stored_before)]
+        try:
+            for folder in dict.fromkeys(Path(transfers[n].part).parent for n in new):
+                sync_folder(folder)
+            if new:
+                sync_folder(self.spool / "partial")
+        except OSError as error:
+            for n in new:
+                problems[n] = _not_stored(error)
+        for n in new:
+            transfers[n].named = problems[n] is None
+        return problems
+
+    def _in_step(
+        self, transfers: Sequence["Transfer"],
+        begin: Callable[["Transfer"], tuple[int, ...]], finish: Callable[["Transfer"], None],
+    ) -> list[StorageError | None]:  # fmt: skip
+        """Begin all, then wait until what each wrote is on disk, and finish it: the fsyncs of many wait together."""
+        problems: list[StorageError | None] = [None] * len(transfers)
+        written: list[tuple[int, tuple[int, ...]]] = []
+        for number, transfer in enumerate(transfers):
+            try:
+                written.append((number, begin(transfer)))
+            except OSError as error:
+                problems[number] = _not_stored(error)
+        together = len(written) >= TOGETHER and self.disk.can_sync
+        lost = self._sync_all() if together else None
+        for number, descriptors in written:
+            try:
+                if not together:
+                    transfers[number].fsync(descriptors)
+                elif lost is not None:
+                    transfers[number].distrust()
+                    raise lost
+                finish(transfers[number])
+            except OSError as error:
+                problems[number] = _not_stored(error)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+        return problems
+
+    def _sync_all(self) -> OSError | None:
+        """Wait until all that was written is on disk; give why it is not."""
+        try:
+            self.disk.sync()
+        except OSError as error:
+            self.losses += 1  # nobody says whose bytes: no file that is being written now is to be believed
+            return error
+        return None
 
     def place(self, transfers: Sequence["Transfer"]) -> list[StorageError | None]:
         """Put sealed files into the media store."""

@@ -6,6 +6,7 @@ real workers. Called by `__main__`.
 
 import gc
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from receiver.server import Server
 
 GRACEFUL_SECONDS = 300  # the longest transfer worth waiting for: 20 s of video take about that long
 STOP_POLL = 0.2
+# after each system call the hub asks for the interpreter again, and a thread that computes keeps it for so long
+SWITCH_SECONDS = 0.0002
 
 WsgiApp = Callable[..., Any]
 
@@ -46,6 +49,7 @@ class RawWorker(GeventWorker):
         # what is loaded now stays: the collector need not look at it each time
         gc.collect()
         gc.freeze()
+        sys.setswitchinterval(SWITCH_SECONDS)
         self.server.start()
         # each worker's own object over the one listening socket: whichever is free answers
         listener = gevent.socket.socket(fileno=self.app.http_socket.detach())

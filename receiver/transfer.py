@@ -26,7 +26,7 @@ from receiver.files import (
     stamp,
     write_out,
 )
-from receiver.media import MediaError, sync_folder
+from receiver.media import MediaError
 from receiver.protocol import PACKET
 from receiver.session import Offer
 from receiver.sidecars import Record
@@ -90,9 +90,11 @@ class Transfer:
         "_buffer",
         "_compare_until",
         "_digest",
+        "_losses",
         "_offer",
         "_safe_at",
         "chain",
+        "named",
         "part",
         "received",
         "record",
@@ -113,6 +115,10 @@ class Transfer:
         self._buffer = b""  # the last bytes of those held, not yet written
         self._digest: Any = None  # SHA-256 of the bytes held, while they come in order from the beginning
         self._safe_at = asker.now
+        self._losses = store.losses
+        # the names of both survive a power cut: later sidecars need no fsync of the folder, since what a power cut
+        # may then bring back is the one before, which promises less
+        self.named = False
         store.active.add(record["upload"])
 
     # how a transfer comes to be
@@ -279,6 +285,7 @@ class Transfer:
         self.record, self._digest, self._asker = fresh.record, fresh._digest, asker
         self.part, self.sidecar = fresh.part, fresh.sidecar
         self.stored_before, self._compare_until, self.received, self.chain, self._buffer = False, 0, 0, 0, b""
+        self.named = False
 
     def flush(self, more: bytes = b"") -> None:
         """Write what was gathered. Raises StorageError."""
@@ -301,32 +308,54 @@ class Transfer:
             return None
         return self.record | {"received_packets": self.received // PACKET, "size": self.received}
 
-    def make_safe(self, now: datetime, state: str = "receiving") -> Record | None:
-        """Make the bytes held survive a power cut; give the record. Blocks; raises StorageError."""
-        if self.stored_before:
-            return None
-        self._safe_at = now
-        try:
-            self._sync()
-            self.record |= {
-                "state": state, "safe": self.received, "updated_at": stamp(now),
-                "received_packets": self.received // PACKET, "size": self.received,
-            }  # fmt: skip
-            replace(self.sidecar, self.record, safe=True)
-            sync_folder(self.store.spool / "partial")
-        except OSError as error:
-            raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
-        return self.record
+    def make_safe(self, now: datetime) -> Record | None:
+        """Make the bytes held of this one file survive a power cut, after flush(); give its record.
 
-    def _sync(self) -> None:
-        if not self.record["boot"]:
-            raise OSError(errno.EIO, "an earlier fsync failed")
-        descriptor = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        None for a stored file that is compared. Blocks. Raises StorageError.
+        """
+        (problem,) = self.store.make_safe([self], now)
+        if problem is not None:
+            raise problem
+        return self.committed()
+
+    def write_held(self, now: datetime) -> tuple[int, ...]:
+        """Begin to write the bytes held and a new sidecar to disk; give the descriptors to fsync. Raises OSError."""
+        if self.stored_before:
+            return ()
+        self._safe_at = now
+        part = self._write_part()
         try:
-            self._cut(descriptor)
-            self.fsync([descriptor])
-        finally:
-            os.close(descriptor)
+            sidecar = self._write_beside(self._as_held(now))
+        except BaseException:
+            os.close(part)
+            raise
+        write_out(sidecar)
+        return part, sidecar
+
+    def _as_held(self, now: datetime) -> Record:
+        return self.record | {
+            "safe": self.received, "updated_at": stamp(now), "received_packets": self.received // PACKET,
+            "size": self.received,
+        }  # fmt: skip
+
+    def _write_beside(self, record: Record) -> int:
+        try:
+            return overwrite(f"{self.sidecar}.tmp", record)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.sidecar}.tmp")  # a full disk must not fill with what cannot be read
+            raise
+
+    def be_held(self, now: datetime) -> None:
+        """Put the new sidecar in the old one's place, once its bytes and the file's are on disk. Raises OSError."""
+        if not self.stored_before:
+            os.replace(f"{self.sidecar}.tmp", self.sidecar)
+            self.record = self._as_held(now)
+
+    def left_behind(self) -> None:
+        """Be a partial file that waits for its device from now on."""
+        if not self.stored_before:
+            self.record["state"] = "partial"
 
     def fsync(self, descriptors: Iterable[int]) -> None:
         """Wait until all that was written out is on disk. Raises OSError."""
@@ -334,18 +363,32 @@ class Transfer:
             for descriptor in descriptors:
                 os.fsync(descriptor)
         except OSError:
-            self._distrust()
+            self.distrust()
             raise
 
-    def _distrust(self) -> None:
+    def distrust(self) -> None:
         """Believe the bytes only as far as they were safe before: after a failed fsync the next one tells nothing."""
+        if self.stored_before:
+            return
         self.record["boot"] = ""
         with contextlib.suppress(OSError):
             replace(self.sidecar, self.record, safe=False)
 
-    def _cut(self, descriptor: int) -> None:
-        if self.received < os.fstat(descriptor).st_size:
-            os.ftruncate(descriptor, self.received)  # the device went back
+    def _write_part(self) -> int:
+        """Begin to write the bytes held to disk; give the file's descriptor. Raises OSError."""
+        if self._losses != self.store.losses:
+            self.distrust()
+        if not self.record["boot"]:
+            raise OSError(errno.EIO, "an earlier fsync failed")
+        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if self.received < os.fstat(part).st_size:
+                os.ftruncate(part, self.received)  # the device went back
+        except BaseException:
+            os.close(part)
+            raise
+        write_out(part)
+        return part
 
     def commit(self, now: datetime) -> Record | None:
         """Make this one file safe in the media store, after flush(); give its record, None if it was stored before.
@@ -365,10 +408,8 @@ class Transfer:
         """Begin to write the whole file and its sidecar to disk; give the descriptors to fsync. Raises OSError."""
         if self.stored_before:
             return ()
-        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        part = self._write_part()
         try:
-            self._cut(part)
-            write_out(part)
             self.record |= {
                 "state": "stored", "sha256": self._sha256(), "size": self.received, "received_at": stamp(now),
                 "received_packets": self.record["packets"], "updated_at": stamp(now),

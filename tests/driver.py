@@ -9,7 +9,7 @@ from pathlib import Path
 
 from receiver import session as s
 from receiver.files import StorageError
-from receiver.media import Folder
+from receiver.folder import Folder
 from receiver.protocol import Message, ProtocolError, Reader
 from receiver.sidecars import Record
 from receiver.storage import Caps, Store
@@ -93,7 +93,8 @@ class Line:
         """The line breaks."""
         if self.transfer is not None:
             self.transfer.flush()
-            self.transfer.make_safe(self.machine.time, "partial")
+            self.transfer.left_behind()
+            self.transfer.make_safe(self.machine.time)
             self.transfer.leave()
             self.transfer = None
         self.closed = self.closed or s.Close("lost", "")

@@ -7,6 +7,8 @@ gives the states in which a power cut after the first so many of them may leave 
   of names before it. Bytes of a file that were not fsynced may be there, missing, torn or zeros, each write by itself.
 - `loose` (what POSIX promises): names too are safe only by an fsync of their folder, each by itself; an fsync of
   a file says nothing of its name. After a rename both names may be there, never none.
+
+A sync of the whole file system is an fsync of each file and folder there, one after the other.
 """
 
 import builtins
@@ -20,6 +22,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+from receiver.files import FileSystem
 
 Pick = Callable[[int], int]  # gives a number below the one given: which of so many may have happened
 Tree = dict[str, tuple[int, bytes] | None]  # path: file and bytes, or None for a folder
@@ -141,6 +145,14 @@ class _Recorder:
         if descriptor in self.descriptors:
             self.log.operations.append(Sync(self.descriptors[descriptor]))
 
+    def sync(self, file_system: FileSystem) -> None:
+        if (folder := self.descriptors.get(file_system._descriptor)) is None:
+            return
+        mount = next(self._mount(path) for path, node in self.names.items() if node == folder)
+        for path, node in list(self.names.items()):
+            if not self.separate or self._mount(path) == mount:
+                self.log.operations.append(Sync(node))
+
     def rename(self, old: Any, new: Any) -> None:
         source, target = self._mine(old), self._mine(new)
         if source and target and self.separate and self._mount(source) != self._mount(target):
@@ -216,9 +228,9 @@ def recording(root: Path, *, separate: bool = False) -> Iterator[Log]:
         ftruncate=recorder.ftruncate, truncate=recorder.truncate, fsync=recorder.fsync, rename=recorder.rename,
         replace=recorder.rename, unlink=recorder.unlink, remove=recorder.unlink, mkdir=recorder.mkdir,
         rmdir=recorder.rmdir, link=recorder.link,
-    ), mock.patch.object(builtins, "open", recorder.open_file), mock.patch.object(
-        io, "open", recorder.open_file
-    ):  # fmt: skip
+    ), mock.patch.object(FileSystem, "sync", lambda disk: recorder.sync(disk)), mock.patch.object(
+        builtins, "open", recorder.open_file
+    ), mock.patch.object(io, "open", recorder.open_file):  # fmt: skip
         yield log
 
 

@@ -123,16 +123,19 @@ class Stack:
 
     def release(self) -> None:
         """Migrate the database and make an admin's token."""
-        for command in (self.commands["release"], "flask tokens create tests --role admin"):
-            done = subprocess.run(
-                shlex.split(command),
-                cwd=ROOT,
-                env=self.environment,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-        self.token = done.stdout.strip()
+        self._run(self.commands["release"])
+        self.token = self._run("flask tokens create tests --role admin").strip()
+
+    def add_user(self, email: str, password: str, role: str) -> None:
+        """Make somebody who can sign in."""
+        self._run(f"flask users create {email} --role {role} --password-stdin", password + "\n")
+
+    def _run(self, command: str, given: str | None = None) -> str:
+        done = subprocess.run(
+            shlex.split(command), cwd=ROOT, env=self.environment, input=given, text=True, check=True,
+            capture_output=True,
+        )  # fmt: skip
+        return done.stdout
 
     def api(
         self, method: str, path: str, body: Any = None, *, status: int | None = None, **options: Any

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import pytest
+import test_api
 from gateway_double import Phone
 from sqlalchemy import select
 from test_api import DEVICE, IMEI, Api
@@ -11,17 +12,7 @@ from test_api import DEVICE, IMEI, Api
 from provisioning.models import Device, Role, db
 
 HALF = "\ud800"
-
-
-@pytest.fixture
-def api(phone: Phone) -> Api:
-    return Api(phone.app, Role.ADMIN)
-
-
-@pytest.fixture
-def van(api: Api) -> str:
-    assert api("POST", "/devices", DEVICE).status_code == 201
-    return f"/devices/{IMEI}"
+api, van = test_api.api, test_api.van  # the same fixtures
 
 
 @pytest.mark.parametrize("stray", ["a\0b", f"a{HALF}b"], ids=["NUL", "half a pair"])

@@ -1,12 +1,10 @@
 """The main job in a browser, over real processes: provision, photo, video that plays, checklist; and on a phone."""
 
-import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, wait_until
+from conftest import wait_until
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from stack import Stack, running
 
@@ -22,10 +20,7 @@ FLAGS = [
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("browser")
     with running(folder, f"sqlite:///{folder}/test.db") as stack:
-        subprocess.run(
-            shlex.split(f"flask users create {EMAIL} --role admin --password-stdin"), cwd=ROOT,
-            env=stack.environment, input=PASSWORD + "\n", text=True, check=True, capture_output=True,
-        )  # fmt: skip
+        stack.add_user(EMAIL, PASSWORD, "admin")
         vehicle = stack.control("GET", f"/vehicles/{IMEI}")
         fields = ("imei", "phone", "model", "sms_login", "sms_password", "name")
         stack.api("POST", "/devices", {name: vehicle[name] for name in fields}, status=201)

@@ -4,8 +4,6 @@ import dataclasses
 import html
 import re
 import secrets
-import shlex
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -19,7 +17,7 @@ from gateway_double import Phone
 from sqlalchemy import select
 from stack import Stack, running
 
-from provisioning import checklist, devices, sending
+from provisioning import checklist, devices, leftovers, sending
 from provisioning.checklist_steps import (
     GOOD,
     STEPS,
@@ -354,7 +352,7 @@ def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, stat
     run = begin(van)
     hand_over(phone, van)
     phone.report(list(phone.twilio.messages)[-1], status)
-    sending.sweep(lambda: utcnow() + timedelta(hours=2))
+    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     checklist.advance(run, utcnow())
     db.session.expire_all()
     (row,) = db.session.scalars(select(Command))
@@ -372,7 +370,7 @@ def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Pho
         if word:
             phone.reply(REPLIES[word])
         else:
-            sending.sweep(lambda: utcnow() + timedelta(hours=2))
+            leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
         checklist.advance(run, utcnow())
     assert (run.steps["firmware"]["verdict"], run.steps["firmware"]["mark"]) == ("warn", "unanswered")
     assert states(run)["configuration"] == "running"
@@ -449,7 +447,7 @@ def test_half_a_configuration_accuses_nobody(phone: Phone, van: Device) -> None:
         if hand_over(phone, van).startswith("getparam 66"):
             phone.reply(REPLIES["getparam 66"])
         else:
-            sending.sweep(lambda: utcnow() + timedelta(hours=2))
+            leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     checklist.advance(run, utcnow())
     assert run.steps["configuration"]["mark"] == "unanswered"
 
@@ -554,10 +552,7 @@ def add_vehicle(stack: Stack, name: str, case: Case) -> None:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("checklist")
     with running(folder, f"sqlite:///{folder}/test.db") as stack:
-        subprocess.run(
-            shlex.split(f"flask users create {EMAIL} --role support --password-stdin"), cwd=ROOT,
-            env=stack.environment, input=PASSWORD + "\n", text=True, check=True, capture_output=True,
-        )  # fmt: skip
+        stack.add_user(EMAIL, PASSWORD, "support")
         yield stack
 
 

@@ -22,7 +22,6 @@ from app import create_app
 from provisioning import auth, devices, uploads, videos
 from provisioning.config import Config
 from provisioning.models import Role, Upload, db, utcnow
-from receiver import media as rooms
 from simulator import media
 
 PHOTO = media.photo("front", "Van", 1_795_500_000, 3, 75)
@@ -186,7 +185,7 @@ def test_a_video_plays_under_the_pages_policy(
 def test_while_the_store_is_away_the_answer_says_so_and_copies_are_made_later(
     app: Flask, s3: s3_server.Server, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rooms, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("receiver.bucket.SILENCE_SECONDS", 0.5)
     upload = db.session.get_one(Upload, "a" * 32)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
         app.extensions["dualcam_media"] = uploads.connect(app.extensions["dualcam_config"].media_url)

@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 from stack import Stack
-from test_server import IMEI, QUICK, Running, content, init
+from test_server import IMEI, QUICK, Running, content, drip, init
 
 from receiver.connection import Settings
 from receiver.front import V2_MAX, V2_SIGNATURE, Front, FrontError, Proxied, parse_proxy
@@ -254,18 +254,7 @@ def test_health_checks_of_a_balancer_leave_no_session(start: Callable[..., Runni
 
 def test_a_header_that_is_drawn_out_ends_at_the_deadline(start: Callable[..., Running]) -> None:
     running = start(Front(LOOPBACK))
-    with socket.create_connection(("127.0.0.1", running.port), timeout=0.1) as line:
-        for byte in b"PROXY TCP4 " + b"1" * 90:
-            try:
-                line.sendall(bytes([byte]))
-                if line.recv(1) == b"":
-                    break
-            except TimeoutError:
-                continue
-            except OSError:
-                break
-        else:
-            raise AssertionError("the line was held beyond its deadline")
+    drip(running, b"PROXY TCP4 " + b"1" * 90)
     wait_until(lambda: running.notes.codes == ["no_greeting"])
 
 

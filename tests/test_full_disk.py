@@ -6,7 +6,7 @@ Mounting needs root, or sudo without a password; `make test` needs that for Debi
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from conftest import wait_until
 from test_server import QUICK, Running, content
 
 from receiver.connection import Settings
-from receiver.media import LEAST_FREE, lacks_room
+from receiver.files import LEAST_FREE, lacks_room
 
 SIZE = 300_000  # bytes of the camera's file
 TRIES = 3
@@ -110,10 +110,27 @@ def goes_on(camera: CameraModel, running: Running) -> None:
     assert len(running.notes.stored_files) == 1
 
 
-def test_a_spool_that_is_full_before_a_file_comes(running: Running, camera: CameraModel) -> None:
-    disk = Disk(running.folder / "spool")
-    disk.fill()
-    offer_in_vain(camera, running, "disk")
+@pytest.mark.parametrize(
+    ("where", "full", "leave", "code"),
+    [
+        ("spool", Disk.fill, 0, "disk"),
+        ("spool", Disk.fill_inodes, 0, "disk"),
+        ("media", Disk.fill_inodes, 0, "store_away"),
+        ("media", Disk.fill_inodes, 1, "store_away"),
+        ("media", Disk.fill_inodes, 3, "store_away"),
+    ],
+)
+def test_nothing_is_acknowledged_without_room_and_with_room_again_all_is(
+    running: Running,
+    camera: CameraModel,
+    where: str,
+    full: Callable[[Disk, int], None],
+    leave: int,
+    code: str,
+) -> None:
+    disk = Disk(running.folder / where)
+    full(disk, leave)
+    offer_in_vain(camera, running, code)
     disk.free()
     goes_on(camera, running)
 
@@ -155,14 +172,6 @@ def test_a_media_folder_that_is_full_has_no_half_file_and_the_bytes_wait_in_the_
     assert camera.resumed_at[-1] == SIZE // 1024 + 1  # the last packet is taken again, nothing else
 
 
-def test_a_spool_without_inodes(running: Running, camera: CameraModel) -> None:
-    disk = Disk(running.folder / "spool")
-    disk.fill_inodes()
-    offer_in_vain(camera, running, "disk")
-    disk.free()
-    goes_on(camera, running)
-
-
 @pytest.mark.parametrize("leave", [1, 2, 3, 4])
 def test_a_spool_with_a_few_inodes_left(running: Running, camera: CameraModel, leave: int) -> None:
     disk = Disk(running.folder / "spool")
@@ -175,15 +184,6 @@ def test_a_spool_with_a_few_inodes_left(running: Running, camera: CameraModel, l
     if not acknowledged:
         goes_on(camera, running)
     assert running.files() == [content(SIZE)]
-
-
-@pytest.mark.parametrize("leave", [0, 1, 3])
-def test_a_media_folder_without_inodes(running: Running, camera: CameraModel, leave: int) -> None:
-    disk = Disk(running.folder / "media")
-    disk.fill_inodes(leave)
-    offer_in_vain(camera, running, "store_away")
-    disk.free()
-    goes_on(camera, running)
 
 
 def test_a_sidecar_that_finds_no_room_beside_its_file_goes_there_later(

@@ -18,10 +18,11 @@ from conftest import wait_until
 from test_server import IMEI, QUICK, Notes, Running
 
 from provisioning.models import utcnow
-from receiver import handover, media, reports
+from receiver import handover, reports
+from receiver.bucket import Bucket
 from receiver.connection import Settings
+from receiver.folder import Folder
 from receiver.janitor import Janitor
-from receiver.media import Bucket, Folder
 from receiver.session import Offer
 from receiver.storage import Caps, Store
 from receiver.transfer import Asker, Transfer
@@ -312,7 +313,7 @@ def test_while_the_store_is_away_nothing_is_acknowledged_and_what_came_is_shared
 ) -> None:
     monkeypatch.setattr(reports, "LEFT_SECONDS", 1.0)
     monkeypatch.setattr(reports, "AWAY_SECONDS", 0.3)
-    monkeypatch.setattr(media, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("receiver.bucket.SILENCE_SECONDS", 0.5)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
         one = WithBucket(tmp_path / "one", bucket, notes)
         two = WithBucket(tmp_path / "two", bucket, notes)

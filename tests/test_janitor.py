@@ -11,8 +11,8 @@ import pytest
 from driver import BEGAN
 
 from receiver.files import StorageError, new_id
+from receiver.folder import Folder
 from receiver.janitor import Janitor, Swept
-from receiver.media import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
 from receiver.sidecars import Record
@@ -56,7 +56,8 @@ class Spool:
         for number in range(transfer.received // PACKET, packets):
             transfer.write(number * PACKET, DATA[number * PACKET :][:PACKET], self.now)
         transfer.flush()
-        transfer.make_safe(self.now, "partial")
+        transfer.left_behind()
+        transfer.make_safe(self.now)
         transfer.leave()
         self.touch(Path(transfer.part), Path(transfer.sidecar))
         return Path(transfer.part)

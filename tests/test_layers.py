@@ -75,6 +75,8 @@ def test_the_room_keeps_the_import_rules(path: Path) -> None:
         assert not used & {"provisioning", "receiver", "app"}, "the simulator is an independent witness"
     if name != "provisioning/gateway" and not name.startswith("simulator"):
         assert "twilio" not in used, "only the gateway knows Twilio's client"
+    if name != "receiver/bucket":
+        assert not used & {"boto3", "botocore"}, "only the bucket knows the object store's client"
     if not name.startswith((*GEVENT, "simulator")):
         assert "gevent" not in used, "gevent stays in the entry points"
     if name not in ("provisioning/worker", "receiver/__main__"):
@@ -94,8 +96,9 @@ ORDER = [
     {"background", "retention"},
     {"checklist"},
     {"inbox", "records", "devices", "profiles", "videos"},
-    {"answers", "connections", "uploads"},
+    {"answers", "connections", "leftovers", "uploads"},
     {"sending", "links"},
+    {"endings"},
     {"outbox"},
     {"leases"},
     {"idempotency", "statuses", "lifecycle"},

@@ -12,10 +12,11 @@ import requests
 import s3_proxy
 import s3_server
 
-from receiver import media as rooms
-from receiver.media import Bucket, Folder, Media, MediaError, connect
+from receiver.bucket import PART, Bucket
+from receiver.folder import Folder
+from receiver.media import Media, MediaError, connect
 
-BIG = 2 * rooms.PART + 12_345  # goes in three parts
+BIG = 2 * PART + 12_345  # goes in three parts
 
 
 def content(size: int, seed: int = 1) -> bytes:
@@ -284,7 +285,7 @@ TROUBLES: dict[str, dict[str, Any]] = {
 def troubled(
     bucket: str, s3: s3_server.Server, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[s3_proxy.Proxy, Bucket]]:
-    monkeypatch.setattr(rooms, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("receiver.bucket.SILENCE_SECONDS", 0.3)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
         store = Bucket(bucket, "", patience=1.0)
         store.write("a/one", content(200_000))

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from test_uploads import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
 
 from provisioning import retention, uploads, videos
-from provisioning.models import Command, Cursor, Device, GatewayEvent, Message, Upload, db, utcnow
+from provisioning.models import RECONCILER, Command, Cursor, Device, GatewayEvent, Message, Upload, db, utcnow
 from provisioning.models.base import new_id
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -131,7 +131,7 @@ def test_old_messages_and_events_go_but_those_of_an_open_command(app: Flask, van
 
 def test_what_the_reconciler_will_list_again_stays_known(app: Flask) -> None:
     keep(app, messages=30)
-    db.session.add(Cursor(name="reconciler", value=ago(60).isoformat()))
+    db.session.add(Cursor(name=RECONCILER, value=ago(60).isoformat()))
     message(ago(31))
     gateway_event(ago(40))
     gateway_event(ago(62))

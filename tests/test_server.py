@@ -18,8 +18,9 @@ from gevent.server import StreamServer
 from provisioning.models import utcnow
 from receiver import acquaintance
 from receiver.connection import Settings
+from receiver.folder import Folder
 from receiver.front import Front
-from receiver.media import Folder, Media
+from receiver.media import Media
 from receiver.product import Admission, SessionFacts
 from receiver.server import Server
 from receiver.session import Limits, Offer
@@ -377,6 +378,21 @@ def test_a_device_is_forgotten_after_a_week_and_when_it_is_unknown() -> None:
 def test_nonsense_is_closed_with_a_stored_reason(running: Running, data: bytes, code: str) -> None:
     running.raw(data)
     wait_until(lambda: running.notes.codes == [code])
+
+
+def drip(running: Running, data: bytes) -> None:
+    """Send byte by byte, ten a second, until the receiver closes; that it never does is a failure."""
+    with socket.create_connection(("127.0.0.1", running.port), timeout=0.1) as line:
+        for byte in data:
+            try:
+                line.sendall(bytes([byte]))
+                if line.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+    raise AssertionError("the line was held beyond its deadline")
 
 
 def init(bits: int = 0x44) -> bytes:

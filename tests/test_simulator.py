@@ -1,15 +1,13 @@
 """The virtual camera against a real receiver, web and worker: files by path, dropped and corrupt, and by triggers."""
 
 import re
-import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from conftest import ROOT, wait_until
+from conftest import wait_until
 from stack import Stack, running
 
 IMEI = "352094082736916"
@@ -37,10 +35,7 @@ def acknowledged(stack: Stack) -> list[str]:
 
 
 def signed_in(stack: Stack) -> requests.Session:
-    subprocess.run(
-        shlex.split("flask users create look@example.com --role viewer --password-stdin"), cwd=ROOT,
-        env=stack.environment, input="a long enough password\n", text=True, check=True, capture_output=True,
-    )  # fmt: skip
+    stack.add_user("look@example.com", "a long enough password", "viewer")
     session, address = requests.Session(), f"{stack.environment['PUBLIC_URL']}/login"
     found = re.search(r'name="csrf_token" value="([^"]+)"', session.get(address, timeout=30).text)
     assert found

@@ -9,7 +9,7 @@ import pytest
 from gateway_double import Phone
 from sqlalchemy import select
 
-from provisioning import background, commands, devices, inbox, outbox, sending, statuses
+from provisioning import background, commands, devices, inbox, leftovers, outbox, sending, statuses
 from provisioning.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
 
@@ -211,7 +211,7 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(phone: Phone, van:
     phone.twilio.faults.lose_answers = 1
     send(van)
     assert row.state == State.UNKNOWN
-    sending.sweep(at(20))
+    leftovers.sweep(at(20))
     db.session.expire_all()
     assert row.state == State.SENT
     assert len(phone.sent) == 1
@@ -221,7 +221,7 @@ def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Devi
     row = photo(van)
     attempt = sending._claim(van.id, utcnow())  # and the process is killed here
     assert attempt is not None
-    sending.sweep(at(200))
+    leftovers.sweep(at(200))
     db.session.expire_all()
     assert (row.state, row.error_code, row.error_retry) == (State.FAILED, "not_sent", True)
     assert phone.sent == []
@@ -230,7 +230,7 @@ def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Devi
 def test_a_harmless_command_that_never_went_out_is_sent_again(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     assert sending._claim(van.id, utcnow())
-    sending.sweep(at(200))
+    leftovers.sweep(at(200))
     db.session.expire_all()
     assert row.state == State.QUEUED
     sending.drive(van.id, at(201))
@@ -259,7 +259,7 @@ def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(
     phone.reply(
         "Photo request from source 1."
     )  # and the process that sent it is killed before it heard the sid
-    sending.sweep(at(200))
+    leftovers.sweep(at(200))
     db.session.expire_all()
     message = db.session.get_one(Message, attempt.message_id)
     assert (message.sid, message.status) == (sid, "sent")
@@ -270,7 +270,7 @@ def test_a_message_that_never_left_is_not_shown_as_under_way_for_ever(phone: Pho
     attempt = sending._claim(van.id, utcnow())
     assert attempt is not None
     phone.reply("Photo request from source 1.")  # an answer to something else, taken for this one's
-    sending.sweep(at(200))
+    leftovers.sweep(at(200))
     db.session.expire_all()
     assert db.session.get_one(Message, attempt.message_id).status == "failed"
 
@@ -315,7 +315,7 @@ def test_reports_move_only_forward_and_an_undelivered_sms_fails(phone: Phone, va
 def test_silence_ends_with_a_reason_and_a_late_reply_is_still_taken(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     send(van)
-    sending.sweep(at(700))
+    leftovers.sweep(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "no_reply")
     phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
@@ -390,7 +390,7 @@ def test_a_text_of_an_unknown_number_is_kept_apart(phone: Phone, van: Device) ->
 def test_a_reply_to_an_older_unanswered_command_goes_there_by_its_content(phone: Phone, van: Device) -> None:
     old = ask(van, "getio")[0]
     send(van)
-    sending.sweep(at(700))
+    leftovers.sweep(at(700))
     new = ask(van, "getver")[0]
     send(van)
     phone.reply("DI1:1 AIN1:12000 DO1:0")
@@ -447,7 +447,7 @@ def test_confirmed_credentials_are_used_from_then_on(phone: Phone, van: Device) 
 
 def test_a_lost_confirmation_is_settled_by_a_getver_with_each_pair(phone: Phone, van: Device) -> None:
     row = change_credentials(van)
-    sending.sweep(at(700))
+    leftovers.sweep(at(700))
     sending.drive(van.id, at(701))
     assert phone.sent[-1] == "new1 new2 getver"
     reply_at(phone, 705, "Ver:03.28.03.Rev.05 IMEI:352094082736916")
@@ -461,9 +461,9 @@ def test_a_lost_confirmation_is_settled_by_a_getver_with_each_pair(phone: Phone,
 
 def test_a_device_that_obeys_its_old_credentials_keeps_them(phone: Phone, van: Device) -> None:
     change_credentials(van)
-    sending.sweep(at(700))
+    leftovers.sweep(at(700))
     sending.drive(van.id, at(701))
-    sending.sweep(at(1400))
+    leftovers.sweep(at(1400))
     sending.drive(van.id, at(1401))
     assert phone.sent[-1] == "fleet cam11 getver"
     reply_at(phone, 1405, "Ver:03.28.03.Rev.05 IMEI:352094082736916")

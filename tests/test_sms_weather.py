@@ -11,7 +11,18 @@ from gateway_double import Phone
 from sqlalchemy import select
 from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
 
-from provisioning import background, devices, gateway, inbox, links, outbox, records, sending, statuses
+from provisioning import (
+    background,
+    devices,
+    gateway,
+    inbox,
+    leftovers,
+    links,
+    outbox,
+    records,
+    sending,
+    statuses,
+)
 from provisioning.errors import Conflict, GatewayError
 from provisioning.models import Command, Device, GatewayEvent, Message, State, Upload, UploadState, db, utcnow
 
@@ -80,7 +91,7 @@ def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, v
     phone.reply("Kamera wird neu gestartet")
     db.session.expire_all()
     assert (row.reply, row.match, row.state) == ("Kamera wird neu gestartet", "probable", State.SENT)
-    sending.sweep(at(700))
+    leftovers.sweep(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "unreadable_reply")
     assert "Kamera wird neu gestartet" in (row.error_message or "")
@@ -191,7 +202,7 @@ def test_a_kill_between_the_gateways_yes_and_our_note_sends_nothing_twice(
         attempt.phone, attempt.text, attempt.message_id, attempt.validity
     )  # and then kill -9
     for seconds in (1, 95, 110, 300):
-        sending.sweep(at(seconds))
+        leftovers.sweep(at(seconds))
         sending.drive(van.id, at(seconds))
     db.session.expire_all()
     assert len(phone.sent) == 1
@@ -206,7 +217,7 @@ def test_what_costs_or_destroys_is_never_sent_again_by_itself(phone: Phone, van:
     row = ask(van, name, **arguments)[0]
     assert sending._claim(van.id, utcnow())  # killed before the gateway was asked
     for seconds in (95, 110, 300, 4000):
-        sending.sweep(at(seconds))
+        leftovers.sweep(at(seconds))
         sending.drive(van.id, at(seconds))
     db.session.expire_all()
     assert (phone.sent, row.state, row.error_code) == ([], State.FAILED, "not_sent")
@@ -257,7 +268,7 @@ def undecided(phone: Phone, van: Device) -> Command:
     """A change of credentials after which the device answered to neither pair."""
     row = change_credentials(van)
     for seconds in (700, 1400, 2100):
-        sending.sweep(at(seconds))
+        leftovers.sweep(at(seconds))
         sending.drive(van.id, at(seconds + 1))
     db.session.expire_all()
     assert van.credentials_state == "undecided"
@@ -269,7 +280,7 @@ def test_a_vehicle_that_was_asleep_is_found_again_by_asking_for_getver(phone: Ph
     ask(van, "getver")
     sending.drive(van.id, at(3000))
     assert phone.sent[-1] == "fleet cam11 getver"
-    sending.sweep(at(3700))
+    leftovers.sweep(at(3700))
     sending.drive(van.id, at(3701))
     assert phone.sent[-1] == "new1 new2 getver"
     reply_at(phone, 3705, VERSION)
@@ -304,7 +315,7 @@ def test_an_old_file_that_a_person_links_ends_its_request(phone: Phone, van: Dev
     send(van)
     week = timedelta(days=7)
     row.sending_at = utcnow() - week
-    sending.sweep(at(700))
+    leftovers.sweep(at(700))
     upload = file_of(van, captured=-week.total_seconds())
     links.fix(upload, row, "tests", utcnow())
     db.session.expire_all()
@@ -331,7 +342,7 @@ def test_a_setparam_that_a_newer_one_overtook_is_not_sent_again_but_read_back(
     row = ask(van, "setparam", parameters={"66001": 40})[0]
     assert sending._claim(van.id, utcnow())  # killed before the gateway was asked
     ask(van, "setparam", parameters={"66001": 60})
-    sending.sweep(at(300))
+    leftovers.sweep(at(300))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "superseded")
     sending.drive(van.id, at(301))
@@ -382,7 +393,7 @@ def test_already_captured_gives_the_file_to_the_request_before(phone: Phone, van
     first = photo(van)
     send(van)
     phone.reply("Photo request from source 1.")
-    sending.sweep(at(4000))  # no file came: expired
+    leftovers.sweep(at(4000))  # no file came: expired
     second = photo(van)
     send(van)
     phone.reply("Warning: Photo already captured previously, trying to send it")
@@ -409,7 +420,7 @@ def test_both_cameras_end_done_with_two_files_and_partial_with_one(phone: Phone,
     file_of(van, captured=1)
     relink(van)
     assert row.state == State.ANSWERED
-    sending.sweep(at(4000))
+    leftovers.sweep(at(4000))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
     file_of(van, captured=2, source="rear", id="1" * 32)

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from provisioning import devices, lifecycle, links, records, sending, statuses, uploads, videos
+from provisioning import devices, leftovers, lifecycle, links, records, statuses, uploads, videos
 from provisioning.commands import from_arguments
 from provisioning.errors import Invalid
 from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
@@ -97,7 +97,7 @@ def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
     row = asked(van, "both")
     take(sidecar())
     assert row.state == State.ANSWERED
-    sending.sweep(lambda: utcnow() + timedelta(hours=2))
+    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
     later = sidecar("d" * 32, identifier="%photor", source="rear", path=f"{IMEI}/2026/11/24/{'d' * 32}.jpg")
@@ -108,7 +108,7 @@ def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
 
 def test_a_file_of_an_expired_command_is_linked_and_the_command_says_so(van: Device) -> None:
     row = asked(van)
-    sending.sweep(lambda: utcnow() + timedelta(hours=2))
+    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "no_file")
     take(sidecar())

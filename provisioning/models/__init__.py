@@ -1,9 +1,9 @@
 """Tables and their state machines, one file a noun. Rules that need more than one row live in the rooms above."""
 
-from .base import Base, UTCDateTime, changed, db, new_id, take_write_lock, utcnow
+from .base import Base, UTCDateTime, changed, db, new_id, put_all, take_write_lock, utcnow
 from .commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from .devices import Device, DevicePhone, Record, StatusItem, Verdict
-from .messages import STATUS_RANK, Cursor, Direction, GatewayEvent, Message
+from .messages import RECONCILER, STATUS_RANK, Cursor, Direction, GatewayEvent, Message
 from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
 from .profiles import Change, ChecklistRun, Profile
 from .uploads import TRIGGERS, Certainty, Lease, Session, Upload, UploadState, Watch
@@ -12,6 +12,7 @@ __all__ = [
     "ENDED",
     "OPEN",
     "RANK",
+    "RECONCILER",
     "STATUS_RANK",
     "TRANSITIONS",
     "TRIGGERS",
@@ -46,6 +47,7 @@ __all__ = [
     "changed",
     "db",
     "new_id",
+    "put_all",
     "take_write_lock",
     "utcnow",
 ]

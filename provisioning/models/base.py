@@ -7,11 +7,13 @@ is levelled here.
 import os
 import sqlite3
 import time
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, DateTime, Executable, MetaData, event
+from sqlalchemy import JSON, ColumnElement, DateTime, Executable, Index, MetaData, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
@@ -57,6 +59,12 @@ class Base(DeclarativeBase):
 db = SQLAlchemy(model_class=Base)
 
 
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Declare an index over the rows that meet a condition, on SQLite and PostgreSQL alike."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
 def new_id() -> str:
     """Make an id: 32 lower-case hex characters that sort by time (48 bit milliseconds, 80 random bits)."""
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
@@ -67,6 +75,29 @@ def changed(statement: Executable) -> int:
     result = db.session.execute(statement)
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def put_all(
+    model: type[Base], rows: Iterable[dict[str, Any]], by: str, *, once: Collection[str] = (),
+    where: ColumnElement[bool] | None = None,
+) -> None:  # fmt: skip
+    """Insert rows, or update those with the same `by` (columns of a unique index) where they meet `where`.
+
+    A column that a row does not give stays as it is, and so does one of `once`. Tables only, no objects: for the
+    many rows of the receiver's reports. Ordered, so that two processes do not wait for each other crosswise.
+    """
+    keys = by.split(", ")
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: [row[key] for key in keys]):
+        alike.setdefault(tuple(row), []).append(row)
+    connection = db.session.connection()
+    for columns, some in alike.items():
+        statement = _INSERTS[connection.dialect.name](model.__table__)
+        new = {name: statement.excluded[name] for name in columns if name not in {*keys, *once}}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new, where=where), some)
 
 
 def utcnow() -> datetime:

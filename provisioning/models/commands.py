@@ -4,14 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, new_id, utcnow
+from .base import db, new_id, partial_index, utcnow
 from .devices import Device
-
-IN_FLIGHT = text("in_flight")
-CAPTURING = text("capturing")
 
 
 class State(StrEnum):
@@ -59,20 +56,8 @@ class Command(db.Model):  # type: ignore[name-defined]
 
     __tablename__ = "commands"
     __table_args__ = (
-        Index(
-            "uq_commands_in_flight",
-            "device_id",
-            unique=True,
-            sqlite_where=IN_FLIGHT,
-            postgresql_where=IN_FLIGHT,
-        ),
-        Index(
-            "uq_commands_capturing",
-            "device_id",
-            unique=True,
-            sqlite_where=CAPTURING,
-            postgresql_where=CAPTURING,
-        ),
+        partial_index("uq_commands_in_flight", "device_id", unique=True, where="in_flight"),
+        partial_index("uq_commands_capturing", "device_id", unique=True, where="capturing"),
         Index("ix_commands_device_created", "device_id", "created_at"),
         Index("ix_commands_state_due", "state", "due_at"),
     )

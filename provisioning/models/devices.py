@@ -4,12 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, utcnow
+from .base import db, partial_index, utcnow
 
-LIVE = text("archived_at IS NULL")
+LIVE = "archived_at IS NULL"
 
 
 class Device(db.Model):  # type: ignore[name-defined]
@@ -21,8 +21,8 @@ class Device(db.Model):  # type: ignore[name-defined]
 
     __tablename__ = "devices"
     __table_args__ = (
-        Index("uq_devices_live_imei", "imei", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
-        Index("uq_devices_live_phone", "phone", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+        partial_index("uq_devices_live_imei", "imei", unique=True, where=LIVE),
+        partial_index("uq_devices_live_phone", "phone", unique=True, where=LIVE),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, new_id, utcnow
+from .base import db, new_id, partial_index, utcnow
 from .commands import Command
 from .devices import Device
 
@@ -46,11 +46,8 @@ class Message(db.Model):  # type: ignore[name-defined]
     __tablename__ = "messages"
     __table_args__ = (
         Index("ix_messages_device_created", "device_id", "created_at"),
-        Index(
-            "ix_messages_without_sid", "created_at",
-            sqlite_where=text("sid IS NULL"), postgresql_where=text("sid IS NULL"),
-        ),
-    )  # fmt: skip
+        partial_index("ix_messages_without_sid", "created_at", where="sid IS NULL"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     direction: Mapped[str] = mapped_column(String(3))
@@ -94,6 +91,9 @@ class GatewayEvent(db.Model):  # type: ignore[name-defined]
     processed_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None] = mapped_column(Text)
+
+
+RECONCILER = "reconciler"  # the cursor of the last time whose messages were listed
 
 
 class Cursor(db.Model):  # type: ignore[name-defined]

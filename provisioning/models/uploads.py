@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, utcnow
+from .base import db, partial_index, utcnow
 from .commands import Command
 from .devices import Device
 
@@ -58,18 +58,8 @@ class Upload(db.Model):  # type: ignore[name-defined]
         Index("ix_uploads_device_received", "device_id", "started_at"),
         Index("ix_uploads_imei", "imei"),
         Index("ix_uploads_sha256", "sha256"),
-        Index(
-            "ix_uploads_coming",
-            "updated_at",
-            sqlite_where=text("state IN ('receiving', 'partial')"),
-            postgresql_where=text("state IN ('receiving', 'partial')"),
-        ),
-        Index(
-            "ix_uploads_settle_due",
-            "device_id",
-            sqlite_where=text("settle_due"),
-            postgresql_where=text("settle_due"),
-        ),
+        partial_index("ix_uploads_coming", "updated_at", where="state IN ('receiving', 'partial')"),
+        partial_index("ix_uploads_settle_due", "device_id", where="settle_due"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -133,15 +123,9 @@ class Session(db.Model):  # type: ignore[name-defined]
     __tablename__ = "sessions"
     __table_args__ = (
         Index("ix_sessions_imei_started", "imei", "started_at"),
-        Index(
-            "ix_sessions_open", "started_at",
-            sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL"),
-        ),
-        Index(
-            "ix_sessions_peer_started", "peer", "started_at",
-            sqlite_where=text("peer IS NOT NULL"), postgresql_where=text("peer IS NOT NULL"),
-        ),
-    )  # fmt: skip
+        partial_index("ix_sessions_open", "started_at", where="ended_at IS NULL"),
+        partial_index("ix_sessions_peer_started", "peer", "started_at", where="peer IS NOT NULL"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     imei: Mapped[str | None] = mapped_column(String(20))
@@ -170,14 +154,7 @@ class Lease(db.Model):  # type: ignore[name-defined]
     """
 
     __tablename__ = "leases"
-    __table_args__ = (
-        Index(
-            "ix_leases_wanted_at",
-            "wanted_at",
-            sqlite_where=text("wanted_at IS NOT NULL"),
-            postgresql_where=text("wanted_at IS NOT NULL"),
-        ),
-    )
+    __table_args__ = (partial_index("ix_leases_wanted_at", "wanted_at", where="wanted_at IS NOT NULL"),)
 
     imei: Mapped[str] = mapped_column(String(20), primary_key=True)
     identifier: Mapped[str] = mapped_column(String(255), primary_key=True)

@@ -20,7 +20,19 @@ from ..errors import ServiceError, TooMany
 from ..models import Role, db, utcnow
 from ..uploads import media as uploads_media
 from ..web import error_body, kept_headers
-from . import checklist, commands, device, devices, live, messages, profiles, sessions, uploads
+from . import (
+    checklist,
+    commands,
+    device,
+    devices,
+    live,
+    messages,
+    profiles,
+    provision,
+    requests,
+    sessions,
+    uploads,
+)
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none';"
@@ -47,7 +59,19 @@ ERRORS = {
 }
 
 blueprint = Blueprint("pages", __name__)
-for _room in (sessions, devices, device, commands, uploads, messages, profiles, checklist, live):
+for _room in (
+    sessions,
+    devices,
+    device,
+    requests,
+    provision,
+    commands,
+    uploads,
+    messages,
+    profiles,
+    checklist,
+    live,
+):
     _room.attach(blueprint)
 
 

@@ -9,7 +9,7 @@ from ..errors import ServiceError
 from ..models import Profile, Role, db, utcnow
 from ..schemas import ProfileSchema
 from . import forms
-from .device import FIXED, read_parameters, shown_value, words
+from .parameters import read_parameters, rows, words
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -37,15 +37,10 @@ def show() -> ResponseReturnValue:
 
 def _page(error: ServiceError | None = None, begin: Profile | None = None) -> str:
     ticked = read_parameters() if error else (begin.parameters if begin else {})
-    rows = []
-    for number, parameter in outbox.catalogue().items():
-        if number not in FIXED:
-            value = ticked.get(str(number), parameter.default)
-            rows.append((parameter, None, str(number) in ticked, shown_value(parameter, value)))
     given = {"name": begin.name, "description": begin.description} if begin else request.form
     return render_template(
-        "profiles.html", profiles=profiles.newest(), rows=rows, error=error, errors=error.errors if error else {},
-        given=given, begin=begin, words=words,
+        "profiles.html", profiles=profiles.newest(), rows=rows(ticked), error=error,
+        errors=error.errors if error else {}, given=given, begin=begin, words=words,
     )  # fmt: skip
 
 
@@ -53,7 +48,7 @@ def _page(error: ServiceError | None = None, begin: Profile | None = None) -> st
 def versions(name: str) -> ResponseReturnValue:
     """Show all versions of a profile."""
     newest = profiles.find(name)
-    rows = db.session.scalars(
+    found = db.session.scalars(
         select(Profile).where(Profile.name == newest.name).order_by(Profile.version.desc())
     ).all()
-    return render_template("profile.html", rows=rows, catalogue=outbox.catalogue())
+    return render_template("profile.html", rows=found, catalogue=outbox.catalogue())

@@ -1,0 +1,192 @@
+"""Commands that were left, by a process that was killed, a gateway that did not say, a device that keeps silent.
+
+The sweep looks up at the gateway what is unclear, ends what waited too long, and drives what is due. It never repeats
+by itself what costs or destroys something. Called by the worker's periodic work; commits row by row.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select
+
+from . import commands, endings, events, gateway, lifecycle, outbox, queue, sending
+from .config import current_config
+from .errors import GatewayError
+from .models import Command, Device, Direction, Message, State, db
+
+log = structlog.get_logger(__name__)
+
+NOT_SENT_AFTER = timedelta(minutes=2)  # only then a message that is nowhere listed was not sent
+SWEEP_BATCH = 200
+
+
+def sweep(clock: Callable[[], datetime]) -> None:
+    """Drive what a killed process left, resolve the unclear, expire what waited too long."""
+    for work in (_free_leases, _look_up, _learn_sids, _expire, _drive_due):
+        try:
+            work(clock)
+        except GatewayError as error:
+            db.session.rollback()
+            log.warning("gateway away", code=error.code)
+        finally:
+            db.session.rollback()
+
+
+def _ids(*conditions: object) -> list[tuple[str, int]]:
+    rows = db.session.execute(
+        select(Command.id, Command.device_id).where(*conditions).order_by(Command.id).limit(SWEEP_BATCH)  # type: ignore[arg-type]
+    ).all()
+    db.session.commit()
+    return [(row.id, row.device_id) for row in rows]
+
+
+def _free_leases(clock: Callable[[], datetime]) -> None:
+    for ident, device_id in _ids(Command.state == State.SENDING, Command.lease_until < clock()):
+        now = clock()
+        lifecycle.lock_device(device_id)
+        command = db.session.get_one(Command, ident)
+        if command.state == State.SENDING and command.lease_until and command.lease_until < now:
+            lifecycle.move(
+                command, State.UNKNOWN, now, note="the process that sent it was ended; it is looked up"
+            )
+            command.due_at, command.lease_until = now, None
+        db.session.commit()
+
+
+def _look_up(clock: Callable[[], datetime]) -> None:
+    for ident, device_id in _ids(Command.state == State.UNKNOWN, Command.due_at <= clock()):
+        message = lifecycle.last_message(ident)
+        if message is None:
+            continue
+        phone, began, wanted, sid = message.recipient, message.created_at, message.body_hash, message.sid
+        db.session.commit()
+        if sid is None:
+            sid = _find(phone, began, wanted)
+        _resolve(ident, device_id, message.id, sid, clock())
+
+
+def _learn_sids(clock: Callable[[], datetime]) -> None:
+    """Find messages at the gateway whose reply came before the process that sent them heard its answer and died."""
+    orphans = db.session.scalars(
+        select(Message)
+        .join(Command, Message.command_id == Command.id)
+        .where(
+            Message.direction == Direction.OUT, Message.sid.is_(None), Message.status.in_(("sending", "unknown")),
+            Message.created_at < clock() - NOT_SENT_AFTER,
+            Command.state.not_in((State.SENDING, State.UNKNOWN)),
+        )
+        .limit(SWEEP_BATCH)
+    ).all()  # fmt: skip
+    wanted = [(row.id, row.device_id, row.recipient, row.created_at, row.body_hash) for row in orphans]
+    db.session.commit()
+    for ident, device_id, phone, began, text_hash in wanted:
+        sid = _find(phone, began, text_hash)
+        assert device_id is not None
+        lifecycle.lock_device(device_id)
+        message = db.session.get_one(Message, ident)
+        if message.sid is None:
+            message.sid, message.status = sid, "sent" if sid else "failed"
+            events.publish(device_id, "messages")
+        db.session.commit()
+
+
+def _find(phone: str, began: datetime, wanted: str | None) -> str | None:
+    """Find a message at the gateway that no other row knows, by recipient, text and time."""
+    listed = [
+        seen.sid
+        for seen in gateway.gateway().messages(began - timedelta(seconds=5), to=phone)
+        if not seen.inbound and sending.text_hash(seen.body) == wanted
+    ]
+    known = set(db.session.scalars(select(Message.sid).where(Message.sid.in_(listed))))
+    db.session.commit()
+    free = [sid for sid in listed if sid not in known]
+    return free[-1] if free else None
+
+
+def _resolve(ident: str, device_id: int, message_id: str, sid: str | None, now: datetime) -> None:
+    device = lifecycle.lock_device(device_id)
+    command, message = db.session.get_one(Command, ident), db.session.get_one(Message, message_id)
+    if command.state != State.UNKNOWN:
+        db.session.commit()
+        return
+    if sid is not None:
+        message.sid, message.status = message.sid or sid, "sent"
+        lifecycle.move(command, State.SENT, now, note="found at the gateway: it went out")
+    elif now - message.created_at < NOT_SENT_AFTER:
+        command.due_at = lifecycle.later(now, sending.LOOKUP_EVERY)
+    else:
+        message.status = "failed"
+        _not_sent(command, device, now)
+    db.session.commit()
+
+
+def _not_sent(command: Command, device: Device, now: datetime) -> None:
+    if commands.COMMANDS[command.kind].repeatable and command.attempts < sending.ATTEMPTS:
+        if command.kind == "setparam" and _superseded(command):
+            numbers = sorted(int(number) for number in command.arguments.get("parameters", {}))
+            lifecycle.move(command, State.FAILED, now, error=(
+                "superseded", "It was not sent, and a newer command sets one of its parameters; the device is"
+                " asked what it holds.", False))  # fmt: skip
+            outbox.read_back(command, device, numbers, now)
+            return
+        lifecycle.move(command, State.QUEUED, now, note="the gateway does not have it: sent again",
+                       expires_at=lifecycle.later(now, current_config().queue_timeout))  # fmt: skip
+        command.due_at = now
+        return
+    endings.fail(
+        command,
+        device,
+        "not_sent",
+        "The SMS was never sent, so nothing happened. Asking again is safe.",
+        True,
+        now,
+    )
+
+
+def _superseded(command: Command) -> bool:
+    mine = _parameters(command)
+    newer = db.session.scalars(
+        select(Command).where(
+            Command.device_id == command.device_id, Command.kind == "setparam", Command.id > command.id,
+            Command.state.not_in([State.CANCELLED]),
+        )
+    )  # fmt: skip
+    return any(mine & _parameters(other) for other in newer)
+
+
+def _parameters(command: Command) -> set[str]:
+    return set(command.arguments.get("parameters") or command.arguments.get("encrypted") or {})
+
+
+def _expire(clock: Callable[[], datetime]) -> None:
+    waiting = [State.QUEUED, State.SENT, State.DELIVERED, State.UNKNOWN, State.ANSWERED]
+    for ident, device_id in _ids(Command.expires_at < clock(), Command.state.in_(waiting)):
+        device = lifecycle.lock_device(device_id)
+        command = db.session.get_one(Command, ident)
+        now = clock()
+        if command.state in waiting and command.expires_at and command.expires_at < now:
+            endings.expire(command, device, now)
+        db.session.commit()
+    # the SMS place of a command that was cancelled after it was handed over
+    for ident, device_id in _ids(
+        Command.in_flight, Command.state == State.CANCELLED, Command.expires_at < clock()
+    ):
+        lifecycle.lock_device(device_id)
+        command = db.session.get_one(Command, ident)
+        command.in_flight, command.expires_at = False, None
+        db.session.commit()
+
+
+def _drive_due(clock: Callable[[], datetime]) -> None:
+    devices = db.session.scalars(
+        select(Command.device_id)
+        .where(Command.state == State.QUEUED, Command.due_at <= clock())
+        .group_by(Command.device_id)
+        .order_by(Command.device_id)
+        .limit(SWEEP_BATCH)
+    ).all()
+    db.session.commit()
+    for device_id in devices:
+        if not queue.wake(queue.DEVICES, device_id):
+            sending.drive(device_id, clock)
