@@ -26,7 +26,7 @@ log = structlog.get_logger("receiver")
 # bytes read at once: the more a line brings, the more is asked for
 RECEIVE_LEAST, RECEIVE_MOST = 4 * 1024, 256 * 1024
 # a slow line is left alone until it has about so much, at most so long: a read costs the same for one packet or four
-WORTH_READING, REST_SECONDS, REST_LEAST = 4 * 1024, 1.0, 0.01
+WORTH_READING, REST_SECONDS, REST_LEAST = 5 * 1024, 1.5, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,12 @@ class Connection:
                 if data is None:
                     self._perform(self.session.expired(time.monotonic()))
                 elif data:
-                    self.facts.bytes_received += len(data)
+                    self.facts.bytes_received += (count := len(data))
                     missing = self.session.missing
                     self.reader.feed(data, self._take)
+                    del data  # not to be held while we wait
                     if 0 < self.session.missing < missing:
-                        self._rest(len(data))
+                        self._rest(count)
                 else:
                     break
             if self._closed is not None:

@@ -163,19 +163,17 @@ class Reports:
                   files=facts.files, reason=str(why))  # fmt: skip
 
     def _progress(self) -> None:
-        """Report how far files have come: soon where somebody looks, seldom elsewhere."""
-        told = time.monotonic()
+        """Report how far files have come: soon where somebody looks, elsewhere seldom, and not of all at once."""
+        turn, turns = 0, max(1, round(UNWATCHED_SECONDS / WATCHED_SECONDS))
         while True:
             gevent.sleep(WATCHED_SECONDS)
+            turn = (turn + 1) % turns
             moving = [c for c in self._server.connections if c.moved and c.transfer is not None]
             if not moving:
                 continue
             try:
-                if time.monotonic() - told >= UNWATCHED_SECONDS:
-                    told = time.monotonic()
-                else:
-                    watched = self._product.watched()
-                    moving = [c for c in moving if c.facts.imei in watched]
+                watched = self._product.watched()
+                moving = [c for c in moving if _chance(c) % turns == turn or c.facts.imei in watched]
                 _tell_all(deque(self._records(moving)), self._product.progress, self._drop_record)
             except Exception:
                 log.warning("progress not reported", exc_info=True)
@@ -231,6 +229,11 @@ class Reports:
             except Exception:
                 log.warning("expiry failed, will try again", exc_info=True)
             gevent.sleep(3600)
+
+
+def _chance(connection: Connection) -> int:
+    """Give a number that stays the same for a session and is evenly spread over all."""
+    return int(connection.facts.id[-4:], 16)
 
 
 def _tell_all(
