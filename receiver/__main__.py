@@ -31,6 +31,7 @@ from provisioning import connections, leases, logs, uploads  # noqa: E402
 from provisioning.config import Config, ConfigError, load  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from receiver import session  # noqa: E402
+from receiver.apart import Apart  # noqa: E402
 from receiver.connection import Settings  # noqa: E402
 from receiver.front import Front  # noqa: E402
 from receiver.gather import Gather  # noqa: E402
@@ -81,6 +82,7 @@ class DatabaseProduct:
             partial(self._ask_reading, uploads.recall)
         )
         self._reader: Connection | None = None  # of SQLite, for the hub alone
+        self._apart = Apart()
         self._away_until = 0.0  # steady seconds; until then nobody asks the database; 0: it is there
 
     def _ask_reading(self, work: Callable[[Connection, Sequence[Any]], Any], things: Sequence[Any]) -> Any:
@@ -95,7 +97,7 @@ class DatabaseProduct:
             with contextlib.suppress(
                 OperationalError
             ):  # it is locked after all, or away: wait for it in a thread
-                return self._read_here(work, [thing])[0]
+                return self._apart.do(self._read_here, work, [thing])[0]
         return gather.ask(thing)
 
     def _read_here(self, work: Callable[[Connection, Sequence[Any]], Any], things: Sequence[Any]) -> Any:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger("receiver")
 # bytes read at once: the more a line brings, the more is asked for
 RECEIVE_LEAST, RECEIVE_MOST = 4 * 1024, 256 * 1024
-# a slow line is left alone until it has about so much, at most so long: a read costs the same for one packet or four
-WORTH_READING, REST_SECONDS, REST_LEAST = 5 * 1024, 1.5, 0.01
+# a line so slow that it takes long is left alone until it has about so much: a read costs the same for one packet or
+# for four
+WORTH_READING, REST_SECONDS, REST_LEAST = 5 * 1024, 1.5, 0.3
 
 
 @dataclass(frozen=True, slots=True)

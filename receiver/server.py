@@ -15,6 +15,7 @@ import structlog
 
 from receiver import session as s
 from receiver.acquaintance import Acquaintance
+from receiver.apart import Apart
 from receiver.claims import Claims
 from receiver.connection import Connection, Ended, Settings, host
 from receiver.crowd import Crowd
@@ -58,6 +59,7 @@ class Server:
             settings.max_connections, settings.max_per_device, settings.max_per_address
         )
         self.connections = self.crowd.everyone  # oldest first
+        self.apart = Apart()
         self.quota = Quota(settings.lines_per_minute)
         self.acquaintance = Acquaintance()
         # who has which file of which device in hand; None: it is being shared with other machines
@@ -186,7 +188,9 @@ class Server:
                 self.handover.take(imei, offer.identifier, lambda: connection.ending is not None)
             before = self._recall(imei, offer)
             asker = Asker(imei, connection.admission, connection.facts.id, self.now())
-            return self.store.open(asker, offer, before)
+            if self.store.media.shared:  # reached over sockets, which wait
+                return self.store.open(asker, offer, before)
+            return self.apart.do(self.store.open, asker, offer, before)
         except BaseException as error:
             self.release(connection, imei, offer.identifier)
             if isinstance(error, OSError):
