@@ -75,7 +75,10 @@ class Connection:
         self._appetite = RECEIVE_LEAST
         self._told = False  # the product knows of this session
         self._minute, self._minute_bytes = time.monotonic(), 0
-        self._read_at, self._pace = self._minute, 0.0  # bytes per second, since the read before
+        self._read_at, self._pace = (
+            self._minute,
+            0.0,
+        )  # bytes per second since the read before; 0: more was waiting
 
     def run(self) -> None:
         """Serve until the session ends; whatever happens, keep what came and say why it ended."""
@@ -158,13 +161,16 @@ class Connection:
             data: bytes = self.sock.recv(self._appetite)
         except TimeoutError:
             return None
+        is_all = len(data) < self._appetite and not hasattr(
+            self.sock, "do_handshake"
+        )  # TLS gives record by record
         if len(data) == self._appetite:
             self._appetite = min(2 * self._appetite, RECEIVE_MOST)
         elif len(data) < self._appetite // 4:
             self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
         self.server.reads += 1
         now = time.monotonic()
-        self._pace, self._read_at = max(len(data), 1) / max(now - self._read_at, 1e-6), now
+        self._pace, self._read_at = (len(data) / max(now - self._read_at, 1e-6) if is_all else 0.0), now
         if now - self._minute >= 60:
             if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
                 raise Ended("too_slow", f"Only {self._minute_bytes} bytes came in a minute.")
@@ -173,7 +179,7 @@ class Connection:
 
     def _rest(self, count: int) -> None:
         """After bytes of a file: let a slow line gather some more, except near the end, which is to be answered."""
-        rest = min(WORTH_READING / self._pace, REST_SECONDS)
+        rest = min(WORTH_READING / self._pace, REST_SECONDS) if self._pace else 0.0
         if count < WORTH_READING and rest > REST_LEAST and self.session.missing > 2 * self._pace * rest:
             gevent.sleep(rest)
 
