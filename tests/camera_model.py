@@ -5,6 +5,7 @@ Independent of the receiver's code (its own CRC, its own frames), so that both w
 
 import socket
 import struct
+import time
 from dataclasses import dataclass, field
 
 BITS = {"%photof": 0x04, "%photor": 0x08, "%videof": 0x10, "%videor": 0x20}
@@ -35,6 +36,7 @@ class CameraModel:
     restart_crc: bool = True  # the chain starts at 0 after a RESUME; else it goes on
     corrupt: set[int] = field(default_factory=set)  # packets sent wrong once
     drop_at: int | None = None  # drop the line before this packet, once
+    pause: float = 0.0  # seconds before each packet
     repeat_start: int = 0  # send START so often more before it is taken as answered
     acknowledged: list[str] = field(default_factory=list)
     resumed_at: list[int] = field(default_factory=list)
@@ -131,6 +133,7 @@ class CameraModel:
         self.line.sendall(struct.pack(">HHI", 0x0003, 4, first))
         chain = 0 if self.restart_crc else kermit(b"".join(packets[: first - 1]))
         for number, payload in enumerate(packets[first - 1 :], first):
+            time.sleep(self.pause)
             if number == self.drop_at:
                 self.drop_at = None
                 raise LineDropped

@@ -198,6 +198,14 @@ def test_several_files_come_in_one_session_in_the_configured_order(running: Runn
     assert sorted(running.files()) == sorted(files.values())
 
 
+def test_a_slow_line_is_not_read_for_each_packet_and_its_end_is(running: Running) -> None:
+    camera = CameraModel(files={"%photof": content(60_000)}, pause=0.07)
+    camera.run(running.port)
+    assert camera.acknowledged == ["%photof"]
+    assert running.files() == [content(60_000)]
+    assert running.server.reads < 45
+
+
 @pytest.mark.parametrize("restart", [True, False])
 def test_a_corrupt_packet_is_asked_for_once_more_with_either_crc_base(
     running: Running, restart: bool
