@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("receiver")
 # bytes read at once: the more a line brings, the more is asked for
-RECEIVE_LEAST, RECEIVE_MOST = 4 * 1024, 256 * 1024
+RECEIVE_LEAST, RECEIVE_MOST = 8 * 1024, 256 * 1024
 # a line so slow that it takes long is left alone until it has about so much: a read costs the same for one packet or
 # for four
 WORTH_READING, REST_SECONDS, REST_LEAST = 5 * 1024, 1.5, 0.3
@@ -90,12 +90,12 @@ class Connection:
                 if data is None:
                     self._perform(self.session.expired(time.monotonic()))
                 elif data:
-                    self.facts.bytes_received += (count := len(data))
+                    self.facts.bytes_received += len(data)
                     missing = self.session.missing
                     self.reader.feed(data, self._take)
                     del data  # not to be held while we wait
                     if 0 < self.session.missing < missing:
-                        self._rest(count)
+                        self._rest()
                 else:
                     break
             if self._closed is not None:
@@ -177,10 +177,10 @@ class Connection:
             self._minute, self._minute_bytes = now, 0
         return data
 
-    def _rest(self, count: int) -> None:
+    def _rest(self) -> None:
         """After bytes of a file: let a slow line gather some more, except near the end, which is to be answered."""
         rest = min(WORTH_READING / self._pace, REST_SECONDS) if self._pace else 0.0
-        if count < WORTH_READING and rest > REST_LEAST and self.session.missing > 2 * self._pace * rest:
+        if rest > REST_LEAST and self.session.missing > 2 * self._pace * rest:
             gevent.sleep(rest)
 
     def _take(self, message: Message) -> None:

@@ -199,11 +199,11 @@ def test_several_files_come_in_one_session_in_the_configured_order(running: Runn
 
 
 def test_a_slow_line_is_not_read_for_each_packet_and_its_end_is(running: Running) -> None:
-    camera = CameraModel(files={"%photof": content(60_000)}, pause=0.07)
+    camera = CameraModel(files={"%photof": content(40_000)}, pause=0.12)
     camera.run(running.port)
     assert camera.acknowledged == ["%photof"]
-    assert running.files() == [content(60_000)]
-    assert running.server.reads < 45
+    assert running.files() == [content(40_000)]
+    assert running.server.reads < 30  # of 40 packets and the words before them
 
 
 @pytest.mark.parametrize("restart", [True, False])
