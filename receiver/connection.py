@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from receiver.server import Server
 
 log = structlog.get_logger("receiver")
-# bytes read at once: the more a line brings, the more is asked for. Not above 128 KiB: freeing a larger block lets malloc
-# give the end of the heap back, and each read then pays for its pages again (measured: 420 page faults a MB)
+# bytes read at once: the more a line brings, the more is asked for; beyond 128 KiB malloc gives the freed block back
+# to the kernel, and each read would pay for its pages again (measured: 420 page faults a MB)
 RECEIVE_LEAST, RECEIVE_MOST = 8 * 1024, 128 * 1024
 # a line so slow that it takes long is left alone until it has about so much: a read costs the same for one packet or
 # for four

@@ -16,6 +16,7 @@ from receiver.sidecars import Record, sound
 
 LEAST_FREE = 16 * 2**20  # bytes: a long video and its neighbours
 LEAST_INODES = 64
+READ_AT_ONCE = 128 * 1024  # bytes, for a hash
 OPEN_FILES = 512  # descriptors kept for files that are being written; others are opened for each piece
 
 
@@ -183,9 +184,13 @@ def when(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def digest(path: Path | str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def digest(descriptor: int) -> str:
+    """Give the SHA-256 of an open file, in hex."""
+    hashed, at = hashlib.sha256(), 0
+    while piece := os.pread(descriptor, READ_AT_ONCE, at):
+        hashed.update(piece)
+        at += len(piece)
+    return hashed.hexdigest()
 
 
 def camera_time(record: Record) -> int:

@@ -192,7 +192,9 @@ class Store:
         """Finish what commit() began, if it was killed between sidecar and store; say whether the file is stored."""
         part = self._part(record)
         if is_part(part):
-            if digest(part) != record["sha256"]:
+            with part.open("rb") as file:
+                same = digest(file.fileno()) == record["sha256"]
+            if not same:
                 # a power cut before the bytes were safe: never acknowledged, still a partial file
                 log.warning("not stored before the power cut", imei=record["imei"], upload=record["upload"])
                 self._give_back(record)

@@ -6,12 +6,11 @@ go then, is the store's: see `storage`.
 
 import contextlib
 import errno
-import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from receiver import protocol
 from receiver.files import (
@@ -89,7 +88,6 @@ class Transfer:
         "_asker",
         "_buffer",
         "_compare_until",
-        "_digest",
         "_losses",
         "_offer",
         "_safe_at",
@@ -113,7 +111,6 @@ class Transfer:
         self.stored_before = False  # a stored file that is offered again: compare, do not write
         self._compare_until = 0
         self._buffer = b""  # the last bytes of those held, not yet written
-        self._digest: Any = None  # SHA-256 of the bytes held, while they come in order from the beginning
         self._safe_at = asker.now
         self._losses = store.losses
         # the names of both survive a power cut: later sidecars need no fsync of the folder, since what a power cut
@@ -140,7 +137,6 @@ class Transfer:
             "received_at": None, "resumes": 0, "crc_errors": 0, "safe": 0, "boot": store.boot,
         }  # fmt: skip
         transfer = cls(store, record, asker, offer)
-        transfer._digest = hashlib.sha256()
         try:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(os.path.dirname(transfer.part))
@@ -195,8 +191,8 @@ class Transfer:
         return transfer
 
     def _stand_at(self, offset: int) -> None:
-        """Stand behind so many bytes; their CRC is made anew from the bytes themselves, SHA-256 in commit()."""
-        self.chain, self._digest, left = 0, None if offset else hashlib.sha256(), offset
+        """Stand behind so many bytes; their CRC is made anew from the bytes themselves."""
+        self.chain, left = 0, offset
         with open(self.part, "rb") as file:
             while left:
                 piece = file.read(min(left, 1 << 20))
@@ -221,8 +217,6 @@ class Transfer:
         if known and self._held(offset, known) != payload[:known]:
             self._start_again(now)
             return False
-        if self._digest is not None:
-            self._digest.update(payload)
         self.received += len(payload)
         if new := payload[known:] if known else payload:
             if len(self._buffer) + len(new) >= BUFFER:
@@ -282,7 +276,7 @@ class Transfer:
         if not self.stored_before:
             self.store.discard(old)
         fresh = Transfer.begin(self.store, asker, offer)
-        self.record, self._digest, self._asker = fresh.record, fresh._digest, asker
+        self.record, self._asker = fresh.record, asker
         self.part, self.sidecar = fresh.part, fresh.sidecar
         self.stored_before, self._compare_until, self.received, self.chain, self._buffer = False, 0, 0, 0, b""
         self.named = False
@@ -382,8 +376,11 @@ class Transfer:
             raise OSError(errno.EIO, "an earlier fsync failed")
         part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if self.received < os.fstat(part).st_size:
+            held = os.fstat(part).st_size
+            if held > self.received:
                 os.ftruncate(part, self.received)  # the device went back
+            elif held < self.received:
+                raise OSError(errno.EIO, "the file is shorter than what came")
         except BaseException:
             os.close(part)
             raise
@@ -411,7 +408,7 @@ class Transfer:
         part = self._write_part()
         try:
             self.record |= {
-                "state": "stored", "sha256": self._sha256(), "size": self.received, "received_at": stamp(now),
+                "state": "stored", "sha256": digest(part), "size": self.received, "received_at": stamp(now),
                 "received_packets": self.record["packets"], "updated_at": stamp(now),
             }  # fmt: skip
             sidecar = self._overwrite_sidecar()
@@ -451,11 +448,6 @@ class Transfer:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(self.store.spool / "pending" / name, self.sidecar)
         self.record |= {"state": "receiving", "sha256": None, "received_at": None}
-
-    def _sha256(self) -> str:
-        if self._digest is not None:
-            return str(self._digest.hexdigest())
-        return digest(self.part)
 
     def leave(self) -> None:
         """Give the file out of hand."""
