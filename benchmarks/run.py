@@ -242,11 +242,22 @@ class Bench:
         figures: Figures = json.loads(done.stdout)
         return figures
 
+    def _newcomers(self, port: int, seconds: float) -> Figures:
+        """How long devices wait for their first answer that come one by one."""
+        offset = self.devices - 200
+        told = load(port, cameras=200, ramp=1000 / seconds, seconds=seconds * 0.3, idle=True, offset=offset)
+        return {name: round(value, 2) for name, value in told["first_answer_ms"].items()}
+
     def connected(self, count: int, *, rate: float, seconds: float) -> Figures:
         """Memory and processor time with many devices connected, idle (rate 0) or sending slowly."""
         with self.receiver() as (process, port):
             empty = memory(process)
-            options = {"cameras": count, "ramp": 1000, "seconds": seconds + count / 1000, "size": 20_000_000}
+            options = {
+                "cameras": count,
+                "ramp": 1000,
+                "seconds": 1.3 * seconds + count / 1000,
+                "size": 20_000_000,
+            }
             options |= {"rate": rate} if rate else {"idle": True}
             child = subprocess.Popen(_cameras(port, options), stdout=subprocess.PIPE, text=True)
             time.sleep(count / 1000 + seconds * 0.3)
@@ -255,14 +266,16 @@ class Bench:
             took = time.perf_counter() - at
             used, reads = ticks(process) - before, self.reads() - reads
             full = memory(process)
-            newcomers = load(port, cameras=200, ramp=1000 / seconds, seconds=seconds * 0.3, idle=True,
-                             offset=self.devices - 200)  # fmt: skip
+            newcomers = self._newcomers(port, seconds)
+            with self.server(str(self.sink_program), str(soonest := free_port()), "-", "1", port=soonest):
+                limit = self._newcomers(soonest, seconds)
             told = json.loads(child.communicate()[0])
         self._clean()
         return {
             "connected": count, "rate": rate, "bytes_per_device": round((full - empty) / count),
             "core_share": round(used / took, 3), "reads_per_second": round(reads / took),
-            "first_answer_ms": {name: round(value, 2) for name, value in newcomers["first_answer_ms"].items()},
+            "first_answer_ms": newcomers,
+            "first_answer_ms_of_sink": limit,
             "bytes_per_second_and_line": {
                 name: round(value) for name, value in told["bytes_per_second_and_line"].items()
             },

@@ -3,6 +3,7 @@
  * hashes nothing, knows no device and no database.
  *
  * sink PORT - 0       take and forget
+ * sink PORT - 1       the same, and answer all that comes with a metadata request: the soonest first answer
  * sink PORT FOLDER 1  write, fsync the file
  * sink PORT FOLDER 4  as often as the receiver's promise needs: the file, a sidecar of 600 bytes, and both folders
  *                     after the rename
@@ -90,6 +91,7 @@ int main(int argc, char **argv) {
             ssize_t size = recv(line, buffer, sizeof buffer, 0);
             if (size > 0) {
                 if (files[line] >= 0 && write(files[line], buffer, size) != size) return perror("write"), 1;
+                if (!folder && fsyncs) send(line, "\0\12\0\7%videof", 11, MSG_NOSIGNAL);
                 continue;
             }
             if (size < 0 && (errno == EAGAIN || errno == EINTR)) continue;
