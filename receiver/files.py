@@ -186,11 +186,18 @@ def when(text: str) -> datetime:
 
 def digest(descriptor: int) -> str:
     """Give the SHA-256 of an open file, in hex."""
-    hashed, at = hashlib.sha256(), 0
-    while piece := os.pread(descriptor, READ_AT_ONCE, at):
+    hashed = hashlib.sha256()
+    for piece in pieces(descriptor):
         hashed.update(piece)
-        at += len(piece)
     return hashed.hexdigest()
+
+
+def pieces(descriptor: int) -> Iterator[bytes]:
+    """Give an open file's bytes from the first to the last."""
+    at = 0
+    while piece := os.pread(descriptor, READ_AT_ONCE, at):
+        yield piece
+        at += len(piece)
 
 
 def camera_time(record: Record) -> int:

@@ -67,6 +67,7 @@ class Server:
         self.stopping = False
         self.reads = 0  # from all lines
         self._pool = gevent.get_hub().threadpool
+        store.aside = self.aside
         self._commits: Gather[Transfer, None] = Gather(self._make_stored)
         self._safes: Gather[Transfer, None] = Gather(
             lambda transfers: self.aside(store.make_safe, transfers, now())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -75,6 +76,8 @@ class Store:
         self.exchange = Exchange(media) if media.shared else None  # with other machines
         self.boot = boot_id()
         self.files = OpenFiles()
+        # how what blocks is done; whoever has others to serve meanwhile sets another way
+        self.aside: Callable[..., Any] = lambda work, *given: work(*given)
         self.losses = 0  # how often the disk lost bytes, of whichever file
         self.active: set[str] = set()  # uploads that this process writes at this moment
         self.quarantine = Quarantine(spool, media)

@@ -6,6 +6,7 @@ go then, is the store's: see `storage`.
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,9 +17,9 @@ from receiver import protocol
 from receiver.files import (
     StorageError,
     camera_time,
-    digest,
     new_id,
     overwrite,
+    pieces,
     read_sidecar,
     replace,
     sameness,
@@ -47,6 +48,7 @@ PATH_ENDINGS = {".jpg": ("photo", "jpg"), ".mp4": ("video", "mp4"), ".h265": ("v
 BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for each slow device
 SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
 COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
+MUCH = 1024 * 1024  # bytes; more than that is not read while other lines wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,21 +188,27 @@ class Transfer:
         transfer.stored_before = True
         transfer._compare_until = record["size"]
         begin = (record["size"] - 1) // PACKET * PACKET
-        transfer.chain = transfer._stored_chain(begin)
+        transfer.chain = transfer._chain_before(begin)
         transfer.received = begin
         return transfer
 
     def _stand_at(self, offset: int) -> None:
         """Stand behind so many bytes; their CRC is made anew from the bytes themselves."""
-        self.chain, left = 0, offset
+        aside = offset > MUCH
+        self.chain = self.store.aside(self._held_chain, offset) if aside else self._held_chain(offset)
+        self.received = offset
+
+    def _held_chain(self, left: int) -> int:
+        """Give the CRC of so many bytes that are held. Blocks."""
+        chain = 0
         with open(self.part, "rb") as file:
             while left:
-                piece = file.read(min(left, 1 << 20))
+                piece = file.read(min(left, COMPARED_AT_ONCE))
                 if not piece:
                     raise StorageError("partial_lost", "The partial file is shorter than its sidecar says.")
-                self.chain = protocol.crc(piece, self.chain)
+                chain = protocol.crc(piece, chain)
                 left -= len(piece)
-        self.received = offset
+        return chain
 
     # taking bytes
 
@@ -218,6 +226,7 @@ class Transfer:
             self._start_again(now)
             return False
         self.received += len(payload)
+        self.chain = protocol.crc(payload, self.chain)
         if new := payload[known:] if known else payload:
             if len(self._buffer) + len(new) >= BUFFER:
                 self.flush(new)
@@ -242,7 +251,7 @@ class Transfer:
         self._compare_until = max(self._compare_until, self.received)
         if self.stored_before:
             try:
-                self.chain = self._stored_chain(offset)
+                self.chain = self._chain_before(offset)
             except MediaError as error:
                 raise StorageError("store_away", str(error)) from error
             self.received = offset
@@ -250,8 +259,14 @@ class Transfer:
             self.flush()
             self._stand_at(offset)
 
+    def _chain_before(self, end: int) -> int:
+        """Give the CRC of a stored file's bytes up to `end`. Raises MediaError."""
+        # a shared store is reached over sockets, which wait without blocking
+        aside = end > MUCH and not self.store.media.shared
+        return self.store.aside(self._stored_chain, end) if aside else self._stored_chain(end)
+
     def _stored_chain(self, end: int) -> int:
-        """Give the CRC of a stored file's bytes up to `end`, read in pieces: memory is bounded. Raises MediaError."""
+        """Read in pieces: memory is bounded."""
         chain = 0
         for at in range(0, end, COMPARED_AT_ONCE):
             count = min(COMPARED_AT_ONCE, end - at)
@@ -376,11 +391,8 @@ class Transfer:
             raise OSError(errno.EIO, "an earlier fsync failed")
         part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
         try:
-            held = os.fstat(part).st_size
-            if held > self.received:
+            if self.received < os.fstat(part).st_size:
                 os.ftruncate(part, self.received)  # the device went back
-            elif held < self.received:
-                raise OSError(errno.EIO, "the file is shorter than what came")
         except BaseException:
             os.close(part)
             raise
@@ -408,7 +420,7 @@ class Transfer:
         part = self._write_part()
         try:
             self.record |= {
-                "state": "stored", "sha256": digest(part), "size": self.received, "received_at": stamp(now),
+                "state": "stored", "sha256": self._read_back(part), "size": self.received, "received_at": stamp(now),
                 "received_packets": self.record["packets"], "updated_at": stamp(now),
             }  # fmt: skip
             sidecar = self._overwrite_sidecar()
@@ -417,6 +429,18 @@ class Transfer:
             raise
         write_out(sidecar)
         return part, sidecar
+
+    def _read_back(self, part: int) -> str:
+        """Give the file's SHA-256, while the disk writes it. Raises OSError where it is not what came."""
+        hashed, chain, size = hashlib.sha256(), 0, 0
+        for piece in pieces(part):
+            hashed.update(piece)
+            chain, size = protocol.crc(piece, chain), size + len(piece)
+        if (size, chain) != (self.received, self.chain):
+            self.record["safe"] = 0  # it comes again from its first byte
+            self.distrust()
+            raise OSError(errno.EIO, "what was written is not what came")
+        return hashed.hexdigest()
 
     def _overwrite_sidecar(self) -> int:
         """In place: a file less to make and to remove; torn by a power cut it costs a partial file, nothing more."""

@@ -1,5 +1,6 @@
 """The receiver over real sockets, with a product that only takes notes."""
 
+import contextlib
 import dataclasses
 import random
 import socket
@@ -16,7 +17,7 @@ from conftest import wait_until
 from gevent.server import StreamServer
 
 from provisioning.models import utcnow
-from receiver import acquaintance
+from receiver import acquaintance, protocol, transfer
 from receiver.connection import Settings
 from receiver.folder import Folder
 from receiver.front import Front
@@ -238,6 +239,55 @@ def test_a_partial_file_survives_a_restart_of_the_receiver(tmp_path: Path) -> No
     assert camera.resumed_at == [1, 150]
     assert second.files() == [content(200_000)]
     second.stop()
+
+
+def test_a_file_that_the_disk_changed_is_not_acknowledged_and_comes_again(running: Running) -> None:
+    camera = CameraModel(files={"%photof": content(40_000)}, pause=0.03)
+    thread = threading.Thread(target=camera.run, args=(running.port,))
+    thread.start()
+    partial = running.folder / "spool" / "partial"
+    part = wait_until(lambda: next((p for p in partial.glob("*/*.part") if p.stat().st_size > 8192), None))
+    with part.open("r+b") as file:
+        file.write(bytes(100))
+    thread.join(10)
+    assert camera.acknowledged == []
+    assert running.files() == []
+    wait_until(lambda: running.notes.codes == ["disk"])
+    camera.pause = 0.0
+    camera.run(running.port)
+    assert camera.resumed_at == [1, 1]
+    assert running.files() == [content(40_000)]
+
+
+@pytest.mark.parametrize("was_stored", [False, True])
+def test_others_are_served_while_much_of_a_held_file_is_read(
+    running: Running, monkeypatch: pytest.MonkeyPatch, was_stored: bool
+) -> None:
+    camera = CameraModel(files={"%videof": content(150_000)}, drop_at=None if was_stored else 120)
+    with contextlib.nullcontext() if was_stored else pytest.raises(LineDropped):
+        camera.run(running.port)
+    reading, served, crc, in_time = threading.Event(), threading.Event(), protocol.crc, []
+
+    def slow_crc(data: bytes, chain: int = 0) -> int:
+        if len(data) > 100_000:
+            reading.set()
+            in_time.append(served.wait(5))
+        return crc(data, chain)
+
+    monkeypatch.setattr(transfer, "MUCH", 100_000)
+    monkeypatch.setattr(protocol, "crc", slow_crc)
+    again = CameraModel(files={"%videof": content(150_000)})
+    thread = threading.Thread(target=again.run, args=(running.port,))
+    thread.start()
+    assert reading.wait(5)
+    running.notes.known.add(UNKNOWN)
+    other = CameraModel(imei=UNKNOWN, files={"%photof": content(3000, 2)})
+    other.run(running.port)
+    served.set()
+    thread.join(10)
+    assert in_time and all(in_time)
+    assert again.resumed_at == [147 if was_stored else 120]
+    assert sorted(running.files()) == sorted([content(150_000), content(3000, 2)])
 
 
 def test_another_file_of_the_same_size_is_never_spliced(running: Running) -> None:
