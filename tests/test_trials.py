@@ -7,6 +7,7 @@ import pytest
 
 import trials  # noqa: F401 - puts what trials need on the path
 from trials import kills, outage, restarts, soak, strangers, weather
+from trials.evidence import BrokenPromise
 from trials.system import Options
 
 Trial = Callable[[Options], dict[str, Any]]
@@ -46,3 +47,25 @@ def test_restarts_break_no_upload_and_a_worker_that_hangs_is_replaced() -> None:
 def test_mixed_traffic_leaves_memory_and_descriptors_flat() -> None:
     seen = soak.run(Options(seed=16, minutes=0.5))
     assert seen["acknowledged"] > 0
+
+
+def _samples(**growth: int) -> list[dict[str, Any]]:
+    """Give what a soak of 20 minutes sees, a sample a minute: by the minute, so much more of each thing."""
+    return [
+        {"at": 60.0 * n, "acknowledged": 100 * n, "rows": 100 * n - growth.get("lag", 0) * n}
+        | {
+            name: {
+                "uss": 50 * 2**20 + growth.get("memory", 0) * n, "rss": 0,
+                "descriptors": 100 + growth.get("descriptors", 0) * n,
+            }
+            for name in soak.NAMES
+        }
+        for n in range(1, 21)
+    ]  # fmt: skip
+
+
+def test_a_soak_holds_what_is_flat_and_tells_what_grows() -> None:
+    assert soak.judge(_samples())["rows_behind_most"] == 0
+    for growth, told in ({"lag": 10}, "rows"), ({"memory": 2**20}, "memory"), ({"descriptors": 20}, "leak"):
+        with pytest.raises(BrokenPromise, match=told):
+            soak.judge(_samples(**growth))
