@@ -1,14 +1,18 @@
 """The trials of trials/, shortened: the real processes under faults. docs/reliability.md has the long runs."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 import trials  # noqa: F401 - puts what trials need on the path
 from trials import kills, outage, restarts, soak, strangers, weather
 from trials.evidence import BrokenPromise
-from trials.system import Options
+from trials.system import HELPER, Options, usage
 
 Trial = Callable[[Options], dict[str, Any]]
 
@@ -55,13 +59,49 @@ def _samples(**growth: int) -> list[dict[str, Any]]:
         {"at": 60.0 * n, "acknowledged": 100 * n, "rows": 100 * n - growth.get("lag", 0) * n}
         | {
             name: {
-                "uss": 50 * 2**20 + growth.get("memory", 0) * n, "rss": 0,
+                "pss": 50 * 2**20 + growth.get("memory", 0) * n, "rss": 0,
                 "descriptors": 100 + growth.get("descriptors", 0) * n,
             }
             for name in soak.NAMES
         }
         for n in range(1, 21)
     ]  # fmt: skip
+
+
+def test_the_memory_of_a_process_in_the_middle_of_a_fork_counts_once_and_a_helper_not_at_all() -> None:
+    code = """
+import os, subprocess, sys, time
+own = [bytes(range(256)) * 2**17]
+if sys.argv[1] == "fork" and os.fork() == 0: time.sleep(60)
+if sys.argv[1] == "helper":
+    subprocess.Popen([sys.executable, "-c", "own = bytes(range(256)) * 2**17; input()", NAME])
+print("ready", flush=True); input()
+"""
+    seen = {}
+    for way in ("alone", "fork", "helper"):
+        with subprocess.Popen(
+            [sys.executable, "-c", code.replace("NAME", repr(HELPER)), way],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            children = psutil.Process(process.pid).children()
+            time.sleep(1 if children else 0)
+            seen[way] = usage(process.pid)["pss"] / 2**20
+            for one in (*children, process):
+                one.kill()
+    assert 32 < seen["alone"] < 64
+    assert abs(seen["fork"] - seen["alone"]) < 8
+    assert abs(seen["helper"] - seen["alone"]) < 8
+
+
+def test_a_soak_takes_a_sample_in_the_middle_of_a_fork_for_what_it_is() -> None:
+    samples = _samples()
+    for odd in 7, 13:  # the first and another warm sample of a worker
+        samples[odd]["worker"]["pss"] = 2 * 2**20
+    assert soak.judge(samples)["worker"]["pss_mib_per_hour"] == 0
 
 
 def test_a_soak_holds_what_is_flat_and_tells_what_grows() -> None:

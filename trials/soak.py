@@ -4,10 +4,12 @@ Cameras come, drop, come back and send files of all sizes; strangers are refused
 pages and the API are read.
 """
 
+import itertools
 import random
 import threading
 import time
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 import requests
@@ -91,15 +93,17 @@ def judge(samples: list[Figures]) -> Figures:
     seen: Figures = {"rows_behind_most": max(one["acknowledged"] - one["rows"] for one in samples)}
     hours = (warm[-1]["at"] - warm[0]["at"]) / 3600
     for name in NAMES:
-        memory = [one[name]["uss"] for one in warm]
+        memory = [one[name]["pss"] for one in warm]
         files = [one[name]["descriptors"] for one in warm]
         slope = _slope([one["at"] / 3600 for one in warm], memory)
+        part = -(-len(memory) // 3)
+        first, at_last = median(memory[:part]), median(memory[-part:])
         seen[name] = {
-            "uss_mib_first": round(memory[0] / 2**20, 1), "uss_mib_last": round(memory[-1] / 2**20, 1),
-            "uss_mib_per_hour": round(slope / 2**20, 1), "descriptors_most": max(files),
+            "pss_mib_first": round(first / 2**20, 1), "pss_mib_last": round(at_last / 2**20, 1),
+            "pss_mib_per_hour": round(slope / 2**20, 1), "descriptors_most": max(files),
             "descriptors_last": files[-1], "rss_mib_last": round(warm[-1][name]["rss"] / 2**20, 1),
         }  # fmt: skip
-        hold(memory[-1] - memory[0] < GROWTH, f"the memory of {name} grows:", memory)
+        hold(at_last - first < GROWTH, f"the memory of {name} grows:", memory)
         hold(hours < 1 / 8 or slope < SLOPE, f"the memory of {name} grows for ever:", memory)
         hold(files[-1] < 2 * CAMERAS + 150, f"descriptors of {name} leak:", files)
     last = samples[-1]
@@ -109,10 +113,9 @@ def judge(samples: list[Figures]) -> Figures:
 
 
 def _slope(x: list[float], y: list[float]) -> float:
-    """Give the growth per unit by least squares."""
-    mid_x, mid_y = sum(x) / len(x), sum(y) / len(y)
-    spread = sum((one - mid_x) ** 2 for one in x)
-    return sum((a - mid_x) * (b - mid_y) for a, b in zip(x, y, strict=True)) / spread if spread else 0.0
+    """Give the growth per unit: the median over all pairs (Theil-Sen), which one odd sample does not turn."""
+    pairs = itertools.combinations(zip(x, y, strict=True), 2)
+    return median([(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs] or [0.0])
 
 
 def strangers(sys: System, ends: threading.Event) -> None:

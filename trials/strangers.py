@@ -48,7 +48,7 @@ def run(options: Options) -> Figures:
             "rows": rows,
             "log_lines": lines,
         }
-        return seen | {"uss_before": before["uss"], "uss_after": after["uss"]}
+        return seen | {"pss_before": before["pss"], "pss_after": after["pss"]}
 
 
 def knock(port: int, imei: str) -> str:

@@ -16,6 +16,8 @@ from stack import Stack
 
 from trials.evidence import Database, Figures
 
+HELPER = "provisioning.transcode"  # the program that makes thumbnails and copies: one for each file
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -89,13 +91,7 @@ class System:
 
     def usage(self, name: str) -> Figures:
         """Give memory and open descriptors of a process with its workers."""
-        parent = psutil.Process(self.stack.processes[name].pid)
-        uss = rss = files = 0
-        for process in [parent, *parent.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                memory = process.memory_full_info()
-                uss, rss, files = uss + memory.uss, rss + memory.rss, files + process.num_fds()
-        return {"uss": uss, "rss": rss, "descriptors": files}
+        return usage(self.stack.processes[name].pid)
 
 
 @contextlib.contextmanager
@@ -117,3 +113,21 @@ def system(options: Options, *names: str, **settings: str) -> Iterator[System]:
 def pause(seconds: float) -> None:
     """Let time pass."""
     time.sleep(max(0.0, seconds))
+
+
+def usage(pid: int) -> Figures:
+    """Give memory and open descriptors of a process with its workers.
+
+    A page that several of them hold counts once (pss): until it runs its own program a helper holds all of its
+    parent's pages, and what each has for itself (uss) falls to next to nothing. Helpers come and go for each
+    file and cannot leak; once they run their own program they are left out.
+    """
+    parent = psutil.Process(pid)
+    pss = rss = files = 0
+    for process in [parent, *parent.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            if HELPER in process.cmdline():
+                continue
+            memory = process.memory_full_info()
+            pss, rss, files = pss + memory.pss, rss + memory.rss, files + process.num_fds()
+    return {"pss": pss, "rss": rss, "descriptors": files}
