@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from . import checklist, connections, events, gateway, inbox, leftovers, lifecycle, links, outbox, uploads
 from .config import current_config
 from .inbox import Touched
-from .models import RECONCILER, Cursor, Device, IdempotencyKey, Upload, UploadState, db
+from .models import RECONCILER, Cursor, Device, IdempotencyKey, Upload, UploadState, db, in_state
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +88,7 @@ def _adopt(now: datetime) -> None:
     waiting = db.session.scalars(
         select(Device)
         .join(Upload, Upload.imei == Device.imei)
-        .where(Upload.state == UploadState.QUARANTINED, Device.archived_at.is_(None))
+        .where(in_state(UploadState.QUARANTINED), Device.archived_at.is_(None))
         .distinct()
     ).all()
     for device in waiting:

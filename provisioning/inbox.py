@@ -240,28 +240,27 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
     return Touched(device.id, relink=command.kind == "camreq")
 
 
-def _candidates(device: Device, at: datetime) -> Sequence[Command]:
-    """Commands that a text of this time may answer: in flight, capturing, never answered for a day, or files whose
-    announcement may still come."""
-    return db.session.scalars(
-        select(Command)
-        .where(
-            Command.device_id == device.id,
-            Command.sending_at.is_not(None),
-            Command.sending_at <= at + timedelta(seconds=30),
-            or_(
-                Command.in_flight,
-                Command.capturing,
-                (Command.sending_at >= at - UNANSWERED_FOR)
-                & (
-                    Command.answered_at.is_(None)
-                    | ((Command.kind == "camreq") & (Command.state == State.DONE))
-                ),
-            ),
+def _candidates(device: Device, at: datetime) -> list[Command]:
+    """Give the commands that a text of this time may answer, newest first.
+
+    In flight, capturing, never answered for a day, or files whose announcement may still come. Asked for apart, so
+    that each is found by an index and not among all that the device was ever asked.
+    """
+    until = at + timedelta(seconds=30)
+    mine = select(Command).where(Command.device_id == device.id)
+    held = db.session.scalars(mine.where(or_(Command.in_flight, Command.capturing)))
+    rows = {row.id: row for row in held if row.sending_at is not None and row.sending_at <= until}
+    recent = db.session.scalars(
+        mine.where(
+            Command.sending_at >= at - UNANSWERED_FOR,
+            Command.sending_at <= until,
+            Command.answered_at.is_(None) | ((Command.kind == "camreq") & (Command.state == State.DONE)),
         )
         .order_by(Command.id.desc())
         .limit(200)
-    ).all()
+    )
+    rows |= {row.id: row for row in recent}
+    return [rows[ident] for ident in sorted(rows, reverse=True)]
 
 
 def _as_candidates(rows: Sequence[Command]) -> list[Candidate]:

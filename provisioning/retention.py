@@ -115,7 +115,7 @@ def _remove_uploads(oldest: datetime) -> int:
 def _give_up(oldest: datetime) -> int:
     """Call damaged what no receiver can go on with any more; a receiver that was lost for good cannot tell."""
     given_up = changed(
-        update(Upload).where(Upload.state.in_(uploads.COMING), Upload.updated_at < oldest)
+        update(Upload).where(uploads.IS_COMING, Upload.updated_at < oldest)
         .values(state=UploadState.DAMAGED).execution_options(synchronize_session=False)
     )  # fmt: skip
     db.session.commit()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from receiver.media import Media, connect
 from receiver.session import Offer
@@ -19,11 +19,22 @@ from receiver.transfer import adopted, quarantined
 
 from . import events, lifecycle, links, queue, statuses
 from .config import Config, current_config
-from .models import Device, Upload, UploadState, Verdict, Watch, db, put_all, take_write_lock, utcnow
+from .models import (
+    Device,
+    Upload,
+    UploadState,
+    Verdict,
+    Watch,
+    db,
+    in_state,
+    put_all,
+    take_write_lock,
+    utcnow,
+)
 
 MEBI = 2**20
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
-_IS_COMING = or_(*(Upload.state == state for state in COMING))  # not in_: that is no statement for many rows
+IS_COMING = in_state(*COMING)
 OFFERED = ("imei", "identifier", "file_type", "source", "announced", "started_at")  # never change
 
 
@@ -183,7 +194,7 @@ def progress(records: Sequence[Record], now: datetime) -> None:
         _row(record, devices.get(record["imei"])) | {"state": record["state"], "updated_at": now}
         for record in records
     ]
-    put_all(Upload, rows, "id", once=OFFERED, where=_IS_COMING)
+    put_all(Upload, rows, "id", once=OFFERED, where=IS_COMING)
     events.publish_all({devices.get(record["imei"]) for record in records}, "uploads")
     db.session.commit()
 
@@ -283,7 +294,7 @@ def _supersede(upload: Upload) -> None:
     if upload.timestamp is not None:
         db.session.execute(
             delete(Upload).where(
-                Upload.imei == upload.imei, Upload.identifier == upload.identifier, Upload.state.in_(COMING),
+                Upload.imei == upload.imei, Upload.identifier == upload.identifier, IS_COMING,
                 Upload.announced == upload.announced, Upload.timestamp == upload.timestamp, Upload.id != upload.id,
             ).execution_options(synchronize_session=False)
         )  # fmt: skip
@@ -292,9 +303,7 @@ def _supersede(upload: Upload) -> None:
 def adopt(device: Device, now: datetime) -> int:
     """Take the quarantined files of a newly added device among the ordinary ones; give how many."""
     waiting = db.session.execute(
-        select(Upload.id, Upload.path).where(
-            Upload.imei == device.imei, Upload.state == UploadState.QUARANTINED
-        )
+        select(Upload.id, Upload.path).where(Upload.imei == device.imei, in_state(UploadState.QUARANTINED))
     ).all()
     db.session.rollback()
     moved: dict[str, str] = {}
@@ -336,7 +345,7 @@ def watched(now: datetime) -> set[str]:
 def superseded(idents: Sequence[str]) -> None:
     """Take that partial files are of no use any more: the same files are stored."""
     db.session.execute(
-        delete(Upload).where(Upload.id.in_(idents), Upload.state.in_(COMING)).execution_options(
+        delete(Upload).where(Upload.id.in_(idents), IS_COMING).execution_options(
             synchronize_session=False
         )
     )  # fmt: skip

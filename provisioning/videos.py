@@ -19,7 +19,7 @@ from receiver.media import MediaError
 
 from . import events, queue, statuses, uploads
 from .config import ROOT, current_config
-from .models import Device, StatusItem, Upload, UploadState, changed, db
+from .models import Device, StatusItem, Upload, UploadState, changed, db, in_state
 from .parameters import as_integer
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ def sweep(clock: Callable[[], datetime]) -> None:
     waiting = db.session.scalars(
         select(Upload.id)
         .where(
-            Upload.state == UploadState.STORED,
+            in_state(UploadState.STORED),
             Upload.thumbnail_state.is_(None),
             Upload.derive_attempts < ATTEMPTS,
             or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < clock()),

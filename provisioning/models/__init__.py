@@ -6,7 +6,7 @@ from .devices import Device, DevicePhone, Record, StatusItem, Verdict
 from .messages import RECONCILER, STATUS_RANK, Cursor, Direction, GatewayEvent, Message
 from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
 from .profiles import Change, ChecklistRun, Profile
-from .uploads import TRIGGERS, Certainty, Lease, Session, Upload, UploadState, Watch
+from .uploads import TRIGGERS, Certainty, Lease, Session, Upload, UploadState, Watch, in_state
 
 __all__ = [
     "ENDED",
@@ -46,6 +46,7 @@ __all__ = [
     "Watch",
     "changed",
     "db",
+    "in_state",
     "new_id",
     "put_all",
     "take_write_lock",

@@ -60,9 +60,12 @@ db = SQLAlchemy(model_class=Base)
 
 
 def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
-    """Declare an index over the rows that meet a condition, on SQLite and PostgreSQL alike."""
-    condition = text(where)
-    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+    """Declare an index over the rows that meet a condition, on SQLite and PostgreSQL alike.
+
+    A boolean column by itself is compared on SQLite, as in our statements there: else none would use the index.
+    """
+    on_sqlite = f"{where} = 1" if where.isidentifier() else where
+    return Index(name, *columns, unique=unique, sqlite_where=text(on_sqlite), postgresql_where=text(where))
 
 
 def new_id() -> str:

@@ -46,6 +46,7 @@ class Message(db.Model):  # type: ignore[name-defined]
     __tablename__ = "messages"
     __table_args__ = (
         Index("ix_messages_device_created", "device_id", "created_at"),
+        Index("ix_messages_recipient_created", "recipient", "created_at"),
         partial_index("ix_messages_without_sid", "created_at", where="sid IS NULL"),
     )
 
@@ -81,6 +82,7 @@ class GatewayEvent(db.Model):  # type: ignore[name-defined]
     """
 
     __tablename__ = "gateway_events"
+    __table_args__ = (partial_index("ix_gateway_events_owed", "id", where="processed_at IS NULL"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     kind: Mapped[str] = mapped_column(String(8))  # inbound | status

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, new_id, utcnow
+from .base import db, new_id, partial_index, utcnow
 from .devices import Device
 
 
@@ -29,6 +29,7 @@ class ChecklistRun(db.Model):  # type: ignore[name-defined]
     """One run of the checklist on a device: step results and answers by step id; left and resumed at will."""
 
     __tablename__ = "checklist_runs"
+    __table_args__ = (partial_index("ix_checklist_runs_open", "id", where="ended_at IS NULL"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, String, Text, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import db, partial_index, utcnow
@@ -56,9 +56,11 @@ class Upload(db.Model):  # type: ignore[name-defined]
     __tablename__ = "uploads"
     __table_args__ = (
         Index("ix_uploads_device_received", "device_id", "started_at"),
-        Index("ix_uploads_imei", "imei"),
+        Index("ix_uploads_imei_timestamp", "imei", "timestamp"),
         Index("ix_uploads_sha256", "sha256"),
         partial_index("ix_uploads_coming", "updated_at", where="state IN ('receiving', 'partial')"),
+        partial_index("ix_uploads_quarantined", "imei", where="state = 'quarantined'"),
+        partial_index("ix_uploads_copies_due", "id", where="state = 'stored' AND thumbnail_state IS NULL"),
         partial_index("ix_uploads_settle_due", "device_id", where="settle_due"),
     )
 
@@ -115,6 +117,12 @@ class Upload(db.Model):  # type: ignore[name-defined]
 
     device: Mapped[Device | None] = relationship()
     command: Mapped[Command | None] = relationship()
+
+
+def in_state(*states: UploadState) -> ColumnElement[bool]:
+    """Give the condition that an upload is in one of these states, spelled out: a partial index has to see it."""
+    words: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
+    return Upload.state == words[0] if len(words) == 1 else Upload.state.in_(words)
 
 
 class Session(db.Model):  # type: ignore[name-defined]

@@ -19,6 +19,7 @@ from ..models import (
     Upload,
     UploadState,
     db,
+    in_state,
     utcnow,
 )
 from ..schemas import ZONES, DeviceChangeSchema, DeviceSchema
@@ -163,7 +164,7 @@ def strangers() -> ResponseReturnValue:
     kept = dict(
         db.session.execute(
             select(Upload.imei, func.count())
-            .where(Upload.state == UploadState.QUARANTINED, Upload.imei.in_([row.imei for row in seen]))
+            .where(in_state(UploadState.QUARANTINED), Upload.imei.in_([row.imei for row in seen]))
             .group_by(Upload.imei)
         ).all()
     )
@@ -175,7 +176,7 @@ def stranger(imei: str) -> ResponseReturnValue:
     """Show the files that are kept of a device that nobody added."""
     rows = db.session.scalars(
         select(Upload)
-        .where(Upload.imei == imei, Upload.state == UploadState.QUARANTINED)
+        .where(Upload.imei == imei, in_state(UploadState.QUARANTINED))
         .order_by(Upload.id.desc())
         .limit(PAGE)
     ).all()

@@ -1,0 +1,116 @@
+"""What is done again and again costs no more when tables have grown: every statement finds its rows by an index."""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from gateway_double import Phone
+from sqlalchemy import event
+from test_uploads import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
+
+from provisioning import background, commands, outbox, retention, sending, uploads, videos
+from provisioning.models import Device, db, utcnow
+from receiver.protocol import Metadata
+from receiver.session import Offer
+
+READ = re.compile(
+    r"(?P<way>SCAN|SEARCH) (?P<table>\w+)( USING( COVERING)? INDEX (?P<index>\w+))?( \((?P<by>.*)\))?$"
+)
+WIDE = re.compile(r"device_id>\?|(device_id|imei)=\?( AND \w+<\?)?")  # all that one device, or all, ever had
+SMALL = {
+    "devices",
+    "device_phones",
+    "status_items",
+    "leases",
+    "users",
+    "cursors",
+    "sender_buckets",
+}  # do not grow
+
+
+@contextmanager
+def statements() -> Iterator[list[tuple[str, Any]]]:
+    """Collect each statement that is executed, with its parameters."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        seen.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+def scans(seen: list[tuple[str, Any]]) -> set[tuple[str, str]]:
+    """Give the statements that read a whole table, or a whole index that leaves out no row, by SQLite's own plan."""
+    partial = {
+        index.name for table in db.metadata.tables.values() for index in table.indexes
+        if index.dialect_options["sqlite"]["where"] is not None
+    }  # fmt: skip
+    found, cursor = set(), db.session.connection().connection.cursor()
+    for statement, parameters in seen:
+        if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")):
+            continue
+        for *_, detail in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall():
+            if (read := READ.match(detail)) is None or read["table"] not in db.metadata.tables:
+                continue
+            small = read["table"] in SMALL or read["index"] in partial
+            whole = not small and (read["way"] == "SCAN" or WIDE.fullmatch(read["by"] or ""))
+            if whole:
+                found.add((detail, " ".join(statement.split())))
+    db.session.rollback()
+    return found
+
+
+@pytest.fixture
+def seen(app: Flask) -> Iterator[list[tuple[str, Any]]]:
+    with statements() as seen:
+        yield seen
+        assert len(seen) > 30
+        found = scans(seen)
+        assert not found, "\n".join(": ".join(one) for one in sorted(found))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_files_and_periodic_work_read_no_whole_table(van: Device, seen: list[Any]) -> None:  # noqa: F811
+    asked(van)
+    ahead = utcnow() + timedelta(hours=1)
+    offer = Offer("%photof", False, 3, Metadata(4, 4, int(time.time() * 1000), 0, 0))
+    uploads.known(db.session.connection(), [IMEI, "356307042441013"])
+    uploads.recall(db.session.connection(), [(IMEI, offer)])
+    uploads.progress([sidecar("a" * 32, state="receiving")], utcnow())
+    uploads.register([sidecar("a" * 32), sidecar("b" * 32, imei="356307042441013")], utcnow())
+    for _ in range(2):
+        background.sweep(utcnow)
+        videos.sweep(lambda: ahead)
+    retention.sweep(lambda: ahead)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_commands_and_replies_read_no_whole_table(
+    phone: Phone,
+    van: Device,  # noqa: F811
+    seen: list[Any],
+) -> None:
+    asked(van)
+    now = utcnow()
+    for name in ("getver", "getio"):
+        outbox.submit(
+            van, commands.from_arguments(name, {}, now=int(now.timestamp())), outbox.Asker("tests"), now
+        )
+    db.session.commit()
+    for text in ("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916", "words of nobody"):
+        while sending.drive(van.id, utcnow):
+            pass
+        for number in "+12025550111", "+12025550122":
+            assert phone.reply(text, phone=number).status_code < 300
+    outbound = next(iter(phone.twilio.messages.values()))
+    assert phone.report(outbound.sid, "delivered").status_code < 300
+    background.reconcile(utcnow)
