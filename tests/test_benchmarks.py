@@ -28,3 +28,16 @@ def test_every_benchmark_gives_its_figures() -> None:
     assert idle["bytes_per_device"] > 0
     assert slow["bytes_per_second_and_line"]["slowest"] > 0
     assert slow["first_answer_ms"]["median"] > 0
+
+
+def test_the_benchmark_of_a_grown_database_gives_its_figures() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/rows.py", "--rows", "400"], cwd=ROOT, capture_output=True, text=True,
+        timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout)
+    assert told.pop("database") == "sqlite"
+    assert told.pop("rows") == 400
+    assert len(told) > 10
+    assert all(milliseconds > 0 for milliseconds in told.values())

@@ -23,6 +23,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
+from provisioning.pages import messages
 
 IMEI = "352094082736916"
 
@@ -426,3 +427,27 @@ def test_an_old_form_of_somebody_signed_in_is_refused_with_the_reason(van: Devic
     assert answer.status_code == 400
     assert "load the page anew" in answer.text
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
+
+
+def test_a_large_fleet_is_not_listed_beside_each_text_of_an_unknown_number(
+    visitor: Visitor, van: Device
+) -> None:
+    db.session.add(
+        Message(
+            direction="in",
+            sid="SM1",
+            sender="+12025550133",
+            recipient="+12025550100",
+            body="?",
+            status="received",
+        )
+    )
+    db.session.commit()
+    assert f'<option value="{van.imei}">' in visitor.get("/messages").text
+    db.session.add_all(
+        Device(imei=f"{number:015d}", phone=f"+1{number:014d}") for number in range(messages.SUGGESTED)
+    )
+    db.session.commit()
+    page = visitor.get("/messages").text
+    assert "<option" not in page
+    assert "IMEI or name of the device" in page

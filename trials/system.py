@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -16,6 +17,7 @@ from stack import Stack
 
 from trials.evidence import Database, Figures
 
+SHARE = re.compile(r"^(\w+): +(\d+) kB$", re.MULTILINE)
 HELPER = "provisioning.transcode"  # the program that makes thumbnails and copies: one for each file
 
 
@@ -118,16 +120,17 @@ def pause(seconds: float) -> None:
 def usage(pid: int) -> Figures:
     """Give memory and open descriptors of a process with its workers.
 
-    A page that several of them hold counts once (pss): until it runs its own program a helper holds all of its
-    parent's pages, and what each has for itself (uss) falls to next to nothing. Helpers come and go for each
-    file and cannot leak; once they run their own program they are left out.
+    Memory that no file backs, where a leak would lie; a page that several of them hold counts once (`pss`): until it
+    runs its own program a helper holds all of its parent's pages, and what each has for itself (uss) falls to next
+    to nothing. Helpers come and go for each file and cannot leak; once they run their own program they are left out.
     """
     parent = psutil.Process(pid)
     pss = rss = files = 0
     for process in [parent, *parent.children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):  # it has ended
             if HELPER in process.cmdline():
                 continue
-            memory = process.memory_full_info()
-            pss, rss, files = pss + memory.pss, rss + memory.rss, files + process.num_fds()
+            shares = dict(SHARE.findall(Path(f"/proc/{process.pid}/smaps_rollup").read_text()))
+            pss, rss = pss + 1024 * int(shares["Pss_Anon"]), rss + 1024 * int(shares["Rss"])
+            files += process.num_fds()
     return {"pss": pss, "rss": rss, "descriptors": files}

@@ -21,6 +21,7 @@ WHOLE = (
 PARTIAL = (
     ("ix_uploads_quarantined", "uploads", "imei", "state = 'quarantined'"),
     ("ix_uploads_copies_due", "uploads", "id", "state = 'stored' AND thumbnail_state IS NULL"),
+    ("ix_commands_unanswered", "commands", "sending_at", "answered_at IS NULL"),
     ("ix_gateway_events_owed", "gateway_events", "id", "processed_at IS NULL"),
     ("ix_checklist_runs_open", "checklist_runs", "id", "ended_at IS NULL"),
 )
@@ -47,10 +48,18 @@ def upgrade() -> None:
     for name, table, column, condition in PARTIAL:
         where = sa.text(condition)
         op.create_index(name, table, [column], sqlite_where=where, postgresql_where=where)
+    op.create_index(
+        "ix_messages_unclaimed",
+        "messages",
+        ["id"],
+        sqlite_where=sa.text("direction = 'in' AND claimed = 0"),
+        postgresql_where=sa.text("direction = 'in' AND NOT claimed"),
+    )
     op.drop_index("ix_uploads_imei", "uploads")
 
 
 def downgrade() -> None:
+    op.drop_index("ix_messages_unclaimed", "messages")
     _word_booleans("")
     for name, table, _ in reversed(WHOLE):
         op.drop_index(name, table)

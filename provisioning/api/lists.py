@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import select
 
 from .. import auth, views
-from ..models import Device, Direction, Message, Role, Session
+from ..models import UNCLAIMED, Device, Message, Role, Session
 from ..schemas import Filter, MessageFilter
 from . import description, shared
 
@@ -22,7 +22,7 @@ def list_messages(given: dict[str, Any]) -> dict[str, Any]:
     if "imei" in given:
         query = query.join(Device).where(Device.imei == given["imei"])
     if given["unclaimed"]:
-        query = query.where(Message.direction == Direction.IN, Message.claimed.is_(False))
+        query = query.where(UNCLAIMED)
     return shared.page(query, Message.id, given, lambda rows: [views.message(row) for row in rows])
 
 

@@ -3,7 +3,7 @@
 from .base import Base, UTCDateTime, changed, db, new_id, put_all, take_write_lock, utcnow
 from .commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from .devices import Device, DevicePhone, Record, StatusItem, Verdict
-from .messages import RECONCILER, STATUS_RANK, Cursor, Direction, GatewayEvent, Message
+from .messages import RECONCILER, STATUS_RANK, UNCLAIMED, Cursor, Direction, GatewayEvent, Message
 from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
 from .profiles import Change, ChecklistRun, Profile
 from .uploads import TRIGGERS, Certainty, Lease, Session, Upload, UploadState, Watch, in_state
@@ -16,6 +16,7 @@ __all__ = [
     "STATUS_RANK",
     "TRANSITIONS",
     "TRIGGERS",
+    "UNCLAIMED",
     "ApiToken",
     "Base",
     "Certainty",

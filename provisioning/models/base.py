@@ -59,13 +59,16 @@ class Base(DeclarativeBase):
 db = SQLAlchemy(model_class=Base)
 
 
-def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+def partial_index(
+    name: str, *columns: str, where: str, on_sqlite: str | None = None, unique: bool = False
+) -> Index:
     """Declare an index over the rows that meet a condition, on SQLite and PostgreSQL alike.
 
-    A boolean column by itself is compared on SQLite, as in our statements there: else none would use the index.
+    `on_sqlite`: the same condition as statements say it there (a boolean is compared with 1 or 0), where that differs;
+    SQLite uses the index for no statement that says it in another way.
     """
-    on_sqlite = f"{where} = 1" if where.isidentifier() else where
-    return Index(name, *columns, unique=unique, sqlite_where=text(on_sqlite), postgresql_where=text(where))
+    there = text(on_sqlite or where)
+    return Index(name, *columns, unique=unique, sqlite_where=there, postgresql_where=text(where))
 
 
 def new_id() -> str:

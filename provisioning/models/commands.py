@@ -56,12 +56,17 @@ class Command(db.Model):  # type: ignore[name-defined]
 
     __tablename__ = "commands"
     __table_args__ = (
-        partial_index("uq_commands_in_flight", "device_id", unique=True, where="in_flight"),
-        partial_index("uq_commands_capturing", "device_id", unique=True, where="capturing"),
+        partial_index(
+            "uq_commands_in_flight", "device_id", unique=True, where="in_flight", on_sqlite="in_flight = 1"
+        ),
+        partial_index(
+            "uq_commands_capturing", "device_id", unique=True, where="capturing", on_sqlite="capturing = 1"
+        ),
         Index("ix_commands_device_created", "device_id", "created_at"),
         Index("ix_commands_device_sending", "device_id", "sending_at"),
         Index("ix_commands_device_state_due", "device_id", "state", "due_at"),
         Index("ix_commands_state_due", "state", "due_at"),
+        partial_index("ix_commands_unanswered", "sending_at", where="answered_at IS NULL"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, and_, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import db, new_id, partial_index, utcnow
@@ -48,6 +48,12 @@ class Message(db.Model):  # type: ignore[name-defined]
         Index("ix_messages_device_created", "device_id", "created_at"),
         Index("ix_messages_recipient_created", "recipient", "created_at"),
         partial_index("ix_messages_without_sid", "created_at", where="sid IS NULL"),
+        partial_index(
+            "ix_messages_unclaimed",
+            "id",
+            where="direction = 'in' AND NOT claimed",
+            on_sqlite="direction = 'in' AND claimed = 0",
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -72,6 +78,9 @@ class Message(db.Model):  # type: ignore[name-defined]
 
     device: Mapped[Device | None] = relationship()
     command: Mapped[Command | None] = relationship()
+
+
+UNCLAIMED = and_(Message.direction == literal_column("'in'"), ~Message.claimed)  # as its index says it
 
 
 class GatewayEvent(db.Model):  # type: ignore[name-defined]

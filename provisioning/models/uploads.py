@@ -61,7 +61,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
         partial_index("ix_uploads_coming", "updated_at", where="state IN ('receiving', 'partial')"),
         partial_index("ix_uploads_quarantined", "imei", where="state = 'quarantined'"),
         partial_index("ix_uploads_copies_due", "id", where="state = 'stored' AND thumbnail_state IS NULL"),
-        partial_index("ix_uploads_settle_due", "device_id", where="settle_due"),
+        partial_index("ix_uploads_settle_due", "device_id", where="settle_due", on_sqlite="settle_due = 1"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

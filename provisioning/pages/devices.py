@@ -10,9 +10,9 @@ from .. import auth, devices, uploads
 from ..errors import NotFound, ServiceError
 from ..models import (
     OPEN,
+    UNCLAIMED,
     Command,
     Device,
-    Message,
     Role,
     Session,
     StatusItem,
@@ -81,9 +81,7 @@ def _listed() -> dict[str, Any]:
             Session.device_id.is_(None), Session.imei.is_not(None)
         )
     )
-    unclaimed = db.session.scalar(
-        select(func.count()).where(Message.direction == "in", Message.claimed.is_(False))
-    )
+    unclaimed = db.session.scalar(select(func.count()).where(UNCLAIMED))
     return {
         "rows": rows, "items": items, "open_commands": open_commands, "worst": worst, "q": wanted, "page": page,
         "pages": pages, "total": total, "refused": refused, "unclaimed": unclaimed,

@@ -6,10 +6,11 @@ from sqlalchemy import select
 
 from .. import auth, background, devices, inbox, unclaimed
 from ..errors import Invalid, NotFound
-from ..models import Device, Direction, Message, Role, db, utcnow
+from ..models import UNCLAIMED, Device, Message, Role, db, utcnow
 from . import forms
 
 PAGE = 50
+SUGGESTED = 500  # devices; a list to choose from helps nobody beyond, and weighs
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -26,14 +27,20 @@ def show() -> ResponseReturnValue:
 
 
 def _page(problem: str | None = None) -> str:
-    query = select(Message).where(Message.direction == Direction.IN, Message.claimed.is_(False))
+    query = select(Message).where(UNCLAIMED)
     if before := request.args.get("before"):
         query = query.where(Message.id < before)
     rows = db.session.scalars(query.order_by(Message.id.desc()).limit(PAGE + 1)).all()
-    live = db.session.scalars(select(Device).where(Device.archived_at.is_(None)).order_by(Device.name)).all()
+    live = db.session.execute(
+        select(Device.imei, Device.name)
+        .where(Device.archived_at.is_(None))
+        .order_by(Device.id)
+        .limit(SUGGESTED + 1)
+    ).all()
     shown = rows[:PAGE]
     return render_template(
-        "messages.html", rows=shown, more=len(rows) > PAGE, devices=live, problem=problem,
+        "messages.html", rows=shown, more=len(rows) > PAGE, problem=problem, any_device=bool(live),
+        suggested=sorted(live, key=lambda one: one.name) if len(live) <= SUGGESTED else (),
         likely=unclaimed.likely_devices([row for row in shown if row.device_id is None]),
     )  # fmt: skip
 

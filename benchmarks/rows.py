@@ -1,0 +1,232 @@
+"""What sweeps, new files, replies and pages cost over a database that has grown.
+
+`python benchmarks/rows.py [--rows 500000] [--database sqlite|postgresql]` fills a fresh database: so many uploads, a
+twentieth of them of one device, and connections, texts and commands in proportion. Prints milliseconds as JSON.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+os.environ.setdefault("SECRET_KEY", "only for benchmarks: not a secret of anybody")
+os.environ.setdefault("ENCRYPTION_KEYS", "only for benchmarks: no key of anybody")
+
+import flask_migrate  # noqa: E402
+import postgres_server  # noqa: E402
+from flask import Flask  # noqa: E402
+from sqlalchemy import insert, select, text  # noqa: E402
+
+from app import create_app  # noqa: E402
+from provisioning import auth, background, devices, inbox, uploads, videos  # noqa: E402
+from provisioning.config import load  # noqa: E402
+from provisioning.models import (  # noqa: E402
+    Command,
+    Device,
+    GatewayEvent,
+    Message,
+    Role,
+    Session,
+    Upload,
+    db,
+    new_id,
+    utcnow,
+)
+from receiver.protocol import Metadata  # noqa: E402
+from receiver.session import Offer  # noqa: E402
+
+DEVICES = 10_000
+BUSY, NUMBER = "352094082736916", "+12025550111"  # the device with a twentieth of all
+TIMES = 9
+PHOTO = {"file_type": "photo", "source": "front"}
+Rows = Iterator[tuple[Any, dict[str, Any]]]
+
+
+@contextlib.contextmanager
+def product(database: str) -> Iterator[Flask]:
+    """Make the app over a fresh, migrated database."""
+    with contextlib.ExitStack() as closing:
+        folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="dualcam-rows-")))
+        url = f"sqlite:///{folder}/rows.db"
+        if database == "postgresql":
+            server = closing.enter_context(postgres_server.running(durable=True))
+            url = postgres_server.create_database(server, "rows")
+        app = create_app(
+            dataclasses.replace(
+                load(), database_url=url.replace("postgresql://", "postgresql+psycopg://"),
+                queue_url=f"sqlite:///{folder}/queue.db", media_url=f"file://{folder}/media",
+                media_spool=folder / "spool", public_url="http://dualcam.test",
+            )
+        )  # fmt: skip
+        with app.app_context():
+            flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+            yield app
+            db.session.remove()
+            db.engine.dispose()
+
+
+def old_rows(count: int, ids: list[int]) -> Rows:
+    """Give rows of the past, ten seconds apart, the newest two days old: more than any window looks back."""
+    end = utcnow() - timedelta(days=2)
+    for number in range(count):
+        at, device = end - timedelta(seconds=10 * (count - number)), ids[number % len(ids)]
+        imei = f"{number % len(ids):015d}"
+        if number % 20 == 0:
+            device, imei = ids[0], BUSY
+        yield Upload, {
+            "id": new_id(), "imei": imei, "device_id": device, "identifier": "%photof", "file_type": "photo",
+            "source": "front", "state": "stored", "has_metadata": True, "trigger": 9, "timestamp": at, "announced": 54,
+            "packets": 54, "received_packets": 54, "size": 55_000, "sha256": f"{number:064x}",
+            "path": f"{imei}/{number}.jpg",
+            "started_at": at, "updated_at": at, "received_at": at, "thumbnail_state": "ready",
+        }  # fmt: skip
+        if number % 2 == 0:
+            yield Session, {
+                "id": new_id(), "imei": imei, "device_id": device, "address": "127.0.0.1", "started_at": at,
+                "ended_at": at, "code": "done",
+            }  # fmt: skip
+        if number % 10 == 0:
+            command = new_id()
+            yield Command, {
+                "id": command, "device_id": device, "kind": "camreq", "arguments": PHOTO, "text": "camreq:1,1",
+                "length": 10, "state": "done", "due_at": at, "created_at": at, "sending_at": at, "answered_at": at,
+                "ended_at": at, "history": [{"at": at.isoformat(), "state": "done", "note": None}],
+            }  # fmt: skip
+            yield Message, {
+                "direction": "out", "sid": f"SM{number:032x}", "sender": "+12025550100", "recipient": NUMBER,
+                "body": "…", "status": "delivered", "device_id": device, "command_id": command, "claimed": True,
+                "created_at": at,
+            }  # fmt: skip
+            yield GatewayEvent, {
+                "kind": "status", "token": f"SM{number:032x}:delivered:", "payload": {}, "via": "webhook",
+                "received_at": at, "processed_at": at,
+            }  # fmt: skip
+
+
+def fill(count: int) -> None:
+    """Put the past into the database, 5000 rows at once."""
+    db.session.execute(
+        insert(Device),
+        [{"imei": f"{n:015d}", "phone": f"+1{n:014d}", "name": f"Vehicle {n}"} for n in range(1, DEVICES)],
+    )
+    busy = devices.add({"imei": BUSY, "phone": NUMBER}, utcnow())
+    ids = [busy.id, *db.session.scalars(text("SELECT id FROM devices ORDER BY id LIMIT 9999"))]
+    waiting: dict[Any, list[dict[str, Any]]] = {}
+    for model, row in old_rows(count, ids):
+        rows = waiting.setdefault(model, [])
+        rows.append(row)
+        if len(rows) == 5000:
+            _put(waiting)
+    _put(waiting)
+    db.session.execute(text("ANALYZE"))
+    db.session.commit()
+
+
+def _put(waiting: dict[Any, list[dict[str, Any]]]) -> None:
+    for model in (Upload, Session, Command, Message, GatewayEvent):
+        if rows := waiting.pop(model, None):
+            db.session.execute(insert(model), rows)
+    db.session.commit()
+
+
+def took(work: Callable[[], object]) -> float:
+    """Give the median of some runs in milliseconds."""
+    times = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - began))
+        db.session.rollback()
+    return round(statistics.median(times), 2)
+
+
+def record(ident: str) -> dict[str, Any]:
+    """Give the sidecar of a file that came just now."""
+    now = utcnow()
+    metadata = dataclasses.asdict(Metadata(4, 4, int(now.timestamp() * 1000), 0, 0))
+    return {
+        "upload": ident, "imei": BUSY, "session": new_id(), "admission": "known", "identifier": "%photof",
+        "file_type": "photo", "source": "front", "metadata": metadata, "packets": 3, "received_packets": 3,
+        "size": 2500, "sha256": ident * 2, "path": f"{BUSY}/{ident}.jpg", "state": "stored",
+        "started_at": now.isoformat(),
+        "received_at": now.isoformat(), "updated_at": now.isoformat(), "resumes": 0, "crc_errors": 0, "count": 3,
+        "by_path": False,
+    }  # fmt: skip
+
+
+def measure(app: Flask) -> dict[str, float]:
+    """Do what the service does all day."""
+    app.testing = True
+    client, token = app.test_client(), auth.create_token("benchmark", Role.VIEWER)
+    user = auth.create_user("viewer@example.com", Role.VIEWER, "a long enough password")
+    with client.session_transaction() as session:
+        session["_user_id"], session["_fresh"] = f"{user.id}:{user.session_key}", True
+    van = db.session.scalars(select(Device).where(Device.imei == BUSY)).one()
+    offer = Offer("%photof", False, 3, Metadata(4, 4, int(time.time() * 1000), 0, 0))
+    db.session.add(
+        Command(
+            device_id=van.id, kind="camreq", arguments=PHOTO, text="camreq:1,1", length=10, state="sent",
+            in_flight=True, capturing=True, sending_at=utcnow(), expires_at=utcnow() + timedelta(hours=1),
+        )
+    )  # fmt: skip
+    db.session.commit()
+
+    def new_file() -> None:
+        uploads.register([record(new_id())], utcnow())
+        background.settle(utcnow)
+
+    def reply() -> None:
+        params = {"MessageSid": new_id(), "From": NUMBER, "To": "+12025550100", "Body": "words of nobody"}
+        inbox.receive(params, utcnow(), via="webhook")
+
+    def get(path: str) -> Callable[[], None]:
+        def read() -> None:
+            headers = {"Authorization": f"Bearer {token}"} if path.startswith("/api") else {}
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == 200, (path, answer.status_code)
+
+        return read
+
+    seen = {
+        "was this file stored before (receiver)": took(
+            lambda: uploads.recall(db.session.connection(), [(BUSY, offer)])
+        ),
+        "a new file, registered and linked": took(new_file),
+        "a reply by SMS": took(reply),
+        "the sweep of each three seconds": took(lambda: (background.sweep(utcnow), videos.sweep(utcnow))),
+    }
+    for path in (
+        "/devices", f"/devices/{BUSY}", f"/devices/{BUSY}/all/uploads", "/strangers", "/messages", "/metrics",
+        "/api/v1/devices", "/api/v1/uploads", f"/api/v1/uploads?imei={BUSY}", "/api/v1/uploads?state=damaged",
+        "/api/v1/commands", f"/api/v1/commands?imei={BUSY}", "/api/v1/sessions", "/api/v1/messages",
+    ):  # fmt: skip
+        seen[f"GET {path}"] = took(get(path))
+    return seen
+
+
+def main() -> None:
+    """Fill, measure, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    options = parser.parse_args()
+    with product(options.database) as app:
+        fill(options.rows)
+        print(json.dumps({"rows": options.rows, "database": options.database} | measure(app), indent=1))
+
+
+if __name__ == "__main__":
+    main()
