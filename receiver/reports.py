@@ -107,13 +107,12 @@ class Reports:
                 self._news.set()
 
     def _tell(self) -> None:
-        """Tell sessions, stored and partial files in bulk. What fails stays queued."""
+        """Tell in bulk what is queued by now: stored files, partial ones, sessions. What fails stays queued."""
         released = self._server.handover.released() if self._server.handover is not None else []
         self._hand_in(self._stored)
-        bulk.tell(
-            lambda most: list(islice(self._partials.values(), most)), self._product.progress, self._told_partials,
-            self._drop_record, BULK,
-        )  # fmt: skip
+        _tell_all(
+            deque(self._partials.values()), self._product.progress, self._drop_record, self._told_partials
+        )
         _tell_all(
             self._facts,
             lambda facts: self._product.sessions(list({f.id: f for f in facts}.values())),
@@ -237,12 +236,21 @@ def _chance(connection: Connection) -> int:
 
 
 def _tell_all(
-    things: deque[Any], take: Callable[[list[Any]], object], refused: Callable[[Any, Refused], object]
-) -> None:
-    """Tell all that is queued, in bulk; what is told, or refused, leaves the queue."""
+    things: deque[Any], take: Callable[[list[Any]], object], refused: Callable[[Any, Refused], object],
+    done: Callable[[list[Any]], object] = lambda told: None,
+) -> None:  # fmt: skip
+    """Tell all that is queued, in bulk; what is told, or refused, leaves the queue.
 
-    def done(told: list[Any]) -> None:
+    What comes meanwhile waits for the next time: else a stream of files that never pauses would be told one by one for
+    ever, and nothing else.
+    """
+    left = len(things)
+
+    def leave(told: list[Any]) -> None:
+        nonlocal left
+        left -= len(told)
         for _ in told:
             things.popleft()
+        done(told)
 
-    bulk.tell(lambda most: list(islice(things, most)), take, done, refused, BULK)
+    bulk.tell(lambda most: list(islice(things, min(most, left))), take, leave, refused, BULK)
