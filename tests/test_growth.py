@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -35,21 +34,6 @@ SMALL = {
 }  # do not grow
 
 
-@contextmanager
-def statements() -> Iterator[list[tuple[str, Any]]]:
-    """Collect each statement that is executed, with its parameters."""
-    seen: list[tuple[str, Any]] = []
-
-    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
-        seen.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
-
-
 def scans(seen: list[tuple[str, Any]]) -> set[tuple[str, str]]:
     """Give the statements that read a whole table, or all that a device ever had, by SQLite's own plan."""
     partial = {
@@ -76,11 +60,18 @@ def scans(seen: list[tuple[str, Any]]) -> set[tuple[str, str]]:
 
 @pytest.fixture
 def seen(app: Flask) -> Iterator[list[tuple[str, Any]]]:
-    with statements() as seen:
-        yield seen
-        assert len(seen) > 30
-        found = scans(seen)
-        assert not found, "\n".join(": ".join(one) for one in sorted(found))
+    """Collect each statement of a test with its parameters; afterwards none of them may read a whole table."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        seen.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(db.engine, "before_cursor_execute", note)
+    assert len(seen) > 30
+    found = scans(seen)
+    assert not found, "\n".join(": ".join(one) for one in sorted(found))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
