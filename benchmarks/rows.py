@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from provisioning.models import (  # noqa: E402
     Session,
     Upload,
     db,
+    first_id,
     new_id,
     utcnow,
 )
@@ -84,34 +85,39 @@ def old_rows(count: int, ids: list[int]) -> Rows:
         imei = f"{number % len(ids):015d}"
         if number % 20 == 0:
             device, imei = ids[0], BUSY
-        yield Upload, {
-            "id": new_id(), "imei": imei, "device_id": device, "identifier": "%photof", "file_type": "photo",
-            "source": "front", "state": "stored", "has_metadata": True, "trigger": 9, "timestamp": at, "announced": 54,
-            "packets": 54, "received_packets": 54, "size": 55_000, "sha256": f"{number:064x}",
-            "path": f"{imei}/{number}.jpg",
-            "started_at": at, "updated_at": at, "received_at": at, "thumbnail_state": "ready",
-        }  # fmt: skip
-        if number % 2 == 0:
-            yield Session, {
-                "id": new_id(), "imei": imei, "device_id": device, "address": "127.0.0.1", "started_at": at,
-                "ended_at": at, "code": "done",
-            }  # fmt: skip
-        if number % 10 == 0:
-            command = new_id()
+        command = _id_of(at) if number % 10 == 0 else None
+        if command:
             yield Command, {
                 "id": command, "device_id": device, "kind": "camreq", "arguments": PHOTO, "text": "camreq:1,1",
                 "length": 10, "state": "done", "due_at": at, "created_at": at, "sending_at": at, "answered_at": at,
                 "ended_at": at, "history": [{"at": at.isoformat(), "state": "done", "note": None}],
             }  # fmt: skip
             yield Message, {
-                "direction": "out", "sid": f"SM{number:032x}", "sender": "+12025550100", "recipient": NUMBER,
-                "body": "…", "status": "delivered", "device_id": device, "command_id": command, "claimed": True,
-                "created_at": at,
+                "id": _id_of(at), "direction": "out", "sid": f"SM{number:032x}", "sender": "+12025550100",
+                "recipient": NUMBER, "body": "…", "status": "delivered", "device_id": device, "command_id": command,
+                "claimed": True, "created_at": at,
             }  # fmt: skip
             yield GatewayEvent, {
-                "kind": "status", "token": f"SM{number:032x}:delivered:", "payload": {}, "via": "webhook",
-                "received_at": at, "processed_at": at,
+                "id": _id_of(at), "kind": "status", "token": f"SM{number:032x}:delivered:", "payload": {},
+                "via": "webhook", "received_at": at, "processed_at": at,
             }  # fmt: skip
+        yield Upload, {
+            "id": _id_of(at), "command_id": command, "imei": imei, "device_id": device, "identifier": "%photof",
+            "file_type": "photo", "source": "front", "state": "stored", "has_metadata": True, "trigger": 9, "timestamp": at, "announced": 54,
+            "packets": 54, "received_packets": 54, "size": 55_000, "sha256": f"{number:064x}",
+            "path": f"{imei}/{number}.jpg",
+            "started_at": at, "updated_at": at, "received_at": at, "thumbnail_state": "ready",
+        }  # fmt: skip
+        if number % 2 == 0:
+            yield Session, {
+                "id": _id_of(at), "imei": imei, "device_id": device, "address": "127.0.0.1", "started_at": at,
+                "ended_at": at, "code": "done",
+            }  # fmt: skip
+
+
+def _id_of(at: datetime) -> str:
+    """Make an id as if at that time: what is recent is found by it."""
+    return first_id(at) + os.urandom(10).hex()
 
 
 def fill(count: int) -> None:
@@ -129,12 +135,13 @@ def fill(count: int) -> None:
         if len(rows) == 5000:
             _put(waiting)
     _put(waiting)
-    db.session.execute(text("ANALYZE"))
+    if db.engine.dialect.name == "postgresql":  # as its autovacuum does; nobody does on SQLite
+        db.session.execute(text("ANALYZE"))
     db.session.commit()
 
 
 def _put(waiting: dict[Any, list[dict[str, Any]]]) -> None:
-    for model in (Upload, Session, Command, Message, GatewayEvent):
+    for model in (Command, Upload, Session, Message, GatewayEvent):
         if rows := waiting.pop(model, None):
             db.session.execute(insert(model), rows)
     db.session.commit()

@@ -39,6 +39,8 @@ from .models import (
     UploadState,
     Verdict,
     db,
+    files_of,
+    first_id,
 )
 from .parameters import as_integer, cautions
 
@@ -253,10 +255,10 @@ def _stray(row: Command) -> Upload | None:
     return db.session.scalar(
         select(Upload)
         .where(
-            Upload.device_id == row.device_id, Upload.file_type == "photo", Upload.trigger == 0,
+            files_of(row.device), Upload.file_type == "photo", Upload.trigger == 0,
             Upload.source == row.arguments["source"], Upload.state == UploadState.STORED,
             Upload.command_id.is_(None), Upload.link_reason.is_not(None), Upload.link_fixed.is_(False),
-            Upload.started_at >= row.sending_at, Upload.timestamp < row.sending_at,
+            Upload.id >= first_id(row.sending_at), Upload.timestamp < row.sending_at,
         )
         .order_by(Upload.id)
         .limit(1)

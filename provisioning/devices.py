@@ -1,6 +1,6 @@
 """Devices: adding, changing, archiving; and the numbers they had. Input is checked by `schemas` before."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,11 @@ def find(imei: str) -> Device:
     if device is None:
         raise NotFound(f"There is no device with the IMEI {imei[:20]}.")
     return device
+
+
+def ids_of(imei: str) -> Sequence[int]:
+    """Give the ids of all devices that have this IMEI, or had it before they were archived."""
+    return db.session.scalars(select(Device.id).where(Device.imei == imei)).all()
 
 
 def named(text: str) -> Device:

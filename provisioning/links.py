@@ -13,7 +13,19 @@ from . import events, lifecycle, outbox, statuses
 from .config import current_config
 from .errors import Invalid
 from .linking import File, Link, Request, Windows, decide
-from .models import TRIGGERS, Certainty, Command, Device, Record, State, Upload, UploadState, db
+from .models import (
+    TRIGGERS,
+    Certainty,
+    Command,
+    Device,
+    Record,
+    State,
+    Upload,
+    UploadState,
+    db,
+    files_of,
+    first_id,
+)
 from .parameters import as_integer
 
 RECORD_SECONDS = 15.0  # a record and the file of the same trigger differ by no more
@@ -27,9 +39,9 @@ def relink(device: Device, now: datetime) -> None:
     uploads = db.session.scalars(
         select(Upload)
         .where(
-            Upload.device_id == device.id,
+            files_of(device),
             Upload.state == UploadState.STORED,
-            Upload.started_at >= now - 2 * window,
+            Upload.id >= first_id(now - 2 * window),
         )
         .order_by(Upload.id)
     ).all()
@@ -157,20 +169,20 @@ def _partial(command: Command, missing: Sequence[str], now: datetime) -> None:
 
 
 def _linked(command_id: str) -> Sequence[Upload]:
-    return db.session.scalars(
-        select(Upload)
-        .where(Upload.command_id == command_id, Upload.state == UploadState.STORED)
-        .order_by(Upload.id)
-    ).all()
+    rows = db.session.scalars(
+        select(Upload).where(Upload.command_id == command_id, Upload.state == UploadState.STORED)
+    )
+    return sorted(rows, key=lambda upload: upload.id)
 
 
 def uploads_of(commands: Sequence[Command]) -> dict[str, list[Upload]]:
     """Give the linked uploads of several commands, by command id."""
     found: dict[str, list[Upload]] = defaultdict(list)
     rows = db.session.scalars(
-        select(Upload).where(Upload.command_id.in_([command.id for command in commands])).order_by(Upload.id)
+        select(Upload).where(Upload.command_id.in_([command.id for command in commands]))
     )
-    for upload in rows:
+    # sorted here: SQLite may go through all uploads to have them in this order
+    for upload in sorted(rows, key=lambda upload: upload.id):
         found[str(upload.command_id)].append(upload)
     return found
 

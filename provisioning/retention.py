@@ -25,6 +25,7 @@ from .models import (
     UploadState,
     changed,
     db,
+    first_id,
 )
 
 log = structlog.get_logger(__name__)
@@ -63,14 +64,9 @@ def _in_batches(remove: Callable[[], int]) -> int:
     return total
 
 
-def _first_id(oldest: datetime) -> str:
-    """Give what every id made since then is greater than."""
-    return f"{int(oldest.timestamp() * 1000):012x}"
-
-
 def _remove(model: type[Message] | type[GatewayEvent], which: ColumnElement[bool], oldest: datetime) -> int:
     idents: Sequence[str] = db.session.scalars(
-        select(model.id).where(model.id < _first_id(oldest), which).order_by(model.id).limit(BATCH)
+        select(model.id).where(model.id < first_id(oldest), which).order_by(model.id).limit(BATCH)
     ).all()
     db.session.rollback()
     changed(delete(model).where(model.id.in_(idents)).execution_options(synchronize_session=False))
@@ -93,7 +89,7 @@ def _reconciled() -> datetime | None:
 def _remove_uploads(oldest: datetime) -> int:
     rows = db.session.execute(
         select(Upload.id, Upload.path, Upload.device_id)
-        .where(Upload.id < _first_id(oldest), Upload.updated_at < oldest,
+        .where(Upload.id < first_id(oldest), Upload.updated_at < oldest,
                Upload.state.in_((UploadState.STORED, UploadState.DAMAGED)))
         .order_by(Upload.id).limit(BATCH)
     ).all()  # fmt: skip

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from . import lifecycle, links
-from .models import OPEN, Command, Device, Session, State, Upload, UploadState, db
+from .models import OPEN, Command, Device, Session, State, Upload, UploadState, db, in_state
 
 RETRIES = "A camera that cannot get through tries again after some 30 minutes."
 ON_ITS_WAY = (UploadState.RECEIVING, UploadState.PARTIAL)
@@ -31,7 +31,7 @@ def of(rows: Sequence[Command], device: Device) -> tuple[dict[str, list[Upload]]
     if any(row.kind == "camreq" and row.state in OPEN for row in rows):
         coming = db.session.scalars(
             select(Upload)
-            .where(Upload.device_id == device.id, Upload.state.in_(ON_ITS_WAY))
+            .where(Upload.device_id == device.id, in_state(*ON_ITS_WAY))
             .order_by(Upload.id.desc())
             .limit(8)
         ).all()

@@ -5,10 +5,11 @@ from typing import Any
 
 from flask import Response
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from .. import auth, commands, devices, links, outbox, profiles, views
 from ..errors import Invalid
-from ..models import Command, Device, Role, db, utcnow
+from ..models import Command, Role, db, utcnow
 from ..schemas import CommandFilter, CommandSchema, ProvisionSchema
 from . import description, shared
 from .shared import answer, repeatable
@@ -76,9 +77,9 @@ def provision(given: dict[str, Any], imei: str) -> Response:
 @blueprint.response(200, description.page(description.COMMAND))
 def list_commands(given: dict[str, Any]) -> dict[str, Any]:
     """List commands, newest first."""
-    query = select(Command)
+    query = select(Command).options(joinedload(Command.device))
     if "imei" in given:
-        query = query.join(Device).where(Device.imei == given["imei"])
+        query = query.where(Command.device_id.in_(devices.ids_of(given["imei"])))
     if "state" in given:
         query = query.where(Command.state == given["state"])
     return shared.page(query, Command.id, given, show)

@@ -3,9 +3,10 @@
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
-from .. import auth, views
-from ..models import UNCLAIMED, Device, Message, Role, Session
+from .. import auth, devices, views
+from ..models import UNCLAIMED, Message, Role, Session
 from ..schemas import Filter, MessageFilter
 from . import description, shared
 
@@ -18,9 +19,9 @@ blueprint = description.Blueprint("lists", __name__, description="SMS and TCP se
 @blueprint.response(200, description.page(description.MESSAGE))
 def list_messages(given: dict[str, Any]) -> dict[str, Any]:
     """List SMS both ways, newest first."""
-    query = select(Message)
+    query = select(Message).options(joinedload(Message.device))
     if "imei" in given:
-        query = query.join(Device).where(Device.imei == given["imei"])
+        query = query.where(Message.device_id.in_(devices.ids_of(given["imei"])))
     if given["unclaimed"]:
         query = query.where(UNCLAIMED)
     return shared.page(query, Message.id, given, lambda rows: [views.message(row) for row in rows])

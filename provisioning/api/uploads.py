@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from .. import auth, links, uploads, videos, views
 from ..errors import NotFound
-from ..models import Role, Upload, utcnow
+from ..models import UNSTORED, Role, Upload, UploadState, in_state, utcnow
 from ..schemas import LinkSchema, UploadFilter
 from ..web import ORIGINALS, original, send
 from . import description, shared
@@ -27,7 +27,10 @@ def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
     if "command" in given:
         query = query.where(Upload.command_id == given["command"])
     if "state" in given:
-        query = query.where(Upload.state == given["state"])
+        state = UploadState(given["state"])
+        query = query.where(in_state(state))
+        if state is not UploadState.STORED:
+            query = query.where(UNSTORED)  # said twice, for the index
     return shared.page(query, Upload.id, given, lambda rows: [views.upload(row) for row in rows])
 
 

@@ -1,12 +1,23 @@
 """Tables and their state machines, one file a noun. Rules that need more than one row live in the rooms above."""
 
-from .base import Base, UTCDateTime, changed, db, new_id, put_all, take_write_lock, utcnow
+from .base import Base, UTCDateTime, changed, db, first_id, new_id, put_all, take_write_lock, utcnow
 from .commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from .devices import Device, DevicePhone, Record, StatusItem, Verdict
 from .messages import RECONCILER, STATUS_RANK, UNCLAIMED, Cursor, Direction, GatewayEvent, Message
 from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
 from .profiles import Change, ChecklistRun, Profile
-from .uploads import TRIGGERS, Certainty, Lease, Session, Upload, UploadState, Watch, in_state
+from .uploads import (
+    TRIGGERS,
+    UNSTORED,
+    Certainty,
+    Lease,
+    Session,
+    Upload,
+    UploadState,
+    Watch,
+    files_of,
+    in_state,
+)
 
 __all__ = [
     "ENDED",
@@ -17,6 +28,7 @@ __all__ = [
     "TRANSITIONS",
     "TRIGGERS",
     "UNCLAIMED",
+    "UNSTORED",
     "ApiToken",
     "Base",
     "Certainty",
@@ -47,6 +59,8 @@ __all__ = [
     "Watch",
     "changed",
     "db",
+    "files_of",
+    "first_id",
     "in_state",
     "new_id",
     "put_all",

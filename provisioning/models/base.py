@@ -76,6 +76,11 @@ def new_id() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
+def first_id(since: datetime) -> str:
+    """Give what no id made since then is smaller than, and every older one is."""
+    return f"{int(since.timestamp() * 1000):012x}"
+
+
 def changed(statement: Executable) -> int:
     """Execute an UPDATE or DELETE and give how many rows it changed."""
     result = db.session.execute(statement)

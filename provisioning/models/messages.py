@@ -45,7 +45,7 @@ class Message(db.Model):  # type: ignore[name-defined]
 
     __tablename__ = "messages"
     __table_args__ = (
-        Index("ix_messages_device_created", "device_id", "created_at"),
+        Index("ix_messages_device_id_id", "device_id", "id"),
         Index("ix_messages_recipient_created", "recipient", "created_at"),
         partial_index("ix_messages_without_sid", "created_at", where="sid IS NULL"),
         partial_index(

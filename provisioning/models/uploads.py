@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, String, Text, literal_column
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, String, Text, and_, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import db, partial_index, utcnow
@@ -55,9 +55,10 @@ class Upload(db.Model):  # type: ignore[name-defined]
 
     __tablename__ = "uploads"
     __table_args__ = (
-        Index("ix_uploads_device_received", "device_id", "started_at"),
+        Index("ix_uploads_imei_id", "imei", "id"),
         Index("ix_uploads_imei_timestamp", "imei", "timestamp"),
         Index("ix_uploads_sha256", "sha256"),
+        partial_index("ix_uploads_unstored", "state", "id", where="state <> 'stored'"),
         partial_index("ix_uploads_coming", "updated_at", where="state IN ('receiving', 'partial')"),
         partial_index("ix_uploads_quarantined", "imei", where="state = 'quarantined'"),
         partial_index("ix_uploads_copies_due", "id", where="state = 'stored' AND thumbnail_state IS NULL"),
@@ -119,10 +120,21 @@ class Upload(db.Model):  # type: ignore[name-defined]
     command: Mapped[Command | None] = relationship()
 
 
+def files_of(device: Device) -> ColumnElement[bool]:
+    """Give the condition that an upload is of a device, whose IMEI an archived one may have had before.
+
+    By the IMEI first: its index is in the order of the ids, in which files began.
+    """
+    return and_(Upload.imei == device.imei, Upload.device_id == device.id)
+
+
 def in_state(*states: UploadState) -> ColumnElement[bool]:
     """Give the condition that an upload is in one of these states, spelled out: a partial index has to see it."""
     words: list[ColumnElement[str]] = [literal_column(f"'{state}'") for state in states]
     return Upload.state == words[0] if len(words) == 1 else Upload.state.in_(words)
+
+
+UNSTORED = Upload.state != literal_column(f"'{UploadState.STORED}'")  # few, and by an index
 
 
 class Session(db.Model):  # type: ignore[name-defined]
@@ -130,14 +142,15 @@ class Session(db.Model):  # type: ignore[name-defined]
 
     __tablename__ = "sessions"
     __table_args__ = (
-        Index("ix_sessions_imei_started", "imei", "started_at"),
+        Index("ix_sessions_imei_id", "imei", "id"),
+        Index("ix_sessions_device_id_id", "device_id", "id"),
         partial_index("ix_sessions_open", "started_at", where="ended_at IS NULL"),
         partial_index("ix_sessions_peer_started", "peer", "started_at", where="peer IS NOT NULL"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     imei: Mapped[str | None] = mapped_column(String(20))
-    device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"), index=True)
+    device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"))
     address: Mapped[str] = mapped_column(String(64))
     started_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
     ended_at: Mapped[datetime | None]

@@ -13,7 +13,7 @@ from .. import auth, devices, outbox, whereabouts
 from ..commands import RESOLUTIONS
 from ..config import current_config
 from ..errors import NotFound, ServiceError
-from ..models import Command, Device, Message, Role, Session, StatusItem, Upload, db, utcnow
+from ..models import Command, Device, Message, Role, Session, StatusItem, Upload, db, files_of, utcnow
 from ..parameters import Parameter
 from .parameters import words
 
@@ -74,7 +74,7 @@ def _part(device: Device, name: str, limit: int = ROWS, before: str = "") -> str
         ).all()
         return render_template("parts/status.html", device=device, groups=_grouped(items))
     model = MODELS[name]
-    query = select(model).where(model.device_id == device.id)
+    query = select(model).where(files_of(device) if model is Upload else model.device_id == device.id)
     if before:
         query = query.where(model.id < before)
     rows = db.session.scalars(query.order_by(model.id.desc()).limit(limit + 1)).all()
