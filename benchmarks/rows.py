@@ -104,7 +104,8 @@ def old_rows(count: int, ids: list[int]) -> Rows:
         yield Upload, {
             "id": _id_of(at), "command_id": command, "imei": imei, "device_id": device, "identifier": "%photof",
             "file_type": "photo", "source": "front", "state": "stored", "has_metadata": True, "trigger": 9,
-            "timestamp": at, "announced": 54, "packets": 54, "received_packets": 54, "size": 55_000, "sha256": f"{number:064x}",
+            "timestamp": at, "announced": 54, "packets": 54, "received_packets": 54, "size": 55_000,
+            "sha256": f"{number:064x}",
             "path": f"{imei}/{number}.jpg",
             "started_at": at, "updated_at": at, "received_at": at, "thumbnail_state": "ready",
         }  # fmt: skip
