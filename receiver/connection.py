@@ -16,7 +16,7 @@ from receiver import session as s
 from receiver.files import StorageError, new_id
 from receiver.front import FrontError
 from receiver.product import Admission, SessionFacts
-from receiver.protocol import Message, ProtocolError, Reader
+from receiver.protocol import FULL_FRAME, Message, ProtocolError, Reader
 from receiver.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -158,14 +158,14 @@ class Connection:
             self.sock.settimeout(None)
         else:
             self.sock.settimeout(max(self.session.deadline - time.monotonic(), 0.001))
+        # up to the end of a full frame: the reader then keeps no piece of one, to be joined with what comes next
+        wanted = self._appetite - (self._appetite + self.reader.held) % FULL_FRAME
         try:
-            data: bytes = self.sock.recv(self._appetite)
+            data: bytes = self.sock.recv(wanted)
         except TimeoutError:
             return None
-        is_all = len(data) < self._appetite and not hasattr(
-            self.sock, "do_handshake"
-        )  # TLS gives record by record
-        if len(data) == self._appetite:
+        is_all = len(data) < wanted and not hasattr(self.sock, "do_handshake")  # TLS gives record by record
+        if len(data) == wanted:
             self._appetite = min(2 * self._appetite, RECEIVE_MOST)
         elif len(data) < self._appetite // 4:
             self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
@@ -202,8 +202,8 @@ class Connection:
 
     def _act(self, action: s.Action) -> list[s.Action]:
         match action:
-            case s.Write(offset, payload):
-                return self._write(offset, payload)
+            case s.Write(offset, payload, chain):
+                return self._write(offset, payload, chain)
             case s.Send(data):
                 self.sock.settimeout(self.server.settings.limits.answer)
                 self.sock.sendall(data)
@@ -223,12 +223,12 @@ class Connection:
                     self.transfer.record["crc_errors"] = self.transfer.record.get("crc_errors", 0) + 1
         return []
 
-    def _write(self, offset: int, payload: bytes) -> list[s.Action]:
+    def _write(self, offset: int, payload: bytes, chain: int | None) -> list[s.Action]:
         assert self.transfer is not None
         self.moved = True
         self._minute_bytes += len(payload)
         now = self.server.now()
-        same = self.transfer.write(offset, payload, now)
+        same = self.transfer.write(offset, payload, chain, now)
         if self.transfer.wants_safety(now):
             self._make_safe()
         return self.session.written(same, time.monotonic())

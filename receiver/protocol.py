@@ -352,6 +352,11 @@ class Reader:
         self._frames = FRAMES
         self._stray_possible = False
 
+    @property
+    def held(self) -> int:
+        """The bytes of an unfinished frame that are held."""
+        return len(self._left)
+
     def feed(self, data: bytes, take: Callable[[Message], object]) -> None:
         """Hand every message that is complete now to `take`, in order. Raises ProtocolError at a broken one."""
         if self._left:

@@ -108,10 +108,14 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Take checked bytes at this offset; answer by `written`."""
+    """Take checked bytes at this offset; answer by `written`.
+
+    `chain`: the CRC of all bytes of the file up to their end, where the device's own is that one, else None.
+    """
 
     offset: int
     payload: bytes
+    chain: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +160,8 @@ class Session:
 
     __slots__ = (
         "_bad", "_bad_since", "_bases", "_chain", "_metadata_silent", "_offered", "_offers", "_path", "_repeated",
-        "_skip", "_taken", "_went_back", "deadline", "imei", "limits", "metadata", "offer", "received", "state",
-        "stopping",
+        "_skip", "_taken", "_went_back", "_whole", "deadline", "imei", "limits", "metadata", "offer", "received",
+        "state", "stopping",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, now: float) -> None:
@@ -175,7 +179,8 @@ class Session:
         self._taken: frozenset[tuple[str, int]] = frozenset()  # identifier and timestamp of what was stored
         self._repeated = False  # 0x0009 was sent: COMPLETE does not work after it
         self._metadata_silent = False
-        self._chain = 0  # CRC of all bytes received
+        self._chain = 0  # CRC that the device goes on with
+        self._whole = True  # it is that of all bytes held, not only of those since a RESUME
         self._bases: tuple[int, ...] = (0,)
         self._bad = 0
         self._bad_since: float | None = None
@@ -220,13 +225,13 @@ class Session:
 
     def opened(self, received: int, chain: int, now: float) -> list[Action]:
         """Take where the file goes on: how many bytes are held, and their CRC."""
-        self.received, self._chain = received, chain
+        self.received, self._chain, self._whole = received, chain, True
         return self._resume(now)
 
     def written(self, same: bool, now: float) -> list[Action]:
         """Take whether bytes that were already held are the same; a difference means another file."""
         if not same:
-            self.received, self._chain = 0, 0
+            self.received, self._chain, self._whole = 0, 0, True
             return self._resume(now)
         if not self._complete():
             return []
@@ -235,7 +240,7 @@ class Session:
 
     def went_back(self, chain: int, now: float) -> list[Action]:
         """Take the CRC of what stands before the earlier place."""
-        self._chain = chain
+        self._chain, self._whole = chain, True
         return self._expect_data(now)
 
     def committed(self, now: float) -> list[Action]:
@@ -347,7 +352,7 @@ class Session:
         if self.received + len(payload) <= self.offer.size:
             for base in self._bases:
                 if protocol.crc(payload, base) == run.crc:
-                    return self._take(payload, run.crc, now)
+                    return self._take(payload, base, run.crc, now)
         return [Again(tuple(run.split()))]
 
     def _on_data(self, data: Data, now: float) -> list[Action]:
@@ -359,17 +364,19 @@ class Session:
             return self._close("short_packet", f"The packet at byte {self.received} is too short.")
         if data.offset not in (None, self.received):
             return self._bad_packet(now)
-        if not any(protocol.crc(data.payload, base) == data.crc for base in self._bases):
-            return self._bad_packet(now)
-        return self._take(data.payload, data.crc, now)
+        for base in self._bases:
+            if protocol.crc(data.payload, base) == data.crc:
+                return self._take(data.payload, base, data.crc, now)
+        return self._bad_packet(now)
 
-    def _take(self, payload: bytes, crc: int, now: float) -> list[Action]:
+    def _take(self, payload: bytes, base: int, crc: int, now: float) -> list[Action]:
         offset, self.received = self.received, self.received + len(payload)
+        self._whole = self._whole and base == self._chain
         # whether the path flow chains its CRC is not known
         self._chain, self._bases = crc, (crc, 0) if self.offer.by_path and crc else (crc,)
         self._bad, self._bad_since = 0, None
         self.deadline = now + self.limits.progress
-        return [Write(offset, payload)]
+        return [Write(offset, payload, crc if self._whole else None)]
 
     def _complete(self) -> bool:
         # the last packet may be short: one byte of it is enough to be there

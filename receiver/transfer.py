@@ -212,10 +212,10 @@ class Transfer:
 
     # taking bytes
 
-    def write(self, offset: int, payload: bytes, now: datetime) -> bool:
+    def write(self, offset: int, payload: bytes, chain: int | None, now: datetime) -> bool:
         """Take checked bytes; False when they differ from those held: then the file begins again.
 
-        Raises StorageError.
+        `chain`: the CRC of all bytes up to their end, where the device's own is that one. Raises StorageError.
         """
         assert offset == self.received
         known = max(0, min(len(payload), self._compare_until - offset))
@@ -226,7 +226,7 @@ class Transfer:
             self._start_again(now)
             return False
         self.received += len(payload)
-        self.chain = protocol.crc(payload, self.chain)
+        self.chain = protocol.crc(payload, self.chain) if chain is None else chain
         if new := payload[known:] if known else payload:
             if len(self._buffer) + len(new) >= BUFFER:
                 self.flush(new)

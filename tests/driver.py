@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from receiver import protocol
 from receiver import session as s
 from receiver.files import StorageError
 from receiver.folder import Folder
@@ -127,9 +128,11 @@ class Line:
                 asker = Asker(self.session.imei, "known", "f" * 32, self.machine.time)
                 self.transfer = self.machine.store.open(asker, offer, self.machine.recall(asker.imei, offer))
                 return self.session.opened(self.transfer.received, self.transfer.chain, now)
-            case s.Write(offset, payload):
+            case s.Write(offset, payload, chain):
                 assert self.transfer is not None
-                return self.session.written(self.transfer.write(offset, payload, self.machine.time), now)
+                assert chain in (None, protocol.crc(payload, self.transfer.chain))
+                same = self.transfer.write(offset, payload, chain, self.machine.time)
+                return self.session.written(same, now)
             case s.GoBack(offset):
                 assert self.transfer is not None
                 self.transfer.go_back(offset)

@@ -97,7 +97,7 @@ class Receiver:
         data = FILES[self.name][1]
         while self.transfer and most and self.transfer.received < len(data):
             begin = self.transfer.received
-            self.transfer.write(begin, data[begin : begin + PACKET], NOW)
+            self.transfer.write(begin, data[begin : begin + PACKET], None, NOW)
             most -= 1
 
     def back(self, packets: int = 1) -> None:
