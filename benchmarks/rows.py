@@ -1,7 +1,7 @@
 """What sweeps, new files, replies and pages cost over a database that has grown.
 
 `python benchmarks/rows.py [--rows 500000] [--database sqlite|postgresql]` fills a fresh database: so many uploads, a
-twentieth of them of one device, and connections, texts and commands in proportion. Prints milliseconds as JSON.
+twentieth of them of one device, and connections, texts and commands in proportion. Prints milliseconds as JSON, and what rows cost that are told in bulk.
 """
 
 import argparse
@@ -26,10 +26,10 @@ os.environ.setdefault("ENCRYPTION_KEYS", "only for benchmarks: no key of anybody
 import flask_migrate  # noqa: E402
 import postgres_server  # noqa: E402
 from flask import Flask  # noqa: E402
-from sqlalchemy import insert, select, text  # noqa: E402
+from sqlalchemy import func, insert, select, text  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import auth, background, devices, inbox, uploads, videos  # noqa: E402
+from provisioning import auth, background, connections, devices, inbox, uploads, videos  # noqa: E402
 from provisioning.config import load  # noqa: E402
 from provisioning.models import (  # noqa: E402
     Command,
@@ -44,12 +44,14 @@ from provisioning.models import (  # noqa: E402
     new_id,
     utcnow,
 )
+from receiver.product import SessionFacts  # noqa: E402
 from receiver.protocol import Metadata  # noqa: E402
 from receiver.session import Offer  # noqa: E402
 
 DEVICES = 10_000
 BUSY, NUMBER = "352094082736916", "+12025550111"  # the device with a twentieth of all
 TIMES = 9
+TOLD, REPORT = 20_000, 200  # rows, and how many at once
 PHOTO = {"file_type": "photo", "source": "front"}
 Rows = Iterator[tuple[Any, dict[str, Any]]]
 
@@ -159,18 +161,53 @@ def took(work: Callable[[], object]) -> float:
     return round(statistics.median(times), 2)
 
 
-def record(ident: str) -> dict[str, Any]:
+def record(ident: str, imei: str = BUSY) -> dict[str, Any]:
     """Give the sidecar of a file that came just now."""
     now = utcnow()
     metadata = dataclasses.asdict(Metadata(4, 4, int(now.timestamp() * 1000), 0, 0))
     return {
-        "upload": ident, "imei": BUSY, "session": new_id(), "admission": "known", "identifier": "%photof",
+        "upload": ident, "imei": imei, "session": new_id(), "admission": "known", "identifier": "%photof",
         "file_type": "photo", "source": "front", "metadata": metadata, "packets": 3, "received_packets": 3,
-        "size": 2500, "sha256": ident * 2, "path": f"{BUSY}/{ident}.jpg", "state": "stored",
+        "size": 2500, "sha256": ident * 2, "path": f"{imei}/{ident}.jpg", "state": "stored",
         "started_at": now.isoformat(),
         "received_at": now.isoformat(), "updated_at": now.isoformat(), "resumes": 0, "crc_errors": 0, "count": 3,
         "by_path": False,
     }  # fmt: skip
+
+
+def bulk(name: str, tell: Callable[[list[Any]], object], things: list[Any]) -> dict[str, float]:
+    """Tell rows as the receiver does, in reports of 200: what one costs, and what a second takes."""
+    began, busy = time.perf_counter(), time.process_time()
+    for at in range(0, len(things), REPORT):
+        tell(things[at : at + REPORT])
+    took, busy = time.perf_counter() - began, time.process_time() - busy
+    return {
+        f"{name} told in bulk, processor ms a row": round(1000 * busy / len(things), 3),
+        f"{name} told in bulk, rows a second": round(len(things) / took),
+    }
+
+
+def told_in_bulk() -> dict[str, float]:
+    """Tell files and sessions of many devices, and weigh what PostgreSQL keeps of them."""
+    now = utcnow()
+    imeis = [f"{n:015d}" for n in range(1, DEVICES)]
+    files = [record(new_id(), imeis[n % len(imeis)]) for n in range(TOLD)]
+    lines = [
+        SessionFacts(
+            new_id(), "127.0.0.1:50000", now, imei=imeis[n % len(imeis)], ended_at=now, code="done",
+            reason="Nothing is left to send.", files=1, bytes_received=56_000,
+        )
+        for n in range(TOLD)
+    ]  # fmt: skip
+    seen = bulk("files", lambda some: uploads.register(some, utcnow()), files)
+    seen |= bulk("sessions", lambda some: connections.note(some, utcnow()), lines)
+    if db.engine.dialect.name == "postgresql":
+        for model in (Upload, Session):
+            size = db.session.scalar(select(func.pg_total_relation_size(model.__tablename__)))
+            rows = db.session.scalar(select(func.count()).select_from(model))
+            seen[f"bytes a row of {model.__tablename__}, with indexes"] = round(size / rows)
+    db.session.rollback()
+    return seen
 
 
 def measure(app: Flask) -> dict[str, float]:
@@ -220,7 +257,7 @@ def measure(app: Flask) -> dict[str, float]:
         "/api/v1/commands", f"/api/v1/commands?imei={BUSY}", "/api/v1/sessions", "/api/v1/messages",
     ):  # fmt: skip
         seen[f"GET {path}"] = took(get(path))
-    return seen
+    return seen | told_in_bulk()
 
 
 def main() -> None:
