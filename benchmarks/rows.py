@@ -1,7 +1,8 @@
 """What sweeps, new files, replies and pages cost over a database that has grown.
 
 `python benchmarks/rows.py [--rows 500000] [--database sqlite|postgresql]` fills a fresh database: so many uploads, a
-twentieth of them of one device, and connections, texts and commands in proportion. Prints milliseconds as JSON, and what rows cost that are told in bulk.
+twentieth of them of one device, and connections, texts and commands in proportion. Prints milliseconds as JSON, and
+what rows cost that are told in bulk.
 """
 
 import argparse
