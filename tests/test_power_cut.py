@@ -468,7 +468,7 @@ def test_after_a_failed_sync_of_all_no_file_in_hand_is_believed(
     receiver.safe()
     receiver.packets(1)
     other = receiver.store.open(Asker(OTHER, "known", "6" * 32, NOW), *FILES["video"][:1])
-    other.write(0, FILES["video"][1][:PACKET], NOW)
+    other.write(0, FILES["video"][1][:PACKET], None, NOW)
     other.flush()
 
     def broken(_: FileSystem) -> None:

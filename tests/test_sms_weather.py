@@ -25,6 +25,7 @@ from provisioning import (
 )
 from provisioning.errors import Conflict, GatewayError
 from provisioning.models import Command, Device, GatewayEvent, Message, State, Upload, UploadState, db, utcnow
+from receiver.files import new_id as receiver_id
 
 VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
 
@@ -35,12 +36,13 @@ def van(phone: Phone) -> Device:
     return devices.add(given, utcnow())
 
 
-def file_of(van: Device, *, captured: float = 0.0, source: str = "front", id: str = "0" * 32) -> Upload:
+def file_of(van: Device, *, captured: float = 0.0, source: str = "front") -> Upload:
     """A stored photo that was taken, and arrived, so many seconds from now."""
     moment = utcnow() + timedelta(seconds=captured)
     upload = Upload(
-        id=id, imei=van.imei, device_id=van.id, identifier=f"%photo{source[0]}", file_type="photo", source=source,
-        state=UploadState.STORED, has_metadata=True, trigger=0, timestamp=moment, started_at=moment, sha256="0" * 64,
+        id=receiver_id(moment), imei=van.imei, device_id=van.id, identifier=f"%photo{source[0]}",
+        file_type="photo", source=source, state=UploadState.STORED, has_metadata=True, trigger=0, timestamp=moment,
+        started_at=moment, sha256="0" * 64,
     )  # fmt: skip
     db.session.add(upload)
     db.session.commit()
@@ -466,7 +468,7 @@ def test_both_cameras_end_done_with_two_files_and_partial_with_one(phone: Phone,
     leftovers.sweep(at(4000))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
-    file_of(van, captured=2, source="rear", id="1" * 32)
+    file_of(van, captured=2, source="rear")
     relink(van)
     assert (row.state, row.late, row.error_code) == (State.DONE, True, None)
 
