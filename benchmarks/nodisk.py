@@ -36,7 +36,7 @@ class Nowhere:
         self.received = self.chain = 0
         self.record = {"identifier": offer.identifier, "upload": "0" * 32}
 
-    def write(self, offset: int, payload: bytes, chain: int | None, now: datetime) -> bool:
+    def write(self, offset: int, payload: bytes, now: datetime, chain: int | None) -> bool:
         self.received += len(payload)
         return True
 

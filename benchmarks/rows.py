@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,10 @@ from provisioning.models import (  # noqa: E402
     Session,
     Upload,
     db,
-    first_id,
     new_id,
     utcnow,
 )
+from receiver.files import new_id as id_of  # noqa: E402
 from receiver.product import SessionFacts  # noqa: E402
 from receiver.protocol import Metadata  # noqa: E402
 from receiver.session import Offer  # noqa: E402
@@ -88,7 +88,7 @@ def old_rows(count: int, ids: list[int]) -> Rows:
         imei = f"{number % len(ids):015d}"
         if number % 20 == 0:
             device, imei = ids[0], BUSY
-        command = _id_of(at) if number % 10 == 0 else None
+        command = id_of(at) if number % 10 == 0 else None
         if command:
             yield Command, {
                 "id": command, "device_id": device, "kind": "camreq", "arguments": PHOTO, "text": "camreq:1,1",
@@ -96,16 +96,16 @@ def old_rows(count: int, ids: list[int]) -> Rows:
                 "ended_at": at, "history": [{"at": at.isoformat(), "state": "done", "note": None}],
             }  # fmt: skip
             yield Message, {
-                "id": _id_of(at), "direction": "out", "sid": f"SM{number:032x}", "sender": "+12025550100",
+                "id": id_of(at), "direction": "out", "sid": f"SM{number:032x}", "sender": "+12025550100",
                 "recipient": NUMBER, "body": "…", "status": "delivered", "device_id": device, "command_id": command,
                 "claimed": True, "created_at": at,
             }  # fmt: skip
             yield GatewayEvent, {
-                "id": _id_of(at), "kind": "status", "token": f"SM{number:032x}:delivered:", "payload": {},
+                "id": id_of(at), "kind": "status", "token": f"SM{number:032x}:delivered:", "payload": {},
                 "via": "webhook", "received_at": at, "processed_at": at,
             }  # fmt: skip
         yield Upload, {
-            "id": _id_of(at), "command_id": command, "imei": imei, "device_id": device, "identifier": "%photof",
+            "id": id_of(at), "command_id": command, "imei": imei, "device_id": device, "identifier": "%photof",
             "file_type": "photo", "source": "front", "state": "stored", "has_metadata": True, "trigger": 9,
             "timestamp": at, "announced": 54, "packets": 54, "received_packets": 54, "size": 55_000,
             "sha256": f"{number:064x}",
@@ -114,14 +114,9 @@ def old_rows(count: int, ids: list[int]) -> Rows:
         }  # fmt: skip
         if number % 2 == 0:
             yield Session, {
-                "id": _id_of(at), "imei": imei, "device_id": device, "address": "127.0.0.1", "started_at": at,
+                "id": id_of(at), "imei": imei, "device_id": device, "address": "127.0.0.1", "started_at": at,
                 "ended_at": at, "code": "done",
             }  # fmt: skip
-
-
-def _id_of(at: datetime) -> str:
-    """Make an id as if at that time: what is recent is found by it."""
-    return first_id(at) + os.urandom(10).hex()
 
 
 def fill(count: int) -> None:

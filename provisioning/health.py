@@ -70,7 +70,7 @@ def metrics() -> Response:
     # of stored ones there are too many to be counted each time; the receiver counts what it stores
     states = Gauge("dualcam_uploads", "Uploads that are not stored, by state", ["state"], registry=registry)
     waiting = select(Upload.state, func.count()).where(UNSTORED).group_by(Upload.state)
-    counts = {state: count for state, count in db.session.execute(waiting)}  # noqa: C416
+    counts = dict(db.session.execute(waiting).all())
     for state in UploadState:
         if state is not UploadState.STORED:
             states.labels(state).set(counts.get(state, 0))

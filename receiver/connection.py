@@ -228,7 +228,7 @@ class Connection:
         self.moved = True
         self._minute_bytes += len(payload)
         now = self.server.now()
-        same = self.transfer.write(offset, payload, chain, now)
+        same = self.transfer.write(offset, payload, now, chain)
         if self.transfer.wants_safety(now):
             self._make_safe()
         return self.session.written(same, time.monotonic())

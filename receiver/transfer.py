@@ -212,7 +212,7 @@ class Transfer:
 
     # taking bytes
 
-    def write(self, offset: int, payload: bytes, chain: int | None, now: datetime) -> bool:
+    def write(self, offset: int, payload: bytes, now: datetime, chain: int | None = None) -> bool:
         """Take checked bytes; False when they differ from those held: then the file begins again.
 
         `chain`: the CRC of all bytes up to their end, where the device's own is that one. Raises StorageError.

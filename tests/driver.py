@@ -131,7 +131,7 @@ class Line:
             case s.Write(offset, payload, chain):
                 assert self.transfer is not None
                 assert chain in (None, protocol.crc(payload, self.transfer.chain))
-                same = self.transfer.write(offset, payload, chain, self.machine.time)
+                same = self.transfer.write(offset, payload, self.machine.time, chain)
                 return self.session.written(same, now)
             case s.GoBack(offset):
                 assert self.transfer is not None

@@ -197,7 +197,7 @@ def leave_killed(folder: Path, store: Bucket, packets: int = 100, stamp: int = 1
     transfer = Transfer.begin(
         Store(folder / "spool", store, Caps()), Asker(IMEI, "known", "a" * 32, utcnow()), offer
     )
-    transfer.write(0, DATA[: packets * 1024], None, utcnow())
+    transfer.write(0, DATA[: packets * 1024], utcnow())
     transfer.flush()
     return partial_here(folder)
 
@@ -386,7 +386,7 @@ def sealed(spool: Store) -> Transfer:
     """Leave a whole file as a kill -9 between its sidecar and its putting does."""
     offer = Offer("%videof", False, 196, metadata(1624960616000))
     transfer = Transfer.begin(spool, Asker(IMEI, "known", "a" * 32, utcnow()), offer)
-    transfer.write(0, DATA, None, utcnow())
+    transfer.write(0, DATA, utcnow())
     transfer.flush()
     assert spool.seal([transfer], utcnow()) == [None]
     return transfer

@@ -54,7 +54,7 @@ class Spool:
         """A session takes some packets and ends; the files carry the clock's time."""
         transfer = self.open(given.pop("offer", offer()), **given)
         for number in range(transfer.received // PACKET, packets):
-            transfer.write(number * PACKET, DATA[number * PACKET :][:PACKET], None, self.now)
+            transfer.write(number * PACKET, DATA[number * PACKET :][:PACKET], self.now)
         transfer.flush()
         transfer.left_behind()
         transfer.make_safe(self.now)
@@ -64,7 +64,7 @@ class Spool:
 
     def store_whole(self, wanted: Offer | None = None, **given: Any) -> Record:
         transfer = self.open(wanted or offer(), **given)
-        transfer.write(0, DATA, None, self.now)
+        transfer.write(0, DATA, self.now)
         transfer.flush()
         record = transfer.commit(self.now)
         transfer.leave()

@@ -287,7 +287,7 @@ def test_strangers_partial_files_count_against_what_all_strangers_may_send(tmp_p
                 store.open(asker, Offer("%photof", False, 30, None))
             continue
         transfer = store.open(asker, Offer("%photof", False, 30, None))
-        transfer.write(0, bytes(29 * 1024), None, now)
+        transfer.write(0, bytes(29 * 1024), now)
         transfer.flush()
         transfer.left_behind()
         transfer.make_safe(now)

@@ -97,7 +97,7 @@ class Receiver:
         data = FILES[self.name][1]
         while self.transfer and most and self.transfer.received < len(data):
             begin = self.transfer.received
-            self.transfer.write(begin, data[begin : begin + PACKET], None, NOW)
+            self.transfer.write(begin, data[begin : begin + PACKET], NOW)
             most -= 1
 
     def back(self, packets: int = 1) -> None:
@@ -468,7 +468,7 @@ def test_after_a_failed_sync_of_all_no_file_in_hand_is_believed(
     receiver.safe()
     receiver.packets(1)
     other = receiver.store.open(Asker(OTHER, "known", "6" * 32, NOW), *FILES["video"][:1])
-    other.write(0, FILES["video"][1][:PACKET], None, NOW)
+    other.write(0, FILES["video"][1][:PACKET], NOW)
     other.flush()
 
     def broken(_: FileSystem) -> None:

@@ -151,8 +151,13 @@ def settle(
     `others`: what other cameras were told.
     """
     accepted = [command for vehicle in vehicles for command in vehicle.accepted]
-    states = "SELECT count(*) FROM commands WHERE state IN ('queued','sending','sent','delivered','answered','unknown')"
-    evidence.wait(lambda: sys.database.count(states) == 0, seconds, "commands never end", every=1)
+    going = "FROM commands WHERE state IN ('queued','sending','sent','delivered','answered','unknown')"
+    try:
+        evidence.wait(lambda: sys.database.count(f"SELECT count(*) {going}") == 0, seconds, "commands never end",
+                      every=1)  # fmt: skip
+    except evidence.BrokenPromise as error:
+        left = sys.database.rows(f"SELECT id, kind, state, reply, result, note, expires_at, history {going}")
+        raise evidence.BrokenPromise(f"{error}: {left}") from None
     evidence.wait(lambda: not any(found["waiting"] for found in fleet_of(sys, vehicles)), seconds,
                   "cameras keep files for ever", every=1)  # fmt: skip
     commands = sys.database.rows("SELECT id, kind, state, error_code, error_message FROM commands")
