@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ DEVICES = 10_000
 BUSY, NUMBER = "352094082736916", "+12025550111"  # the device with a twentieth of all
 TIMES = 9
 TOLD, REPORT = 20_000, 200  # rows, and how many at once
+TODAY = 3_000  # files that the busy device took by itself in the last hours
 PHOTO = {"file_type": "photo", "source": "front"}
 Rows = Iterator[tuple[Any, dict[str, Any]]]
 
@@ -80,6 +81,17 @@ def product(database: str) -> Iterator[Flask]:
             db.engine.dispose()
 
 
+def upload_row(at: datetime, device: int, imei: str, command: str | None, number: int) -> dict[str, Any]:
+    """Give a file that was stored at that time, taken by itself."""
+    return {
+        "id": id_of(at), "command_id": command, "imei": imei, "device_id": device, "identifier": "%photof",
+        "file_type": "photo", "source": "front", "state": "stored", "has_metadata": True, "trigger": 9,
+        "timestamp": at, "announced": 54, "packets": 54, "received_packets": 54, "size": 55_000,
+        "sha256": f"{number:064x}", "path": f"{imei}/{number}.jpg", "started_at": at, "updated_at": at,
+        "received_at": at, "thumbnail_state": "ready",
+    }  # fmt: skip
+
+
 def old_rows(count: int, ids: list[int]) -> Rows:
     """Give rows of the past, ten seconds apart, the newest two days old: more than any window looks back."""
     end = utcnow() - timedelta(days=2)
@@ -104,14 +116,7 @@ def old_rows(count: int, ids: list[int]) -> Rows:
                 "id": id_of(at), "kind": "status", "token": f"SM{number:032x}:delivered:", "payload": {},
                 "via": "webhook", "received_at": at, "processed_at": at,
             }  # fmt: skip
-        yield Upload, {
-            "id": id_of(at), "command_id": command, "imei": imei, "device_id": device, "identifier": "%photof",
-            "file_type": "photo", "source": "front", "state": "stored", "has_metadata": True, "trigger": 9,
-            "timestamp": at, "announced": 54, "packets": 54, "received_packets": 54, "size": 55_000,
-            "sha256": f"{number:064x}",
-            "path": f"{imei}/{number}.jpg",
-            "started_at": at, "updated_at": at, "received_at": at, "thumbnail_state": "ready",
-        }  # fmt: skip
+        yield Upload, upload_row(at, device, imei, command, number)
         if number % 2 == 0:
             yield Session, {
                 "id": id_of(at), "imei": imei, "device_id": device, "address": "127.0.0.1", "started_at": at,
@@ -136,6 +141,17 @@ def fill(count: int) -> None:
     _put(waiting)
     if db.engine.dialect.name == "postgresql":  # as its autovacuum does; nobody does on SQLite
         db.session.execute(text("ANALYZE"))
+    db.session.commit()
+
+
+def today(van: Device) -> None:
+    """Put what the busy device took by itself in the last hours, linked already."""
+    now = utcnow()
+    files = [
+        upload_row(now - timedelta(seconds=10 * number + 60), van.id, BUSY, None, 10**9 + number)
+        for number in range(TODAY)
+    ]
+    db.session.execute(insert(Upload), files)
     db.session.commit()
 
 
@@ -203,6 +219,9 @@ def told_in_bulk() -> dict[str, float]:
             rows = db.session.scalar(select(func.count()).select_from(model))
             seen[f"bytes a row of {model.__tablename__}, with indexes"] = round(size / rows)
     db.session.rollback()
+    began = time.perf_counter()
+    linked = sum(uploads.settle(utcnow(), set()) for _ in range(4))
+    seen["files linked, of many devices, a second"] = round(linked / (time.perf_counter() - began))
     return seen
 
 
@@ -239,13 +258,16 @@ def measure(app: Flask) -> dict[str, float]:
 
         return read
 
+    today(van)
     seen = {
         "was this file stored before (receiver)": took(
             lambda: uploads.recall(db.session.connection(), [(BUSY, offer)])
         ),
         "a new file, registered and linked": took(new_file),
         "a reply by SMS": took(reply),
-        "the sweep of each three seconds": took(lambda: (background.sweep(utcnow), videos.sweep(utcnow))),
+        "the sweep of each three seconds": took(
+            lambda: (background.settle(utcnow), background.sweep(utcnow), videos.sweep(utcnow))
+        ),
     }
     for path in (
         "/devices", f"/devices/{BUSY}", f"/devices/{BUSY}/all/uploads", "/strangers", "/messages", "/metrics",

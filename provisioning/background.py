@@ -64,7 +64,8 @@ def reconcile(clock: Callable[[], datetime]) -> int:
 
 def settle(clock: Callable[[], datetime]) -> None:
     """Do what follows from new files, until there are none."""
-    while uploads.settle(clock()):
+    passed_over: set[int] = set()
+    while uploads.settle(clock(), passed_over):
         pass
 
 
@@ -73,7 +74,6 @@ def sweep(clock: Callable[[], datetime]) -> None:
     for touched in inbox.retry_events(clock()):
         follow(touched, clock())
     leftovers.sweep(clock)
-    settle(clock)
     _adopt(clock())
     checklist.sweep(clock())
     events.sweep(clock())

@@ -39,7 +39,7 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     _count_strangers(
         [fact for fact in facts if fact.imei not in devices and not fact.files and fact.ended_at]
     )
-    statuses.note_contacts("contact.tcp", "session", contacts, now)
+    statuses.note_all("contact.tcp", "session", contacts, now)
     events.publish_all(contacts, "uploads")
     if any(fact.imei not in devices for fact in facts):
         events.publish_all([None], "devices")

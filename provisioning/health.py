@@ -74,6 +74,12 @@ def metrics() -> Response:
     for state in UploadState:
         if state is not UploadState.STORED:
             states.labels(state).set(counts.get(state, 0))
+    _gauge(
+        registry,
+        "dualcam_uploads_unlinked",
+        "Stored files that the worker has still to link",
+        select(func.count()).where(Upload.settle_due),
+    )
     beat = db.session.get(Cursor, "worker")
     age = (utcnow() - datetime.fromisoformat(beat.value)).total_seconds() if beat else float("inf")
     Gauge("dualcam_worker_age_seconds", "Since a worker last swept", registry=registry).set(age)

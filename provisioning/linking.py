@@ -82,9 +82,8 @@ def decide(
     for file in sorted(files, key=lambda f: (f.arrived, f.id)):
         if file.fixed:
             continue
-        if file.has_metadata and file.trigger not in (None, SERVER_REQUEST):
-            name = (trigger_names or {}).get(file.trigger or 0, f"number {file.trigger}")
-            decided[file.id] = Link(None, f"taken by itself: trigger {name}", None)
+        if by_itself := taken_by_itself(file.trigger, file.has_metadata, trigger_names):
+            decided[file.id] = by_itself
         else:
             waiting.append(file)
     for step in (_by_time(windows), _by_zone(windows, time_zone)):
@@ -103,6 +102,19 @@ def decide(
         if file.id not in decided:
             decided[file.id] = _by_order(file, requests, windows, slots, unasked_possible)
     return decided
+
+
+def taken_by_itself(
+    trigger: int | None, has_metadata: bool, trigger_names: dict[int, str] | None = None
+) -> Link | None:
+    """Give the decision for a file whose metadata names another trigger than a request; None for any other.
+
+    No further fact changes it, and such a file changes no other's.
+    """
+    if not has_metadata or trigger in (None, SERVER_REQUEST):
+        return None
+    name = (trigger_names or {}).get(trigger or 0, f"number {trigger}")
+    return Link(None, f"taken by itself: trigger {name}", None)
 
 
 def _candidates(

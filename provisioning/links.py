@@ -6,13 +6,14 @@ Gathers a device's facts, has `linking` decide, applies it to uploads and to the
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 
 from . import events, lifecycle, outbox, statuses
 from .config import current_config
 from .errors import Invalid
-from .linking import File, Link, Request, Windows, decide
+from .linking import SERVER_REQUEST, File, Link, Request, Windows, decide, taken_by_itself
 from .models import (
     TRIGGERS,
     Certainty,
@@ -20,6 +21,7 @@ from .models import (
     Device,
     Record,
     State,
+    StatusItem,
     Upload,
     UploadState,
     db,
@@ -32,19 +34,41 @@ RECORD_SECONDS = 15.0  # a record and the file of the same trigger differ by no 
 UNASKED = {66006: "periodic photos", 66022: "photo triggers", 66023: "video triggers"}
 
 
+def taken_by_themselves(uploads: Sequence[Any]) -> dict[str, str]:
+    """Give those of the new files that no request can have made and no record tells of, by id with the reason.
+
+    `uploads`: rows with the columns id, device_id, trigger, timestamp, has_metadata and link_fixed.
+    """
+    reasons = {}
+    for row in uploads:
+        has_metadata = row.has_metadata and row.timestamp is not None
+        link = None if row.link_fixed else taken_by_itself(row.trigger, has_metadata, TRIGGERS)
+        if link is not None:
+            reasons[row.id] = link.reason
+    told = select(Record.id).where(Record.device_id == Device.id).exists()
+    ours = {row.device_id for row in uploads if row.id in reasons}
+    with_records = set(db.session.scalars(select(Device.id).where(Device.id.in_(ours), told)))
+    return {
+        row.id: reasons[row.id] for row in uploads if row.id in reasons and row.device_id not in with_records
+    }
+
+
 def relink(device: Device, now: datetime) -> None:
-    """Decide the links of a device's recent files anew; the caller holds the device's lock and commits."""
+    """Decide anew which of a device's recent files its requests made; the caller holds its lock and commits.
+
+    Files that were taken by themselves are left out: there may be thousands, and each is decided when it comes.
+    """
     config = current_config()
     window = timedelta(seconds=config.link_window)
     uploads = db.session.scalars(
         select(Upload)
         .where(
-            files_of(device),
-            Upload.state == UploadState.STORED,
-            Upload.id >= first_id(now - 2 * window),
+            files_of(device), Upload.state == UploadState.STORED, Upload.id >= first_id(now - 2 * window),
+            or_(Upload.trigger.is_(None), Upload.trigger == SERVER_REQUEST, Upload.timestamp.is_(None),
+                Upload.has_metadata.is_(False), Upload.command_id.is_not(None), Upload.link_reason.is_(None)),
         )
         .order_by(Upload.id)
-    ).all()
+    ).all()  # fmt: skip
     if not uploads:
         return
     commands = db.session.scalars(
@@ -68,10 +92,8 @@ def relink(device: Device, now: datetime) -> None:
     for upload in uploads:
         if upload.id in decided:
             _apply(upload, decided[upload.id], now)
-        _tie_record(upload)
     db.session.flush()
-    for command in commands:
-        settle(command, device, now)
+    _settle(commands, device, now)
 
 
 def _file(upload: Upload) -> File:
@@ -99,11 +121,13 @@ def _request(command: Command) -> Request:
 
 
 def _unasked_possible(device: Device) -> bool:
-    for number in UNASKED:
-        item = statuses.get(device.id, f"parameter.{number}")
-        if item is not None and any(as_integer(v) for v in (item.value, item.asked)):
-            return True
-    return False
+    items = db.session.scalars(
+        select(StatusItem).where(
+            StatusItem.device_id == device.id,
+            StatusItem.item.in_([f"parameter.{number}" for number in UNASKED]),
+        )
+    )
+    return any(as_integer(value) for item in items for value in (item.value, item.asked))
 
 
 def _apply(upload: Upload, link: Link, now: datetime) -> None:
@@ -118,7 +142,8 @@ def _apply(upload: Upload, link: Link, now: datetime) -> None:
     events.publish(upload.device_id, "uploads")
 
 
-def _tie_record(upload: Upload) -> None:
+def tie_record(upload: Upload) -> None:
+    """Tie a new file to the record that tells of its trigger, if there is one."""
     if upload.record_id is not None or upload.trigger is None or upload.timestamp is None:
         return
     moment = upload.trigger_timestamp or upload.timestamp
@@ -135,9 +160,37 @@ def _tie_record(upload: Upload) -> None:
         upload.record_id = min(same, key=lambda r: abs(r.timestamp - moment)).id
 
 
-def settle(command: Command, device: Device, now: datetime) -> None:
+def tie(device: Device, record: Record, now: datetime) -> None:
+    """Tie the recent files of a record's trigger to it; the caller holds the device's lock and commits."""
+    trigger = as_integer(record.values.get("499"))
+    if trigger is None:
+        return
+    near, recent = (
+        timedelta(seconds=RECORD_SECONDS),
+        now - 2 * timedelta(seconds=current_config().link_window),
+    )
+    moment = func.coalesce(Upload.trigger_timestamp, Upload.timestamp)
+    waiting = db.session.scalars(
+        select(Upload).where(
+            files_of(device), Upload.state == UploadState.STORED, Upload.id >= first_id(recent),
+            Upload.record_id.is_(None), Upload.trigger == trigger,
+            moment >= record.timestamp - near, moment <= record.timestamp + near,
+        )
+    )  # fmt: skip
+    for upload in waiting:
+        upload.record_id = record.id
+        events.publish(device.id, "uploads")
+
+
+def _settle(commands: Sequence[Command], device: Device, now: datetime) -> None:
+    linked = uploads_of(commands)
+    for command in commands:
+        _settle_one(command, linked.get(command.id, []), device, now)
+
+
+def _settle_one(command: Command, linked: Sequence[Upload], device: Device, now: datetime) -> None:
     """Bring a request's state in line with the files that are linked to it."""
-    uploads = _linked(command.id)
+    uploads = [upload for upload in linked if upload.state == UploadState.STORED]
     sources = sorted({upload.source for upload in uploads})
     if sources == (command.result or {}).get("linked", []) and not (sources and command.state != State.DONE):
         return
@@ -166,13 +219,6 @@ def _partial(command: Command, missing: Sequence[str], now: datetime) -> None:
         lifecycle.move(command, State.FAILED, now, error=("partial", text, True))
     else:
         command.error_code, command.error_message = "partial", f"{text} {command.error_message or ''}".strip()
-
-
-def _linked(command_id: str) -> Sequence[Upload]:
-    rows = db.session.scalars(
-        select(Upload).where(Upload.command_id == command_id, Upload.state == UploadState.STORED)
-    )
-    return sorted(rows, key=lambda upload: upload.id)
 
 
 def uploads_of(commands: Sequence[Command]) -> dict[str, list[Upload]]:
@@ -211,7 +257,7 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     db.session.flush()
     relink(device, now)
     # a request older than what is linked by itself follows a person's word all the same
-    for ident in {before, upload.command_id} - {None}:
-        settle(db.session.get_one(Command, ident), device, now)
+    idents = sorted(ident for ident in {before, upload.command_id} if ident)
+    _settle([db.session.get_one(Command, ident) for ident in idents], device, now)
     events.publish(upload.device_id, "uploads")
     db.session.commit()

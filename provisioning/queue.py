@@ -33,9 +33,9 @@ class Queue:
 
         return huey.task(name=f"handle_{topic}")(handle)
 
-    def put(self, topic: str, ident: str) -> None:
-        """Put an id."""
-        self._tasks[topic](ident)
+    def put(self, topic: str, ident: str, *, first: bool = False) -> None:
+        """Put an id, behind the others or before them."""
+        self._tasks[topic](ident, priority=int(first))
 
 
 def _huey(name: str, url: str) -> Huey:
@@ -62,11 +62,23 @@ def queue() -> Queue:
     return found
 
 
-def wake(topic: str, ident: object) -> bool:
-    """Have an id looked at now; False if the queue is away (the sweep finds the row some seconds later)."""
+def wake(topic: str, ident: object, *, first: bool = False) -> bool:
+    """Have an id looked at now; False if the queue is away (the sweep finds the row some seconds later).
+
+    `first`: before the ids that wait already.
+    """
     try:
-        queue().put(topic, str(ident))
+        queue().put(topic, str(ident), first=first)
     except Exception:
         log.warning("queue away", topic=topic, exc_info=True)
         return False
     return True
+
+
+def is_empty(topic: str) -> bool:
+    """Say whether nothing waits; also where the queue is away."""
+    try:
+        return not queue().queues[topic].pending_count()
+    except Exception:
+        log.warning("queue away", topic=topic, exc_info=True)
+        return True

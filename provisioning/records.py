@@ -47,7 +47,7 @@ def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: 
     db.session.flush()
     for key, value in told.items():
         _note(device, key, value, record)
-    links.relink(device, now)
+    links.tie(device, record, now)
     db.session.commit()
     return True
 

@@ -37,17 +37,15 @@ def note(
     return row
 
 
-def note_contacts(
-    item: str, source_kind: str, contacts: Mapping[int, tuple[str, str]], now: datetime
-) -> None:
-    """Set when devices were last heard of, for many devices at once: by device id the time (a text) and the source."""
+def note_all(item: str, source_kind: str, told: Mapping[int, tuple[str, str]], now: datetime) -> None:
+    """Set an item that is new each time, for many devices at once: by device id the value and the source's id."""
     rows = [
         {"device_id": device_id, "item": item, "value": value, "verdict": Verdict.GOOD, "since": now,
          "checked_at": now, "source_kind": source_kind, "source_id": source_id}
-        for device_id, (value, source_id) in contacts.items()
+        for device_id, (value, source_id) in told.items()
     ]  # fmt: skip
     put_all(StatusItem, rows, "device_id, item")
-    events.publish_all(contacts, "status")
+    events.publish_all(told, "status")
 
 
 def ask_parameters(device: Device, values: Mapping[int, int | str], command_id: str, now: datetime) -> None:

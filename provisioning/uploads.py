@@ -4,12 +4,15 @@ The receiver's `__main__` calls it, one short unit of work each, in bulk; every 
 harmlessly. What follows from a new file (its link, the device's status) is the worker's: `background.settle`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from flask import current_app
 from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy.exc import OperationalError
 
 from receiver.media import Media, connect
 from receiver.session import Offer
@@ -23,7 +26,6 @@ from .models import (
     Device,
     Upload,
     UploadState,
-    Verdict,
     Watch,
     db,
     in_state,
@@ -32,7 +34,10 @@ from .models import (
     utcnow,
 )
 
+log = structlog.get_logger(__name__)
+
 MEBI = 2**20
+SETTLED_AT_ONCE = 500  # files in one round
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
 IS_COMING = in_state(*COMING)
 OFFERED = ("imei", "identifier", "file_type", "source", "announced", "started_at")  # never change
@@ -256,48 +261,109 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def settle(now: datetime) -> int:
-    """Do what follows from new files, device by device: status, links, copies; give how many devices had some."""
-    waiting = db.session.scalars(
-        select(Upload.device_id).where(Upload.settle_due, Upload.device_id.is_not(None)).distinct().limit(200)
+def settle(now: datetime, passed_over: set[int]) -> int:
+    """Do what follows from new files, the oldest first: status, links, copies; give how many there were.
+
+    A device whose files cannot be settled, by a mistake of ours, is named in the log and added to `passed_over`:
+    it holds no other up.
+    """
+    waiting = db.session.execute(
+        select(*_SETTLED_BY)
+        .where(Upload.settle_due, Upload.device_id.is_not(None), Upload.device_id.not_in(passed_over))
+        .order_by(Upload.id)
+        .limit(SETTLED_AT_ONCE)
     ).all()
-    db.session.rollback()
-    for device_id in waiting:
-        assert device_id is not None
-        _settle_device(lifecycle.lock_device(device_id), now)
+    if not waiting:
+        db.session.rollback()
+        return 0
+    taken = links.taken_by_themselves(waiting)
+    _settle_at_once(waiting, taken, now)
+    fresh: dict[int, list[str]] = defaultdict(list)
+    for row in waiting:
+        if row.id not in taken:
+            fresh[row.device_id].append(row.id)
+    for device_id, idents in fresh.items():
+        try:
+            _settle_device(lifecycle.lock_device(device_id), idents, now)
+        except OperationalError:
+            raise  # the database is away, or chose this work to end a deadlock: all is done again
+        except Exception:
+            log.exception("work failed: what follows from new files", device=device_id)
+            db.session.rollback()
+            passed_over.add(device_id)
     return len(waiting)
 
 
-def _settle_device(device: Device, now: datetime) -> None:
-    fresh = db.session.scalars(
-        select(Upload).where(Upload.device_id == device.id, Upload.settle_due).order_by(Upload.id)
+_SETTLED_BY = (
+    Upload.id, Upload.device_id, Upload.imei, Upload.identifier, Upload.announced, Upload.timestamp,
+    Upload.file_type, Upload.source, Upload.size, Upload.trigger, Upload.has_metadata, Upload.link_fixed,
+)  # fmt: skip
+
+
+def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datetime) -> None:
+    """Tell the status of all devices, and settle the files that were taken by themselves: by id with the reason.
+
+    Some statements for any number of files.
+    """
+    statuses.note_all("upload.last", "upload", {row.device_id: (_words(row), row.id) for row in waiting}, now)
+    # locked in their order, as reports do: two that want the same rows do not wait for each other crosswise
+    held = db.session.scalars(
+        select(Upload.id)
+        .where(Upload.id.in_(taken), Upload.settle_due, Upload.link_fixed.is_(False))
+        .order_by(Upload.id)
+        .with_for_update(skip_locked=True)
     ).all()
-    for upload in fresh:
-        upload.settle_due = False
-        _supersede(upload)
-    if fresh:
-        last = fresh[-1]
-        what = f"{last.source} {last.file_type}, {last.size} bytes"
-        statuses.note(
-            device, "upload.last", what, Verdict.GOOD, now=now, source_kind="upload", source_id=last.id
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for ident in held:
+        by_reason[taken[ident]].append(ident)
+    for reason, idents in by_reason.items():
+        db.session.execute(
+            update(Upload)
+            .where(Upload.id.in_(idents))
+            .values(settle_due=False, link_reason=reason, link_certainty=None, linked_at=now)
         )
-    links.relink(device, now)
-    events.publish(device.id, "uploads")
-    idents = [upload.id for upload in fresh if upload.state == UploadState.STORED]
+    _supersede([row for row in waiting if row.id in taken])
+    events.publish_all({row.device_id for row in waiting if row.id in taken}, "uploads")
     db.session.commit()
-    for ident in idents:
+    for ident in held:
         queue.wake(queue.MEDIA, ident)
 
 
-def _supersede(upload: Upload) -> None:
-    """Remove what other sessions had of a file that is whole now."""
-    if upload.timestamp is not None:
-        db.session.execute(
-            delete(Upload).where(
-                Upload.imei == upload.imei, Upload.identifier == upload.identifier, IS_COMING,
-                Upload.announced == upload.announced, Upload.timestamp == upload.timestamp, Upload.id != upload.id,
-            ).execution_options(synchronize_session=False)
-        )  # fmt: skip
+def _words(upload: Any) -> str:
+    return f"{upload.source} {upload.file_type}, {upload.size} bytes"
+
+
+def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None:
+    """Link a device's new files, which a request may have made."""
+    fresh = db.session.scalars(
+        select(Upload).where(Upload.id.in_(idents), Upload.settle_due).order_by(Upload.id)
+    ).all()
+    for upload in fresh:
+        upload.settle_due = False
+        links.tie_record(upload)
+    _supersede(fresh)
+    links.relink(device, now)
+    events.publish(device.id, "uploads")
+    stored = {u.id: u.command_id is not None for u in fresh if u.state == UploadState.STORED}
+    db.session.commit()
+    for ident, is_asked in stored.items():
+        queue.wake(queue.MEDIA, ident, first=is_asked)  # somebody waits for it
+
+
+def _supersede(whole: Sequence[Any]) -> None:
+    """Remove what other sessions had of files that are whole now."""
+    same = {_offered(upload) for upload in whole if upload.timestamp is not None}
+    coming = db.session.execute(
+        select(Upload.id, Upload.imei, Upload.identifier, Upload.announced, Upload.timestamp).where(
+            Upload.imei.in_({imei for imei, *_ in same}), IS_COMING
+        )
+    )
+    if idents := [row.id for row in coming if _offered(row) in same]:
+        _forget_coming(idents)
+
+
+def _offered(upload: Any) -> tuple[Any, ...]:
+    return (upload.imei, upload.identifier, upload.announced, upload.timestamp)
 
 
 def adopt(device: Device, now: datetime) -> int:
@@ -316,8 +382,10 @@ def adopt(device: Device, now: datetime) -> int:
     for ident, path in moved.items():
         found = db.session.get_one(Upload, ident)
         found.path, found.state, found.device_id, found.settle_due = path, UploadState.STORED, device.id, True
-    db.session.flush()
-    _settle_device(device, now)
+    if moved:
+        last = db.session.get_one(Upload, max(moved))
+        statuses.note_all("upload.last", "upload", {device.id: (_words(last), last.id)}, now)
+    _settle_device(device, list(moved), now)
     return len(moved)
 
 
@@ -344,9 +412,13 @@ def watched(now: datetime) -> set[str]:
 
 def superseded(idents: Sequence[str]) -> None:
     """Take that partial files are of no use any more: the same files are stored."""
+    _forget_coming(idents)
+    db.session.commit()
+
+
+def _forget_coming(idents: Sequence[str]) -> None:
     db.session.execute(
         delete(Upload).where(Upload.id.in_(idents), IS_COMING).execution_options(
             synchronize_session=False
         )
     )  # fmt: skip
-    db.session.commit()

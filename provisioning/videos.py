@@ -49,7 +49,9 @@ def key(ident: str, ending: str) -> str:
 
 
 def sweep(clock: Callable[[], datetime]) -> None:
-    """Have every file looked at that still lacks its copies."""
+    """Have files looked at that still lack their copies, where the queue does not know them any more."""
+    if not queue.is_empty(queue.MEDIA):
+        return
     waiting = db.session.scalars(
         select(Upload.id)
         .where(

@@ -16,6 +16,7 @@ import gevent  # noqa: E402
 import structlog  # noqa: E402
 from flask import Flask  # noqa: E402
 from gevent.event import Event  # noqa: E402
+from gevent.lock import BoundedSemaphore  # noqa: E402
 from huey.consumer import Consumer  # noqa: E402
 
 from app import create_app  # noqa: E402
@@ -24,6 +25,7 @@ from provisioning.config import ConfigError, current_config  # noqa: E402
 from provisioning.models import Cursor, db, utcnow  # noqa: E402
 
 log = structlog.get_logger("worker")
+_settling = BoundedSemaphore()  # two at once would do the same files
 
 SWEEP_SECONDS = 3.0
 RETENTION_SECONDS = 3600.0
@@ -49,6 +51,7 @@ def main() -> int:
         interval = current_config().reconcile_interval
     for seconds, work in (
         (SWEEP_SECONDS, _sweep),
+        (SWEEP_SECONDS, _settle),
         (float(interval), _reconcile),
         (RETENTION_SECONDS, _retire),
     ):
@@ -72,7 +75,7 @@ def _start_queues(app: Flask, stop: Event) -> list[Consumer]:
                 log.warning("queue away, will try again", exc_info=True)
                 gevent.sleep(AWAY_SECONDS)
         queues.handlers[queue.DEVICES] = lambda ident: _handle(app, lambda: _drive(int(ident)))
-        queues.handlers[queue.FILES] = lambda ident: _handle(app, lambda: background.settle(utcnow))
+        queues.handlers[queue.FILES] = lambda ident: _handle(app, _settle)
         queues.handlers[queue.MEDIA] = lambda ident: _handle(app, lambda: videos.make(ident, utcnow))
         for topic, workers in ((queue.DEVICES, SENDERS), (queue.FILES, 1), (queue.MEDIA, 1)):
             consumer = Consumer(
@@ -109,6 +112,12 @@ def _sweep() -> None:
     beat.value = utcnow().isoformat()
     db.session.add(beat)
     db.session.commit()
+
+
+def _settle() -> None:
+    """Do what follows from new files; by itself, for where files never stop coming it does not end."""
+    with _settling:
+        background.settle(utcnow)
 
 
 def _reconcile() -> None:

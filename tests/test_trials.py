@@ -56,7 +56,10 @@ def test_mixed_traffic_leaves_memory_and_descriptors_flat() -> None:
 def _samples(**growth: int) -> list[dict[str, Any]]:
     """Give what a soak of 20 minutes sees, a sample a minute: by the minute, so much more of each thing."""
     return [
-        {"at": 60.0 * n, "acknowledged": 100 * n, "rows": 100 * n - growth.get("lag", 0) * n}
+        {
+            "at": 60.0 * n, "acknowledged": 100 * n, "rows": 100 * n - growth.get("lag", 0) * n,
+            "linked": 100 * n - growth.get("unlinked", 0) * n, "sweep_age": 3 + growth.get("sweep", 0) * n,
+        }
         | {
             name: {
                 "pss": 50 * 2**20 + growth.get("memory", 0) * n, "rss": 0,
@@ -106,6 +109,9 @@ def test_a_soak_takes_a_sample_in_the_middle_of_a_fork_for_what_it_is() -> None:
 
 def test_a_soak_holds_what_is_flat_and_tells_what_grows() -> None:
     assert soak.judge(_samples())["rows_behind_most"] == 0
-    for growth, told in ({"lag": 10}, "rows"), ({"memory": 2**20}, "memory"), ({"descriptors": 20}, "leak"):
+    for growth, told in (
+        ({"lag": 10}, "rows"), ({"unlinked": 10}, "linked"), ({"sweep": 2}, "held up"), ({"memory": 2**20}, "memory"),
+        ({"descriptors": 20}, "leak"),
+    ):  # fmt: skip
         with pytest.raises(BrokenPromise, match=told):
             soak.judge(_samples(**growth))

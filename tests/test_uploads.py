@@ -9,7 +9,18 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from provisioning import devices, leftovers, lifecycle, links, records, statuses, uploads, videos
+from provisioning import (
+    background,
+    devices,
+    leftovers,
+    lifecycle,
+    links,
+    queue,
+    records,
+    statuses,
+    uploads,
+    videos,
+)
 from provisioning.commands import from_arguments
 from provisioning.errors import Invalid
 from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
@@ -44,8 +55,7 @@ def asked(device: Device, source: str = "front", **arguments: Any) -> Command:
 def take(record: dict[str, Any]) -> None:
     """As the receiver and then the worker do."""
     uploads.register([record], utcnow())
-    while uploads.settle(utcnow()):
-        pass
+    background.settle(utcnow)
 
 
 def sidecar(upload: str = "a" * 32, **changes: Any) -> dict[str, Any]:
@@ -118,7 +128,7 @@ def test_files_of_one_bulk_that_are_known_and_new_and_of_strangers_are_stored(va
     assert {n: u.state for n, u in rows.items()} == {"1": "stored", "2": "stored", "3": "quarantined"}
     assert {n: u.settle_due for n, u in rows.items()} == {"1": True, "2": True, "3": False}
     assert rows["1"].started_at == began
-    uploads.settle(utcnow())
+    background.settle(utcnow)
     uploads.register([known], utcnow())  # told again
     assert not db.session.get_one(Upload, "1" * 32, populate_existing=True).settle_due
 
@@ -306,3 +316,59 @@ def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
     assert "decoded" in (upload.derived_error or "")
     assert "/" not in (upload.derived_error or "")
     assert "Errno" not in (upload.derived_error or "")
+
+
+def test_new_files_are_taken_in_their_order_and_so_many_at_once(
+    van: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that never stops sending holds no other's file up."""
+    monkeypatch.setattr(uploads, "SETTLED_AT_ONCE", 4)
+    other = devices.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
+    many = [sidecar(f"{n}" * 32, timestamp=1_795_600_000_000 + n) for n in range(1, 9)]
+    late = sidecar("25" + "0" * 30, imei=other.imei, timestamp=1_795_600_000_000)
+    uploads.register([*many, late], utcnow())
+    passed_over: set[int] = set()
+    assert uploads.settle(utcnow(), passed_over) == 4
+    assert waiting() == [f"{n}" * 32 for n in range(4, 9)]
+    background.settle(utcnow)
+    assert waiting() == []
+
+
+def waiting() -> list[str]:
+    return list(db.session.scalars(select(Upload.id).where(Upload.settle_due).order_by(Upload.id)))
+
+
+def test_a_device_whose_files_cannot_be_settled_holds_no_other_up(
+    van: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = devices.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
+    uploads.register([sidecar("1" * 32), sidecar("2" * 32, imei=other.imei)], utcnow())
+    relink = links.relink
+
+    def relink_no_file_of_it(device: Device, now: datetime) -> None:
+        if device.imei == IMEI:
+            raise ValueError("a mistake")
+        relink(device, now)
+
+    monkeypatch.setattr(links, "relink", relink_no_file_of_it)
+    background.settle(utcnow)
+    assert waiting() == ["1" * 32]
+    monkeypatch.undo()
+    background.settle(utcnow)
+    assert waiting() == []
+
+
+def test_copies_of_a_file_that_was_asked_for_are_made_first(van: Device) -> None:
+    row = asked(van)
+    by_itself = [sidecar(f"{n}" * 32, timestamp=1_795_600_000_000 + n, trigger=9) for n in range(1, 4)]
+    uploads.register([*by_itself, sidecar("9" * 32)], utcnow())
+    background.settle(utcnow)
+    assert db.session.get_one(Upload, "9" * 32).command_id == row.id
+    media_queue = queue.queue().queues[queue.MEDIA]
+    idents = [task.args[0] for task in media_queue.pending()]
+    assert idents == ["9" * 32, "1" * 32, "2" * 32, "3" * 32]
+    videos.sweep(lambda: utcnow() + timedelta(hours=1))
+    assert media_queue.pending_count() == 4  # they are known there
+    media_queue.flush()
+    videos.sweep(lambda: utcnow() + timedelta(hours=1))
+    assert media_queue.pending_count() == 4

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import signal
 import sys
 import time
 
@@ -37,6 +38,8 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
     given = parser.parse_args()
     options = Options(given.seed, given.rounds, given.minutes, given.database)
+    # what was started is ended also where somebody ends the trial
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began, broken = time.monotonic(), None
     figures: dict[str, object] = {}
     try:

@@ -1,11 +1,14 @@
 """Mixed traffic for a long time: memory, descriptors and lag of receiver, web and worker must stay flat.
 
+The worker must keep up: every file linked some seconds after its row, and its sweep never held up.
+
 Cameras come, drop, come back and send files of all sizes; strangers are refused; photos and videos are asked by SMS;
 pages and the API are read.
 """
 
 import itertools
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +28,9 @@ MINUTES = 30.0
 WARM = 0.4  # share of the time after which memory is measured first: caches and pools have filled
 GROWTH = 24 * 2**20  # bytes per process that may come and go; a leak is found by its slope over the rest
 SLOPE = 20 * 2**20  # bytes per hour and process, for runs of 10 minutes and more
-LAG = 20.0  # seconds by which every acknowledged file has its row; about two on a machine with time to spare
+LAG = 20.0  # seconds by which every acknowledged file has its row and its link; about two on an idle machine
+SWEPT = 30.0  # seconds since the worker's last sweep; each three on an idle machine
+AGE = re.compile(r"^dualcam_worker_age_seconds (\S+)$", re.MULTILINE)
 WEATHER = fleet.Weather(cut=0.1, ghost=0.1, corrupt=0.001, forget=0.02, rate=60_000, pause=(0.5, 5))
 NAMES = ("receiver", "web", "worker")
 
@@ -81,16 +86,39 @@ def _watch(sys: System, load: fleet.Fleet, began: float, seconds: float) -> list
     samples: list[Figures] = []
     while (elapsed := time.monotonic() - began) < seconds:
         load.run(min(seconds / 20, seconds - elapsed))
-        rows = sys.database.count("SELECT count(*) FROM uploads WHERE state = 'stored' AND trigger = 2")
+        stored = "SELECT count(*) FROM uploads WHERE state = 'stored' AND trigger = 2"
+        rows, linked = sys.database.count(stored), sys.database.count(f"{stored} AND NOT settle_due")
         now = {"at": time.monotonic() - began, "acknowledged": len(load.tally.acknowledged), "rows": rows}
+        now |= {"linked": linked, "sweep_age": _sweep_age(sys)}
         samples.append(now | {name: sys.usage(name) for name in NAMES})
     return samples
+
+
+def _sweep_age(sys: System) -> float:
+    """Give the seconds since the worker last swept, as the product itself tells it."""
+    answer = requests.get(
+        sys.stack.environment["PUBLIC_URL"] + "/metrics", timeout=30,
+        headers={"Authorization": f"Bearer {sys.stack.token}"},
+    )  # fmt: skip
+    found = AGE.search(answer.text)
+    hold(found, "GET /metrics tells no age of the worker's sweep:", answer.status_code)
+    assert found is not None
+    return float(found[1])
 
 
 def judge(samples: list[Figures]) -> Figures:
     """Hold that nothing grows once all is warm; give what was seen. Raises BrokenPromise."""
     warm = [one for one in samples if one["at"] >= WARM * samples[-1]["at"]]
-    seen: Figures = {"rows_behind_most": max(one["acknowledged"] - one["rows"] for one in samples)}
+    seen: Figures = {
+        f"{what}_behind_most": max(one["acknowledged"] - one[what] for one in samples)
+        for what in ("rows", "linked")
+    }
+    seen["sweep_age_most"] = round(max(one["sweep_age"] for one in samples), 1)
+    hold(
+        seen["sweep_age_most"] < SWEPT,
+        "the worker's sweep is held up:",
+        [one["sweep_age"] for one in samples],
+    )
     hours = (warm[-1]["at"] - warm[0]["at"]) / 3600
     for name in NAMES:
         memory = [one[name]["pss"] for one in warm]
@@ -108,7 +136,8 @@ def judge(samples: list[Figures]) -> Figures:
         hold(files[-1] < 2 * CAMERAS + 150, f"descriptors of {name} leak:", files)
     last = samples[-1]
     due = max((one["acknowledged"] for one in samples if one["at"] <= last["at"] - LAG), default=0)
-    hold(last["rows"] >= due, "rows fall behind:", [(one["acknowledged"], one["rows"]) for one in samples])
+    for what in "rows", "linked":
+        hold(last[what] >= due, f"{what} fall behind:", [(one["acknowledged"], one[what]) for one in samples])
     return seen
 
 

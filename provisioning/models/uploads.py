@@ -59,10 +59,10 @@ class Upload(db.Model):  # type: ignore[name-defined]
         Index("ix_uploads_imei_timestamp", "imei", "timestamp"),
         Index("ix_uploads_sha256", "sha256"),
         partial_index("ix_uploads_unstored", "state", "id", where="state <> 'stored'"),
-        partial_index("ix_uploads_coming", "updated_at", where="state IN ('receiving', 'partial')"),
+        partial_index("ix_uploads_coming", "imei", where="state IN ('receiving', 'partial')"),
         partial_index("ix_uploads_quarantined", "imei", where="state = 'quarantined'"),
         partial_index("ix_uploads_copies_due", "id", where="state = 'stored' AND thumbnail_state IS NULL"),
-        partial_index("ix_uploads_settle_due", "device_id", where="settle_due", on_sqlite="settle_due = 1"),
+        partial_index("ix_uploads_settle_due", "id", where="settle_due", on_sqlite="settle_due = 1"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
