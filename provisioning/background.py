@@ -39,19 +39,13 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     cursor = db.session.get(Cursor, RECONCILER)
     since = datetime.fromisoformat(cursor.value) - OVERLAP if cursor else began - FIRST_LOOK
     db.session.commit()
-    seen = list(gateway.gateway().messages(since))
+    listed = [_listed(message) for message in gateway.gateway().messages(since)]
     taken = 0
-    for message in reversed(seen):
-        if message.inbound:
-            params = {
-                "MessageSid": message.sid, "From": message.sender, "To": message.recipient, "Body": message.body,
-            }  # fmt: skip
-            touched = inbox.receive(params, clock(), via="reconciler", at=message.created_at)
+    for one in inbox.not_known(listed[::-1]):
+        if one.is_text:
+            touched = inbox.receive(one.params, clock(), via="reconciler", at=one.at)
         else:
-            params = {"MessageSid": message.sid, "MessageStatus": message.status}
-            if message.error_code:
-                params["ErrorCode"] = message.error_code
-            touched = inbox.report(params, clock(), via="reconciler")
+            touched = inbox.report(one.params, clock(), via="reconciler")
         taken += touched.device_id is not None
         follow(touched, clock())
     if cursor is None:
@@ -60,6 +54,18 @@ def reconcile(clock: Callable[[], datetime]) -> int:
         db.session.get_one(Cursor, RECONCILER).value = began.isoformat()
     db.session.commit()
     return taken
+
+
+def _listed(message: gateway.Seen) -> inbox.Listed:
+    if message.inbound:
+        params = {
+            "MessageSid": message.sid, "From": message.sender, "To": message.recipient, "Body": message.body,
+        }  # fmt: skip
+    else:
+        params = {"MessageSid": message.sid, "MessageStatus": message.status}
+        if message.error_code:
+            params["ErrorCode"] = message.error_code
+    return inbox.Listed(message.inbound, params, message.created_at)
 
 
 def settle(clock: Callable[[], datetime]) -> None:

@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 
 UNANSWERED_FOR = timedelta(hours=24)  # so long a command without a reply stays a candidate for one
 EVENT_TRIES = 10
+TOKENS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +49,50 @@ class Touched:
 def receive(params: Mapping[str, str], now: datetime, *, via: str, at: datetime | None = None) -> Touched:
     """Take one inbound text; the same one again changes nothing. Commits."""
     params = _keepable(params)
-    token = params.get("MessageSid") or params.get("SmsSid") or params.get("I-Twilio-Idempotency-Token")
-    return _once(f"in:{token or new_id()}"[:160], "inbound", params, now, via, at)
+    return _once(_text_token(params), "inbound", params, now, via, at)
 
 
 def report(params: Mapping[str, str], now: datetime, *, via: str) -> Touched:
     """Take one status report on a message of ours; states only move forward. Commits."""
     params = _keepable(params)
-    sid = params.get("MessageSid") or params.get("SmsSid") or ""
-    status = (params.get("MessageStatus") or params.get("SmsStatus") or "").lower()
-    token = f"{sid}:{status}:{params.get('ErrorCode') or ''}"[:120]
+    token = _report_token(params)
     if _our_message(params) is None:
         if via == "reconciler":
             return Touched(None)
         # kept under a token of its own: the same report counts once its message is known
         token = f"{token}:{new_id()}"
     return _once(token, "status", params, now, via, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the gateway lists: a text (`is_text`) or the status of a message of ours, as a webhook would tell it."""
+
+    is_text: bool
+    params: Mapping[str, str]
+    at: datetime | None
+
+
+def not_known(listed: Sequence[Listed]) -> list[Listed]:
+    """Leave out what was taken already: one statement for hundreds."""
+    tokens = [_text_token(one.params) if one.is_text else _report_token(one.params) for one in listed]
+    known: set[str] = set()
+    for at in range(0, len(tokens), TOKENS_AT_ONCE):
+        some = tokens[at : at + TOKENS_AT_ONCE]
+        known.update(db.session.scalars(select(GatewayEvent.token).where(GatewayEvent.token.in_(some))))
+    db.session.rollback()
+    return [one for one, token in zip(listed, tokens, strict=True) if token not in known]
+
+
+def _text_token(params: Mapping[str, str]) -> str:
+    token = params.get("MessageSid") or params.get("SmsSid") or params.get("I-Twilio-Idempotency-Token")
+    return f"in:{token or new_id()}"[:160]
+
+
+def _report_token(params: Mapping[str, str]) -> str:
+    sid = params.get("MessageSid") or params.get("SmsSid") or ""
+    status = (params.get("MessageStatus") or params.get("SmsStatus") or "").lower()
+    return f"{sid}:{status}:{params.get('ErrorCode') or ''}"[:120]
 
 
 def _keepable(params: Mapping[str, str]) -> dict[str, str]:

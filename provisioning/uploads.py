@@ -338,6 +338,9 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
     fresh = db.session.scalars(
         select(Upload).where(Upload.id.in_(idents), Upload.settle_due).order_by(Upload.id)
     ).all()
+    if not fresh:  # another worker was here
+        db.session.commit()
+        return
     for upload in fresh:
         upload.settle_due = False
         links.tie_record(upload)

@@ -14,7 +14,7 @@ from test_pages import Visitor
 from test_uploads import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
 
 from provisioning import auth, background, commands, outbox, records, retention, sending, uploads, videos
-from provisioning.models import Device, Role, Upload, UploadState, db, new_id, utcnow
+from provisioning.models import Device, Role, State, Upload, UploadState, db, new_id, utcnow
 from provisioning.pages.device import MODELS
 from receiver.protocol import Metadata
 from receiver.session import Offer
@@ -23,6 +23,7 @@ READ = re.compile(
     r"(?P<way>SCAN|SEARCH) (?P<table>\w+)( USING( COVERING)? INDEX (?P<index>\w+))?( \((?P<by>.*)\))?$"
 )
 WIDE = re.compile(r"device_id>\?|(device_id|imei)=\?( AND \w+<\?)?")  # all that one device, or all, ever had
+STATE = re.compile(r"state=\?")  # all that ever ended so, to be sorted
 SMALL = {
     "checklist_runs",
     "devices",
@@ -71,7 +72,8 @@ def scans(seen: list[tuple[str, Any]], *, lists: bool = False) -> set[tuple[str,
                 continue
             if listed and (read["way"] == "SEARCH" or "WHERE" not in statement.split()):
                 continue
-            if read["way"] == "SCAN" or WIDE.fullmatch(read["by"] or ""):
+            wide = STATE if lists and sorted_ else WIDE
+            if read["way"] == "SCAN" or WIDE.fullmatch(read["by"] or "") or wide.fullmatch(read["by"] or ""):
                 found.add((detail, " ".join(statement.split())))
     db.session.rollback()
     return found
@@ -192,6 +194,7 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
     asking = [f"{name}{query}" for name in lists for query in ("", f"?imei={IMEI}", f"?imei={IMEI}&cursor=f")]
     # nearly all are stored: a list of those reads the newest rows, whatever the index
     asking += [f"uploads?state={state}" for state in UploadState if state is not UploadState.STORED]
+    asking += [f"commands?state={state}{query}" for state in State for query in ("", f"&imei={IMEI}")]
     asking += [f"uploads?command={command.id}", "messages?unclaimed=true"]
     for path in asking:
         answer = app.test_client().get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {token}"})

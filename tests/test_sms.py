@@ -1,13 +1,15 @@
 """Commands by SMS and what comes back: queueing, sending, replies, reports, losses, repetitions."""
 
+import contextlib
 import dataclasses
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from gateway_double import Phone
-from sqlalchemy import select
+from sqlalchemy import event, func, select
 
 from provisioning import background, commands, devices, inbox, leftovers, outbox, sending, statuses
 from provisioning.errors import Conflict, Forbidden, GatewayError, Invalid
@@ -368,6 +370,34 @@ def test_what_no_webhook_told_is_reconciled_and_only_once(phone: Phone, van: Dev
     db.session.expire_all()
     assert row.state == State.ANSWERED
     assert row.reply == "Photo request from source 1."
+
+
+def test_messages_that_are_known_cost_no_statement_each(phone: Phone, van: Device) -> None:
+    photo(van)
+    send(van)
+    costs = []
+    for count in 0, 30:
+        for number in range(count):
+            phone.twilio.take(NUMBER, f"words {number}")
+        background.reconcile(utcnow)
+        with counted() as statements:
+            background.reconcile(utcnow)
+        costs.append(len(statements))
+    assert db.session.scalar(select(func.count()).where(GatewayEvent.kind == "inbound")) == 30
+    assert costs[0] == costs[1] < 12
+
+
+@contextlib.contextmanager
+def counted() -> Iterator[list[str]]:
+    """Collect the statements of a block."""
+    statements: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        statements.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(db.engine, "before_cursor_execute", note)
 
 
 def test_a_text_nobody_asked_for_is_kept_and_its_values_are_learnt(phone: Phone, van: Device) -> None:

@@ -1,4 +1,6 @@
-"""new files that have still to be linked read by index in their order, and those that are coming by their device
+"""new files that have still to be linked, and commands in one state, read by index in the order of their ids
+
+And files that are coming, by their device.
 
 Revision ID: 0007
 Revises: 0006
@@ -16,9 +18,11 @@ depends_on = None
 def upgrade() -> None:
     _index("ix_uploads_settle_due", "id", "settle_due", "settle_due = 1")
     _index("ix_uploads_coming", "imei", "state IN ('receiving', 'partial')")
+    op.create_index("ix_commands_state_id", "commands", ["state", "id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_commands_state_id", "commands")
     _index("ix_uploads_coming", "updated_at", "state IN ('receiving', 'partial')")
     _index("ix_uploads_settle_due", "device_id", "settle_due", "settle_due = 1")
 
