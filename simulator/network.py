@@ -30,6 +30,7 @@ class Network:
         self.inbound: Callable[[str, str], object] = lambda phone, text: None
         self._pool = ThreadPoolExecutor(32, thread_name_prefix="vehicle")
         self._cameras: dict[str, threading.Lock] = {}
+        self._postponed: set[str] = set()  # IMEIs of vehicles that will connect again
 
     def by_imei(self, imei: str) -> Vehicle | None:
         """Give a vehicle by its IMEI."""
@@ -118,15 +119,24 @@ class Network:
                 return
             sent = Camera(vehicle, wish.server, self.scale).run(tell)
         if not sent:
-            timer = threading.Timer(POSTPONED_SECONDS * self.scale, self._try_again, (vehicle, wish.server))
-            timer.daemon = True
-            timer.start()
+            self._postpone(vehicle, wish.server)
+
+    def _postpone(self, vehicle: Vehicle, server: tuple[str, int]) -> None:
+        """Have a vehicle connect again later, one time at once whatever asked for it."""
+        if vehicle.imei in self._postponed:
+            return
+        self._postponed.add(vehicle.imei)
+        timer = threading.Timer(POSTPONED_SECONDS * self.scale, self._try_again, (vehicle, server))
+        timer.daemon = True
+        timer.start()
 
     def _try_again(self, vehicle: Vehicle, server: tuple[str, int]) -> None:
-        """Connect once more after the postponement, silently, if the files are still there."""
+        """Connect after the postponement, silently, while files are still there; postpone again where that fails."""
         with self._cameras.setdefault(vehicle.imei, threading.Lock()):
-            if vehicle.files:
-                Camera(vehicle, server, self.scale).run()
+            self._postponed.discard(vehicle.imei)
+            sent = not vehicle.files or Camera(vehicle, server, self.scale).run()
+        if not sent:
+            self._postpone(vehicle, server)
 
     def stop(self) -> None:
         """End the background work."""

@@ -1,7 +1,10 @@
 """The virtual camera against a real receiver, web and worker: files by path, dropped and corrupt, and by triggers."""
 
 import re
+import socket
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,10 @@ import pytest
 import requests
 from conftest import wait_until
 from stack import Stack, running
+
+from simulator.camera import ATTEMPTS
+from simulator.network import Network
+from simulator.vehicle import default_fleet
 
 IMEI = "352094082736916"
 PHONE = "+12025550111"
@@ -125,3 +132,21 @@ def test_pictures_show_the_clock_and_the_camera(tmp_path: Path) -> None:
     name = (0, 100, 400, 160)
     rear = picture("rear", 1_795_600_000.0)
     assert ImageChops.difference(first.crop(name), rear.crop(name)).convert("L").getextrema()[1] > 100
+
+
+def test_a_camera_whose_tries_failed_comes_back_after_each_postponement() -> None:
+    """Three tries, then thirty minutes, again and again: it keeps its file until it is taken."""
+    vehicle, tries = default_fleet()[0], list[float]()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(30)
+        vehicle.server = ("127.0.0.1", listening.getsockname()[1])
+        network = Network([vehicle], scale=0.0005)
+        network.trigger(vehicle, 9, 1, [1])
+        network.trigger(vehicle, 9, 1, [1])
+        for _ in range(3 * ATTEMPTS + ATTEMPTS):
+            listening.accept()[0].close()
+            tries.append(time.monotonic())
+        network.stop()
+    assert list(vehicle.files) == ["%photof"]
+    pauses = [later - earlier for earlier, later in pairwise(tries)]
+    assert sum(pause > 0.5 for pause in pauses) == 2  # one chain of postponements, though two triggers failed
