@@ -21,7 +21,6 @@ from .models import (
     Device,
     Record,
     State,
-    StatusItem,
     Upload,
     UploadState,
     db,
@@ -121,12 +120,7 @@ def _request(command: Command) -> Request:
 
 
 def _unasked_possible(device: Device) -> bool:
-    items = db.session.scalars(
-        select(StatusItem).where(
-            StatusItem.device_id == device.id,
-            StatusItem.item.in_([f"parameter.{number}" for number in UNASKED]),
-        )
-    )
+    items = statuses.parameters(device.id, UNASKED)
     return any(as_integer(value) for item in items for value in (item.value, item.asked))
 
 

@@ -83,12 +83,16 @@ def _judge(row: StatusItem) -> None:
         row.verdict, row.note = Verdict.BAD, f"asked for {row.asked}, the device holds {row.value}"
 
 
+def parameters(device_id: int, numbers: Iterable[int]) -> list[StatusItem]:
+    """Give what is known of these parameters, asked for or confirmed."""
+    wanted = [f"parameter.{number}" for number in numbers]
+    rows = select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item.in_(wanted))
+    return list(db.session.scalars(rows))
+
+
 def confirmed(device_id: int, numbers: Iterable[int]) -> dict[int, str]:
     """Give what the device itself confirmed of these parameters."""
-    wanted = [f"parameter.{number}" for number in numbers]
-    rows = db.session.scalars(
-        select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item.in_(wanted))
-    )
+    rows = parameters(device_id, numbers)
     return {int(row.item.split(".")[1]): row.value for row in rows if row.value is not None}
 
 
