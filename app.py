@@ -77,6 +77,7 @@ def _flask_settings(config: Config) -> dict:
         "SQLALCHEMY_ENGINE_OPTIONS": engine,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_REFRESH_EACH_REQUEST": False,  # an answer that comes late would undo signing out
         "SESSION_COOKIE_SECURE": urlsplit(config.public_url).scheme == "https",
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=config.session_hours),
         "MAX_CONTENT_LENGTH": 1024 * 1024,  # no request of ours is larger; files come by the receiver

@@ -43,9 +43,10 @@ class Visitor:
 
     def send(self, page: str, action: str, **fields: Any) -> TestResponse:
         text = self.get(page).text
-        hidden = {
-            name: re.findall(rf'name="{name}" value="([^"]+)"', text)[-1] for name in ("csrf_token", "nonce")
+        found = {
+            name: re.findall(rf'name="{name}" value="([^"]+)"', text) for name in ("csrf_token", "nonce")
         }
+        hidden = {name: values[-1] for name, values in found.items() if values}
         self._forget()
         return self.client.post(action, data=hidden | fields, headers={"Referer": f"http://localhost{page}"})
 
@@ -411,6 +412,22 @@ def test_a_part_asked_for_after_the_session_has_ended_moves_the_whole_page(
 def test_a_stream_is_refused_after_the_session_has_ended(van: Device, visitor: Visitor) -> None:
     visitor.leave()
     assert visitor.get(f"/devices/{IMEI}/events", Accept="text/event-stream").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/devices", f"/devices/{IMEI}", f"/devices/{IMEI}/part/commands", f"/devices/{IMEI}/events"]
+)
+def test_an_answer_that_comes_late_does_not_undo_signing_out(
+    van: Device, visitor: Visitor, path: str
+) -> None:
+    visitor.leave()
+    who = {"email": "admin@example.com", "password": "a long enough password"}
+    assert "session=" in visitor.send("/login", "/login", **who).headers["Set-Cookie"]
+    visitor.get(f"/devices/{IMEI}")
+    answer = visitor.get(path)
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers  # a browser would keep it after the sign-out of another tab
+    answer.close()
 
 
 def test_sign_in_never_leads_to_another_host(app: Flask, visitor: Visitor) -> None:
