@@ -31,6 +31,61 @@ window.addEventListener("pageshow", () => {
   document.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
 });
 
+// A browser holds six connections to a host, and a stream is one: only a page that is seen keeps its stream, or a
+// seventh tab would wait for ever. A page that is seen again is told what happened since it last heard of us.
+class Stream extends EventTarget {
+  constructor(url) {
+    super();
+    this.url = new URL(url, location.href);
+    this.readyState = EventSource.CONNECTING;
+    this.names = new Set(["heard"]);
+    this.turn = () => (document.hidden ? this.pause() : this.open());
+    document.addEventListener("visibilitychange", this.turn);
+    this.turn();
+  }
+
+  open() {
+    if (this.source) return;
+    this.source = new EventSource(this.url);
+    this.names.forEach((name) => this.hear(name));
+    this.source.onopen = (event) => this.tell("onopen", event);
+    this.source.onerror = (event) => this.tell("onerror", event);
+  }
+
+  tell(handler, event) {
+    this.readyState = this.source.readyState;
+    if (this.readyState === EventSource.CLOSED) this.close();
+    if (this[handler]) this[handler](event);
+  }
+
+  hear(name) {
+    this.source.addEventListener(name, (event) => {
+      this.url.searchParams.set("since", event.lastEventId);
+      this.dispatchEvent(new MessageEvent(name, { data: event.data, lastEventId: event.lastEventId }));
+    });
+  }
+
+  addEventListener(name, listener) {
+    super.addEventListener(name, listener);
+    if (this.names.has(name)) return;
+    this.names.add(name);
+    if (this.source) this.hear(name);
+  }
+
+  pause() {
+    if (this.source) this.source.close();
+    this.source = null;
+  }
+
+  close() {
+    this.pause();
+    this.readyState = EventSource.CLOSED;
+    document.removeEventListener("visibilitychange", this.turn);
+  }
+}
+
+htmx.createEventSource = (url) => new Stream(url);
+
 // a stream that the server refuses (the session has ended) is not tried again by the browser: say so
 function live(works) {
   let note = document.getElementById("not-live");

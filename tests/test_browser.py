@@ -183,6 +183,38 @@ def test_a_page_says_that_it_hears_of_nothing_any_more(browser: Browser, stack: 
     page.close()
 
 
+def test_many_tabs_load_and_one_that_is_seen_again_catches_up(browser: Browser, stack: Stack) -> None:
+    signed_in = open_page(browser, stack, 1280, [])
+    context = browser.new_context(
+        base_url=stack.environment["PUBLIC_URL"], storage_state=signed_in.context.storage_state()
+    )
+    tabs = []
+    for _ in range(8):  # a browser opens six connections to a host
+        tab = context.new_page()
+        tabs.append(tab)
+        tab.goto(f"/devices/{IMEI}")
+        expect(tab.locator("h1")).to_have_text("Van 11")
+        turn(tab, hidden=True)  # a headless browser takes every tab for a seen one
+    asked = stack.api("POST", f"/devices/{IMEI}/commands", {"command": "getver"}, status=202)
+    stack.ended(asked["id"], 60)
+    newest = tabs[0].locator("#commands tr").first
+    expect(newest).not_to_contain_text("getver")
+    turn(tabs[0], hidden=False)
+    expect(newest).to_contain_text("getver")
+    expect(newest.locator(".tag")).to_have_text("done")
+    context.close()
+    signed_in.close()
+
+
+def turn(page: Page, *, hidden: bool) -> None:
+    """Have a page believe that its tab went behind another, or came before them."""
+    page.evaluate(
+        "(hidden) => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')) }",
+        hidden,
+    )
+
+
 def test_a_page_by_night_is_dark(browser: Browser, stack: Stack) -> None:
     context = browser.new_context(color_scheme="dark", base_url=stack.environment["PUBLIC_URL"])
     page = context.new_page()
