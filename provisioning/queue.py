@@ -14,17 +14,20 @@ from huey.api import Huey
 log = structlog.get_logger(__name__)
 DEVICES = "devices"  # drive a device's commands
 FILES = "files"  # settle what new files bring
-MEDIA = "media"  # make an upload's thumbnail and H.264 copy
+PHOTOS = "photos"  # make a photo's thumbnail
+VIDEOS = "videos"  # make a video's thumbnail and H.264 copy
+COPIES = {"photo": PHOTOS, "video": VIDEOS}  # by file type
+TOPICS = (DEVICES, FILES, PHOTOS, VIDEOS)
 
 Handler = Callable[[str], None]
 
 
 class Queue:
-    """A queue by name, so that an SMS never waits for a video."""
+    """A queue by name, so that an SMS never waits for a video, nor a photo."""
 
     def __init__(self, url: str) -> None:
         self.handlers: dict[str, Handler] = {}
-        self.queues = {topic: _huey(f"dualcam-{topic}", url) for topic in (DEVICES, FILES, MEDIA)}
+        self.queues = {topic: _huey(f"dualcam-{topic}", url) for topic in TOPICS}
         self._tasks = {topic: self._task(topic, huey) for topic, huey in self.queues.items()}
 
     def _task(self, topic: str, huey: Huey) -> Any:

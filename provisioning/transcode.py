@@ -1,13 +1,14 @@
-"""The child process that decodes: `python -m provisioning.transcode photo|video SOURCE TARGET FRAME_RATE`.
+"""The child process that decodes: `python -m provisioning.transcode photos`, or `video SOURCE TARGET FRAME_RATE`.
 
-Writes TARGET.thumbnail.jpg, and for a video TARGET.mp4 (H.264, fast start). Prints {"error": sentence} and ends
-with 1 where the file cannot be read. The cameras' video is a raw H.265 stream without times: they are counted
-from the frame rate.
+`photos` reads lines of JSON, [SOURCE, TARGET], until its input ends. Each work writes TARGET.thumbnail.jpg, a video's
+also TARGET.mp4 (H.264, fast start), and prints a line: {"error": null}, or a sentence why the file cannot be
+read. The cameras' video is a raw H.265 stream without times: they are counted from the frame rate.
 """
 
 import json
 import os
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,17 +24,26 @@ class Unreadable(Exception):
 
 def main(arguments: list[str]) -> int:
     """Do the work named on the command line; give the exit code."""
-    kind, source, target, rate = arguments[0], Path(arguments[1]), Path(arguments[2]), int(arguments[3])
     os.nice(10)
-    try:
-        if kind == "photo":
-            _photo(source, target)
-        else:
-            _video(source, target, rate)
-    except Unreadable as error:
-        sys.stdout.write(json.dumps({"error": str(error)}))
-        return 1
+    if arguments[0] == "photos":
+        for line in sys.stdin:
+            source, target = json.loads(line)
+            _tell(_photo, Path(source), Path(target))
+    else:
+        source, target, rate = arguments[1:]
+        _tell(_video, Path(source), Path(target), int(rate))
     return 0
+
+
+def _tell(work: Callable[..., None], *arguments: Path | int) -> None:
+    """Do a file's work and print how it went."""
+    problem = None
+    try:
+        work(*arguments)
+    except Unreadable as error:
+        problem = str(error)
+    sys.stdout.write(json.dumps({"error": problem}) + "\n")
+    sys.stdout.flush()
 
 
 def _photo(source: Path, target: Path) -> None:

@@ -307,14 +307,14 @@ def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datet
     """
     statuses.note_all("upload.last", "upload", {row.device_id: (_words(row), row.id) for row in waiting}, now)
     # locked in their order, as reports do: two that want the same rows do not wait for each other crosswise
-    held = db.session.scalars(
-        select(Upload.id)
+    held = db.session.execute(
+        select(Upload.id, Upload.file_type)
         .where(Upload.id.in_(taken), Upload.settle_due, Upload.link_fixed.is_(False))
         .order_by(Upload.id)
         .with_for_update(skip_locked=True)
     ).all()
     by_reason: dict[str, list[str]] = defaultdict(list)
-    for ident in held:
+    for ident, _ in held:
         by_reason[taken[ident]].append(ident)
     for reason, idents in by_reason.items():
         db.session.execute(
@@ -325,8 +325,8 @@ def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datet
     _supersede([row for row in waiting if row.id in taken])
     events.publish_all({row.device_id for row in waiting if row.id in taken}, "uploads")
     db.session.commit()
-    for ident in held:
-        queue.wake(queue.MEDIA, ident)
+    for ident, file_type in held:
+        queue.wake(queue.COPIES[file_type], ident)
 
 
 def _words(upload: Any) -> str:
@@ -347,10 +347,14 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
     _supersede(fresh)
     links.relink(device, now)
     events.publish(device.id, "uploads")
-    stored = {u.id: u.command_id is not None for u in fresh if u.state == UploadState.STORED}
+    stored = [
+        (queue.COPIES[u.file_type], u.id, u.command_id is not None)
+        for u in fresh
+        if u.state == UploadState.STORED
+    ]
     db.session.commit()
-    for ident, is_asked in stored.items():
-        queue.wake(queue.MEDIA, ident, first=is_asked)  # somebody waits for it
+    for topic, ident, is_asked in stored:
+        queue.wake(topic, ident, first=is_asked)  # somebody waits for it
 
 
 def _supersede(whole: Sequence[Any]) -> None:

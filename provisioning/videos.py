@@ -1,12 +1,9 @@
 """Copies for the browser: thumbnails of photos and videos, H.264 of the cameras' H.265. Originals are never touched.
 
-Work is claimed by a lease on the upload's row; decoding runs in a child process (`transcode`), so that a codec
-that crashes or takes long hurts nobody.
+Work is claimed by a lease on the upload's row. Photos do not wait for videos.
 """
 
-import json
-import subprocess
-import sys
+import atexit
 import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -18,7 +15,8 @@ from sqlalchemy import or_, select, update
 from receiver.media import MediaError
 
 from . import events, queue, statuses, uploads
-from .config import ROOT, current_config
+from .config import current_config
+from .decoding import PhotoDecoder, decode_video
 from .models import Device, StatusItem, Upload, UploadState, changed, db, in_state
 from .parameters import as_integer
 
@@ -29,8 +27,10 @@ THUMBNAIL, VIDEO = ".thumbnail.jpg", ".mp4"  # endings of derived files
 ATTEMPTS = 3
 LEASE = timedelta(minutes=15)
 AWAY = timedelta(minutes=1)  # until the store is tried again
-TRANSCODE_SECONDS = 600  # thirty seconds of 1080p take about one minute on one slow core
 ASSUMED_FRAME_RATE = 30  # the default of parameter 66003
+
+_photos = PhotoDecoder()
+atexit.register(_photos.close)
 
 
 def thumbnail(upload: Upload) -> str | None:
@@ -49,24 +49,24 @@ def key(ident: str, ending: str) -> str:
 
 
 def sweep(clock: Callable[[], datetime]) -> None:
-    """Have files looked at that still lack their copies, where the queue does not know them any more."""
-    if not queue.is_empty(queue.MEDIA):
+    """Have files looked at that still lack their copies, where the queues do not know them any more."""
+    if not all(queue.is_empty(topic) for topic in queue.COPIES.values()):
         return
-    waiting = db.session.scalars(
-        select(Upload.id)
+    waiting = db.session.execute(
+        select(Upload.id, Upload.file_type)
         .where(
             in_state(UploadState.STORED),
             Upload.thumbnail_state.is_(None),
             Upload.derive_attempts < ATTEMPTS,
             or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < clock()),
-            Upload.received_at < clock() - timedelta(seconds=20),  # newer ones are in the queue
+            Upload.received_at < clock() - timedelta(seconds=20),  # newer ones are in the queues
         )
         .order_by(Upload.id)
         .limit(100)
     ).all()
     db.session.commit()
-    for ident in waiting:
-        queue.wake(queue.MEDIA, ident)
+    for ident, file_type in waiting:
+        queue.wake(queue.COPIES[file_type], ident)
 
 
 def make(ident: str, clock: Callable[[], datetime]) -> bool:
@@ -98,7 +98,9 @@ def _make(ident: str, original: str, file_type: str, rate: int) -> tuple[list[st
             source = work / f"original{Path(original).suffix}"
         problem = "The original is not there."
         if source is not None:
-            problem = _run(work / ident, source, file_type, rate) or ""
+            target = work / ident
+            video = file_type == "video"
+            problem = (decode_video(source, target, rate) if video else _photos.decode(source, target)) or ""
         made = [ending for ending in (THUMBNAIL, VIDEO) if (work / f"{ident}{ending}").is_file()]
         for ending in made:
             uploads.media().put(work / f"{ident}{ending}", key(ident, ending))
@@ -136,26 +138,6 @@ def frame_rate(upload: Upload) -> tuple[int, bool]:
     if item is not None and item.since <= captured and (rate := as_integer(item.value)):
         return rate, False
     return ASSUMED_FRAME_RATE, True
-
-
-def _run(target: Path, source: Path, file_type: str, rate: int) -> str | None:
-    """Run the child process; give what went wrong as a sentence, or None."""
-    command = [sys.executable, "-m", "provisioning.transcode", file_type, str(source), str(target), str(rate)]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=TRANSCODE_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "Making the copy took too long."
-    if done.returncode == 0:
-        return None
-    try:
-        return str(json.loads(done.stdout)["error"])
-    except (ValueError, KeyError):
-        log.warning(
-            "transcoding crashed", source=source.name, code=done.returncode, output=done.stderr[-500:]
-        )
-        return f"The decoder crashed (code {done.returncode})."
 
 
 def _note(ident: str, made: list[str], rate: int, assumed: bool, problem: str, now: datetime) -> None:

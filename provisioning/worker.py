@@ -76,8 +76,10 @@ def _start_queues(app: Flask, stop: Event) -> list[Consumer]:
                 gevent.sleep(AWAY_SECONDS)
         queues.handlers[queue.DEVICES] = lambda ident: _handle(app, lambda: _drive(int(ident)))
         queues.handlers[queue.FILES] = lambda ident: _handle(app, _settle)
-        queues.handlers[queue.MEDIA] = lambda ident: _handle(app, lambda: videos.make(ident, utcnow))
-        for topic, workers in ((queue.DEVICES, SENDERS), (queue.FILES, 1), (queue.MEDIA, 1)):
+        for topic in queue.COPIES.values():
+            queues.handlers[topic] = lambda ident: _handle(app, lambda: videos.make(ident, utcnow))
+        for topic in queue.TOPICS:
+            workers = SENDERS if topic == queue.DEVICES else 1
             consumer = Consumer(
                 queues.queues[topic], workers=workers, periodic=False, initial_delay=0.05, max_delay=POLL_SECONDS,
                 worker_type="greenlet", check_worker_health=True,

@@ -41,3 +41,12 @@ def test_the_benchmark_of_a_grown_database_gives_its_figures() -> None:
     assert told.pop("rows") == 400
     assert len(told) > 10
     assert all(milliseconds > 0 for milliseconds in told.values())
+
+
+def test_the_benchmark_of_copies_gives_its_figures() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/copies.py", "--photos", "20"], cwd=ROOT, capture_output=True, text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert all(figure > 0 for figure in json.loads(done.stdout).values())

@@ -364,11 +364,11 @@ def test_copies_of_a_file_that_was_asked_for_are_made_first(van: Device) -> None
     uploads.register([*by_itself, sidecar("9" * 32)], utcnow())
     background.settle(utcnow)
     assert db.session.get_one(Upload, "9" * 32).command_id == row.id
-    media_queue = queue.queue().queues[queue.MEDIA]
-    idents = [task.args[0] for task in media_queue.pending()]
+    photos = queue.queue().queues[queue.PHOTOS]
+    idents = [task.args[0] for task in photos.pending()]
     assert idents == ["9" * 32, "1" * 32, "2" * 32, "3" * 32]
     videos.sweep(lambda: utcnow() + timedelta(hours=1))
-    assert media_queue.pending_count() == 4  # they are known there
-    media_queue.flush()
+    assert photos.pending_count() == 4  # they are known there
+    photos.flush()
     videos.sweep(lambda: utcnow() + timedelta(hours=1))
-    assert media_queue.pending_count() == 4
+    assert photos.pending_count() == 4

@@ -1,0 +1,121 @@
+"""Runs the child processes that decode (`transcode`): a codec that crashes or takes long hurts nobody.
+
+Photos share one child, since starting one takes many times as long as a thumbnail; each video has a child of its own.
+"""
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import structlog
+
+from .config import ROOT
+
+log = structlog.get_logger(__name__)
+
+VIDEO_SECONDS = 600  # thirty seconds of 1080p take about one minute on one slow core
+PHOTO_SECONDS = 30.0
+END_SECONDS = 5.0
+PHOTOS_A_CHILD = 1000  # then a new one: what a codec loses of memory comes back
+TOO_LONG = "Making the copy took too long."
+PROGRAM = [sys.executable, "-W", "ignore", "-m", "provisioning.transcode"]
+
+
+def decode_video(source: Path, target: Path, rate: int) -> str | None:
+    """Make TARGET.thumbnail.jpg and TARGET.mp4; give what went wrong as a sentence, or None."""
+    try:
+        done = subprocess.run(
+            [*PROGRAM, "video", str(source), str(target), str(rate)],
+            cwd=ROOT, capture_output=True, text=True, timeout=VIDEO_SECONDS, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return TOO_LONG
+    try:
+        return _problem(done.stdout)
+    except ValueError:
+        return _crashed(source, done.returncode, done.stderr[-500:])
+
+
+def _problem(line: str) -> str | None:
+    """Read a child's answer. Raises ValueError: it gave none."""
+    problem = json.loads(line)["error"]
+    return None if problem is None else str(problem)
+
+
+def _crashed(source: Path, code: int, output: str) -> str:
+    log.warning("transcoding crashed", source=source.name, code=code, output=output)
+    return f"The decoder crashed (code {code})."
+
+
+class PhotoDecoder:
+    """One child for many photos, one at a time; started when it is needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[str] | None = None
+        self._left = 0
+
+    def decode(self, source: Path, target: Path) -> str | None:
+        """Make TARGET.thumbnail.jpg; give what went wrong as a sentence, or None."""
+        with self._lock:
+            child = self._get()
+            late = threading.Event()
+            clock = threading.Timer(PHOTO_SECONDS, _stop, (child, late))
+            clock.start()
+            try:
+                return _problem(_ask(child, json.dumps([str(source), str(target)])))
+            except ValueError:
+                code = self._end()
+                return TOO_LONG if late.is_set() else _crashed(source, code, "")
+            finally:
+                clock.cancel()
+
+    def close(self) -> None:
+        """End the child."""
+        with self._lock:
+            self._end()
+
+    def _get(self) -> "subprocess.Popen[str]":
+        if not self._left:
+            self._end()
+        if self._child is None:
+            self._left = PHOTOS_A_CHILD
+            self._child = subprocess.Popen(
+                [*PROGRAM, "photos"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        self._left -= 1
+        return self._child
+
+    def _end(self) -> int:
+        """End the child, which ends by itself when nothing more can come; give its exit code."""
+        child, self._child = self._child, None
+        if child is None:
+            return 0
+        for pipe in filter(None, (child.stdin, child.stdout)):
+            with contextlib.suppress(OSError):  # what was written to one that died
+                pipe.close()
+        try:
+            return child.wait(END_SECONDS)  # it ends by itself where nothing more can come
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return child.wait()
+
+
+def _stop(child: "subprocess.Popen[str]", late: threading.Event) -> None:
+    late.set()
+    child.kill()
+
+
+def _ask(child: "subprocess.Popen[str]", line: str) -> str:
+    """Give the child's answer; empty where it died."""
+    assert child.stdin
+    assert child.stdout
+    try:
+        child.stdin.write(line + "\n")
+        child.stdin.flush()
+        return child.stdout.readline()
+    except OSError:
+        return ""

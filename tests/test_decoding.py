@@ -1,0 +1,89 @@
+"""Children that decode: one for many photos, replaced when it crashes or hangs; one for each video."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from provisioning import decoding
+from simulator import media
+
+HANGS = "import sys, time; sys.stdin.readline(); time.sleep(60)"
+CRASHES = "import os; os.abort()"
+
+
+@pytest.fixture
+def decoder() -> Iterator[decoding.PhotoDecoder]:
+    decoder = decoding.PhotoDecoder()
+    yield decoder
+    decoder.close()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "original.jpg"
+    path.write_bytes(media.photo("front", "Van", 1_795_500_000, 3, 75))
+    return path
+
+
+def child_of(decoder: decoding.PhotoDecoder) -> int:
+    assert decoder._child
+    return decoder._child.pid
+
+
+def test_one_child_makes_many_thumbnails_and_says_what_it_cannot_read(
+    decoder: decoding.PhotoDecoder, photo: Path
+) -> None:
+    assert decoder.decode(photo, photo.parent / "one") is None
+    first = child_of(decoder)
+    torn = photo.with_name("torn.jpg")
+    torn.write_bytes(photo.read_bytes()[:500])
+    assert "cannot be decoded" in (decoder.decode(torn, photo.parent / "two") or "")
+    assert decoder.decode(photo, photo.parent / "new\nline") is None
+    assert child_of(decoder) == first
+    made = {path.name for path in photo.parent.glob("*.thumbnail.jpg")}
+    assert made == {"one.thumbnail.jpg", "new\nline.thumbnail.jpg"}
+
+
+def test_a_child_that_died_is_replaced(decoder: decoding.PhotoDecoder, photo: Path) -> None:
+    assert decoder.decode(photo, photo.parent / "one") is None
+    os.kill(child_of(decoder), signal.SIGKILL)
+    assert decoder.decode(photo, photo.parent / "two") == "The decoder crashed (code -9)."
+    assert decoder.decode(photo, photo.parent / "two") is None
+
+
+def test_a_picture_that_makes_the_child_hang_or_crash_costs_only_itself(
+    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PHOTO_SECONDS", 0.5)
+    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", HANGS])
+    assert decoder.decode(photo, photo.parent / "one") == decoding.TOO_LONG
+    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES])
+    assert decoder.decode(photo, photo.parent / "one") == "The decoder crashed (code -6)."
+    monkeypatch.undo()
+    assert decoder.decode(photo, photo.parent / "one") is None
+
+
+def test_a_child_is_replaced_after_so_many_photos(
+    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PHOTOS_A_CHILD", 2)
+    children = []
+    for number in range(5):
+        assert decoder.decode(photo, photo.parent / str(number)) is None
+        children.append(child_of(decoder))
+    assert len(set(children)) == 3
+    assert not Path(f"/proc/{children[0]}").exists()
+
+
+def test_a_video_that_crashes_or_hangs_its_child_says_so(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES])
+    assert decoding.decode_video(photo, photo.parent / "one", 30) == "The decoder crashed (code -6)."
+    monkeypatch.setattr(decoding, "VIDEO_SECONDS", 0.5)
+    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", "import time; time.sleep(60)"])
+    assert decoding.decode_video(photo, photo.parent / "one", 30) == decoding.TOO_LONG
