@@ -3,7 +3,6 @@
 Work is claimed by a lease on the upload's row. Photos do not wait for videos.
 """
 
-import atexit
 import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -29,8 +28,7 @@ LEASE = timedelta(minutes=15)
 AWAY = timedelta(minutes=1)  # until the store is tried again
 ASSUMED_FRAME_RATE = 30  # the default of parameter 66003
 
-_photos = PhotoDecoder()
-atexit.register(_photos.close)
+_photos = PhotoDecoder()  # its child ends when this process does: its input is closed then
 
 
 def thumbnail(upload: Upload) -> str | None:

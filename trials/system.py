@@ -18,7 +18,7 @@ from stack import Stack
 from trials.evidence import Database, Figures
 
 SHARE = re.compile(r"^(\w+): +(\d+) kB$", re.MULTILINE)
-HELPER = "provisioning.transcode"  # makes thumbnails and copies: one for each video, one for a thousand photos
+HELPER = "provisioning.transcode"  # makes thumbnails and copies: one a video, one for a thousand photos
 
 
 @dataclass(frozen=True, slots=True)
