@@ -59,6 +59,7 @@ def _samples(**growth: int) -> list[dict[str, Any]]:
         {
             "at": 60.0 * n, "acknowledged": 100 * n, "rows": 100 * n - growth.get("lag", 0) * n,
             "linked": 100 * n - growth.get("unlinked", 0) * n, "sweep_age": 3 + growth.get("sweep", 0) * n,
+            "photos": 50 * n, "copied": 50 * n - growth.get("no_copy", 0) * n,
         }
         | {
             name: {
@@ -110,8 +111,8 @@ def test_a_soak_takes_a_sample_in_the_middle_of_a_fork_for_what_it_is() -> None:
 def test_a_soak_holds_what_is_flat_and_tells_what_grows() -> None:
     assert soak.judge(_samples())["rows_behind_most"] == 0
     for growth, told in (
-        ({"lag": 10}, "rows"), ({"unlinked": 10}, "linked"), ({"sweep": 2}, "held up"), ({"memory": 2**20}, "memory"),
-        ({"descriptors": 20}, "leak"),
+        ({"lag": 10}, "rows"), ({"unlinked": 10}, "linked"), ({"no_copy": 5}, "copied"), ({"sweep": 2}, "held up"),
+        ({"memory": 2**20}, "memory"), ({"descriptors": 20}, "leak"),
     ):  # fmt: skip
         with pytest.raises(BrokenPromise, match=told):
             soak.judge(_samples(**growth))

@@ -1,6 +1,7 @@
 """Mixed traffic for a long time: memory, descriptors and lag of receiver, web and worker must stay flat.
 
-The worker must keep up: every file linked some seconds after its row, and its sweep never held up.
+The worker must keep up: every file linked, and every photo looked at for its thumbnail, some seconds after its row, and
+its sweep never held up. The videos here are noise, of which nobody could make as many copies: those may wait.
 
 Cameras come, drop, come back and send files of all sizes; strangers are refused; photos and videos are asked by SMS;
 pages and the API are read.
@@ -28,7 +29,8 @@ MINUTES = 30.0
 WARM = 0.4  # share of the time after which memory is measured first: caches and pools have filled
 GROWTH = 24 * 2**20  # bytes per process that may come and go; a leak is found by its slope over the rest
 SLOPE = 20 * 2**20  # bytes per hour and process, for runs of 10 minutes and more
-LAG = 20.0  # seconds by which every acknowledged file has its row and its link; about two on an idle machine
+LAG = 20.0  # seconds by which every acknowledged file has its row and link, every photo its thumbnail; two when idle
+KEPT_UP = {"rows": "acknowledged", "linked": "acknowledged", "copied": "photos"}
 SWEPT = 30.0  # seconds since the worker's last sweep; each three on an idle machine
 AGE = re.compile(r"^dualcam_worker_age_seconds (\S+)$", re.MULTILINE)
 WEATHER = fleet.Weather(cut=0.1, ghost=0.1, corrupt=0.001, forget=0.02, rate=60_000, pause=(0.5, 5))
@@ -89,7 +91,14 @@ def _watch(sys: System, load: fleet.Fleet, began: float, seconds: float) -> list
         stored = "SELECT count(*) FROM uploads WHERE state = 'stored' AND trigger = 2"
         rows, linked = sys.database.count(stored), sys.database.count(f"{stored} AND NOT settle_due")
         now = {"at": time.monotonic() - began, "acknowledged": len(load.tally.acknowledged), "rows": rows}
-        now |= {"linked": linked, "sweep_age": _sweep_age(sys)}
+        photos = f"{stored} AND file_type = 'photo'"
+        copied = sys.database.count(f"{photos} AND thumbnail_state IS NOT NULL")
+        now |= {
+            "linked": linked,
+            "photos": sys.database.count(photos),
+            "copied": copied,
+            "sweep_age": _sweep_age(sys),
+        }
         samples.append(now | {name: sys.usage(name) for name in NAMES})
     return samples
 
@@ -110,8 +119,7 @@ def judge(samples: list[Figures]) -> Figures:
     """Hold that nothing grows once all is warm; give what was seen. Raises BrokenPromise."""
     warm = [one for one in samples if one["at"] >= WARM * samples[-1]["at"]]
     seen: Figures = {
-        f"{what}_behind_most": max(one["acknowledged"] - one[what] for one in samples)
-        for what in ("rows", "linked")
+        f"{what}_behind_most": max(one[of] - one[what] for one in samples) for what, of in KEPT_UP.items()
     }
     seen["sweep_age_most"] = round(max(one["sweep_age"] for one in samples), 1)
     hold(
@@ -135,9 +143,9 @@ def judge(samples: list[Figures]) -> Figures:
         hold(hours < 1 / 8 or slope < SLOPE, f"the memory of {name} grows for ever:", memory)
         hold(files[-1] < 2 * CAMERAS + 150, f"descriptors of {name} leak:", files)
     last = samples[-1]
-    due = max((one["acknowledged"] for one in samples if one["at"] <= last["at"] - LAG), default=0)
-    for what in "rows", "linked":
-        hold(last[what] >= due, f"{what} fall behind:", [(one["acknowledged"], one[what]) for one in samples])
+    for what, of in KEPT_UP.items():
+        due = max((one[of] for one in samples if one["at"] <= last["at"] - LAG), default=0)
+        hold(last[what] >= due, f"{what} fall behind:", [(one[of], one[what]) for one in samples])
     return seen
 
 
