@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -15,13 +16,24 @@ from typing import Any
 import psycopg
 
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FIRST_PORT = 12_000  # browsers refuse some below
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """Give a loopback port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a port of loopback that nobody listens on, for a process that is started next.
+
+    Never one twice, and none of those that the kernel gives to outgoing connections, which some other process would
+    take before the one that is meant.
+    """
+    first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(1000):
+        port = secrets.choice(range(FIRST_PORT, max(first_outgoing, FIRST_PORT + 10_000)))
+        if port not in _given:
+            _given.add(port)
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
+    raise AssertionError("no port is free")
 
 
 def _binaries() -> Path:
