@@ -72,6 +72,8 @@ class PhotoDecoder:
                 return TOO_LONG if late.is_set() else _crashed(source, code, "")
             finally:
                 clock.cancel()
+                if late.is_set():
+                    self._end()
 
     def close(self) -> None:
         """End the child."""
@@ -79,7 +81,7 @@ class PhotoDecoder:
             self._end()
 
     def _get(self) -> "subprocess.Popen[str]":
-        if not self._left:
+        if not self._left or (self._child and self._child.poll() is not None):
             self._end()
         if self._child is None:
             self._left = PHOTOS_A_CHILD

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 
 from provisioning import decoding
 from simulator import media
@@ -51,7 +52,7 @@ def test_one_child_makes_many_thumbnails_and_says_what_it_cannot_read(
 def test_a_child_that_died_is_replaced(decoder: decoding.PhotoDecoder, photo: Path) -> None:
     assert decoder.decode(photo, photo.parent / "one") is None
     os.kill(child_of(decoder), signal.SIGKILL)
-    assert decoder.decode(photo, photo.parent / "two") == "The decoder crashed (code -9)."
+    wait_until(lambda: decoder._child and decoder._child.poll() is not None)
     assert decoder.decode(photo, photo.parent / "two") is None
 
 
