@@ -24,12 +24,12 @@ class Unreadable(Exception):
 
 def main(arguments: list[str]) -> int:
     """Do the work named on the command line; give the exit code."""
-    os.nice(10)
     if arguments[0] == "photos":
         for line in sys.stdin:
             source, target = json.loads(line)
             _tell(_photo, Path(source), Path(target))
     else:
+        os.nice(10)  # a video takes a core for seconds; a thumbnail takes a hundredth of one
         source, target, rate = arguments[1:]
         _tell(_video, Path(source), Path(target), int(rate))
     return 0

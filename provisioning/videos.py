@@ -4,9 +4,10 @@ Work is claimed by a lease on the upload's row. Photos do not wait for videos.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy import or_, select, update
@@ -16,7 +17,7 @@ from receiver.media import MediaError
 from . import events, queue, statuses, uploads
 from .config import current_config
 from .decoding import PhotoDecoder, decode_video
-from .models import Device, StatusItem, Upload, UploadState, changed, db, in_state
+from .models import Device, StatusItem, Upload, UploadState, db, in_state
 from .parameters import as_integer
 
 log = structlog.get_logger(__name__)
@@ -69,39 +70,42 @@ def sweep(clock: Callable[[], datetime]) -> None:
 
 def make(ident: str, clock: Callable[[], datetime]) -> bool:
     """Make an upload's copies, unless another worker is at it; say whether it was done."""
-    if not _claim(ident, clock()):
+    upload = _claim(ident, clock())
+    if upload is None:
+        db.session.rollback()
         return False
-    upload = db.session.get_one(Upload, ident)
-    original, file_type = upload.path or "", upload.file_type
-    rate, assumed = frame_rate(upload)
+    playback: Mapping[str, Any] = {}
+    if upload.file_type == "video":
+        rate, assumed = frame_rate(upload)
+        playback = {"playback_frame_rate": rate, "playback_assumed": assumed}
     db.session.commit()
     try:
-        made, problem = _make(ident, original, file_type, rate)
+        made, problem = _make(upload, playback)
     except MediaError as error:
         log.warning("media store away, copies are made later", upload=ident, reason=str(error))
         _put_off(ident, clock())
         return False
-    _note(ident, made, rate, assumed, problem, clock())
+    _note(upload, made, playback, problem, clock())
     return not problem
 
 
-def _make(ident: str, original: str, file_type: str, rate: int) -> tuple[list[str], str]:
+def _make(upload: Any, playback: Mapping[str, Any]) -> tuple[list[str], str]:
     """Make the copies that can be made; give their endings and what went wrong. Raises MediaError."""
-    spool = current_config().media_spool
+    spool, original = current_config().media_spool, upload.path or ""
     spool.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="derive-", dir=spool) as folder:
         work = Path(folder)
         source = uploads.media().path(original)
         if source is None and uploads.media().fetch(original, work / f"original{Path(original).suffix}"):
             source = work / f"original{Path(original).suffix}"
-        problem = "The original is not there."
-        if source is not None:
-            target = work / ident
-            video = file_type == "video"
-            problem = (decode_video(source, target, rate) if video else _photos.decode(source, target)) or ""
-        made = [ending for ending in (THUMBNAIL, VIDEO) if (work / f"{ident}{ending}").is_file()]
+        target, problem = work / upload.id, "The original is not there."
+        if source is not None and playback:
+            problem = decode_video(source, target, playback["playback_frame_rate"]) or ""
+        elif source is not None:
+            problem = _photos.decode(source, target) or ""
+        made = [ending for ending in (THUMBNAIL, VIDEO) if (work / f"{upload.id}{ending}").is_file()]
         for ending in made:
-            uploads.media().put(work / f"{ident}{ending}", key(ident, ending))
+            uploads.media().put(work / f"{upload.id}{ending}", key(upload.id, ending))
     return made, problem
 
 
@@ -113,20 +117,21 @@ def _put_off(ident: str, now: datetime) -> None:
     db.session.commit()
 
 
-def _claim(ident: str, now: datetime) -> bool:
+def _claim(ident: str, now: datetime) -> Any:
+    """Give what is needed of a row that is ours now, else None."""
     free = or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < now)
-    claimed = changed(
+    return db.session.execute(
         update(Upload)
         .where(Upload.id == ident, Upload.state == UploadState.STORED, Upload.thumbnail_state.is_(None), free,
                Upload.derive_attempts < ATTEMPTS)
         .values(derive_lease_until=now + LEASE, derive_attempts=Upload.derive_attempts + 1)
+        .returning(Upload.id, Upload.device_id, Upload.path, Upload.file_type, Upload.frame_rate, Upload.timestamp,
+                   Upload.started_at)
         .execution_options(synchronize_session=False)
-    )  # fmt: skip
-    db.session.commit()
-    return bool(claimed)
+    ).one_or_none()  # fmt: skip
 
 
-def frame_rate(upload: Upload) -> tuple[int, bool]:
+def frame_rate(upload: Any) -> tuple[int, bool]:
     """Give a video's frames per second and whether they are assumed: metadata, else 66003 as it was, else 30."""
     if upload.frame_rate and 1 <= upload.frame_rate <= 120:
         return upload.frame_rate, False
@@ -138,14 +143,16 @@ def frame_rate(upload: Upload) -> tuple[int, bool]:
     return ASSUMED_FRAME_RATE, True
 
 
-def _note(ident: str, made: list[str], rate: int, assumed: bool, problem: str, now: datetime) -> None:
-    upload = db.session.get_one(Upload, ident)
-    upload.derive_lease_until = None
-    upload.derived_error = problem or None
-    upload.thumbnail_state = READY if THUMBNAIL in made else FAILED
-    if upload.file_type == "video":
-        upload.video_state = READY if VIDEO in made else FAILED
-        upload.playback_frame_rate, upload.playback_assumed = rate, assumed
-    upload.updated_at = now
+def _note(upload: Any, made: list[str], playback: Mapping[str, Any], problem: str, now: datetime) -> None:
+    noted = dict(playback)
+    if playback:
+        noted["video_state"] = READY if VIDEO in made else FAILED
+    db.session.execute(
+        update(Upload)
+        .where(Upload.id == upload.id)
+        .values(derive_lease_until=None, derived_error=problem or None, updated_at=now,
+                thumbnail_state=READY if THUMBNAIL in made else FAILED, **noted)
+        .execution_options(synchronize_session=False)
+    )  # fmt: skip
     events.publish(upload.device_id, "uploads")
     db.session.commit()
