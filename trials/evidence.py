@@ -101,19 +101,21 @@ def stored_once(
     """
     told = Counter(acknowledged)
     hold(all(count == 1 for count in told.values()), "a camera offered one file as two:", told.most_common(1))
-    wait(
-        lambda: database.count("SELECT count(*) FROM uploads WHERE state = 'stored'") >= len(told),
-        seconds,
-        f"{len(told)} files were acknowledged, but rows are missing",
-    )
+    by_camera = Counter((one.imei, one.identifier, one.sha256) for one in told)
+    stored = "FROM uploads WHERE state = 'stored'"
+    try:
+        wait(lambda: database.count(f"SELECT count(*) {stored}") >= len(told), seconds, "rows are missing")
+    except BrokenPromise as error:
+        rows = database.rows(f"SELECT imei, identifier, sha256 {stored}")
+        missing = by_camera - Counter((row.imei, row.identifier, row.sha256) for row in rows)
+        raise BrokenPromise(f"{len(told)} files were acknowledged, but {error}: {missing}") from None
     wait(lambda: not list((spool / "pending").glob("*.json")), seconds, "sidecars wait for ever")
     files = originals(media)
     on_disk = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    rows = database.rows("SELECT imei, identifier, sha256, path, size FROM uploads WHERE state = 'stored'")
+    rows = database.rows(f"SELECT imei, identifier, sha256, path, size {stored}")
     for row in rows:
         hold(on_disk.get(row.path) == row.sha256, "a row's file is not there, or has other bytes:", row)
     by_row = Counter((row.imei, row.identifier, row.sha256) for row in rows)
-    by_camera = Counter((one.imei, one.identifier, one.sha256) for one in told)
     hold(not by_camera - by_row, "acknowledged, and no row:", list((by_camera - by_row).items())[:3])
     hold(
         not by_row - by_camera, "stored twice, or never acknowledged:", list((by_row - by_camera).items())[:3]

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -15,7 +16,7 @@ import postgres_server
 import psutil
 from stack import Stack
 
-from trials.evidence import Database, Figures
+from trials.evidence import BrokenPromise, Database, Figures
 
 SHARE = re.compile(r"^(\w+): +(\d+) kB$", re.MULTILINE)
 HELPER = "provisioning.transcode"  # makes thumbnails and copies: one a video, one for a thousand photos
@@ -109,7 +110,13 @@ def system(options: Options, *names: str, **settings: str) -> Iterator[System]:
         closing.callback(stack.close)
         stack.release()
         stack.start(*names)
-        yield System(stack, server)
+        try:
+            yield System(stack, server)
+        except BrokenPromise as error:
+            kept = Path(tempfile.mkdtemp(prefix="dualcam-broken-"))
+            for log in folder.glob("*.log"):
+                shutil.copy(log, kept)
+            raise BrokenPromise(f"{error} (logs: {kept})") from None
 
 
 def pause(seconds: float) -> None:
