@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 VIDEO_SECONDS = 600  # thirty seconds of 1080p take about one minute on one slow core
 PHOTO_SECONDS = 30.0
 END_SECONDS = 5.0
+PHOTOS_ASKED = 50  # at once: their lines fit a pipe, so that neither side waits for the other for ever
 PHOTOS_A_CHILD = 1000  # then a new one: what a codec loses of memory comes back
 TOO_LONG = "Making the copy took too long."
 PROGRAM = [sys.executable, "-W", "ignore", "-m", "provisioning.transcode"]
@@ -51,44 +53,54 @@ def _crashed(source: Path, code: int, output: str) -> str:
 
 
 class PhotoDecoder:
-    """One child for many photos, one at a time; started when it is needed."""
+    """One child for many photos; started when it is needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[str] | None = None
         self._left = 0
 
-    def decode(self, source: Path, target: Path) -> str | None:
-        """Make TARGET.thumbnail.jpg; give what went wrong as a sentence, or None."""
+    def decode(self, photos: Sequence[tuple[Path, Path]]) -> list[str | None]:
+        """Make TARGET.thumbnail.jpg of each (source, target); give for each what went wrong as a sentence, or None."""
+        problems: list[str | None] = []
         with self._lock:
-            child = self._get()
-            late = threading.Event()
-            clock = threading.Timer(PHOTO_SECONDS, _stop, (child, late))
-            clock.start()
-            try:
-                return _problem(_ask(child, json.dumps([str(source), str(target)])))
-            except ValueError:
-                code = self._end()
-                return TOO_LONG if late.is_set() else _crashed(source, code, "")
-            finally:
-                clock.cancel()
-                if late.is_set():
-                    self._end()
+            while left := photos[len(problems) : len(problems) + PHOTOS_ASKED]:
+                problems += self._decode(left)
+        return problems
 
     def close(self) -> None:
         """End the child."""
         with self._lock:
             self._end()
 
-    def _get(self) -> "subprocess.Popen[str]":
-        if not self._left or (self._child and self._child.poll() is not None):
+    def _decode(self, photos: Sequence[tuple[Path, Path]]) -> list[str | None]:
+        """Ask for all at once, so that the child never waits for us; give what it said up to one that ended it."""
+        child, problems = self._get(len(photos)), []
+        assert child.stdin
+        with contextlib.suppress(OSError):  # it died: the first answer tells
+            child.stdin.writelines(json.dumps([str(part) for part in photo]) + "\n" for photo in photos)
+            child.stdin.flush()
+        for source, _ in photos:
+            line, late = _answer(child)
+            try:
+                problems.append(_problem(line))
+            except ValueError:
+                code = self._end()
+                return [*problems, TOO_LONG if late else _crashed(source, code, "")]
+            if late:
+                self._end()
+                return problems
+        return problems
+
+    def _get(self, count: int) -> "subprocess.Popen[str]":
+        if self._left <= 0 or (self._child and self._child.poll() is not None):
             self._end()
         if self._child is None:
             self._left = PHOTOS_A_CHILD
             self._child = subprocess.Popen(
                 [*PROGRAM, "photos"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
-        self._left -= 1
+        self._left -= count
         return self._child
 
     def _end(self) -> int:
@@ -106,18 +118,20 @@ class PhotoDecoder:
             return child.wait()
 
 
-def _stop(child: "subprocess.Popen[str]", late: threading.Event) -> None:
-    late.set()
-    child.kill()
-
-
-def _ask(child: "subprocess.Popen[str]", line: str) -> str:
-    """Give the child's answer; empty where it died."""
-    assert child.stdin
+def _answer(child: "subprocess.Popen[str]") -> tuple[str, bool]:
+    """Give the child's next line, empty where it died, and whether it was killed for being late."""
     assert child.stdout
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        child.kill()
+
+    clock = threading.Timer(PHOTO_SECONDS, stop)
+    clock.start()
     try:
-        child.stdin.write(line + "\n")
-        child.stdin.flush()
-        return child.stdout.readline()
+        return child.stdout.readline(), late.is_set()
     except OSError:
-        return ""
+        return "", late.is_set()
+    finally:
+        clock.cancel()

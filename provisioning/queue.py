@@ -78,6 +78,19 @@ def wake(topic: str, ident: object, *, first: bool = False) -> bool:
     return True
 
 
+def take(topic: str, most: int) -> list[str]:
+    """Take further ids that wait; none where the queue is away. For a handler that does many at once."""
+    idents: list[str] = []
+    try:
+        huey = queue().queues[topic]
+        for _ in range(min(most, huey.pending_count())):  # Redis would wait for one where none is left
+            if (task := huey.dequeue()) is not None:
+                idents.append(task.args[0])
+    except Exception:
+        log.warning("queue away", topic=topic, exc_info=True)
+    return idents
+
+
 def is_empty(topic: str) -> bool:
     """Say whether nothing waits; also where the queue is away."""
     try:

@@ -1,10 +1,11 @@
 """Copies for the browser: thumbnails of photos and videos, H.264 of the cameras' H.265. Originals are never touched.
 
-Work is claimed by a lease on the upload's row. Photos do not wait for videos.
+Work is claimed by a lease on the upload's row. Photos do not wait for videos, and are done many at once.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,67 +69,83 @@ def sweep(clock: Callable[[], datetime]) -> None:
         queue.wake(queue.COPIES[file_type], ident)
 
 
-def make(ident: str, clock: Callable[[], datetime]) -> bool:
-    """Make an upload's copies, unless another worker is at it; say whether it was done."""
-    upload = _claim(ident, clock())
-    if upload is None:
-        db.session.rollback()
-        return False
-    playback: Mapping[str, Any] = {}
-    if upload.file_type == "video":
-        rate, assumed = frame_rate(upload)
-        playback = {"playback_frame_rate": rate, "playback_assumed": assumed}
+def make(idents: Sequence[str], clock: Callable[[], datetime]) -> bool:
+    """Make the copies of uploads, but of those that another worker is at; say whether all were made."""
+    claimed = _claim(idents, clock())
+    playback = {upload.id: frame_rate(upload) for upload in claimed if upload.file_type == "video"}
     db.session.commit()
     try:
-        made, problem = _make(upload, playback)
+        made, problems = _make(claimed, playback)
     except MediaError as error:
-        log.warning("media store away, copies are made later", upload=ident, reason=str(error))
-        _put_off(ident, clock())
+        log.warning("media store away, copies are made later", uploads=len(claimed), reason=str(error))
+        _put_off([upload.id for upload in claimed], clock())
         return False
-    _note(upload, made, playback, problem, clock())
-    return not problem
+    _note(claimed, made, problems, playback, clock())
+    return len(claimed) == len(idents) and not problems
 
 
-def _make(upload: Any, playback: Mapping[str, Any]) -> tuple[list[str], str]:
-    """Make the copies that can be made; give their endings and what went wrong. Raises MediaError."""
-    spool, original = current_config().media_spool, upload.path or ""
+def _make(
+    claimed: Sequence[Any], playback: Mapping[str, tuple[int, bool]]
+) -> tuple[set[str], dict[str, str]]:
+    """Make the copies that can be made; give their keys, and what went wrong by upload. Raises MediaError."""
+    spool = current_config().media_spool
     spool.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="derive-", dir=spool) as folder:
         work = Path(folder)
-        source = uploads.media().path(original)
-        if source is None and uploads.media().fetch(original, work / f"original{Path(original).suffix}"):
-            source = work / f"original{Path(original).suffix}"
-        target, problem = work / upload.id, "The original is not there."
-        if source is not None and playback:
-            problem = decode_video(source, target, playback["playback_frame_rate"]) or ""
-        elif source is not None:
-            problem = _photos.decode(source, target) or ""
-        made = [ending for ending in (THUMBNAIL, VIDEO) if (work / f"{upload.id}{ending}").is_file()]
-        for ending in made:
-            uploads.media().put(work / f"{upload.id}{ending}", key(upload.id, ending))
-    return made, problem
+        sources = {upload.id: _source(upload, work) for upload in claimed}
+        there = [(ident, source, work / ident) for ident, source in sources.items() if source is not None]
+        photos = [one for one in there if one[0] not in playback]
+        found = dict(
+            zip((one[0] for one in photos), _photos.decode([one[1:] for one in photos]), strict=True)
+        )
+        for ident, source, target in there:
+            if ident in playback:
+                found[ident] = decode_video(source, target, playback[ident][0])
+        problems = {ident: found.get(ident, "The original is not there.") for ident in sources}
+        ready = {
+            key(ident, ending): work / f"{ident}{ending}"
+            for ident in sources
+            for ending in (THUMBNAIL, VIDEO)
+            if (work / f"{ident}{ending}").is_file()
+        }
+        for error in uploads.media().put_all([(path, name) for name, path in ready.items()]):
+            if error is not None:
+                raise error
+    return set(ready), {ident: problem for ident, problem in problems.items() if problem}
 
 
-def _put_off(ident: str, now: datetime) -> None:
-    """Try again in a while; it was no fault of the file."""
-    upload = db.session.get_one(Upload, ident)
-    upload.derive_attempts -= 1
-    upload.derive_lease_until = now + AWAY
+def _source(upload: Any, work: Path) -> Path | None:
+    """Give where an original can be read, None where there is none. Raises MediaError."""
+    path = uploads.media().path(upload.path or "")
+    if path is not None:
+        return path
+    copy = work / f"original-{upload.id}{Path(upload.path or '').suffix}"
+    return copy if uploads.media().fetch(upload.path or "", copy) else None
+
+
+def _put_off(idents: Sequence[str], now: datetime) -> None:
+    """Try again in a while; it was no fault of the files."""
+    db.session.execute(
+        update(Upload)
+        .where(Upload.id.in_(idents))
+        .values(derive_attempts=Upload.derive_attempts - 1, derive_lease_until=now + AWAY)
+        .execution_options(synchronize_session=False)
+    )
     db.session.commit()
 
 
-def _claim(ident: str, now: datetime) -> Any:
-    """Give what is needed of a row that is ours now, else None."""
+def _claim(idents: Sequence[str], now: datetime) -> Sequence[Any]:
+    """Give what is needed of the rows that are ours now."""
     free = or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < now)
     return db.session.execute(
         update(Upload)
-        .where(Upload.id == ident, Upload.state == UploadState.STORED, Upload.thumbnail_state.is_(None), free,
+        .where(Upload.id.in_(idents), Upload.state == UploadState.STORED, Upload.thumbnail_state.is_(None), free,
                Upload.derive_attempts < ATTEMPTS)
         .values(derive_lease_until=now + LEASE, derive_attempts=Upload.derive_attempts + 1)
         .returning(Upload.id, Upload.device_id, Upload.path, Upload.file_type, Upload.frame_rate, Upload.timestamp,
                    Upload.started_at)
         .execution_options(synchronize_session=False)
-    ).one_or_none()  # fmt: skip
+    ).all()  # fmt: skip
 
 
 def frame_rate(upload: Any) -> tuple[int, bool]:
@@ -143,16 +160,25 @@ def frame_rate(upload: Any) -> tuple[int, bool]:
     return ASSUMED_FRAME_RATE, True
 
 
-def _note(upload: Any, made: list[str], playback: Mapping[str, Any], problem: str, now: datetime) -> None:
-    noted = dict(playback)
-    if playback:
-        noted["video_state"] = READY if VIDEO in made else FAILED
-    db.session.execute(
-        update(Upload)
-        .where(Upload.id == upload.id)
-        .values(derive_lease_until=None, derived_error=problem or None, updated_at=now,
-                thumbnail_state=READY if THUMBNAIL in made else FAILED, **noted)
-        .execution_options(synchronize_session=False)
-    )  # fmt: skip
-    events.publish(upload.device_id, "uploads")
+def _note(
+    claimed: Sequence[Any], made: set[str], problems: Mapping[str, str],
+    playback: Mapping[str, tuple[int, bool]], now: datetime,
+) -> None:  # fmt: skip
+    """Write down how it went: a statement for all photos that went well."""
+    alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
+    for upload in claimed:
+        told: dict[str, Any] = {"derived_error": problems.get(upload.id)}
+        told["thumbnail_state"] = READY if key(upload.id, THUMBNAIL) in made else FAILED
+        if upload.id in playback:
+            told["video_state"] = READY if key(upload.id, VIDEO) in made else FAILED
+            told["playback_frame_rate"], told["playback_assumed"] = playback[upload.id]
+        alike[tuple(told.items())].append(upload.id)
+    for told_of, idents in alike.items():
+        db.session.execute(
+            update(Upload)
+            .where(Upload.id.in_(idents))
+            .values(derive_lease_until=None, updated_at=now, **dict(told_of))
+            .execution_options(synchronize_session=False)
+        )
+    events.publish_all({upload.device_id for upload in claimed}, "uploads")
     db.session.commit()

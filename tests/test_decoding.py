@@ -13,6 +13,12 @@ from provisioning import decoding
 from simulator import media
 
 HANGS = "import sys, time; sys.stdin.readline(); time.sleep(60)"
+CRASHES_AT_BAD = """
+import json, os, sys
+for line in sys.stdin:
+    if json.loads(line)[0].endswith("bad"): os.abort()
+    print('{"error": null}', flush=True)
+"""
 CRASHES = "import os; os.abort()"
 
 
@@ -30,6 +36,11 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
+def one(decoder: decoding.PhotoDecoder, source: Path, target: Path) -> str | None:
+    (problem,) = decoder.decode([(source, target)])
+    return problem
+
+
 def child_of(decoder: decoding.PhotoDecoder) -> int:
     assert decoder._child
     return decoder._child.pid
@@ -38,22 +49,22 @@ def child_of(decoder: decoding.PhotoDecoder) -> int:
 def test_one_child_makes_many_thumbnails_and_says_what_it_cannot_read(
     decoder: decoding.PhotoDecoder, photo: Path
 ) -> None:
-    assert decoder.decode(photo, photo.parent / "one") is None
+    assert one(decoder, photo, photo.parent / "one") is None
     first = child_of(decoder)
     torn = photo.with_name("torn.jpg")
     torn.write_bytes(photo.read_bytes()[:500])
-    assert "cannot be decoded" in (decoder.decode(torn, photo.parent / "two") or "")
-    assert decoder.decode(photo, photo.parent / "new\nline") is None
+    assert "cannot be decoded" in (one(decoder, torn, photo.parent / "two") or "")
+    assert one(decoder, photo, photo.parent / "new\nline") is None
     assert child_of(decoder) == first
     made = {path.name for path in photo.parent.glob("*.thumbnail.jpg")}
     assert made == {"one.thumbnail.jpg", "new\nline.thumbnail.jpg"}
 
 
 def test_a_child_that_died_is_replaced(decoder: decoding.PhotoDecoder, photo: Path) -> None:
-    assert decoder.decode(photo, photo.parent / "one") is None
+    assert one(decoder, photo, photo.parent / "one") is None
     os.kill(child_of(decoder), signal.SIGKILL)
     wait_until(lambda: decoder._child and decoder._child.poll() is not None)
-    assert decoder.decode(photo, photo.parent / "two") is None
+    assert one(decoder, photo, photo.parent / "two") is None
 
 
 def test_a_picture_that_makes_the_child_hang_or_crash_costs_only_itself(
@@ -61,11 +72,21 @@ def test_a_picture_that_makes_the_child_hang_or_crash_costs_only_itself(
 ) -> None:
     monkeypatch.setattr(decoding, "PHOTO_SECONDS", 0.5)
     monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", HANGS])
-    assert decoder.decode(photo, photo.parent / "one") == decoding.TOO_LONG
+    assert one(decoder, photo, photo.parent / "one") == decoding.TOO_LONG
     monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES])
-    assert decoder.decode(photo, photo.parent / "one") == "The decoder crashed (code -6)."
+    assert one(decoder, photo, photo.parent / "one") == "The decoder crashed (code -6)."
     monkeypatch.undo()
-    assert decoder.decode(photo, photo.parent / "one") is None
+    assert one(decoder, photo, photo.parent / "one") is None
+
+
+def test_of_many_photos_only_the_one_that_ends_the_child_is_to_blame(
+    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES_AT_BAD])
+    asked = [(photo.with_name(name), photo.parent / name) for name in ("a", "bad", "c", "bad", *"d" * 120)]
+    crashed = "The decoder crashed (code -6)."
+    assert decoder.decode(asked) == [None, crashed, None, crashed, *[None] * 120]
+    assert decoder.decode([]) == []
 
 
 def test_a_child_is_replaced_after_so_many_photos(
@@ -74,7 +95,7 @@ def test_a_child_is_replaced_after_so_many_photos(
     monkeypatch.setattr(decoding, "PHOTOS_A_CHILD", 2)
     children = []
     for number in range(5):
-        assert decoder.decode(photo, photo.parent / str(number)) is None
+        assert one(decoder, photo, photo.parent / str(number)) is None
         children.append(child_of(decoder))
     assert len(set(children)) == 3
     assert not Path(f"/proc/{children[0]}").exists()

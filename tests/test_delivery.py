@@ -67,7 +67,7 @@ def _make_copies(ident: str) -> None:
             upload.thumbnail_state = videos.READY
     db.session.commit()
     if not known:
-        assert videos.make(ident, utcnow)
+        assert videos.make([ident], utcnow)
         for entry in uploads.media().entries("derived/"):
             COPIES[entry.key] = uploads.media().read(entry.key, 0, entry.size) or b""
 
@@ -194,11 +194,11 @@ def test_while_the_store_is_away_the_answer_says_so_and_copies_are_made_later(
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         upload.thumbnail_state, upload.derive_attempts = None, 2
         db.session.commit()
-        assert not videos.make(upload.id, utcnow)
+        assert not videos.make([upload.id], utcnow)
         proxy.refuse = False
         db.session.expire_all()
         assert (upload.thumbnail_state, upload.derive_attempts) == (None, 2)
         upload.derive_lease_until = None
         db.session.commit()
-        assert videos.make(upload.id, utcnow)
+        assert videos.make([upload.id], utcnow)
         assert program(f"/uploads/{'a' * 32}/content").content == PHOTO

@@ -264,11 +264,33 @@ def _store(tmp_path: Path, record: dict[str, Any], data: bytes) -> Upload:
 
 def test_a_photo_gets_a_thumbnail(van: Device, tmp_path: Path) -> None:
     upload = _store(tmp_path, sidecar(), media.photo("front", "Van", 1_795_500_000, 3, 75))
-    assert videos.make(upload.id, utcnow)
+    assert videos.make([upload.id], utcnow)
     db.session.expire_all()
     found = uploads.media().path(videos.thumbnail(upload) or "")
     assert found is not None
     assert found.read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_photos_that_wait_get_their_thumbnails_at_once_and_a_bad_one_harms_no_other(
+    van: Device, tmp_path: Path
+) -> None:
+    picture = media.photo("front", "Van", 1_795_500_000, 3, 75)
+    by_data = {f"{n}" * 32: picture if n != 2 else b"no picture" for n in range(1, 6)}
+    for n, (ident, data) in enumerate(by_data.items()):
+        path = f"{IMEI}/2026/11/24/{ident}.jpg"
+        _store(tmp_path, sidecar(ident, path=path, timestamp=1_795_600_000_000 + n), data)
+    assert sorted(queue.take(queue.PHOTOS, 99)) == sorted(by_data)
+    assert queue.take(queue.PHOTOS, 99) == []
+    assert videos.make([ident for ident in by_data if ident[0] in "13"], utcnow)
+    assert not videos.make(list(by_data), utcnow)  # two are done, one is no picture
+    db.session.expire_all()
+    rows = db.session.scalars(select(Upload).order_by(Upload.id)).all()
+    assert [row.thumbnail_state for row in rows] == ["ready", "failed", "ready", "ready", "ready"]
+    assert [row.derived_error is None for row in rows] == [True, False, True, True, True]
+    assert [row.derive_attempts for row in rows] == [1] * 5
+    assert all(
+        uploads.media().path(videos.thumbnail(row) or "") for row in rows if row.thumbnail_state == "ready"
+    )
 
 
 def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
@@ -285,7 +307,7 @@ def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
     }
     record = sidecar(path=f"{IMEI}/2026/11/24/{'a' * 32}.h265", **video)
     upload = _store(tmp_path, record, media.clip("front", "Van", 1_795_500_000, 2, 25))
-    assert videos.make(upload.id, utcnow)
+    assert videos.make([upload.id], utcnow)
     db.session.expire_all()
     assert (upload.playback_frame_rate, upload.playback_assumed) == (30, True)
     with av.open(str(uploads.media().path(videos.video(upload) or ""))) as made:
@@ -296,8 +318,8 @@ def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
 @pytest.mark.parametrize("data", [b"", b"no picture at all" * 100])
 def test_what_cannot_be_decoded_stays_stored_and_says_why(van: Device, tmp_path: Path, data: bytes) -> None:
     upload = _store(tmp_path, sidecar(), data)
-    assert not videos.make(upload.id, utcnow)
-    assert not videos.make(upload.id, utcnow)
+    assert not videos.make([upload.id], utcnow)
+    assert not videos.make([upload.id], utcnow)
     db.session.expire_all()
     assert (upload.state, upload.thumbnail_state) == ("stored", "failed")
     assert upload.derived_error
@@ -311,7 +333,7 @@ def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
     record = sidecar(file_type=kind, extension=extension, path=f"{IMEI}/2026/11/24/{'a' * 32}.{extension}")
     torn = media.photo("front", "Van", 1_795_500_000, 3, 75)[:-2000] if kind == "photo" else b"no video" * 100
     upload = _store(tmp_path, record, torn)
-    assert not videos.make(upload.id, utcnow)
+    assert not videos.make([upload.id], utcnow)
     db.session.expire_all()
     assert "decoded" in (upload.derived_error or "")
     assert "/" not in (upload.derived_error or "")
