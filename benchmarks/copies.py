@@ -1,7 +1,7 @@
 """How many photos a worker makes thumbnails of: `python benchmarks/copies.py [--photos 500] [--database postgresql]`.
 
-The worker's part for files that wait: claim, decode in a child process, put, note, as many at once as it takes. Prints JSON:
-photos a second, and milliseconds of processor time each, the child's beside.
+The worker's part for files that wait: claim, decode in a child process, put, note, as many at once as it takes. Prints
+JSON: photos a second, and milliseconds of processor time each, the child's beside.
 """
 
 # ruff: noqa: E402
