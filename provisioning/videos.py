@@ -5,7 +5,7 @@ Work is claimed by a lease on the upload's row. Photos do not wait for videos, a
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,53 +74,62 @@ def make(idents: Sequence[str], clock: Callable[[], datetime]) -> bool:
     claimed = _claim(idents, clock())
     playback = {upload.id: frame_rate(upload) for upload in claimed if upload.file_type == "video"}
     db.session.commit()
-    try:
-        made, problems = _make(claimed, playback)
-    except MediaError as error:
-        log.warning("media store away, copies are made later", uploads=len(claimed), reason=str(error))
-        _put_off([upload.id for upload in claimed], clock())
-        return False
-    _note(claimed, made, problems, playback, clock())
-    return len(claimed) == len(idents) and not problems
-
-
-def _make(
-    claimed: Sequence[Any], playback: Mapping[str, tuple[int, bool]]
-) -> tuple[set[str], dict[str, str]]:
-    """Make the copies that can be made; give their keys, and what went wrong by upload. Raises MediaError."""
     spool = current_config().media_spool
     spool.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="derive-", dir=spool) as folder:
-        work = Path(folder)
-        sources = {upload.id: _source(upload, work) for upload in claimed}
-        there = [(ident, source, work / ident) for ident, source in sources.items() if source is not None]
-        photos = [one for one in there if one[0] not in playback]
-        found = dict(
-            zip((one[0] for one in photos), _photos.decode([one[1:] for one in photos]), strict=True)
+        sources, away = _fetch(claimed, Path(folder))
+        problems = _decode(sources, playback, Path(folder))
+        made, unsafe = _put(sources, Path(folder))
+    if away := away | unsafe:
+        log.warning(
+            "media store away, copies are made later", uploads=len(away), reason=next(iter(away.values()))
         )
-        for ident, source, target in there:
-            if ident in playback:
-                found[ident] = decode_video(source, target, playback[ident][0])
-        problems = {ident: found.get(ident, "The original is not there.") for ident in sources}
-        ready = {
-            key(ident, ending): work / f"{ident}{ending}"
-            for ident in sources
-            for ending in (THUMBNAIL, VIDEO)
-            if (work / f"{ident}{ending}").is_file()
-        }
-        for error in uploads.media().put_all([(path, name) for name, path in ready.items()]):
-            if error is not None:
-                raise error
-    return set(ready), {ident: problem for ident, problem in problems.items() if problem}
+        _put_off(list(away), clock())
+    _note([upload for upload in claimed if upload.id not in away], made, problems, playback, clock())
+    return len(claimed) == len(idents) and not problems and not away
 
 
-def _source(upload: Any, work: Path) -> Path | None:
-    """Give where an original can be read, None where there is none. Raises MediaError."""
-    path = uploads.media().path(upload.path or "")
-    if path is not None:
-        return path
-    copy = work / f"original-{upload.id}{Path(upload.path or '').suffix}"
-    return copy if uploads.media().fetch(upload.path or "", copy) else None
+def _fetch(claimed: Sequence[Any], work: Path) -> tuple[dict[str, Path | None], dict[str, str]]:
+    """Give where each original can be read, None where there is none; and where the store is away, why."""
+    sources: dict[str, Path | None] = {}
+    away: dict[str, str] = {}
+    for upload in claimed:
+        original = upload.path or ""
+        try:
+            sources[upload.id] = uploads.media().path(original)
+            copy = work / f"original-{upload.id}{Path(original).suffix}"
+            if sources[upload.id] is None and uploads.media().fetch(original, copy):
+                sources[upload.id] = copy
+        except MediaError as error:
+            away[upload.id] = str(error)
+            sources.pop(upload.id, None)
+    return sources, away
+
+
+def _decode(
+    sources: Mapping[str, Path | None], playback: Mapping[str, tuple[int, bool]], work: Path
+) -> dict[str, str]:
+    """Make the copies that can be made, in `work`; give what went wrong, by upload."""
+    there = [(ident, source) for ident, source in sources.items() if source is not None]
+    photos = [(ident, source) for ident, source in there if ident not in playback]
+    found = _photos.decode([(source, work / ident) for ident, source in photos])
+    problems = dict(zip((ident for ident, _ in photos), found, strict=True))
+    for ident, source in there:
+        if ident in playback:
+            problems[ident] = decode_video(source, work / ident, playback[ident][0])
+    told = {ident: problems.get(ident, "The original is not there.") for ident in sources}
+    return {ident: problem for ident, problem in told.items() if problem}
+
+
+def _put(idents: Iterable[str], work: Path) -> tuple[set[str], dict[str, str]]:
+    """Put the copies into the store; give their keys, and by upload why they are not safe there."""
+    copies = [(ident, ending) for ident in idents for ending in (THUMBNAIL, VIDEO)]
+    copies = [(ident, ending) for ident, ending in copies if (work / f"{ident}{ending}").is_file()]
+    errors = uploads.media().put_all(
+        [(work / f"{ident}{ending}", key(ident, ending)) for ident, ending in copies]
+    )
+    unsafe = {ident: str(error) for (ident, _), error in zip(copies, errors, strict=True) if error}
+    return {key(ident, ending) for ident, ending in copies}, unsafe
 
 
 def _put_off(idents: Sequence[str], now: datetime) -> None:

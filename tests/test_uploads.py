@@ -25,6 +25,7 @@ from provisioning.commands import from_arguments
 from provisioning.errors import Invalid
 from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
 from provisioning.outbox import Asker, submit
+from receiver.media import MediaError
 from receiver.protocol import _path_metadata
 from simulator import media
 
@@ -291,6 +292,30 @@ def test_photos_that_wait_get_their_thumbnails_at_once_and_a_bad_one_harms_no_ot
     assert all(
         uploads.media().path(videos.thumbnail(row) or "") for row in rows if row.thumbnail_state == "ready"
     )
+
+
+def test_a_photo_whose_original_cannot_be_had_now_holds_up_no_other(
+    van: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idents = [f"{n}" * 32 for n in range(1, 4)]
+    for n, ident in enumerate(idents):
+        path = f"{IMEI}/2026/11/24/{ident}.jpg"
+        picture = media.photo("front", "Van", 1_795_500_000, 3, 75)
+        _store(tmp_path, sidecar(ident, path=path, timestamp=1_795_600_000_000 + n), picture)
+    real = type(uploads.media()).path
+
+    def path_of(self: Any, name: str) -> Path | None:
+        if idents[0] in name:
+            raise MediaError("The store is away.")
+        return real(self, name)
+
+    monkeypatch.setattr(type(uploads.media()), "path", path_of)
+    assert not videos.make(idents, utcnow)
+    db.session.expire_all()
+    rows = db.session.scalars(select(Upload).order_by(Upload.id)).all()
+    assert [row.thumbnail_state for row in rows] == [None, "ready", "ready"]
+    assert [row.derive_attempts for row in rows] == [0, 1, 1]
+    assert rows[0].derive_lease_until is not None
 
 
 def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
