@@ -125,8 +125,12 @@ def later(now: datetime, seconds: float) -> datetime:
 
 def wanted_sources(command: Command) -> tuple[str, ...]:
     """Give the cameras whose file a camreq asks for."""
-    source = command.arguments.get("source")
-    return ("front", "rear") if source == "both" else (str(source),)
+    return sources(str(command.arguments.get("source")))
+
+
+def sources(source: str) -> tuple[str, ...]:
+    """Give the cameras that a request's source names."""
+    return ("front", "rear") if source == "both" else (source,)
 
 
 def missing_sources(command: Command, linked: Iterable[str]) -> list[str]:

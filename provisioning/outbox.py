@@ -6,7 +6,7 @@ itself, by the worker, is in `sending`.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -16,7 +16,7 @@ from .commands import CamReq, GetVer, SetParam, UnsendableText
 from .commands import Command as Asked
 from .config import Config, current_config
 from .errors import Conflict, Forbidden, Invalid, Unavailable
-from .models import OPEN, Command, Device, State, db, new_id
+from .models import OPEN, Command, Device, State, Upload, UploadState, db, files_of, in_state, new_id
 from .parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
 
 NO_GATEWAY = "No SMS gateway is configured: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM."
@@ -53,7 +53,8 @@ def submit(
 ) -> list[Command]:
     """Queue a command, one row for each SMS; the caller commits, then calls `wake`.
 
-    Raises Conflict (no credentials, the same request still open), Forbidden or Invalid (server), Unavailable.
+    Raises Conflict (no credentials, the same request still open, the same video here), Forbidden or Invalid (server),
+    Unavailable.
     """
     config = current_config()
     if not config.gateway_configured:
@@ -66,6 +67,7 @@ def submit(
     if isinstance(asked, CamReq):
         asked = _with_server(device, asked, asker, config)
         _refuse_twin(device, asked)
+        _refuse_what_is_here(device, asked)
     texts = _compose(asked, *_credentials(device, "current"), device.model)
     batch = batch or (new_id() if len(texts) > 1 else None)
     rows = [_row(device, sms, asker.label, now, batch=batch) for sms in texts]
@@ -149,9 +151,7 @@ def _row(device: Device, sms: commands.Sms, label: str, now: datetime, **more: A
 
 
 def _with_server(device: Device, asked: CamReq, asker: Asker, config: Config) -> CamReq:
-    own = None
-    if config.camera_server_domain:
-        own = commands.Server(config.camera_server_domain, config.camera_server_port)
+    own = own_server(config)
     if asked.server and asked.server != own:
         if not asker.admin:
             raise Forbidden("Only an admin may send files to another server.", code="forbidden")
@@ -174,10 +174,14 @@ def _with_server(device: Device, asked: CamReq, asker: Asker, config: Config) ->
 def is_foreign(command: Command) -> bool:
     """Say whether a camreq sends its files to another server than ours."""
     server = command.arguments.get("server")
-    config = current_config()
-    return server is not None and (server["domain"], server["port"]) != (
-        config.camera_server_domain, config.camera_server_port,
-    )  # fmt: skip
+    return server is not None and commands.Server(**server) != own_server(current_config())
+
+
+def own_server(config: Config) -> commands.Server | None:
+    """Give where cameras reach this service; None where no setting says so."""
+    if not config.camera_server_domain:
+        return None
+    return commands.Server(config.camera_server_domain, config.camera_server_port)
 
 
 def _refuse_twin(device: Device, asked: CamReq) -> None:
@@ -193,6 +197,33 @@ def _refuse_twin(device: Device, asked: CamReq) -> None:
                 f"The same request is still under way (command {command.id}). Wait for it, or cancel it.",
                 code="already_requested",
             )
+
+
+def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
+    """Let no video be fetched twice: the camera would send the same file, and that is stored once."""
+    elsewhere = asked.server is not None and asked.server != own_server(current_config())
+    if asked.timestamp is None or asked.resolution is not None or elsewhere:
+        return
+    found = db.session.execute(
+        select(Upload.id, Upload.source)
+        .where(
+            files_of(device), Upload.timestamp == datetime.fromtimestamp(asked.timestamp, UTC),
+            Upload.file_type == "video", in_state(UploadState.STORED), Upload.trigger == 0,
+            Upload.duration == asked.duration,
+        )
+        .order_by(Upload.id)
+    )  # fmt: skip
+    here = {source: ident for ident, source in found}
+    wanted = lifecycle.sources(asked.source)
+    if not (had := [source for source in wanted if source in here]):
+        return
+    clips = " and ".join(f"of the {source} camera (upload {here[source]})" for source in had)
+    left = [source for source in wanted if source not in here]
+    raise Conflict(
+        f"This video {clips} is here already."
+        + (f" Ask for the {left[0]} camera alone." if left else " Nothing was sent."),
+        code="already_here",
+    )
 
 
 def _set_credentials(device: Device, asked: SetParam, asker: Asker, now: datetime) -> Command:

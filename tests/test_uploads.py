@@ -22,7 +22,7 @@ from provisioning import (
     videos,
 )
 from provisioning.commands import from_arguments
-from provisioning.errors import Invalid
+from provisioning.errors import Conflict, Invalid
 from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
 from provisioning.outbox import Asker, submit
 from receiver.media import MediaError
@@ -38,11 +38,18 @@ def van(app: Flask) -> Device:
     return devices.add(given, utcnow())
 
 
-def asked(device: Device, source: str = "front", **arguments: Any) -> Command:
-    """A camreq that was handed over a moment ago and accepted."""
+def wish(device: Device, source: str = "front", **arguments: Any) -> Command:
+    """A camreq that waits."""
     now = utcnow()
     given = {"file_type": "photo", "source": source} | arguments
     (row,) = submit(device, from_arguments("camreq", given, now=int(now.timestamp())), Asker("tests"), now)
+    return row
+
+
+def asked(device: Device, source: str = "front", **arguments: Any) -> Command:
+    """A camreq that was handed over a moment ago and accepted."""
+    now = utcnow()
+    row = wish(device, source, **arguments)
     row.capturing = True
     row.sending_at = now
     lifecycle.move(row, State.SENDING, now)
@@ -85,6 +92,36 @@ def test_a_file_finds_its_command_and_ends_it(van: Device) -> None:
     item = statuses.get(van.id, "upload.last")
     assert item is not None
     assert item.source_kind == "upload"
+
+
+def test_a_request_that_is_under_way_is_not_made_again(van: Device) -> None:
+    asked(van)
+    with pytest.raises(Conflict, match="still under way") as refused:
+        asked(van)
+    assert refused.value.code == "already_requested"
+
+
+def test_a_video_that_is_here_is_not_fetched_again(van: Device) -> None:
+    begin = int(utcnow().timestamp()) - 60
+    clip = {"file_type": "video", "timestamp": begin, "duration": 5}
+    asked(van, **clip)
+    video = {"identifier": "%videof", "file_type": "video", "extension": "h265", "duration": 5}
+    take(sidecar(**video, timestamp=begin * 1000))
+    for source, told in (
+        ("front", f"This video of the front camera (upload {'a' * 32}) is here already. Nothing was sent."),
+        (
+            "both",
+            f"This video of the front camera (upload {'a' * 32}) is here already. Ask for the rear camera alone.",
+        ),
+    ):
+        with pytest.raises(Conflict) as refused:
+            wish(van, source, **clip)
+        assert (refused.value.code, refused.value.message) == ("already_here", told)
+        db.session.rollback()
+    wish(van, "rear", **clip)
+    wish(van, "front", **(clip | {"duration": 6}))
+    wish(van, "front", **(clip | {"timestamp": begin + 1}))
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 4
 
 
 def test_registering_the_same_file_again_changes_nothing(van: Device) -> None:
