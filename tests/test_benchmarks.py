@@ -3,17 +3,23 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 from conftest import ROOT
 
 
-def test_every_benchmark_gives_its_figures() -> None:
+def figures(*arguments: str, seconds: float = 280) -> dict[str, Any]:
+    """Run a benchmark; give what it prints."""
     done = subprocess.run(
-        [sys.executable, "benchmarks/run.py", "--quick", "--database", "sqlite"], cwd=ROOT, capture_output=True,
-        text=True, timeout=280,
-    )  # fmt: skip
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=seconds
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout)["sqlite"]
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_every_benchmark_gives_its_figures() -> None:
+    told = figures("benchmarks/run.py", "--quick", "--database", "sqlite")["sqlite"]
     assert set(told) == {"videos", "megabytes", "small", "nodisk", "look_up_ms", "idle", "slow"}
     assert [told[name]["receiver"]["files"] for name in ("videos", "megabytes", "small", "nodisk")] == [
         4,
@@ -31,12 +37,7 @@ def test_every_benchmark_gives_its_figures() -> None:
 
 
 def test_the_benchmark_of_a_grown_database_gives_its_figures() -> None:
-    done = subprocess.run(
-        [sys.executable, "benchmarks/rows.py", "--rows", "400"], cwd=ROOT, capture_output=True, text=True,
-        timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout)
+    told = figures("benchmarks/rows.py", "--rows", "400")
     assert told.pop("database") == "sqlite"
     assert told.pop("rows") == 400
     assert len(told) > 10
@@ -44,9 +45,6 @@ def test_the_benchmark_of_a_grown_database_gives_its_figures() -> None:
 
 
 def test_the_benchmark_of_copies_gives_its_figures() -> None:
-    done = subprocess.run(
-        [sys.executable, "benchmarks/copies.py", "--photos", "20"], cwd=ROOT, capture_output=True, text=True,
-        timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert all(figure > 0 for figure in json.loads(done.stdout).values())
+    told = figures("benchmarks/copies.py", "--photos", "20", seconds=120)
+    assert len(told) == 5
+    assert all(figure > 0 for figure in told.values())
