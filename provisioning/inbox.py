@@ -335,7 +335,7 @@ def _take_report(event: GatewayEvent, params: Mapping[str, str], now: datetime) 
     status = (params.get("MessageStatus") or params.get("SmsStatus") or "").lower()
     error = params.get("ErrorCode") or None
     if error and error != "0" and message.error_code is None:
-        message.error_code = error[:16]
+        message.error_code = error[:48]
     if STATUS_RANK.get(status, -1) > STATUS_RANK.get(message.status, -1):
         message.status = status
     events.publish(message.device_id, "messages")

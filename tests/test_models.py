@@ -1,5 +1,7 @@
 """The tables: migrations, times, locks and what the database itself forbids."""
 
+import ast
+import re
 from datetime import datetime, timedelta, timezone
 
 import flask_migrate
@@ -9,7 +11,18 @@ from flask import Flask
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from provisioning.models import TRANSITIONS, Command, Device, State, db, new_id, utcnow
+from provisioning.models import (
+    TRANSITIONS,
+    ChecklistRun,
+    Command,
+    Device,
+    Message,
+    Session,
+    State,
+    db,
+    new_id,
+    utcnow,
+)
 
 
 def add_device(**values: object) -> Device:
@@ -78,6 +91,35 @@ def test_a_released_savepoint_does_not_commit(app: Flask) -> None:
         db.session.add(Device(imei="352094082736916", phone="+12025550111"))
     db.session.rollback()
     assert db.session.scalar(select(Device)) is None
+
+
+def words_of(package: str) -> set[str]:
+    """Give every constant of a package's code that is one lower-case word, as all codes are, and many more are."""
+    return {
+        node.value
+        for path in (ROOT / package).rglob("*.py")
+        if path.name != "config.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if re.fullmatch(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*", node.value)
+    }
+
+
+def test_every_code_fits_the_columns_that_keep_codes() -> None:
+    product, receiver = words_of("provisioning"), words_of("receiver")
+    assert {"gateway_unreachable", "no_reply", "not_sent", "value_differs", "camera_not_present"} <= product
+    assert {"bad_crc", "unknown_device"} <= receiver
+    kept = (Command.error_code, Message.error_code, ChecklistRun.verdict)
+    assert max(map(len, product)) <= min(column.type.length for column in kept)
+    assert max(map(len, receiver)) <= Session.code.type.length
+
+
+def test_a_message_keeps_our_longest_code_on_every_database(app: Flask) -> None:
+    code = max(words_of("provisioning"), key=len)
+    values = {"direction": "out", "sender": "", "recipient": "", "body": "", "status": "failed"}
+    db.session.add(Message(error_code=code, **values))
+    db.session.commit()
+    assert db.session.scalar(select(Message.error_code)) == code
 
 
 def test_ids_sort_by_time() -> None:

@@ -8,10 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from conftest import free_port
 from gateway_double import Phone
 from sqlalchemy import event, func, select
 
-from provisioning import background, commands, devices, inbox, leftovers, outbox, sending, statuses
+from provisioning import background, commands, devices, gateway, inbox, leftovers, outbox, sending, statuses
 from provisioning.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
 
@@ -296,6 +297,19 @@ def test_a_busy_gateway_is_tried_again_later(phone: Phone, van: Device) -> None:
     phone.twilio.faults.refuse.clear()
     assert sending.drive(van.id, at(30))
     assert len(phone.sent) == 1
+
+
+def test_a_gateway_that_refuses_connections_is_tried_again_by_itself(phone: Phone, van: Device) -> None:
+    away = dataclasses.replace(phone.config, twilio_api_base_url=f"http://127.0.0.1:{free_port()}")
+    gateway.init_app(phone.app, away)
+    row = photo(van)
+    send(van)
+    assert (row.state, row.error_code) == (State.QUEUED, None)
+    assert db.session.scalar(select(Message.error_code)) == "gateway_unreachable"
+    gateway.init_app(phone.app, phone.config)
+    assert sending.drive(van.id, at(30))
+    db.session.expire_all()
+    assert (row.state, len(phone.sent)) == (State.SENT, 1)
 
 
 def test_reports_move_only_forward_and_an_undelivered_sms_fails(phone: Phone, van: Device) -> None:

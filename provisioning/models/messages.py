@@ -66,7 +66,7 @@ class Message(db.Model):  # type: ignore[name-defined]
         String(64)
     )  # SHA-256 keyed with SECRET_KEY: to find it again
     status: Mapped[str] = mapped_column(String(16))
-    error_code: Mapped[str | None] = mapped_column(String(16))
+    error_code: Mapped[str | None] = mapped_column(String(48))
     device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"))
     command_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
     claimed: Mapped[bool] = mapped_column(default=False)
