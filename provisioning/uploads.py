@@ -120,7 +120,8 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
     rows, touched = [], set()
     for record in records:
         device_id, known = devices.get(record["imei"]), states.get(record["upload"])
-        if (double := doubles.get(_sameness(record))) and double != record["upload"]:
+        same = _sameness(record)
+        if same and doubles.get(same, record["upload"]) != record["upload"]:
             _drop(record, known)
             continue
         row = _row(record, device_id) | {
@@ -130,7 +131,8 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
         if device_id is not None and (known is None or known in COMING):
             row["settle_due"] = True
         rows.append(row)
-        doubles[_sameness(record)] = record["upload"]
+        if same:
+            doubles[same] = record["upload"]
         touched.add(device_id)
     put_all(Upload, rows, "id", once=OFFERED)
     events.publish_all(touched, "uploads")
@@ -171,7 +173,7 @@ def _sameness(record: Record) -> tuple[Any, ...] | None:
     return (record["imei"], record["identifier"], timestamp, record["sha256"]) if timestamp else None
 
 
-def _doubles(records: Sequence[Record]) -> dict[tuple[Any, ...] | None, str]:
+def _doubles(records: Sequence[Record]) -> dict[tuple[Any, ...], str]:
     rows = db.session.execute(
         select(Upload.id, Upload.imei, Upload.identifier, Upload.timestamp, Upload.sha256).where(
             Upload.sha256.in_({record["sha256"] for record in records}),

@@ -7,6 +7,7 @@ What is not sound is as if it were not there; the janitor says so, and removes i
 import re
 from datetime import datetime
 from pathlib import PurePosixPath
+from types import NoneType
 from typing import Any
 
 Record = dict[str, Any]  # a sidecar: what is known of one file, in JSON
@@ -24,7 +25,8 @@ DEFAULTS: Record = {
     "received_packets": 0, "packets": 0, "size": 0, "sha256": None, "resumes": 0, "crc_errors": 0, "safe": 0,
     "boot": "", "received_at": None,
 }  # fmt: skip
-TOLD = ("timestamp", "trigger", "duration")  # what a camera always tells, if it tells anything
+# of metadata: the path flow may tell no trigger, or none that can be read
+TOLD: dict[str, type | tuple[type, ...]] = {"timestamp": int, "trigger": (int, NoneType), "duration": int}
 NUMBERS = ("received_packets", "packets", "size", "resumes", "crc_errors", "safe")
 
 
@@ -42,10 +44,14 @@ def sound(found: Any) -> Record | None:
         and not path.is_absolute()
         and ".." not in path.parts
         and all(type(record[name]) is int and record[name] >= 0 for name in NUMBERS)
-        and (told is None or (isinstance(told, dict) and all(isinstance(told.get(k), int) for k in TOLD)))
+        and (told is None or _is_metadata(told))
         and _are_times(record["updated_at"], record["started_at"], record["received_at"])
     )
     return record if believable else None
+
+
+def _is_metadata(told: Any) -> bool:
+    return isinstance(told, dict) and all(k in told and isinstance(told[k], t) for k, t in TOLD.items())
 
 
 def _are_times(*texts: Any) -> bool:

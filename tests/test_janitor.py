@@ -13,7 +13,7 @@ from driver import BEGAN
 from receiver.files import StorageError, new_id
 from receiver.folder import Folder
 from receiver.janitor import Janitor, Swept
-from receiver.protocol import PACKET, Metadata
+from receiver.protocol import PACKET, Metadata, _path_metadata
 from receiver.session import Offer
 from receiver.sidecars import Record
 from receiver.storage import Caps, Store
@@ -286,6 +286,31 @@ def test_a_sidecar_of_an_older_version_is_used_for_what_it_says(spool: Spool) ->
     # nobody vouches for bytes of an unknown boot: from the first, in the same upload
     transfer = spool.open(offer())
     assert (transfer.received, transfer.record["upload"]) == (0, part.stem)
+
+
+# what the path flow tells without a trigger: JSON that names none, and a DSM camera's 26 bytes
+WITHOUT_TRIGGER = {
+    "json": _path_metadata(b'{"version":1,"file":{"file_timestamp":1795600000,"duration":5}}'),
+    "dsm": _path_metadata(bytes(range(100, 126))),
+}
+
+
+@pytest.mark.parametrize("told", WITHOUT_TRIGGER.values(), ids=WITHOUT_TRIGGER.keys())
+def test_a_partial_file_by_path_without_a_trigger_is_resumed(spool: Spool, told: Metadata) -> None:
+    wanted = Offer("dualcam_front/a.mp4", True, 4 * PACKET, told)
+    part = spool.leave_partial(packets=3, offer=wanted)
+    spool.open(wanted)
+    assert list((spool.folder / "spool" / "partial").rglob("*.part")) == [part]
+    assert part.stat().st_size == 3 * PACKET
+
+
+@pytest.mark.parametrize("told", WITHOUT_TRIGGER.values(), ids=WITHOUT_TRIGGER.keys())
+def test_a_stored_file_by_path_without_a_trigger_is_handed_over_after_a_kill(
+    spool: Spool, told: Metadata
+) -> None:
+    record = spool.store_whole(Offer("dualcam_front/a.mp4", True, 4 * PACKET, told))
+    spool.restart()
+    assert [r["upload"] for r in spool.store.pending(spool.now + timedelta(hours=1))] == [record["upload"]]
 
 
 def test_bytes_without_sidecar_are_kept_their_days(spool: Spool) -> None:

@@ -22,6 +22,7 @@ from provisioning import (
     videos,
 )
 from provisioning.commands import from_arguments
+from provisioning.config import Config
 from provisioning.errors import Conflict, Invalid
 from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
 from provisioning.outbox import Asker, submit
@@ -128,6 +129,33 @@ def test_registering_the_same_file_again_changes_nothing(van: Device) -> None:
     for _ in range(3):
         take(sidecar())
     assert db.session.scalar(select(func.count()).select_from(Upload)) == 1
+
+
+@pytest.mark.parametrize(
+    "told", [None, {"timestamp": 0, "trigger": 0, "duration": 0}], ids=["silent", "time 0"]
+)
+@pytest.mark.parametrize(
+    "imeis", [(IMEI, IMEI), (IMEI, "356307042441013")], ids=["one device", "two devices"]
+)
+def test_files_without_a_camera_time_in_one_report_are_all_kept(
+    van: Device, config: Config, told: dict[str, Any] | None, imeis: tuple[str, str]
+) -> None:
+    reported = [
+        sidecar(ident * 32, imei=imei, sha256="c" * 64) | {"metadata": told}
+        for ident, imei in zip("ab", imeis, strict=True)
+    ]
+    folder = Path(config.media_url.removeprefix("file://"))
+    kept = uploads.register([in_media(folder, record) for record in reported], utcnow())
+    assert db.session.scalars(select(Upload.id).order_by(Upload.id)).all() == ["a" * 32, "b" * 32]
+    assert all((folder / record["path"]).exists() for record in kept)
+
+
+def in_media(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Put a file where its record says that it is stored."""
+    file = folder / record["path"]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(record["upload"].encode())
+    return record
 
 
 def test_progress_of_many_files_is_one_bulk_and_a_stored_one_stays_stored(van: Device) -> None:
