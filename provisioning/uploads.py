@@ -14,6 +14,7 @@ from flask import current_app
 from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 
+from receiver.exchange import place
 from receiver.media import Media, connect
 from receiver.session import Offer
 from receiver.sidecars import Record
@@ -40,6 +41,8 @@ MEBI = 2**20
 SETTLED_AT_ONCE = 500  # files in one round
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
 IS_COMING = in_state(*COMING)
+# for a file whose copies are to be made anew
+COPIES_DUE = {"thumbnail_state": None, "video_state": None, "derived_error": None, "derive_attempts": 0}
 OFFERED = ("imei", "identifier", "file_type", "source", "announced", "started_at")  # never change
 
 
@@ -116,27 +119,40 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
     records = [_in_its_place(record, known=record["imei"] in devices) for record in records]
     take_write_lock(db.session.connection())
     states = _states(record["upload"] for record in records)
-    doubles = _doubles(records)
+    stored = _stored_like(records)
     rows, touched = [], set()
+    doubles: list[str] = []  # paths of files whose content is stored under another one
     for record in records:
         device_id, known = devices.get(record["imei"]), states.get(record["upload"])
-        same = _sameness(record)
-        if same and doubles.get(same, record["upload"]) != record["upload"]:
-            _drop(record, known)
-            continue
+        is_new = known is None or known in COMING
         row = _row(record, device_id) | {
             "state": UploadState.QUARANTINED if device_id is None else UploadState.STORED,
             "received_at": _time(record["received_at"]) or now, "updated_at": now,
         }  # fmt: skip
-        if device_id is not None and (known is None or known in COMING):
+        same = _sameness(record)
+        before = stored.get(same) if same else None
+        if before and before["upload"] != record["upload"]:
+            if before["path"] == record["path"]:
+                continue  # it was registered already, in the row of the lost file before it
+            if known in COMING:
+                db.session.execute(delete(Upload).where(Upload.id == record["upload"]))
+            if place(media(), before):
+                doubles.append(record["path"])
+                continue
+            # the bytes of that row are lost: it tells of these from now on
+            is_new = before["state"] == UploadState.QUARANTINED
+            row |= {"id": before["upload"]} | COPIES_DUE
+        if device_id is not None and is_new:
             row["settle_due"] = True
         rows.append(row)
         if same:
-            doubles[same] = record["upload"]
+            stored[same] = record | {"upload": row["id"]}
         touched.add(device_id)
     put_all(Upload, rows, "id", once=OFFERED)
     events.publish_all(touched, "uploads")
     db.session.commit()
+    # after the commit: a record that is told again, because the database refused another one, still has its bytes
+    media().delete(*doubles)
     queue.wake(queue.FILES, "stored")
     return records
 
@@ -173,25 +189,26 @@ def _sameness(record: Record) -> tuple[Any, ...] | None:
     return (record["imei"], record["identifier"], timestamp, record["sha256"]) if timestamp else None
 
 
-def _doubles(records: Sequence[Record]) -> dict[tuple[Any, ...], str]:
+def _stored_like(records: Sequence[Record]) -> dict[tuple[Any, ...], Record]:
+    """Give the stored files whose content one of these records has, by `_sameness`."""
     rows = db.session.execute(
-        select(Upload.id, Upload.imei, Upload.identifier, Upload.timestamp, Upload.sha256).where(
+        select(
+            Upload.id, Upload.imei, Upload.identifier, Upload.timestamp, Upload.sha256, Upload.path, Upload.size,
+            Upload.state,
+        ).where(
+            Upload.imei.in_({record["imei"] for record in records}),
+            Upload.timestamp.in_({_moment((record["metadata"] or {}).get("timestamp")) for record in records}),
             Upload.sha256.in_({record["sha256"] for record in records}),
-            Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)),
+            Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)), Upload.path.is_not(None),
         )
-    )
+    )  # fmt: skip
     return {
-        (row.imei, row.identifier, round(row.timestamp.timestamp() * 1000), row.sha256): row.id
+        (row.imei, row.identifier, round(row.timestamp.timestamp() * 1000), row.sha256): {
+            "upload": row.id, "imei": row.imei, "path": row.path, "size": row.size, "state": row.state,
+        }
         for row in rows
         if row.timestamp
-    }
-
-
-def _drop(record: Record, known: str | None) -> None:
-    """Let go of a file that was stored already, by another receiver or while the database was away."""
-    media().delete(record["path"])
-    if known in COMING:
-        db.session.execute(delete(Upload).where(Upload.id == record["upload"]))
+    }  # fmt: skip
 
 
 def progress(records: Sequence[Record], now: datetime) -> None:

@@ -4,10 +4,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from provisioning import (
     background,
@@ -156,6 +157,52 @@ def in_media(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(record["upload"].encode())
     return record
+
+
+def kept(tmp_path: Path, record: dict[str, Any]) -> Path:
+    """Put a file of the record's size where it says that it is stored."""
+    file = tmp_path / "media" / record["path"]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(bytes(record["size"]))
+    return file
+
+
+def told_twice(tmp_path: Path) -> tuple[dict[str, Any], Path, Path]:
+    """A file that is registered, and the same one stored again under another upload; give the second record."""
+    first = sidecar()
+    again = sidecar("b" * 32, metadata=first["metadata"])
+    files = kept(tmp_path, first), kept(tmp_path, again)
+    uploads.register([first], utcnow())
+    return again, *files
+
+
+def test_a_file_that_two_receivers_stored_is_kept_once(van: Device, tmp_path: Path) -> None:
+    again, first, second = told_twice(tmp_path)
+    uploads.register([again], utcnow())
+    assert db.session.scalars(select(Upload.id)).all() == ["a" * 32]
+    assert (first.exists(), second.exists()) == (True, False)
+
+
+def test_a_file_that_came_again_takes_over_the_row_of_the_lost_one(van: Device, tmp_path: Path) -> None:
+    again, lost, second = told_twice(tmp_path)
+    db.session.execute(update(Upload).values(thumbnail_state="failed", derive_attempts=3))
+    lost.unlink()
+    for _ in range(2):  # told again where the receiver was killed before it knew of the first answer
+        uploads.register([again], utcnow())
+        assert second.exists()
+    row = db.session.scalars(select(Upload)).one()
+    assert (row.id, row.path, row.state) == ("a" * 32, again["path"], "stored")
+    assert (row.thumbnail_state, row.derive_attempts) == (None, 0)
+
+
+def test_a_double_is_deleted_only_after_the_commit(
+    van: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again, _, second = told_twice(tmp_path)
+    monkeypatch.setattr(uploads, "put_all", Mock(side_effect=ValueError("another record of the report")))
+    with pytest.raises(ValueError, match="another record"):
+        uploads.register([again], utcnow())
+    assert second.exists()
 
 
 def test_progress_of_many_files_is_one_bulk_and_a_stored_one_stays_stored(van: Device) -> None:
