@@ -278,7 +278,7 @@ def _preparing(command: Command, reply: Preparing, now: datetime) -> None:
         times = [*times, reply.file_timestamp]
     command.result = result | {"file_timestamps": times}
     _answered(command, now, reply.sentence)
-    if outbox.is_foreign(command):
+    if command.foreign_server:
         command.result = dict(command.result) | {"foreign_server": True}
         _move(command, State.DONE, now, note="the file goes to another server and will not be seen here")
 

@@ -60,13 +60,14 @@ def last_message(command_id: str) -> Message | None:
 def enqueue(
     device: Device, *, kind: str, arguments: Mapping[str, Any], text: str, length: int, now: datetime,
     requested_by: str, expires_at: datetime, batch: str | None = None, parent_id: str | None = None,
-    credentials: str = "current",
+    credentials: str = "current", foreign_server: bool = False,
 ) -> Command:  # fmt: skip
     """Add a queued command of one SMS; `text` is masked, `length` in GSM-7 septets."""
     command = Command(
         id=new_id(), device_id=device.id, kind=kind, arguments=dict(arguments), text=text, length=length,
         state=State.QUEUED, due_at=now, created_at=now, updated_at=now, expires_at=expires_at,
         requested_by=requested_by, batch=batch, parent_id=parent_id, credentials=credentials,
+        foreign_server=foreign_server,
         history=[{"at": stamp(now), "state": State.QUEUED.value, "note": None}],
     )  # fmt: skip
     db.session.add(command)

@@ -82,7 +82,7 @@ def relink(device: Device, now: datetime) -> None:
     )  # fmt: skip
     decided = decide(
         [_file(upload) for upload in uploads],
-        [_request(command) for command in commands if not outbox.is_foreign(command)],
+        [_request(command) for command in commands if not command.foreign_server],
         windows,
         unasked_possible=_unasked_possible(device),
         time_zone=as_integer(statuses.confirmed(device.id, [66024]).get(66024)),
@@ -195,7 +195,7 @@ def _settle_one(command: Command, linked: Sequence[Upload], device: Device, now:
             note = "every file has come" if len(sources) > 1 else "the file has come"
             lifecycle.move(command, State.DONE, now, note=note)
             outbox.wake(device.id)
-    elif missing and command.state == State.DONE and not (command.result or {}).get("foreign_server"):
+    elif missing and command.state == State.DONE and not command.foreign_server:
         wait = lifecycle.later(now, current_config().capture_timeout)
         lifecycle.move(
             command, State.ANSWERED, now, note="a file was unlinked; waiting again", expires_at=wait

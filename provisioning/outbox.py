@@ -64,13 +64,16 @@ def submit(
         raise Conflict("The device is archived.", code="archived")
     if isinstance(asked, SetParam) and CREDENTIALS & set(asked.parameters):
         return [_set_credentials(device, asked, asker, now)]
+    foreign = False
     if isinstance(asked, CamReq):
         asked = _with_server(device, asked, asker, config)
-        _refuse_twin(device, asked)
-        _refuse_what_is_here(device, asked)
+        foreign = asked.server is not None and asked.server != own_server(config)
+        _refuse_twin(device, asked, foreign)
+        if not foreign:
+            _refuse_what_is_here(device, asked)
     texts = _compose(asked, *_credentials(device, "current"), device.model)
     batch = batch or (new_id() if len(texts) > 1 else None)
-    rows = [_row(device, sms, asker.label, now, batch=batch) for sms in texts]
+    rows = [_row(device, sms, asker.label, now, batch=batch, foreign_server=foreign) for sms in texts]
     if isinstance(asked, SetParam):
         statuses.ask_parameters(device, asked.parameters, rows[0].id, now)
     db.session.flush()
@@ -106,12 +109,18 @@ def wake(device_id: int) -> None:
 
 
 def typed(command: Command, now: datetime) -> Asked:
-    """Give a row's typed command; credentials in a setparam are decrypted."""
+    """Give a row's typed command; credentials in a setparam are decrypted.
+
+    A camreq that names our own server names it as cameras reach it now.
+    """
     arguments = command.arguments
     if "encrypted" in arguments:
         clear = {number: secrets.decrypt(value) for number, value in arguments["encrypted"].items()}
         return SetParam({int(number): value for number, value in clear.items()})
-    return commands.from_arguments(command.kind, arguments, now=int(now.timestamp()), catalogue=catalogue())
+    asked = commands.from_arguments(command.kind, arguments, now=int(now.timestamp()), catalogue=catalogue())
+    if isinstance(asked, CamReq) and asked.server is not None and not command.foreign_server:
+        return dataclasses.replace(asked, server=own_server(current_config()))
+    return asked
 
 
 def credentials(device: Device, which: str) -> tuple[str, str]:
@@ -171,12 +180,6 @@ def _with_server(device: Device, asked: CamReq, asker: Asker, config: Config) ->
     return dataclasses.replace(asked, server=own if needs else None)
 
 
-def is_foreign(command: Command) -> bool:
-    """Say whether a camreq sends its files to another server than ours."""
-    server = command.arguments.get("server")
-    return server is not None and commands.Server(**server) != own_server(current_config())
-
-
 def own_server(config: Config) -> commands.Server | None:
     """Give where cameras reach this service; None where no setting says so."""
     if not config.camera_server_domain:
@@ -184,25 +187,29 @@ def own_server(config: Config) -> commands.Server | None:
     return commands.Server(config.camera_server_domain, config.camera_server_port)
 
 
-def _refuse_twin(device: Device, asked: CamReq) -> None:
-    wanted = commands.to_arguments(asked)
+def _refuse_twin(device: Device, asked: CamReq, foreign: bool) -> None:
+    wanted = _wish(commands.to_arguments(asked), foreign)
     waiting = db.session.scalars(
         select(Command).where(
             Command.device_id == device.id, Command.kind == asked.name, Command.state.in_(OPEN)
         )
     )
     for command in waiting:
-        if command.arguments == wanted:
+        if _wish(command.arguments, command.foreign_server) == wanted:
             raise Conflict(
                 f"The same request is still under way (command {command.id}). Wait for it, or cancel it.",
                 code="already_requested",
             )
 
 
+def _wish(arguments: Mapping[str, Any], foreign: bool) -> dict[str, Any]:
+    """Give what a camreq asks for; how cameras reach our own server is no part of it."""
+    return {name: value for name, value in arguments.items() if foreign or name != "server"}
+
+
 def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
     """Let no video be fetched twice: the camera would send the same file, and that is stored once."""
-    elsewhere = asked.server is not None and asked.server != own_server(current_config())
-    if asked.timestamp is None or asked.resolution is not None or elsewhere:
+    if asked.timestamp is None or asked.resolution is not None:
         return
     found = db.session.execute(
         select(Upload.id, Upload.source)

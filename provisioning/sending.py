@@ -68,6 +68,7 @@ def _claim(device_id: int, now: datetime) -> Attempt | None:
         endings.fail(command, device, error.code, error.message, False, now)
         db.session.commit()
         return None
+    command.text, command.length = sms.masked, sms.length
     reply_timeout = current_config().sms_reply_timeout
     lifecycle.move(command, State.SENDING, now, expires_at=lifecycle.later(now, reply_timeout))
     command.capturing = command.kind == "camreq"

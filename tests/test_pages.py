@@ -1,5 +1,6 @@
 """Pages as the server gives them: long lists, zones, one line a command, unclaimed texts, sign-in that has ended."""
 
+import dataclasses
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -220,6 +221,18 @@ def test_a_failed_request_says_whether_asking_again_helps(van: Device, visitor: 
         error_retry=True,
     )
     assert "The ignition is off. Asking again may help." in told(visitor)
+
+
+def test_asking_again_names_our_own_server_as_it_is_reached_now(app: Flask, van: Device) -> None:
+    server = {"domain": "old.example.com", "port": 7160}
+    asked = {"file_type": "photo", "source": "front", "server": server}
+    row = command(van, state=State.EXPIRED, kind="camreq", arguments=asked)
+    config = app.extensions["dualcam_config"]
+    app.extensions["dualcam_config"] = dataclasses.replace(config, camera_server_domain="new.example.com")
+    page = f"/commands/{row.id}"
+    assert Visitor(app, Role.SUPPORT).send(page, f"{page}/again").status_code == 302
+    new = db.session.scalars(select(Command).where(Command.id != row.id)).one()
+    assert new.arguments["server"]["domain"] == "new.example.com"
 
 
 # times

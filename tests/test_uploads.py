@@ -1,5 +1,6 @@
 """Files in the database: registering, linking, records, quarantine, fixing by hand."""
 
+import dataclasses
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from provisioning import (
+    answers,
     background,
     devices,
     leftovers,
@@ -22,11 +24,11 @@ from provisioning import (
     uploads,
     videos,
 )
-from provisioning.commands import from_arguments
+from provisioning.commands import from_arguments, read_replies
 from provisioning.config import Config
 from provisioning.errors import Conflict, Invalid
 from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
-from provisioning.outbox import Asker, submit
+from provisioning.outbox import Asker, submit, typed
 from receiver.media import MediaError
 from receiver.protocol import _path_metadata
 from simulator import media
@@ -94,6 +96,51 @@ def test_a_file_finds_its_command_and_ends_it(van: Device) -> None:
     item = statuses.get(van.id, "upload.last")
     assert item is not None
     assert item.source_kind == "upload"
+
+
+def reached_at(app: Flask, domain: str) -> None:
+    """Let cameras reach this service under this name from now on."""
+    config = app.extensions["dualcam_config"]
+    app.extensions["dualcam_config"] = dataclasses.replace(config, camera_server_domain=domain)
+
+
+def test_files_and_their_requests_stay_as_they_are_when_the_server_gets_another_name(
+    app: Flask, van: Device
+) -> None:
+    reached_at(app, "old.example.com")
+    row = asked(van)
+    take(sidecar())
+    reached_at(app, "new.example.com")
+    asked(van, "rear")
+    take(sidecar("d" * 32, identifier="%photor", source="rear", sha256="e" * 64))
+    db.session.expire_all()
+    assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
+
+
+def test_an_open_request_to_our_own_server_stays_ours_when_that_gets_another_name(
+    app: Flask, van: Device
+) -> None:
+    reached_at(app, "old.example.com")
+    row = asked(van)
+    reached_at(app, "new.example.com")
+    with pytest.raises(Conflict, match="still under way"):
+        wish(van)
+    answers.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
+    assert (row.state, typed(row, utcnow()).server.domain) == (State.ANSWERED, "new.example.com")
+
+
+def test_a_request_to_another_server_stays_so_when_that_becomes_ours(app: Flask, van: Device) -> None:
+    config = dataclasses.replace(
+        app.extensions["dualcam_config"], camera_servers_allowed=("new.example.com",)
+    )
+    app.extensions["dualcam_config"] = config
+    given = {"file_type": "photo", "source": "front", "server": {"domain": "new.example.com", "port": 7160}}
+    asked_for = from_arguments("camreq", given, now=int(utcnow().timestamp()))
+    (row,) = submit(van, asked_for, Asker("tests", admin=True), utcnow())
+    reached_at(app, "new.example.com")
+    lifecycle.move(row, State.SENDING, utcnow())
+    answers.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
+    assert (row.state, row.result["foreign_server"]) == (State.DONE, True)
 
 
 def test_a_request_that_is_under_way_is_not_made_again(van: Device) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from .base import db, new_id, partial_index, utcnow
@@ -76,6 +76,8 @@ class Command(db.Model):  # type: ignore[name-defined]
     arguments: Mapped[dict[str, Any]]
     text: Mapped[str] = mapped_column(Text)
     length: Mapped[int]
+    # a camreq whose files go to another server than ours, as was decided when it was asked
+    foreign_server: Mapped[bool] = mapped_column(default=False, server_default=false())
     credentials: Mapped[str] = mapped_column(String(8), default="current")  # current | pending
     state: Mapped[str] = mapped_column(String(12), default=State.QUEUED)
     in_flight: Mapped[bool] = mapped_column(default=False)
