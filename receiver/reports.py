@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 import structlog
 from gevent.event import Event
+from gevent.lock import BoundedSemaphore
 
 from receiver import bulk
 from receiver.connection import Connection
@@ -53,6 +54,7 @@ class Reports:
             str, float
         ] = {}  # uploads of stored files, and until when they are left alone (steady)
         self._news = Event()
+        self._telling = BoundedSemaphore()  # held while what is queued is out of its queues
 
     def start(self) -> None:
         """Begin to report, to recover and to tidy."""
@@ -108,6 +110,10 @@ class Reports:
 
     def _tell(self) -> None:
         """Tell in bulk what is queued by now: stored files, partial ones, sessions. What fails stays queued."""
+        with self._telling:
+            self._tell_in_turn()
+
+    def _tell_in_turn(self) -> None:
         released = self._server.handover.released() if self._server.handover is not None else []
         self._hand_in(self._stored)
         _tell_all(
@@ -242,15 +248,20 @@ def _tell_all(
     """Tell all that is queued, in bulk; what is told, or refused, leaves the queue.
 
     What comes meanwhile waits for the next time: else a stream of files that never pauses would be told one by one for
-    ever, and nothing else.
+    ever, and nothing else. What was not told goes back to where it stood; a queue that is full then drops its oldest.
     """
-    left = len(things)
+    waiting = deque(things)
+    things.clear()
 
     def leave(told: list[Any]) -> None:
-        nonlocal left
-        left -= len(told)
         for _ in told:
-            things.popleft()
+            waiting.popleft()
         done(told)
 
-    bulk.tell(lambda most: list(islice(things, min(most, left))), take, leave, refused, BULK)
+    try:
+        bulk.tell(lambda most: list(islice(waiting, most)), take, leave, refused, BULK)
+    finally:
+        if waiting:
+            newer = list(things)
+            things.clear()
+            things.extend([*waiting, *newer])

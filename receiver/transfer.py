@@ -176,9 +176,11 @@ class Transfer:
             # else bytes that come now could be taken for those that were safe
             record["safe"] = min(record["safe"], held)
             replace(transfer.sidecar, record, safe=shorter)
-        except OSError as error:
+        except BaseException as error:
             transfer.leave()
-            raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
+            if isinstance(error, OSError):
+                raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
+            raise
         return transfer
 
     @classmethod
@@ -188,7 +190,11 @@ class Transfer:
         transfer.stored_before = True
         transfer._compare_until = record["size"]
         begin = (record["size"] - 1) // PACKET * PACKET
-        transfer.chain = transfer._chain_before(begin)
+        try:
+            transfer.chain = transfer._chain_before(begin)
+        except BaseException:
+            transfer.leave()
+            raise
         transfer.received = begin
         return transfer
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from driver import BEGAN
 
+from receiver import protocol
 from receiver.files import StorageError, new_id
 from receiver.folder import Folder
 from receiver.janitor import Janitor, Swept
+from receiver.media import MediaError
 from receiver.protocol import PACKET, Metadata, _path_metadata
 from receiver.session import Offer
 from receiver.sidecars import Record
@@ -408,6 +411,30 @@ def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_en
     spool.now += timedelta(days=15)
     spool.sweep(2)
     assert not waiting.exists()
+
+
+class Away(Folder):
+    """A media folder that cannot be read for a while."""
+
+    def read(self, key: str, begin: int, count: int) -> bytes | None:
+        raise MediaError("away for a moment")
+
+
+def test_a_stored_file_that_cannot_be_compared_now_is_still_handed_over(spool: Spool) -> None:
+    record = spool.store_whole()
+    spool.store.media = Away(spool.folder / "media")
+    assert spool.open(offer()).received == 0
+    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
+
+
+def test_a_partial_file_shorter_than_its_chain_asks_for_is_given_out_of_hand(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = spool.leave_partial(packets=2)
+    monkeypatch.setattr(protocol, "crc", Mock(side_effect=StorageError("partial_lost", "shorter")))
+    with pytest.raises(StorageError, match="shorter"):
+        spool.open(offer())
+    assert part.stem not in spool.store.active
 
 
 # caps of quarantine

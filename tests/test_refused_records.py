@@ -101,11 +101,13 @@ class Strict(Notes):
         return super().stored(records)
 
     def progress(self, records: Sequence[Record]) -> None:
+        self._reach()  # what is away refuses nothing
         if any(record["identifier"] == "%photof" for record in records):
             raise Refused("it does not fit")
         super().progress(records)
 
     def sessions(self, facts: Sequence[SessionFacts]) -> None:
+        self._reach()
         if any(fact.code == "not_a_camera" for fact in facts):
             raise Refused("it does not fit")
         super().sessions(facts)

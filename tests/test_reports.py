@@ -1,9 +1,12 @@
 """What one round of reports tells while more comes in than it can take, seen by a product in memory."""
 
+from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
-from receiver.reports import Reports
+import pytest
+
+from receiver.reports import Reports, _tell_all
 
 
 class BusyProduct:
@@ -45,3 +48,37 @@ def test_sessions_are_told_while_files_never_stop_coming() -> None:
     assert product.told == ["stored", "partial", "sessions"]
     reports._tell()
     assert product.told[3:] == ["stored", "partial"]
+
+
+class Queue:
+    """A full queue of session rows; while the database takes the first of them, five more come."""
+
+    def __init__(self) -> None:
+        self.rows = deque(range(10), maxlen=10)
+        self.told: list[int] = []
+        self.away = False
+
+    def tell(self) -> None:
+        _tell_all(self.rows, self._take, lambda row, why: None)
+
+    def _take(self, rows: list[int]) -> None:
+        if not self.told:
+            self.rows.extend(range(10, 15))
+        if self.away:
+            raise ConnectionError
+        self.told += rows
+
+
+def test_what_comes_to_a_full_queue_while_it_is_told_is_told_next() -> None:
+    queue = Queue()
+    queue.tell()
+    assert queue.told == list(range(10))
+    assert list(queue.rows) == list(range(10, 15))
+
+
+def test_a_full_queue_that_cannot_be_told_drops_its_oldest() -> None:
+    queue = Queue()
+    queue.away = True
+    with pytest.raises(ConnectionError):
+        queue.tell()
+    assert list(queue.rows) == list(range(5, 15))
