@@ -4,6 +4,7 @@
 may come as NAME or as NAME_FILE (a file that holds it). docs/operations.md lists the variables for people.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from environs import EnvError, FileAwareEnv
+from environs import Env, EnvError
 from flask import current_app
 from marshmallow.validate import OneOf, Range
+
+from .cleaning import clean_text
 
 ROOT = Path(__file__).resolve().parent.parent
 DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,53}[A-Za-z0-9])?")  # a device holds at most 55 characters
@@ -129,7 +132,7 @@ def load() -> Config:
 
     Returns a Config. Raises ConfigError naming all wrong variables at once.
     """
-    env = FileAwareEnv(eager=False, strip_whitespace=True)
+    env = _Environment(eager=False)
     errors: dict[str, list[str]] = {}
     values = _read(_Reader(env, errors))
     try:
@@ -144,10 +147,23 @@ def load() -> Config:
     return Config(**_derive(values))
 
 
+class _Environment(Env):
+    """Gives each variable, or the text of the file that NAME_FILE names, without blanks around it."""
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        if path := clean_text(os.environ.get(f"{env_key}_FILE", "")):
+            try:
+                return clean_text(Path(path).read_text())
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"The value of {env_key}_FILE must be a readable file path.") from error
+        value = super()._get_value(env_key, default)
+        return clean_text(value) if isinstance(value, str) else value
+
+
 class _Reader:
     """Reads one variable by name and type; an unreadable NAME_FILE is an error of that name, not a crash."""
 
-    def __init__(self, env: FileAwareEnv, errors: dict[str, list[str]]) -> None:
+    def __init__(self, env: Env, errors: dict[str, list[str]]) -> None:
         self.env, self.errors = env, errors
 
     def _get(self, kind: str, name: str, **options: Any) -> Any:

@@ -67,14 +67,14 @@ def sentence(
 
 def _file(row: Command, missing: Sequence[str], coming: Sequence[Upload], session: Session | None) -> str:
     kind = row.arguments["file_type"]
+    since = row.sending_at or row.created_at
     for upload in coming:
-        if upload.file_type != kind or upload.source not in missing:
+        if upload.file_type != kind or upload.source not in missing or upload.started_at < since:
             continue
         count = f"{upload.received_packets} of {upload.packets} packets of the {upload.source} {kind}"
         if upload.state == UploadState.RECEIVING:
             return f"{count} have come."
         return f"The line broke after {count}; the device goes on by itself when it connects again. {RETRIES}"
-    since = row.sending_at or row.created_at
     what, comes, has = (
         (f"the {missing[0]} {kind}", "comes", "has")
         if len(missing) == 1

@@ -49,6 +49,38 @@ def test_a_secret_file_that_is_not_there_is_an_error_of_that_name(monkeypatch: p
     assert set(caught.value.errors) == {"SECRET_KEY"}
 
 
+def test_blanks_around_a_setting_are_taken_off_whatever_its_kind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("\ufeff from a file \n")
+    given = {
+        "PUBLIC_URL": " https://dualcam.example.com/ ", "PORT": " 8001 ", "MEDIA_DELIVERY": " redirect\n",
+        "SMS_FIGURE_SPACE": " true ", "SMS_PER_SECOND": "\t2 ", "CAMERA_SERVER_DOMAIN": "\u00a0cam.example.com\u200b",
+        "CAMERA_SERVERS_ALLOWED": " a.example.com , b.example.com:7160 ", "MEDIA_SPOOL": f" {tmp_path} ",
+        "TWILIO_ACCOUNT_SID": " AC1 ", "TWILIO_FROM": " +12025550100 ", "RECEIVER_PROXIES": " 10.0.0.0/8 ",
+        "TWILIO_AUTH_TOKEN_FILE": f" {tmp_path}/token ",
+    }  # fmt: skip
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    read = load()
+    assert (read.public_url, read.port, read.media_delivery) == (
+        "https://dualcam.example.com",
+        8001,
+        "redirect",
+    )
+    assert (read.sms_figure_space, read.sms_per_second, read.camera_server_domain) == (
+        True,
+        2,
+        "cam.example.com",
+    )
+    assert (read.camera_servers_allowed, read.media_spool) == (
+        ("a.example.com", "b.example.com:7160"),
+        tmp_path,
+    )
+    assert (read.twilio_account_sid, read.twilio_from) == ("AC1", "+12025550100")
+    assert (read.twilio_auth_token, str(read.receiver_proxies[0])) == ("from a file", "10.0.0.0/8")
+
+
 @pytest.mark.parametrize("url", ["postgresql://u@h/d", "postgres://u@h/d", "postgresql+psycopg://u@h/d"])
 def test_a_postgresql_url_gets_the_driver_we_ship(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DATABASE_URL", url)

@@ -17,6 +17,7 @@ PURE = (
     "receiver/session",
     "provisioning/parameters",
     "provisioning/commands",
+    "provisioning/cleaning",
     "provisioning/matching",
     "provisioning/linking",
 )
@@ -109,6 +110,7 @@ ORDER = [
     {"commands"},
     {"parameters"},
     {"errors", "config"},
+    {"cleaning"},
 ]
 
 

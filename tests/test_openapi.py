@@ -17,7 +17,7 @@ from schemathesis import checks
 from app import create_app
 from provisioning import auth, commands, devices, inbox, outbox, records
 from provisioning.config import load
-from provisioning.models import Role, Upload, UploadState, db, utcnow
+from provisioning.models import Role, Session, Upload, UploadState, db, utcnow
 
 IMEI = "352094082736916"
 CHECKS = [
@@ -70,6 +70,7 @@ def fill() -> None:
             sha256="0" * 64,
         )
     )
+    db.session.add(Session(id="1" * 32, imei=IMEI, device_id=van.id, address="192.0.2.1:40000", ended_at=now))
     db.session.commit()
     records.accept(van, now, {"498": 3, "239": 1}, now)
     text = {"MessageSid": "SM1", "From": "+12025550111", "To": SENDER, "Body": "Param ID:66001 Value:50"}
@@ -128,6 +129,45 @@ def test_every_operation_of_the_document_is_called(served: tuple[Flask, str]) ->
         if method != "parameters"
     }
     assert told == set(operations())
+
+
+def undescribed(answer: Any, shape: dict[str, Any], place: str) -> list[str]:
+    """Name every key of an answer that its description does not have, at any depth."""
+    if isinstance(answer, list):
+        return [name for item in answer for name in undescribed(item, shape.get("items", {}), place)]
+    if not isinstance(answer, dict) or shape.get("additionalProperties") or "oneOf" in shape:
+        return []
+    known = shape["properties"]
+    return [f"{place}.{key}" for key in answer if key not in known] + [
+        name for key in answer if key in known for name in undescribed(answer[key], known[key], f"{place}.{key}")
+    ]  # fmt: skip
+
+
+def test_every_key_of_every_answer_is_described(served: tuple[Flask, str]) -> None:
+    app, token = served
+    document, headers = describe(app), {"Authorization": f"Bearer {token}"}
+    plan = {"parameters": {"66001": 50}}
+    client = app.test_client()
+    client.post("/api/v1/profiles", json=plan | {"name": "City", "description": ""}, headers=headers)
+    with app.app_context():
+        command = db.session.execute(db.text("SELECT id FROM commands LIMIT 1")).scalar_one()
+    asked = {
+        "/devices": "/devices", "/devices/{imei}": f"/devices/{IMEI}", "/parameters": "/parameters",
+        "/devices/{imei}/status": f"/devices/{IMEI}/status", "/commands": "/commands",
+        "/commands/{ident}": f"/commands/{command}",
+        "/uploads": "/uploads", "/uploads/{ident}": f"/uploads/{'0' * 32}", "/profiles": "/profiles",
+        "/profiles/{name}": "/profiles/City", "/messages": "/messages", "/sessions": "/sessions",
+    }  # fmt: skip
+    for path, address in asked.items():
+        answer = client.get(f"/api/v1{address}", headers=headers).json
+        assert answer.get("items", True), f"{path} is empty and shows nothing"
+        described = document["paths"][f"/api/v1{path}"]["get"]["responses"]["200"]["content"][
+            "application/json"
+        ]
+        assert undescribed(answer, described["schema"], path) == []
+    answer = client.post("/api/v1/parameters/plan", json=plan, headers=headers).json
+    described = document["paths"]["/api/v1/parameters/plan"]["post"]["responses"]["200"]["content"]
+    assert undescribed(answer, described["application/json"]["schema"], "plan") == []
 
 
 @pytest.mark.parametrize("real", [True, False], ids=["real objects", "made-up objects"])

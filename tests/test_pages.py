@@ -193,6 +193,12 @@ def test_a_broken_line_tells_that_the_device_goes_on(van: Device, visitor: Visit
     assert "The line broke after 31 of 54 packets" in told(visitor)
 
 
+def test_a_file_that_began_before_the_request_does_not_explain_it(van: Device, visitor: Visitor) -> None:
+    upload(van, "partial", received_packets=3, started_at=utcnow() - timedelta(days=6))
+    command(van, state=State.ANSWERED)
+    assert "The device has accepted" in told(visitor)
+
+
 def test_a_request_for_both_names_the_file_that_is_missing(van: Device, visitor: Visitor) -> None:
     row = command(van, state=State.ANSWERED, arguments={"file_type": "photo", "source": "both"})
     upload(van, command_id=row.id)
@@ -380,6 +386,39 @@ def test_a_new_version_begins_with_the_values_of_the_old(app: Flask, visitor: Vi
 
 def test_fields_begin_with_the_devices_defaults(app: Flask, visitor: Visitor) -> None:
     assert re.search(r'<option value="3" selected>3: 1280x720', visitor.get("/profiles").text)
+
+
+def test_a_form_sent_again_from_a_kept_page_with_other_fields_is_done_as_well(
+    van: Device, visitor: Visitor
+) -> None:
+    page = visitor.get(f"/devices/{IMEI}").text
+    hidden = {
+        name: re.findall(rf'name="{name}" value="([^"]+)"', page)[0] for name in ("csrf_token", "nonce")
+    }
+    for source in ("front", "rear", "rear"):
+        visitor._forget()
+        visitor.client.post(f"/devices/{IMEI}/ask", data=hidden | {"file_type": "photo", "source": source})
+    asked = db.session.scalars(select(Command).order_by(Command.id)).all()
+    assert [row.arguments["source"] for row in asked] == ["front", "rear"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/devices", f"/devices/{IMEI}", f"/devices/{IMEI}/part/commands", "/devices/0"]
+)
+def test_no_browser_keeps_a_page(van: Device, visitor: Visitor, path: str) -> None:
+    assert visitor.get(path).headers["Cache-Control"] == "no-store"
+
+
+def test_a_video_of_a_moment_after_the_page_was_made_can_be_typed(van: Device, visitor: Visitor) -> None:
+    field = re.search(r'<input type="datetime-local"[^>]+>', visitor.get(f"/devices/{IMEI}").text)
+    assert field
+    assert "max=" not in field[0]
+
+
+def test_only_models_whose_parameters_are_in_the_catalogue_are_proposed(visitor: Visitor) -> None:
+    page = visitor.get("/devices/new").text
+    models = re.findall(r'<option value="(F[^"]+)">', page)
+    assert models == ["FMB125", "FMC125", "FMB225", "FMC225"]
 
 
 # who may, and sign-in that has ended

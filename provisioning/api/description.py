@@ -156,6 +156,7 @@ MESSAGE = _object(
 SESSION = _object(
     id=TEXT, imei=_or_null(TEXT), known=FLAG, address=TEXT, started_at=TIME, ended_at=_or_null(TIME),
     code=_or_null(TEXT), reason=_or_null(TEXT), files=COUNT, bytes=COUNT, crc_errors=COUNT, resumes=COUNT,
+    connections=COUNT | {"description": "how many connections this row stands for"},
 )  # fmt: skip
 
 VALUE: Shape = {"oneOf": [{"type": "integer"}, {"type": "string"}]}

@@ -102,6 +102,8 @@ def _context() -> dict[str, Any]:
 def _headers(response: Response) -> Response:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if response.mimetype == "text/html":  # a page kept by the browser shows old states and sends old nonces
+        response.headers.setdefault("Cache-Control", "no-store")
     if _store_serves() and response.mimetype == "text/html":
         origin = _store_origin()
         response.headers["Content-Security-Policy"] = (

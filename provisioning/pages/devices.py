@@ -27,7 +27,7 @@ from . import forms
 
 PAGE = 50
 FIELDS = ("imei", "phone", "name", "model", "sms_login", "sms_password", "time_zone")
-MODELS = ("FMB125", "FMC125", "FMB225", "FMC225", "FMC650")
+MODELS = ("FMB125", "FMC125", "FMB225", "FMC225")
 SHOWN_ITEMS = ("contact.sms", "contact.tcp", "upload.last")
 
 

@@ -1,5 +1,6 @@
 """What forms share: the nonce that makes a double click harmless, errors beside their fields."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,26 +20,31 @@ Errors = Mapping[str, list[str]]
 def once(
     work: Callable[[], str], refused: Callable[[ServiceError], ResponseReturnValue]
 ) -> ResponseReturnValue:
-    """Do a form's work at most once per nonce, and go to the address it gives; a repeat goes there as well."""
+    """Do a form's work at most once for a nonce and its fields; it and a repeat go to the address that it gives."""
     nonce = request.form.get("nonce", "")[:64]
+    key = _fingerprint()
     scope = auth.caller().scope
     try:
         if nonce:
-            known = idempotency.begin(
-                scope, nonce, idempotency.fingerprint("POST", request.path, b""), utcnow()
-            )
+            known = idempotency.begin(scope, key, key, utcnow())
             if known is not None:
                 return redirect(known.location or request.path)
         location = _run(work)
     except ServiceError as error:
         db.session.rollback()
         if nonce and error.code not in ("in_progress", "outcome_unknown"):
-            idempotency.abandon(scope, nonce)
+            idempotency.abandon(scope, key)
         return refused(error)
     if nonce:
-        idempotency.finish(scope, nonce, 302, None, location)
+        idempotency.finish(scope, key, 302, None, location)
         db.session.commit()
     return redirect(location)
+
+
+def _fingerprint() -> str:
+    """Give what makes two forms the same: a page that was kept may send other fields under its old nonce."""
+    fields = [pair for pair in request.form.items(multi=True) if pair[0] != "csrf_token"]
+    return idempotency.fingerprint("POST", request.path, json.dumps(fields).encode())
 
 
 def _run(work: Callable[[], str]) -> str:
