@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from receiver.ids import Ids
 from receiver.sidecars import Record, sound
 
 LEAST_FREE = 16 * 2**20  # bytes: a long video and its neighbours
@@ -76,9 +77,12 @@ def whole(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+_ids = Ids()
+
+
 def new_id(now: datetime) -> str:
-    """Make an id: 32 lower-case hex characters that sort by time (48 bit milliseconds, 80 random bits)."""
-    return f"{int(now.timestamp() * 1000):012x}{os.urandom(10).hex()}"
+    """Make an id: 32 lower-case hex characters that sort by time, each greater than this process's last one."""
+    return _ids.make(int(now.timestamp() * 1000))
 
 
 def sameness(identifier: str, count: int, timestamp: int) -> str:

@@ -4,7 +4,6 @@ Nothing here knows a table. SQLite and PostgreSQL run the same code; what differ
 is levelled here.
 """
 
-import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterable
@@ -17,6 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
+
+from receiver.ids import Ids
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -71,9 +72,12 @@ def partial_index(
     return Index(name, *columns, unique=unique, sqlite_where=there, postgresql_where=text(where))
 
 
+_ids = Ids()
+
+
 def new_id() -> str:
-    """Make an id: 32 lower-case hex characters that sort by time (48 bit milliseconds, 80 random bits)."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    """Make an id: 32 lower-case hex characters that sort by time, each greater than this process's last one."""
+    return _ids.make(time.time_ns() // 1_000_000)
 
 
 def first_id(since: datetime) -> str:
