@@ -18,7 +18,7 @@ run: ## Set up and run everything on this machine (with simulated vehicles where
 
 test: ## Set up and run all tests, on SQLite and PostgreSQL, with a browser
 	@bin/setup test
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: ## Check style, types and formatting
 	@bin/setup test

@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import disk  # noqa: E402
 import postgres_server  # noqa: E402
-from postgres_server import free_port  # noqa: E402
+from machine import free_port  # noqa: E402
 
 SERVER_CORE, LOAD_CORE = (0, 1) if (os.cpu_count() or 1) > 1 else (0, 0)
 FSYNCS = 4  # what the promise needs for each file: the file, its sidecar, and the two folders they lie in

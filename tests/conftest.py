@@ -1,27 +1,27 @@
 """What all tests share: a migrated database on SQLite and on PostgreSQL, the app, its configuration.
 
-A test that takes `app` runs twice, once on each database. PostgreSQL is a server of our own in a temporary
-folder, started once a run; each test gets its own database, copied from a migrated template.
+A test that takes `app` runs twice, once on each database. PostgreSQL and the S3 server are started once a run, by the
+first test that needs them, for all processes of the run; docs/testing.md says what is shared and how.
 """
 
 import dataclasses
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import postgres_server
-import psycopg
-import pytest
-import s3_server
-from flask import Flask
-
 os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
 os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
 
-from postgres_server import free_port  # noqa: F401 - tests take it from here
+import databases
+import machine
+import postgres_server
+import pytest
+import s3_server
+from databases import migrate  # noqa: F401 - tests take it from here
+from flask import Flask
+from machine import free_port  # noqa: F401 - tests take it from here
 
 from app import create_app
 from provisioning.config import Config, load
@@ -46,60 +46,37 @@ def wait_until(claim: Callable[[], Any], seconds: float = 20.0, every: float = 0
     raise AssertionError(f"not within {seconds} s: {claim}")
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """Run a PostgreSQL server for the tests; give its URL without a database name."""
-    with postgres_server.running(durable=False) as url:
-        yield url
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that all processes of this run share."""
+    machine.folder()
 
 
-def _execute(url: str, statement: str) -> None:
-    with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def migrate(url: str) -> None:
-    """Bring a database to the newest revision, as `flask db upgrade` does."""
-    import flask_migrate
-
-    app = create_app(dataclasses.replace(load(), database_url=_with_driver(url)))
-    with app.app_context():
-        flask_migrate.upgrade(directory=str(ROOT / "migrations"))
-        db.engine.dispose()
-
-
-def _with_driver(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+psycopg://")
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the shared servers after the last test; the processes of pytest-xdist leave that to the first."""
+    if not hasattr(config, "workerinput"):
+        machine.leave(str(machine.folder()))
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def postgres() -> str:
+    """The URL, without a database name, of a PostgreSQL server for the tests."""
+    return postgres_server.shared()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template() -> Path:
     """A migrated SQLite file, to be copied."""
-    path = tmp_path_factory.mktemp("template") / "template.db"
-    migrate(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres: str) -> str:
-    """The name of a migrated PostgreSQL database, to be copied."""
-    _execute(postgres, "CREATE DATABASE template_dualcam")
-    migrate(f"{postgres}/template_dualcam")
-    return "template_dualcam"
+    return databases.sqlite_template()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A migrated, empty database of this test's own; once on SQLite, once on PostgreSQL."""
     if request.param == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
-        yield f"sqlite:///{tmp_path}/test.db"
-        return
-    server, template = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template")
-    name = f"test_{time.time_ns()}"
-    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield f"{server}/{name}"
-    _execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        yield databases.copy_sqlite(tmp_path / "test.db")
+    else:
+        with databases.postgres() as url:
+            yield url
 
 
 @pytest.fixture
@@ -107,7 +84,7 @@ def config(database_url: str, tmp_path: Path) -> Config:
     """A configuration as in production, with everything under this test's folder and a made-up gateway."""
     return dataclasses.replace(
         load(),
-        database_url=_with_driver(database_url),
+        database_url=databases.with_driver(database_url),
         queue_url=f"sqlite:///{tmp_path}/queue.db",
         media_url=f"file://{tmp_path}/media",
         media_spool=tmp_path / "spool",
@@ -132,8 +109,9 @@ def app(config: Config) -> Iterator[Flask]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[s3_server.Server]:
-    """Run an S3 server for the tests; this process finds it by its environment, as the product does."""
-    with s3_server.running() as server, s3_server.reachable(server.environment()):
+    """An S3 server for the tests; this process finds it by its environment, as the product does."""
+    server = s3_server.shared()
+    with s3_server.reachable(server.environment()):
         yield server
 
 

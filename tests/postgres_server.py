@@ -3,9 +3,7 @@
 import contextlib
 import os
 import pwd
-import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,26 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from machine import folder as run_folder
+from machine import free_port, keep_until_the_end, once
 
 QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-FIRST_PORT = 12_000  # browsers refuse some below
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """Give a port of loopback that nobody listens on, for a process that is started next.
-
-    Never one twice, and none of those that the kernel gives to outgoing connections, which some other process would
-    take before the one that is meant.
-    """
-    first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for _ in range(1000):
-        port = secrets.choice(range(FIRST_PORT, max(first_outgoing, FIRST_PORT + 10_000)))
-        if port not in _given:
-            _given.add(port)
-            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-                return port
-    raise AssertionError("no port is free")
 
 
 def _binaries() -> Path:
@@ -105,6 +87,21 @@ def server(*, durable: bool) -> Iterator[Server]:
     finally:
         made.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def shared() -> str:
+    """Give the URL, without a database name, of the server that all processes of this test run share."""
+    return once("postgresql", _start_shared)
+
+
+def _start_shared() -> str:
+    folder = run_folder() / "postgresql"
+    folder.mkdir(mode=0o700)
+    server = Server(folder, durable=False)
+    server.start()
+    assert server.process is not None
+    keep_until_the_end(server.process.pid)
+    return server.url
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from postgres_server import free_port
+from machine import folder as run_folder
+from machine import free_port, keep_until_the_end, once
 
 ACCESS_KEY, SECRET_KEY = "only-for-tests", "only-for-tests-secret"
 START_SECONDS = 90.0
@@ -31,6 +32,8 @@ class Server:
     process: "subprocess.Popen[bytes] | None" = None
 
     def __post_init__(self) -> None:
+        if self.ports:
+            return  # it runs already
         for name in ("master", "volume", "filer", "s3"):
             # each listens for gRPC on a second port, named apart: port + 10000 may be taken, or no port at all
             self.ports[name], self.ports[f"{name}.grpc"] = free_port(), free_port()
@@ -129,6 +132,22 @@ def reachable(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def shared() -> Server:
+    """Give the server that all processes of this test run share."""
+    ports = json.loads(once("s3", _start_shared))
+    return Server(run_folder() / "s3", ports)
+
+
+def _start_shared() -> str:
+    folder = run_folder() / "s3"
+    folder.mkdir()
+    server = Server(folder)
+    server.start()
+    assert server.process is not None
+    keep_until_the_end(server.process.pid)
+    return json.dumps(server.ports)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,144 @@
+"""Databases for tests: migrated once a run for each kind, then copied (SQLite) or emptied and used again (PostgreSQL).
+
+Copying a PostgreSQL database costs a third of a second of processor time, emptying one a fiftieth.
+"""
+
+import contextlib
+import dataclasses
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import machine
+import postgres_server
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from app import create_app
+from provisioning.config import load
+from provisioning.models import db
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = "template_dualcam"
+SCHEMA = """
+    SELECT md5(string_agg(concat_ws(' ', c.relname, a.attname, a.atttypid, a.atttypmod, a.attnotnull), ','
+                          ORDER BY c.relname, a.attnum))
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'i', 'S')
+"""
+_idle: list[str] = []  # databases of this process that no test uses now
+
+
+def with_driver(url: str) -> str:
+    """Give the URL as SQLAlchemy wants it."""
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the newest revision, as `flask db upgrade` does."""
+    app = create_app(dataclasses.replace(load(), database_url=with_driver(url)))
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+        db.engine.dispose()
+
+
+def sqlite_template() -> Path:
+    """Give a migrated SQLite file, to be copied."""
+
+    def make() -> str:
+        path = machine.folder() / "template.db"
+        migrate(f"sqlite:///{path}")
+        return str(path)
+
+    return Path(machine.once("template-sqlite", make))
+
+
+def postgres_template() -> str:
+    """Give the name of a migrated PostgreSQL database on the shared server, to be copied."""
+    server = postgres_server.shared()
+
+    def make() -> str:
+        migrate(postgres_server.create_database(server, TEMPLATE))
+        return TEMPLATE
+
+    return machine.once("template-postgresql", make)
+
+
+def copy_sqlite(path: Path) -> str:
+    """Make a migrated, empty SQLite database at this path; give its URL."""
+    shutil.copy(sqlite_template(), path)
+    return f"sqlite:///{path}"
+
+
+def new_postgres() -> str:
+    """Make a migrated, empty PostgreSQL database on the shared server; give its name."""
+    template, name = postgres_template(), f"test_{time.time_ns()}"
+    _execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+    return name
+
+
+@contextlib.contextmanager
+def postgres() -> Iterator[str]:
+    """Lend a migrated, empty PostgreSQL database until the end of the block; give its URL."""
+    name = _idle.pop() if _idle else new_postgres()
+    yield f"{postgres_server.shared()}/{name}"
+    if _emptied(name):
+        _idle.append(name)
+    else:
+        drop(name)
+
+
+def drop(name: str) -> None:
+    """Remove a database of the shared server, whoever is connected."""
+    _execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
+
+
+def _emptied(name: str) -> bool:
+    """Say whether the database is as if it was made anew: no rows, ids from 1, the schema untouched."""
+    _execute(
+        SQL("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = {}").format(
+            Literal(name)
+        )
+    )
+    try:
+        with psycopg.connect(f"{postgres_server.shared()}/{name}", autocommit=True) as connection:
+            if connection.execute(SCHEMA).fetchone() != _schema():
+                return False
+            _empty(connection)
+    except psycopg.Error:
+        return False
+    return True
+
+
+def _empty(connection: "psycopg.Connection[tuple[str]]") -> None:
+    tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    looks = SQL(" UNION ALL ").join(
+        SQL("(SELECT {} FROM {} LIMIT 1)").format(Literal(table), Identifier(table))
+        for (table,) in tables
+        if table != "alembic_version"
+    )
+    if filled := connection.execute(looks).fetchall():
+        names = SQL(", ").join(Identifier(table) for (table,) in filled)
+        connection.execute(SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
+    # of a table whose rows a test removed by itself
+    used = "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public' AND last_value IS NOT NULL"
+    for (sequence,) in connection.execute(used).fetchall():
+        connection.execute(SQL("ALTER SEQUENCE {} RESTART").format(Identifier(sequence)))
+
+
+_told: list[tuple[str] | None] = []
+
+
+def _schema() -> tuple[str] | None:
+    """Give what the schema of the template amounts to."""
+    if not _told:
+        with psycopg.connect(f"{postgres_server.shared()}/{postgres_template()}") as connection:
+            _told.append(connection.execute(SCHEMA).fetchone())
+    return _told[0]
+
+
+def _execute(statement: "psycopg.sql.Composed") -> None:
+    with psycopg.connect(f"{postgres_server.shared()}/postgres", autocommit=True) as connection:
+        connection.execute(statement)
