@@ -87,18 +87,18 @@ class Connection:
         try:
             self._greet()
             while self._closed is None:
+                deadline = self.session.deadline
+                overdue = deadline is not None and time.monotonic() >= deadline
                 data = self._receive()
-                if data is None:
-                    self._perform(self.session.expired(time.monotonic()))
-                elif data:
-                    self.facts.bytes_received += len(data)
-                    missing = self.session.missing
-                    self.reader.feed(data, self._take)
-                    del data  # not to be held while we wait
-                    if 0 < self.session.missing < missing:
-                        self._rest()
-                else:
+                if data == b"":
                     break
+                wants_rest = data is not None and self._hear(data)
+                # what lay there at the deadline was heard; what keeps coming does not put it off
+                if data is None or (overdue and self._closed is None and self.session.deadline == deadline):
+                    self._perform(self.session.expired(time.monotonic()))
+                del data  # not to be held while we wait
+                if wants_rest:
+                    self._rest()
             if self._closed is not None:
                 code, reason = self._closed.code, self._closed.reason
         except (ProtocolError, StorageError, FrontError) as error:
@@ -116,6 +116,13 @@ class Connection:
             if self.ending is not None:
                 code, reason = self.ending.code, self.ending.reason
             self._end(code, reason)
+
+    def _hear(self, data: bytes) -> bool:
+        """Take bytes that came; say whether they were a file's, of which more is to come."""
+        self.facts.bytes_received += len(data)
+        missing = self.session.missing
+        self.reader.feed(data, self._take)
+        return 0 < self.session.missing < missing
 
     def end(self, ended: Ended) -> None:
         """End from outside: now, or after the commit that is under way. Nothing is thrown into running work."""
@@ -152,6 +159,7 @@ class Connection:
 
     def _receive(self) -> bytes | None:
         """Give what comes next; None at the session's deadline, empty at the end of the line."""
+        self.server.give_turn(time.monotonic())
         if self.ending is not None:
             raise self.ending
         if self.session.deadline is None:
@@ -186,7 +194,9 @@ class Connection:
 
     def _take(self, message: Message) -> None:
         if self._closed is None:
-            self._perform(self.session.receive(message, time.monotonic()))
+            now = time.monotonic()
+            self.server.give_turn(now)
+            self._perform(self.session.receive(message, now))
 
     def _perform(self, actions: list[s.Action]) -> None:
         for action in actions:

@@ -135,6 +135,11 @@ class Run:
         return b"".join([frames[at : at + PACKET] for at in range(begin, len(frames), FULL_FRAME)])
 
     @property
+    def count(self) -> int:
+        """How many frames these are."""
+        return len(self.frames) // FULL_FRAME
+
+    @property
     def crc(self) -> int:
         """The CRC of the last frame: chained, it stands for all of them."""
         return int.from_bytes(self.frames[-CRC_SIZE:], "big")

@@ -36,6 +36,7 @@ SILENT_SECONDS = 5.0  # for the INIT of a device that had just connected when th
 GIVE_WAY_SECONDS = 10.0  # for an older connection to let go of its file
 GIVE_WAY_POLL = 0.05
 SEND_BUFFER = 16 * 1024  # bytes in the kernel for a device that does not read: all our answers are short
+TURN_SECONDS = 0.005  # after so much work without a wait the other lines have their turn
 LEFT_OUT_LINES = 20  # peers named in a minute whose lines were left out
 
 
@@ -66,7 +67,10 @@ class Server:
         self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False
         self.reads = 0  # from all lines
-        self._pool = gevent.get_hub().threadpool
+        hub = gevent.get_hub()
+        self._pool = hub.threadpool
+        self._turned_at = time.monotonic()
+        self._turns = hub.loop.check()
         store.aside = self.aside
         self._commits: Gather[Transfer, None] = Gather(self._make_stored)
         self._safes: Gather[Transfer, None] = Gather(
@@ -76,6 +80,7 @@ class Server:
 
     def start(self) -> None:
         """Start what runs beside the connections."""
+        self._turns.start(self._note_turn)
         self.reports.start()
         for work in (self._give_way, self._tell_left_out):
             gevent.spawn(work)
@@ -108,6 +113,19 @@ class Server:
         for connection in list(self.connections):
             if connection.facts.imei is None:
                 connection.end(Ended("stopped", "The receiver restarts."))
+
+    def _note_turn(self) -> None:
+        self._turned_at = time.monotonic()
+
+    def give_turn(self, now: float) -> None:
+        """Let other lines run, if none could for a while. `now` in steady seconds.
+
+        gevent changes to another greenlet only where one waits, and a line that always has bytes to read never does.
+        """
+        if now - self._turned_at < TURN_SECONDS:
+            return
+        gevent.sleep(0)
+        self._turned_at = time.monotonic()
 
     def aside(self, work: Callable[..., Any], *given: Any) -> Any:
         """Do what blocks off the hub, in a thread."""

@@ -25,6 +25,10 @@ from receiver.protocol import (
     Sync,
 )  # fmt: skip
 
+# what a device may send for one file without an answer of ours: packets that were under way when we asked for other
+# ones, or a whole file a second time (65,536 packets at the default limit of size)
+IGNORED_PACKETS = 100_000
+MESSAGE_WEIGHT = 100  # packets: a device has no reason to repeat another message a thousand times
 DEFAULT_ORDER = ("%photof", "%photor", "%videof", "%videor")
 STATUS_TEXTS = {
     0x00: "the device says that it has finished",
@@ -159,9 +163,9 @@ class Session:
     """The state of one connection. Every verb returns the actions to perform, in order."""
 
     __slots__ = (
-        "_bad", "_bad_since", "_bases", "_chain", "_metadata_silent", "_offered", "_offers", "_path", "_repeated",
-        "_skip", "_taken", "_went_back", "_whole", "deadline", "imei", "limits", "metadata", "offer", "received",
-        "state", "stopping",
+        "_bad", "_bad_since", "_bases", "_chain", "_ignored", "_metadata_silent", "_offered", "_offers", "_path",
+        "_repeated", "_skip", "_taken", "_went_back", "_whole", "deadline", "imei", "limits", "metadata", "offer",
+        "received", "state", "stopping",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, now: float) -> None:
@@ -186,6 +190,7 @@ class Session:
         self._bad_since: float | None = None
         self._went_back = 0
         self._offers = 0
+        self._ignored = 0  # weight of the messages without an answer, since a file was chosen
 
     def receive(self, message: Message, now: float) -> list[Action]:
         """Take a message of the device."""
@@ -194,10 +199,16 @@ class Session:
             if self.state is State.CLOSED:
                 return []
             return self._close(
-                "out_of_order",
-                f"The device sent {type(message).__name__} while we waited for {self.state.value}.",
+                "out_of_order", f"The device sent {_name(message)} while we waited for {self.state.value}."
             )
-        return handler(self, message, now)
+        return handler(self, message, now) or self._unanswered(message)
+
+    def _unanswered(self, message: Message) -> list[Action]:
+        """Count a message that was answered by nothing; too many of them end the session."""
+        self._ignored += _weight(message)
+        if self._ignored <= IGNORED_PACKETS:
+            return []
+        return self._close("out_of_order", "The device keeps sending messages that nobody asked for.")
 
     @property
     def missing(self) -> int:
@@ -289,6 +300,8 @@ class Session:
 
     def _on_late_metadata(self, metadata: Metadata, now: float) -> list[Action]:
         """An answer to 0x000A after we went on without it: of use until storage was asked for this file."""
+        if self.imei is None:
+            return self._ignore(metadata, now)
         if self.state is State.START and self._about_this(metadata):
             self.metadata = metadata
         return []
@@ -344,7 +357,8 @@ class Session:
 
     def _expect_data(self, now: float) -> list[Action]:
         self._bases = (self._chain, 0) if self._chain else (0,)
-        self.state, self.deadline = State.DATA, now + self.limits.progress
+        if self.state is not State.DATA:  # a SYNC that is repeated puts nothing off
+            self.state, self.deadline = State.DATA, now + self.limits.progress
         return []
 
     def _on_run(self, run: Run, now: float) -> list[Action]:
@@ -388,7 +402,7 @@ class Session:
 
     def _ignore(self, message: Message, now: float) -> list[Action]:
         if self.imei is None:
-            return self._close("out_of_order", "The device sent DATA before its INIT.")
+            return self._close("out_of_order", f"The device sent {_name(message)} before its INIT.")
         return []
 
     # steps
@@ -399,6 +413,7 @@ class Session:
         if not left or (self.stopping and self._taken):
             return [Send(protocol.CLOSE), *self._close("done", "Nothing is left to send.")]
         self._offers += 1
+        self._ignored = 0
         if self._offers > self.limits.offers:
             return self._refuse("enough", "Enough for one session; the device may come again.")
         self.metadata = None
@@ -446,6 +461,17 @@ class Session:
     def _close(self, code: str, reason: str) -> list[Action]:
         self.state, self.deadline = State.CLOSED, None
         return [Close(code, reason)]
+
+
+def _name(message: Message) -> str:
+    return "DATA" if isinstance(message, Run) else type(message).__name__.upper()
+
+
+def _weight(message: Message) -> int:
+    """Give what a message that gets no answer counts, in packets: the same however TCP cut them."""
+    if isinstance(message, Run):
+        return message.count
+    return 1 if isinstance(message, Data) else MESSAGE_WEIGHT
 
 
 BY_PATH = "by path"  # stands in the order of files for the one whose path must be asked for
