@@ -12,10 +12,18 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from simulator import control, media, twilio_api
 from simulator.camera import Camera
+from simulator.metadata import Told
 from simulator.network import Network
-from simulator.vehicle import CapturedFile, Vehicle, default_fleet, from_json
+from simulator.vehicle import MOST_VEHICLES, CapturedFile, default_fleet, from_json, settings_for
 
 IDENTIFIERS = click.Choice(["%photof", "%photor", "%videof", "%videor"])
+COUNT = click.option(
+    "--count",
+    type=click.IntRange(1, MOST_VEHICLES),
+    default=3,
+    show_default=True,
+    help="How many; of each ten after the third one never answers 0x000A, one tells time 0, and three go by path.",
+)
 
 
 HELP = """Virtual DualCam vehicles, and a stand-in for Twilio's Messages API.
@@ -64,9 +72,10 @@ def make_app(network: Network, twilio: twilio_api.TwilioStandIn) -> Flask:
 
 
 @main.command()
-def vehicles() -> None:
+@COUNT
+def vehicles(count: int) -> None:
     """Print the virtual vehicles as JSON."""
-    click.echo(json.dumps([vehicle.as_device() for vehicle in default_fleet()], indent=2))
+    click.echo(json.dumps([vehicle.as_device() for vehicle in default_fleet(count)], indent=2))
 
 
 @main.command()
@@ -95,6 +104,7 @@ def vehicles() -> None:
     type=click.Path(exists=True, dir_okay=False),
     help="JSON list of vehicles, as POST /control/vehicles takes them.",
 )
+@COUNT
 @click.option(
     "--memory",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -105,14 +115,14 @@ def vehicles() -> None:
 )
 def run(
     twilio_port: int, account_sid: str, auth_token: str | None, auth_token_file: str | None, number: str, webhook: str,
-    receiver: str, fleet_file: str | None, memory: Path | None, time_scale: float,
+    receiver: str, fleet_file: str | None, count: int, memory: Path | None, time_scale: float,
 ) -> None:  # fmt: skip
     """Run the Twilio stand-in, the vehicles and the control API."""
     if auth_token_file:
         auth_token = Path(auth_token_file).read_text().strip()
     if not auth_token:
         raise click.UsageError("Give --auth-token, or TWILIO_AUTH_TOKEN in the environment.")
-    fleet = default_fleet()
+    fleet = default_fleet(count)
     if fleet_file:
         fleet = [from_json(item) for item in json.loads(Path(fleet_file).read_text())]
     host, _, port = receiver.rpartition(":")
@@ -147,6 +157,11 @@ def run(
 )
 @click.option("--metadata-version", default=4, show_default=True, help="0 never answers.")
 @click.option(
+    "--tells",
+    type=click.Choice([told.value for told in Told]),
+    help="What it tells of the file; sets the protocol too. Else --metadata-version and --protocol say it.",
+)
+@click.option(
     "--protocol",
     type=click.IntRange(0, 65535),
     default=5,
@@ -154,10 +169,11 @@ def run(
     help="Protocol id of the INIT: up to 5 files go by identifier, from 6 on by path, with metadata in JSON.",
 )
 def camera(
-    imei: str, server: str, identifier: str, path: str | None, metadata_version: int, protocol: int
-) -> None:
+    imei: str, server: str, identifier: str, path: str | None, metadata_version: int, tells: str | None, protocol: int,
+) -> None:  # fmt: skip
     """Send one file as a camera would."""
-    vehicle = Vehicle(imei, "+12025550199", name=imei, metadata_version=metadata_version, protocol=protocol)
+    given = {"imei": imei, "phone": "+12025550199", "name": imei, "metadata_version": metadata_version}
+    vehicle = from_json(given | (settings_for(Told(tells)) if tells else {"protocol": protocol}))
     now, side = vehicle.now(), "rear" if identifier.endswith("r") else "front"
     if path:
         data = Path(path).read_bytes()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from simulator.metadata import RAW_METADATA
 from simulator.vehicle import CapturedFile, Vehicle
 
 PATH_PROTOCOL = 6
@@ -51,11 +52,12 @@ def path_of(file: CapturedFile) -> str:
 
 def json_metadata(vehicle: Vehicle, file: CapturedFile) -> bytes:
     """Give what a camera of protocol id 6 tells of a file; its time in seconds."""
+    stamp = 0 if vehicle.faults.no_time else file.timestamp // 1000
     told: dict[str, Any] = {
         "version": 1,
-        "file": {"file_type": BITS[file.identifier], "file_timestamp": file.timestamp // 1000,
+        "file": {"file_type": BITS[file.identifier], "file_timestamp": stamp,
                  "duration": file.duration, "framerate": file.frame_rate},
-        "fm_trigger": {"type": file.trigger},
+        **({} if vehicle.faults.no_trigger else {"fm_trigger": {"type": file.trigger}}),
         "cam_trigger": {"type": 0},
         "location": {"latitude": 54.6872, "longitude": 25.2797},
         "driver_name": vehicle.name,
@@ -74,6 +76,7 @@ class Camera:
         self.vehicle, self.server, self.scale = vehicle, server, scale
         self._last: str | None = None
         self._finished = False
+        self._told: dict[str, int] = {}  # of which files it told this connection a time, in milliseconds
         self._by_path = vehicle.protocol >= PATH_PROTOCOL
 
     def run(self, tell: Callable[[str], None] = lambda text: None) -> bool:
@@ -97,10 +100,13 @@ class Camera:
         """Play one session. Raises LineLost or OSError where it breaks."""
         with socket.create_connection(self.server, timeout=ANSWER_SECONDS) as self.line:
             self.vehicle.connected = True
+            self._finished = False
+            self._told.clear()
             try:
                 self._session()
             finally:
                 self.vehicle.connected = False
+                self._ended()
 
     def _session(self) -> None:
         self._init()
@@ -162,8 +168,20 @@ class Camera:
         with self.vehicle.lock:
             if self._finished and self._last in self.vehicle.files:
                 file = self.vehicle.files.pop(self._last)
-                self.vehicle.sent.append({"identifier": file.identifier, "data": file.data})
+                self.vehicle.sent.append(self._as_sent(file))
+                self._told.pop(file.identifier, None)
         self._finished = False
+
+    def _ended(self) -> None:
+        """Note a file that was sent whole on a connection which ended before the server's answer."""
+        with self.vehicle.lock:
+            if self._finished and self._last in self.vehicle.files:
+                self.vehicle.unheard.append(self._as_sent(self.vehicle.files[self._last]))
+
+    def _as_sent(self, file: CapturedFile) -> dict[str, Any]:
+        offered = path_of(file) if self._by_path else file.identifier
+        stamp = self._told.get(file.identifier, 0)
+        return {"identifier": file.identifier, "offered_as": offered, "timestamp": stamp, "data": file.data}
 
     def _file(self, identifier: str) -> CapturedFile | None:
         with self.vehicle.lock:
@@ -173,7 +191,8 @@ class Camera:
         version, file = self.vehicle.metadata_version, self._file(identifier)
         if self.vehicle.faults.silent_metadata or not version:
             return
-        stamp = file.timestamp if file else 0
+        stamp = file.timestamp if file and not self.vehicle.faults.no_time else 0
+        self._told[identifier] = stamp
         body = struct.pack(
             ">BBQBH",
             version,
@@ -194,7 +213,10 @@ class Camera:
     def _path_metadata(self) -> None:
         file = self._file(self._last or "")
         if file and self.vehicle.metadata_version and not self.vehicle.faults.silent_metadata:
-            body = json_metadata(self.vehicle, file)
+            raw = self.vehicle.faults.raw_metadata
+            body = RAW_METADATA if raw else json_metadata(self.vehicle, file)
+            timed = not (raw or self.vehicle.faults.no_time)
+            self._told[file.identifier] = file.timestamp // 1000 * 1000 if timed else 0
             self.line.sendall(struct.pack(">HH", 0x000B, len(body)) + body)
 
     def _start(self, identifier: str) -> None:
@@ -208,6 +230,7 @@ class Camera:
         if file is None:
             self.line.sendall(struct.pack(">HHI", 0x0005, 4, 0x11))
             raise LineLost
+        self._finished = False
         begin = position if self._by_path else (max(1, position) - 1) * 1024
         faults = self.vehicle.faults
         self.line.sendall(struct.pack(">HHI", 0x0003, 4, position if self._by_path else max(1, position)))

@@ -100,7 +100,7 @@ def _set(target: Any, given: dict[str, Any], kind: type) -> None:
 
 
 def show(vehicle: Vehicle) -> dict[str, Any]:
-    """Show a vehicle, with what it holds and what has been acknowledged to it."""
+    """Show a vehicle: what it holds, what was acknowledged, and what it sent whole without hearing of it."""
     return vehicle.as_device() | {
         "firmware": vehicle.firmware,
         "ignition": vehicle.ignition,
@@ -110,11 +110,17 @@ def show(vehicle: Vehicle) -> dict[str, Any]:
         "faults": asdict(vehicle.faults),
         "waiting": sorted(vehicle.files),
         "connected": vehicle.connected,
-        "acknowledged": [
-            {"identifier": file["identifier"], "size": len(file["data"]), "sha256": _sha256(file["data"])}
-            for file in vehicle.sent
-        ],
+        "acknowledged": [_show_sent(file) for file in vehicle.sent],
+        "unheard": [_show_sent(file) for file in vehicle.unheard],
     }
+
+
+def _show_sent(file: dict[str, Any]) -> dict[str, Any]:
+    data = file["data"]
+    return {
+        "identifier": file["identifier"], "offered_as": file["offered_as"], "timestamp": file["timestamp"],
+        "size": len(data), "sha256": _sha256(data),
+    }  # fmt: skip
 
 
 def _sha256(data: bytes) -> str:

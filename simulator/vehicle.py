@@ -5,12 +5,15 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator.metadata import Told, told_by
+
 DEFAULTS: dict[int, str] = {
     113: "0", 150: "0", 151: "0", 152: "0", 3003: "", 3004: "",
     66000: "3", 66001: "50", 66002: "0", 66003: "30", 66006: "0", 66007: "600", 66009: "5", 66010: "5",
     66020: "0", 66022: "0", 66023: "0", 66024: "0", 66025: "2", 66040: "0", 66041: "0", 66042: "0",
 }  # fmt: skip
 CAMERA_READY = {151: "18", 150: "1"}
+MOST_VEHICLES = 89  # phone numbers +1 202 555 0111 to 0199, reserved for examples
 
 
 @dataclass
@@ -20,6 +23,9 @@ class Faults:
     drop_at: int | None = None  # drop the line before this packet, once
     corrupt_at: int | None = None  # send this packet wrong, once
     silent_metadata: bool = False
+    no_time: bool = False  # the time that it tells of its files is 0
+    no_trigger: bool = False  # its JSON metadata has no fm_trigger
+    raw_metadata: bool = False  # it answers a path by 26 bytes of an unknown layout, as a DSM camera does
     stray_frame_rate: bool = False  # version 2 with LEN 13 and one byte more
     slow: int = 0  # bytes per second; 0: as fast as the line
     no_sd: bool = False
@@ -59,7 +65,9 @@ class Vehicle:
     connected: bool = False
     reconfiguring_until: float = 0.0
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
-    sent: list[dict[str, Any]] = field(default_factory=list)  # what was acknowledged, for tests to compare
+    # what was acknowledged, and what was sent whole without hearing of it, for tests to compare
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    unheard: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.parameters = DEFAULTS | {3003: self.sms_login, 3004: self.sms_password} | self.parameters
@@ -107,8 +115,36 @@ def from_json(given: dict[str, Any]) -> Vehicle:
     return Vehicle(**item)
 
 
-def default_fleet() -> list[Vehicle]:
-    """Make the three vehicles that `make run` adds: new, old and odd firmware."""
+def settings_for(told: Told) -> dict[str, Any]:
+    """Give the settings with which a vehicle tells so much of its files, as `from_json` takes them."""
+    faults = {
+        Told.NOTHING: "silent_metadata",
+        Told.NO_TIME: "no_time",
+        Told.NO_TRIGGER: "no_trigger",
+        Told.RAW: "raw_metadata",
+    }
+    settings: dict[str, Any] = {"faults": {faults[told]: True}} if told in faults else {}
+    return settings | ({"protocol": 6} if told.by_path else {})
+
+
+def default_fleet(count: int = 3) -> list[Vehicle]:
+    """Make the three vehicles that `make run` adds, and as many more as are asked for, up to MOST_VEHICLES."""
+    return [*_named_vehicles(), *(_further_vehicle(number) for number in range(3, count))][:count]
+
+
+def _further_vehicle(number: int) -> Vehicle:
+    """Make a vehicle after the third. Of ten of them one tells no time, one answers nothing, and so on."""
+    body = f"35630704245{number:03d}"
+    digits = [int(digit) for digit in body]
+    check = -(sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])) % 10
+    name, phone = f"Van {11 + number}", f"+120255501{11 + number}"
+    given = {"imei": f"{body}{check}", "phone": phone, "name": name, "sms_login": "fleet",
+             "sms_password": f"cam{11 + number}", "parameters": CAMERA_READY}  # fmt: skip
+    return from_json(given | settings_for(told_by(number - 2)))
+
+
+def _named_vehicles() -> list[Vehicle]:
+    """Make the first three: new, old and odd firmware."""
     ready = dict(CAMERA_READY)
     return [
         Vehicle("352094082736916", "+12025550111", "Van 11", sms_login="fleet", sms_password="cam11",

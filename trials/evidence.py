@@ -7,7 +7,8 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,27 @@ def wait(claim: Callable[[], Any], seconds: float, text_: str, every: float = 0.
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """A file that a camera was told is safe. `stamp` 0: it told no time."""
+class Sent:
+    """A file that a camera sent whole. `stamp`: milliseconds as the camera told them on that connection; 0: no time.
+
+    `identifier`: what it was asked for by, its path where it was offered by path.
+    """
 
     imei: str
     identifier: str
     stamp: int
     sha256: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What cameras did: what was acknowledged to them, and what they sent whole without hearing of it."""
+
+    acknowledged: list[Sent] = field(default_factory=list)
+    unheard: list[Sent] = field(default_factory=list)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.acknowledged + other.acknowledged, self.unheard + other.unheard)
 
 
 class Database:
@@ -92,35 +107,53 @@ def originals(media: Path) -> dict[str, Path]:
     }
 
 
-def stored_once(
-    database: Database, media: Path, spool: Path, acknowledged: Iterable[Acknowledged], seconds: float = 90
-) -> Figures:
-    """Hold the promise: each acknowledged file is there once, byte for byte, with one row; nothing else is.
+def stored_once(database: Database, media: Path, spool: Path, tally: Tally, seconds: float = 90) -> Figures:
+    """Hold the promise: each acknowledged file is there, byte for byte, with a row of its own; nothing else is.
 
+    A file with a time is there once, however often it was sent. One without is there at least as often as it was
+    acknowledged, and at most as often as it was sent whole: nothing proves that it is the file that was sent before.
     Waits until the rows have come. Raises BrokenPromise.
     """
-    told = Counter(acknowledged)
-    hold(all(count == 1 for count in told.values()), "a camera offered one file as two:", told.most_common(1))
-    by_camera = Counter((one.imei, one.identifier, one.sha256) for one in told)
+    least, most = bounds(tally)
     stored = "FROM uploads WHERE state = 'stored'"
+    columns = f"SELECT imei, identifier, timestamp, sha256, path, size {stored}"
     try:
-        wait(lambda: database.count(f"SELECT count(*) {stored}") >= len(told), seconds, "rows are missing")
+        wait(
+            lambda: database.count(f"SELECT count(*) {stored}") >= least.total(), seconds, "rows are missing"
+        )
     except BrokenPromise as error:
-        rows = database.rows(f"SELECT imei, identifier, sha256 {stored}")
-        missing = by_camera - Counter((row.imei, row.identifier, row.sha256) for row in rows)
-        raise BrokenPromise(f"{len(told)} files were acknowledged, but {error}: {missing}") from None
+        missing = least - Counter(map(_sent, database.rows(columns)))
+        raise BrokenPromise(f"{least.total()} files were acknowledged, but {error}: {missing.total()},"
+                            f" the first of them {missing.most_common(3)}") from None  # fmt: skip
     wait(lambda: not list((spool / "pending").glob("*.json")), seconds, "sidecars wait for ever")
-    files = originals(media)
-    on_disk = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    rows = database.rows(f"SELECT imei, identifier, sha256, path, size {stored}")
+    rows = database.rows(columns)
+    found = Counter(map(_sent, rows))
+    on_disk = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in originals(media).items()}
     for row in rows:
         hold(on_disk.get(row.path) == row.sha256, "a row's file is not there, or has other bytes:", row)
-    by_row = Counter((row.imei, row.identifier, row.sha256) for row in rows)
-    hold(not by_camera - by_row, "acknowledged, and no row:", list((by_camera - by_row).items())[:3])
-    hold(
-        not by_row - by_camera, "stored twice, or never acknowledged:", list((by_row - by_camera).items())[:3]
-    )
-    hold(sorted(row.path for row in rows) == sorted(on_disk), "files without a row:",
+    hold(not least - found, "acknowledged, and no row:", list((least - found).items())[:3])
+    hold(not found - most, "stored twice, or never sent whole:", list((found - most).items())[:3])
+    hold(sorted(row.path for row in rows) == sorted(on_disk), "files without a row, or rows that share a file:",
          sorted(set(on_disk) - {row.path for row in rows})[:3])  # fmt: skip
-    return {"acknowledged": len(told), "rows": len(rows), "files": len(on_disk),
-            "bytes": sum(row.size for row in rows)}  # fmt: skip
+    untimed = sum(count for sent, count in least.items() if not sent.stamp)
+    return {
+        "acknowledged": least.total(), "acknowledged_without_time": untimed,
+        "rows": len(rows), "files": len(on_disk), "stored_again_without_time": (found - least).total(),
+        "bytes": sum(row.size for row in rows),
+    }  # fmt: skip
+
+
+def bounds(tally: Tally) -> tuple[Counter[Sent], Counter[Sent]]:
+    """Give how often each file must be stored at least, and how often it may be at most. Raises BrokenPromise."""
+    least = Counter(tally.acknowledged)
+    twice = {sent: count for sent, count in least.items() if sent.stamp and count > 1}
+    hold(not twice, "a camera offered one file as two:", list(twice.items())[:1])
+    most = least + Counter(tally.unheard)
+    return least, Counter({sent: 1 if sent.stamp else count for sent, count in most.items()})
+
+
+def _sent(row: Any) -> Sent:
+    moment = row.timestamp
+    if isinstance(moment, str):  # SQLite keeps text, in UTC
+        moment = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    return Sent(row.imei, row.identifier, round(moment.timestamp() * 1000) if moment else 0, row.sha256)

@@ -1,12 +1,14 @@
 """Many cameras in one thread, over an epoll loop: the device's side of the wire, with the faults of real lines.
 
 Frames are its own, nothing of the receiver's code is used. Cameras hold at most one file of a kind, as devices do;
-what is not acknowledged is offered again at the next connection.
+what is not acknowledged is offered again at the next connection. Of each ten cameras some tell no time or no trigger
+(`simulator.metadata`).
 """
 
 import hashlib
 import heapq
 import itertools
+import json
 import random
 import select
 import socket
@@ -15,14 +17,27 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fastcrc import crc16
 
-from trials.evidence import Acknowledged
+from simulator.metadata import RAW_METADATA, Told, told_by
+from trials import evidence
+from trials.evidence import Sent
 
 PACKET = 1024
 FRAME = PACKET + 6
+PATH_FRAME = PACKET + 10
 BITS = {"%photof": 0x04, "%photor": 0x08, "%videof": 0x10, "%videor": 0x20}
+FOLDERS = {
+    "%photof": ("dualcam_front/picture", "jpg"), "%photor": ("dualcam_rear/picture", "jpg"),
+    "%videof": ("dualcam_front/video", "h265"), "%videor": ("dualcam_rear/video", "h265"),
+}  # fmt: skip
+DSM_FOLDERS = {
+    "%photof": ("dsm/picture", "jpg"), "%photor": ("dsm/picture", "jpg"),
+    "%videof": ("dsm/video", "mp4"), "%videor": ("dsm/video", "mp4"),
+}  # fmt: skip
+PATH_BIT = 0x02
 TRIGGER = 2  # none of the server's requests: nothing is linked to commands
 SILENCE = 90.0  # seconds without a byte from the server: the camera gives the line up
 FIRST_IMEI = 20_000_000_000_000
@@ -53,7 +68,7 @@ class Weather:
 
 @dataclass(slots=True)
 class File:
-    """A file in a camera. `version`: of its metadata; 0: the camera never answers."""
+    """A file in a camera. `version`: of its binary metadata."""
 
     identifier: str
     data: bytes
@@ -65,21 +80,27 @@ class File:
         """How many packets it has."""
         return -(-len(self.data) // PACKET)
 
+    def path(self, tells: Told) -> str:
+        """Give the path under which a camera offers it."""
+        folder, ending = (DSM_FOLDERS if tells is Told.RAW else FOLDERS)[self.identifier]
+        return f"{folder}/{datetime.fromtimestamp(self.stamp / 1000, UTC):%y%m%d/%H%M%S}.{ending}"
+
 
 @dataclass(slots=True)
-class Tally:
+class Tally(evidence.Tally):
     """What the cameras saw."""
 
-    acknowledged: list[Acknowledged] = field(default_factory=list)
     count: Counter[str] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)  # from INIT or START to the acknowledgement, per file
 
 
 class Camera:
-    """One device."""
+    """One device. `tells`: what it tells of its files."""
 
     def __init__(self, fleet: "Fleet", number: int, files: Iterator[File]) -> None:
         self.fleet, self.imei, self.rng = fleet, imei(number), random.Random(f"{fleet.seed}/{number}")
+        self.tells = told_by(number)
+        self.stamps: dict[str, int] = {}  # told on this connection, in milliseconds, by a file's kind
         self.backlog, self.held = files, dict[str, File]()
         self.next: File | None = next(files, None)
         self.chain_restarts = bool(self.rng.getrandbits(1))
@@ -105,6 +126,7 @@ class Camera:
         self.line.connect_ex(("127.0.0.1", self.fleet.port))
         self.inbox, self.chunk, self.sent, self.frames, self.file = b"", b"", 0, iter(()), None
         self.replies.clear()
+        self.stamps.clear()
         self.finished = self.cutting = self.paced = False
         weather = self.fleet.weather
         self.cut_after = None
@@ -124,6 +146,8 @@ class Camera:
     def leave(self, why: str, *, ghost: bool = False, reset: bool = False) -> None:
         """End this connection and come back after a pause."""
         self.fleet.tally.count[why] += 1
+        if self.file is not None and self.finished and self.sent == len(self.chunk):
+            self.fleet.tally.unheard.append(self._as_sent(self.file))
         line, self.line = self.line, None
         assert line is not None
         self.fleet.close(self, line)
@@ -183,19 +207,28 @@ class Camera:
         for at in range((first - 1) * PACKET, len(file.data), PACKET):
             payload = file.data[at : at + PACKET]
             chain = crc16.kermit(payload, chain)
-            frame = struct.pack(">HH", 4, len(payload) + 2) + payload + struct.pack(">H", chain)
+            frame = self._data(at, payload, chain)
+            whole = at + PACKET >= len(file.data)
             if self.rng.random() < weather.corrupt:
-                frame = self._spoil(frame)
+                frame, whole = self._spoil(frame), False
             if self.cut_after is not None:
                 self.cut_after -= 1
                 if self.cut_after <= 0:
                     self.cut_after, self.cutting = None, True
                     # whole (its acknowledgement is lost) or in its middle
-                    yield frame if self.rng.random() < 0.5 else frame[: self.rng.randrange(1, len(frame))]
+                    uncut = self.rng.random() < 0.5
+                    self.finished = whole and uncut
+                    yield frame if uncut else frame[: self.rng.randrange(1, len(frame))]
                     return
             # said before it is sent: no acknowledgement can come earlier
-            self.finished = at + PACKET >= len(file.data)
+            self.finished = whole
             yield frame
+
+    def _data(self, at: int, payload: bytes, chain: int) -> bytes:
+        body = payload + struct.pack(">H", chain)
+        if self.tells.by_path:
+            return struct.pack(">HHI", 0x0E, 4 + len(body), at) + body
+        return struct.pack(">HH", 4, len(body)) + body
 
     def _spoil(self, frame: bytes) -> bytes:
         self.fleet.tally.count["corrupt"] += 1
@@ -248,59 +281,107 @@ class Camera:
         elif command == 0x0005:
             if self._acknowledged():
                 self.leave("complete")
+        elif command == 0x000C:
+            self.say(self._path_offered())
         elif command == 0x000A:
-            self._metadata(self.held.get(body.decode()))
+            self._metadata(self._first() if self.tells.by_path else self.held.get(body.decode()))
         elif command == 0x0008:
-            self.file, self.finished = self.held.get(body.decode()), False
+            self.file, self.finished = self._named(body.rstrip(b"\0").decode()), False
             self.began = time.monotonic()
-            self.say(struct.pack(">HHIH", 1, 6, self.file.packets if self.file else 0, 0))
+            count = (
+                len(self.file.data)
+                if self.file and self.tells.by_path
+                else self.file.packets
+                if self.file
+                else 0
+            )
+            self.say(struct.pack(">HHIH", 1, 6, count, 0))
         elif command == 0x0002:
             self._resume(int.from_bytes(body, "big"))
 
-    def _resume(self, first: int) -> None:
+    def _first(self) -> File | None:
+        return next(iter(self.held.values()), None)
+
+    def _path_offered(self) -> bytes:
+        file = self._first()
+        path = file.path(self.tells).encode() + b"\0" if file else b""
+        return struct.pack(">HH", 0x0D, len(path)) + path
+
+    def _named(self, name: str) -> File | None:
+        if not self.tells.by_path:
+            return self.held.get(name)
+        return next((file for file in self.held.values() if file.path(self.tells) == name), None)
+
+    def _resume(self, position: int) -> None:
         assert self.file is not None
         if self.cutting:
             return
-        first = max(first, 1)
+        # whole packets are asked for, by their number from 1 or by their byte from 0
+        first = position // PACKET + 1 if self.tells.by_path else max(position, 1)
+        frame = PATH_FRAME if self.tells.by_path else FRAME
         self.fleet.tally.count["resumed" if first > 1 else "started"] += 1
         if self.sent < len(self.chunk):  # finish the packet that is half sent, give up those behind it
-            self.chunk = self.chunk[: -(-max(self.sent, 1) // FRAME) * FRAME]
+            self.chunk = self.chunk[: -(-max(self.sent, 1) // frame) * frame]
         self.finished = self.cutting = False
         self.frames = self._packets(self.file, first)
-        self.say(struct.pack(">HHI", 3, 4, first))
+        self.say(struct.pack(">HHI", 3, 4, position if self.tells.by_path else first))
 
     def _metadata(self, file: File | None) -> None:
-        if file is None or not file.version:
+        if file is None or self.tells is Told.NOTHING:
             return
-        body = struct.pack(">BBQBH", file.version, BITS[file.identifier], file.stamp, TRIGGER, 5)
+        if self.tells.by_path:
+            self.stamps[file.identifier] = file.stamp // 1000 * 1000 if self.tells.has_time else 0
+            body = RAW_METADATA if self.tells is Told.RAW else self._json(file)
+        else:
+            self.stamps[file.identifier] = stamp = file.stamp if self.tells.has_time else 0
+            body = self._binary(file, stamp)
+        self.say(struct.pack(">HH", 0x000B, len(body)) + body)
+
+    def _json(self, file: File) -> bytes:
+        told = {"version": 1, "file": {"file_timestamp": file.stamp // 1000, "duration": 5, "framerate": 25},
+                "location": {"latitude": 54.6872, "longitude": 25.2797}}  # fmt: skip
+        if self.tells is not Told.NO_TRIGGER:
+            told["fm_trigger"] = {"type": TRIGGER}
+        return json.dumps(told).encode()
+
+    @staticmethod
+    def _binary(file: File, stamp: int) -> bytes:
+        body = struct.pack(">BBQBH", file.version, BITS[file.identifier], stamp, TRIGGER, 5)
         if file.version >= 2:
             body += bytes([25])
         if file.version >= 3:
             body += struct.pack(">hdd", 120, 54.6872, 25.2797)
         if file.version >= 4:
-            body += struct.pack(">Q", file.stamp)
-        self.say(struct.pack(">HH", 0x000B, len(body)) + body)
+            body += struct.pack(">Q", stamp)
+        return body
 
     def _init(self) -> None:
         self.file = None
-        bits = 0x40 + sum(BITS[name] for name in self.held)
-        self.say(struct.pack(">HHQ4B", 0, 5, int(self.imei), bits, 0, 4, 0))
+        by_path = self.tells.by_path
+        bits = 0x40 + (PATH_BIT * bool(self.held) if by_path else sum(BITS[name] for name in self.held))
+        self.say(struct.pack(">HHQ4B", 0, 6 if by_path else 5, int(self.imei), bits, 0, 4, 0))
 
     def _acknowledged(self) -> bool:
         """Take an acknowledgement; False if it was lost on the way and the line with it."""
         file, tally = self.file, self.fleet.tally
         if file is None or not self.finished:
             return True  # the answer to a START of nothing
-        if file.stamp and file.version and self.rng.random() < self.fleet.weather.forget:
+        if self.rng.random() < self.fleet.weather.forget:
             self.leave("forgotten")
             return False
         del self.held[file.identifier]
         self.file = None
-        stamp = file.stamp if file.version else 0
-        digest = hashlib.sha256(file.data).hexdigest()
-        tally.acknowledged.append(Acknowledged(self.imei, file.identifier, stamp, digest))
+        tally.acknowledged.append(self._as_sent(file))
+        self.stamps.pop(file.identifier, None)
         tally.seconds.append(time.monotonic() - self.began)
         return True
+
+    def _as_sent(self, file: File) -> Sent:
+        name = file.path(self.tells) if self.tells.by_path else file.identifier
+        # what it was not asked on this connection it did not tell
+        return Sent(
+            self.imei, name, self.stamps.get(file.identifier, 0), hashlib.sha256(file.data).hexdigest()
+        )
 
 
 class Fleet:
@@ -393,9 +474,13 @@ class Fleet:
 
 
 def some_files(rng: random.Random, count: int, sizes: tuple[int, int], *, began: float) -> Iterator[File]:
-    """Make a camera's files one after the other: kinds, sizes and metadata versions at random, times all different."""
-    stamp = int(began * 1000)
+    """Make a camera's files one after the other: kinds, sizes and metadata versions at random, times all different.
+
+    One in ten has the bytes of the one before it, as pictures of a dark garage do.
+    """
+    stamp, data = int(began * 1000), b""
     for _ in range(count):
         stamp += rng.randint(1000, 60_000)
-        data = rng.randbytes(rng.randint(*sizes))
+        if not data or rng.random() > 0.1:
+            data = rng.randbytes(rng.randint(*sizes))
         yield File(rng.choice(list(BITS)), data, stamp, rng.randint(1, 4))

@@ -14,6 +14,8 @@ from typing import Any
 
 import requests
 
+from simulator.metadata import told_by
+from simulator.vehicle import settings_for
 from trials import evidence
 from trials.evidence import Figures, hold
 from trials.fleet import imei
@@ -30,6 +32,7 @@ SETTINGS = {
     "API_REQUESTS_PER_MINUTE": "100000",
     "RECEIVER_WORKERS": "2",
     "RECEIVER_ANSWER_TIMEOUT": "5",
+    "RECEIVER_METADATA_TIMEOUT": "2",
 }
 
 
@@ -40,6 +43,7 @@ class Vehicle(threading.Thread):
         super().__init__(daemon=True)
         self.system, self.imei, self.ends = system, imei(number), ends
         self.phone, self.rng = f"+1202555{number:04d}", random.Random(f"{seed}/vehicle/{number}")
+        self.tells = told_by(number)
         self.accepted: list[str] = []
         self.refused: Counter[str] = Counter()
 
@@ -47,7 +51,9 @@ class Vehicle(threading.Thread):
         """Put it on the road and into the product."""
         stack = self.system.stack
         given = {"imei": self.imei, "phone": self.phone, "sms_login": "fleet", "sms_password": "cam12"}
-        stack.control("POST", "/vehicles", given | {"parameters": {"150": "1", "151": "18"}})
+        stack.control(
+            "POST", "/vehicles", given | settings_for(self.tells) | {"parameters": {"150": "1", "151": "18"}}
+        )
         stack.api("POST", "/devices", given | {"model": "FMC125"}, status=201)
 
     def run(self) -> None:
@@ -62,7 +68,8 @@ class Vehicle(threading.Thread):
                 self.accepted.append(command)
                 while not self.ends.is_set() and self._is_open(command):
                     pause(0.3)
-            pause(self.rng.uniform(0, 0.5))
+            # a path names its file by the second: never two files under one
+            pause(self.rng.uniform(0, 0.5) + (1 if self.tells.by_path else 0))
 
     def _ask(self, body: dict[str, Any], key: str) -> str | None:
         while not self.ends.is_set():
@@ -143,12 +150,12 @@ def run(options: Options) -> Figures:
 def settle(
     sys: System,
     vehicles: list[Vehicle],
-    others: list[evidence.Acknowledged] | None = None,
+    others: evidence.Tally | None = None,
     seconds: float = 420,
 ) -> Figures:
     """Wait for the end of all that is under way; then hold every promise. Raises BrokenPromise.
 
-    `others`: what other cameras were told.
+    `others`: what other cameras did.
     """
     accepted = [command for vehicle in vehicles for command in vehicle.accepted]
     going = "FROM commands WHERE state IN ('queued','sending','sent','delivered','answered','unknown')"
@@ -168,7 +175,7 @@ def settle(
         "accepted": len(accepted),
         "refused": dict(sum((vehicle.refused for vehicle in vehicles), Counter())),
         "ended": dict(Counter(f"{row.state} {row.error_code or ''}".strip() for row in commands)),
-    } | messages(sys) | files(sys, vehicles, others or [])  # fmt: skip
+    } | messages(sys) | files(sys, vehicles, others or evidence.Tally())  # fmt: skip
 
 
 def fleet_of(sys: System, vehicles: list[Vehicle]) -> list[dict[str, Any]]:
@@ -215,11 +222,16 @@ def messages(sys: System) -> Figures:
     return {"camreq_sms": len(requests_out), "sms": len(at_gateway)}
 
 
-def files(sys: System, vehicles: list[Vehicle], others: list[evidence.Acknowledged]) -> Figures:
+def files(sys: System, vehicles: list[Vehicle], others: evidence.Tally) -> Figures:
     """Hold that what cameras were told is safe is there, once."""
-    told = [
-        evidence.Acknowledged(vehicle["imei"], file["identifier"], number, file["sha256"])
-        for vehicle in fleet_of(sys, vehicles)
-        for number, file in enumerate(vehicle["acknowledged"])
-    ]
-    return evidence.stored_once(sys.database, sys.media, sys.spool, told + others)
+    seen = fleet_of(sys, vehicles)
+
+    def sent(what: str) -> list[evidence.Sent]:
+        return [
+            evidence.Sent(vehicle["imei"], file["offered_as"], file["timestamp"], file["sha256"])
+            for vehicle in seen
+            for file in vehicle[what]
+        ]
+
+    tally = evidence.Tally(sent("acknowledged"), sent("unheard"))
+    return evidence.stored_once(sys.database, sys.media, sys.spool, tally + others)

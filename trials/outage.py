@@ -14,7 +14,7 @@ from trials.system import Options, System, pause, system
 
 CAMERAS, FILES = 40, 12
 AWAY = 60.0
-SETTINGS = {"RECEIVER_ANSWER_TIMEOUT": "15", "RECEIVER_WORKERS": "2"}
+SETTINGS = {"RECEIVER_ANSWER_TIMEOUT": "15", "RECEIVER_METADATA_TIMEOUT": "1", "RECEIVER_WORKERS": "2"}
 
 
 class Outage:
@@ -84,7 +84,7 @@ def one(options: Options, way: str) -> Figures:
 
         back = time.monotonic()
         hold(load.run(120), "cameras could not send all their files:", load.tally.count)
-        stored = evidence.stored_once(sys.database, sys.media, sys.spool, load.tally.acknowledged)
+        stored = evidence.stored_once(sys.database, sys.media, sys.spool, load.tally)
         rows_after = time.monotonic() - back
         pause(1)
         load.end()

@@ -16,7 +16,7 @@ from trials.system import Options, System, system
 
 CAMERAS = 60
 WEATHER = fleet.Weather(rate=40_000, more=0.5, pause=(0.1, 1.0))
-SETTINGS = {"RECEIVER_WORKERS": "2", "RECEIVER_WORKER_TIMEOUT": "5"}
+SETTINGS = {"RECEIVER_WORKERS": "2", "RECEIVER_METADATA_TIMEOUT": "1", "RECEIVER_WORKER_TIMEOUT": "5"}
 ROUNDS = 10
 
 
@@ -38,7 +38,7 @@ def run(options: Options) -> Figures:
         }
         load.end_backlog()
         hold(load.run(180), "cameras could not send all their files:", load.tally.count)
-        stored = evidence.stored_once(sys.database, sys.media, sys.spool, load.tally.acknowledged)
+        stored = evidence.stored_once(sys.database, sys.media, sys.spool, load.tally)
         load.end()
         sessions = dict(
             sys.database.rows("SELECT coalesce(code, 'open'), count(*) FROM sessions GROUP BY 1 ORDER BY 1")

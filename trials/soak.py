@@ -24,6 +24,7 @@ from trials.strangers import knock
 from trials.system import Options, System, system
 
 CAMERAS = 100
+FIRST = 100  # number of the first of them; vehicles have lower ones
 VEHICLES = 3
 MINUTES = 30.0
 WARM = 0.4  # share of the time after which memory is measured first: caches and pools have filled
@@ -43,7 +44,7 @@ def run(options: Options) -> Figures:
     settings = kills.SETTINGS | {"SMS_REPLY_TIMEOUT": "600"}
     with system(options, "simulator", "web", "receiver", "worker", **settings) as sys:
         load = fleet.Fleet(sys.stack.receiver_port, options.seed, WEATHER)
-        sys.database.register([fleet.imei(100 + number) for number in range(CAMERAS)])
+        sys.database.register([fleet.imei(FIRST + number) for number in range(CAMERAS)])
         began, ends = time.monotonic(), threading.Event()
         vehicles = [kills.Vehicle(sys, number, options.seed, ends) for number in range(VEHICLES)]
         for vehicle in vehicles:
@@ -56,14 +57,14 @@ def run(options: Options) -> Figures:
             thread.start()
         for number in range(CAMERAS):
             rng = random.Random(f"{options.seed}/files/{number}")
-            load.add(100 + number, _files(rng, time.time() - 86_400 * 30), after=number * 0.05)
+            load.add(FIRST + number, _files(rng, time.time() - 86_400 * 30), after=number * 0.05)
         samples = _watch(sys, load, began, seconds)
         ends.set()
         load.end_backlog()
         hold(load.run(300), "cameras could not send all their files:", load.tally.count)
         for thread in (*vehicles, *others):
             thread.join(60)
-        settled = kills.settle(sys, vehicles, load.tally.acknowledged)
+        settled = kills.settle(sys, vehicles, load.tally)
         load.end()
         for name in NAMES:
             hold(not sys.tracebacks(name), f"a mistake of ours in {name}:", sys.stack.log(name)[-1500:])
@@ -88,7 +89,7 @@ def _watch(sys: System, load: fleet.Fleet, began: float, seconds: float) -> list
     samples: list[Figures] = []
     while (elapsed := time.monotonic() - began) < seconds:
         load.run(min(seconds / 20, seconds - elapsed))
-        stored = "SELECT count(*) FROM uploads WHERE state = 'stored' AND trigger = 2"
+        stored = f"SELECT count(*) FROM uploads WHERE state = 'stored' AND imei >= '{fleet.imei(FIRST)}'"
         rows, linked = sys.database.count(stored), sys.database.count(f"{stored} AND NOT settle_due")
         now = {"at": time.monotonic() - began, "acknowledged": len(load.tally.acknowledged), "rows": rows}
         photos = f"{stored} AND file_type = 'photo'"

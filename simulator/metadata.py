@@ -1,0 +1,34 @@
+"""What cameras tell of their files, and how many of a fleet tell less than all. For every fleet; imports nothing."""
+
+from enum import StrEnum
+
+
+class Told(StrEnum):
+    """What a camera tells of a file when it is asked by 0x000A."""
+
+    ALL = "all"  # binary, with a time and a trigger
+    NOTHING = "nothing"  # it never answers
+    NO_TIME = "no time"  # binary, with timestamp 0
+    PATH = "path"  # by path: JSON with a time and a trigger
+    NO_TRIGGER = "no trigger"  # by path: JSON without fm_trigger
+    RAW = "raw"  # by path: RAW_METADATA
+
+    @property
+    def by_path(self) -> bool:
+        """Whether the camera offers its files by path."""
+        return self in (Told.PATH, Told.NO_TRIGGER, Told.RAW)
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the server gets to know when a file was made."""
+        return self in (Told.ALL, Told.PATH, Told.NO_TRIGGER)
+
+
+IN_TEN = {1: Told.NOTHING, 2: Told.NO_TIME, 3: Told.NO_TRIGGER, 4: Told.RAW, 5: Told.PATH}
+# as long as a DSM camera's, whose layout is not known: neither JSON nor a binary form that is
+RAW_METADATA = bytes(range(1, 27))
+
+
+def told_by(number: int) -> Told:
+    """Give what the number-th camera of a fleet tells: the same mixture in each ten."""
+    return IN_TEN.get(number % 10, Told.ALL)
