@@ -103,6 +103,8 @@ class Connection:
                 code, reason = self._closed.code, self._closed.reason
         except (ProtocolError, StorageError, FrontError) as error:
             code, reason = error.code, str(error)
+            if isinstance(error, ProtocolError):
+                self.session.blame_file()
         except Ended as ended:
             code, reason = ended.code, ended.reason
         except TimeoutError:
@@ -218,7 +220,9 @@ class Connection:
                 self.sock.settimeout(self.server.settings.limits.answer)
                 self.sock.sendall(data)
             case s.Admit(imei):
-                return self.session.admitted(self._admit(imei), time.monotonic())
+                known, now = self._admit(imei), time.monotonic()
+                names = (*self.server.settings.limits.order, s.BY_PATH)
+                return self.session.admitted(known, now, self.server.failures.of(imei, names, now))
             case s.OpenFile(offer):
                 return self._open(offer)
             case s.GoBack(offset):
@@ -285,6 +289,8 @@ class Connection:
         finally:
             self.busy = False
         self._let_go(transfer)
+        name = s.BY_PATH if transfer.record["by_path"] else transfer.record["identifier"]
+        self.server.failures.forget(transfer.record["imei"], name)
         if record is not None:
             self.facts.files += 1
             self.server.reports.stored(record)
@@ -306,7 +312,9 @@ class Connection:
         self.server.release(self, self.facts.imei or "", transfer.record["identifier"])
 
     def _end(self, code: str, reason: str) -> None:
-        self.sock.close()
+        if self.facts.imei is not None and self.session.failed_file is not None:
+            self.server.failures.note(self.facts.imei, self.session.failed_file, time.monotonic())
+        self.sock.close()  # from now on the device may come back
         if (transfer := self.transfer) is not None:
             try:
                 transfer.flush()

@@ -329,6 +329,11 @@ def _full_frames(data: bytes, at: int) -> int:
     return count * FULL_FRAME
 
 
+def _is_stray_zero(data: bytes, at: int) -> bool:
+    """Say whether a 0 stands before the next frame: what would be an INIT has no protocol id that there is."""
+    return data.startswith(b"\0\0", at) and (data[at + 2] != 0 or data[at + 3] == 0)
+
+
 # what a device may send: smallest and largest LEN, and the reader of the body
 Frames = dict[int, tuple[int, int, Callable[[bytes], Message]]]
 FRAMES: Frames = {
@@ -383,12 +388,14 @@ class Reader:
 
     def _one(self, data: bytes, at: int, left: int) -> tuple[int, Message | None]:
         """Give the next message and how many bytes it took; 0: need more."""
-        if data[at]:
-            if self._stray_possible:
-                self._stray_possible = False
+        if self._stray_possible:
+            if not data[at] and left < HEADER.size:
+                return 0, None
+            self._stray_possible = False
+            if data[at] or _is_stray_zero(data, at):
                 return 1, FrameRate(data[at])
+        if data[at]:
             raise ProtocolError("not_a_camera", "This is not the camera protocol: a frame begins with 0x00.")
-        self._stray_possible = False  # every frame begins with 0x00
         if left < HEADER.size:
             return 0, None
         command, length = HEADER.unpack_from(data, at)

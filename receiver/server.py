@@ -19,6 +19,7 @@ from receiver.apart import Apart
 from receiver.claims import Claims
 from receiver.connection import Connection, Ended, Settings, host
 from receiver.crowd import Crowd
+from receiver.failures import Failures
 from receiver.files import StorageError
 from receiver.front import Front
 from receiver.gather import Gather
@@ -63,6 +64,7 @@ class Server:
         self.apart = Apart()
         self.quota = Quota(settings.lines_per_minute)
         self.acquaintance = Acquaintance()
+        self.failures = Failures()
         # who has which file of which device in hand; None: it is being shared with other machines
         self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False

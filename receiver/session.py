@@ -163,9 +163,9 @@ class Session:
     """The state of one connection. Every verb returns the actions to perform, in order."""
 
     __slots__ = (
-        "_bad", "_bad_since", "_bases", "_chain", "_ignored", "_metadata_silent", "_offered", "_offers", "_path",
-        "_repeated", "_skip", "_taken", "_went_back", "_whole", "deadline", "imei", "limits", "metadata", "offer",
-        "received", "state", "stopping",
+        "_asked", "_bad", "_bad_since", "_bases", "_chain", "_ignored", "_init", "_last", "_metadata_silent", "_moved",
+        "_offered", "_offers", "_path", "_repeated", "_skip", "_taken", "_too_large", "_went_back", "_whole",
+        "deadline", "failed_file", "imei", "limits", "metadata", "offer", "received", "state", "stopping",
     )  # fmt: skip
 
     def __init__(self, limits: Limits, now: float) -> None:
@@ -176,8 +176,16 @@ class Session:
         self.metadata: Metadata | None = None
         self.received = 0  # checked bytes of the file in hand
         self.deadline: float | None = now + limits.init
+        self.failed_file: str | None = (
+            None  # the one whose failure ended the session, as the order of files names it
+        )
         self.stopping = False  # take the present file, or one if there was none yet, and no other
+        self._init: Init | None = None  # the last one
         self._offered: tuple[str, ...] = ()
+        self._last: frozenset[str] = frozenset()  # to be asked for after all others
+        self._asked = ""  # the file in hand, as the order of files names it
+        self._moved = False  # packets of it were taken in this session
+        self._too_large = ""  # why a file was passed over
         self._path: bytes | None = None  # of the file in hand, as the device wrote it
         self._skip: frozenset[str] = frozenset()
         self._taken: frozenset[tuple[str, int]] = frozenset()  # identifier and timestamp of what was stored
@@ -198,10 +206,13 @@ class Session:
         if handler is None:
             if self.state is State.CLOSED:
                 return []
-            return self._close(
-                "out_of_order", f"The device sent {_name(message)} while we waited for {self.state.value}."
-            )
+            return self._out_of_order(message)
         return handler(self, message, now) or self._unanswered(message)
+
+    def _out_of_order(self, message: Message) -> list[Action]:
+        return self._close(
+            "out_of_order", f"The device sent {_name(message)} while we waited for {self.state.value}."
+        )
 
     def _unanswered(self, message: Message) -> list[Action]:
         """Count a message that was answered by nothing; too many of them end the session."""
@@ -228,8 +239,9 @@ class Session:
 
     # answers to actions
 
-    def admitted(self, known: bool, now: float) -> list[Action]:
-        """Take whether the device may send files."""
+    def admitted(self, known: bool, now: float, last: frozenset[str] = frozenset()) -> list[Action]:
+        """Take whether the device may send files, and which of them are asked for after all others."""
+        self._last = last
         if not known:
             return self._refuse("unknown_device", "No device has this IMEI; add it first.")
         return self._choose(now)
@@ -265,6 +277,11 @@ class Session:
             ]
         return self._repeat_init(now)
 
+    def blame_file(self) -> None:
+        """Take that the file in hand, if there is one, ended the session."""
+        if self.state in ASKED:
+            self.failed_file = self._asked
+
     def failed(self, code: str, reason: str) -> list[Action]:
         """Take that the driver could not do what was asked: end without acknowledgement."""
         return self._close(code, reason)
@@ -274,12 +291,26 @@ class Session:
     def _on_init(self, init: Init, now: float) -> list[Action]:
         if self.imei not in (None, init.imei):
             return self._close("imei_changed", "The device changed its IMEI within a session.")
-        first, self.imei = self.imei is None, init.imei
+        first, self.imei, self._init = self.imei is None, init.imei, init
         self._offered = (*init.files, BY_PATH) if init.has_path else init.files
         if first:
             self.state, self.deadline = State.ADMISSION, None
             return [Admit(init.imei)]
         return self._choose(now)
+
+    def _on_init_again(self, init: Init, now: float) -> list[Action]:
+        """Answer an INIT that the device repeats while it waits for us: the same question, by the same deadline."""
+        if init != self._init:
+            return self._out_of_order(init)
+        if self.state is State.PATH:
+            question = protocol.PATH_REQUEST
+        else:
+            question = self._metadata_request() if self.state is State.METADATA else self._file_request()
+        return self._unanswered(init) or [Send(question)]
+
+    def _on_path_again(self, path: Path, now: float) -> list[Action]:
+        """Ignore the second answer to a question that was repeated."""
+        return [] if path.raw == self._path else self._out_of_order(path)
 
     def _on_path(self, path: Path, now: float) -> list[Action]:
         name = path.text
@@ -326,10 +357,10 @@ class Session:
             self._skip |= {offer.identifier}
             return self._repeat_init(now)
         if offer.size > self.limits.max_size:
-            return self._refuse(
-                "too_large",
-                f"The device announced {offer.size} bytes; the limit is {self.limits.max_size}.",
-            )
+            self._too_large = f"The device announced {offer.size} bytes; the limit is {self.limits.max_size}."
+            self._skip |= {offer.identifier}
+            return self._repeat_init(now)
+        self._moved = False
         self._bad, self._bad_since, self._went_back = 0, None, 0
         self.state, self.deadline = State.STORAGE, None
         return [OpenFile(offer)]
@@ -340,7 +371,8 @@ class Session:
         self._bad += 1
         if self._bad > self.limits.bad_packets:
             return self._close("out_of_order", "The device repeats its START and sends nothing.")
-        return self._resume(now)
+        # before its SYNC it repeats what we answered already: a second RESUME would bring the file twice
+        return self._resume(now) if self.state is State.DATA else []
 
     def _on_sync(self, sync: Sync, now: float) -> list[Action]:
         # packets count from 1, and 0 and 1 both mean the beginning
@@ -389,6 +421,7 @@ class Session:
         # whether the path flow chains its CRC is not known
         self._chain, self._bases = crc, (crc, 0) if self.offer.by_path and crc else (crc,)
         self._bad, self._bad_since = 0, None
+        self._moved = True
         self.deadline = now + self.limits.progress
         return [Write(offset, payload, crc if self._whole else None)]
 
@@ -410,13 +443,16 @@ class Session:
     def _choose(self, now: float) -> list[Action]:
         order = (*self.limits.order, BY_PATH)
         left = [name for name in order if name in self._offered and name not in self._skip]
+        left.sort(key=self._last.__contains__)  # stable
         if not left or (self.stopping and self._taken):
-            return [Send(protocol.CLOSE), *self._close("done", "Nothing is left to send.")]
+            if self._too_large:
+                return self._refuse("too_large", self._too_large)
+            return self._refuse("done", "Nothing is left to send.")
         self._offers += 1
         self._ignored = 0
         if self._offers > self.limits.offers:
             return self._refuse("enough", "Enough for one session; the device may come again.")
-        self.metadata = None
+        self.metadata, self._asked = None, left[0]
         if left[0] == BY_PATH:
             self.state, self.deadline = State.PATH, now + self.limits.answer
             return [Send(protocol.PATH_REQUEST)]
@@ -427,13 +463,17 @@ class Session:
         if self._metadata_silent:
             return self._request_file(now)
         self.state, self.deadline = State.METADATA, now + self.limits.metadata
-        return [
-            Send(protocol.metadata_request(b"" if self.offer.by_path else self.offer.identifier.encode()))
-        ]
+        return [Send(self._metadata_request())]
+
+    def _metadata_request(self) -> bytes:
+        return protocol.metadata_request(b"" if self.offer.by_path else self.offer.identifier.encode())
 
     def _request_file(self, now: float) -> list[Action]:
         self.state, self.deadline = State.START, now + self.limits.answer
-        return [Send(protocol.file_request(self._path or self.offer.identifier.encode()))]
+        return [Send(self._file_request())]
+
+    def _file_request(self) -> bytes:
+        return protocol.file_request(self._path or self.offer.identifier.encode())
 
     def _resume(self, now: float) -> list[Action]:
         self.state, self.deadline = State.SYNC, now + self.limits.answer
@@ -459,6 +499,9 @@ class Session:
         return [Send(protocol.CLOSE), *self._close(code, reason)]
 
     def _close(self, code: str, reason: str) -> list[Action]:
+        silent = code == "timeout" and not self._moved  # else it is the line that died
+        if silent or code in FAILED:
+            self.blame_file()
         self.state, self.deadline = State.CLOSED, None
         return [Close(code, reason)]
 
@@ -475,6 +518,9 @@ def _weight(message: Message) -> int:
 
 
 BY_PATH = "by path"  # stands in the order of files for the one whose path must be asked for
+# in these states a file is in hand; ends that are the file's own, which the next session may meet again
+ASKED = (State.PATH, State.METADATA, State.START, State.SYNC, State.DATA)
+FAILED = ("device_status", "bad_crc", "sync", "short_packet", "too_much", "file_changed", "out_of_order")
 Handler = Callable[[Session, Any, float], list[Action]]
 
 # Every pair that may occur; any other pair ends the session in `receive`. docs/protocol.md draws it.
@@ -489,8 +535,12 @@ TRANSITIONS: dict[tuple[State, type], Handler] = {
     (State.DATA, Sync): Session._on_sync,
     (State.DATA, Data): Session._on_data,
     (State.DATA, Run): Session._on_run,
-    # DATA that was under way before the device read our RESUME
-    **{(state, kind): Session._ignore for state in (State.SYNC, State.INIT) for kind in (Data, Run)},
+    # what a device repeats while it waits for us
+    **{(state, Init): Session._on_init_again for state in (State.PATH, State.METADATA, State.START)},
+    **{(state, Path): Session._on_path_again for state in (State.METADATA, State.START)},
+    # what was under way before the device read our RESUME, or our 0x0009
+    **{(State.SYNC, kind): Session._ignore for kind in (Data, Run)},
+    **{(State.INIT, kind): Session._ignore for kind in (Start, Sync, Data, Run)},
     # an answer to 0x000A that comes after we went on without it
     **{
         (state, Metadata): Session._on_late_metadata

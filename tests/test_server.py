@@ -478,17 +478,21 @@ def test_a_start_beyond_the_size_cap_is_never_resumed(running: Running) -> None:
         line.sendall(init())
         line.recv(64), line.recv(64)
         line.sendall(bytes.fromhex("0001 0006 7fffffff 0000"))
-        assert line.recv(64) in (b"\0\0\0\0", b"")
+        assert line.recv(64) == b"\x00\x09"
+        line.sendall(init())
+        assert line.recv(64) == b"\0\0\0\0"
     wait_until(lambda: running.notes.codes == ["too_large"])
 
 
-def test_a_repeated_start_is_answered_again(running: Running) -> None:
+def test_a_repeated_start_is_answered_again_once_its_sync_came(running: Running) -> None:
     with socket.create_connection(("127.0.0.1", running.port), timeout=5) as line:
         line.sendall(init())
         line.recv(64), line.recv(64)
+        start, resume = bytes.fromhex("0001 0006 00000002 0000"), bytes.fromhex("0002 0004 00000001")
         for _ in range(2):
-            line.sendall(bytes.fromhex("0001 0006 00000002 0000"))
-            assert line.recv(64) == bytes.fromhex("0002 0004 00000001")
+            line.sendall(start + start)
+            assert line.recv(64) == resume
+            line.sendall(bytes.fromhex("0003 0004 00000001"))
 
 
 def test_a_newer_connection_takes_over_at_its_start(running: Running) -> None:
