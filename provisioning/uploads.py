@@ -15,7 +15,8 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 
 from receiver.exchange import place
-from receiver.media import Media, connect
+from receiver.media import Media, MediaError, connect, is_away
+from receiver.product import Refused
 from receiver.session import Offer
 from receiver.sidecars import Record
 from receiver.storage import Caps, Store
@@ -112,7 +113,7 @@ def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> 
 def register(records: Sequence[Record], now: datetime) -> list[Record]:
     """Take stored files into the database, each once. Gives their records, with the paths they have now.
 
-    Three statements for any number of files, and a row each.
+    Three statements for any number of files, and a row each. Raises Refused where one of them cannot be moved.
     """
     devices = _devices(record["imei"] for record in records)
     db.session.rollback()
@@ -179,7 +180,12 @@ def _in_its_place(record: Record, *, known: bool) -> Record:
     path = path if known else quarantined(imei, path)
     if path == record["path"]:
         return record
-    media().move(record["path"], path)
+    try:
+        media().move(record["path"], path)
+    except MediaError as error:
+        if is_away(media(), error):
+            raise
+        raise Refused(str(error)) from error  # it is this file's own: it holds up no other
     return record | {"admission": "known" if known else "quarantine", "path": path}
 
 

@@ -254,7 +254,7 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
     reads.set_function(lambda: server.reads)
     refused = Gauge(
         "dualcam_receiver_refused_files",
-        "Stored files whose records do not fit the database",
+        "Stored files that cannot be handed over",
         registry=registry,
     )
     refused.set_function(lambda: len(server.reports.refused))

@@ -10,12 +10,12 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from receiver.media import Media, MediaError
+from receiver.media import Media, MediaError, is_away
 from receiver.sidecars import Record, sound
 from receiver.transfer import adopted, quarantined
 
@@ -70,7 +70,10 @@ class Exchange:
         for key in entries:
             part = f"{key[:-5]}.part"
             if NAME.fullmatch(key) and part in entries:
-                record = self._read(key)
+                try:
+                    record = self._read(key)
+                except MediaError:
+                    continue  # the store was there a moment ago: this one is passed over
                 if record is not None and record["size"] == entries[part]:
                     found.append(Left(record, part, key))
         return found
@@ -96,23 +99,32 @@ class Exchange:
         keys = [entry.key for entry in self._media.entries(f"pending/{imei}/")]
         return [record for key in keys if (record := self._read(key))]
 
-    def owed(self, before: datetime, but: Container[str] = (), most: int = 500) -> list[Record]:
+    def owed(
+        self, before: datetime, but: Container[str] = (), most: int = 500,
+        failed: Callable[[Record, Exception], object] = lambda record, error: None,
+    ) -> list[Record]:  # fmt: skip
         """Give stored files that the product should have since `before`, but not these uploads.
 
-        Their receivers did not tell it.
+        Their receivers did not tell it. One that cannot be looked at is given to `failed` and passed over.
         """
         found: list[Record] = []
         for entry in self._media.entries("pending/"):
             if len(found) == most:
                 break
-            if PurePosixPath(entry.key).stem in but or entry.modified >= before:
+            name = PurePosixPath(entry.key)
+            if name.stem in but or entry.modified >= before:
                 continue
-            if (record := self._read(entry.key)) is None:
-                continue
-            if place(self._media, record):
-                found.append(record)
-            elif entry.modified < before - NEVER_STORED:
-                self._media.delete(entry.key)
+            try:
+                if (record := self._read(entry.key)) is None:
+                    continue
+                if place(self._media, record):
+                    found.append(record)
+                elif entry.modified < before - NEVER_STORED:
+                    self._media.delete(entry.key)
+            except MediaError as error:
+                if is_away(self._media, error):
+                    raise
+                failed({"imei": name.parent.name, "upload": name.stem}, error)
         return found
 
     def delivered(self, records: Sequence[Record]) -> None:
@@ -122,7 +134,7 @@ class Exchange:
     def _read(self, key: str) -> Record | None:
         try:
             return sound(json.loads(self._media.read(key, 0, SIDECAR) or b"null"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

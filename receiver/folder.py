@@ -99,7 +99,7 @@ class Folder:
 
     def move(self, old: str, new: str) -> None:
         source = self.root / old
-        if source.exists():
+        if os.path.exists(source):
             self.put(source, new)
 
     def delete(self, *keys: str) -> None:
@@ -108,19 +108,19 @@ class Folder:
                 (self.root / key).unlink(missing_ok=True)
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        for path in (self.root / prefix).rglob("*"):
-            with translated():
+        with translated():
+            for path in (self.root / prefix).rglob("*"):
                 try:
                     facts = path.stat()
-                except FileNotFoundError:
-                    continue
-            if stat.S_ISREG(facts.st_mode):
-                modified = datetime.fromtimestamp(facts.st_mtime, UTC)
-                yield Entry(str(path.relative_to(self.root)), facts.st_size, modified)
+                except OSError:
+                    continue  # gone meanwhile, or not to be looked at: the others are given
+                if stat.S_ISREG(facts.st_mode):
+                    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                    yield Entry(str(path.relative_to(self.root)), facts.st_size, modified)
 
     def path(self, key: str) -> Path | None:
         found = self.root / key
-        return found if found.is_file() else None
+        return found if os.path.isfile(found) else None
 
     def link(self, key: str, kind: str, name: str | None) -> str | None:
         return None

@@ -17,7 +17,7 @@ import gevent
 import structlog
 
 from receiver.files import StorageError, new_id
-from receiver.media import MediaError
+from receiver.media import MediaError, is_away
 from receiver.product import Product
 from receiver.protocol import Metadata
 from receiver.session import Offer
@@ -51,6 +51,7 @@ class Handover:
         self._machine = machine_name(store.spool)
         self._tokens: dict[Key, str] = {}
         self._released: list[str] = []
+        self._passed_over: set[str] = set()  # uploads that could not be shared, named once in the log
 
     def take(self, imei: str, identifier: str, given_up: Callable[[], bool]) -> None:
         """Take a file into hand; another machine's session is asked to leave it, and waited for.
@@ -133,30 +134,50 @@ class Handover:
     ) -> None:
         """Do the same for what killed processes left on this machine, and what could not be shared before.
 
-        Raises MediaError, and whatever the product raises.
+        Raises MediaError where the store is away for all of them, and whatever the product raises.
         """
-        for record in self._store.unshared():
+        waiting = self._store.unshared()
+        self._passed_over &= {record["upload"] for record in waiting}
+        for record in waiting:
             imei, identifier = record["imei"], record["identifier"]
             if not hold(imei, identifier):
                 continue  # a session of this machine is at it
             try:
-                if not _timestamp(record) and self._store.is_too_old(record, self._now()):
-                    self._store.discard(record)
-                    self._product.expired([record["upload"]])
-                elif self._stored_meanwhile(record):
-                    self._store.discard(record)
-                    self._product.superseded([record["upload"]])
-                elif shared := self._store.share(record, self._now()):
-                    tell(shared)
+                self._settle(record, tell)
+            except (OSError, MediaError) as error:
+                if is_away(self._store.media, error):
+                    raise
+                if record["upload"] not in self._passed_over:
+                    log.error("partial file cannot be shared, will try again", imei=imei, upload=record["upload"],
+                              reason=str(error))  # fmt: skip
+                self._passed_over.add(record["upload"])
             finally:
                 let_go(imei, identifier)
 
+    def _settle(self, record: Record, tell: Callable[[Record], None]) -> None:
+        """Share one partial file, or remove it where nobody can go on with it."""
+        # the product is told first: what it was not told of is found again
+        if not _timestamp(record) and self._store.is_too_old(record, self._now()):
+            self._product.expired([record["upload"]])
+            self._store.discard(record)
+        elif self._stored_meanwhile(record):
+            self._product.superseded([record["upload"]])
+            self._store.discard(record)
+        elif shared := self._store.share(record, self._now()):
+            tell(shared)
+
     def _stored_meanwhile(self, record: Record) -> bool:
-        if not _timestamp(record):
+        if not (timestamp := _timestamp(record)):
             return False
-        metadata = Metadata(**record["metadata"])
+        metadata = Metadata(0, 0, timestamp, None, 0)  # what else a sidecar tells may be of another version
         offer = Offer(record["identifier"], record["by_path"], record["count"], metadata)
-        return self._product.recall(record["imei"], offer) is not None
+        try:
+            return self._product.recall(record["imei"], offer) is not None
+        except Exception:
+            log.warning(
+                "database away: a partial file is shared all the same", imei=record["imei"], exc_info=True
+            )
+            return False  # a device that offers it again is asked for its last packet only
 
 
 def _timestamp(record: Record) -> int:

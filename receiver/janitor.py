@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from receiver.files import read_sidecar
-from receiver.sidecars import IMEI, UPLOAD
+from receiver.media import MediaError, is_away
+from receiver.sidecars import IMEI, UPLOAD, Record
 from receiver.storage import Store
 
 SETTLED_SECONDS = 3000.0  # between the sweeps that must agree
@@ -24,12 +25,13 @@ NEVER_BEFORE = datetime(2024, 1, 1, tzinfo=UTC)  # the product did not exist
 PARTS = (".part", ".json", ".json.tmp", ".part.tmp", ".leaving")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Swept:
-    """What a sweep did: uploads that were given up, and what it found odd for the first time."""
+    """What a sweep did: uploads that were given up, what it found odd for the first time, why the store was away."""
 
     gone: list[str] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)
+    away: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,17 @@ class Janitor:
         self._told: set[str] = set()
 
     def sweep(self, now: datetime) -> Swept:
-        """Remove what is settled to be old. Blocks; raises MediaError, OSError."""
-        swept, at, old = Swept(), self._steady(), {}
+        """Remove what is settled to be old, as far as the media store is there. Blocks; raises OSError."""
+        swept = Swept()
+        try:
+            self._sweep(now, swept)
+            self._store.quarantine.count(now)
+        except MediaError as error:
+            swept.away = str(error)  # what was given up until then is told all the same
+        return swept
+
+    def _sweep(self, now: datetime, swept: Swept) -> None:
+        at, old = self._steady(), {}
         for thing in self._things(now, swept):
             impossible = thing.touched > now + CLOCK_AHEAD or thing.touched < NEVER_BEFORE
             if not impossible and now - thing.touched <= thing.limit:
@@ -62,14 +73,14 @@ class Janitor:
             since = old[thing.name] = self._old.get(thing.name, at)
             if at - since < SETTLED_SECONDS:
                 continue
-            if impossible:
-                self._touch(thing, now)
-            else:
-                self._remove(thing, swept)
-            del old[thing.name]
+            try:
+                self._touch(thing, now) if impossible else self._remove(thing, swept)
+                del old[thing.name]
+            except MediaError as error:
+                if is_away(self._store.media, error):
+                    raise
+                self._odd(thing.name, f"cannot be removed: {error}", swept)
         self._old = old
-        self._store.quarantine.count(now)
-        return swept
 
     def _things(self, now: datetime, swept: Swept) -> Iterator[Thing]:
         for entry in _listed(self._store.spool / "partial"):
@@ -111,12 +122,22 @@ class Janitor:
                 self._odd(entry.path, "is nothing that a receiver writes", swept)
             elif (record := read_sidecar(path)) is None:
                 self._odd(entry.path, "cannot be read", swept)
-            elif record["upload"] in self._store.active or self._store.waits(record):
+            elif record["upload"] in self._store.active or self._waits(record, entry.path, swept):
                 continue
             else:
                 self._odd(entry.path, "tells of a file that is nowhere", swept)
             if entry.is_file(follow_symlinks=False) and (touched := _touched([path])):
                 yield Thing(entry.path, (path,), touched, limit)
+
+    def _waits(self, record: Record, path: str, swept: Swept) -> bool:
+        """Say whether a sidecar's file is there; as long as nobody can tell, it is."""
+        try:
+            return self._store.waits(record)
+        except (OSError, MediaError) as error:
+            if is_away(self._store.media, error):
+                raise
+            self._odd(path, f"tells of a file that cannot be looked at: {error}", swept)
+            return True
 
     def _media(self) -> Iterator[Thing]:
         caps = self._store.caps

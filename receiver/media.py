@@ -69,6 +69,14 @@ class Media(Protocol):
         """Give None if files can be put now, else why not."""
 
 
+def is_away(media: Media, error: Exception) -> bool:
+    """Say whether the store is away for every file, and not only the one that failed.
+
+    A folder is never: its other files are tried as quickly as they fail.
+    """
+    return media.shared and isinstance(error, MediaError) and media.ready() is not None
+
+
 class translated:
     """Turns what a file system raises into MediaError; a store adds to it what its client raises."""
 

@@ -148,9 +148,21 @@ class Reports:
 
     def _set_aside(self, record: Record, why: Refused) -> None:
         """Leave a stored file alone whose record the product refuses: its sidecar and its bytes stay where they are."""
+        self._leave_alone(record, "stored file refused, will try again", why)
+
+    def _pass_over(self, record: Record, error: Exception) -> None:
+        """Leave a stored file alone that cannot be read or put where it belongs: it holds up no other."""
+        self._leave_alone(record, "stored file cannot be handled, will try again", error)
+
+    def _leave_alone(self, record: Record, event: str, why: Exception) -> None:
         self.refused[record["upload"]] = time.monotonic() + REFUSED_SECONDS
-        log.error("stored file refused, will try again", imei=record["imei"], upload=record["upload"],
-                  sidecar=record.get("pending"), reason=str(why))  # fmt: skip
+        log.error(
+            event,
+            imei=record["imei"],
+            upload=record["upload"],
+            sidecar=record.get("pending"),
+            reason=str(why),
+        )
 
     def _left_alone(self) -> set[str]:
         """Give the uploads whose records are not tried again yet."""
@@ -195,7 +207,7 @@ class Reports:
         while True:
             try:
                 while records := self._server.with_media(
-                    self._store.pending, self._server.now() - left, self._left_alone()
+                    self._store.pending, self._server.now() - left, self._left_alone(), BULK, self._pass_over
                 ):
                     self._hand_in(deque(records))
                 if self._server.handover is not None:
@@ -211,7 +223,7 @@ class Reports:
         """Hand over what machines that are lost had stored, and leave for others what nobody here goes on with."""
         assert self._store.exchange is not None
         left = self._server.now() - timedelta(seconds=LEFT_SECONDS)
-        self._hand_in(deque(self._store.exchange.owed(left, self._left_alone())))
+        self._hand_in(deque(self._store.exchange.owed(left, self._left_alone(), failed=self._pass_over)))
 
         def tell(record: Record) -> None:
             self.left_partial(record, share=False)
@@ -227,6 +239,8 @@ class Reports:
                 swept: Swept = self._server.with_media(self._janitor.sweep, self._server.now())
                 for what in swept.odd:
                     log.warning("odd file in the spool", what=what)
+                if swept.away:
+                    log.warning("media store away, swept later", reason=swept.away)
                 gone += swept.gone
                 if gone:
                     self._product.expired(gone)

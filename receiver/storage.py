@@ -33,7 +33,7 @@ from receiver.files import (
     sync_folder,
     when,
 )
-from receiver.media import Media, MediaError
+from receiver.media import Media, MediaError, is_away
 from receiver.protocol import PACKET
 from receiver.quarantine import Quarantine
 from receiver.session import Offer
@@ -169,10 +169,14 @@ class Store:
 
     # stored files on their way to the product
 
-    def pending(self, before: datetime, but: Container[str] = (), most: int = 500) -> list[Record]:
+    def pending(
+        self, before: datetime, but: Container[str] = (), most: int = 500,
+        failed: Callable[[Record, Exception], object] = lambda record, error: None,
+    ) -> list[Record]:  # fmt: skip
         """Give the sidecars of stored files that wait for the product since `before`, but not of these uploads.
 
-        Those of processes that live are handed over by themselves; what is this old was left. Raises MediaError.
+        Those of processes that live are handed over by themselves; what is this old was left. A file that cannot be
+        handled is given to `failed` and passed over. Raises MediaError where the store is away for all of them.
         """
         names = sorted(name for name in os.listdir(self.spool / "pending") if name.endswith(".json"))
         records: list[Record] = []
@@ -185,10 +189,15 @@ class Store:
             if record["upload"] in but or record["upload"] in self.active or not _waits_since(record, before):
                 continue
             record["pending"] = name
-            if record["upload"] in self._told:
-                self.delivered([record])
-            elif self._finish(record):
-                records.append(record)
+            try:
+                if record["upload"] in self._told:
+                    self.delivered([record])
+                elif self._finish(record):
+                    records.append(record)
+            except (OSError, MediaError) as error:
+                if is_away(self.media, error):
+                    raise
+                failed(record, error)
         return records
 
     def _finish(self, record: Record) -> bool:
@@ -231,11 +240,14 @@ class Store:
         """
         beside: list[Record] = []
         for record in records:
-            path = next((key for key in places(record) if self.media.path(key) is not None), None)
-            if path is None:  # the store is no folder
-                self._pending_path(record).unlink(missing_ok=True)
-            else:
-                beside.append(record | {"path": path})
+            try:
+                path = next((key for key in places(record) if self.media.path(key) is not None), None)
+                if path is None:  # the store is no folder
+                    self._pending_path(record).unlink(missing_ok=True)
+                else:
+                    beside.append(record | {"path": path})
+            except (OSError, MediaError):
+                self._told.add(record["upload"])
         problems = self.media.put_all([(self._pending_path(r), f"{r['path']}.json") for r in beside])
         for record, problem in zip(beside, problems, strict=True):
             if problem is None:

@@ -9,11 +9,16 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import structlog
 from driver import BEGAN
+from test_server import Notes
 
+from provisioning.models import utcnow
 from receiver import protocol
+from receiver.exchange import Exchange
 from receiver.files import StorageError, new_id
 from receiver.folder import Folder
+from receiver.handover import Handover
 from receiver.janitor import Janitor, Swept
 from receiver.media import MediaError
 from receiver.protocol import PACKET, Metadata, _path_metadata
@@ -87,6 +92,7 @@ class Spool:
             found = self.janitor.sweep(self.now)
             swept.gone.extend(found.gone)
             swept.odd.extend(found.odd)
+            swept.away = found.away
             self.now += HOUR
             self.steady += 3600
         return swept
@@ -411,6 +417,179 @@ def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_en
     spool.now += timedelta(days=15)
     spool.sweep(2)
     assert not waiting.exists()
+
+
+# one that cannot be handled among others that can
+
+
+def seal(spool: Spool, wanted: Offer) -> Record:
+    """A file is made safe in the spool, and the process is killed before it goes into the media store."""
+    transfer = spool.open(wanted)
+    transfer.write(0, DATA, spool.now)
+    transfer.flush()
+    assert spool.store.seal([transfer], spool.now) == [None]
+    return transfer.record
+
+
+def test_a_stored_file_that_cannot_be_put_in_its_place_holds_up_no_other(spool: Spool) -> None:
+    stuck = seal(spool, offer())
+    spool.now += HOUR
+    others = [seal(spool, offer(1_795_600_000_000 + number)) for number in (1, 2)]
+    in_the_way = spool.folder / "media" / Path(stuck["path"]).parent
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("no folder")
+    spool.restart()
+    failed: list[str] = []
+    found = spool.store.pending(spool.now, failed=lambda record, error: failed.append(record["upload"]))
+    assert {r["upload"] for r in found} == {r["upload"] for r in others}
+    assert failed == [stuck["upload"]]
+
+
+class Stuck(Folder):
+    """A media folder in which one file can be neither looked at nor removed."""
+
+    stuck = ""
+
+    def size(self, key: str) -> int | None:
+        return super().size(self._checked(key))
+
+    def path(self, key: str) -> Path | None:
+        return super().path(self._checked(key))
+
+    def delete(self, *keys: str) -> None:
+        super().delete(*[self._checked(key) for key in keys])
+
+    def _checked(self, key: str) -> str:
+        if key == self.stuck:
+            raise MediaError("Input/output error")
+        return key
+
+
+@pytest.fixture
+def stuck(spool: Spool) -> Stuck:
+    spool.store.media = media = Stuck(spool.folder / "media")
+    return media
+
+
+def test_a_stored_file_that_cannot_be_looked_at_keeps_its_sidecar_and_holds_up_no_sweep(
+    spool: Spool, stuck: Stuck
+) -> None:
+    record = spool.store_whole()
+    part = spool.leave_partial(offer=offer(1))
+    stuck.stuck = record["path"]
+    spool.now += timedelta(days=15)
+    swept = spool.sweep(3)
+    assert swept.gone == [part.stem]
+    assert len(swept.odd) == 1
+    assert spool.store._pending_path(record).exists()
+
+
+def test_a_quarantined_file_that_cannot_be_removed_is_told_once_and_holds_up_no_other(
+    spool: Spool, stuck: Stuck
+) -> None:
+    records = [quarantined(spool, number) for number in range(3)]
+    for record in records:
+        spool.store._pending_path(record).unlink()
+    stuck.stuck = records[0]["path"]
+    spool.now += timedelta(days=15)
+    swept = spool.sweep(3)
+    assert set(swept.gone) == {record["upload"] for record in records[1:]}
+    assert swept.odd == [f"media {stuck.stuck} cannot be removed: Input/output error"]
+
+
+def test_what_was_given_up_is_told_though_the_media_store_is_away(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = spool.leave_partial()
+    spool.now += timedelta(days=15)
+    spool.sweep(1)
+    monkeypatch.setattr(spool.store.media, "entries", Mock(side_effect=MediaError("away")))
+    swept = spool.sweep(1)
+    assert (swept.gone, swept.away) == ([part.stem], "away")
+
+
+def test_a_sidecar_that_cannot_go_beside_its_file_does_not_hold_up_the_others(
+    spool: Spool, stuck: Stuck
+) -> None:
+    records = [spool.store_whole(offer(1_795_600_000_000 + number)) for number in range(2)]
+    stuck.stuck = records[0]["path"]
+    spool.store.delivered(records)
+    waiting = [spool.store._pending_path(record).exists() for record in records]
+    assert waiting == [True, False]
+    stuck.stuck = ""
+    assert spool.store.pending(spool.now) == []  # moved now, and not told again
+    assert not spool.store._pending_path(records[0]).exists()
+
+
+class Shared(Stuck):
+    """The same as a store that several machines share."""
+
+    shared = True
+
+    def read(self, key: str, begin: int, count: int) -> bytes | None:
+        return super().read(self._checked(key), begin, count)
+
+
+def test_an_announcement_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    exchange = Exchange(media := Shared(tmp_path))
+    for number in range(3):
+        record = {
+            "imei": IMEI, "upload": f"{number:032x}", "identifier": "%photof", "count": 4, "path": f"{number}.jpg",
+            "state": "stored", "updated_at": "2026-11-24T12:00:00Z", "file_type": "photo", "source": "front",
+            "size": 4,
+        }  # fmt: skip
+        exchange.announce(record)
+        media.write(record["path"], b"file")
+    media.stuck = f"pending/{IMEI}/{1:032x}.json"
+    failed: list[Record] = []
+    owed = exchange.owed(utcnow() + HOUR, failed=lambda record, error: failed.append(record))
+    assert {record["path"] for record in owed} == {"0.jpg", "2.jpg"}
+    assert failed == [{"imei": IMEI, "upload": f"{1:032x}"}]
+
+
+class Asked(Notes):
+    """A product to which a file that is asked for is stored, or none."""
+
+    stored_before: Record | None = None
+
+    def recall(self, imei: str, offer: Offer) -> Record | None:
+        return self.stored_before
+
+
+def leave_rest(spool: Spool) -> list[str]:
+    """Share what nobody goes on with, once; give what was shared."""
+    told: list[str] = []
+    handover = Handover(spool.store, Asked(), lambda: spool.now)
+    for _ in range(2):
+        handover.leave_rest(
+            lambda *file: True, lambda *file: None, lambda record: told.append(record["identifier"])
+        )
+    return told
+
+
+@pytest.fixture
+def two_partials(spool: Spool) -> list[Path]:
+    """Two partial files of sessions that have ended, before a store that several machines share."""
+    spool.store = Store(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
+    return [spool.leave_partial(offer=offer(identifier=name)) for name in ("%photof", "%photor")]
+
+
+def test_a_partial_file_of_a_later_version_is_shared_like_the_others(
+    spool: Spool, two_partials: list[Path]
+) -> None:
+    sidecar = two_partials[0].with_suffix(".json")
+    record = json.loads(sidecar.read_text())
+    sidecar.write_text(json.dumps(record | {"metadata": record["metadata"] | {"heading": 90}}))
+    assert sorted(leave_rest(spool)) == ["%photof", "%photor"]
+
+
+def test_a_partial_file_that_cannot_be_shared_is_named_once_and_holds_up_no_other(
+    spool: Spool, two_partials: list[Path]
+) -> None:
+    two_partials[0].with_suffix(".leaving").mkdir()  # in the way of the copy that is put
+    with structlog.testing.capture_logs() as lines:
+        assert leave_rest(spool) == ["%photor"]
+    assert [line["upload"] for line in lines] == [two_partials[0].stem]
 
 
 class Away(Folder):

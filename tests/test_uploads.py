@@ -30,6 +30,7 @@ from provisioning.errors import Conflict, Invalid
 from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
 from provisioning.outbox import Asker, submit, typed
 from receiver.media import MediaError
+from receiver.product import Refused
 from receiver.protocol import _path_metadata
 from simulator import media
 
@@ -250,6 +251,18 @@ def test_a_double_is_deleted_only_after_the_commit(
     with pytest.raises(ValueError, match="another record"):
         uploads.register([again], utcnow())
     assert second.exists()
+
+
+def test_a_file_that_cannot_be_moved_to_its_place_is_refused_alone(van: Device, tmp_path: Path) -> None:
+    stuck, good = sidecar(path=f"quarantine/{IMEI}/2026/1.jpg"), sidecar("b" * 32, path="2025/1.jpg")
+    for record in (stuck, good):
+        kept(tmp_path, record)
+    (tmp_path / "media" / "2026").write_text("no folder")
+    with pytest.raises(Refused):
+        uploads.register([stuck, good], utcnow())
+    db.session.rollback()
+    uploads.register([good], utcnow())
+    assert db.session.scalars(select(Upload.id)).all() == ["b" * 32]
 
 
 def test_progress_of_many_files_is_one_bulk_and_a_stored_one_stays_stored(van: Device) -> None:
