@@ -18,6 +18,7 @@ from .commands import (
     ResetAcknowledged,
     Unread,
     Values,
+    mask,
 )
 from .config import current_config
 from .models import Command, Device, State, Verdict, db
@@ -136,6 +137,21 @@ def _simple(command: Command, device: Device, replies: Sequence[Reply], now: dat
         elif isinstance(reply, CameraAction | CameraVersions | Info | ResetAcknowledged):
             _move(command, State.DONE, now, note=reply.sentence)
         return
+    if refusal := _refusal(replies):
+        _refuse(command, device, refusal, now)
+
+
+def _refusal(replies: Sequence[Reply]) -> Refused | None:
+    return next((reply for reply in replies if isinstance(reply, Refused)), None)
+
+
+def _refuse(command: Command, device: Device, refusal: Refused, now: datetime) -> None:
+    """End what the device refused, in its own words: what a code means is written for photos and videos."""
+    secrets = [s for which in ("current", "pending") for s in outbox.credentials(device, which) if s]
+    words = mask(refusal.message, secrets)
+    _fail(
+        command, device, refusal.code, f"The device answered: {words} {refusal.sentence}", refusal.retry, now
+    )
 
 
 def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
@@ -153,7 +169,10 @@ def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: d
     command.result = dict(command.result or {}) | {
         "values": {str(number): value for number, value in held.items()}, "missing": missing,
     }  # fmt: skip
-    if held or refused:
+    refusal = _refusal(replies)
+    if refusal is not None and not held:
+        _refuse(command, device, refusal, now)
+    elif held or refused:
         if missing and not held:
             _fail(command, device, "not_answered", " ".join(refused), False, now)
         else:
@@ -167,9 +186,11 @@ def _setparam(command: Command, device: Device, replies: Sequence[Reply], now: d
     if "encrypted" in command.arguments:
         _credentials_changed(command, device, replies, now)
         return
-    _settle_setparam(
-        command, device, now, told=[r for r in replies if isinstance(r, Values | ParametersRefused)]
-    )
+    told = [reply for reply in replies if isinstance(reply, Values | ParametersRefused)]
+    if not told and (refusal := _refusal(replies)):
+        _refuse(command, device, refusal, now)
+    else:
+        _settle_setparam(command, device, now, told=told)
 
 
 def _settle_setparam(command: Command, device: Device, now: datetime, told: Sequence[Reply] = ()) -> None:
@@ -237,6 +258,8 @@ def _credentials_changed(command: Command, device: Device, replies: Sequence[Rep
 
 
 def _getver(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    if command.parent_id is not None:
+        replies = [reply for reply in replies if not isinstance(reply, Refused)]  # proves no credentials
     _simple(command, device, replies, now)
     if command.parent_id is None:
         return

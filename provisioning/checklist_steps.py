@@ -89,6 +89,13 @@ def _first(facts: Facts) -> Outcome:
     return facts.outcomes[0] if facts.outcomes else Outcome("failed", False)
 
 
+def _silence(outcome: Outcome, name: str) -> str:
+    """Say why an answer is of no use; empty where it tells what was asked."""
+    if outcome.state == "done":
+        return ""
+    return (outcome.message if outcome.replied else None) or f"{name} was not answered."
+
+
 def read_reachable(facts: Facts) -> Result:
     """Read getstatus."""
     outcome = _first(facts)
@@ -102,10 +109,8 @@ def read_reachable(facts: Facts) -> Result:
 def read_firmware(facts: Facts) -> Result:
     """Read getver."""
     outcome = _first(facts)
-    if not outcome.replied:
-        return Result(
-            WARN, "The firmware is not known: getver was not answered.", "Ask again later.", "unanswered"
-        )
+    if silence := _silence(outcome, "getver"):
+        return Result(WARN, f"The firmware is not known: {silence}", "Ask again later.", "unanswered")
     if facts.status.get("imei", (None, ""))[1] == BAD:
         told = facts.status["imei"][0]
         return Result(BAD, f"Another tracker answers at this number (IMEI {told}).",
@@ -144,16 +149,18 @@ def read_power(facts: Facts) -> Result:
         return Result(
             WARN, "The telematics platform reports the ignition off.", "Switch it on for the test.", "off"
         )
-    if not _first(facts).replied:
-        return Result(WARN, "getio was not answered.", "Ask again later.", "unanswered")
+    if silence := _silence(_first(facts), "getio"):
+        return Result(WARN, silence, "Ask again later.", "unanswered")
     return Result(GOOD, "The tracker tells its inputs." + (" Ignition on." if ignition == "on" else ""))
 
 
 def read_cameras(facts: Facts) -> Result:
     """Read camgetver."""
     found = {side: facts.status.get(f"camera.{side}.version", (None, ""))[1] for side in ("front", "rear")}
-    if not _first(facts).replied:
-        return Result(WARN, "camgetver was not answered.", "Ask again later.", "unanswered")
+    outcome = _first(facts)
+    if outcome.code != "camera_version_failed" and (silence := _silence(outcome, "camgetver")):
+        mark, todo = FILE_PROBLEMS.get(outcome.code or "", ("unanswered", "Ask again later."))
+        return Result(WARN, silence, todo, mark)
     dead = [side for side, verdict in found.items() if verdict == BAD]
     if len(dead) == 2:
         return Result(

@@ -62,6 +62,7 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
             return Match(candidate.id, True)
     strong = [candidate for candidate, fit in fitting if fit == STRONG]
     weak = [candidate for candidate, fit in fitting if fit == WEAK]
+    faint = [candidate for candidate, fit in fitting if fit == FAINT]
     if strong:
         held = [candidate for candidate in strong if candidate.in_flight or candidate.capturing]
         waiting = [candidate for candidate in strong if not candidate.answered]
@@ -69,16 +70,21 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
         chosen = held[0] if held else waiting[-1] if waiting else strong[0]
         rivals = {candidate.id for candidate in ([*held[:1], *waiting] or strong)}
         return Match(chosen.id, len(rivals) == 1)
-    for candidate in weak:
-        if candidate.in_flight or candidate.capturing:
-            return Match(candidate.id, False)
+    for some in (weak, faint):
+        if holding := [candidate for candidate in some if candidate.in_flight or candidate.capturing]:
+            return Match(min(holding, key=lambda candidate: not candidate.in_flight).id, False)
     for candidate in weak:
         if candidate.unannounced and any(isinstance(reply, Preparing) for reply in replies):
             return Match(candidate.id, False)
+    # a late refusal, where only one command can be meant
+    owing = [candidate for candidate in (*weak, *faint) if not candidate.answered]
+    if len(owing) == 1 and any(isinstance(reply, Refused | AlreadyCaptured) for reply in replies):
+        return Match(owing[0].id, False)
     return None
 
 
-EXACT, STRONG, WEAK, NONE = 3, 2, 1, 0
+# faint: words that fit better with another kind of command, which is not waiting
+EXACT, STRONG, WEAK, FAINT, NONE = 4, 3, 2, 1, 0
 SAME_MOMENT = 2.0  # seconds
 
 
@@ -89,8 +95,9 @@ def _fit(replies: Sequence[Reply], candidate: Candidate) -> int:
 
 
 def _fit_one(reply: Reply, candidate: Candidate) -> int:
-    if isinstance(reply, Refused) and reply.code == "unknown_refusal":
-        return WEAK if candidate.kind == "camreq" else NONE
+    if isinstance(reply, Refused):
+        is_known = reply.code != "unknown_refusal"
+        return FAINT if is_known and candidate.kind != "camreq" else WEAK
     if candidate.kind not in reply.answers:
         return NONE
     arguments = candidate.arguments
@@ -104,8 +111,6 @@ def _fit_one(reply: Reply, candidate: Candidate) -> int:
             return _fit_accepted(reply, arguments)
         case AlreadyCaptured():
             return WEAK if reply.file_type in (None, arguments.get("file_type")) else NONE
-        case Refused():
-            return WEAK
         case Preparing():
             return _fit_preparing(reply, candidate)
         case CameraAction():

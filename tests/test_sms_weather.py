@@ -142,6 +142,59 @@ def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, v
     assert "Kamera wird neu gestartet" in (row.error_message or "")
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "words", "code"),
+    [
+        ("camget_sdformat", {"camera": "front"}, "Error: DualCam is not configured!", "not_configured"),
+        ("camget_sdformat", {"camera": "front"}, "Error: SD card busy", "unknown_refusal"),
+        ("camgetver", {}, "Cannot do this now", "unknown_refusal"),
+        ("getparam", {"parameters": [66001]}, "Error: busy", "unknown_refusal"),
+        ("setparam", {"parameters": {"66001": 40}}, "Error: busy", "unknown_refusal"),
+    ],
+)
+def test_a_refusal_ends_the_command_in_flight_with_its_words_and_a_code(
+    phone: Phone, van: Device, name: str, given: dict[str, object], words: str, code: str
+) -> None:
+    row = ask(van, name, **given)[0]
+    send(van)
+    phone.reply(words)
+    db.session.expire_all()
+    assert (row.state, row.error_code, row.reply, row.match) == (State.FAILED, code, words, "probable")
+    assert words in (row.error_message or "")
+
+
+def test_a_refusal_that_may_be_the_photos_leaves_another_command_alone(phone: Phone, van: Device) -> None:
+    request = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    other = ask(van, "getver")[0]
+    send(van)
+    phone.reply("Error: capture failed")
+    db.session.expire_all()
+    assert (request.error_code, other.state) == ("capture_failed", State.SENT)
+
+
+def test_a_refusal_that_comes_late_goes_to_the_only_command_without_an_answer(
+    phone: Phone, van: Device
+) -> None:
+    row = photo(van)
+    send(van)
+    leftovers.sweep(at(700))
+    phone.reply("Error: Ignition not detected!")
+    db.session.expire_all()
+    assert (row.state, row.error_code, row.match) == (State.FAILED, "ignition_off", "probable")
+
+
+def test_a_refused_read_back_tells_its_setparam_that_it_is_not_confirmed(phone: Phone, van: Device) -> None:
+    row = ask(van, "setparam", parameters={"66001": 40})[0]
+    send(van)
+    phone.reply("WARNING: Not supported Param ID or Value detected")
+    send(van)
+    phone.reply("Error: busy")
+    db.session.expire_all()
+    assert (row.state, row.error_code) == (State.FAILED, "not_confirmed")
+
+
 def test_a_known_reply_after_unknown_words_still_counts(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     send(van)
