@@ -6,24 +6,27 @@ by itself what costs or destroys something. Called by the worker's periodic work
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import aliased
 
 from . import commands, endings, events, gateway, lifecycle, outbox, queue, sending
 from .config import current_config
 from .errors import GatewayError
-from .models import Command, Device, Direction, Message, State, db
+from .models import OPEN, Command, Device, Direction, Message, State, db
 
 log = structlog.get_logger(__name__)
 
+AHEAD = timedelta(hours=1)  # by so much a time of our own may be ahead of now, machines' clocks differing
 NOT_SENT_AFTER = timedelta(minutes=2)  # only then a message that is nowhere listed was not sent
 SWEEP_BATCH = 200
 
 
 def sweep(clock: Callable[[], datetime]) -> None:
     """Drive what a killed process left, resolve the unclear, expire what waited too long."""
-    for work in (_free_leases, _look_up, _learn_sids, _expire, _drive_due):
+    for work in (_bring_back, _free_leases, _look_up, _learn_sids, _expire, _drive_due):
         try:
             work(clock)
         except GatewayError as error:
@@ -33,12 +36,31 @@ def sweep(clock: Callable[[], datetime]) -> None:
             db.session.rollback()
 
 
-def _ids(*conditions: object) -> list[tuple[str, int]]:
+def _ids(*conditions: object, by: Any = Command.id) -> list[tuple[str, int]]:
     rows = db.session.execute(
-        select(Command.id, Command.device_id).where(*conditions).order_by(Command.id).limit(SWEEP_BATCH)  # type: ignore[arg-type]
+        select(Command.id, Command.device_id)
+        .where(*conditions)  # type: ignore[arg-type]
+        .order_by(by)
+        .limit(SWEEP_BATCH)
     ).all()
     db.session.commit()
     return [(row.id, row.device_id) for row in rows]
+
+
+def _bring_back(clock: Callable[[], datetime]) -> None:
+    """Bring the times of open commands back that were written while this machine's clock was ahead."""
+    now = clock()
+    for ident, device_id in _ids(Command.state.in_(OPEN), Command.updated_at > now + AHEAD):
+        lifecycle.lock_device(device_id)
+        command = db.session.get_one(Command, ident)
+        ahead = command.updated_at - now
+        if command.state in OPEN and ahead > AHEAD:
+            log.warning("times ahead of now brought back", command=ident, seconds=ahead.total_seconds())
+            for name in ("due_at", "lease_until", "expires_at", "sending_at", "created_at"):
+                if (moment := getattr(command, name)) is not None and moment > now:
+                    setattr(command, name, moment - ahead)
+            command.updated_at = now
+        db.session.commit()
 
 
 def _free_leases(clock: Callable[[], datetime]) -> None:
@@ -55,7 +77,9 @@ def _free_leases(clock: Callable[[], datetime]) -> None:
 
 
 def _look_up(clock: Callable[[], datetime]) -> None:
-    for ident, device_id in _ids(Command.state == State.UNKNOWN, Command.due_at <= clock()):
+    for ident, device_id in _ids(
+        Command.state == State.UNKNOWN, Command.due_at <= clock(), by=Command.due_at
+    ):
         message = lifecycle.last_message(ident)
         if message is None:
             continue
@@ -179,14 +203,24 @@ def _expire(clock: Callable[[], datetime]) -> None:
 
 
 def _drive_due(clock: Callable[[], datetime]) -> None:
+    """Drive the devices whose command has been due longest and may go; a held place is freed by its own event."""
+    other = aliased(Command)
     devices = db.session.scalars(
         select(Command.device_id)
-        .where(Command.state == State.QUEUED, Command.due_at <= clock())
+        .where(
+            Command.state == State.QUEUED, Command.due_at <= clock(),
+            ~_of_same_device(other, other.in_flight),
+            or_(Command.kind != "camreq", ~_of_same_device(other, other.capturing)),
+        )
         .group_by(Command.device_id)
-        .order_by(Command.device_id)
+        .order_by(func.min(Command.due_at))
         .limit(SWEEP_BATCH)
-    ).all()
+    ).all()  # fmt: skip
     db.session.commit()
     for device_id in devices:
         if not queue.wake(queue.DEVICES, device_id):
             sending.drive(device_id, clock)
+
+
+def _of_same_device(other: Any, condition: Any) -> ColumnElement[bool]:
+    return select(other.id).where(other.device_id == Command.device_id, condition).exists()

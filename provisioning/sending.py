@@ -133,8 +133,8 @@ def _next(device: Device, now: datetime) -> Command | None:
             lifecycle.remark(command, "Waits until the new SMS credentials are proved.", now)
         elif command.kind == "camreq" and capturing:
             lifecycle.remark(command, "Waits for the files of the request before it.", now)
-        elif command.kind == "camreq" and device.reconfiguring_until and device.reconfiguring_until > now:
-            command.due_at = device.reconfiguring_until
+        elif command.kind == "camreq" and (until := _reconfiguring(device, now)):
+            command.due_at = until
             lifecycle.remark(
                 command, "Waits about half a minute: the camera takes over its new settings.", now
             )
@@ -143,14 +143,22 @@ def _next(device: Device, now: datetime) -> Command | None:
     return None
 
 
+def _reconfiguring(device: Device, now: datetime) -> datetime | None:
+    """Give until when the camera takes no request; a time too far ahead was written by a clock that was wrong."""
+    until, longest = device.reconfiguring_until, current_config().reconfiguration_wait
+    return until if until is not None and now < until <= lifecycle.later(now, longest) else None
+
+
 def _take_token(now: datetime) -> bool:
     """Take one token of the sender's bucket in one atomic statement; say whether there was one."""
     config, at = current_config(), now.timestamp()
-    filled = SenderBucket.tokens + (at - SenderBucket.at) * config.sms_per_second
+    # a time ahead of now, by a clock that was set wrong, counts as now
+    since = case((SenderBucket.at < at, at - SenderBucket.at), else_=0.0)
+    filled = SenderBucket.tokens + since * config.sms_per_second
     tokens = case((filled > config.sms_burst, float(config.sms_burst)), else_=filled)
     take = (
         update(SenderBucket)
-        .where(SenderBucket.sender == config.sender, SenderBucket.at <= at, tokens >= 1)
+        .where(SenderBucket.sender == config.sender, tokens >= 1)
         .values(tokens=tokens - 1, at=at)
         .execution_options(synchronize_session=False)
     )

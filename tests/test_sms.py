@@ -11,8 +11,20 @@ import pytest
 from conftest import free_port
 from gateway_double import Phone
 from sqlalchemy import event, func, select
+from stdnum import luhn
 
-from provisioning import background, commands, devices, gateway, inbox, leftovers, outbox, sending, statuses
+from provisioning import (
+    background,
+    commands,
+    devices,
+    gateway,
+    inbox,
+    leftovers,
+    outbox,
+    queue,
+    sending,
+    statuses,
+)
 from provisioning.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
 
@@ -348,6 +360,62 @@ def test_the_rate_limit_lets_a_burst_through_and_then_waits(phone: Phone, van: D
     assert [sending._take_token(now) for _ in range(3)] == [True, True, False]
     assert sending._take_token(now + timedelta(seconds=101))
     db.session.rollback()
+
+
+def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) -> None:
+    year = timedelta(days=365)
+    sending._take_token(utcnow() + year)
+    row = ask(van, "getver")[0]
+    row.created_at, row.due_at, row.updated_at = (
+        row.created_at + year,
+        row.due_at + year,
+        row.updated_at + year,
+    )
+    row.expires_at = (row.expires_at or utcnow()) + year
+    db.session.commit()
+    leftovers.sweep(utcnow)
+    send(van)
+    assert (row.state, len(phone.sent)) == (State.SENT, 1)
+    assert row.expires_at < utcnow() + timedelta(hours=1)
+
+
+def test_an_attempt_of_a_clock_that_was_ahead_ends_in_time(phone: Phone, van: Device) -> None:
+    row = ask(van, "getver")[0]
+    assert sending._claim(van.id, utcnow() + timedelta(days=365))  # and the process is killed here
+    leftovers.sweep(utcnow)
+    leftovers.sweep(at(200))
+    leftovers.sweep(at(215))
+    db.session.expire_all()
+    assert row.state != State.SENDING
+
+
+def test_a_look_ahead_of_now_hides_no_text_from_the_reconciler(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    background.reconcile(at(365 * 86_400))
+    phone.twilio.take(NUMBER, "Photo request from source 1.")
+    background.reconcile(utcnow)
+    db.session.expire_all()
+    assert row.state == State.ANSWERED
+
+
+@pytest.mark.parametrize("held", ["in_flight", "capturing"])
+def test_devices_that_must_wait_hold_up_no_others(
+    phone: Phone, van: Device, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    monkeypatch.setattr(leftovers, "SWEEP_BATCH", 2)
+    camreq = {"file_type": "photo", "source": "front"}
+    for number in range(4):
+        body = f"35209408273{number:03}"
+        given = {"imei": body + luhn.calc_check_digit(body), "phone": f"+1202555012{number}"}
+        device = devices.add(given | {"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
+        if number < 3:
+            row = Command(device_id=device.id, kind="camreq", arguments=camreq, text="", length=1)
+            row.in_flight, row.capturing, row.state = held == "in_flight", True, State.ANSWERED
+            db.session.add(row)
+        ask(device, "camreq", file_type="photo", source="rear")
+    leftovers.sweep(at(1))
+    assert queue.take(queue.DEVICES, 10) == [str(device.id)]
 
 
 # webhooks
