@@ -19,6 +19,7 @@ from flask_login import LoginManager, current_user
 from sqlalchemy import delete, func, or_, select, update
 
 from . import offload
+from .cleaning import clean_text
 from .errors import Forbidden, Invalid, ServiceError, TooMany
 from .models import RANK, ApiToken, LoginFailure, Role, User, changed, db, new_id, utcnow
 
@@ -137,7 +138,7 @@ def demand(role: Role) -> Caller:
 
 def create_user(email: str, role: Role, password: str) -> User:
     """Add a user. Raises Invalid naming email or password."""
-    email = email.strip().lower()
+    email = clean_text(email).lower()
     if email.count("@") != 1 or len(email) > 254 or any(c.isspace() for c in email):
         raise Invalid("The user cannot be added.", errors={"email": ["Not an e-mail address."]})
     if db.session.scalar(select(User.id).where(User.email == email)):
@@ -165,7 +166,7 @@ def _hash_password(password: str) -> str:
 
 def sign_in(email: str, password: str, address: str, now: datetime) -> User:
     """Give the user for a right e-mail and password. Raises Invalid, or TooMany after many failures."""
-    email = email.strip().lower()[:254]
+    email = clean_text(email).lower()[:254]
     since = now - GUESS_WINDOW
     failures = db.session.scalar(
         select(func.count()).where(

@@ -11,6 +11,7 @@ from marshmallow import ValidationError
 from sqlalchemy import select
 
 from . import auth, devices, uploads
+from .cleaning import clean_text
 from .errors import ServiceError
 from .models import ApiToken, Role, User, db, utcnow
 from .schemas import DeviceSchema
@@ -57,7 +58,7 @@ def users_create(email: str, role: str, password_stdin: bool) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input, one line.")
 def users_password(email: str, password_stdin: bool) -> None:
     """Give a user a new password; open sessions end."""
-    user = db.session.scalar(select(User).where(User.email == email.strip().lower()))
+    user = db.session.scalar(select(User).where(User.email == clean_text(email).lower()))
     if user is None:
         raise click.ClickException(f"There is no user {email}.")
     try:
@@ -109,6 +110,7 @@ def devices_import(file: TextIO) -> None:
         imei = given.get("imei", "")
         try:
             values = DeviceSchema().load(given)
+            imei = values["imei"]
             if uploads.known(db.session.connection(), [imei])[0]:
                 click.echo(f"{imei}\tknown")
                 continue

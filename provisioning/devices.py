@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from . import events, lifecycle, secrets
+from .cleaning import clean_imei, clean_line
 from .errors import Conflict, NotFound
 from .models import Command, Device, DevicePhone, State, db
 
@@ -32,14 +33,15 @@ def ids_of(imei: str) -> Sequence[int]:
 
 def named(text: str) -> Device:
     """Give the live device with this IMEI, or the only one with this name. Raises NotFound."""
-    text = text.strip()
+    text = clean_line(text)
+    imei = clean_imei(text)
     found = db.session.scalars(
         select(Device)
-        .where(Device.archived_at.is_(None), (Device.imei == text) | (Device.name == text))
-        .order_by(Device.imei != text)
+        .where(Device.archived_at.is_(None), (Device.imei == imei) | (Device.name == text))
+        .order_by(Device.imei != imei)
         .limit(2)
     ).all()
-    if not found or (found[0].imei != text and len(found) > 1):
+    if not found or (found[0].imei != imei and len(found) > 1):
         raise NotFound(f"There is no device, or more than one, called {text[:40]}; give its IMEI.")
     return found[0]
 

@@ -3,7 +3,7 @@ live in their own rooms; here stand the fields of devices, profiles, records and
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import available_timezones
@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
 from stdnum import imei as stdnum_imei
 
+from .cleaning import CONTROL, clean_imei, clean_line, clean_phone, clean_text
 from .models import State, UploadState
 
 PHONE = re.compile(r"\+[0-9]{8,15}")
@@ -21,33 +22,46 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Readable(Schema):
-    """Input: text that no database keeps (a NUL, half a surrogate pair) is refused by field, at any depth."""
+    """Input: what is no text (control characters, half a surrogate pair) is refused by field, at any depth; then the
+    texts are cleaned, each as its field asks.
+    """
+
+    left_out: frozenset[str] = frozenset()  # fields of which only numbers are kept
+    cleaned: Mapping[str, Callable[[str], str]] = {
+        "imei": clean_imei, "phone": clean_phone, "name": clean_line, "model": clean_line,
+    }  # fmt: skip
 
     @pre_load
-    def refuse_unkeepable(self, data: Any, **_: Any) -> Any:
-        """Look at every name and text that was given."""
-        if isinstance(data, Mapping):
-            errors = {
-                str(key).translate(_SHOWN)[:40]: [UNKEEPABLE]
-                for key, value in data.items()
-                if _unkeepable(key) or _unkeepable(value)
-            }
-            if errors:
-                raise ValidationError(errors)
-        return data
+    def clean(self, data: Any, **_: Any) -> Any:
+        """Look at every name and text that was given, and clean the texts."""
+        if not isinstance(data, Mapping):
+            return data
+        errors = {
+            CONTROL.sub("?", str(key)).translate(_SHOWN)[:40]: [UNKEEPABLE]
+            for key, value in data.items()
+            if key not in self.left_out and (_unkeepable(key) or _unkeepable(value))
+        }
+        if errors:
+            raise ValidationError(errors)
+        return {
+            key: self.cleaned.get(key, clean_text)(value) if isinstance(value, str) else value
+            for key, value in data.items()
+        }
 
 
 def _unkeepable(value: Any) -> bool:
     if isinstance(value, str):
-        return _UNKEEPABLE.search(value) is not None
+        return CONTROL.search(value) is not None or _HALF.search(value) is not None
     if isinstance(value, Mapping):
         return any(_unkeepable(key) or _unkeepable(item) for key, item in value.items())
     return isinstance(value, list) and any(_unkeepable(item) for item in value)
 
 
-UNKEEPABLE = "This holds a character that is no text (NUL, or half of a pair)."
-_UNKEEPABLE = re.compile("[\x00\ud800-\udfff]")
-_SHOWN = {0: "?"} | dict.fromkeys(range(0xD800, 0xE000), "?")
+UNKEEPABLE = "This holds a character that is no text (NUL, another control character, or half of a pair)."
+_HALF = re.compile("[\ud800-\udfff]")
+_SHOWN = dict.fromkeys(range(0xD800, 0xE000), "?")
+# what `Readable` takes, for the API's document
+TEXT = {"pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"}
 
 
 class Strict(Readable):
@@ -87,6 +101,37 @@ def check_zone(value: str) -> None:
         raise ValidationError("Not an IANA time zone, such as Europe/Vilnius.")
 
 
+# how the API's document shows them; what people paste is cleaned before it is checked
+IMEI = {
+    "pattern": "^[0-9]{15}$", "format": "imei",
+    "description": "15 digits, the last a check digit (Luhn); blanks, hyphens and slashes are taken off",
+}  # fmt: skip
+PHONE_SHAPE = {
+    "pattern": r"^\+[0-9]{8,15}$",
+    "description": "with country code; blanks, hyphens, brackets are taken off, and 00 is read as +",
+}
+CREDENTIAL_SHAPE = {
+    "pattern": "^[A-Za-z0-9]{0,5}$",
+    "description": "what the device already has; empty: none",
+}
+ZONE = {"enum": sorted(ZONES), "description": "IANA name"}
+
+
+class Flag(fields.Field[bool]):
+    """True or false, and no number or word that may stand for it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise ValidationError("Give true or false.")
+
+
+def _credential() -> fields.String:
+    return fields.String(
+        load_default="", allow_none=True, validate=check_credential, load_only=True, metadata=CREDENTIAL_SHAPE
+    )
+
+
 def _text(**options: Any) -> fields.String:
     return fields.String(load_default="", **options)
 
@@ -94,23 +139,16 @@ def _text(**options: Any) -> fields.String:
 class DeviceSchema(Strict):
     """A device as it is added."""
 
-    imei = fields.String(required=True, validate=check_imei)
-    phone = fields.String(required=True, validate=check_phone)
-    name = _text(validate=validate.Length(max=100))
-    model = _text(validate=validate.Length(max=32))
-    sms_login = fields.String(load_default="", allow_none=True, validate=check_credential, load_only=True)
-    sms_password = fields.String(load_default="", allow_none=True, validate=check_credential, load_only=True)
-    time_zone = fields.String(load_default="UTC", validate=check_zone)
-    camera_server_configured = fields.Boolean(
+    imei = fields.String(required=True, validate=check_imei, metadata=IMEI)
+    phone = fields.String(required=True, validate=check_phone, metadata=PHONE_SHAPE)
+    name = _text(validate=validate.Length(max=100), metadata=TEXT)
+    model = _text(validate=validate.Length(max=32), metadata=TEXT)
+    sms_login = _credential()
+    sms_password = _credential()
+    time_zone = fields.String(load_default="UTC", validate=check_zone, metadata=ZONE)
+    camera_server_configured = Flag(
         load_default=False, metadata={"description": "the camera's server is set in the device itself"}
     )
-
-    @pre_load
-    def strip(self, data: Any, **_: Any) -> Any:
-        """Take blanks around a value off, as people paste them."""
-        if not isinstance(data, dict):
-            return data
-        return {key: value.strip() if isinstance(value, str) else value for key, value in data.items()}
 
 
 class DeviceChangeSchema(DeviceSchema):
@@ -166,6 +204,8 @@ AvlSchema = type(
 class RecordSchema(Strict):
     """A record of the telematics platform."""
 
+    left_out = frozenset({"values"})
+
     timestamp = Moment(required=True, metadata={"description": "Unix seconds, milliseconds, or ISO 8601"})
     values = fields.Nested(AvlSchema, required=True)
 
@@ -173,9 +213,12 @@ class RecordSchema(Strict):
 class ProfileSchema(Strict):
     """A profile as it is made; the parameters are checked as one set."""
 
+    # its name stands in addresses and requests: a line end in it is refused, not taken off
+    cleaned = {**Readable.cleaned, "name": lambda name: name.strip(" \u00a0\u200b\ufeff")}
+
     name = fields.String(required=True, validate=validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$(?!\n)", error=(
         "Letters, digits, blanks, dots, dashes; it begins with a letter or digit.")))  # fmt: skip
-    description = _text(validate=validate.Length(max=2000))
+    description = _text(validate=validate.Length(max=2000), metadata=TEXT)
     parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
 
 
@@ -183,8 +226,8 @@ class PlanSchema(Strict):
     """A parameter set to be planned."""
 
     parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
-    imei = fields.String(validate=check_imei)
-    raw = fields.Boolean(load_default=False)
+    imei = fields.String(validate=check_imei, metadata=IMEI)
+    raw = Flag(load_default=False)
 
 
 class ProvisionSchema(Strict):
@@ -192,13 +235,13 @@ class ProvisionSchema(Strict):
 
     parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True))
     profile = fields.String()
-    raw = fields.Boolean(load_default=False)
+    raw = Flag(load_default=False)
 
 
 class LinkSchema(Strict):
     """A link fixed by hand: a command's id, or null for none."""
 
-    command = fields.String(required=True, allow_none=True)
+    command = fields.String(required=True, allow_none=True, metadata=TEXT)
 
 
 class PageSchema(Readable):
@@ -225,7 +268,7 @@ class CommandSchema(Readable):
 class Filter(PageSchema):
     """A list of things of one device."""
 
-    imei = fields.String(validate=validate.Length(max=20))
+    imei = fields.String(validate=validate.Length(max=40), metadata=TEXT)
 
 
 class CommandFilter(Filter):
@@ -237,7 +280,7 @@ class CommandFilter(Filter):
 class UploadFilter(Filter):
     """A list of uploads."""
 
-    command = fields.String(validate=validate.Length(max=32))
+    command = fields.String(validate=validate.Length(max=32), metadata=TEXT)
     state = fields.String(validate=validate.OneOf([state.value for state in UploadState]))
 
 

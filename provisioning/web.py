@@ -9,8 +9,9 @@ from werkzeug.wsgi import FileWrapper
 
 from receiver.media import Media, MediaError
 
+from .cleaning import CONTROL
 from .config import current_config
-from .errors import Unavailable
+from .errors import Invalid, NotFound, Unavailable
 
 CODES = {
     400: "bad_request",
@@ -55,6 +56,28 @@ def kept_headers(error: HTTPException) -> dict[str, str]:
     return {
         name: value for name, value in error.get_headers() or [] if name.lower() in ("allow", "retry-after")
     }
+
+
+def refuse_control_characters() -> None:
+    """Refuse a path, query or form with a character that is no text, before any view or database sees it.
+
+    JSON is looked at by its schema. Webhooks carry the words of devices, from which such characters are left out.
+    Raises NotFound for the path, Invalid naming the fields.
+    """
+    if CONTROL.search(request.path):
+        raise NotFound("There is nothing at this address.")
+    if request.path.startswith("/webhooks/"):
+        return
+    errors = {
+        CONTROL.sub("?", name)[:40]: [
+            "This holds a character that is no text (NUL, or another control character)."
+        ]
+        for given in (request.args, request.form)
+        for name, value in given.items(multi=True)
+        if CONTROL.search(name) or CONTROL.search(value)
+    }
+    if errors:
+        raise Invalid("Some fields hold characters that are no text.", errors=errors)
 
 
 PIECE = 1024 * 1024  # bytes of a bucket's file in memory for each that is being sent

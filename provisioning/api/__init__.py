@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from .. import auth
 from ..config import current_config
-from ..errors import NotFound, TooMany
+from ..errors import TooMany
 from ..models import utcnow
 from ..web import error_body, kept_headers
 from . import commands, description, devices, lists, parameters, uploads
@@ -63,8 +63,6 @@ def init_app(app: Flask) -> None:
 
 def _authenticate() -> None:
     g.pop("caller", None)
-    if "\0" in request.path:
-        raise NotFound("There is nothing at this address.")  # no database takes a NUL
     caller = auth.authenticate_bearer(request, utcnow())
     limiter: MovingWindowRateLimiter = current_app.extensions["dualcam_limiter"]
     allowed = parse(f"{current_config().api_requests_per_minute}/minute")

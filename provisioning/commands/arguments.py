@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from provisioning.cleaning import clean_host, clean_text
 from provisioning.commands.requests import (
     COMMANDS,
     PLAIN,
@@ -252,7 +253,7 @@ def _iso_8601(value: Any) -> int:
     if not isinstance(value, str):
         raise _Refused(form)
     try:
-        moment = datetime.fromisoformat(value.strip())
+        moment = datetime.fromisoformat(clean_text(value))
     except ValueError:
         raise _Refused(form) from None
     if moment.tzinfo is None:
@@ -275,6 +276,7 @@ def _read_server(given: _Arguments) -> Server | None:
     for key in server.keys() - {"domain", "port"}:
         given.refuse(f"server.{str(key)[:40]}", "A server has a domain and a port, and nothing else.")
     domain, port = server.get("domain"), as_integer(server.get("port"))
+    domain = clean_host(domain) if isinstance(domain, str) else domain
     problem = host_problem(domain) if isinstance(domain, str) else "Give a host name or an IPv4 address."
     if problem:
         given.refuse("server.domain", problem)

@@ -19,7 +19,7 @@ from ..config import current_config
 from ..errors import ServiceError, TooMany
 from ..models import Role, db, utcnow
 from ..uploads import media as uploads_media
-from ..web import error_body, kept_headers
+from ..web import error_body, kept_headers, refuse_control_characters
 from . import (
     checklist,
     commands,
@@ -53,6 +53,7 @@ ERRORS = {
     404: ("Not found", "There is nothing here. It may have been archived, or the address is wrong."),
     405: ("Not like that", "This address is for forms only."),
     413: ("Too large", "What was sent is too large."),
+    422: ("Not understood", "Some of what was sent cannot be read. Go back and correct it."),
     429: ("Too often", "Wait a while, then try again."),
     500: ("Our mistake", "Something went wrong on our side; it has been logged. Try again in a minute."),
     503: ("Not available", "Something this needs is not reachable now. Try again in a minute."),
@@ -78,6 +79,7 @@ for _room in (
 def init_app(app: Flask) -> None:
     """Attach the pages to the app."""
     app.register_blueprint(blueprint)
+    app.before_request(refuse_control_characters)
     app.after_request(_headers)
     app.register_error_handler(ServiceError, _service_error)
     app.register_error_handler(CSRFError, _http_error)

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, or_, select
 
 from .. import auth, devices, uploads
+from ..cleaning import clean_imei, clean_line, clean_phone
 from ..errors import NotFound, ServiceError
 from ..models import (
     OPEN,
@@ -56,11 +57,18 @@ def devices_part() -> ResponseReturnValue:
 
 
 def _listed() -> dict[str, Any]:
-    wanted = request.args.get("q", "").strip()
+    wanted = clean_line(request.args.get("q", ""))
     query = select(Device).where(Device.archived_at.is_(None))
     if wanted:
-        like = f"%{wanted}%"
-        query = query.where(or_(Device.name.ilike(like), Device.imei.like(like), Device.phone.like(like)))
+        # a label's way to write an IMEI, or another way to write a phone number, is found as well
+        imei, phone = clean_imei(wanted) or wanted, clean_phone(wanted) or wanted
+        query = query.where(
+            or_(
+                Device.name.ilike(f"%{wanted}%"),
+                Device.imei.like(f"%{imei}%"),
+                Device.phone.like(f"%{phone}%"),
+            )
+        )
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     pages = max(1, -(-total // PAGE))
     page = min(pages, max(1, request.args.get("page", 1, int)))
@@ -98,7 +106,7 @@ def worst_verdict(items: dict[str, StatusItem]) -> str:
 def add_device() -> ResponseReturnValue:
     """Add a device."""
     if request.method == "GET":
-        given = {name: request.args.get(name, "") for name in FIELDS}
+        given = {name: request.args.get(name, "") for name in FIELDS if "sms" not in name}
         return _form(None, given, {}, None)
 
     def work() -> str:
@@ -114,7 +122,8 @@ def edit_device(imei: str) -> ResponseReturnValue:
     """Change a device; empty credential fields leave them as they are."""
     device = devices.find(imei)
     if request.method == "GET":
-        return _form(device, {name: getattr(device, name) for name in FIELDS if "sms" not in name}, {}, None)
+        shown = (*(name for name in FIELDS if "sms" not in name), "camera_server_configured")
+        return _form(device, {name: getattr(device, name) for name in shown}, {}, None)
     names = [n for n in FIELDS if n != "imei" and ("sms" not in n or request.form.get(n))]
 
     def work() -> str:

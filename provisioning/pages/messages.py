@@ -26,7 +26,7 @@ def show() -> ResponseReturnValue:
     return _page()
 
 
-def _page(problem: str | None = None) -> str:
+def _page(problem: str | None = None, claimed: Message | None = None) -> str:
     query = select(Message).where(UNCLAIMED)
     if before := request.args.get("before"):
         query = query.where(Message.id < before)
@@ -39,7 +39,7 @@ def _page(problem: str | None = None) -> str:
     ).all()
     shown = rows[:PAGE]
     return render_template(
-        "messages.html", rows=shown, more=len(rows) > PAGE, problem=problem, any_device=bool(live),
+        "messages.html", rows=shown, more=len(rows) > PAGE, problem=problem, any_device=bool(live), claimed=claimed,
         suggested=sorted(live, key=lambda one: one.name) if len(live) <= SUGGESTED else (),
         likely=unclaimed.likely_devices([row for row in shown if row.device_id is None]),
     )  # fmt: skip
@@ -66,7 +66,7 @@ def claim(ident: str) -> ResponseReturnValue:
         background.follow(touched, now)
         return url_for("pages.device", imei=device.imei)
 
-    return forms.once(work, lambda error: (_page(error.message), error.status))
+    return forms.once(work, lambda error: (_page(error.message, message), error.status))
 
 
 @auth.require(Role.SUPPORT)

@@ -33,9 +33,16 @@ def rows(
             continue
         item = known(number)
         held = item.value if item and item.value is not None else (item.asked if item else None)
-        value = ticked.get(str(number), held if held is not None else parameter.default)
+        begun = _posted(parameter) or (held if held is not None else parameter.default)
+        value = ticked.get(str(number), begun)
         found.append((parameter, item, str(number) in ticked, _shown(parameter, value)))
     return found
+
+
+def _posted(parameter: Parameter) -> Any:
+    """Give what a form that comes back has in a field that is not ticked; None where nothing was posted."""
+    values = request.form.getlist(f"p-{parameter.id}")
+    return (values if parameter.kind == "mask" else values[-1]) if values else None
 
 
 def words(parameter: Parameter, value: Any) -> str:

@@ -9,6 +9,7 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from .. import auth, commands, devices, outbox
+from ..cleaning import clean_text
 from ..errors import Invalid
 from ..models import Device, Role, db, utcnow
 from ..parameters import as_integer
@@ -115,7 +116,8 @@ def credentials(imei: str) -> ResponseReturnValue:
     device = devices.find(imei)
 
     def work() -> str:
-        given = {"3003": request.form.get("login", ""), "3004": request.form.get("password", "")}
+        names = (("3003", "login"), ("3004", "password"))
+        given = {number: clean_text(request.form.get(name, "")) for number, name in names}
         return _submit(device, "setparam", {"parameters": given})
 
-    return forms.once(work, lambda error: (page(device, error, "credentials"), error.status))
+    return forms.once(work, lambda error: (page(device, error, "credentials", request.form), error.status))

@@ -7,6 +7,7 @@ Every refusal is a sentence for a person that says what is allowed. Sets of para
 import re
 from collections.abc import Iterable
 
+from provisioning.cleaning import clean_host
 from provisioning.parameters.alphabet import outside_gsm7
 from provisioning.parameters.parameter import Parameter
 from provisioning.parameters.words import as_integer
@@ -101,6 +102,8 @@ def _check_range(parameter: Parameter, number: int) -> None:
 def _read_text(parameter: Parameter, value: object) -> str:
     if not isinstance(value, str):
         raise ValueRefused(f"{parameter.name} must be text.")
+    if parameter.shape == "host":
+        value = clean_host(value)
     longest = parameter.max_length or RAW_MAX_LENGTH
     if parameter.shape == "alphanumeric" and not re.fullmatch(rf"[A-Za-z0-9]{{1,{longest}}}", value):
         raise ValueRefused(

@@ -6,6 +6,7 @@ nothing here fails on a value that the catalogue does not allow.
 
 from collections.abc import Mapping
 
+from provisioning.cleaning import clean_text
 from provisioning.parameters.catalogue import CATALOGUE
 from provisioning.parameters.parameter import Parameter
 
@@ -43,7 +44,8 @@ def as_integer(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
-        digits = value.strip().removeprefix("-")
+        number = clean_text(value)
+        digits = number.removeprefix("-")
         if digits.isascii() and digits.isdigit() and len(digits) <= 18:
-            return int(value.strip())
+            return int(number)
     return None
