@@ -1,24 +1,42 @@
 """What follows from an event and joins rooms that do not know each other: link anew, wake the device's queue.
 
-Also the periodic work of the worker: reconciling with the gateway, and sweeping. Called by webhooks and worker.
+Also the table of the worker's periodic jobs (`table`), and those of them that join rooms: reconciling with the
+gateway, adopting files. Called by webhooks and worker.
 """
 
+import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import delete, select
+from sqlalchemy.exc import OperationalError
 
-from . import checklist, connections, events, gateway, inbox, leftovers, lifecycle, links, outbox, uploads
-from .config import current_config
+from . import (
+    checklist,
+    connections,
+    events,
+    gateway,
+    inbox,
+    jobs,
+    leftovers,
+    lifecycle,
+    links,
+    outbox,
+    retention,
+    uploads,
+    videos,
+)
+from .config import Config, current_config
 from .inbox import Touched
-from .models import RECONCILER, Cursor, Device, IdempotencyKey, Upload, UploadState, db, in_state
+from .models import RECONCILER, Cursor, Device, IdempotencyKey, Upload, UploadState, db, in_state, put_all
 
 log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(minutes=10)  # messages may be listed late
 FIRST_LOOK = timedelta(hours=24)
 KEYS_KEPT = timedelta(hours=24)
+_settling = threading.Lock()  # two at once would do the same files
 
 
 def follow(touched: Touched, now: datetime) -> None:
@@ -32,7 +50,10 @@ def follow(touched: Touched, now: datetime) -> None:
 
 
 def reconcile(clock: Callable[[], datetime]) -> int:
-    """List the gateway's messages since the last look and take what no webhook told us; give how many."""
+    """List the gateway's messages since the last look and take what no webhook told us; give how many.
+
+    Raises RowsFailed where some could not be taken; those are kept as owed.
+    """
     if not current_config().gateway_configured:
         return 0
     began = clock()
@@ -42,20 +63,41 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     since = looked - OVERLAP if looked and looked <= began else began - FIRST_LOOK
     db.session.commit()
     listed = [_listed(message) for message in gateway.gateway().messages(since)]
-    taken = 0
-    for one in inbox.not_known(listed[::-1]):
+    taken: list[inbox.Touched] = []
+    failed: jobs.RowsFailed | None = None
+    try:
+        jobs.each(
+            "reconcile",
+            inbox.not_known(listed[::-1]),
+            lambda one: taken.append(_take(one, clock)),
+            named=lambda one: one.params.get("MessageSid"),
+        )
+    except jobs.RowsFailed as error:
+        failed = error
+    put_all(Cursor, [{"name": RECONCILER, "value": began.isoformat(), "updated_at": began}], "name")
+    db.session.commit()
+    if count := sum(touched.device_id is not None for touched in taken):
+        log.info("reconciled", events=count)
+    if failed is not None:
+        raise failed
+    return count
+
+
+def _take(one: inbox.Listed, clock: Callable[[], datetime]) -> inbox.Touched:
+    """Take one listed message; what cannot be taken is kept as owed, and its error raised."""
+    try:
         if one.is_text:
             touched = inbox.receive(one.params, clock(), via="reconciler", at=one.at)
         else:
             touched = inbox.report(one.params, clock(), via="reconciler")
-        taken += touched.device_id is not None
-        follow(touched, clock())
-    if cursor is None:
-        db.session.add(Cursor(name=RECONCILER, value=began.isoformat(), updated_at=began))
-    else:
-        db.session.get_one(Cursor, RECONCILER).value = began.isoformat()
-    db.session.commit()
-    return taken
+    except OperationalError:
+        raise
+    except Exception as error:
+        db.session.rollback()
+        inbox.owe(one, error, clock())
+        raise
+    follow(touched, clock())
+    return touched
 
 
 def _listed(message: gateway.Seen) -> inbox.Listed:
@@ -70,35 +112,80 @@ def _listed(message: gateway.Seen) -> inbox.Listed:
     return inbox.Listed(message.inbound, params, message.created_at)
 
 
-def settle(clock: Callable[[], datetime]) -> None:
-    """Do what follows from new files, until there are none."""
-    passed_over: set[int] = set()
-    while uploads.settle(clock(), passed_over):
-        pass
+def settle(clock: Callable[[], datetime]) -> dict[int, Exception]:
+    """Do what follows from new files, until there are none; give the devices whose files could not be settled."""
+    failed: dict[int, Exception] = {}
+    with _settling:
+        while uploads.settle(clock(), failed):
+            pass
+    return failed
 
 
-def sweep(clock: Callable[[], datetime]) -> None:
-    """Drive what is owed: events, commands, adoptions; and remove what nobody needs any more."""
-    for touched in inbox.retry_events(clock()):
-        follow(touched, clock())
-    leftovers.sweep(clock)
-    _adopt(clock())
-    checklist.sweep(clock())
-    events.sweep(clock())
-    connections.close_left(clock())
-    connections.forget(clock(), current_config().session_days)
-    db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock() - KEYS_KEPT))
-    db.session.commit()
+def _settle(clock: Callable[[], datetime]) -> None:
+    if failed := settle(clock):
+        raise jobs.RowsFailed(list(failed.values()))
 
 
-def _adopt(now: datetime) -> None:
+def _retry_events(clock: Callable[[], datetime]) -> None:
+    jobs.each(
+        "owed_events",
+        inbox.owed_events(clock()),
+        lambda ident: follow(inbox.retry_event(ident, clock()), clock()),
+    )
+
+
+def _adopt(clock: Callable[[], datetime]) -> None:
     """Adopt quarantined files of devices that were added meanwhile, wherever that was interrupted."""
     waiting = db.session.scalars(
-        select(Device)
+        select(Device.id)
         .join(Upload, Upload.imei == Device.imei)
         .where(in_state(UploadState.QUARANTINED), Device.archived_at.is_(None))
         .distinct()
     ).all()
-    for device in waiting:
-        uploads.adopt(device, now)
     db.session.commit()
+
+    def adopt(device_id: int) -> None:
+        uploads.adopt(db.session.get_one(Device, device_id), clock())
+        db.session.commit()
+
+    jobs.each("adopt", waiting, adopt)
+
+
+def _forget_sessions(clock: Callable[[], datetime]) -> None:
+    connections.close_left(clock())
+    connections.forget(clock(), current_config().session_days)
+
+
+def _forget_keys(clock: Callable[[], datetime]) -> None:
+    db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < clock() - KEYS_KEPT))
+    db.session.commit()
+
+
+SWEEP_SECONDS = 3.0
+RETENTION_SECONDS = 3600.0
+SWEEPS = (
+    jobs.Job("owed_events", SWEEP_SECONDS, _retry_events),
+    *leftovers.JOBS,
+    jobs.Job("adopt", SWEEP_SECONDS, _adopt),
+    jobs.Job("checklists", SWEEP_SECONDS, lambda clock: checklist.sweep(clock())),
+    jobs.Job("changes", SWEEP_SECONDS, lambda clock: events.sweep(clock())),
+    jobs.Job("sessions", SWEEP_SECONDS, _forget_sessions),
+    jobs.Job("idempotency_keys", SWEEP_SECONDS, _forget_keys),
+)
+
+
+def table(config: Config) -> tuple[jobs.Job, ...]:
+    """Give all periodic work of the worker. Each job runs by itself: one that fails or hangs holds up no other."""
+    return (
+        *SWEEPS,
+        jobs.Job("settle", SWEEP_SECONDS, _settle),
+        jobs.Job("copies", SWEEP_SECONDS, videos.sweep),
+        jobs.Job("reconcile", float(config.reconcile_interval), reconcile),
+        jobs.Job("retention", RETENTION_SECONDS, retention.sweep),
+    )
+
+
+def sweep(clock: Callable[[], datetime]) -> None:
+    """Do once what is owed every few seconds: each job by itself, as the worker does."""
+    for job in SWEEPS:
+        jobs.run(job, clock)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from . import commands, events, lifecycle, outbox, statuses
+from . import commands, events, jobs, lifecycle, outbox, statuses
 from .checklist_steps import (
     GOOD,
     REUSE_SECONDS,
@@ -318,8 +318,7 @@ def grounds_of(run: ChecklistRun) -> list[str]:
 
 
 def sweep(now: datetime) -> None:
-    """Go on with every open run."""
-    runs = db.session.scalars(select(ChecklistRun).where(ChecklistRun.ended_at.is_(None)).limit(100)).all()
+    """Go on with every open run. Raises RowsFailed where some failed."""
+    runs = db.session.scalars(select(ChecklistRun.id).where(ChecklistRun.ended_at.is_(None)).limit(100)).all()
     db.session.commit()
-    for run in runs:
-        advance(run, now)
+    jobs.each("checklists", runs, lambda ident: advance(db.session.get_one(ChecklistRun, ident), now))

@@ -23,6 +23,8 @@ from .errors import GatewayError, Unavailable
 TIMEOUT_SECONDS = 30.0
 STATUS_PATH = "/webhooks/twilio/status"
 PAGE = 200
+# what Twilio's client raises where an answer is no JSON, or not the JSON it expects
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class Gateway:
         except requests.exceptions.ConnectionError as error:
             # refused or not found: nothing left this machine; a line that broke later may have carried it
             raise (_unreachable() if _never_connected(error) else _unknown()) from error
-        except (requests.exceptions.RequestException, TwilioException, ValueError, KeyError) as error:
+        except (requests.exceptions.RequestException, TwilioException, *UNREADABLE) as error:
             raise _unknown() from error
         return Sent(str(made.sid), str(made.status or "queued"))
 
@@ -164,6 +166,11 @@ class Gateway:
             raise _refused(error) from error
         except (requests.exceptions.RequestException, TwilioException) as error:
             raise _unreachable() from error
+        except UNREADABLE as error:
+            raise GatewayError(
+                "gateway_unreadable", "Something else than Twilio answered, perhaps a proxy; it is tried again by"
+                " itself.", permanent=False,
+            ) from error  # fmt: skip
 
     def genuine(self, url: str, params: Mapping[str, Any], signature: str) -> bool:
         """Say whether Twilio signed this webhook: the public URL with its query, and all parameters."""

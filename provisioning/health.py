@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 
 from flask import Blueprint, Response
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import queue, uploads
-from .models import OPEN, UNSTORED, Command, Cursor, Device, Upload, UploadState, db, utcnow
+from .models import OPEN, UNSTORED, Command, Cursor, Device, JobState, Upload, UploadState, db, utcnow
 
 blueprint = Blueprint("health", __name__)
 WORKER_SILENT = timedelta(minutes=2)
@@ -22,11 +22,14 @@ def alive() -> Response:
 
 @blueprint.get("/readyz")
 def ready() -> Response:
-    """Say whether database, queue and store answer; name what does not."""
+    """Say whether database, queue and store answer; name what does not.
+
+    Which periodic jobs are failing is told below, and makes nobody unready: all else works.
+    """
     problems = [problem for check in (_database, _queue, _store) if (problem := check())]
-    return Response(
-        "\n".join(problems or ["ok"]) + "\n", status=503 if problems else 200, mimetype="text/plain"
-    )
+    is_there = not problems or not problems[0].startswith("database")
+    lines = [*(problems or ["ok"]), *(_failing_jobs() if is_there else [])]
+    return Response("\n".join(lines) + "\n", status=503 if problems else 200, mimetype="text/plain")
 
 
 def _database() -> str | None:
@@ -49,6 +52,17 @@ def _queue() -> str | None:
 def _store() -> str | None:
     problem = uploads.media().ready()
     return f"store: {problem}" if problem else None
+
+
+def _failing_jobs() -> list[str]:
+    """Say which periodic jobs have been failing, and since when."""
+    failing = db.session.scalars(
+        select(JobState).where(JobState.failing_since.is_not(None)).order_by(JobState.name)
+    ).all()
+    return [
+        f"job {job.name}: failing since {job.failing_since:%Y-%m-%dT%H:%M:%SZ}: {job.error}"
+        for job in failing
+    ]
 
 
 @blueprint.get("/metrics")
@@ -82,8 +96,26 @@ def metrics() -> Response:
     )
     beat = db.session.get(Cursor, "worker")
     age = (utcnow() - datetime.fromisoformat(beat.value)).total_seconds() if beat else float("inf")
-    Gauge("dualcam_worker_age_seconds", "Since a worker last swept", registry=registry).set(age)
+    Gauge("dualcam_worker_age_seconds", "Since a worker last said that it lives", registry=registry).set(age)
+    _job_figures(registry)
     return Response(generate_latest(registry), mimetype="text/plain; version=0.0.4")
+
+
+def _job_figures(registry: CollectorRegistry) -> None:
+    failures = Counter(
+        "dualcam_job_failures", "Runs and rows of a job that failed", ["job"], registry=registry
+    )
+    since = Gauge(
+        "dualcam_job_failing_since_seconds", "Unix time since when a job fails; 0: it does not", ["job"],
+        registry=registry,
+    )  # fmt: skip
+    age = Gauge("dualcam_job_age_seconds", "Since a job last ended", ["job"], registry=registry)
+    now = utcnow()
+    for job in db.session.scalars(select(JobState)):
+        failures.labels(job.name).inc(job.failures)
+        since.labels(job.name).set(job.failing_since.timestamp() if job.failing_since else 0)
+        if job.ended_at is not None:
+            age.labels(job.name).set((now - job.ended_at).total_seconds())
 
 
 def _gauge(registry: CollectorRegistry, name: str, text: str, query: object) -> None:

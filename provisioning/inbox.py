@@ -14,7 +14,8 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from . import answers, commands, endings, events, gateway, lifecycle, outbox, statuses
+from . import answers, commands, endings, events, gateway, lifecycle, outbox, secrets, statuses
+from .errors import ServiceError
 from .matching import Candidate, choose
 from .models import (
     STATUS_RANK,
@@ -34,8 +35,10 @@ from .models import (
 log = structlog.get_logger(__name__)
 
 UNANSWERED_FOR = timedelta(hours=24)  # so long a command without a reply stays a candidate for one
-EVENT_TRIES = 10
+EVENT_TRIES = 2000  # with the waits below about a week: time to put a key back, or to mend a mistake of ours
+EVENT_WAIT_SECONDS = 300  # at most, between two tries
 TOKENS_AT_ONCE = 500
+ENCRYPTED = "encrypted"  # in a kept event, instead of a text whose credentials could not be hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Touched:
 
     device_id: int | None
     relink: bool = False
+
+
+class EventOwed(Exception):
+    """The effects of an event are still owed."""
 
 
 def receive(params: Mapping[str, str], now: datetime, *, via: str, at: datetime | None = None) -> Touched:
@@ -109,13 +116,12 @@ def _once(
     device_id = _device_of(params, kind, at or now)
     if device_id is not None:
         lifecycle.lock_device(device_id)
-    payload = dict(params)
     event = GatewayEvent(
-        id=new_id(), kind=kind, token=token, via=via, received_at=now,
-        payload=payload | ({"at": lifecycle.stamp(at)} if at else {}),
+        id=new_id(), kind=kind, token=token, via=via, received_at=now, attempts=0,
+        payload=dict(params) | ({"at": lifecycle.stamp(at)} if at else {}),
     )  # fmt: skip
     if kind == "inbound":
-        event.payload = event.payload | {"Body": _masked(payload.get("Body", ""), device_id)}
+        event.payload = event.payload | _kept_text(params.get("Body", ""), device_id)
     db.session.add(event)
     try:
         db.session.flush()
@@ -125,39 +131,77 @@ def _once(
     return _process(event, params, now)
 
 
+def owe(one: Listed, error: Exception, now: datetime) -> None:
+    """Keep what could not be taken, so that it is tried again with the owed events. Commits."""
+    params = _keepable(one.params)
+    token = _text_token(params) if one.is_text else _report_token(params)
+    kept = {"Body": "", ENCRYPTED: secrets.encrypt(params.get("Body", ""))} if one.is_text else {}
+    event = GatewayEvent(
+        id=new_id(), kind="inbound" if one.is_text else "status", token=token, via="reconciler", received_at=now,
+        payload=params | kept | ({"at": lifecycle.stamp(one.at)} if one.at else {}), attempts=0,
+    )  # fmt: skip
+    _put_off(event, error, now)
+    db.session.add(event)
+    db.session.commit()
+
+
 def _process(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> Touched:
     try:
         with db.session.begin_nested():
             touched = (_take_text if event.kind == "inbound" else _take_report)(event, params, now)
-        event.processed_at, event.error = now, None
+        event.processed_at, event.error, event.due_at = now, None, None
+        if ENCRYPTED in event.payload:
+            device_id = _device_of(params, event.kind, now)
+            kept = {name: value for name, value in event.payload.items() if name != ENCRYPTED}
+            event.payload = kept | {"Body": _masked(params.get("Body", ""), device_id)}
     except Exception as error:
-        log.exception("event not processed", event=event.id, kind=event.kind)
-        event.attempts, event.error = event.attempts + 1, f"{type(error).__name__}: {error}"[:500]
+        if isinstance(error, ServiceError):
+            log.warning("event not processed", gateway_event=event.id, kind=event.kind, reason=error.message)
+        else:
+            log.exception("event not processed", gateway_event=event.id, kind=event.kind)
+        _put_off(event, error, now)
         touched = Touched(None)
     db.session.commit()
     return touched
 
 
-def retry_events(now: datetime) -> list[Touched]:
-    """Process events whose effects are still owed."""
+def _put_off(event: GatewayEvent, error: Exception, now: datetime) -> None:
+    """Try an event again: at once, then after ever longer waits."""
+    wait = min(EVENT_WAIT_SECONDS, 3 * (2 ** min(event.attempts, 10) - 1))
+    event.attempts, event.due_at = event.attempts + 1, lifecycle.later(now, wait)
+    event.error = f"{type(error).__name__}: {error}"[:500]
+
+
+def owed_events(now: datetime) -> Sequence[str]:
+    """Give the events whose effects are still owed and due, the longest due first."""
+    due = or_(GatewayEvent.due_at.is_(None), GatewayEvent.due_at <= now)
     owed = db.session.scalars(
         select(GatewayEvent.id)
-        .where(GatewayEvent.processed_at.is_(None), GatewayEvent.attempts < EVENT_TRIES)
-        .order_by(GatewayEvent.id)
+        .where(GatewayEvent.processed_at.is_(None), GatewayEvent.attempts < EVENT_TRIES, due)
+        .order_by(GatewayEvent.due_at, GatewayEvent.id)
         .limit(100)
     ).all()
     db.session.commit()
-    touched = []
-    for ident in owed:
-        event = db.session.get_one(GatewayEvent, ident)
-        at = datetime.fromisoformat(event.payload["at"]) if "at" in event.payload else event.received_at
-        device_id = _device_of(event.payload, event.kind, at)
-        if device_id is not None:
-            lifecycle.lock_device(device_id)
-        event = db.session.get_one(GatewayEvent, ident, with_for_update=True, populate_existing=True)
-        if event.processed_at is None:
-            touched.append(_process(event, event.payload, now))
+    return owed
+
+
+def retry_event(ident: str, now: datetime) -> Touched:
+    """Process an event whose effects are still owed. Commits. Raises EventOwed where it fails again."""
+    event = db.session.get_one(GatewayEvent, ident)
+    at = datetime.fromisoformat(event.payload["at"]) if "at" in event.payload else event.received_at
+    device_id = _device_of(event.payload, event.kind, at)
+    if device_id is not None:
+        lifecycle.lock_device(device_id)
+    event = db.session.get_one(GatewayEvent, ident, with_for_update=True, populate_existing=True)
+    if event.processed_at is not None:
         db.session.rollback()
+        return Touched(None)
+    params = dict(event.payload)
+    if ENCRYPTED in params:
+        params["Body"] = secrets.decrypt(params.pop(ENCRYPTED))
+    touched = _process(event, params, now)
+    if event.error is not None:
+        raise EventOwed(event.error)
     return touched
 
 
@@ -198,6 +242,14 @@ def _asked_at(number: str, at: datetime) -> int | None:
         .order_by(Message.id.desc())
         .limit(1)
     )  # fmt: skip
+
+
+def _kept_text(body: str, device_id: int | None) -> dict[str, str]:
+    """Give a text to be kept: with dots for credentials, or encrypted where nobody can tell what they are."""
+    try:
+        return {"Body": _masked(body, device_id)}
+    except secrets.Undecryptable:
+        return {"Body": "", ENCRYPTED: secrets.encrypt(body)}
 
 
 def _masked(body: str, device_id: int | None) -> str:

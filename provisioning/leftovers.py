@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
-from . import commands, endings, events, gateway, lifecycle, outbox, queue, sending
+from . import commands, endings, events, gateway, jobs, lifecycle, outbox, queue, sending
 from .config import current_config
 from .errors import GatewayError
 from .models import OPEN, Command, Device, Direction, Message, State, db
@@ -22,18 +22,6 @@ log = structlog.get_logger(__name__)
 AHEAD = timedelta(hours=1)  # by so much a time of our own may be ahead of now, machines' clocks differing
 NOT_SENT_AFTER = timedelta(minutes=2)  # only then a message that is nowhere listed was not sent
 SWEEP_BATCH = 200
-
-
-def sweep(clock: Callable[[], datetime]) -> None:
-    """Drive what a killed process left, resolve the unclear, expire what waited too long."""
-    for work in (_bring_back, _free_leases, _look_up, _learn_sids, _expire, _drive_due):
-        try:
-            work(clock)
-        except GatewayError as error:
-            db.session.rollback()
-            log.warning("gateway away", code=error.code)
-        finally:
-            db.session.rollback()
 
 
 def _ids(*conditions: object, by: Any = Command.id) -> list[tuple[str, int]]:
@@ -50,7 +38,9 @@ def _ids(*conditions: object, by: Any = Command.id) -> list[tuple[str, int]]:
 def _bring_back(clock: Callable[[], datetime]) -> None:
     """Bring the times of open commands back that were written while this machine's clock was ahead."""
     now = clock()
-    for ident, device_id in _ids(Command.state.in_(OPEN), Command.updated_at > now + AHEAD):
+
+    def bring_back(row: tuple[str, int]) -> None:
+        ident, device_id = row
         lifecycle.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         ahead = command.updated_at - now
@@ -62,9 +52,12 @@ def _bring_back(clock: Callable[[], datetime]) -> None:
             command.updated_at = now
         db.session.commit()
 
+    jobs.each("clock_ahead", _ids(Command.state.in_(OPEN), Command.updated_at > now + AHEAD), bring_back)
+
 
 def _free_leases(clock: Callable[[], datetime]) -> None:
-    for ident, device_id in _ids(Command.state == State.SENDING, Command.lease_until < clock()):
+    def free(row: tuple[str, int]) -> None:
+        ident, device_id = row
         now = clock()
         lifecycle.lock_device(device_id)
         command = db.session.get_one(Command, ident)
@@ -75,19 +68,38 @@ def _free_leases(clock: Callable[[], datetime]) -> None:
             command.due_at, command.lease_until = now, None
         db.session.commit()
 
+    jobs.each("stale_leases", _ids(Command.state == State.SENDING, Command.lease_until < clock()), free)
+
 
 def _look_up(clock: Callable[[], datetime]) -> None:
-    for ident, device_id in _ids(
-        Command.state == State.UNKNOWN, Command.due_at <= clock(), by=Command.due_at
-    ):
-        message = lifecycle.last_message(ident)
-        if message is None:
-            continue
-        phone, began, wanted, sid = message.recipient, message.created_at, message.body_hash, message.sid
-        db.session.commit()
-        if sid is None:
+    rows = _ids(Command.state == State.UNKNOWN, Command.due_at <= clock(), by=Command.due_at)
+    if rows:
+        gateway.gateway()  # where none is configured, it is the job that fails and none of the rows
+    jobs.each("look_up", rows, lambda row: _look_up_one(*row, clock))
+
+
+def _look_up_one(ident: str, device_id: int, clock: Callable[[], datetime]) -> None:
+    message = lifecycle.last_message(ident)
+    if message is None:
+        db.session.rollback()
+        return
+    message_id, sid = message.id, message.sid
+    phone, began, wanted = message.recipient, message.created_at, message.body_hash
+    db.session.commit()
+    if sid is None:
+        try:
             sid = _find(phone, began, wanted)
-        _resolve(ident, device_id, message.id, sid, clock())
+        except GatewayError:
+            _put_off(ident, device_id, clock())
+            raise
+    _resolve(ident, device_id, message_id, sid, clock())
+
+
+def _put_off(ident: str, device_id: int, now: datetime) -> None:
+    """Look a command up again in a while, so that the others have their turn."""
+    lifecycle.lock_device(device_id)
+    db.session.get_one(Command, ident).due_at = lifecycle.later(now, sending.LOOKUP_EVERY)
+    db.session.commit()
 
 
 def _learn_sids(clock: Callable[[], datetime]) -> None:
@@ -102,17 +114,30 @@ def _learn_sids(clock: Callable[[], datetime]) -> None:
         )
         .limit(SWEEP_BATCH)
     ).all()  # fmt: skip
-    wanted = [(row.id, row.device_id, row.recipient, row.created_at, row.body_hash) for row in orphans]
+    wanted = [row.id for row in orphans]
     db.session.commit()
-    for ident, device_id, phone, began, text_hash in wanted:
-        sid = _find(phone, began, text_hash)
-        assert device_id is not None
-        lifecycle.lock_device(device_id)
-        message = db.session.get_one(Message, ident)
-        if message.sid is None:
-            message.sid, message.status = sid, "sent" if sid else "failed"
-            events.publish(device_id, "messages")
-        db.session.commit()
+    if wanted:
+        gateway.gateway()
+    jobs.each("learn_sids", wanted, _learn_sid)
+
+
+def _learn_sid(ident: str) -> None:
+    message = db.session.get_one(Message, ident)
+    device_id, phone, began, text_hash = (
+        message.device_id,
+        message.recipient,
+        message.created_at,
+        message.body_hash,
+    )
+    db.session.commit()
+    sid = _find(phone, began, text_hash)
+    assert device_id is not None
+    lifecycle.lock_device(device_id)
+    message = db.session.get_one(Message, ident)
+    if message.sid is None:
+        message.sid, message.status = sid, "sent" if sid else "failed"
+        events.publish(device_id, "messages")
+    db.session.commit()
 
 
 def _find(phone: str, began: datetime, wanted: str | None) -> str | None:
@@ -185,21 +210,32 @@ def _parameters(command: Command) -> set[str]:
 
 def _expire(clock: Callable[[], datetime]) -> None:
     waiting = [State.QUEUED, State.SENT, State.DELIVERED, State.UNKNOWN, State.ANSWERED]
-    for ident, device_id in _ids(Command.expires_at < clock(), Command.state.in_(waiting)):
+
+    def expire(row: tuple[str, int]) -> None:
+        ident, device_id = row
         device = lifecycle.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         now = clock()
         if command.state in waiting and command.expires_at and command.expires_at < now:
             endings.expire(command, device, now)
         db.session.commit()
-    # the SMS place of a command that was cancelled after it was handed over
-    for ident, device_id in _ids(
-        Command.in_flight, Command.state == State.CANCELLED, Command.expires_at < clock()
-    ):
+
+    jobs.each("expire", _ids(Command.expires_at < clock(), Command.state.in_(waiting)), expire)
+
+
+def _free_lines(clock: Callable[[], datetime]) -> None:
+    """Free the SMS place of commands that were cancelled after they were handed over."""
+
+    def free(row: tuple[str, int]) -> None:
+        ident, device_id = row
         lifecycle.lock_device(device_id)
         command = db.session.get_one(Command, ident)
-        command.in_flight, command.expires_at = False, None
+        if command.state == State.CANCELLED and command.expires_at and command.expires_at < clock():
+            command.in_flight, command.expires_at = False, None
         db.session.commit()
+
+    held = _ids(Command.in_flight, Command.state == State.CANCELLED, Command.expires_at < clock())
+    jobs.each("free_lines", held, free)
 
 
 def _drive_due(clock: Callable[[], datetime]) -> None:
@@ -217,10 +253,33 @@ def _drive_due(clock: Callable[[], datetime]) -> None:
         .limit(SWEEP_BATCH)
     ).all()  # fmt: skip
     db.session.commit()
-    for device_id in devices:
+    if devices:
+        gateway.gateway()
+
+    def drive(device_id: int) -> None:
         if not queue.wake(queue.DEVICES, device_id):
             sending.drive(device_id, clock)
+
+    jobs.each("due_commands", devices, drive)
 
 
 def _of_same_device(other: Any, condition: Any) -> ColumnElement[bool]:
     return select(other.id).where(other.device_id == Command.device_id, condition).exists()
+
+
+SECONDS = 3.0
+JOBS = (
+    jobs.Job("clock_ahead", SECONDS, _bring_back),
+    jobs.Job("stale_leases", SECONDS, _free_leases),
+    jobs.Job("look_up", SECONDS, _look_up),
+    jobs.Job("learn_sids", SECONDS, _learn_sids),
+    jobs.Job("expire", SECONDS, _expire),
+    jobs.Job("free_lines", SECONDS, _free_lines),
+    jobs.Job("due_commands", SECONDS, _drive_due),
+)
+
+
+def sweep(clock: Callable[[], datetime]) -> None:
+    """Drive what a killed process left, resolve the unclear, expire what waited too long: each job once."""
+    for job in JOBS:
+        jobs.run(job, clock)

@@ -251,9 +251,17 @@ def _set_credentials(device: Device, asked: SetParam, asker: Asker, now: datetim
     return row
 
 
-def prove_credentials(device: Device, which: str, now: datetime, parent_id: str | None) -> Command:
-    """Queue the getver that proves a pair of credentials: "pending" or "current"."""
-    (sms,) = _compose(GetVer(), *_credentials(device, which), device.model)
+def prove_credentials(device: Device, which: str, now: datetime, parent_id: str | None) -> Command | None:
+    """Queue the getver that proves a pair of credentials: "pending" or "current".
+
+    Where no key opens them nothing can be sent: both pairs are kept and None is given.
+    """
+    try:
+        (sms,) = _compose(GetVer(), *_credentials(device, which), device.model)
+    except secrets.Undecryptable as error:
+        device.credentials_state = "undecided"
+        statuses.remark_error(device, error.message, now=now, source=("command", parent_id or ""))
+        return None
     device.credentials_state = f"trying_{which}"
     return _row(device, sms, SERVICE, now, parent_id=parent_id, credentials=which)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import outbox, statuses
 from .commands import SetParam, Sms
-from .errors import Conflict
+from .errors import Conflict, Unavailable
 from .models import Device
 from .parameters import ParameterErrors, cautions, complete
 
@@ -37,7 +37,7 @@ def preview(device: Device, parameters: Mapping[Any, Any]) -> tuple[Plan | None,
         return plan(device, parameters), {}
     except ParameterErrors as error:
         return None, error.errors
-    except Conflict as error:
+    except (Conflict, Unavailable) as error:
         checked = complete(parameters, catalogue=outbox.catalogue())
         warnings = cautions(checked, known=statuses.known_parameters(device.id), firmware=device.firmware)
         return Plan(checked, outbox.preview(None, SetParam(checked)), warnings, error.message), {}

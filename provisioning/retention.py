@@ -4,7 +4,7 @@ The worker calls `sweep` every hour. Ids sort by time, so that what is old is fo
 is small and a transaction of its own, and a run that was broken off goes on with the next.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from receiver.media import MediaError
 
-from . import events, leases, uploads, videos
+from . import events, jobs, leases, uploads, videos
 from .config import current_config
 from .models import (
     OPEN,
@@ -36,22 +36,40 @@ LINK_WINDOWS = 5  # links of the last four are still decided anew: what they res
 
 
 def sweep(clock: Callable[[], datetime]) -> dict[str, int]:
-    """Remove what is older than the settings say; give how much of each kind."""
-    config, now = current_config(), clock()
-    leases.sweep(now)
-    removed = {"given_up": _give_up(now - timedelta(days=config.receiver_partial_days) - GRACE)}
+    """Remove what is older than the settings say; give how much of each kind. Raises RowsFailed after the last kind."""
+    removed: dict[str, int] = {}
+
+    def remove(kind: tuple[str, Callable[[], int]]) -> None:
+        name, work = kind
+        if count := work():
+            removed[name] = count
+
+    try:
+        jobs.each("retention", _kinds(clock()), remove, named=lambda kind: kind[0])
+    finally:
+        if removed:
+            log.info("old rows removed", **removed)
+    return removed
+
+
+def _kinds(now: datetime) -> Iterator[tuple[str, Callable[[], int]]]:
+    """Give what is to be removed by the settings, by name: each kind by itself."""
+    config = current_config()
+    yield "leases", lambda: _sweep_leases(now)
+    yield "given_up", lambda: _give_up(now - timedelta(days=config.receiver_partial_days) - GRACE)
     if days := config.retention_days_uploads:
-        oldest = now - max(timedelta(days=days), LINK_WINDOWS * timedelta(seconds=config.link_window))
-        removed["uploads"] = _in_batches(lambda: _remove_uploads(oldest))
+        old = now - max(timedelta(days=days), LINK_WINDOWS * timedelta(seconds=config.link_window))
+        yield "uploads", lambda: _in_batches(lambda: _remove_uploads(old))
     if days := config.retention_days_messages:
         oldest = min(now - timedelta(days=days), _reconciled() or now)
-        removed["messages"] = _in_batches(lambda: _remove(Message, _is_settled(oldest), oldest))
+        yield "messages", lambda: _in_batches(lambda: _remove(Message, _is_settled(oldest), oldest))
         done = and_(GatewayEvent.received_at < oldest, GatewayEvent.processed_at.is_not(None))
-        removed["events"] = _in_batches(lambda: _remove(GatewayEvent, done, oldest))
-    removed = {kind: count for kind, count in removed.items() if count}
-    if removed:
-        log.info("old rows removed", **removed)
-    return removed
+        yield "events", lambda: _in_batches(lambda: _remove(GatewayEvent, done, oldest))
+
+
+def _sweep_leases(now: datetime) -> int:
+    leases.sweep(now)
+    return 0
 
 
 def _in_batches(remove: Callable[[], int]) -> int:

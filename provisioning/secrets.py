@@ -10,10 +10,13 @@ import hmac
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from .config import Config, current_config
+from .errors import Unavailable
 
 
-class Undecryptable(Exception):
-    """A stored secret opens with none of the configured keys."""
+class Undecryptable(Unavailable):
+    """A stored secret opens with none of the configured keys: one was taken away, or a backup had another."""
+
+    code = "key_missing"
 
 
 def _fernet(config: Config) -> MultiFernet:
@@ -36,7 +39,8 @@ def decrypt(stored: str | None) -> str:
         return _fernet(current_config()).decrypt(stored.encode()).decode()
     except InvalidToken:
         raise Undecryptable(
-            "No key in ENCRYPTION_KEYS opens this; put the key it was stored with back."
+            "No key in ENCRYPTION_KEYS opens the SMS login and password of this device. Put the key that they were"
+            " stored with back, or enter them anew."
         ) from None
 
 

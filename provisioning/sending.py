@@ -39,12 +39,16 @@ class Attempt:
 
 
 def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
-    """Send the device's next command if one may go now; say whether one was handed over."""
+    """Send the device's next command if one may go now; say whether one was handed over.
+
+    Raises Unavailable where no gateway is configured.
+    """
+    carrier = gateway.gateway()  # before anything is claimed: without a gateway nothing is under way
     attempt = _claim(device_id, clock())
     if attempt is None:
         return False
     try:
-        sent = gateway.gateway().send(attempt.phone, attempt.text, attempt.message_id, attempt.validity)
+        sent = carrier.send(attempt.phone, attempt.text, attempt.message_id, attempt.validity)
     except GatewayError as error:
         _note_failure(attempt, error, clock())
         return False

@@ -286,7 +286,7 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def settle(now: datetime, passed_over: set[int]) -> int:
+def settle(now: datetime, passed_over: dict[int, Exception]) -> int:
     """Do what follows from new files, the oldest first: status, links, copies; give how many there were.
 
     A device whose files cannot be settled, by a mistake of ours, is named in the log and added to `passed_over`:
@@ -312,10 +312,10 @@ def settle(now: datetime, passed_over: set[int]) -> int:
             _settle_device(lifecycle.lock_device(device_id), idents, now)
         except OperationalError:
             raise  # the database is away, or chose this work to end a deadlock: all is done again
-        except Exception:
+        except Exception as error:
             log.exception("work failed: what follows from new files", device=device_id)
             db.session.rollback()
-            passed_over.add(device_id)
+            passed_over[device_id] = error
     return len(waiting)
 
 

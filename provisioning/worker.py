@@ -11,24 +11,23 @@ import signal  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from datetime import datetime  # noqa: E402
+from functools import partial  # noqa: E402
 
 import gevent  # noqa: E402
 import structlog  # noqa: E402
 from flask import Flask  # noqa: E402
 from gevent.event import Event  # noqa: E402
-from gevent.lock import BoundedSemaphore  # noqa: E402
 from huey.consumer import Consumer  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import background, logs, queue, retention, sending, videos  # noqa: E402
+from provisioning import background, jobs, logs, queue, sending, videos  # noqa: E402
 from provisioning.config import ConfigError, current_config  # noqa: E402
-from provisioning.models import Cursor, db, utcnow  # noqa: E402
+from provisioning.models import Cursor, db, put_all, utcnow  # noqa: E402
 
 log = structlog.get_logger("worker")
-_settling = BoundedSemaphore()  # two at once would do the same files
 
-SWEEP_SECONDS = 3.0
-RETENTION_SECONDS = 3600.0
+BEAT_SECONDS = 3.0
 HEARTBEAT = "worker"
 SENDERS = 8  # SMS under way at once, for different devices
 PHOTOS_AT_ONCE = 25  # thumbnails: some 0.3 s, which one that is asked for meanwhile waits
@@ -49,14 +48,11 @@ def main() -> int:
         gevent.signal_handler(number, stop.set)
     consumers = _start_queues(app, stop)
     with app.app_context():
-        interval = current_config().reconcile_interval
-    for seconds, work in (
-        (SWEEP_SECONDS, _sweep),
-        (SWEEP_SECONDS, _settle),
-        (float(interval), _reconcile),
-        (RETENTION_SECONDS, _retire),
-    ):
-        gevent.spawn(_repeat, app, seconds, work, stop)
+        table = background.table(current_config())
+    ended: dict[str, datetime] = {}
+    for job in table:
+        gevent.spawn(_repeat, app, job.seconds, partial(_run, job, ended), stop)
+    gevent.spawn(_repeat, app, BEAT_SECONDS, partial(_beat, ended), stop)
     stop.wait()
     for consumer in consumers:
         consumer.stop(graceful=False)
@@ -75,11 +71,8 @@ def _start_queues(app: Flask, stop: Event) -> list[Consumer]:
             except Exception:
                 log.warning("queue away, will try again", exc_info=True)
                 gevent.sleep(AWAY_SECONDS)
-        queues.handlers[queue.DEVICES] = lambda ident: _handle(app, lambda: _drive(int(ident)))
-        queues.handlers[queue.FILES] = lambda ident: _handle(app, _settle)
-        queues.handlers[queue.PHOTOS] = lambda ident: _handle(app, lambda: _photos(ident))
-        queues.handlers[queue.VIDEOS] = lambda ident: _handle(app, lambda: videos.make([ident], utcnow))
         for topic in queue.TOPICS:
+            queues.handlers[topic] = partial(_handle, app, topic)
             workers = SENDERS if topic == queue.DEVICES else 1
             consumer = Consumer(
                 queues.queues[topic], workers=workers, periodic=False, initial_delay=0.05, max_delay=POLL_SECONDS,
@@ -104,49 +97,47 @@ def _photos(ident: str) -> None:
     videos.make([ident, *queue.take(queue.PHOTOS, PHOTOS_AT_ONCE - 1)], utcnow)
 
 
-def _handle(app: Flask, work: Callable[[], object]) -> None:
+HANDLERS: dict[str, Callable[[str], object]] = {
+    queue.DEVICES: lambda ident: _drive(int(ident)),
+    queue.FILES: lambda ident: background.settle(utcnow),
+    queue.PHOTOS: _photos,
+    queue.VIDEOS: lambda ident: videos.make([ident], utcnow),
+}
+
+
+def _handle(app: Flask, topic: str, ident: str) -> None:
     with app.app_context():
         try:
-            work()
-        except Exception:
-            log.exception("work failed; the sweep tries again")
+            HANDLERS[topic](ident)
+        except Exception as error:
+            log.exception("work failed; the sweep tries again", topic=topic)
             db.session.rollback()
+            jobs.note_failure(f"queue_{topic}", error, utcnow())
 
 
-def _sweep() -> None:
-    background.sweep(utcnow)
-    videos.sweep(utcnow)
-    beat = db.session.get(Cursor, HEARTBEAT) or Cursor(name=HEARTBEAT)
-    beat.value = utcnow().isoformat()
-    db.session.add(beat)
-    db.session.commit()
+def _run(job: jobs.Job, ended: dict[str, datetime]) -> None:
+    jobs.run(job, utcnow)
+    ended[job.name] = utcnow()
 
 
-def _settle() -> None:
-    """Do what follows from new files; by itself, for where files never stop coming it does not end."""
-    with _settling:
-        background.settle(utcnow)
-
-
-def _reconcile() -> None:
-    count = background.reconcile(utcnow)
-    if count:
-        log.info("reconciled", events=count)
-
-
-def _retire() -> None:
-    retention.sweep(utcnow)
+def _beat(ended: dict[str, datetime]) -> None:
+    """Say that this process lives, and when its jobs last ended; no job holds it up."""
+    told = dict(ended)
+    try:
+        now = utcnow()
+        put_all(Cursor, [{"name": HEARTBEAT, "value": now.isoformat(), "updated_at": now}], "name")
+        jobs.note_ended(told)
+        db.session.commit()
+    except Exception:
+        db.session.rollback()
+        log.warning("the worker's heartbeat could not be written", exc_info=True)
 
 
 def _repeat(app: Flask, seconds: float, work: Callable[[], None], stop: Event) -> None:
     while not stop.is_set():
         began = time.monotonic()
         with app.app_context():
-            try:
-                work()
-            except Exception:
-                log.warning("periodic work failed, will try again", work=work.__name__, exc_info=True)
-                db.session.rollback()
+            work()
         stop.wait(max(0.1, seconds - (time.monotonic() - began)))
 
 

@@ -28,6 +28,7 @@ SMALL = {
     "checklist_runs",
     "devices",
     "device_phones",
+    "jobs",
     "status_items",
     "leases",
     "users",

@@ -546,7 +546,7 @@ def test_new_files_are_taken_in_their_order_and_so_many_at_once(
     many = [sidecar(f"{n}" * 32, timestamp=1_795_600_000_000 + n) for n in range(1, 9)]
     late = sidecar("25" + "0" * 30, imei=other.imei, timestamp=1_795_600_000_000)
     uploads.register([*many, late], utcnow())
-    passed_over: set[int] = set()
+    passed_over: dict[int, Exception] = {}
     assert uploads.settle(utcnow(), passed_over) == 4
     assert waiting() == [f"{n}" * 32 for n in range(4, 9)]
     background.settle(utcnow)

@@ -3,6 +3,7 @@
 from .base import Base, UTCDateTime, changed, db, first_id, new_id, put_all, take_write_lock, utcnow
 from .commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from .devices import Device, DevicePhone, Record, StatusItem, Verdict
+from .jobs import JobState
 from .messages import RECONCILER, STATUS_RANK, UNCLAIMED, Cursor, Direction, GatewayEvent, Message
 from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
 from .profiles import Change, ChecklistRun, Profile
@@ -41,6 +42,7 @@ __all__ = [
     "Direction",
     "GatewayEvent",
     "IdempotencyKey",
+    "JobState",
     "Lease",
     "LoginFailure",
     "Message",

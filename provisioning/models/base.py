@@ -97,12 +97,13 @@ _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.in
 
 def put_all(
     model: type[Base], rows: Iterable[dict[str, Any]], by: str, *, once: Collection[str] = (),
-    where: ColumnElement[bool] | None = None,
+    added: Collection[str] = (), where: ColumnElement[bool] | None = None,
 ) -> None:  # fmt: skip
     """Insert rows, or update those with the same `by` (columns of a unique index) where they meet `where`.
 
-    A column that a row does not give stays as it is, and so does one of `once`. Tables only, no objects: for the
-    many rows of the receiver's reports. Ordered, so that two processes do not wait for each other crosswise.
+    A column that a row does not give stays as it is, and so does one of `once`; one of `added` is added to what is
+    there. Tables only, no objects: for the many rows of the receiver's reports. Ordered, so that two processes do not
+    wait for each other crosswise.
     """
     keys = by.split(", ")
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -111,7 +112,13 @@ def put_all(
     connection = db.session.connection()
     for columns, some in alike.items():
         statement = _INSERTS[connection.dialect.name](model.__table__)
-        new = {name: statement.excluded[name] for name in columns if name not in {*keys, *once}}
+        new = {
+            name: statement.excluded[name] + model.__table__.c[name]
+            if name in added
+            else statement.excluded[name]
+            for name in columns
+            if name not in {*keys, *once}
+        }
         connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new, where=where), some)
 
 

@@ -87,7 +87,8 @@ class GatewayEvent(db.Model):  # type: ignore[name-defined]
     """A raw event of the gateway (inbound text or status report), credentials masked.
 
     `token` is unique: "in:<MessageSid>" for texts, "<MessageSid>:<status>:<error>" for reports.
-    `processed_at` is None while its effects are still owed; the worker's sweep drives those.
+    `processed_at` is None while its effects are still owed; the worker tries those again at `due_at`. A text whose
+    credentials could not be hidden, because no key opens them, is kept encrypted until then.
     """
 
     __tablename__ = "gateway_events"
@@ -101,6 +102,7 @@ class GatewayEvent(db.Model):  # type: ignore[name-defined]
     received_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
     processed_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime | None]  # when it is tried again; None: at once
     error: Mapped[str | None] = mapped_column(Text)
 
 

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from .. import auth, checklist, devices
 from ..checklist_steps import STEPS, VERDICTS
-from ..errors import Conflict, Invalid
+from ..errors import Invalid, ServiceError
 from ..models import Device, Role, utcnow
 from . import forms
 
@@ -26,7 +26,7 @@ def _page(device: Device, problem: str | None = None) -> str:
     run = checklist.current(device)
     try:
         cost: int | None = checklist.cost(device)
-    except Conflict as error:
+    except ServiceError as error:
         cost, problem = None, problem or error.message
     verdict = next((v for v in VERDICTS if run and v.id == run.verdict), None)
     return render_template(
