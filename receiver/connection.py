@@ -16,7 +16,7 @@ from receiver import session as s
 from receiver.files import StorageError, new_id
 from receiver.front import FrontError
 from receiver.product import Admission, SessionFacts
-from receiver.protocol import FULL_FRAME, Message, ProtocolError, Reader
+from receiver.protocol import Message, ProtocolError, Reader
 from receiver.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Connection:
         else:
             self.sock.settimeout(max(self.session.deadline - time.monotonic(), 0.001))
         # up to the end of a full frame: the reader then keeps no piece of one, to be joined with what comes next
-        wanted = self._appetite - (self._appetite + self.reader.held) % FULL_FRAME
+        wanted = self._appetite - (self._appetite + self.reader.held) % self.reader.full_frame
         try:
             data: bytes = self.sock.recv(wanted)
         except TimeoutError:

@@ -20,6 +20,11 @@ PACKET = 1024  # file bytes in every DATA frame but the last
 CRC_SIZE = 2
 FULL_HEADER = b"\x00\x04\x04\x02"  # a DATA frame with 1024 file bytes
 FULL_FRAME = len(FULL_HEADER) + PACKET + CRC_SIZE
+FULL_AT_HEADER = b"\x00\x0e\x04\x06"  # the same with its byte offset, which follows
+OFFSET_SIZE = 4
+# packets whose CRC may be compared as one: the CRC repeats after 32,767 bits, and two wrong bits at that distance, each
+# seen by its own packet's CRC, would not be seen by the last one's
+UNDER_ONE_CRC = 3
 METADATA_MAX = 512  # version 4 has 40 bytes; leaves room for versions to come
 PATH_METADATA_MAX = 4096  # JSON
 PATH_MAX = 255
@@ -127,27 +132,74 @@ class Run:
     """Several DATA frames of 1024 file bytes in a row, as they came: the fast way of the same thing."""
 
     frames: memoryview
+    at_offsets: bool = False  # 0x000E: each frame names its byte offset
 
     @property
-    def payload(self) -> bytes:
-        """The file bytes of all frames."""
-        frames, begin = self.frames, len(FULL_HEADER)
-        return b"".join([frames[at : at + PACKET] for at in range(begin, len(frames), FULL_FRAME)])
+    def size(self) -> int:
+        """The bytes of each frame."""
+        return FULL_FRAME + OFFSET_SIZE * self.at_offsets
 
     @property
     def count(self) -> int:
         """How many frames these are."""
-        return len(self.frames) // FULL_FRAME
+        return len(self.frames) // self.size
+
+    @property
+    def payload(self) -> bytes:
+        """The file bytes of all frames."""
+        frames, begin = self.frames, self.size - CRC_SIZE - PACKET
+        return b"".join([frames[at : at + PACKET] for at in range(begin, len(frames), self.size)])
 
     @property
     def crc(self) -> int:
         """The CRC of the last frame: chained, it stands for all of them."""
         return int.from_bytes(self.frames[-CRC_SIZE:], "big")
 
+    def stands_at(self, offset: int) -> bool:
+        """Say whether the frames follow one another from this byte of the file on, as far as they say."""
+        if not self.at_offsets:
+            return True
+        named = b"".join(
+            [
+                self.frames[at : at + OFFSET_SIZE]
+                for at in range(len(FULL_AT_HEADER), len(self.frames), self.size)
+            ]
+        )
+        return named == struct.pack(f">{self.count}I", *range(offset, offset + self.count * PACKET, PACKET))
+
+    def is_chained(self, payload: bytes, base: int) -> bool:
+        """Say whether the CRCs go on from `base`, each from the one before. `payload`: that of these frames.
+
+        Every third and the last are compared: the bytes are right then, though a CRC between might not be.
+        """
+        bytes_at_once, step = UNDER_ONE_CRC * PACKET, UNDER_ONE_CRC * self.size
+        at = 0
+        for high, low in zip(
+            self.frames[step - 2 :: step].tobytes(), self.frames[step - 1 :: step].tobytes(), strict=True
+        ):
+            base = crc16.kermit(payload[at : at + bytes_at_once], base)
+            if base != high << 8 | low:
+                return False
+            at += bytes_at_once
+        return at == len(payload) or crc(payload[at:], base) == self.crc
+
+    def is_unchained(self, payload: bytes) -> bool:
+        """Say whether each frame's CRC is that of its own bytes alone, and is not 0, which would also be a chain."""
+        size, at = self.size, 0
+        for high, low in zip(
+            self.frames[size - 2 :: size].tobytes(), self.frames[size - 1 :: size].tobytes(), strict=True
+        ):
+            own = crc16.kermit(payload[at : at + PACKET], 0)
+            if not own or own != high << 8 | low:
+                return False
+            at += PACKET
+        return True
+
     def split(self) -> list[Data]:
         """Give the frames one by one: the exact way."""
-        bodies = [self.frames[at : at + FULL_FRAME] for at in range(0, len(self.frames), FULL_FRAME)]
-        return [_data(bytes(body[len(FULL_HEADER) :])) for body in bodies]
+        read, head = (_data_at, FULL_AT_HEADER) if self.at_offsets else (_data, FULL_HEADER)
+        bodies = [self.frames[at : at + self.size] for at in range(0, len(self.frames), self.size)]
+        return [read(bytes(body[len(head) :])) for body in bodies]
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,21 +364,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _full_frames(data: bytes, at: int) -> int:
-    """Give how many bytes from `at` on are DATA frames of 1024 file bytes, whole and in a row."""
-    count = (len(data) - at) // FULL_FRAME
-    if not count or not data.startswith(FULL_HEADER, at):
+def _full_frames(data: bytes, at: int, header: bytes, size: int) -> int:
+    """Give how many bytes from `at` on are frames of this header and size, whole and in a row."""
+    count = (len(data) - at) // size
+    if not count or not data.startswith(header, at):
         return 0
-    end = at + count * FULL_FRAME
+    end = at + count * size
     # each of the header's bytes compared for all frames at once
-    if all(
-        data[at + n : end : FULL_FRAME] == FULL_HEADER[n : n + 1] * count for n in range(len(FULL_HEADER))
-    ):
+    if all(data[at + n : end : size] == header[n : n + 1] * count for n in range(len(header))):
         return end - at
     count = 1
-    while data.startswith(FULL_HEADER, at + count * FULL_FRAME):
+    while data.startswith(header, at + count * size):
         count += 1
-    return count * FULL_FRAME
+    return count * size
 
 
 def _is_stray_zero(data: bytes, at: int) -> bool:
@@ -355,12 +405,13 @@ PATH_FRAMES: Frames = FRAMES | {
 class Reader:
     """Cuts a byte stream into messages. Holds less than one unfinished frame between two calls."""
 
-    __slots__ = ("_frames", "_left", "_stray_possible")
+    __slots__ = ("_frames", "_left", "_stray_possible", "full_frame")
 
     def __init__(self) -> None:
         self._left = b""
         self._frames = FRAMES
         self._stray_possible = False
+        self.full_frame = FULL_FRAME  # the bytes of a full DATA frame of the kind that came last
 
     @property
     def held(self) -> int:
@@ -374,9 +425,16 @@ class Reader:
             self._left = b""
         view, at, end = memoryview(data), 0, len(data)
         while at < end:
-            if size := _full_frames(data, at):
+            by_path = self._frames is PATH_FRAMES  # INIT changes it
+            if size := _full_frames(data, at, FULL_HEADER, FULL_FRAME):
                 at += size
+                self.full_frame = FULL_FRAME
                 take(Run(view[at - size : at]))
+                continue
+            if by_path and (size := _full_frames(data, at, FULL_AT_HEADER, FULL_FRAME + OFFSET_SIZE)):
+                at += size
+                self.full_frame = FULL_FRAME + OFFSET_SIZE
+                take(Run(view[at - size : at], at_offsets=True))
                 continue
             size, message = self._one(data, at, end - at)
             if not size:

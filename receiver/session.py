@@ -394,11 +394,16 @@ class Session:
         return []
 
     def _on_run(self, run: Run, now: float) -> list[Action]:
+        size = run.count * PACKET
+        if self.received + size > self.offer.size or not run.stands_at(self.received):
+            return [Again(tuple(run.split()))]
         payload = run.payload
-        if self.received + len(payload) <= self.offer.size:
-            for base in self._bases:
-                if protocol.crc(payload, base) == run.crc:
-                    return self._take(payload, base, run.crc, now)
+        for base in self._bases:
+            if run.is_chained(payload, base):
+                return self._take(payload, base, run.crc, now)
+        if self.offer.by_path and run.is_unchained(payload):
+            self._whole = self._whole and run.count == 1
+            return self._take(payload, 0, run.crc, now)
         return [Again(tuple(run.split()))]
 
     def _on_data(self, data: Data, now: float) -> list[Action]:

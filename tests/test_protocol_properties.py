@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from receiver import protocol
-from receiver.protocol import Data, Message, ProtocolError, Reader, Run
-from receiver.session import Limits
+from receiver import session as s
+from receiver.protocol import Message, ProtocolError, Reader, Run
+from receiver.session import Limits, Session
 
 IMEI = 352094082736916
 
@@ -45,6 +46,8 @@ frames = st.one_of(
         lambda p: protocol.HEADER.pack(4, len(p) + 2) + p + b"\1\2", st.binary(min_size=1, max_size=40)
     ),
     st.builds(lambda b: b"\0\4\4\2" + bytes([b]) * 1026, st.integers(0, 255)),
+    st.builds(lambda b: b"\0\x0e\4\6" + bytes([b]) * 1030, st.integers(0, 255)),
+    st.just(b"\0\0\0\6" + IMEI.to_bytes(8, "big") + b"\x02\0\4\0"),
     st.binary(max_size=8),
 )
 
@@ -72,22 +75,118 @@ def test_the_crc_is_the_bit_by_bit_one(data: bytes, chain: int) -> None:
     assert protocol.crc(data, chain) == kermit(data, chain)
 
 
-@pytest.mark.parametrize("wrong", [None, 0, 1, 2, 3])
-@pytest.mark.parametrize("base", [0, 0x1234])
-def test_a_run_that_checks_as_a_whole_checks_frame_by_frame(wrong: int | None, base: int) -> None:
-    payloads = [random.Random(n).randbytes(1024) for n in range(4)]
-    data, chain = b"", base
-    for number, payload in enumerate(payloads):
+class Taker:
+    """A session whose file is open: what it takes and answers, without storage."""
+
+    def __init__(self, by_path: bool, packets: int, held: int) -> None:
+        self.session = Session(Limits(), 0.0)
+        self.reader = Reader()
+        self.taken, self.chain, self.answers, self.errors = b"", None, b"", 0  # type: ignore[var-annotated]
+        self.by_path, self.packets, self.held = by_path, packets, held
+        self.closed: str | None = None
+        bits = 0x02 if by_path else 0x10
+        self.feed(b"\0\0\0\5" + IMEI.to_bytes(8, "big") + bytes([bits, 0, 4, 0]))
+        if by_path:
+            self.feed(protocol.HEADER.pack(0x0D, 9) + b"dsm/a.mp4" + bytes.fromhex("000b0000"))
+        else:
+            self.feed(metadata("%videof", 1_795_500_000_000))
+        count = packets * 1024 if by_path else packets
+        self.feed(protocol.HEADER.pack(1, 6) + count.to_bytes(4, "big") + b"\0\0")
+        position = held * 1024 if by_path else held + 1
+        self.feed(protocol.HEADER.pack(3, 4) + position.to_bytes(4, "big"))
+
+    def feed(self, data: bytes) -> None:
+        self.reader.feed(data, lambda message: self._perform(self.session.receive(message, 0.0)))
+
+    def _perform(self, actions: list[s.Action]) -> None:
+        for action in actions:
+            match action:
+                case s.Admit():
+                    self._perform(self.session.admitted(True, 0.0))
+                case s.OpenFile():
+                    self._perform(self.session.opened(self.held * 1024, BASE if self.held else 0, 0.0))
+                case s.Write(offset, payload, chain):
+                    assert offset == self.held * 1024 + len(self.taken)
+                    self.taken, self.chain = self.taken + payload, chain
+                    self._perform(self.session.written(True, 0.0))
+                case s.Again(messages):
+                    for message in messages:
+                        self._perform(self.session.receive(message, 0.0))
+                case s.Send(data):
+                    self.answers += data
+                case s.CrcError():
+                    self.errors += 1
+                case s.Close(code):
+                    self.closed = code
+
+    @property
+    def outcome(self) -> tuple[object, ...]:
+        return self.taken, self.chain, self.answers, self.errors, self.closed, self.session.state
+
+
+BASE = 0x1234  # the CRC of the packets that are held before
+
+
+@st.composite
+def packets(draw: st.DrawFn) -> tuple[bool, int, int, list[bytes]]:
+    """Give a file's frames with what may be wrong with each; by path or not, how many, and how many are held."""
+    by_path = draw(st.booleans())
+    at_offsets = by_path and draw(st.booleans())
+    held, count = draw(st.integers(0, 2)), draw(st.integers(1, 10))
+    chain, made = BASE if held and draw(st.booleans()) else 0, []
+    chained = draw(st.sampled_from(["always", "never", "sometimes"]))
+    faults = draw(
+        st.lists(st.sampled_from(["", "", "bit", "offset", "begins anew"]), min_size=count, max_size=count)
+    )
+    for number, fault in enumerate(faults if draw(st.booleans()) else [""] * count):
+        payload = random.Random(number).randbytes(1024)
+        if fault == "begins anew" or chained == "never" or (chained == "sometimes" and draw(st.booleans())):
+            chain = 0
         chain = kermit(payload, chain)
-        wire = bytes([payload[0] ^ 4]) + payload[1:] if number == wrong else payload
-        data += protocol.FULL_HEADER + wire + chain.to_bytes(2, "big")
-    run = Run(memoryview(data))
-    exact, chain = True, base
-    for part in run.split():
-        assert isinstance(part, Data)
-        chain = kermit(part.payload, chain)
-        exact = exact and chain == part.crc
-    assert (protocol.crc(run.payload, base) == run.crc) == exact == (wrong is None)
+        wire = bytes([payload[0] ^ 4]) + payload[1:] if fault == "bit" else payload
+        body = wire + chain.to_bytes(2, "big")
+        if at_offsets:
+            body = ((held + number + (fault == "offset")) * 1024).to_bytes(4, "big") + body
+        made.append(protocol.HEADER.pack(0x0E if at_offsets else 4, len(body)) + body)
+    return by_path, held + count + draw(st.integers(-1, 1)), held, made
+
+
+@given(packets())
+@settings(max_examples=150, deadline=None)
+def test_frames_in_one_piece_are_taken_as_frames_one_by_one(
+    given: tuple[bool, int, int, list[bytes]],
+) -> None:
+    by_path, announced, held, made = given
+    if announced <= held:
+        return
+    together, alone = Taker(by_path, announced, held), Taker(by_path, announced, held)
+    together.feed(b"".join(made))
+    for frame in made:
+        alone.feed(frame)
+    assert together.outcome == alone.outcome
+
+
+@pytest.mark.parametrize("kind", ["by identifier", "by path", "at offsets"])
+@pytest.mark.parametrize("distance", [1, 8191, 32767, 32768, 65534])
+def test_two_wrong_bits_are_seen_however_the_packets_are_cut(kind: str, distance: int) -> None:
+    """The CRC repeats after 32,767 bits: two wrong bits at that distance do not show in the last packet's CRC."""
+    payloads = [bytearray(random.Random(n).randbytes(1024)) for n in range(12)]
+    chain, crcs = 0, []
+    for payload in payloads:
+        crcs.append(chain := kermit(payload, chain))
+    for bit in (4000, 4000 + distance):
+        payloads[bit // 8192][bit // 8 % 1024] ^= 1 << bit % 8  # the CRC takes the lowest bit first
+    head = {"by identifier": "00040402", "by path": "00040402", "at offsets": "000e0406"}[kind]
+    data = b"".join(
+        bytes.fromhex(head)
+        + ((1024 * n).to_bytes(4, "big") if kind == "at offsets" else b"")
+        + p
+        + c.to_bytes(2, "big")
+        for n, (p, c) in enumerate(zip(payloads, crcs, strict=True))
+    )
+    taker = Taker(kind != "by identifier", 12, 0)
+    taker.feed(data)
+    assert (taker.taken, taker.errors) == (b"", 1)
 
 
 def metadata(identifier: str, stamp: int) -> bytes:
