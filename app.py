@@ -63,7 +63,8 @@ def _check_camera_server(config: Config) -> None:
 
 
 def _flask_settings(config: Config) -> dict:
-    engine: dict = {"pool_pre_ping": True}
+    # errors of the database are logged: without the values, among them phone numbers and texts
+    engine: dict = {"pool_pre_ping": True, "hide_parameters": True}
     if config.database_url.startswith("postgresql"):
         # a database that has gone away must be an error within seconds, not a hang
         engine["connect_args"] = {

@@ -181,6 +181,7 @@ def table(config: Config) -> tuple[jobs.Job, ...]:
         jobs.Job("settle", SWEEP_SECONDS, _settle),
         jobs.Job("copies", SWEEP_SECONDS, videos.sweep),
         jobs.Job("reconcile", float(config.reconcile_interval), reconcile),
+        jobs.Job("working_folders", RETENTION_SECONDS, videos.remove_left),
         jobs.Job("retention", RETENTION_SECONDS, retention.sweep),
     )
 

@@ -115,7 +115,7 @@ def devices_import(file: TextIO) -> None:
                 click.echo(f"{imei}\tknown")
                 continue
             device = devices.add(values, utcnow())
-            uploads.adopt(device, utcnow())
+            uploads.adopt_if_possible(device, utcnow())
             click.echo(f"{imei}\tadded")
         except ValidationError as error:
             failed += 1

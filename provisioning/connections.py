@@ -69,9 +69,11 @@ def _count_strangers(facts: Sequence[SessionFacts]) -> None:
     day = min(fact.started_at for fact in facts).replace(hour=0, minute=0, second=0, microsecond=0)
     peers = {_peer(fact) for fact in facts} | {OTHERS}
     rows = {
-        (row.peer, row.code, row.started_at.date()): row
-        for row in db.session.scalars(
-            select(Session).where(Session.peer.in_(peers), Session.started_at >= day)
+        (row.peer, row.code, row.started_at.date()): row.id
+        for row in db.session.execute(
+            select(Session.id, Session.peer, Session.code, Session.started_at).where(
+                Session.peer.in_(peers), Session.started_at >= day
+            )
         )
     }
     room = STRANGERS_A_DAY - (
@@ -79,21 +81,31 @@ def _count_strangers(facts: Sequence[SessionFacts]) -> None:
             select(func.count()).where(Session.peer.is_not(None), Session.started_at >= day)
         ) or 0
     )  # fmt: skip
+    counted: dict[str, dict[str, Any]] = {}
     for fact in facts:
         peer, rest = _peer(fact), (fact.code, fact.started_at.date())
         if (peer, *rest) not in rows and room <= 0:
             peer = OTHERS
-        row = rows.get((peer, *rest))
-        if row is None:
+        if (peer, *rest) not in rows:
             room -= 1
-            row = rows[peer, *rest] = Session(
-                id=fact.id, peer=peer, imei=fact.imei if peer != OTHERS else None, code=fact.code,
-                address=fact.address, started_at=fact.started_at, connections=0, bytes_received=0,
-            )  # fmt: skip
-            db.session.add(row)
-        row.connections += 1
-        row.bytes_received += fact.bytes_received
-        row.ended_at, row.reason, row.address = fact.ended_at, fact.reason, fact.address
+            rows[peer, *rest] = fact.id
+        row = counted.setdefault(
+            rows[peer, *rest],
+            {"id": rows[peer, *rest], "peer": peer, "imei": fact.imei if peer != OTHERS else None, "code": fact.code,
+             "started_at": fact.started_at, "connections": 0, "bytes_received": 0, "files": 0, "crc_errors": 0,
+             "resumes": 0},
+        )  # fmt: skip
+        row["connections"] += 1
+        row["bytes_received"] += fact.bytes_received
+        row |= {"ended_at": fact.ended_at, "reason": fact.reason, "address": fact.address}
+    # added up by the database: another receiver counts the same stranger at this moment
+    put_all(
+        Session,
+        counted.values(),
+        "id",
+        once=("peer", "imei", "code", "started_at", "files", "crc_errors", "resumes"),
+        added=("connections", "bytes_received"),
+    )
 
 
 def _peer(fact: SessionFacts) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -26,30 +27,43 @@ TOO_LONG = "Making the copy took too long."
 PROGRAM = [sys.executable, "-W", "ignore", "-m", "provisioning.transcode"]
 
 
-def decode_video(source: Path, target: Path, rate: int) -> str | None:
-    """Make TARGET.thumbnail.jpg and TARGET.mp4; give what went wrong as a sentence, or None."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a file's copies came out.
+
+    `problem`: why they could not be made, a sentence; `retry`: this machine is to blame and not the file. `note`: what
+    people should know of copies that were made.
+    """
+
+    problem: str | None = None
+    retry: bool = False
+    note: str | None = None
+
+
+def decode_video(source: Path, target: Path, rate: int) -> Outcome:
+    """Make TARGET.thumbnail.jpg and TARGET.mp4."""
     try:
         done = subprocess.run(
             [*PROGRAM, "video", str(source), str(target), str(rate)],
             cwd=ROOT, capture_output=True, text=True, timeout=VIDEO_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return TOO_LONG
+        return Outcome(TOO_LONG)
     try:
-        return _problem(done.stdout)
+        return _outcome(done.stdout)
     except ValueError:
         return _crashed(source, done.returncode, done.stderr[-500:])
 
 
-def _problem(line: str) -> str | None:
+def _outcome(line: str) -> Outcome:
     """Read a child's answer. Raises ValueError: it gave none."""
-    problem = json.loads(line)["error"]
-    return None if problem is None else str(problem)
+    told = json.loads(line)
+    return Outcome(told["error"], bool(told.get("retry")), told.get("note"))
 
 
-def _crashed(source: Path, code: int, output: str) -> str:
+def _crashed(source: Path, code: int, output: str) -> Outcome:
     log.warning("transcoding crashed", source=source.name, code=code, output=output)
-    return f"The decoder crashed (code {code})."
+    return Outcome(f"The decoder crashed (code {code}).")
 
 
 class PhotoDecoder:
@@ -60,22 +74,23 @@ class PhotoDecoder:
         self._child: subprocess.Popen[str] | None = None
         self._left = 0
 
-    def decode(self, photos: Sequence[tuple[Path, Path]]) -> list[str | None]:
-        """Make TARGET.thumbnail.jpg of each (source, target); give for each what went wrong as a sentence, or None."""
-        problems: list[str | None] = []
+    def decode(self, photos: Sequence[tuple[Path, Path]]) -> list[Outcome]:
+        """Make TARGET.thumbnail.jpg of each (source, target); give how each came out."""
+        outcomes: list[Outcome] = []
         with self._lock:
-            while left := photos[len(problems) : len(problems) + PHOTOS_ASKED]:
-                problems += self._decode(left)
-        return problems
+            while left := photos[len(outcomes) : len(outcomes) + PHOTOS_ASKED]:
+                outcomes += self._decode(left)
+        return outcomes
 
     def close(self) -> None:
         """End the child."""
         with self._lock:
             self._end()
 
-    def _decode(self, photos: Sequence[tuple[Path, Path]]) -> list[str | None]:
+    def _decode(self, photos: Sequence[tuple[Path, Path]]) -> list[Outcome]:
         """Ask for all at once, so that the child never waits for us; give what it said up to one that ended it."""
-        child, problems = self._get(len(photos)), []
+        child = self._get(len(photos))
+        outcomes: list[Outcome] = []
         assert child.stdin
         with contextlib.suppress(OSError):  # it died: the first answer tells
             child.stdin.writelines(json.dumps([str(part) for part in photo]) + "\n" for photo in photos)
@@ -83,14 +98,14 @@ class PhotoDecoder:
         for source, _ in photos:
             line, late = _answer(child)
             try:
-                problems.append(_problem(line))
+                outcomes.append(_outcome(line))
             except ValueError:
                 code = self._end()
-                return [*problems, TOO_LONG if late else _crashed(source, code, "")]
+                return [*outcomes, Outcome(TOO_LONG) if late else _crashed(source, code, "")]
             if late:
                 self._end()
-                return problems
-        return problems
+                return outcomes
+        return outcomes
 
     def _get(self, count: int) -> "subprocess.Popen[str]":
         if self._left <= 0 or (self._child and self._child.poll() is not None):

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from receiver.media import MediaError
+
 from . import queue, uploads
 from .models import OPEN, UNSTORED, Command, Cursor, Device, JobState, Upload, UploadState, db, utcnow
 
@@ -50,7 +52,10 @@ def _queue() -> str | None:
 
 
 def _store() -> str | None:
-    problem = uploads.media().ready()
+    try:
+        problem = uploads.media().ready()
+    except MediaError as error:
+        problem = str(error)
     return f"store: {problem}" if problem else None
 
 

@@ -1,10 +1,12 @@
 """The child process that decodes: `python -m provisioning.transcode photos`, or `video SOURCE TARGET FRAME_RATE`.
 
 `photos` reads lines of JSON, [SOURCE, TARGET], until its input ends. Each work writes TARGET.thumbnail.jpg, a video's
-also TARGET.mp4 (H.264, fast start), and prints a line: {"error": null}, or a sentence why the file cannot be
-read. The cameras' video is a raw H.265 stream without times: they are counted from the frame rate.
+also TARGET.mp4 (H.264, fast start), and prints a line of JSON: "error" is null, or a sentence why the file cannot be read;
+"retry": the file is not to blame, but this machine; "note": what people should know of a copy that was made. The cameras' video is a raw H.265 stream without times: they are counted from the frame rate.
 """
 
+import errno
+import io
 import json
 import os
 import sys
@@ -16,6 +18,19 @@ import av
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 THUMBNAIL = (320, 320)
+END_MARKER = b"\xff\xd9"
+FILLER = b"\x55\x2a" * 64  # what a decoder that still wants data takes for some blocks of the picture
+END_MISSING = "The end of this photo is missing; what came of it is shown."
+# a full or failing disk, too many open files
+OF_THIS_MACHINE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EACCES,
+}
 
 
 class Unreadable(Exception):
@@ -35,26 +50,54 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _tell(work: Callable[..., None], *arguments: Path | int) -> None:
+def _tell(work: Callable[..., str | None], *arguments: Path | int) -> None:
     """Do a file's work and print how it went."""
-    problem = None
+    told: dict[str, str | bool | None] = {"error": None}
     try:
-        work(*arguments)
+        told["note"] = work(*arguments)
     except Unreadable as error:
-        problem = str(error)
-    sys.stdout.write(json.dumps({"error": problem}) + "\n")
+        told["error"] = str(error)
+    except OSError as error:  # of reading the original or writing a copy: the file is not to blame
+        told |= {"error": f"The copy cannot be written ({_cause(error)}).", "retry": True}
+    sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
 
 
-def _photo(source: Path, target: Path) -> None:
+def _photo(source: Path, target: Path) -> str | None:
+    """Make a photo's thumbnail; give what people should know of it, None where it is whole."""
+    data = source.read_bytes()
     try:
-        with Image.open(source, formats=["JPEG"]) as image:
-            image.draft("RGB", THUMBNAIL)
-            _save_thumbnail(ImageOps.exif_transpose(image), target)
+        image, is_whole = _decode_photo(data)
+        image = ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError:
         raise Unreadable("The file is not a JPEG picture.") from None
-    except (OSError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise Unreadable(f"The picture cannot be decoded ({_cause(error)}).") from None
+    _save_thumbnail(image, target)
+    return None if is_whole else END_MISSING
+
+
+def _decode_photo(data: bytes) -> tuple[Image.Image, bool]:
+    """Decode a photo as far as it goes, small; say whether all of the picture is there. Raises what Pillow raises.
+
+    A camera or a broken line may leave the end out. Where only the end marker is missing, nothing is missing to see: then
+    other bytes behind the data change no pixel, since the decoder has no use for them.
+    """
+    try:
+        return _decoded(data), True
+    except UnidentifiedImageError:
+        raise
+    except OSError:  # Pillow reports a picture that ends too early so
+        data = data.removesuffix(END_MARKER[:1])
+        image = _decoded(data + END_MARKER)
+        return image, image.tobytes() == _decoded(data + FILLER + END_MARKER).tobytes()
+
+
+def _decoded(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        image.draft("RGB", THUMBNAIL)
+        image.load()
+        return image
 
 
 def _cause(error: Exception) -> str:
@@ -79,6 +122,8 @@ def _video(source: Path, target: Path, rate: int) -> None:
         count = _transcode(source, target, part, rate)
     except (av.FFmpegError, ValueError, EOFError) as error:
         part.unlink(missing_ok=True)
+        if getattr(error, "errno", None) in OF_THIS_MACHINE:
+            raise OSError(error.errno, _cause(error)) from None
         raise Unreadable(f"The video cannot be decoded ({_cause(error)}).") from None
     if not count:
         part.unlink(missing_ok=True)

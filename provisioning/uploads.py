@@ -62,7 +62,7 @@ def store(config: Config | None = None) -> Store:
 
 
 def media() -> Media:
-    """Give the media store, connected once in each process."""
+    """Give the media store, connected once in each process. Raises MediaError where it cannot be used."""
     found: Media | None = current_app.extensions.get("dualcam_media")
     if found is None:
         found = current_app.extensions["dualcam_media"] = connect(current_config().media_url)
@@ -421,15 +421,21 @@ def adopt(device: Device, now: datetime) -> int:
     return len(moved)
 
 
+def adopt_if_possible(device: Device, now: datetime) -> None:
+    """Adopt the quarantined files of a newly added device; where the store is away, the worker does it later."""
+    try:
+        adopt(device, now)
+    except MediaError as error:
+        db.session.rollback()
+        log.warning("quarantined files are adopted later", device=device.id, reason=str(error))
+
+
 WATCH_SECONDS = 40.0
 
 
 def watch(device_id: int, now: datetime) -> None:
     """Have the progress of a device's files told often for a while: somebody looks."""
-    until = now + timedelta(seconds=WATCH_SECONDS)
-    moved = db.session.execute(update(Watch).where(Watch.device_id == device_id).values(until=until))
-    if not moved.rowcount:  # type: ignore[attr-defined]
-        db.session.add(Watch(device_id=device_id, until=until))
+    put_all(Watch, [{"device_id": device_id, "until": now + timedelta(seconds=WATCH_SECONDS)}], "device_id")
     db.session.commit()
 
 

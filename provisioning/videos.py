@@ -3,6 +3,7 @@
 Work is claimed by a lease on the upload's row. Photos do not wait for videos, and are done many at once.
 """
 
+import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, or_, select, update
 
 from receiver.media import MediaError
 
 from . import events, queue, statuses, uploads
 from .config import current_config
-from .decoding import PhotoDecoder, decode_video
+from .decoding import Outcome, PhotoDecoder, decode_video
 from .models import Device, StatusItem, Upload, UploadState, db, in_state
 from .parameters import as_integer
 
@@ -27,7 +28,10 @@ READY, FAILED = "ready", "failed"
 THUMBNAIL, VIDEO = ".thumbnail.jpg", ".mp4"  # endings of derived files
 ATTEMPTS = 3
 LEASE = timedelta(minutes=15)
-AWAY = timedelta(minutes=1)  # until the store is tried again
+AWAY = timedelta(minutes=1)  # until a store that is away, or a full disk, is tried again
+WORKING = "derive-"  # beginning of the names of working folders in the spool
+LEFT_AFTER = timedelta(hours=3)  # no work on copies takes so long
+BROKEN_OFF = "Making the copy was broken off each time it was tried; the original can be downloaded."
 ASSUMED_FRAME_RATE = 30  # the default of parameter 66003
 
 _photos = PhotoDecoder()  # its child ends when this process does: its input is closed then
@@ -50,6 +54,7 @@ def key(ident: str, ending: str) -> str:
 
 def sweep(clock: Callable[[], datetime]) -> None:
     """Have files looked at that still lack their copies, where the queues do not know them any more."""
+    _give_up(clock())
     if not all(queue.is_empty(topic) for topic in queue.COPIES.values()):
         return
     waiting = db.session.execute(
@@ -69,24 +74,56 @@ def sweep(clock: Callable[[], datetime]) -> None:
         queue.wake(queue.COPIES[file_type], ident)
 
 
+def _give_up(now: datetime) -> None:
+    """End the copies of files at which a worker was ended each time."""
+    lost = db.session.execute(
+        update(Upload)
+        .where(in_state(UploadState.STORED), Upload.thumbnail_state.is_(None), Upload.derive_attempts >= ATTEMPTS,
+               or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < now))
+        .values(thumbnail_state=FAILED, derived_error=BROKEN_OFF, derive_lease_until=None, updated_at=now,
+                video_state=case((Upload.file_type == "video", FAILED)))
+        .returning(Upload.device_id)
+        .execution_options(synchronize_session=False)
+    ).all()  # fmt: skip
+    events.publish_all({row.device_id for row in lost}, "uploads")
+    db.session.commit()
+
+
+def remove_left(clock: Callable[[], datetime]) -> None:
+    """Remove working folders of copies that a killed process left: they may hold whole originals."""
+    for folder in current_config().media_spool.glob(f"{WORKING}*"):
+        try:
+            touched = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        except OSError:
+            continue  # its owner has just removed it
+        if clock().timestamp() - touched > LEFT_AFTER.total_seconds():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def make(idents: Sequence[str], clock: Callable[[], datetime]) -> bool:
     """Make the copies of uploads, but of those that another worker is at; say whether all were made."""
     claimed = _claim(idents, clock())
     playback = {upload.id: frame_rate(upload) for upload in claimed if upload.file_type == "video"}
     db.session.commit()
-    spool = current_config().media_spool
-    spool.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="derive-", dir=spool) as folder:
-        sources, away = _fetch(claimed, Path(folder))
-        problems = _decode(sources, playback, Path(folder))
-        made, unsafe = _put(sources, Path(folder))
-    if away := away | unsafe:
-        log.warning(
-            "media store away, copies are made later", uploads=len(away), reason=next(iter(away.values()))
-        )
+    outcomes: dict[str, Outcome] = {}
+    made: set[str] = set()
+    away: dict[str, str] = {}
+    try:
+        spool = current_config().media_spool
+        spool.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=WORKING, dir=spool, ignore_cleanup_errors=True) as folder:
+            sources, away = _fetch(claimed, Path(folder))
+            outcomes = _decode(sources, playback, Path(folder))
+            away |= {ident: one.problem or "" for ident, one in outcomes.items() if one.retry}
+            made, unsafe = _put([ident for ident in sources if ident not in away], Path(folder))
+            away |= unsafe
+    except OSError as error:  # no room to work in
+        away = {upload.id: str(error.strerror or error) for upload in claimed}
+    if away:
+        log.warning("copies are made later", uploads=len(away), reason=next(iter(away.values())))
         _put_off(list(away), clock())
-    _note([upload for upload in claimed if upload.id not in away], made, problems, playback, clock())
-    return len(claimed) == len(idents) and not problems and not away
+    _note([upload for upload in claimed if upload.id not in away], made, outcomes, playback, clock())
+    return len(claimed) == len(idents) and not away and not any(one.problem for one in outcomes.values())
 
 
 def _fetch(claimed: Sequence[Any], work: Path) -> tuple[dict[str, Path | None], dict[str, str]]:
@@ -108,17 +145,17 @@ def _fetch(claimed: Sequence[Any], work: Path) -> tuple[dict[str, Path | None], 
 
 def _decode(
     sources: Mapping[str, Path | None], playback: Mapping[str, tuple[int, bool]], work: Path
-) -> dict[str, str]:
-    """Make the copies that can be made, in `work`; give what went wrong, by upload."""
+) -> dict[str, Outcome]:
+    """Make the copies that can be made, in `work`; give how each came out, by upload."""
     there = [(ident, source) for ident, source in sources.items() if source is not None]
     photos = [(ident, source) for ident, source in there if ident not in playback]
     found = _photos.decode([(source, work / ident) for ident, source in photos])
-    problems = dict(zip((ident for ident, _ in photos), found, strict=True))
+    outcomes = dict(zip((ident for ident, _ in photos), found, strict=True))
     for ident, source in there:
         if ident in playback:
-            problems[ident] = decode_video(source, work / ident, playback[ident][0])
-    told = {ident: problems.get(ident, "The original is not there.") for ident in sources}
-    return {ident: problem for ident, problem in told.items() if problem}
+            outcomes[ident] = decode_video(source, work / ident, playback[ident][0])
+    missing = Outcome("The original is not there.")
+    return {ident: outcomes.get(ident, missing) for ident in sources}
 
 
 def _put(idents: Iterable[str], work: Path) -> tuple[set[str], dict[str, str]]:
@@ -170,13 +207,14 @@ def frame_rate(upload: Any) -> tuple[int, bool]:
 
 
 def _note(
-    claimed: Sequence[Any], made: set[str], problems: Mapping[str, str],
+    claimed: Sequence[Any], made: set[str], outcomes: Mapping[str, Outcome],
     playback: Mapping[str, tuple[int, bool]], now: datetime,
 ) -> None:  # fmt: skip
     """Write down how it went: a statement for all photos that went well."""
     alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
     for upload in claimed:
-        told: dict[str, Any] = {"derived_error": problems.get(upload.id)}
+        outcome = outcomes[upload.id]
+        told: dict[str, Any] = {"derived_error": outcome.problem or outcome.note}
         told["thumbnail_state"] = READY if key(upload.id, THUMBNAIL) in made else FAILED
         if upload.id in playback:
             told["video_state"] = READY if key(upload.id, VIDEO) in made else FAILED

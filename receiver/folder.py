@@ -20,7 +20,8 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        make_folder(root)
+        with translated():
+            make_folder(root)
 
     def put(self, source: str | Path, key: str) -> None:
         (error,) = self.put_all([(source, key)])

@@ -1,6 +1,7 @@
 """TCP connections as rows: one each for devices, few for strangers, and none for ever."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -43,6 +44,27 @@ def test_a_stranger_that_comes_back_every_second_is_one_row_a_day(app: Flask) ->
     assert row.address == "203.0.113.7:40599"
     connections.note([ended(86_400)], NOON + timedelta(days=1))
     assert [row.connections for row in rows()] == [600, 1]
+
+
+def test_receivers_that_count_the_same_stranger_at_once_lose_no_count(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections.note([ended(0)], NOON)
+    db.session.remove()
+    real, inside = connections.put_all, list[str]()
+
+    def put_all(*given: Any, **more: Any) -> None:
+        """Just before one receiver writes its count, another one does."""
+        if given[0] is Session and not inside:
+            inside.append("another")
+            with app.app_context():
+                connections.note([ended(2)], NOON)
+                db.session.remove()
+        real(*given, **more)
+
+    monkeypatch.setattr(connections, "put_all", put_all)
+    connections.note([ended(1)], NOON)
+    assert [(row.connections, row.bytes_received) for row in rows()] == [(3, 48)]
 
 
 def test_a_scanner_without_imei_is_one_row_for_each_way_it_ended(app: Flask) -> None:

@@ -37,8 +37,8 @@ def photo(tmp_path: Path) -> Path:
 
 
 def one(decoder: decoding.PhotoDecoder, source: Path, target: Path) -> str | None:
-    (problem,) = decoder.decode([(source, target)])
-    return problem
+    (outcome,) = decoder.decode([(source, target)])
+    return outcome.problem
 
 
 def child_of(decoder: decoding.PhotoDecoder) -> int:
@@ -85,7 +85,8 @@ def test_of_many_photos_only_the_one_that_ends_the_child_is_to_blame(
     monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES_AT_BAD])
     asked = [(photo.with_name(name), photo.parent / name) for name in ("a", "bad", "c", "bad", *"d" * 120)]
     crashed = "The decoder crashed (code -6)."
-    assert decoder.decode(asked) == [None, crashed, None, crashed, *[None] * 120]
+    outcomes = decoder.decode(asked)
+    assert [outcome.problem for outcome in outcomes] == [None, crashed, None, crashed, *[None] * 120]
     assert decoder.decode([]) == []
 
 
@@ -105,7 +106,7 @@ def test_a_video_that_crashes_or_hangs_its_child_says_so(
     photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES])
-    assert decoding.decode_video(photo, photo.parent / "one", 30) == "The decoder crashed (code -6)."
+    assert decoding.decode_video(photo, photo.parent / "one", 30).problem == "The decoder crashed (code -6)."
     monkeypatch.setattr(decoding, "VIDEO_SECONDS", 0.5)
     monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", "import time; time.sleep(60)"])
-    assert decoding.decode_video(photo, photo.parent / "one", 30) == decoding.TOO_LONG
+    assert decoding.decode_video(photo, photo.parent / "one", 30).problem == decoding.TOO_LONG

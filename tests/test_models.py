@@ -8,8 +8,8 @@ import flask_migrate
 import pytest
 from conftest import ROOT
 from flask import Flask
-from sqlalchemy import inspect, select
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 
 from provisioning.models import (
     TRANSITIONS,
@@ -130,3 +130,10 @@ def test_ids_sort_by_time() -> None:
 
 def test_every_state_has_a_row_in_the_table() -> None:
     assert set(TRANSITIONS) == set(State)
+
+
+def test_an_error_of_the_database_names_no_value(app: Flask) -> None:
+    """Errors are logged with their traceback; values are phone numbers, texts and e-mail addresses."""
+    with pytest.raises(SQLAlchemyError) as caught:
+        db.session.execute(text("SELECT 1 FROM nowhere WHERE phone = :phone"), {"phone": "+12025550111"})
+    assert "+12025550111" not in str(caught.value)

@@ -1,6 +1,7 @@
 """Files in the database: registering, linking, records, quarantine, fixing by hand."""
 
 import dataclasses
+import threading
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlalchemy import func, select, update
 
 from provisioning import (
     answers,
+    auth,
     background,
     devices,
     leftovers,
@@ -27,7 +29,7 @@ from provisioning import (
 from provisioning.commands import from_arguments, read_replies
 from provisioning.config import Config
 from provisioning.errors import Conflict, Invalid
-from provisioning.models import Command, Device, Record, State, Upload, db, utcnow
+from provisioning.models import Command, Device, Record, Role, State, Upload, db, utcnow
 from provisioning.outbox import Asker, submit, typed
 from receiver.media import MediaError
 from receiver.product import Refused
@@ -405,6 +407,47 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     assert found.with_name(f"{found.name}.json").read_bytes() == b"what the camera told"
     assert not (tmp_path / "media" / path).exists()
     assert not (tmp_path / "media" / f"{path}.json").exists()
+
+
+def test_a_device_is_added_while_the_store_is_away_and_its_files_are_adopted_later(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def move(*keys: str) -> None:
+        raise MediaError("away")
+
+    take(sidecar(path=f"quarantine/{IMEI}/x.jpg", admission="quarantine"))
+    headers = {"Authorization": f"Bearer {auth.create_token('t', Role.ADMIN)}", "Idempotency-Key": "one"}
+    given = {"imei": IMEI, "phone": "+12025550111"}
+    monkeypatch.setattr(uploads.media(), "move", move)
+    for _ in range(2):
+        assert app.test_client().post("/api/v1/devices", json=given, headers=headers).status_code == 201
+    assert db.session.get_one(Upload, "a" * 32).state == "quarantined"
+    monkeypatch.undo()
+    background.sweep(utcnow)
+    db.session.expire_all()
+    assert db.session.get_one(Upload, "a" * 32).state == "stored"
+
+
+def test_many_tabs_that_begin_to_watch_a_device_at_once_all_may(van: Device, app: Flask) -> None:
+    ident, errors = van.id, list[BaseException]()
+    db.session.remove()
+    ready = threading.Barrier(4)
+
+    def watch() -> None:
+        with app.app_context():
+            try:
+                ready.wait(20)
+                uploads.watch(ident, utcnow())
+            except BaseException as error:  # noqa: BLE001 - told below
+                errors.append(error)
+
+    threads = [threading.Thread(target=watch) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not errors
+    assert uploads.watched(utcnow()) == {IMEI}
 
 
 def test_a_file_of_a_device_that_was_deleted_meanwhile_goes_into_quarantine(

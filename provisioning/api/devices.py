@@ -37,7 +37,7 @@ def list_devices(given: dict[str, Any]) -> dict[str, Any]:
 def add_device(given: dict[str, Any]) -> Response:
     """Add a device."""
     device = devices.add(given, utcnow())
-    uploads.adopt(device, utcnow())
+    uploads.adopt_if_possible(device, utcnow())
     return answer(views.device(device), 201)
 
 

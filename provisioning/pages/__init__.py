@@ -14,9 +14,11 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
+from receiver.media import MediaError
+
 from .. import auth
 from ..config import current_config
-from ..errors import ServiceError, TooMany
+from ..errors import ServiceError, TooMany, Unavailable
 from ..models import Role, db, utcnow
 from ..uploads import media as uploads_media
 from ..web import error_body, kept_headers, refuse_control_characters
@@ -82,6 +84,7 @@ def init_app(app: Flask) -> None:
     app.before_request(refuse_control_characters)
     app.after_request(_headers)
     app.register_error_handler(ServiceError, _service_error)
+    app.register_error_handler(MediaError, _store_away)
     app.register_error_handler(CSRFError, _http_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
@@ -153,6 +156,10 @@ def _to_login() -> ResponseReturnValue:
     if "HX-Request" in request.headers:
         return "", 401, {"HX-Redirect": target}
     return redirect(target)
+
+
+def _store_away(error: MediaError) -> ResponseReturnValue:
+    return _service_error(Unavailable(f"The media store cannot be used now; try again later. ({error})"))
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:

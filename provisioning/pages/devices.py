@@ -111,7 +111,7 @@ def add_device() -> ResponseReturnValue:
 
     def work() -> str:
         device = devices.add(forms.load(DeviceSchema(), *FIELDS), utcnow())
-        uploads.adopt(device, utcnow())
+        uploads.adopt_if_possible(device, utcnow())
         return url_for("pages.device", imei=device.imei)
 
     return forms.once(work, lambda error: (_form(None, request.form, error.errors, error), error.status))
