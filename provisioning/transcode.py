@@ -1,8 +1,9 @@
 """The child process that decodes: `python -m provisioning.transcode photos`, or `video SOURCE TARGET FRAME_RATE`.
 
 `photos` reads lines of JSON, [SOURCE, TARGET], until its input ends. Each work writes TARGET.thumbnail.jpg, a video's
-also TARGET.mp4 (H.264, fast start), and prints a line of JSON: "error" is null, or a sentence why the file cannot be read;
-"retry": the file is not to blame, but this machine; "note": what people should know of a copy that was made. The cameras' video is a raw H.265 stream without times: they are counted from the frame rate.
+also TARGET.mp4 (H.264, fast start), and prints a line of JSON: "error" is null, or a sentence why there are no copies;
+"retry": this machine is to blame and not the file; "note": what people should know of copies that were made. The
+cameras' video is a raw H.265 stream without times: they are counted from the frame rate.
 """
 
 import errno
@@ -80,8 +81,8 @@ def _photo(source: Path, target: Path) -> str | None:
 def _decode_photo(data: bytes) -> tuple[Image.Image, bool]:
     """Decode a photo as far as it goes, small; say whether all of the picture is there. Raises what Pillow raises.
 
-    A camera or a broken line may leave the end out. Where only the end marker is missing, nothing is missing to see: then
-    other bytes behind the data change no pixel, since the decoder has no use for them.
+    A camera or a broken line may leave the end out. Where only the end marker is missing, nothing is missing to see:
+    other bytes behind the data then change no pixel, since the decoder has no use for them.
     """
     try:
         return _decoded(data), True
@@ -122,8 +123,9 @@ def _video(source: Path, target: Path, rate: int) -> None:
         count = _transcode(source, target, part, rate)
     except (av.FFmpegError, ValueError, EOFError) as error:
         part.unlink(missing_ok=True)
-        if getattr(error, "errno", None) in OF_THIS_MACHINE:
-            raise OSError(error.errno, _cause(error)) from None
+        number = getattr(error, "errno", None)
+        if number in OF_THIS_MACHINE:
+            raise OSError(number, _cause(error)) from None
         raise Unreadable(f"The video cannot be decoded ({_cause(error)}).") from None
     if not count:
         part.unlink(missing_ok=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+from conftest import ROOT, wait_until
+from PIL import Image
 
-from provisioning import decoding
+from provisioning import decoding, transcode
 from simulator import media
 
 HANGS = "import sys, time; sys.stdin.readline(); time.sleep(60)"
@@ -58,6 +59,32 @@ def test_one_child_makes_many_thumbnails_and_says_what_it_cannot_read(
     assert child_of(decoder) == first
     made = {path.name for path in photo.parent.glob("*.thumbnail.jpg")}
     assert made == {"one.thumbnail.jpg", "new\nline.thumbnail.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("photo-without-end-marker", None),
+        ("photo-one-byte-short", None),
+        ("photo-with-trailing-zeros", None),
+        ("photo-cut-at-60-percent", transcode.END_MISSING),
+        ("photo-progressive-cut-at-40-percent", transcode.END_MISSING),
+    ],
+)
+def test_a_photo_is_shown_as_far_as_it_goes_and_says_only_what_is_missing_to_see(
+    decoder: decoding.PhotoDecoder, tmp_path: Path, name: str, note: str | None
+) -> None:
+    source = ROOT / "tests" / "vectors" / "media" / f"{name}.jpg"
+    assert decoder.decode([(source, tmp_path / "one")]) == [decoding.Outcome(note=note)]
+    with Image.open(tmp_path / "one.thumbnail.jpg") as made:
+        assert made.size == (320, 180)
+
+
+def test_a_copy_that_cannot_be_written_is_to_be_tried_again(
+    decoder: decoding.PhotoDecoder, photo: Path
+) -> None:
+    (outcome,) = decoder.decode([(photo, photo.parent / "nowhere" / "one")])
+    assert outcome.retry
 
 
 def test_a_child_that_died_is_replaced(decoder: decoding.PhotoDecoder, photo: Path) -> None:

@@ -1,6 +1,7 @@
 """Files in the database: registering, linking, records, quarantine, fixing by hand."""
 
 import dataclasses
+import os
 import threading
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,10 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from conftest import ROOT
 from flask import Flask
 from sqlalchemy import func, select, update
+from test_pages import Visitor
 
 from provisioning import (
     answers,
@@ -23,11 +26,13 @@ from provisioning import (
     queue,
     records,
     statuses,
+    transcode,
     uploads,
     videos,
 )
 from provisioning.commands import from_arguments, read_replies
 from provisioning.config import Config
+from provisioning.decoding import Outcome
 from provisioning.errors import Conflict, Invalid
 from provisioning.models import Command, Device, Record, Role, State, Upload, db, utcnow
 from provisioning.outbox import Asker, submit, typed
@@ -37,6 +42,7 @@ from receiver.protocol import _path_metadata
 from simulator import media
 
 IMEI = "352094082736916"
+VECTORS = ROOT / "tests" / "vectors" / "media"
 
 
 @pytest.fixture
@@ -571,13 +577,72 @@ def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
 ) -> None:
     kind = "photo" if extension == "jpg" else "video"
     record = sidecar(file_type=kind, extension=extension, path=f"{IMEI}/2026/11/24/{'a' * 32}.{extension}")
-    torn = media.photo("front", "Van", 1_795_500_000, 3, 75)[:-2000] if kind == "photo" else b"no video" * 100
+    torn = media.photo("front", "Van", 1_795_500_000, 3, 75)[:400] if kind == "photo" else b"no video" * 100
     upload = _store(tmp_path, record, torn)
     assert not videos.make([upload.id], utcnow)
     db.session.expire_all()
     assert "decoded" in (upload.derived_error or "")
     assert "/" not in (upload.derived_error or "")
     assert "Errno" not in (upload.derived_error or "")
+
+
+def test_a_photo_without_its_end_is_shown_as_far_as_it_goes(app: Flask, van: Device, tmp_path: Path) -> None:
+    upload = _store(tmp_path, sidecar(), (VECTORS / "photo-cut-at-60-percent.jpg").read_bytes())
+    assert videos.make([upload.id], utcnow)
+    db.session.expire_all()
+    assert (upload.thumbnail_state, upload.derived_error) == ("ready", transcode.END_MISSING)
+    page = Visitor(app, Role.VIEWER).get(f"/uploads/{upload.id}").text
+    assert f"/uploads/{upload.id}/content?inline=1" in page
+    assert "The end of this photo is missing" in page
+    assert "Download the original" in page
+
+
+def test_a_full_disk_is_never_the_photos_fault(
+    van: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = _store(tmp_path, sidecar(), media.photo("front", "Van", 1_795_500_000, 3, 75))
+    now = utcnow()
+    full = [
+        (videos, "_photos", Mock(decode=lambda photos: [Outcome("No space left on device", retry=True)])),
+        (videos.tempfile, "TemporaryDirectory", Mock(side_effect=OSError(28, "No space left on device"))),
+    ]
+    for minute, (where, name, stand_in) in enumerate(full * 3):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, stand_in)
+            at = now + timedelta(minutes=2 * minute)
+            assert not videos.make([upload.id], lambda at=at: at)
+    db.session.expire_all()
+    assert (upload.thumbnail_state, upload.derived_error, upload.derive_attempts) == (None, None, 0)
+    assert videos.make([upload.id], lambda: now + timedelta(hours=1))
+
+
+def test_a_file_at_which_a_worker_was_ended_each_time_says_so_and_is_not_waited_for(
+    van: Device, tmp_path: Path
+) -> None:
+    upload = _store(tmp_path, sidecar(), b"never read")
+    now = utcnow()
+    for attempt in range(videos.ATTEMPTS):
+        assert videos._claim([upload.id], now + attempt * videos.LEASE * 2)
+        db.session.commit()
+    videos.sweep(lambda: now)
+    db.session.expire_all()
+    assert upload.thumbnail_state is None
+    videos.sweep(lambda: now + videos.ATTEMPTS * videos.LEASE * 2)
+    db.session.expire_all()
+    assert (upload.thumbnail_state, upload.derived_error) == ("failed", videos.BROKEN_OFF)
+
+
+def test_what_a_killed_worker_left_is_removed_and_what_is_worked_on_stays(app: Flask) -> None:
+    spool = app.extensions["dualcam_config"].media_spool
+    old, young = spool / "derive-old", spool / "derive-young"
+    for folder in old, young:
+        folder.mkdir(parents=True)
+        (folder / "original.h265").write_bytes(b"x" * 1000)
+    before = (utcnow() - 2 * videos.LEFT_AFTER).timestamp()
+    for path in (old / "original.h265", old, young):
+        os.utime(path, (before, before))
+    videos.remove_left(utcnow)
+    assert [path.name for path in spool.iterdir() if path.name.startswith("derive-")] == ["derive-young"]
 
 
 def test_new_files_are_taken_in_their_order_and_so_many_at_once(
