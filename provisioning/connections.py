@@ -10,13 +10,16 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
+from receiver.other_protocols import AVL, AVL_TEXT
 from receiver.product import SessionFacts
 
 from . import events, lifecycle, statuses
-from .models import Device, Session, db, put_all
+from .models import Device, Session, StatusItem, Verdict, db, put_all
 
 STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
+TRACKER_SERVER = "tracker.server"  # where the tracker's own data went, where that was here
+ASTRAY_FOR = timedelta(days=1)  # a tracker whose server was corrected comes no more: then the item goes
 LEFT_AFTER = timedelta(hours=24)  # few connections last so long, and the end of one that does is still told
 FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
 
@@ -24,7 +27,9 @@ FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
 def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     """Take connections that began or ended: a few statements for any number; a row each, strangers' counted."""
     devices = _devices(fact.imei for fact in facts if fact.imei)
-    own = [fact for fact in facts if fact.imei in devices or fact.files]
+    # a tracker that sends its own data here comes again and again
+    astray = [fact for fact in facts if fact.code == AVL]
+    own = [f for f in facts if (f.imei in devices and f.code != AVL) or f.files]
     put_all(
         Session,
         [_row(fact, devices.get(fact.imei or "")) for fact in own],
@@ -37,9 +42,17 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         if fact.imei in devices and fact.code != "unknown_device"
     }
     _count_strangers(
-        [fact for fact in facts if fact.imei not in devices and not fact.files and fact.ended_at]
+        [f for f in facts if (f.imei not in devices or f.code == AVL) and not f.files and f.ended_at]
     )
     statuses.note_all("contact.tcp", "session", contacts, now)
+    statuses.note_all(
+        TRACKER_SERVER,
+        "session",
+        {devices[fact.imei]: ("the camera port", fact.id) for fact in astray if fact.imei in devices},
+        now,
+        verdict=Verdict.BAD,
+        text=AVL_TEXT,
+    )
     events.publish_all(contacts, "uploads")
     if any(fact.imei not in devices for fact in facts):
         events.publish_all([None], "devices")
@@ -125,9 +138,14 @@ def close_left(now: datetime) -> None:
 
 
 def forget(now: datetime, days: int) -> None:
-    """Remove connections older than so many days, some at a time."""
+    """Remove connections older than so many days, some at a time, and word of trackers that came astray."""
     old = select(Session.id).where(Session.started_at < now - timedelta(days=days)).limit(FORGOTTEN_AT_ONCE)
     db.session.execute(
         delete(Session).where(Session.id.in_(old)).execution_options(synchronize_session=False)
+    )
+    db.session.execute(
+        delete(StatusItem)
+        .where(StatusItem.item == TRACKER_SERVER, StatusItem.checked_at < now - ASTRAY_FOR)
+        .execution_options(synchronize_session=False)
     )
     db.session.commit()

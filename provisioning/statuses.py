@@ -37,10 +37,13 @@ def note(
     return row
 
 
-def note_all(item: str, source_kind: str, told: Mapping[int, tuple[str, str]], now: datetime) -> None:
+def note_all(
+    item: str, source_kind: str, told: Mapping[int, tuple[str, str]], now: datetime,
+    verdict: Verdict = Verdict.GOOD, text: str | None = None,
+) -> None:  # fmt: skip
     """Set an item that is new each time, for many devices at once: by device id the value and the source's id."""
     rows = [
-        {"device_id": device_id, "item": item, "value": value, "verdict": Verdict.GOOD, "since": now,
+        {"device_id": device_id, "item": item, "value": value, "verdict": verdict, "note": text, "since": now,
          "checked_at": now, "source_kind": source_kind, "source_id": source_id}
         for device_id, (value, source_id) in told.items()
     ]  # fmt: skip

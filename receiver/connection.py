@@ -15,6 +15,7 @@ import structlog
 from receiver import session as s
 from receiver.files import StorageError, new_id
 from receiver.front import FrontError
+from receiver.other_protocols import AVL
 from receiver.product import Admission, SessionFacts
 from receiver.protocol import Message, ProtocolError, Reader
 from receiver.transfer import Transfer
@@ -105,6 +106,7 @@ class Connection:
             code, reason = error.code, str(error)
             if isinstance(error, ProtocolError):
                 self.session.blame_file()
+                self.facts.imei = self.facts.imei or error.imei
         except Ended as ended:
             code, reason = ended.code, ended.reason
         except TimeoutError:
@@ -354,7 +356,7 @@ class Connection:
             return True
         if not facts.bytes_received and self.server.front.is_proxy(facts.address):
             return code not in ("lost", "timeout", "no_words")  # a balancer's health check
-        known = facts.imei is not None and code != "unknown_device"
+        known = facts.imei is not None and code not in ("unknown_device", AVL)  # these were not asked about
         return self.server.quota.allows((known and facts.imei) or host(facts.address))
 
 

@@ -6,6 +6,7 @@ Source: vendor's DualCam protocol page; docs/protocol.md marks what comes from c
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from enum import IntEnum
 from typing import Any
 
 from fastcrc import crc16
+
+from receiver.other_protocols import recognize
 
 INIT_SIZE = 16
 HEADER = struct.Struct(">HH")
@@ -29,6 +32,9 @@ METADATA_MAX = 512  # version 4 has 40 bytes; leaves room for versions to come
 PATH_METADATA_MAX = 4096  # JSON
 PATH_MAX = 255
 PATH_DATA_MAX = 16 * 1024  # the size of a DATA frame in the path flow is not published; this bounds memory
+BEGINNING = 64  # bytes by which another protocol is recognized
+# in JSON, but in no page and no database: lone surrogates are no UTF-8, and control characters are not to be shown
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 DETAILS_DEPTH = 8  # of JSON metadata: what is nested deeper is nobody's, and would break whoever walks it
 LATEST = 253_402_300_800_000  # year 10000, in milliseconds: no calendar of ours holds it
 MILLISECONDS_FROM = 100_000_000_000  # a smaller timestamp is in seconds (as milliseconds: early 1973)
@@ -64,11 +70,11 @@ PATH_REQUEST = b"\x00\x0c\x00\x02\x00\x00"
 
 
 class ProtocolError(Exception):
-    """The device broke the protocol: `code` for programs, the text for people."""
+    """The device broke the protocol: `code` for programs, the text for people; the IMEI if another protocol told it."""
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, imei: str | None = None) -> None:
         super().__init__(text)
-        self.code = code
+        self.code, self.imei = code, imei
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,14 +343,20 @@ def _path_metadata(body: bytes) -> Metadata:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """Give JSON that any JSON reader and database takes: no infinite numbers (1e999), not too deep. ValueError."""
+    """Give JSON that any reader, page and database takes: no infinite numbers (1e999), not too deep. ValueError."""
     if not depth:
         raise ValueError("nested too deep")
     if isinstance(value, dict):
-        return {name: _plain(inner, depth - 1) for name, inner in value.items()}
+        return {_shown(name): _plain(inner, depth - 1) for name, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner, depth - 1) for inner in value]
+    if isinstance(value, str):
+        return _shown(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _shown(text: str) -> str:
+    return UNSHOWN.sub("\ufffd", text)
 
 
 def _whole(value: Any, most: int = 0xFFFF) -> int:
@@ -405,11 +417,12 @@ PATH_FRAMES: Frames = FRAMES | {
 class Reader:
     """Cuts a byte stream into messages. Holds less than one unfinished frame between two calls."""
 
-    __slots__ = ("_frames", "_left", "_stray_possible", "full_frame")
+    __slots__ = ("_began", "_frames", "_left", "_stray_possible", "full_frame")
 
     def __init__(self) -> None:
         self._left = b""
         self._frames = FRAMES
+        self._began = False  # with an INIT
         self._stray_possible = False
         self.full_frame = FULL_FRAME  # the bytes of a full DATA frame of the kind that came last
 
@@ -453,14 +466,18 @@ class Reader:
             if data[at] or _is_stray_zero(data, at):
                 return 1, FrameRate(data[at])
         if data[at]:
-            raise ProtocolError("not_a_camera", "This is not the camera protocol: a frame begins with 0x00.")
+            return self._refuse(
+                data, at, "not_a_camera", "This is not the camera protocol: a frame begins with 0x00."
+            )
         if left < HEADER.size:
             return 0, None
         command, length = HEADER.unpack_from(data, at)
         if command == Cmd.INIT:
             return (INIT_SIZE, self._init(data[at : at + INIT_SIZE])) if left >= INIT_SIZE else (0, None)
         if command not in self._frames:
-            raise ProtocolError("unknown_command", f"The device sent the unknown command 0x{command:04x}.")
+            return self._refuse(
+                data, at, "unknown_command", f"The device sent the unknown command 0x{command:04x}."
+            )
         low, high, read = self._frames[command]
         if not low <= length <= high:
             raise ProtocolError(
@@ -473,10 +490,20 @@ class Reader:
         self._stray_possible = length == 13 and isinstance(message, Metadata) and message.version >= 2
         return HEADER.size + length, message
 
+    def _refuse(self, data: bytes, at: int, code: str, text: str) -> tuple[int, None]:
+        """Raise ProtocolError, which says what the line speaks instead; take 0 bytes where more are needed for that."""
+        found = recognize(data[at : at + BEGINNING]) if not self._began else False
+        if found is True:
+            return 0, None
+        if found is False:
+            raise ProtocolError(code, text)
+        raise ProtocolError(found.code, found.text, found.imei)
+
     def _init(self, frame: bytes) -> Init:
         imei = int.from_bytes(frame[4:12], "big")
         if not 0 < imei < 10**15:
             raise ProtocolError("bad_imei", "The device sent an IMEI of more than 15 digits, or none.")
         init = Init(int.from_bytes(frame[2:4], "big"), f"{imei:015d}", frame[12])
+        self._began = True
         self._frames = PATH_FRAMES if init.has_path else FRAMES
         return init

@@ -7,8 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from provisioning import connections, devices
+from provisioning import connections, devices, statuses
 from provisioning.models import Session, db, new_id
+from receiver import other_protocols
 from receiver.product import SessionFacts
 
 IMEI, STRANGER = "352094082736916", "356307042441013"
@@ -114,3 +115,31 @@ def test_a_connection_whose_receiver_was_killed_does_not_look_open_for_ever(app:
     connections.close_left(NOON + timedelta(hours=25))
     (row,) = rows()
     assert (row.code, row.ended_at) == ("unknown", NOON)
+
+
+def tracker_data(second: int, imei: str = IMEI) -> SessionFacts:
+    return ended(second, imei, other_protocols.AVL, reason=other_protocols.AVL_TEXT)
+
+
+def test_a_tracker_that_sends_its_own_data_here_is_told_at_its_device(app: Flask) -> None:
+    device = devices.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
+    connections.note([tracker_data(second) for second in range(5)], NOON)
+    item = statuses.get(device.id, "tracker.server")
+    assert item is not None
+    assert (item.verdict, item.note) == ("bad", other_protocols.AVL_TEXT)
+    assert statuses.get(device.id, "contact.tcp") is None  # its camera did not come
+    assert [(row.imei, row.code, row.connections) for row in rows()] == [(IMEI, "tracker_data", 5)]
+
+
+def test_word_of_a_tracker_that_came_astray_goes_a_day_after_it_came_last(app: Flask) -> None:
+    device = devices.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
+    connections.note([tracker_data(0)], NOON)
+    connections.forget(NOON + timedelta(hours=23), 90)
+    assert statuses.get(device.id, "tracker.server") is not None
+    connections.forget(NOON + timedelta(hours=25), 90)
+    assert statuses.get(device.id, "tracker.server") is None
+
+
+def test_a_strangers_tracker_is_counted_as_a_stranger(app: Flask) -> None:
+    connections.note([tracker_data(second, STRANGER) for second in range(5)], NOON)
+    assert [(row.peer, row.code, row.connections) for row in rows()] == [(STRANGER, "tracker_data", 5)]

@@ -15,6 +15,7 @@ FILES = sorted(
 PURE = (
     "receiver/protocol",
     "receiver/session",
+    "receiver/other_protocols",
     "provisioning/parameters",
     "provisioning/commands",
     "provisioning/cleaning",

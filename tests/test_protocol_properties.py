@@ -1,7 +1,9 @@
 """What holds for any bytes: the protocol's fast path against its exact way, and whole sessions under faults."""
 
+import json
 import random
 import tempfile
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from receiver import protocol
 from receiver import session as s
-from receiver.protocol import Message, ProtocolError, Reader, Run
+from receiver.protocol import Message, Metadata, ProtocolError, Reader, Run
 from receiver.session import Limits, Session
 
 IMEI = 352094082736916
+PATH_INIT = b"\0\0\0\6" + IMEI.to_bytes(8, "big") + b"\x02\0\4\0"
 
 
 def messages(data: bytes, cuts: list[int]) -> tuple[list[Message], str | None]:
@@ -47,7 +50,7 @@ frames = st.one_of(
     ),
     st.builds(lambda b: b"\0\4\4\2" + bytes([b]) * 1026, st.integers(0, 255)),
     st.builds(lambda b: b"\0\x0e\4\6" + bytes([b]) * 1030, st.integers(0, 255)),
-    st.just(b"\0\0\0\6" + IMEI.to_bytes(8, "big") + b"\x02\0\4\0"),
+    st.just(PATH_INIT),
     st.binary(max_size=8),
 )
 
@@ -73,6 +76,32 @@ def test_any_bytes_are_read_or_refused_and_never_kept_beyond_a_frame(data: bytes
 @given(st.binary(min_size=0, max_size=300), st.integers(0, 0xFFFF))
 def test_the_crc_is_the_bit_by_bit_one(data: bytes, chain: int) -> None:
     assert protocol.crc(data, chain) == kermit(data, chain)
+
+
+def words(value: object) -> list[str]:
+    """Give every text of a JSON value, names too."""
+    if isinstance(value, dict):
+        return [*value, *(text for inner in value.values() for text in words(inner))]
+    if isinstance(value, list):
+        return [text for inner in value for text in words(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+any_text = st.text(st.characters(), max_size=8) | st.sampled_from(
+    ["\ud800", "\udfff\ud800", "\0", "\x1b[2J", "\x85"]
+)
+
+
+@given(st.dictionaries(any_text, any_text | st.lists(any_text, max_size=2), min_size=1, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_what_a_camera_tells_in_json_can_be_shown_and_stored(told: dict[str, object]) -> None:
+    body = json.dumps(told).encode()
+    given_back, _ = messages(PATH_INIT + protocol.HEADER.pack(0x0B, len(body)) + body, [])
+    metadata = given_back[1]
+    assert isinstance(metadata, Metadata)
+    for text in words(metadata.details):
+        assert text.encode().decode() == text
+        assert not any(unicodedata.category(character) == "Cc" for character in text)
 
 
 class Taker:

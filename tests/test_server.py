@@ -439,6 +439,13 @@ def test_nonsense_is_closed_with_a_stored_reason(running: Running, data: bytes, 
     wait_until(lambda: running.notes.codes == [code])
 
 
+@pytest.mark.parametrize("first", ["000f", "ffff000f", "003dcafe0105000f"])
+def test_a_tracker_that_sends_its_own_data_is_told_by_its_imei(running: Running, first: str) -> None:
+    running.raw(bytes.fromhex(first) + IMEI.encode())
+    (facts,) = wait_until(lambda: list(running.notes.seen.values()))
+    assert (facts.code, facts.imei) == ("tracker_data", IMEI)
+
+
 def drip(running: Running, data: bytes) -> None:
     """Send byte by byte, ten a second, until the receiver closes; that it never does is a failure."""
     with socket.create_connection(("127.0.0.1", running.port), timeout=0.1) as line:

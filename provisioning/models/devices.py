@@ -77,7 +77,8 @@ class StatusItem(db.Model):  # type: ignore[name-defined]
 
     Items: "parameter.66000" (asked = what we want, value = what the device confirmed), "camera.front.version",
     "camera.rear.version", "camera.front.state", "camera.rear.state", "ignition", "sos", "firmware",
-    "contact.sms", "contact.tcp", "upload.last", "error.last", and those that info commands give ("info.…").
+    "contact.sms", "contact.tcp", "tracker.server", "upload.last", "error.last", and those that info commands give
+    ("info.…").
     """
 
     __tablename__ = "status_items"

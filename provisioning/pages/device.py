@@ -95,7 +95,7 @@ GROUPS = (
     ("Contact", ("contact.", "upload.", "error.", "imei", "firmware")),
     ("Cameras", ("camera.", "ignition", "sos")),
     ("Parameters", ("parameter.",)),
-    ("Tracker", ("info.",)),
+    ("Tracker", ("info.", "tracker.")),
 )
 
 
@@ -116,6 +116,7 @@ def _grouped(rows: Any) -> list[tuple[str, list[tuple[StatusItem, str, str | dat
 LABELS = {
     "contact.sms": "Last SMS from the device",
     "contact.tcp": "Last connection of the camera",
+    "tracker.server": "Server of the tracker's own data",
     "upload.last": "Last file",
     "error.last": "Last problem",
     "imei": "IMEI it told",
