@@ -38,7 +38,7 @@ fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600)
 	@$(PYTHON) tests/fuzz session $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz/live.py $(FUZZ_SECONDS)
 
-trial: ## Run one trial of the real processes: TRIAL=kills|outage|weather|strangers|restarts|soak, TRIAL_ARGS
+trial: ## Run one trial of the real processes: TRIAL=kills|outage|weather|untimed|strangers|restarts|soak, TRIAL_ARGS
 	@bin/setup test
 	@$(PYTHON) -m trials $(TRIAL) $(TRIAL_ARGS)
 

@@ -14,8 +14,9 @@ from conftest import wait_until
 from stack import Stack, running
 
 from simulator.camera import ATTEMPTS
+from simulator.metadata import Told, told_by
 from simulator.network import Network
-from simulator.vehicle import default_fleet
+from simulator.vehicle import Vehicle, default_fleet, settings_for
 
 IMEI = "352094082736916"
 PHONE = "+12025550111"
@@ -24,7 +25,7 @@ PHONE = "+12025550111"
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("simulator")
-    with running(folder, f"sqlite:///{folder}/test.db") as stack:
+    with running(folder, f"sqlite:///{folder}/test.db", RECEIVER_METADATA_TIMEOUT="1") as stack:
         vehicle = stack.control("GET", f"/vehicles/{IMEI}")
         fields = ("imei", "phone", "model", "sms_login", "sms_password", "name")
         stack.api("POST", "/devices", {name: vehicle[name] for name in fields}, status=201)
@@ -87,6 +88,32 @@ def test_a_camera_that_changes_its_protocol_is_understood_either_way(stack: Stac
         assert ask(stack, file_type="photo", source="front")["state"] == "done"
 
 
+@pytest.mark.parametrize(
+    # without times only what may have made it tells requests apart: another kind or camera for each
+    ("told", "wanted"),
+    [
+        (Told.NOTHING, {"file_type": "photo", "source": "front"}),
+        (Told.NO_TIME, {"file_type": "photo", "source": "rear"}),
+        (Told.NO_TRIGGER, {"file_type": "photo", "source": "front"}),
+        (Told.RAW, {"file_type": "video", "source": "rear", "duration": 1, "timestamp": 1_795_600_000}),
+    ],
+)
+def test_a_file_of_which_the_camera_tells_less_arrives_for_its_request(
+    stack: Stack, told: Told, wanted: dict[str, Any]
+) -> None:
+    everything = {"silent_metadata": False, "no_time": False, "no_trigger": False, "raw_metadata": False}
+    settings = {"protocol": 5} | settings_for(told)
+    set_vehicle(stack, protocol=settings["protocol"])
+    stack.control("PATCH", f"/vehicles/{IMEI}/faults", settings["faults"])
+    done = ask(stack, **wanted)
+    stack.control("PATCH", f"/vehicles/{IMEI}/faults", everything)
+    assert done["state"] == "done"
+    upload = stack.api("GET", f"/uploads/{done['uploads'][0]['id']}", status=200)
+    assert upload["sha256"] == acknowledged(stack)[-1]
+    assert (upload["timestamp"] is not None) == told.has_time
+    assert upload["trigger"] == (0 if told is Told.NO_TIME else None)
+
+
 def test_a_file_of_a_trigger_arrives_unasked_and_names_it(stack: Stack) -> None:
     set_vehicle(stack, protocol=5)
     before = len(stack.api("GET", f"/uploads?imei={IMEI}")["items"])
@@ -104,6 +131,17 @@ def test_a_file_of_a_trigger_arrives_unasked_and_names_it(stack: Stack) -> None:
     )
     assert newest["trigger_name"] == "crash"
     assert newest["link"]["command"] is None
+
+
+def test_a_larger_fleet_has_in_each_ten_after_the_third_vehicle_those_that_tell_less() -> None:
+    def settings(vehicle: Vehicle) -> dict[str, Any]:
+        faults = {name: True for name, is_on in vars(vehicle.faults).items() if is_on}
+        return {"protocol": vehicle.protocol} | ({"faults": faults} if faults else {})
+
+    fleet = default_fleet(23)
+    assert len({vehicle.imei for vehicle in fleet}) == len({vehicle.phone for vehicle in fleet}) == 23
+    told = [told_by(number) for number in range(1, 21)]
+    assert [settings(v) for v in fleet[3:]] == [{"protocol": 5} | settings_for(one) for one in told]
 
 
 def test_help_explains_the_vehicles_and_the_stand_in() -> None:

@@ -14,6 +14,7 @@ TRIALS = {
     "kills": "kill -9 of receiver, worker, web and database at random moments",
     "outage": "the database away for a minute during uploads and at commit; the receiver started without it",
     "weather": "10 % of connections cut, 1 % of packets corrupt, acknowledgements lost, half-open lines",
+    "untimed": "cameras that tell no time or no trigger, many at once; the receiver killed before its report",
     "strangers": "refused devices that come back every second",
     "restarts": "HUP and TERM of the receiver under load; a worker that hangs",
     "soak": "mixed traffic for a long time: memory, descriptors, lag",

@@ -3,10 +3,11 @@
 Reads the folder and the database from outside, with statements of its own.
 """
 
+import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,15 +85,26 @@ class Database:
         except SQLAlchemyError:
             return -1
 
+    @contextlib.contextmanager
+    def held_up(self) -> Iterator[None]:
+        """Let no file be registered until the end of the block."""
+        with self._engine.connect() as connection:
+            is_file = connection.dialect.name == "sqlite"
+            connection.exec_driver_sql(
+                "BEGIN EXCLUSIVE" if is_file else "LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE"
+            )
+            yield
+            connection.rollback()
+
     def register(self, imeis: Iterable[str]) -> None:
         """Add devices, as many as there are."""
         from provisioning.models import Device, utcnow
 
         now = utcnow()
         rows = [
-            {"imei": imei, "phone": f"+999{imei[4:14]}", "name": f"Trial {number}", "time_zone": "UTC",
+            {"imei": imei, "phone": f"+999{imei[4:14]}", "name": f"Trial {imei}", "time_zone": "UTC",
              "created_at": now, "updated_at": now}
-            for number, imei in enumerate(imeis)
+            for imei in imeis
         ]  # fmt: skip
         with self._engine.begin() as connection:
             connection.execute(insert(Device), rows)

@@ -111,6 +111,7 @@ class Camera:
         self.file: File | None = None
         self.finished = self.writing = self.cutting = self.paced = False
         self.cut_after: int | None = None
+        self.packets = 0  # made for this connection
         self.heard = self.began = 0.0
 
     # connections
@@ -127,6 +128,7 @@ class Camera:
         self.inbox, self.chunk, self.sent, self.frames, self.file = b"", b"", 0, iter(()), None
         self.replies.clear()
         self.stamps.clear()
+        self.packets = 0
         self.finished = self.cutting = self.paced = False
         weather = self.fleet.weather
         self.cut_after = None
@@ -188,13 +190,18 @@ class Camera:
         self.chunk, self.sent = b"", 0
         if self.replies:
             self.chunk = self.replies.popleft()
-        elif not self.paced:
-            rate = self.fleet.weather.rate
-            self.chunk = b"".join(itertools.islice(self.frames, 1 if rate else 16))
+        elif not self.paced and not self.waits:
+            rate, one_by_one = self.fleet.weather.rate, self.fleet.weather.rate or self.fleet.halt_after
+            self.chunk = b"".join(itertools.islice(self.frames, 1 if one_by_one else 16))
             if self.chunk and rate:
                 self.paced = True
                 self.fleet.later(len(self.chunk) / rate, self._go_on)
         return bool(self.chunk)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the camera keeps the rest of its file until `Fleet.go_on`."""
+        return bool(self.fleet.halt_after and self.packets >= self.fleet.halt_after)
 
     def _go_on(self) -> None:
         self.paced = False
@@ -206,6 +213,7 @@ class Camera:
         chain = 0 if self.chain_restarts else crc16.kermit(file.data[: (first - 1) * PACKET])
         for at in range((first - 1) * PACKET, len(file.data), PACKET):
             payload = file.data[at : at + PACKET]
+            self.packets += 1
             chain = crc16.kermit(payload, chain)
             frame = self._data(at, payload, chain)
             whole = at + PACKET >= len(file.data)
@@ -394,6 +402,7 @@ class Fleet:
         self.ghosts: list[socket.socket] = []
         self.working = 0  # cameras that still have something to send
         self.stopped = False
+        self.halt_after = 0  # packets after which each camera waits; 0: none does
         self._poll = select.epoll()
         self._lines: dict[int, Camera] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -430,6 +439,12 @@ class Fleet:
             camera.write()
         if self._lines.get(number) is camera and camera is not None and events & ~select.EPOLLOUT:
             camera.read()
+
+    def go_on(self) -> None:
+        """Let cameras that wait half way send the rest."""
+        self.halt_after = 0
+        for camera in self._lines.values():
+            self.want(camera, True)
 
     def end_backlog(self) -> None:
         """Let cameras take no new files: they only send what they hold."""
