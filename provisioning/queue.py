@@ -11,6 +11,8 @@ from flask import Flask, current_app
 from huey import PriorityRedisHuey, SqliteHuey
 from huey.api import Huey
 
+from .models import Patient
+
 log = structlog.get_logger(__name__)
 DEVICES = "devices"  # drive a device's commands
 FILES = "files"  # settle what new files bring
@@ -44,7 +46,8 @@ class Queue:
 def _huey(name: str, url: str) -> Huey:
     options: dict[str, Any] = {"results": False, "utc": True}
     if url.startswith("sqlite:///"):
-        return SqliteHuey(name, filename=url.removeprefix("sqlite:///"), fsync=False, **options)
+        file = url.removeprefix("sqlite:///")
+        return SqliteHuey(name, filename=file, fsync=False, factory=Patient, **options)
     if url.startswith("postgresql://"):
         from huey import PostgresHuey
 

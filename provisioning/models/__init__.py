@@ -7,6 +7,7 @@ from .jobs import JobState
 from .messages import RECONCILER, STATUS_RANK, UNCLAIMED, Cursor, Direction, GatewayEvent, Message
 from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
 from .profiles import Change, ChecklistRun, Profile
+from .sqlite import Patient
 from .uploads import (
     TRIGGERS,
     UNSTORED,
@@ -46,6 +47,7 @@ __all__ = [
     "Lease",
     "LoginFailure",
     "Message",
+    "Patient",
     "Profile",
     "Record",
     "Role",

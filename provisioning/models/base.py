@@ -19,6 +19,8 @@ from sqlalchemy.types import TypeDecorator
 
 from receiver.ids import Ids
 
+from .sqlite import BUSY_MS, Patient
+
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -26,7 +28,6 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-SQLITE_BUSY_MS = 10_000  # writers are short; a wait this long means a stuck process, and is then an error
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -127,6 +128,12 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
+@event.listens_for(Engine, "do_connect")
+def _be_patient(dialect: Any, record: Any, given: Any, options: dict[str, Any]) -> None:
+    if dialect.name == "sqlite":
+        options.setdefault("factory", Patient)
+
+
 @event.listens_for(Engine, "connect")
 def _prepare_sqlite(connection: Any, record: Any) -> None:
     if not isinstance(connection, sqlite3.Connection):
@@ -136,7 +143,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = "IMMEDIATE"
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute(f"PRAGMA busy_timeout={SQLITE_BUSY_MS}")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     cursor.execute("PRAGMA foreign_keys=ON")
     # FULL: what was acknowledged to Twilio or a user survives a power cut as well
     cursor.execute("PRAGMA synchronous=FULL")
