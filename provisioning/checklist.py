@@ -4,7 +4,7 @@
 each step's SMS go out once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,6 +46,7 @@ from .parameters import as_integer, cautions
 
 VIDEO_SECONDS = 2
 VIDEO_AGO = 30
+LEFT_AFTER = timedelta(days=7)  # then a run that waits for a person ends by itself
 REUSABLE = frozenset({"getstatus", "getver", "getio", "camgetver"})
 
 
@@ -85,12 +86,20 @@ def start(device: Device, by: str, now: datetime) -> ChecklistRun:
 
 
 def stop(run: ChecklistRun, now: datetime) -> None:
-    """End a run before its end and commit."""
+    """End a run before its end and commit; what it has not sent yet is withdrawn."""
     lifecycle.lock_device(run.device_id)
-    if run.ended_at is None:
-        run.ended_at, run.verdict, run.verdict_text = now, "stopped", "Ended before it was through."
-        events.publish(run.device_id, "checklist")
+    _end(run, "Ended before it was through.", now)
     db.session.commit()
+
+
+def _end(run: ChecklistRun, text: str, now: datetime) -> None:
+    if run.ended_at is not None:
+        return
+    for row in _commands([ident for entry in run.steps.values() for ident in entry.get("commands", [])]):
+        if row.state == State.QUEUED:
+            outbox.cancel(row, now)
+    run.ended_at, run.verdict, run.verdict_text = now, "stopped", text
+    events.publish(run.device_id, "checklist")
 
 
 def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
@@ -102,7 +111,7 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
     run.steps = run.steps | {
         step_id: {"state": "done", "answer": choice, **asdict(step.read(Facts(answer=choice)))}
     }
-    run.ended_at = None
+    run.ended_at, run.waits_for_person, run.updated_at = None, False, now
     db.session.commit()
 
 
@@ -117,6 +126,7 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
         step_id: {"fresh": True}
     }
     run.ended_at = run.verdict = run.verdict_text = None
+    run.waits_for_person, run.updated_at = False, now
     events.publish(run.device_id, "checklist")
     db.session.commit()
 
@@ -129,7 +139,7 @@ def advance(run: ChecklistRun, now: datetime) -> None:
         return
     before = dict(run.steps)
     asked = False
-    waiting = False
+    waiting = running = False
     for step in STEPS:
         entry = dict(run.steps.get(step.id, {}))
         if entry.get("state") in ("done", SKIPPED):
@@ -139,11 +149,12 @@ def advance(run: ChecklistRun, now: datetime) -> None:
         db.session.flush()  # the next step's command takes the device's lock, which forgets what is not flushed
         asked = asked or bool(progress.get("commands"))
         if progress["state"] == "running":
-            waiting = True
+            waiting = running = True
             break
         waiting = waiting or progress["state"] == "question"
     if not waiting:
         _finish(run, now)
+    run.waits_for_person = waiting and not running
     if run.steps != before or run.ended_at:
         run.updated_at = now
         events.publish(device.id, "checklist")
@@ -179,7 +190,7 @@ def _advance_step(
                 "commands": [],
                 **asdict(step.read(_facts(run, step, [outcome], device))),
             }
-    rows = [db.session.get_one(Command, ident) for ident in entry.get("commands", [])]
+    rows = _commands(entry.get("commands", []))
     for row in rows:
         if row.state == State.ANSWERED and _stray(row) is not None:
             outbox.cancel(row, now)  # its file is here: nothing more comes, and the next request may go
@@ -278,7 +289,12 @@ def _seconds_off(row: Command, upload: Upload) -> float | None:
 
 def _file_outcomes(run: ChecklistRun) -> list[Outcome]:
     idents = [i for name in ("front", "rear", "card") for i in run.steps.get(name, {}).get("commands", [])]
-    return [_outcome(db.session.get_one(Command, ident)) for ident in idents]
+    return [_outcome(row) for row in _commands(idents)]
+
+
+def _commands(idents: Sequence[str]) -> Sequence[Command]:
+    """Give commands by id in the order they were asked, those that are still kept."""
+    return db.session.scalars(select(Command).where(Command.id.in_(idents)).order_by(Command.id)).all()
 
 
 def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Device) -> Facts:
@@ -318,7 +334,27 @@ def grounds_of(run: ChecklistRun) -> list[str]:
 
 
 def sweep(now: datetime) -> None:
-    """Go on with every open run. Raises RowsFailed where some failed."""
-    runs = db.session.scalars(select(ChecklistRun.id).where(ChecklistRun.ended_at.is_(None)).limit(100)).all()
+    """Go on with every open run that need not wait for a person, and end those that nobody came back to.
+
+    Raises RowsFailed where some failed.
+    """
+    runs = db.session.execute(
+        select(ChecklistRun.id, ChecklistRun.waits_for_person, ChecklistRun.updated_at)
+        .where(ChecklistRun.ended_at.is_(None))
+        .order_by(ChecklistRun.updated_at)
+    ).all()
     db.session.commit()
-    jobs.each("checklists", runs, lambda ident: advance(db.session.get_one(ChecklistRun, ident), now))
+    left = {run.id for run in runs if run.updated_at < now - LEFT_AFTER}
+    may_go_on = [run.id for run in runs if run.id in left or not run.waits_for_person]
+    jobs.each("checklists", may_go_on, lambda ident: _go_on(ident, ident in left, now))
+
+
+def _go_on(ident: str, is_left: bool, now: datetime) -> None:
+    run = db.session.get_one(ChecklistRun, ident)
+    if not is_left:
+        advance(run, now)
+        return
+    lifecycle.lock_device(run.device_id)
+    if run.updated_at < now - LEFT_AFTER:  # nobody answered at this moment
+        _end(run, f"Ended by itself: nobody went on with it for {LEFT_AFTER.days} days.", now)
+    db.session.commit()

@@ -392,6 +392,55 @@ def test_a_second_run_is_refused_while_one_is_open_and_possible_afterwards(phone
     assert checklist.current(van) == second
 
 
+def test_a_run_that_is_ended_withdraws_what_was_not_sent(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    (waiting,) = db.session.scalars(select(Command)).all()
+    assert waiting.state == State.QUEUED
+    checklist.stop(run, utcnow())
+    assert hand_over(phone, van) == ""
+    assert waiting.state == State.CANCELLED
+
+
+def waits_for_person(van: Device) -> ChecklistRun:
+    """A run with nothing left to ask but whether a light is on."""
+    good = {"state": "done", "verdict": "good", "text": "", "mark": "", "todo": ""}
+    steps = {step.id: good for step in STEPS if not step.question}
+    steps["cameras"] = good | {"mark": "none", "verdict": "bad"}
+    run = ChecklistRun(device_id=van.id, steps=steps, started_at=utcnow(), updated_at=utcnow())
+    db.session.add(run)
+    db.session.commit()
+    checklist.advance(run, utcnow())
+    assert "question" in states(run).values()
+    return run
+
+
+def test_a_run_that_nobody_comes_back_to_ends_by_itself_after_a_week(phone: Phone, van: Device) -> None:
+    run = waits_for_person(van)
+    for day in (1, 3, 6.9):
+        checklist.sweep(utcnow() + timedelta(days=day))
+    db.session.expire_all()
+    assert run.ended_at is None
+    checklist.sweep(utcnow() + timedelta(days=7.1))
+    db.session.expire_all()
+    assert (run.verdict, run.waits_for_person) == ("stopped", True)
+    assert "nobody went on with it for 7 days" in (run.verdict_text or "")
+
+
+def test_runs_that_wait_for_people_hold_no_other_up_and_an_answer_goes_on(
+    phone: Phone, van: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, looked_at = waits_for_person(van), list[str]()
+    real = checklist.advance
+    monkeypatch.setattr(checklist, "advance", lambda run, now: looked_at.append(run.id) or real(run, now))
+    checklist.sweep(utcnow())
+    assert looked_at == []
+    asked = next(name for name, state in states(waiting).items() if state == "question")
+    choice = next(step.answers[0][0] for step in STEPS if step.id == asked)
+    checklist.answer(waiting, asked, choice, utcnow())
+    checklist.sweep(utcnow())
+    assert looked_at == [waiting.id]
+
+
 def test_a_good_answer_of_a_moment_ago_is_used_and_a_bad_one_asked_again(phone: Phone, van: Device) -> None:
     one_dead = REPLIES | {"camgetver": "Front camera V1.9.3. The rear camera camgetver failed."}
     run = begin(van)

@@ -40,6 +40,7 @@ class ChecklistRun(db.Model):  # type: ignore[name-defined]
     started_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
     ended_at: Mapped[datetime | None]
+    waits_for_person: Mapped[bool] = mapped_column(default=False)  # nothing to do until somebody answers
 
     device: Mapped[Device] = relationship()
 
