@@ -1,13 +1,14 @@
 """gunicorn's settings for the web process: gevent workers, the address from our configuration."""
 
 from provisioning.config import ConfigError, load
+from receiver.addresses import bind_to
 
 try:
     _config = load()
 except ConfigError as error:
     raise SystemExit(str(error)) from None
 
-bind = f"{_config.web_host}:{_config.port}"
+bind = bind_to(_config.web_host, _config.port)
 workers = _config.web_workers
 worker_class = "gevent"
 worker_connections = 1000

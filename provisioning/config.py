@@ -7,7 +7,7 @@ may come as NAME or as NAME_FILE (a file that holds it). docs/operations.md list
 import os
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +21,9 @@ from .cleaning import clean_text
 ROOT = Path(__file__).resolve().parent.parent
 DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,53}[A-Za-z0-9])?")  # a device holds at most 55 characters
 SENDER = re.compile(r"\+[1-9][0-9]{7,14}")
+# names may not look like addresses that are none
+HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+LISTENING = ("web_host", "receiver_host", "receiver_http_host")
 FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
 
 
@@ -326,8 +329,18 @@ def _derive(values: dict[str, Any]) -> dict[str, Any]:
     values["public_url"] = (values["public_url"] or f"http://127.0.0.1:{values['port']}").rstrip("/")
     values["camera_server_port"] = values["camera_server_port"] or values["receiver_port"]
     values["database_url"] = _driver(values["database_url"])
+    values |= {name: _host(values[name]) for name in LISTENING}
     values["receiver_proxies"] = tuple(ip_network(text) for text in values["receiver_proxies"])
     return values
+
+
+def _host(text: str) -> str | None:
+    """Give an address to listen on as sockets take it, an IPv6 address without its brackets; None for what is none."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return bare if ip_address(bare).version == 6 or bare == text else None
+    except ValueError:
+        return text if HOST.fullmatch(text) else None
 
 
 def _driver(url: str) -> str:
@@ -355,6 +368,12 @@ def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
     public = urlsplit(values["public_url"] or "http://127.0.0.1")
     if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
         wrong("PUBLIC_URL", "Must be an http or https address, such as https://dualcam.example.com.")
+    for name in LISTENING:
+        if values[name] and _host(values[name]) is None:
+            wrong(
+                name.upper(),
+                f"{values[name]!r} is not an IPv4 or IPv6 address, or a host name, without a port.",
+            )
     _check_camera(values, wrong)
     _check_twilio(values, wrong)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, update
 
+from receiver.addresses import network
 from receiver.other_protocols import AVL, AVL_TEXT
 from receiver.product import SessionFacts
 
@@ -122,7 +123,7 @@ def _count_strangers(facts: Sequence[SessionFacts]) -> None:
 
 
 def _peer(fact: SessionFacts) -> str:
-    return fact.imei or fact.address.rpartition(":")[0]
+    return fact.imei or network(fact.address)
 
 
 def close_left(now: datetime) -> None:

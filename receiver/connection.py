@@ -13,6 +13,7 @@ import gevent
 import structlog
 
 from receiver import session as s
+from receiver.addresses import network
 from receiver.files import StorageError, new_id
 from receiver.front import FrontError
 from receiver.other_protocols import AVL
@@ -158,7 +159,7 @@ class Connection:
             raise silent from None
         if address != self.facts.address:
             self.facts.address = address
-            if not self.server.crowd.comes_from(self, host(address)):
+            if not self.server.crowd.comes_from(self, network(address)):
                 raise Ended("crowded", "Too many connections from this address.")
 
     def _receive(self) -> bytes | None:
@@ -357,9 +358,4 @@ class Connection:
         if not facts.bytes_received and self.server.front.is_proxy(facts.address):
             return code not in ("lost", "timeout", "no_words")  # a balancer's health check
         known = facts.imei is not None and code not in ("unknown_device", AVL)  # these were not asked about
-        return self.server.quota.allows((known and facts.imei) or host(facts.address))
-
-
-def host(address: str) -> str:
-    """Give the address without its port."""
-    return address.rpartition(":")[0]
+        return self.server.quota.allows((known and facts.imei) or network(facts.address))

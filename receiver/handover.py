@@ -20,7 +20,7 @@ from receiver.files import StorageError, new_id
 from receiver.media import MediaError, is_away
 from receiver.product import Product
 from receiver.protocol import Metadata
-from receiver.session import Offer
+from receiver.session import BY_PATH, Offer
 from receiver.sidecars import Record
 from receiver.storage import Store
 
@@ -43,6 +43,11 @@ def machine_name(spool: Path) -> str:
     return f"{socket.gethostname()[:80]}/{path.read_text()}"
 
 
+def claim_of(identifier: str) -> str:
+    """Give what a claim is on: a file, or, as the claims of other processes, all that a device offers by path."""
+    return identifier if identifier.startswith("%") else BY_PATH
+
+
 class Handover:
     """The leases of one process, and the partial files of its machine that nobody has in hand."""
 
@@ -51,6 +56,7 @@ class Handover:
         self._machine = machine_name(store.spool)
         self._tokens: dict[Key, str] = {}
         self._released: list[str] = []
+        self._sharing: dict[Key, gevent.Greenlet] = {}  # by claim
         self._passed_over: set[str] = set()  # uploads that could not be shared, named once in the log
 
     def take(self, imei: str, identifier: str, given_up: Callable[[], bool]) -> None:
@@ -122,9 +128,36 @@ class Handover:
             if not _timestamp(record) and token and not self._holds(token):
                 self._store.discard(record)  # nothing proves what it is, and somebody is further
             else:
-                self._store.share(record, self._now())
+                self._share(record)
         except (MediaError, OSError) as error:
             log.warning("partial file not shared, will try again", imei=record["imei"], reason=str(error))
+
+    def _share(self, record: Record) -> Record | None:
+        """Share a partial file, which may take as long as the store does. Raises MediaError, OSError."""
+        key = record["imei"], claim_of(record["identifier"])
+        self._sharing[key] = sharing = gevent.spawn(self._try_to_share, record)
+        try:
+            found = sharing.get()
+        finally:
+            del self._sharing[key]
+        if isinstance(found, gevent.GreenletExit):
+            raise MediaError("A session of this machine goes on with it.")
+        shared, error = found
+        if error is not None:
+            raise error
+        return shared
+
+    def _try_to_share(self, record: Record) -> tuple[Record | None, Exception | None]:
+        """Bring an error out of the greenlet as a value: gevent would print it too."""
+        try:
+            return self._store.share(record, self._now()), None
+        except (MediaError, OSError) as error:
+            return None, error
+
+    def give_way(self, imei: str, identifier: str) -> None:
+        """End the sharing of a partial file: a session of this machine goes on with it where it lies."""
+        if (sharing := self._sharing.get((imei, claim_of(identifier)))) is not None:
+            sharing.kill(block=False)
 
     def leave_rest(
         self,
@@ -163,7 +196,7 @@ class Handover:
         elif self._stored_meanwhile(record):
             self._product.superseded([record["upload"]])
             self._store.discard(record)
-        elif shared := self._store.share(record, self._now()):
+        elif shared := self._share(record):
             tell(shared)
 
     def _stored_meanwhile(self, record: Record) -> bool:

@@ -15,15 +15,16 @@ import structlog
 
 from receiver import session as s
 from receiver.acquaintance import Acquaintance
+from receiver.addresses import network
 from receiver.apart import Apart
 from receiver.claims import Claims
-from receiver.connection import Connection, Ended, Settings, host
+from receiver.connection import Connection, Ended, Settings
 from receiver.crowd import Crowd
 from receiver.failures import Failures
 from receiver.files import StorageError
 from receiver.front import Front
 from receiver.gather import Gather
-from receiver.handover import Handover
+from receiver.handover import Handover, claim_of
 from receiver.media import MediaError
 from receiver.product import Product
 from receiver.quota import WINDOW_SECONDS, Quota
@@ -39,11 +40,6 @@ GIVE_WAY_POLL = 0.05
 SEND_BUFFER = 16 * 1024  # bytes in the kernel for a device that does not read: all our answers are short
 TURN_SECONDS = 0.005  # after so much work without a wait the other lines have their turn
 LEFT_OUT_LINES = 20  # peers named in a minute whose lines were left out
-
-
-def _place(identifier: str) -> str:
-    """Give what a claim is on: a file, or, as the claims of other processes, all that a device offers by path."""
-    return identifier if identifier.startswith("%") else s.BY_PATH
 
 
 class Server:
@@ -96,7 +92,7 @@ class Server:
         if not self._room(connection):
             self.left(connection)
             sock.close()
-            if self.quota.allows(host(address)):
+            if self.quota.allows(network(address)):
                 log.warning(
                     "connection refused: too many", address=address, connections=len(self.connections)
                 )
@@ -171,7 +167,7 @@ class Server:
         balancer = not self.front.plain and self.front.is_proxy(
             address
         )  # it names the device's address later
-        if not self.crowd.enter(newest, None if balancer else host(address)):
+        if not self.crowd.enter(newest, None if balancer else network(address)):
             return False
         surplus = self.crowd.surplus(newest)
         if surplus is not None and surplus is not newest:
@@ -224,7 +220,7 @@ class Server:
             if self._end_holder(imei, identifier):
                 pass
             elif self.claims.take(imei, identifier):
-                self.holders[imei, _place(identifier)] = connection
+                self.holders[imei, claim_of(identifier)] = connection
                 return
             elif not asked:
                 self.claims.ask(imei, identifier)
@@ -235,20 +231,24 @@ class Server:
 
     def _end_holder(self, imei: str, identifier: str) -> bool:
         """Ask this process's session at a file to end; say whether it is in hand here."""
-        if holder := self.holders.get((imei, _place(identifier))):
+        if holder := self.holders.get((imei, claim_of(identifier))):
             holder.end(Ended("taken_over", "A newer connection of this device went on with the file."))
-        return (imei, _place(identifier)) in self.holders
+        if self.handover is not None:
+            self.handover.give_way(
+                imei, identifier
+            )  # the session may be over, and its part on its way to the store
+        return (imei, claim_of(identifier)) in self.holders
 
     def _end_for_another_machine(self, imei: str, identifier: str) -> None:
-        if holder := self.holders.get((imei, _place(identifier))):
+        if holder := self.holders.get((imei, claim_of(identifier))):
             holder.end(Ended("handed_over", "The device went on with the file at another receiver."))
 
     def release(self, connection: Connection | None, imei: str, identifier: str) -> None:
         """Give a file's claim back."""
-        if (imei, _place(identifier)) in self.holders and self.holders[
-            imei, _place(identifier)
+        if (imei, claim_of(identifier)) in self.holders and self.holders[
+            imei, claim_of(identifier)
         ] is connection:
-            del self.holders[imei, _place(identifier)]
+            del self.holders[imei, claim_of(identifier)]
             self.claims.release(imei, identifier)
             if self.handover is not None:
                 self.handover.drop(imei, identifier)
@@ -256,9 +256,9 @@ class Server:
 
     def hold(self, imei: str, identifier: str) -> bool:
         """Take a file into hand that no session has; say whether it was free."""
-        if (imei, _place(identifier)) in self.holders or not self.claims.take(imei, identifier):
+        if (imei, claim_of(identifier)) in self.holders or not self.claims.take(imei, identifier):
             return False
-        self.holders[imei, _place(identifier)] = None
+        self.holders[imei, claim_of(identifier)] = None
         return True
 
     def _give_way(self) -> None:

@@ -5,7 +5,6 @@ real workers. Called by `__main__`.
 """
 
 import gc
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from gevent import pywsgi
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.ggevent import GeventWorker
 
+from receiver.addresses import bind_to, listen, peer
 from receiver.server import Server
 
 GRACEFUL_SECONDS = 300  # the longest transfer worth waiting for: 20 s of video take about that long
@@ -64,7 +64,7 @@ class RawWorker(GeventWorker):
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection."""
         try:
-            self.server.serve(client, f"{addr[0]}:{addr[1]}")
+            self.server.serve(client, peer(addr))
         finally:
             client.close()
 
@@ -94,13 +94,13 @@ class Supervisor(BaseApplication):
 
     def __init__(self, binding: Binding, make: Callable[[], tuple[Server, WsgiApp]]) -> None:
         self.binding, self.make = binding, make
-        self.http_socket = socket.create_server((binding.http_host, binding.http_port), backlog=64)
+        self.http_socket = listen(binding.http_host, binding.http_port)
         super().__init__()
 
     def load_config(self) -> None:
         """Tell gunicorn what it needs to know."""
         settings = {
-            "bind": f"{self.binding.host}:{self.binding.port}",
+            "bind": bind_to(self.binding.host, self.binding.port),
             "workers": self.binding.workers,
             "worker_class": RawWorker,
             # beyond the server's own limit, so that it can close the oldest without INIT first

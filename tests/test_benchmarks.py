@@ -44,6 +44,12 @@ def test_the_benchmark_of_a_grown_database_gives_its_figures() -> None:
     assert all(milliseconds > 0 for milliseconds in told.values())
 
 
+def test_the_benchmark_of_frames_gives_its_figures() -> None:
+    told = figures("benchmarks/frames.py", "--rounds", "1")["here"]
+    assert len(told) == 4
+    assert all(milliseconds > 0 for milliseconds in told.values())
+
+
 def test_the_benchmark_of_copies_gives_its_figures() -> None:
     told = figures("benchmarks/copies.py", "--photos", "20", seconds=120)
     assert len(told) == 5

@@ -4,12 +4,14 @@ import dataclasses
 import json
 import random
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 import s3_proxy
 import s3_server
@@ -394,3 +396,30 @@ def sealed(spool: Store) -> Transfer:
 
 def spool_of(store: Bucket, tmp_path: Path) -> Store:
     return Store(tmp_path / "spool", store, Caps())
+
+
+@pytest.mark.parametrize("left_by", ["its session", "a killed process"])
+def test_a_device_that_comes_back_while_its_part_goes_to_a_slow_store_goes_on_at_once(
+    start: Start, notes: Notes, monkeypatch: pytest.MonkeyPatch, left_by: str
+) -> None:
+    put, under_way = Bucket.put, threading.Event()
+
+    def slow(self: Bucket, source: str | Path, key: str) -> None:
+        if key.startswith("partial/"):
+            under_way.set()
+            gevent.sleep(60)
+        put(self, source, key)
+
+    if left_by == "a killed process":
+        monkeypatch.setattr(
+            handover.Handover, "leave", lambda self, record: None
+        )  # killed before it was shared
+        monkeypatch.setattr(reports, "LEFT_SECONDS", 0.2)
+    monkeypatch.setattr(Bucket, "put", slow)
+    running, device = start("one"), camera(drop_at=150)
+    with pytest.raises(LineDropped):
+        device.run(running.port)
+    assert under_way.wait(10)
+    device.run(running.port)
+    assert (device.resumed_at, device.acknowledged) == ([1, 150], ["%videof"])
+    assert "busy" not in notes.codes

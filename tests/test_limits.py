@@ -211,16 +211,16 @@ def test_bytes_before_the_init_do_not_put_off_its_deadline(tmp_path: Path, recei
 def test_a_device_that_never_reads_is_closed(tmp_path: Path, receivers: list[Running]) -> None:
     limits = dataclasses.replace(QUICK, answer=1.0, bad_packets=10**9)
     receivers.append(running := receiver(tmp_path, limits=limits))
-    start = bytes.fromhex("0001 0006 00000002 0000")
+    start, sync = bytes.fromhex("0001 0006 00000002 0000"), bytes.fromhex("0003 0004 00000002")
     with socket.socket() as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         line.settimeout(0.2)
         line.connect(("127.0.0.1", running.port))
-        line.sendall(init() + METADATA)
+        line.sendall(init() + METADATA + start)
 
         def push() -> bool:
             try:
-                line.send(start * 3000)
+                line.send(sync * 3000)  # beyond what is held: each is answered
             except TimeoutError:
                 pass
             except OSError:

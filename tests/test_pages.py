@@ -520,3 +520,10 @@ def test_a_large_fleet_is_not_listed_beside_each_text_of_an_unknown_number(
     page = visitor.get("/messages").text
     assert "<option" not in page
     assert "IMEI or name of the device" in page
+
+
+def test_a_camera_that_told_half_a_character_leaves_a_page(van: Device, visitor: Visitor) -> None:
+    row = upload(van, details={"driver_name": "A\ud800\x1b", "\udfff": "B"})  # as older versions kept it
+    page = visitor.get(f"/uploads/{row.id}")
+    assert page.status_code == 200
+    assert "A\ufffd\ufffd" in page.text

@@ -15,6 +15,7 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from receiver.media import MediaError
+from receiver.protocol import UNSHOWN
 
 from .. import auth
 from ..config import current_config
@@ -88,7 +89,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _http_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
-    app.jinja_env.filters.update(local=local, ago=ago, size=size, stamped=datetime.fromisoformat)
+    app.jinja_env.filters.update(local=local, ago=ago, size=size, stamped=datetime.fromisoformat, shown=shown)
     app.context_processor(_context)
 
 
@@ -226,6 +227,11 @@ def ago(moment: datetime | None) -> str:
         if seconds < limit:
             return f"{seconds // unit:.0f} {name} ago"
     return ""
+
+
+def shown(value: object) -> object:
+    """Show a camera's text as the receiver takes it now; rows of older versions may hold what no page can."""
+    return UNSHOWN.sub("\ufffd", value) if isinstance(value, str) else value
 
 
 def size(count: int | None) -> str:
