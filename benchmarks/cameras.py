@@ -1,8 +1,9 @@
 """The load: many cameras in one process, as fast as their lines allow. Independent of the receiver's code.
 
-`python benchmarks/cameras.py --help`. Prints one line of JSON. Every camera knows the protocol up to id 5: INIT,
-metadata, START, SYNC, DATA; its bytes are made once and sent from memory. `--raw` only pours the same bytes into a
-sink that speaks nothing. Run it on a core of its own.
+`python benchmarks/cameras.py --help`. Prints one line of JSON. Of each ten cameras seven know the protocol up to id 5
+(INIT, metadata, START, SYNC, DATA) and three offer their files by path; some tell no time or no trigger
+(`simulator.metadata`). The bytes are made once and sent from memory. `--raw` only pours the same bytes into a sink that
+speaks nothing. Run it on a core of its own.
 """
 
 import argparse
@@ -11,9 +12,14 @@ import random
 import select
 import socket
 import struct
+import sys
 import time
 from collections import deque
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from simulator.metadata import RAW_METADATA, Told, told_by
 
 TABLE = []
 for _byte in range(256):
@@ -34,14 +40,18 @@ def imei(number: int) -> int:
     return (FIRST_IMEI + number) * 10 + -total % 10
 
 
-def frames(size: int, seed: int = 1) -> bytes:
-    """Give the DATA frames of a file of random bytes."""
+def frames(size: int, *, by_path: bool = False, seed: int = 1) -> bytes:
+    """Give the DATA frames of a file of random bytes, with offsets where it is offered by path."""
     data, chain, made = random.Random(seed).randbytes(size), 0, []
     for at in range(0, size, 1024):
         payload = data[at : at + 1024]
         for byte in payload:
             chain = (chain >> 8) ^ TABLE[(chain ^ byte) & 0xFF]
-        made.append(struct.pack(">HH", 4, len(payload) + 2) + payload + struct.pack(">H", chain))
+        body = payload + struct.pack(">H", chain)
+        if by_path:
+            made.append(struct.pack(">HHI", 0x0E, len(body) + 4, at) + body)
+        else:
+            made.append(struct.pack(">HH", 4, len(body)) + body)
     return b"".join(made)
 
 
@@ -50,9 +60,9 @@ class Camera:
 
     def __init__(self, number: int, load: "Load") -> None:
         self.load, self.imei, self.left = load, imei(number), load.files
-        self.line = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.line.setblocking(False)
-        self.line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.tells = told_by(number)
+        self.rests = False  # it has more files and says so on another connection only
+        self.line = self._new_line()
         self.inbox = b""
         self.outbox: list[memoryview] = []
         self.writing = False
@@ -62,15 +72,24 @@ class Camera:
         self.sending = 0.0  # since when
         self.done = False
 
+    @staticmethod
+    def _new_line() -> socket.socket:
+        line = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        line.setblocking(False)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return line
+
     def begin(self) -> None:
-        self.began = time.perf_counter()
+        self.began = self.began or time.perf_counter()
         self.line.connect_ex(("127.0.0.1", self.load.port))
         self.load.poll.register(self.line, select.EPOLLIN | select.EPOLLOUT)
         self.writing = True  # once it is connected
         self.outbox.append(memoryview(self.load.blob if self.load.raw else self.init()))
 
     def init(self) -> bytes:
-        return struct.pack(">HHQ4B", 0, 5, self.imei, 0x40 + (0x10 if self.left else 0), 0, 4, 0)
+        by_path, has_file = self.tells.by_path, self.left and not self.rests
+        bits = 0x40 + ((0x02 if by_path else 0x10) if has_file else 0)
+        return struct.pack(">HHQ4B", 0, 6 if by_path else 5, self.imei, bits, 0, 4, 0)
 
     def say(self, data: bytes | memoryview) -> None:
         self.outbox.append(memoryview(data))
@@ -78,8 +97,8 @@ class Camera:
             self.write()
 
     def began_slowly(self, data: bytes | memoryview) -> bool:
-        """Say whether these bytes wait for their turns on a limited line."""
-        if not self.load.rate or len(data) <= 64:
+        """Say whether these bytes wait for their turns on a limited line: those of files do."""
+        if not self.load.rate or isinstance(data, bytes):
             return False
         self.sending = time.perf_counter()
         self.load.turns.append((self.sending + PIECE / self.load.rate, self))
@@ -145,6 +164,8 @@ class Camera:
                 self.inbox = self.inbox[2:]
                 self.left -= 1
                 self.load.stored += 1
+                # in one session nobody takes a second file without a time under the same identifier
+                self.rests = bool(self.left) and not (self.tells.has_time or self.tells.by_path)
                 self.say(self.init())
                 continue
             if len(self.inbox) < 4 or len(self.inbox) < 4 + int.from_bytes(self.inbox[2:4], "big"):
@@ -154,21 +175,49 @@ class Camera:
             self.take(command, body)
 
     def take(self, command: int, body: bytes) -> None:
-        if command == 0x000A:
+        if command == 0x000C:
             self.serial += 1
-            stamp = self.load.stamp + self.serial * 1000
-            if self.load.idle:
-                return  # connected, and silent
-            self.say(struct.pack(">HHBBQBHB", 0x000B, 14, 2, 0x10, stamp, 1, 20, 25))
+            path = f"dualcam_front/video/{self.load.stamp + self.serial}.h265".encode()
+            self.say(struct.pack(">HH", 0x000D, len(path)) + path)
+        elif self.load.idle:
+            return  # connected, and silent
+        elif command == 0x000A:
+            self.metadata()
         elif command == 0x0008:
-            self.say(struct.pack(">HHIH", 1, 6, self.load.packets, 0))
+            count = self.load.size if self.tells.by_path else self.load.packets
+            self.say(struct.pack(">HHIH", 1, 6, count, 0))
         elif command == 0x0002:
-            first = int.from_bytes(body, "big")
-            self.say(struct.pack(">HHI", 3, 4, first))
-            self.say(memoryview(self.load.blob)[(first - 1) * 1030 :])
+            place = int.from_bytes(body, "big")
+            self.say(struct.pack(">HHI", 3, 4, place))
+            if self.tells.by_path:
+                self.say(memoryview(self.load.blob_by_path)[place // 1024 * 1034 :])
+            else:
+                self.say(memoryview(self.load.blob)[(place - 1) * 1030 :])
+
+    def metadata(self) -> None:
+        if self.tells is Told.NOTHING:
+            return
+        self.serial += 1
+        stamp = self.load.stamp + self.serial * 1000 if self.tells.has_time else 0
+        body = struct.pack(">BBQBHB", 2, 0x10, stamp, 1, 20, 25)
+        if self.tells is Told.RAW:
+            body = RAW_METADATA
+        elif self.tells.by_path:
+            trigger = "" if self.tells is Told.NO_TRIGGER else ',"fm_trigger":{"type":1}'
+            body = (
+                f'{{"version":1,"file":{{"file_timestamp":{stamp // 1000},"duration":20}}{trigger}}}'.encode()
+            )
+        self.say(struct.pack(">HH", 0x000B, len(body)) + body)
 
     def end(self) -> None:
-        if not self.done:
+        if self.rests and not self.done:
+            self.rests = False
+            self.load.poll.unregister(self.line)
+            self.line.close()
+            self.line, self.inbox, self.outbox = self._new_line(), b"", []
+            self.load.by_line[self.line.fileno()] = self
+            self.begin()
+        elif not self.done:
             self.done = True
             self.load.poll.unregister(self.line)
             self.line.close()
@@ -181,20 +230,22 @@ class Load:
     def __init__(self, options: argparse.Namespace) -> None:
         self.port, self.files, self.raw, self.idle = options.port, options.files, options.raw, options.idle
         self.rate, self.seconds = options.rate, options.seconds
+        self.size = options.size
         self.blob = frames(options.size)
+        self.blob_by_path = b"" if options.raw or options.idle else frames(options.size, by_path=True)
         self.packets = -(-options.size // 1024)
         self.stamp = int(time.time() * 1000) + options.offset * 10_000_000
         self.bytes = self.stored = 0
         self.first: list[float] = []
         self.poll = select.epoll()
         self.cameras = [Camera(options.offset + n, self) for n in range(options.cameras)]
+        self.by_line = {camera.line.fileno(): camera for camera in self.cameras}
         self.open: set[Camera] = set()
         self.ramp = options.ramp
         self.turns: deque[tuple[float, Camera]] = deque()  # all lines are as fast, so the first is the next
 
     def run(self) -> dict[str, object]:
         waiting = list(reversed(self.cameras))
-        by_line = {c.line.fileno(): c for c in self.cameras}
         began = last = time.perf_counter()
         while waiting or self.open:
             now = time.perf_counter()
@@ -208,7 +259,7 @@ class Load:
                 if not camera.done:
                     camera.turn(moment)
             for number, events in self.poll.poll(0.01 if self.rate or waiting else 1.0, 512):
-                camera = by_line[number]
+                camera = self.by_line[number]
                 if events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
                     camera.read()
                 if events & select.EPOLLOUT and not camera.done:

@@ -32,9 +32,11 @@ from receiver.transfer import Asker  # noqa: E402
 class Nowhere:
     """A transfer that takes everything and keeps nothing."""
 
-    def __init__(self, offer: Offer) -> None:
+    def __init__(self, asker: Asker, offer: Offer) -> None:
         self.received = self.chain = 0
-        self.record = {"identifier": offer.identifier, "upload": "0" * 32}
+        self.record = {
+            "imei": asker.imei, "identifier": offer.identifier, "by_path": offer.by_path, "upload": "0" * 32
+        }  # fmt: skip
 
     def write(self, offset: int, payload: bytes, now: datetime, chain: int | None) -> bool:
         self.received += len(payload)
@@ -52,7 +54,7 @@ class Nowhere:
 
 class NoStore(Store):
     def open(self, asker: Asker, offer: Offer, stored_before: Any = None) -> Any:
-        return Nowhere(offer)
+        return Nowhere(asker, offer)
 
     def commit(self, transfers: Sequence[Any], now: datetime) -> list[StorageError | None]:
         return [None] * len(transfers)
@@ -71,7 +73,7 @@ class NoProduct:
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="nodisk-"))
     store = NoStore(folder / "spool", Folder(folder / "media"), Caps())
-    server = Server(Settings(Limits(), max_connections=100_000), store, NoProduct(), utcnow)  # type: ignore[arg-type]
+    server = Server(Settings(Limits(metadata=0.1), max_connections=100_000), store, NoProduct(), utcnow)  # type: ignore[arg-type]
     StreamServer(
         ("127.0.0.1", int(sys.argv[1])), lambda s, a: server.serve(s, f"{a[0]}:{a[1]}"), backlog=4096
     ).serve_forever()

@@ -3,10 +3,13 @@
 Independent of the receiver's code (its own CRC, its own frames), so that both would have to be wrong alike.
 """
 
+import json
 import socket
 import struct
 import time
 from dataclasses import dataclass, field
+
+from simulator.metadata import RAW_METADATA, Told
 
 BITS = {"%photof": 0x04, "%photor": 0x08, "%videof": 0x10, "%videor": 0x20}
 
@@ -32,6 +35,7 @@ class CameraModel:
     files: dict[str, bytes] = field(default_factory=dict)
     timestamps: dict[str, int] = field(default_factory=dict)
     metadata_version: int = 1  # 0: never answers
+    tells: Told = Told.ALL
     protocol: int = 5
     restart_crc: bool = True  # the chain starts at 0 after a RESUME; else it goes on
     corrupt: set[int] = field(default_factory=set)  # packets sent wrong once
@@ -43,6 +47,7 @@ class CameraModel:
     received: list[bytes] = field(default_factory=list)
     trigger: int = 0
     address: str | None = None  # of the loopback network, to come from
+    told: dict[str, int] = field(default_factory=dict)  # times of files, as told on this connection
 
     def run(self, port: int, timeout: float = 10.0) -> None:
         """Connect and play until the server closes or says CLOSE."""
@@ -61,10 +66,15 @@ class CameraModel:
                 elif command == 0x0005:
                     self._done(last)
                     return
+                elif command == 0x000C:
+                    self._send(0x000D, self.path(next(iter(self.files))).encode())
+                elif command == 0x000A and self.tells.by_path:
+                    self._path_metadata(next(iter(self.files)))
                 elif command == 0x000A:
                     self._metadata(body.decode())
                 elif command == 0x0008:
-                    last = body.decode()
+                    last = self._named(body.decode())
+                    self._sent_all = None
                     self._start(last)
                 elif command == 0x0002:
                     assert last is not None
@@ -77,9 +87,26 @@ class CameraModel:
 
     _sent_all: str | None = None
 
+    @property
+    def unheard(self) -> str | None:
+        """The file that was sent whole and not acknowledged when the line ended."""
+        return self._sent_all if self._sent_all in self.files else None
+
+    def path(self, identifier: str) -> str:
+        """Give the path under which a file is offered."""
+        return f"dualcam_front/picture/{identifier[1:]}.jpg"
+
+    def _named(self, name: str) -> str:
+        return name if not self.tells.by_path else next(n for n in self.files if self.path(n) == name)
+
+    def _send(self, command: int, body: bytes) -> None:
+        self.line.sendall(struct.pack(">HH", command, len(body)) + body)
+
     def _init(self) -> None:
-        bits = 0x40 + sum(BITS[name] for name in self.files)
-        self.line.sendall(struct.pack(">HHQ4B", 0, self.protocol, int(self.imei), bits, 0, 4, 0))
+        by_path = self.tells.by_path
+        bits = 0x40 + (0x02 * bool(self.files) if by_path else sum(BITS[name] for name in self.files))
+        protocol = 6 if by_path else self.protocol
+        self.line.sendall(struct.pack(">HHQ4B", 0, protocol, int(self.imei), bits, 0, 4, 0))
 
     def _frame(self) -> tuple[int, bytes] | None:
         head = self._exactly(2)
@@ -104,19 +131,30 @@ class CameraModel:
         return data
 
     def _metadata(self, identifier: str) -> None:
-        if not self.metadata_version:
+        if not self.metadata_version or self.tells is Told.NOTHING:
             return
+        self.told[identifier] = stamp = self._stamp(identifier)
         body = struct.pack(
-            ">BBQBH", self.metadata_version, BITS[identifier], self.timestamps.get(identifier, 1624960616000),
-            self.trigger, 5,
+            ">BBQBH", self.metadata_version, BITS[identifier], stamp, self.trigger, 5,
         )  # fmt: skip
         if self.metadata_version >= 2:
             body += bytes([25])
         if self.metadata_version >= 3:
             body += struct.pack(">hdd", 120, 54.6872, 25.2797)
         if self.metadata_version >= 4:
-            body += struct.pack(">Q", self.timestamps.get(identifier, 1624960616000) + 2500)
-        self.line.sendall(struct.pack(">HH", 0x000B, len(body)) + body)
+            body += struct.pack(">Q", stamp + 2500 if stamp else 0)
+        self._send(0x000B, body)
+
+    def _stamp(self, identifier: str) -> int:
+        return self.timestamps.get(identifier, 1624960616000) if self.tells.has_time else 0
+
+    def _path_metadata(self, identifier: str) -> None:
+        seconds = self._stamp(identifier) // 1000
+        self.told[identifier] = seconds * 1000
+        told: dict[str, object] = {"version": 1, "file": {"file_timestamp": seconds, "duration": 5}}
+        if self.tells is Told.PATH:
+            told["fm_trigger"] = {"type": self.trigger}
+        self._send(0x000B, RAW_METADATA if self.tells is Told.RAW else json.dumps(told).encode())
 
     def _packets(self, identifier: str) -> list[bytes]:
         data = self.files[identifier]
@@ -124,13 +162,17 @@ class CameraModel:
 
     def _start(self, identifier: str) -> None:
         count = len(self._packets(identifier)) if identifier in self.files else 0
+        if count and self.tells.by_path:
+            count = len(self.files[identifier])
         for _ in range(1 + self.repeat_start):
             self.line.sendall(struct.pack(">HHIH", 0x0001, 6, count, 0))
 
-    def _send_file(self, identifier: str, first: int) -> None:
-        self.resumed_at.append(first)
+    def _send_file(self, identifier: str, position: int) -> None:
+        self._sent_all = None
+        self.resumed_at.append(position)
         packets = self._packets(identifier)
-        self.line.sendall(struct.pack(">HHI", 0x0003, 4, first))
+        self._send(0x0003, position.to_bytes(4, "big"))
+        first = position // 1024 + 1 if self.tells.by_path else position
         chain = 0 if self.restart_crc else kermit(b"".join(packets[: first - 1]))
         for number, payload in enumerate(packets[first - 1 :], first):
             time.sleep(self.pause)
@@ -141,11 +183,14 @@ class CameraModel:
             if number in self.corrupt:
                 self.corrupt.discard(number)
                 payload = bytes([payload[0] ^ 0xFF]) + payload[1:]
-                self.line.sendall(
-                    struct.pack(">HH", 0x0004, len(payload) + 2) + payload + chain.to_bytes(2, "big")
-                )
+                self._data(number, payload, chain)
                 return  # the server asks again from here
-            self.line.sendall(
-                struct.pack(">HH", 0x0004, len(payload) + 2) + payload + chain.to_bytes(2, "big")
-            )
+            self._data(number, payload, chain)
         self._sent_all = identifier
+
+    def _data(self, number: int, payload: bytes, chain: int) -> None:
+        body = payload + chain.to_bytes(2, "big")
+        if self.tells.by_path:
+            self._send(0x000E, ((number - 1) * 1024).to_bytes(4, "big") + body)
+        else:
+            self._send(0x0004, body)
