@@ -34,17 +34,17 @@ def changes(command: Command) -> bool:
 
 
 def learn(
-    device: Device, replies: Sequence[Reply], source: tuple[str, str], now: datetime, *, changing: bool
+    device: Device, replies: Sequence[Reply], source: tuple[str, str], at: datetime, *, changing: bool
 ) -> None:
     """Take everything the words say of the device into its status, whatever command they answer.
 
-    `changing`: values that differ from those known before have just been set.
+    `at`: when the device said it. `changing`: values that differ from those known before have just been set.
     """
-    told: dict[str, Any] = {"now": now, "source_kind": source[0], "source_id": source[1]}
+    told: dict[str, Any] = {"now": at, "source_kind": source[0], "source_id": source[1]}
     for reply in replies:
         match reply:
             case Values():
-                _learn_values(device, reply, source, now, changing or reply.new)
+                _learn_values(device, reply, source, at, changing or reply.new)
             case CameraVersions():
                 _learn_versions(device, reply, told)
             case Info():
@@ -52,16 +52,13 @@ def learn(
 
 
 def _learn_values(
-    device: Device, reply: Values, source: tuple[str, str], now: datetime, changing: bool
+    device: Device, reply: Values, source: tuple[str, str], at: datetime, changing: bool
 ) -> None:
-    changed = [
-        number
-        for number, value in reply.values.items()
-        if number in RECONFIGURING and statuses.confirmed(device.id, [number]).get(number) != value
-    ]
-    statuses.confirm_parameters(device, reply, source, now)
-    if changed and changing:
-        device.reconfiguring_until = lifecycle.later(now, current_config().reconfiguration_wait)
+    numbers = RECONFIGURING & set(reply.values)
+    before = statuses.confirmed(device.id, numbers)
+    statuses.confirm_parameters(device, reply, source, at)
+    if changing and statuses.confirmed(device.id, numbers) != before:
+        device.reconfiguring_until = lifecycle.later(at, current_config().reconfiguration_wait)
     config = current_config()
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
     if None not in ids and set(ids) & set(reply.values):
@@ -87,19 +84,26 @@ def _learn_info(device: Device, reply: Info, told: dict[str, Any]) -> None:
         statuses.note(device, f"info.{reply.name}.{key}"[:64], value, Verdict.GOOD, **told)
     if reply.name != "getver":
         return
-    if version := reply.values.get("Ver"):
+    version = reply.values.get("Ver")
+    if version and statuses.note(device, "firmware", version, Verdict.GOOD, **told) is not None:
         device.firmware = version[:64]
-        statuses.note(device, "firmware", version, Verdict.GOOD, **told)
     if imei := reply.values.get("IMEI"):
         good = imei == device.imei
         text = None if good else "Another tracker answers at this number: check phone number and SIM."
         statuses.note(device, "imei", imei, Verdict.GOOD if good else Verdict.BAD, text=text, **told)
 
 
-def apply(command: Command, device: Device, replies: Sequence[Reply], text: str, now: datetime) -> None:
-    """Take an SMS as the answer to a command: its words, its result, its state. `text` is masked."""
+def apply(
+    command: Command, device: Device, replies: Sequence[Reply], text: str, now: datetime,
+    at: datetime | None = None,
+) -> None:  # fmt: skip
+    """Take an SMS as the answer to a command: its words, its result, its state. `text` is masked.
+
+    `at`: when the device said it, if not just now. States move, and waits begin, now.
+    """
+    at = at or now
     command.reply = "\n".join(filter(None, [command.reply, text]))[:LONGEST_REPLY]
-    command.last_reply_at, command.updated_at = now, now
+    command.last_reply_at, command.updated_at = max(at, command.last_reply_at or at), now
     result = dict(command.result or {})
     secrets = [s for which in ("current", "pending") for s in outbox.credentials(device, which) if s]
     result["replies"] = [
@@ -109,7 +113,7 @@ def apply(command: Command, device: Device, replies: Sequence[Reply], text: str,
     command.result = result
     if all(isinstance(reply, Unread) for reply in replies):
         return  # shown with the command, which waits on: they may not even be its answer
-    command.answered_at = command.answered_at or now
+    command.answered_at = command.answered_at or at
     command.lease_until = None
     _prove_credentials(command, device)
     if command.state == State.CANCELLED:
@@ -204,7 +208,9 @@ def _settle_setparam(command: Command, device: Device, now: datetime, told: Sequ
         for child in _children(command):
             held |= (child.result or {}).get("values", {})
     command.result = dict(command.result or {}) | {"values": held}
-    different = sorted(n for n, value in asked.items() if str(n) in held and not _agrees(held[str(n)], value))
+    different = sorted(
+        n for n, value in asked.items() if str(n) in held and not statuses.same(n, held[str(n)], str(value))
+    )
     missing = sorted(n for n in asked if str(n) not in held)
     children = _children(command)
     if not missing and not different:
@@ -231,10 +237,6 @@ def _setparam_failed(
     code = "value_differs" if different else "not_confirmed"
     sentence = f"The device did not take over everything ({'; '.join(parts)}). Its firmware may be too old."
     _fail(command, device, code, sentence, True, now)
-
-
-def _agrees(held: str, asked: Any) -> bool:
-    return statuses.same(held, str(asked))
 
 
 def _children(command: Command) -> list[Command]:
@@ -324,4 +326,5 @@ def _fail(command: Command, device: Device, code: str, message: str, retry: bool
         lifecycle.move(command, State.FAILED, now, error=(code, message, retry))
     elif command.state == State.FAILED:
         command.error_code, command.error_message, command.error_retry = code, message, retry
-    statuses.remark_error(device, f"{command.kind}: {message}", now=now, source=("command", command.id))
+    at = command.last_reply_at or now
+    statuses.remark_error(device, f"{command.kind}: {message}", now=at, source=("command", command.id))

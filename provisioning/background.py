@@ -20,8 +20,6 @@ from . import (
     inbox,
     jobs,
     leftovers,
-    lifecycle,
-    links,
     outbox,
     retention,
     uploads,
@@ -40,13 +38,9 @@ _settling = threading.Lock()  # two at once would do the same files
 
 
 def follow(touched: Touched, now: datetime) -> None:
-    """Go on after an event: files may belong to another request now, and the device's SMS place may be free."""
-    if touched.device_id is None:
-        return
-    if touched.relink:
-        links.relink(lifecycle.lock_device(touched.device_id), now)
-        db.session.commit()
-    outbox.wake(touched.device_id)
+    """Go on after an event: the device's SMS place may be free. If this is lost, the sweep drives what is due."""
+    if touched.device_id is not None:
+        outbox.wake(touched.device_id)
 
 
 def reconcile(clock: Callable[[], datetime]) -> int:

@@ -38,8 +38,8 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         once=("address", "started_at"),
     )
     contacts = {
-        devices[fact.imei]: (lifecycle.stamp(fact.ended_at or fact.started_at), fact.id)
-        for fact in own
+        devices[fact.imei]: (lifecycle.stamp(_seen_at(fact)), fact.id, _seen_at(fact))
+        for fact in sorted(own, key=_seen_at)
         if fact.imei in devices and fact.code != "unknown_device"
     }
     _count_strangers(
@@ -49,7 +49,11 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     statuses.note_all(
         TRACKER_SERVER,
         "session",
-        {devices[fact.imei]: ("the camera port", fact.id) for fact in astray if fact.imei in devices},
+        {
+            devices[fact.imei]: ("the camera port", fact.id, _seen_at(fact))
+            for fact in astray
+            if fact.imei in devices
+        },
         now,
         verdict=Verdict.BAD,
         text=AVL_TEXT,
@@ -58,6 +62,10 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     if any(fact.imei not in devices for fact in facts):
         events.publish_all([None], "devices")
     db.session.commit()
+
+
+def _seen_at(fact: SessionFacts) -> datetime:
+    return fact.ended_at or fact.started_at
 
 
 def _devices(imeis: Iterable[str]) -> dict[str, int]:

@@ -14,8 +14,20 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from . import answers, commands, endings, events, gateway, lifecycle, outbox, secrets, statuses
-from .errors import ServiceError
+from . import (
+    answers,
+    commands,
+    endings,
+    events,
+    gateway,
+    lifecycle,
+    links,
+    outbox,
+    secrets,
+    statuses,
+    unclaimed,
+)
+from .errors import Conflict, ServiceError
 from .matching import Candidate, choose
 from .models import (
     STATUS_RANK,
@@ -43,10 +55,9 @@ ENCRYPTED = "encrypted"  # in a kept event, instead of a text whose credentials 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What an event changed, for the caller to go on with: wake the device, link its files anew."""
+    """What device an event changed, for the caller to wake."""
 
     device_id: int | None
-    relink: bool = False
 
 
 class EventOwed(Exception):
@@ -112,7 +123,7 @@ def _once(
 ) -> Touched:
     known = db.session.scalar(select(GatewayEvent).where(GatewayEvent.token == token))
     if known is not None:
-        return Touched(None)
+        return _repeated(known, now)
     device_id = _device_of(params, kind, at or now)
     if device_id is not None:
         lifecycle.lock_device(device_id)
@@ -185,11 +196,22 @@ def owed_events(now: datetime) -> Sequence[str]:
     return owed
 
 
+def _repeated(known: GatewayEvent, now: datetime) -> Touched:
+    """Do what was left of an event that is told again."""
+    if known.processed_at is not None:
+        return Touched(None)
+    try:
+        return retry_event(known.id, now)
+    except (EventOwed, ServiceError) as error:
+        log.warning("event still not processed", event=known.id, reason=str(error))
+        db.session.rollback()
+        return Touched(None)
+
+
 def retry_event(ident: str, now: datetime) -> Touched:
     """Process an event whose effects are still owed. Commits. Raises EventOwed where it fails again."""
     event = db.session.get_one(GatewayEvent, ident)
-    at = datetime.fromisoformat(event.payload["at"]) if "at" in event.payload else event.received_at
-    device_id = _device_of(event.payload, event.kind, at)
+    device_id = _device_of(event.payload, event.kind, _told_at(event))
     if device_id is not None:
         lifecycle.lock_device(device_id)
     event = db.session.get_one(GatewayEvent, ident, with_for_update=True, populate_existing=True)
@@ -203,6 +225,12 @@ def retry_event(ident: str, now: datetime) -> Touched:
     if event.error is not None:
         raise EventOwed(event.error)
     return touched
+
+
+def _told_at(event: GatewayEvent) -> datetime:
+    """Give when the gateway got a text; where it does not say, when it reached us."""
+    at = datetime.fromisoformat(event.payload["at"]) if "at" in event.payload else event.received_at
+    return min(at, event.received_at)
 
 
 def _device_of(params: Mapping[str, str], kind: str, at: datetime) -> int | None:
@@ -267,7 +295,7 @@ def _secrets(device: Device | None) -> tuple[str, ...]:
 
 
 def _take_text(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> Touched:
-    at = datetime.fromisoformat(event.payload["at"]) if "at" in event.payload else now
+    at = _told_at(event)
     device_id = find_device(params.get("From", ""), at)
     device = db.session.get(Device, device_id) if device_id else None
     body = params.get("Body", "")
@@ -275,7 +303,7 @@ def _take_text(event: GatewayEvent, params: Mapping[str, str], now: datetime) ->
         id=new_id(), direction=Direction.IN, sid=params.get("MessageSid") or params.get("SmsSid"),
         sender=params.get("From", "")[:64], recipient=params.get("To", "")[:64],
         body=commands.mask(body, _secrets(device)), status="received",
-        device_id=device_id, created_at=at, received_at=now,
+        device_id=device_id, created_at=at, received_at=event.received_at,
     )  # fmt: skip
     db.session.add(message)
     events.publish(device_id, "messages")
@@ -283,25 +311,19 @@ def _take_text(event: GatewayEvent, params: Mapping[str, str], now: datetime) ->
         message.note = "No device has this number."
         return Touched(None)
     db.session.flush()
-    statuses.note(
-        device,
-        "contact.sms",
-        lifecycle.stamp(at),
-        Verdict.GOOD,
-        now=now,
-        source_kind="message",
-        source_id=message.id,
-    )
     return _take_reply(device, message, body, at, now)
 
 
 def _take_reply(device: Device, message: Message, body: str, at: datetime, now: datetime) -> Touched:
+    statuses.note(
+        device, "contact.sms", lifecycle.stamp(at), Verdict.GOOD, now=at, source_kind="message", source_id=message.id,
+    )  # fmt: skip
     replies = [reply.without(_secrets(device)) for reply in commands.read_replies(body)]
     rows = _candidates(device, at)
     match = choose(replies, _as_candidates(rows))
     command = next((row for row in rows if match and row.id == match.id), None)
     source = ("command", command.id) if command else ("message", message.id)
-    answers.learn(device, replies, source, now, changing=command is not None and answers.changes(command))
+    answers.learn(device, replies, source, at, changing=command is not None and answers.changes(command))
     if command is None or match is None:
         taken = any(
             isinstance(reply, commands.Values | commands.Info | commands.CameraVersions) for reply in replies
@@ -317,8 +339,10 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
         command.match = "probable"
     elif match.certain:
         command.match = "certain"
-    answers.apply(command, device, replies, message.body, now)
-    return Touched(device.id, relink=command.kind == "camreq")
+    answers.apply(command, device, replies, message.body, now, at)
+    if command.kind == "camreq":
+        links.relink(device, now)
+    return Touched(device.id)
 
 
 def _candidates(device: Device, at: datetime) -> list[Command]:
@@ -388,12 +412,12 @@ def _take_report(event: GatewayEvent, params: Mapping[str, str], now: datetime) 
     error = params.get("ErrorCode") or None
     if error and error != "0" and message.error_code is None:
         message.error_code = error[:48]
-    if STATUS_RANK.get(status, -1) > STATUS_RANK.get(message.status, -1):
+    is_news = STATUS_RANK.get(status, -1) > STATUS_RANK.get(message.status, -1)
+    if is_news:
         message.status = status
     events.publish(message.device_id, "messages")
-    if message.command_id is None or message.device_id is None:
-        return Touched(message.device_id)
-    _move_command(message, status, now)
+    if is_news and message.command_id is not None and message.device_id is not None:
+        _move_command(message, status, now)
     return Touched(message.device_id)
 
 
@@ -423,12 +447,19 @@ def _move_command(message: Message, status: str, now: datetime) -> None:
 def claim_sender(
     message: Message, device: Device, change_phone: Callable[[Device, str], Any], now: datetime
 ) -> Touched:
-    """Take an unclaimed text's sender as a device's new number, and read the text as that device's."""
+    """Take an unclaimed text's sender as a device's new number, and read the text as that device's.
+
+    Raises Conflict where the text is none that waits for its device.
+    """
     lifecycle.lock_device(device.id)
+    message = db.session.get_one(Message, message.id, with_for_update=True, populate_existing=True)
+    unclaimed.demand_open(message)
+    if message.device_id is not None:
+        raise Conflict("This text has its device already.", code="claimed")
     change_phone(device, message.sender)
     message.device_id = device.id
     db.session.flush()
-    touched = _take_reply(device, message, message.body, now, now)
+    touched = _take_reply(device, message, message.body, message.created_at, now)
     _hide(message, device)
     message.claimed = True
     db.session.commit()

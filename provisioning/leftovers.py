@@ -12,14 +12,14 @@ import structlog
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
-from . import commands, endings, events, gateway, jobs, lifecycle, outbox, queue, sending
+from . import commands, endings, events, gateway, jobs, lifecycle, outbox, queue, sending, statuses
 from .config import current_config
 from .errors import GatewayError
 from .models import OPEN, Command, Device, Direction, Message, State, db
 
 log = structlog.get_logger(__name__)
 
-AHEAD = timedelta(hours=1)  # by so much a time of our own may be ahead of now, machines' clocks differing
+AHEAD = statuses.AHEAD
 NOT_SENT_AFTER = timedelta(minutes=2)  # only then a message that is nowhere listed was not sent
 SWEEP_BATCH = 200
 

@@ -22,7 +22,7 @@ from .commands import (
     Unread,
     Values,
 )
-from .parameters import CREDENTIALS, as_integer
+from .parameters import CATALOGUE, CREDENTIALS, as_integer
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _fit_values(reply: Values, candidate: Candidate) -> int:
     asked = {int(number): str(value) for number, value in arguments["parameters"].items()}
     if not set(reply.values) <= set(asked):
         return NONE
-    agree = all(same(value, asked[number]) for number, value in reply.values.items())
+    agree = all(same(number, value, asked[number]) for number, value in reply.values.items())
     return STRONG if agree else WEAK
 
 
@@ -150,7 +150,10 @@ def _fit_accepted(reply: Accepted, arguments: Mapping[str, Any]) -> int:
     return STRONG
 
 
-def same(value: str, asked: str) -> bool:
-    """Compare two parameter values, numbers as numbers."""
+def same(number: int, value: str, asked: str) -> bool:
+    """Compare two values of a parameter: as numbers where the catalogue says so, else letter by letter."""
+    parameter = CATALOGUE.get(number)
     left, right = as_integer(value), as_integer(asked)
-    return left == right if left is not None and right is not None else value == asked
+    if parameter is None or parameter.kind == "text" or left is None or right is None:
+        return value == asked
+    return left == right

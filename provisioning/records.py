@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from . import lifecycle, links, statuses
+from .linking import SERVER_REQUEST
 from .models import TRIGGERS, Device, Record, Verdict, db, new_id
 
 KNOWN = ("239", "497", "498", "499")
@@ -25,7 +26,10 @@ CAMERA_STATES = {
 
 
 def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: datetime) -> bool:
-    """Take one record; False if it was known. Older records than what is known change no status. Commits."""
+    """Take one record; False if it was known. Commits.
+
+    Older records than what is known change no status; one of a clock that is ahead counts as of now.
+    """
     device = lifecycle.lock_device(device.id)
     told = {key: int(values[key]) for key in KNOWN if key in values}
     fingerprint = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
@@ -46,23 +50,21 @@ def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: 
     db.session.add(record)
     db.session.flush()
     for key, value in told.items():
-        _note(device, key, value, record)
+        _note(device, key, value, record, min(timestamp, now))
     links.tie(device, record, now)
     db.session.commit()
     return True
 
 
-def _note(device: Device, key: str, value: int, record: Record) -> None:
+def _note(device: Device, key: str, value: int, record: Record, at: datetime) -> None:
     if key in CAMERAS:
         item = f"camera.{CAMERAS[key]}.state"
         text, verdict = CAMERA_STATES.get(value, (f"state {value}", Verdict.UNKNOWN))
     elif key == "499":
-        item, text, verdict = "sos", TRIGGERS.get(value, f"trigger {value}"), Verdict.WARN
+        if value == SERVER_REQUEST:
+            return  # a file that was asked for is no trigger
+        # it tells of one moment, and nothing of how the device is now
+        item, text, verdict = "sos", TRIGGERS.get(value, f"trigger {value}"), Verdict.UNKNOWN
     else:
         item, text, verdict = "ignition", "on" if value else "off", Verdict.GOOD
-    known = statuses.get(device.id, item)
-    if known is not None and known.checked_at > record.timestamp:
-        return
-    statuses.note(
-        device, item, text, verdict, now=record.timestamp, source_kind="record", source_id=record.id
-    )
+    statuses.note(device, item, text, verdict, now=at, source_kind="record", source_id=record.id)

@@ -1,15 +1,17 @@
 """The status table: what is known of a device, item by item, with a verdict and where it comes from."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, literal_column, or_, select
 
 from . import events
 from .commands import Values
 from .matching import same
-from .models import Device, StatusItem, Verdict, db, put_all
+from .models import Device, StatusItem, Verdict, db, put_all, utcnow
 from .parameters import CREDENTIALS, SECRET_SHOWN
+
+AHEAD = timedelta(hours=1)  # a time of ours so far ahead of now was written by a clock that was wrong
 
 
 def get(device_id: int, item: str) -> StatusItem | None:
@@ -22,9 +24,14 @@ def get(device_id: int, item: str) -> StatusItem | None:
 def note(
     device: Device, item: str, value: str | None, verdict: Verdict, *, now: datetime, source_kind: str,
     source_id: str | None, text: str | None = None,
-) -> StatusItem:  # fmt: skip
-    """Set what is known of an item; `since` moves only when the value does."""
+) -> StatusItem | None:  # fmt: skip
+    """Set what is known of an item at `now`, the time of the fact; `since` moves only when the value does.
+
+    An older fact than the one that is known changes nothing: None.
+    """
     row = get(device.id, item)
+    if row is not None and row.value is not None and now < row.checked_at <= utcnow() + AHEAD:
+        return None
     if row is None:
         row = StatusItem(device_id=device.id, item=item, since=now)
         db.session.add(row)
@@ -38,16 +45,21 @@ def note(
 
 
 def note_all(
-    item: str, source_kind: str, told: Mapping[int, tuple[str, str]], now: datetime,
+    item: str, source_kind: str, told: Mapping[int, tuple[str, str, datetime]], now: datetime,
     verdict: Verdict = Verdict.GOOD, text: str | None = None,
 ) -> None:  # fmt: skip
-    """Set an item that is new each time, for many devices at once: by device id the value and the source's id."""
+    """Set an item that is new each time, for many devices at once.
+
+    By device id the value, the source's id and the time of the fact; what is known from later stays.
+    """
     rows = [
-        {"device_id": device_id, "item": item, "value": value, "verdict": verdict, "note": text, "since": now,
-         "checked_at": now, "source_kind": source_kind, "source_id": source_id}
-        for device_id, (value, source_id) in told.items()
+        {"device_id": device_id, "item": item, "value": value, "verdict": verdict, "note": text,
+         "since": min(at, now), "checked_at": min(at, now), "source_kind": source_kind, "source_id": source_id}
+        for device_id, (value, source_id, at) in told.items()
     ]  # fmt: skip
-    put_all(StatusItem, rows, "device_id, item")
+    told_later: ColumnElement[datetime] = literal_column("excluded.checked_at")
+    newer = or_(StatusItem.checked_at <= told_later, StatusItem.checked_at > now + AHEAD)
+    put_all(StatusItem, rows, "device_id, item", where=newer)
     events.publish_all(told, "status")
 
 
@@ -72,7 +84,8 @@ def confirm_parameters(device: Device, reply: Values, source: tuple[str, str], n
             device, f"parameter.{number}", value, Verdict.UNKNOWN, now=now, source_kind=source[0],
             source_id=source[1],
         )  # fmt: skip
-        _judge(row)
+        if row is not None:
+            _judge(row)
 
 
 def _judge(row: StatusItem) -> None:
@@ -80,7 +93,7 @@ def _judge(row: StatusItem) -> None:
         row.verdict, row.note = (Verdict.GOOD if row.value is not None else Verdict.UNKNOWN), None
     elif row.value is None:
         row.verdict, row.note = Verdict.UNKNOWN, f"asked for {row.asked}, not confirmed yet"
-    elif same(row.value, row.asked):
+    elif same(int(row.item.split(".")[1]), row.value, row.asked):
         row.verdict, row.note = Verdict.GOOD, None
     else:
         row.verdict, row.note = Verdict.BAD, f"asked for {row.asked}, the device holds {row.value}"

@@ -7,18 +7,29 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from . import commands, events
-from .models import Command, Device, Message, db
+from .errors import Conflict
+from .models import Command, Device, Direction, Message, db
 
 SILENT_SINCE = timedelta(hours=24)  # so long a device that owes an answer is thought of
 LIKELY = 3  # more would be no guess any more
 
 
 def put_aside(message: Message, by: str) -> None:
-    """Take a text off the list of those that wait for somebody, and commit; it stays at its device."""
+    """Take a text off the list of those that wait for somebody, and commit; it stays at its device.
+
+    Raises Conflict where it is not on that list.
+    """
+    demand_open(message)
     message.claimed = True
     message.note = f"Put aside by {by}."
     events.publish(message.device_id, "messages")
     db.session.commit()
+
+
+def demand_open(message: Message) -> None:
+    """Let nothing be done with a message that does not wait for somebody. Raises Conflict."""
+    if message.direction != Direction.IN or message.claimed:
+        raise Conflict("This text does not wait for anybody any more.", code="claimed")
 
 
 def likely_devices(messages: Sequence[Message]) -> dict[str, list[Device]]:

@@ -125,7 +125,7 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
     doubles: list[str] = []  # paths of files whose content is stored under another one
     for record in records:
         device_id, known = devices.get(record["imei"]), states.get(record["upload"])
-        is_new = known is None or known in COMING
+        is_new = known != UploadState.STORED
         row = _row(record, device_id) | {
             "state": UploadState.QUARANTINED if device_id is None else UploadState.STORED,
             "received_at": _time(record["received_at"]) or now, "updated_at": now,
@@ -321,6 +321,7 @@ def settle(now: datetime, passed_over: dict[int, Exception]) -> int:
 
 _SETTLED_BY = (
     Upload.id, Upload.device_id, Upload.imei, Upload.identifier, Upload.announced, Upload.timestamp,
+    Upload.received_at,
     Upload.file_type, Upload.source, Upload.size, Upload.trigger, Upload.has_metadata, Upload.link_fixed,
 )  # fmt: skip
 
@@ -330,7 +331,7 @@ def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datet
 
     Some statements for any number of files.
     """
-    statuses.note_all("upload.last", "upload", {row.device_id: (_words(row), row.id) for row in waiting}, now)
+    _tell_last(waiting, now)
     # locked in their order, as reports do: two that want the same rows do not wait for each other crosswise
     held = db.session.execute(
         select(Upload.id, Upload.file_type)
@@ -352,6 +353,13 @@ def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datet
     db.session.commit()
     for ident, file_type in held:
         queue.wake(queue.COPIES[file_type], ident)
+
+
+def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
+    """Tell the newest of these files of each device, as of when it came."""
+    by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
+    told = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
+    statuses.note_all("upload.last", "upload", told, now)
 
 
 def _words(upload: Any) -> str:
@@ -415,8 +423,7 @@ def adopt(device: Device, now: datetime) -> int:
         found = db.session.get_one(Upload, ident)
         found.path, found.state, found.device_id, found.settle_due = path, UploadState.STORED, device.id, True
     if moved:
-        last = db.session.get_one(Upload, max(moved))
-        statuses.note_all("upload.last", "upload", {device.id: (_words(last), last.id)}, now)
+        _tell_last([db.session.get_one(Upload, ident) for ident in moved], now)
     _settle_device(device, list(moved), now)
     return len(moved)
 

@@ -109,6 +109,14 @@ def test_a_setparam_is_done_when_every_id_is_confirmed(phone: Phone, van: Device
     assert (item.value, item.asked, item.verdict, item.source_kind) == ("25", "25", "good", "command")
 
 
+def test_a_text_value_is_confirmed_letter_by_letter(phone: Phone, van: Device) -> None:
+    row = ask(van, "setparam", parameters={"2003": "0123"}, raw=True)[0]
+    send(van)
+    phone.reply("New value 2003:123")
+    send(van)
+    assert (row.state, phone.sent[-1]) == (State.ANSWERED, "fleet cam11 getparam 2003")
+
+
 def test_what_a_setparam_did_not_confirm_is_read_back(phone: Phone, van: Device) -> None:
     (row,) = outbox.provision(van, {"66003": 25, "66001": 40}, ASKER, utcnow())
     db.session.commit()
@@ -324,15 +332,22 @@ def test_a_gateway_that_refuses_connections_is_tried_again_by_itself(phone: Phon
     assert (row.state, len(phone.sent)) == (State.SENT, 1)
 
 
-def test_reports_move_only_forward_and_an_undelivered_sms_fails(phone: Phone, van: Device) -> None:
+def test_reports_move_only_forward(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
     sid = db.session.scalar(select(Message.sid))
     assert sid
-    for status in ("delivered", "sent", "queued"):
-        phone.report(sid, status)
+    for status in ("delivered", "sent", "queued", "undelivered"):
+        phone.report(sid, status, error="30008" if status == "undelivered" else None)
     db.session.expire_all()
-    assert row.state == State.DELIVERED
+    assert (row.state, db.session.scalar(select(Message.status))) == (State.DELIVERED, "delivered")
+
+
+def test_an_sms_that_is_not_delivered_fails_and_says_why(phone: Phone, van: Device) -> None:
+    row = photo(van)
+    send(van)
+    sid = db.session.scalar(select(Message.sid))
+    assert sid
     other = ask(van, "getver")[0]
     phone.report(sid, "undelivered", error="30003")
     db.session.expire_all()

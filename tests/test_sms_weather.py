@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from gateway_double import Phone
-from sqlalchemy import select
+from sqlalchemy import select, update
 from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
 
 from provisioning import (
@@ -22,9 +22,21 @@ from provisioning import (
     records,
     sending,
     statuses,
+    unclaimed,
 )
 from provisioning.errors import Conflict, GatewayError
-from provisioning.models import Command, Device, GatewayEvent, Message, State, Upload, UploadState, db, utcnow
+from provisioning.models import (
+    Command,
+    Device,
+    DevicePhone,
+    GatewayEvent,
+    Message,
+    State,
+    Upload,
+    UploadState,
+    db,
+    utcnow,
+)
 from receiver.files import new_id as receiver_id
 
 VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
@@ -280,7 +292,135 @@ def test_a_number_that_a_device_gave_up_means_nothing_without_an_open_question(
     assert db.session.scalars(select(Message.device_id)).all() == [None]
 
 
+# what is older than what is known
+
+
+def item(van: Device, name: str) -> tuple[str | None, str]:
+    found = statuses.get(van.id, name)
+    assert found is not None
+    return found.value, found.verdict
+
+
+def late(van: Device, hours: float, text: str) -> None:
+    """Bring a text as the reconciler does that finds it so long after the gateway took it."""
+    db.session.execute(update(DevicePhone).values(since=utcnow() - timedelta(days=9)))
+    db.session.commit()
+    then = utcnow() - timedelta(hours=hours)
+    params = {"MessageSid": f"SMlate{hours}", "From": NUMBER, "Body": text}
+    inbox.receive(params, utcnow(), via="reconciler", at=then)
+    db.session.expire_all()
+
+
+def test_a_value_that_comes_hours_late_leaves_the_newer_one(phone: Phone, van: Device) -> None:
+    ask(van, "setparam", parameters={"66003": 25})
+    send(van)
+    phone.reply("New value 66003:25")
+    late(van, 20, "Param ID:66003 Value:30")
+    assert item(van, "parameter.66003") == ("25", "good")
+
+
+def test_a_text_that_comes_hours_late_makes_no_contact_older_and_no_camera_busy(
+    phone: Phone, van: Device
+) -> None:
+    phone.reply("hello")
+    before = item(van, "contact.sms")
+    late(van, 5, "New value 66001:40")
+    assert item(van, "contact.sms") == before
+    photo(van)
+    send(van)
+    assert phone.sent[-1].endswith("camreq:1,1")
+
+
+def test_an_old_text_that_is_claimed_answers_nothing_of_today(phone: Phone, van: Device) -> None:
+    phone.reply(VERSION)
+    phone.reply("Ver:01.00.00.Rev.01 Hw:FMC125 IMEI:352094082736916", phone="+12025550177")
+    message = db.session.scalars(select(Message).where(Message.device_id.is_(None))).one()
+    message.created_at = utcnow() - timedelta(days=3)
+    row = ask(van, "getver")[0]
+    send(van)
+    claim(message, van)
+    assert (row.state, van.firmware) == (State.SENT, "03.28.03.Rev.05")
+
+
+def test_a_text_whose_effects_were_owed_counts_as_of_when_it_came(phone: Phone, van: Device) -> None:
+    payload = {"MessageSid": "SMowed", "From": NUMBER, "Body": "Param ID:66001 Value:40"}
+    came = utcnow() - timedelta(minutes=4)
+    db.session.add(
+        GatewayEvent(kind="inbound", token="in:SMowed", via="webhook", payload=payload, received_at=came)
+    )
+    db.session.commit()
+    background.sweep(utcnow)
+    found = statuses.get(van.id, "parameter.66001")
+    assert found is not None
+    assert found.checked_at == came
+
+
+def test_a_clock_that_was_ahead_once_pins_no_fact(phone: Phone, van: Device) -> None:
+    statuses.remark_error(van, "of 2027", now=utcnow() + timedelta(days=365), source=("command", "x"))
+    statuses.remark_error(van, "of today", now=utcnow(), source=("command", "y"))
+    assert item(van, "error.last")[0] == "of today"
+
+
+# texts that wait for their device
+
+
+def claim(message: Message, van: Device) -> None:
+    inbox.claim_sender(
+        message, van, lambda device, number: devices.set_phone(device, number, utcnow()), utcnow()
+    )
+    db.session.expire_all()
+
+
+@pytest.mark.parametrize("which", ["outgoing", "taken", "of a device"])
+def test_only_a_text_that_waits_for_its_device_is_claimed(phone: Phone, van: Device, which: str) -> None:
+    photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    phone.reply("Hello from the driver")
+    where = {"outgoing": Message.direction == "out", "taken": Message.command_id.is_not(None) & Message.claimed,
+             "of a device": ~Message.claimed}[which]  # fmt: skip
+    message = db.session.scalars(select(Message).where(where).order_by(Message.id.desc())).first()
+    other = devices.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
+    with pytest.raises(Conflict) as refused:
+        claim(message, other)  # type: ignore[arg-type]
+    db.session.rollback()
+    assert (refused.value.code, other.phone) == ("claimed", "+12025550112")
+
+
+def test_only_a_text_that_waits_is_put_aside(phone: Phone, van: Device) -> None:
+    photo(van)
+    send(van)
+    with pytest.raises(Conflict):
+        unclaimed.put_aside(db.session.scalars(select(Message)).one(), "tests")
+
+
 # losses and kills
+
+
+def test_a_file_is_linked_anew_with_the_text_that_tells_its_time(phone: Phone, van: Device) -> None:
+    photo(van)
+    send(van)
+    upload = file_of(van, captured=60)
+    relink(van)
+    assert upload.link_certainty == "probable"
+    stamp = int(upload.timestamp.timestamp())  # type: ignore[union-attr]
+    params = {"MessageSid": "SMx", "From": NUMBER, "Body": f"Preparing to send file from timestamp {stamp}"}
+    inbox.receive(params, utcnow(), via="webhook")  # and the process is killed here
+    db.session.expire_all()
+    assert upload.link_certainty == "certain"
+
+
+def test_a_webhook_that_is_repeated_does_what_was_left_of_the_first(phone: Phone, van: Device) -> None:
+    row = ask(van, "getver")[0]
+    send(van)
+    payload = {"MessageSid": "SMowed", "From": NUMBER, "Body": VERSION}
+    db.session.add(
+        GatewayEvent(kind="inbound", token="in:SMowed", via="webhook", payload=payload, attempts=1)
+    )
+    db.session.commit()
+    phone.reply(VERSION, sid="SMowed")
+    db.session.expire_all()
+    assert row.state == State.DONE
 
 
 @pytest.mark.parametrize(

@@ -699,3 +699,40 @@ def test_copies_of_a_file_that_was_asked_for_are_made_first(van: Device) -> None
     photos.flush()
     videos.sweep(lambda: utcnow() + timedelta(hours=1))
     assert photos.pending_count() == 4
+
+
+def test_a_record_of_a_clock_that_is_ahead_pins_nothing(van: Device) -> None:
+    now = utcnow()
+    records.accept(van, now + timedelta(hours=20), {"239": 0}, now - timedelta(seconds=1))
+    records.accept(van, now, {"239": 1}, now)
+    item = statuses.get(van.id, "ignition")
+    assert item is not None
+    assert item.value == "on"
+
+
+@pytest.mark.parametrize(("value", "told"), [(0, None), (3, ("crash", "unknown"))])
+def test_a_trigger_in_a_record_is_told_and_no_fault_of_the_device(
+    van: Device, value: int, told: tuple[str, str] | None
+) -> None:
+    records.accept(van, utcnow(), {"499": value}, utcnow())
+    item = statuses.get(van.id, "sos")
+    assert (item and (item.value, item.verdict)) == told
+
+
+def test_an_older_file_that_is_told_late_is_not_the_last_one(van: Device) -> None:
+    earlier = (utcnow() - timedelta(hours=2)).isoformat()
+    take(sidecar(size=2))
+    take(sidecar("d" * 32, size=1, sha256="e" * 64, received_at=earlier))
+    item = statuses.get(van.id, "upload.last")
+    assert item is not None
+    assert item.source_id == "a" * 32
+
+
+def test_a_file_that_was_given_up_and_comes_whole_ends_its_request(van: Device) -> None:
+    row = asked(van)
+    uploads.progress([sidecar(state="receiving", received_at=None, path=None, sha256=None)], utcnow())
+    db.session.get_one(Upload, "a" * 32).state = "damaged"
+    db.session.commit()
+    take(sidecar())
+    db.session.expire_all()
+    assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
