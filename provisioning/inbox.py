@@ -28,7 +28,7 @@ from . import (
     unclaimed,
 )
 from .errors import Conflict, ServiceError
-from .matching import Candidate, choose
+from .matching import Candidate, Match, choose
 from .models import (
     STATUS_RANK,
     Command,
@@ -46,6 +46,7 @@ from .models import (
 
 log = structlog.get_logger(__name__)
 
+JOINED_WITHIN = timedelta(minutes=2)  # so far apart two parts of one answer come
 UNANSWERED_FOR = timedelta(hours=24)  # so long a command without a reply stays a candidate for one
 EVENT_TRIES = 2000  # with the waits below about a week: time to put a key back, or to mend a mistake of ours
 EVENT_WAIT_SECONDS = 300  # at most, between two tries
@@ -318,10 +319,18 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
     statuses.note(
         device, "contact.sms", lifecycle.stamp(at), Verdict.GOOD, now=at, source_kind="message", source_id=message.id,
     )  # fmt: skip
-    replies = [reply.without(_secrets(device)) for reply in commands.read_replies(body)]
+    whole, other = _joined(message, body, at)
+    replies = [reply.without(_secrets(device)) for reply in commands.read_replies(whole)]
     rows = _candidates(device, at)
-    match = choose(replies, _as_candidates(rows))
+    if other is not None and other.command is not None and other.command.answered_at is not None:
+        rows = [other.command]
+        match: Match | None = Match(other.command.id, other.command.match == "certain")
+    else:
+        match = choose(replies, _as_candidates(rows))
     command = next((row for row in rows if match and row.id == match.id), None)
+    if other is not None:
+        other.claimed, other.command_id = True, command.id if command else None
+        other.note = "Read together with the text that came with it."
     source = ("command", command.id) if command else ("message", message.id)
     answers.learn(device, replies, source, at, changing=command is not None and answers.changes(command))
     if command is None or match is None:
@@ -343,6 +352,39 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
     if command.kind == "camreq":
         links.relink(device, now)
     return Touched(device.id)
+
+
+def _joined(message: Message, body: str, at: datetime) -> tuple[str, Message | None]:
+    """Give the whole text and the message with its other part, where a device sent its answer in two, in any order."""
+    is_full, is_rest = len(body) in commands.PARTS, _may_be_rest(body)
+    if not is_full and not is_rest:
+        return body, None
+    near = db.session.scalars(
+        select(Message)
+        .where(
+            Message.device_id == message.device_id, Message.direction == Direction.IN, Message.id != message.id,
+            Message.created_at >= at - JOINED_WITHIN, Message.created_at <= at + JOINED_WITHIN,
+        )
+        .order_by(Message.id.desc())
+        .limit(5)
+    ).all()  # fmt: skip
+    for other in near:
+        if is_full and _may_be_rest(other.body) and _is_read(body + other.body):
+            return body + other.body, other
+        if is_rest and len(other.body) in commands.PARTS and _is_read(other.body + body):
+            return other.body + body, other
+    return body, None
+
+
+def _may_be_rest(text: str) -> bool:
+    """Say whether a text may go on where another was cut: unreadable alone, and no sentence."""
+    words = text.split()
+    no_sentence = len(words) == 1 or any(":" in word for word in words[1:])
+    return no_sentence and all(isinstance(reply, commands.Unread) for reply in commands.read_replies(text))
+
+
+def _is_read(text: str) -> bool:
+    return not any(isinstance(reply, commands.Unread) for reply in commands.read_replies(text))
 
 
 def _candidates(device: Device, at: datetime) -> list[Command]:

@@ -12,6 +12,7 @@ from conftest import free_port
 from gateway_double import Phone
 from sqlalchemy import event, func, select
 from stdnum import luhn
+from werkzeug.datastructures import MultiDict
 
 from provisioning import (
     background,
@@ -446,6 +447,18 @@ def test_a_forged_webhook_gets_403_and_changes_nothing(phone: Phone, van: Device
     db.session.expire_all()
     assert row.state == State.SENT
     assert db.session.scalar(select(GatewayEvent)) is None
+
+
+def test_a_webhook_with_fields_that_repeat_is_taken(phone: Phone, van: Device) -> None:
+    fields = [("MessageSid", "SMtwice"), ("From", NUMBER), ("Body", "hello"), ("Tag", "a"), ("Tag", "b")]
+    assert phone.post("/webhooks/twilio/inbound", MultiDict(fields)).status_code == 200
+    assert db.session.scalars(select(Message.body)).all() == ["hello"]
+
+
+def test_a_picture_without_text_is_kept(phone: Phone, van: Device) -> None:
+    form = {"MessageSid": "MMpicture", "From": NUMBER, "NumMedia": "1", "MediaUrl0": "https://example.com/1"}
+    assert phone.post("/webhooks/twilio/inbound", form).status_code == 200
+    assert db.session.scalars(select(Message.body)).all() == [""]
 
 
 def test_the_same_text_twice_is_taken_once(phone: Phone, van: Device) -> None:

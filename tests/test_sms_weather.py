@@ -292,6 +292,58 @@ def test_a_number_that_a_device_gave_up_means_nothing_without_an_open_question(
     assert db.session.scalars(select(Message.device_id)).all() == [None]
 
 
+# answers in two texts
+
+INFO = (
+    "RTC:2021/3/4 9:12 Init:2021/3/4 9:10 UpTime:187s PWR:PwrVoltage RST:0 GPS:2 SAT:11 TTFF:14 NOGPS:0:14"
+    " SR:22 FG:0 FL:12 SMS:2 BR:0 CF:0 UT:0 RS:3 RF:0 SF:1 REC:1886 MD:1 DB:0"
+)
+
+
+@pytest.mark.parametrize("cut", [153, 160])
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_answer_in_two_texts_is_joined_in_any_order(
+    phone: Phone, van: Device, cut: int, order: int
+) -> None:
+    row = ask(van, "getinfo")[0]
+    send(van)
+    for part in (INFO[:cut], INFO[cut:])[::order]:
+        phone.reply(part)
+    db.session.expire_all()
+    assert (row.state, item(van, "info.getinfo.REC")[0]) == (State.DONE, "1886")
+    assert item(van, "info.getinfo.DB")[0] == "0"
+    inbound = select(Message.command_id).where(Message.direction == "in", Message.claimed)
+    assert db.session.scalars(inbound).all() == [row.id, row.id]
+
+
+def test_the_rest_of_an_answer_goes_to_its_command_and_not_to_the_next(phone: Phone, van: Device) -> None:
+    row = ask(van, "getinfo")[0]
+    send(van)
+    phone.reply(INFO[:160])
+    other = ask(van, "getstatus")[0]
+    send(van)
+    phone.reply(INFO[160:])
+    db.session.expire_all()
+    assert (row.reply, other.reply) == (f"{INFO[:160]}\n{INFO[160:]}", None)
+
+
+def test_a_value_that_may_be_cut_is_not_believed(phone: Phone, van: Device) -> None:
+    ask(van, "getinfo")
+    send(van)
+    phone.reply(INFO[:160])
+    assert statuses.get(van.id, "info.getinfo.REC") is None
+    assert item(van, "info.getinfo.SF")[0] == "1"
+
+
+@pytest.mark.parametrize("text", ["Ignition is on now", "Photo request from source 1."])
+def test_another_text_is_no_rest_of_an_answer(phone: Phone, van: Device, text: str) -> None:
+    ask(van, "getinfo")
+    send(van)
+    phone.reply(INFO[:160])
+    phone.reply(text)
+    assert statuses.get(van.id, "info.getinfo.REC") is None
+
+
 # what is older than what is known
 
 

@@ -8,7 +8,7 @@ the API and the simulator. A new command is one class in `requests`, its text in
 from provisioning.commands.arguments import LONGEST_VIDEO, CommandErrors, from_arguments, to_arguments
 from provisioning.commands.compose import Family, Sms, compose, family, prefix
 from provisioning.commands.masking import mask
-from provisioning.commands.reading import read_replies
+from provisioning.commands.reading import PARTS, read_replies
 from provisioning.commands.refusals import REFUSALS, Refusal
 from provisioning.commands.replies import (
     Accepted,
@@ -48,6 +48,7 @@ from provisioning.commands.wire import UnreadableText, UnsendableText, decode, e
 __all__ = [
     "COMMANDS",
     "LONGEST_VIDEO",
+    "PARTS",
     "REFUSALS",
     "RESOLUTIONS",
     "Accepted",

@@ -25,7 +25,8 @@ def read_info(text: str) -> Info | None:
     values: dict[str, str] = {}
     for place, match in enumerate(found):
         end = found[place + 1].start() if place + 1 < len(found) else len(text)
-        values[_free_key(values, match[1])] = text[match.end() : end].strip()
+        # an "@" at the very end fills the last octet of GSM-7
+        values[_free_key(values, match[1])] = text[match.end() : end].strip().removesuffix("@")
     name = _command(values)
     return Info(name, values, text=text.strip()) if name else None
 

@@ -7,7 +7,7 @@ and its pages on setparam, getparam and the get commands.
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from provisioning.commands.info import read_info
@@ -17,6 +17,7 @@ from provisioning.commands.replies import (
     AlreadyCaptured,
     CameraAction,
     CameraVersions,
+    Info,
     ParametersRefused,
     Preparing,
     Refused,
@@ -28,6 +29,10 @@ from provisioning.commands.replies import (
 from provisioning.commands.requests import FileType, Source
 from provisioning.parameters import CATALOGUE
 
+PARTS = (
+    153,
+    160,
+)  # characters of a full SMS, alone or joined by the gateway: the rest may be in the next one
 LONGEST_READ = 2000  # Twilio joins an inbound SMS to 1600 at most; anything longer is no device's reply
 
 _MOMENT = r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}(?:T|\s+)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?|[0-9]{9,16}"
@@ -63,7 +68,10 @@ class _Form:
 
 
 def read_replies(text: str) -> tuple[Reply, ...]:
-    """Read every reply in the text of one SMS, in the order written; at least one, Unread if need be."""
+    """Read every reply in the text of one SMS, in the order written; at least one, Unread if need be.
+
+    A text that is just a full SMS may be cut at its end: the value that stands there is left out.
+    """
     if len(text) > LONGEST_READ:
         return (Unread(text=text),)
     if _ONLY_NO.fullmatch(text):
@@ -71,7 +79,19 @@ def read_replies(text: str) -> tuple[Reply, ...]:
     if (bare := _BARE.fullmatch(text)) and bare.lastgroup:
         return (_refused(BY_CODE[bare.lastgroup], None, text.strip()),)
     replies = list(_merge(_pieces(text)))
+    if replies and len(text) in PARTS and not text[-1].isspace():
+        replies[-1] = _without_end(replies[-1], text)
     return tuple(replies) if replies else (Unread(text=text),)
+
+
+def _without_end(last: Reply, text: str) -> Reply:
+    """Leave out the value at the very end of a reply, which may go on in another text."""
+    if isinstance(last, Info):
+        return replace(last, values=dict(list(last.values.items())[:-1]))
+    if isinstance(last, Values) and ":" in text.rpartition(";")[2]:
+        kept = dict(list(last.values.items())[:-1])
+        return replace(last, values=kept) if kept else Unread(text=last.text)
+    return replace(last, file_timestamp=None) if isinstance(last, Preparing) else last
 
 
 def _pieces(text: str) -> Iterable[Reply]:
@@ -223,8 +243,11 @@ def _values(match: re.Match[str], text: str) -> Iterable[Reply]:
 
 def _value(id: int, written: str) -> str:
     # Words or a full stop may follow a number; a text is taken as it stands.
-    number = re.match(r"-?[0-9]+(?=\.?(?:\s|$))", written)
     parameter = CATALOGUE.get(id)
+    if parameter is not None:
+        # no value of these ends in "@": with it GSM-7 fills the last octet of a text of 8n-1 characters
+        written = written.removesuffix("@")
+    number = re.match(r"-?[0-9]+(?=\.?(?:\s|$))", written)
     return number[0] if number and (parameter is None or parameter.kind != "text") else written
 
 
