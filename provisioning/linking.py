@@ -21,6 +21,18 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What is not told by files and requests: `unasked_possible`, triggers or periodic photos may be on.
+
+    `time_zone`: the camera's, in minutes.
+    """
+
+    windows: Windows
+    unasked_possible: bool = False
+    time_zone: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """An upload: what it is, when the camera took it and when it reached us."""
 
@@ -35,6 +47,7 @@ class File:
     time_zone: int | None = None  # minutes
     fixed: bool = False
     command: str | None = None  # where fixed by a person
+    basis: Basis | None = None  # as it was when this file was first decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,11 @@ def decide(
     files: Sequence[File], requests: Sequence[Request], windows: Windows, *, unasked_possible: bool,
     time_zone: int | None = None, trigger_names: dict[int, str] | None = None,
 ) -> dict[str, Link]:  # fmt: skip
-    """Decide for every file that no person fixed. `unasked_possible`: triggers or periodic photos may be on."""
+    """Decide for every file that no person fixed.
+
+    By the file's own basis; where it has none, by `windows`, `unasked_possible` and `time_zone`.
+    """
+    present = Basis(windows, unasked_possible, time_zone)
     slots = _Slots({(f.command, f.source) for f in files if f.fixed and f.command})
     decided: dict[str, Link] = {}
     waiting = []
@@ -86,12 +103,13 @@ def decide(
             decided[file.id] = by_itself
         else:
             waiting.append(file)
-    for step in (_by_time(windows), _by_zone(windows, time_zone)):
+    for make in (_by_time, _by_zone):
         pairs = [
             (*found, request.handed_over, file, request)
             for file in waiting
             if file.has_metadata
-            for request in _candidates(file, requests, windows, zone=step is not None and step.zone)
+            for step in (make(file.basis or present),)
+            for request in _candidates(file, requests, step.windows, zone=step.zone)
             if (found := step.score(file, request)) is not None
         ]
         for _, certainty, reason, _, file, request in sorted(pairs, key=lambda p: (p[0], p[3], p[4].id)):
@@ -100,7 +118,7 @@ def decide(
                 decided[file.id] = Link(request.id, reason, certainty)
     for file in waiting:
         if file.id not in decided:
-            decided[file.id] = _by_order(file, requests, windows, slots, unasked_possible)
+            decided[file.id] = _by_order(file, requests, file.basis or present, slots)
     return decided
 
 
@@ -173,24 +191,23 @@ class _Step:
         return None
 
 
-def _by_time(windows: Windows) -> _Step:
-    return _Step((0.0,), windows, zone=False)
+def _by_time(basis: Basis) -> _Step:
+    return _Step((0.0,), basis.windows, zone=False)
 
 
-def _by_zone(windows: Windows, time_zone: int | None) -> _Step:
-    return _Step(_zone_shifts(time_zone) if time_zone else (), windows, zone=True)
+def _by_zone(basis: Basis) -> _Step:
+    return _Step(_zone_shifts(basis.time_zone) if basis.time_zone else (), basis.windows, zone=True)
 
 
 def _zone_shifts(minutes: int | None) -> tuple[float, ...]:
     return (minutes * 60.0, -minutes * 60.0) if minutes else ()
 
 
-def _by_order(
-    file: File, requests: Sequence[Request], windows: Windows, slots: _Slots, unasked_possible: bool
-) -> Link:
+def _by_order(file: File, requests: Sequence[Request], basis: Basis, slots: _Slots) -> Link:
+    windows = basis.windows
     fitting = [r for r in _candidates(file, requests, windows) if slots.free(r, file)]
     if not file.has_metadata:
-        return _without_metadata(file, fitting, slots, unasked_possible)
+        return _without_metadata(file, fitting, slots, basis.unasked_possible)
     if not fitting:
         early = [r for r in _candidates(file, requests, windows, zone=True) if slots.free(r, file)]
         reason = (

@@ -4,7 +4,8 @@ Gathers a device's facts, has `linking` decide, applies it to uploads and to the
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from sqlalchemy import func, or_, select
 from . import events, lifecycle, outbox, statuses
 from .config import current_config
 from .errors import Invalid
-from .linking import SERVER_REQUEST, File, Link, Request, Windows, decide, taken_by_itself
+from .linking import SERVER_REQUEST, Basis, File, Link, Request, Windows, decide, taken_by_itself
 from .models import (
     TRIGGERS,
     Certainty,
@@ -70,24 +71,23 @@ def relink(device: Device, now: datetime) -> None:
     ).all()  # fmt: skip
     if not uploads:
         return
-    commands = db.session.scalars(
-        select(Command).where(
-            Command.device_id == device.id, Command.kind == "camreq", Command.sending_at.is_not(None),
-            Command.sending_at >= uploads[0].started_at - 2 * window,
-        )
-    ).all()  # fmt: skip
     windows = Windows(
         config.link_certain_seconds, config.link_probable_seconds, float(config.link_window),
         config.link_capture_tolerance,
     )  # fmt: skip
-    decided = decide(
-        [_file(upload) for upload in uploads],
-        [_request(command) for command in commands if not command.foreign_server],
-        windows,
-        unasked_possible=_unasked_possible(device),
-        time_zone=as_integer(statuses.confirmed(device.id, [66024]).get(66024)),
-        trigger_names=TRIGGERS,
-    )
+    unasked = _unasked_possible(device)
+    zone = as_integer(statuses.confirmed(device.id, [66024]).get(66024))
+    present = {"windows": list(astuple(windows)), "unasked": unasked, "zone": zone}
+    files = [_file(upload, _basis(upload, present)) for upload in uploads]
+    longest = max(file.basis.windows.window for file in files if file.basis)
+    commands = db.session.scalars(
+        select(Command).where(
+            Command.device_id == device.id, Command.kind == "camreq", Command.sending_at.is_not(None),
+            Command.sending_at >= uploads[0].started_at - 2 * timedelta(seconds=longest),
+        )
+    ).all()  # fmt: skip
+    requests = [_request(command) for command in commands if not command.foreign_server]
+    decided = decide(files, requests, windows, unasked_possible=bool(unasked), trigger_names=TRIGGERS)
     for upload in uploads:
         if upload.id in decided:
             _apply(upload, decided[upload.id], now)
@@ -95,13 +95,26 @@ def relink(device: Device, now: datetime) -> None:
     _settle(commands, device, now)
 
 
-def _file(upload: Upload) -> File:
+def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
+    """Give by what a file is decided, and keep it: a setting of later changes no link of before.
+
+    What was not known of the device then counts once it is.
+    """
+    known = {name: value for name, value in (upload.link_basis or {}).items() if value is not None}
+    basis = {**present, **known}
+    if basis != upload.link_basis:
+        upload.link_basis = basis
+    return Basis(Windows(*basis["windows"]), bool(basis["unasked"]), basis["zone"])
+
+
+def _file(upload: Upload, basis: Basis) -> File:
     return File(
         id=upload.id, file_type=upload.file_type, source=upload.source, arrived=upload.started_at.timestamp(),
         has_metadata=upload.has_metadata and upload.timestamp is not None, trigger=upload.trigger,
         captured=upload.timestamp.timestamp() if upload.timestamp else None,
         trigger_time=upload.trigger_timestamp.timestamp() if upload.trigger_timestamp else None,
         time_zone=upload.camera_time_zone, fixed=upload.link_fixed, command=upload.command_id,
+        basis=basis,
     )  # fmt: skip
 
 
@@ -119,9 +132,10 @@ def _request(command: Command) -> Request:
     )  # fmt: skip
 
 
-def _unasked_possible(device: Device) -> bool:
+def _unasked_possible(device: Device) -> bool | None:
+    """Say whether triggers or periodic photos may be on; None where nothing is known of them."""
     items = statuses.parameters(device.id, UNASKED)
-    return any(as_integer(value) for item in items for value in (item.value, item.asked))
+    return any(as_integer(value) for item in items for value in (item.value, item.asked)) if items else None
 
 
 def _apply(upload: Upload, link: Link, now: datetime) -> None:

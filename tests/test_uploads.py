@@ -34,7 +34,7 @@ from provisioning.commands import from_arguments, read_replies
 from provisioning.config import Config
 from provisioning.decoding import Outcome
 from provisioning.errors import Conflict, Invalid
-from provisioning.models import Command, Device, Record, Role, State, Upload, db, utcnow
+from provisioning.models import Command, Device, Record, Role, State, Upload, Verdict, db, utcnow
 from provisioning.outbox import Asker, submit, typed
 from receiver.media import MediaError
 from receiver.product import Refused
@@ -735,4 +735,23 @@ def test_a_file_that_was_given_up_and_comes_whole_ends_its_request(van: Device) 
     db.session.commit()
     take(sidecar())
     db.session.expire_all()
+    assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
+
+
+def test_triggers_that_are_switched_on_later_unlink_nothing(van: Device) -> None:
+    source = {"source_kind": "command", "source_id": "x"}
+    statuses.note(van, "parameter.66022", "0", Verdict.GOOD, now=utcnow(), **source)
+    row = asked(van)
+    take(sidecar(metadata=None))
+    statuses.note(van, "parameter.66022", "8", Verdict.GOOD, now=utcnow(), **source)
+    links.relink(lifecycle.lock_device(van.id), utcnow())
+    assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
+
+
+def test_narrower_windows_unlink_nothing_of_before(app: Flask, van: Device) -> None:
+    row = asked(van)
+    take(sidecar(timestamp=int((utcnow() - timedelta(seconds=3)).timestamp() * 1000)))
+    config = app.extensions["dualcam_config"]
+    app.extensions["dualcam_config"] = dataclasses.replace(config, link_capture_tolerance=0.0)
+    links.relink(lifecycle.lock_device(van.id), utcnow())
     assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)

@@ -103,6 +103,8 @@ class Upload(db.Model):  # type: ignore[name-defined]
     link_certainty: Mapped[str | None] = mapped_column(String(10))
     link_fixed: Mapped[bool] = mapped_column(default=False)
     linked_at: Mapped[datetime | None]
+    # settings and parameters that count for its link, as they were when it was first decided (provisioning.links)
+    link_basis: Mapped[dict[str, Any] | None]
     record_id: Mapped[str | None] = mapped_column(ForeignKey("records.id"), index=True)
 
     settle_due: Mapped[bool] = mapped_column(default=False)  # the worker has still to link it
