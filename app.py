@@ -13,6 +13,7 @@ from provisioning import api, auth, cli, gateway, health, pages, queue, webhooks
 from provisioning.config import Config, ConfigError, load
 from provisioning.models import db
 from provisioning.parameters import host_problem, with_camera_server
+from provisioning.proxies import ForwardedFor
 
 csrf = CSRFProtect()
 migrate = Migrate()
@@ -35,6 +36,8 @@ def create_app(config: Config | None = None) -> Flask:
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"), render_as_batch=True)
     csrf.init_app(app)
     auth.init_app(app)
+    if config.web_proxies:
+        app.wsgi_app = ForwardedFor(app.wsgi_app, config.web_proxies)  # type: ignore[method-assign]
     gateway.init_app(app, config)
     queue.init_app(app, config.queue_url)
     csrf.exempt(webhooks.blueprint)
@@ -72,14 +75,17 @@ def _flask_settings(config: Config) -> dict:
             "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
         }  # fmt: skip
         engine |= {"pool_size": 20, "max_overflow": 20, "pool_timeout": 10}
+    https = urlsplit(config.public_url).scheme == "https"
     return {
         "SECRET_KEY": config.secret_key,
+        # browsers take a cookie of such a name only over HTTPS, and from no neighbouring host
+        "SESSION_COOKIE_NAME": "__Host-session" if https else "session",
         "SQLALCHEMY_DATABASE_URI": config.database_url,
         "SQLALCHEMY_ENGINE_OPTIONS": engine,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_REFRESH_EACH_REQUEST": False,  # an answer that comes late would undo signing out
-        "SESSION_COOKIE_SECURE": urlsplit(config.public_url).scheme == "https",
+        "SESSION_COOKIE_SECURE": https,
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=config.session_hours),
         "MAX_CONTENT_LENGTH": 1024 * 1024,  # no request of ours is larger; files come by the receiver
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: a form left open over lunch still works

@@ -1,4 +1,4 @@
-"""Who is calling and what they may do: sign-in, roles, API tokens.
+"""Who is calling and what they may do: roles, API tokens, the user of a session.
 
 Pages authenticate by session cookie (Flask-Login), the API by bearer token only, so that no form on a
 foreign page can use the API with a cookie. Views use `require(role)`; rules about rows live elsewhere.
@@ -12,26 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask, Request, g
 from flask_login import LoginManager, current_user
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import select, update
 
-from . import offload
-from .cleaning import clean_text
-from .errors import Forbidden, Invalid, ServiceError, TooMany
-from .models import RANK, ApiToken, LoginFailure, Role, User, changed, db, new_id, utcnow
+from . import signin
+from .errors import Forbidden, Invalid, ServiceError
+from .models import RANK, ApiToken, Role, User, changed, db, utcnow
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PASSWORD_MIN = 10
-GUESSES = 10  # failed sign-ins per e-mail or address within GUESS_WINDOW, then wait
-GUESS_WINDOW = timedelta(minutes=15)
+TOKEN_DAYS = 365
 TOKEN_SEEN_EVERY = timedelta(minutes=1)  # last_used_at is for people: no write per request
-_hasher = PasswordHasher()
-# verified against when the e-mail is unknown, so that the answer takes as long
-_NOBODY = _hasher.hash("nobody has this password")
 
 login_manager = LoginManager()
 
@@ -57,17 +49,18 @@ class Caller:
 
 
 class SignedIn:
-    """Flask-Login's view of a User; the id carries session_key, so a new password ends old sessions."""
+    """Flask-Login's view of a user in a session; the id is the session's key."""
 
     is_authenticated = True
     is_active = True
     is_anonymous = False
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, key: str) -> None:
         self.user = user
+        self.key = key
 
     def get_id(self) -> str:
-        return f"{self.user.id}:{self.user.session_key}"
+        return self.key
 
 
 def init_app(app: Flask) -> None:
@@ -78,10 +71,9 @@ def init_app(app: Flask) -> None:
 
 
 @login_manager.user_loader
-def _load_user(identity: str) -> SignedIn | None:
-    number, _, key = identity.partition(":")
-    user = db.session.get(User, int(number)) if number.isdigit() else None
-    return SignedIn(user) if user and user.active and secrets.compare_digest(user.session_key, key) else None
+def _load_user(key: str) -> SignedIn | None:
+    user = signin.user_of(key, utcnow())
+    return SignedIn(user, key) if user else None
 
 
 def caller() -> Caller:
@@ -107,6 +99,8 @@ def authenticate_bearer(request: Request, now: datetime) -> Caller:
     )
     if row is None:
         raise Unauthenticated("This token is not known, or was revoked.")
+    if row.expires_at <= now:
+        raise Unauthenticated("This token has come to its end; `flask tokens create` makes a new one.")
     if row.last_used_at is None or now - row.last_used_at > TOKEN_SEEN_EVERY:
         db.session.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=now))
         db.session.commit()
@@ -136,82 +130,32 @@ def demand(role: Role) -> Caller:
     return who
 
 
-def create_user(email: str, role: Role, password: str) -> User:
-    """Add a user. Raises Invalid naming email or password."""
-    email = clean_text(email).lower()
-    if email.count("@") != 1 or len(email) > 254 or any(c.isspace() for c in email):
-        raise Invalid("The user cannot be added.", errors={"email": ["Not an e-mail address."]})
-    if db.session.scalar(select(User.id).where(User.email == email)):
-        raise Invalid("The user cannot be added.", errors={"email": ["There is a user with this e-mail."]})
-    user = User(email=email, role=role.value, password_hash=_hash_password(password))
-    db.session.add(user)
-    db.session.commit()
-    return user
-
-
-def set_password(user: User, password: str) -> None:
-    """Give a user a new password; sessions under the old one end."""
-    user.password_hash = _hash_password(password)
-    user.session_key = new_id()
-    db.session.commit()
-
-
-def _hash_password(password: str) -> str:
-    if len(password) < PASSWORD_MIN:
+def create_token(name: str, role: Role, days: int = TOKEN_DAYS) -> str:
+    """Add an API token and give its clear text, which is stored nowhere. Raises Invalid where the name is taken."""
+    now = utcnow()
+    same = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None)]
+    db.session.execute(update(ApiToken).where(*same, ApiToken.expires_at <= now).values(revoked_at=now))
+    if db.session.scalar(select(ApiToken.id).where(*same)):
         raise Invalid(
-            "The password is too short.", errors={"password": [f"At least {PASSWORD_MIN} characters."]}
+            "The token cannot be made.",
+            errors={"name": [f"There is a token named {name}: revoke it first, or take another name."]},
         )
-    return offload.run(_hasher.hash, password)
-
-
-def sign_in(email: str, password: str, address: str, now: datetime) -> User:
-    """Give the user for a right e-mail and password. Raises Invalid, or TooMany after many failures."""
-    email = clean_text(email).lower()[:254]
-    since = now - GUESS_WINDOW
-    failures = db.session.scalar(
-        select(func.count()).where(
-            LoginFailure.at > since, or_(LoginFailure.email == email, LoginFailure.address == address)
-        )
-    )
-    if (failures or 0) >= GUESSES:
-        raise TooMany("Too many failed sign-ins. Wait 15 minutes, then try again.")
-    user = db.session.scalar(select(User).where(User.email == email, User.active))
-    stored = user.password_hash if user else _NOBODY
-    db.session.commit()  # hold no transaction while hashing yields
-    if not offload.run(_verify, stored, password) or user is None:
-        db.session.add(LoginFailure(email=email, address=address, at=now))
-        db.session.execute(delete(LoginFailure).where(LoginFailure.at < since))
-        db.session.commit()
-        raise Invalid("E-mail or password is wrong.")
-    user.last_login_at = now
-    db.session.commit()
-    return user
-
-
-def _verify(stored: str, password: str) -> bool:
-    try:
-        return _hasher.verify(stored, password)
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-def create_token(name: str, role: Role) -> str:
-    """Add an API token and give its clear text, which is stored nowhere."""
     clear = "dct_" + secrets.token_urlsafe(32)
-    db.session.add(ApiToken(name=name[:100], role=role.value, token_hash=_hash(clear)))
+    expires = now + timedelta(days=days)
+    db.session.add(ApiToken(name=name[:100], role=role.value, token_hash=_hash(clear), expires_at=expires))
     db.session.commit()
     return clear
 
 
-def revoke_tokens(name: str) -> int:
-    """Revoke all tokens of that name; give how many."""
+def revoke_token(name: str) -> bool:
+    """Revoke the token of that name; say whether there was one."""
     count = changed(
         update(ApiToken)
         .where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
         .values(revoked_at=utcnow())
     )
     db.session.commit()
-    return count
+    return count > 0
 
 
 def _hash(token: str) -> str:

@@ -10,8 +10,8 @@ from flask.cli import AppGroup
 from marshmallow import ValidationError
 from sqlalchemy import select
 
-from . import auth, devices, uploads
-from .cleaning import clean_text
+from . import auth, devices, signin, uploads
+from . import users as people
 from .errors import ServiceError
 from .models import ApiToken, Role, User, db, utcnow
 from .schemas import DeviceSchema
@@ -35,6 +35,13 @@ def _password(from_stdin: bool) -> str:
     return click.prompt("Password", hide_input=True, confirmation_prompt=True)
 
 
+def _find(email: str) -> User:
+    try:
+        return people.find(email)
+    except ServiceError as error:
+        raise _fail(error) from None
+
+
 def _fail(error: ServiceError) -> click.ClickException:
     texts = [text for found in error.errors.values() for text in found]
     return click.ClickException(" ".join([error.message, *texts]))
@@ -47,7 +54,7 @@ def _fail(error: ServiceError) -> click.ClickException:
 def users_create(email: str, role: str, password_stdin: bool) -> None:
     """Add a user; the password is asked for."""
     try:
-        user = auth.create_user(email, Role(role), _password(password_stdin))
+        user = people.create(email, Role(role), _password(password_stdin))
     except ServiceError as error:
         raise _fail(error) from None
     click.echo(f"Added {user.email} with the role {user.role}.")
@@ -58,14 +65,69 @@ def users_create(email: str, role: str, password_stdin: bool) -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input, one line.")
 def users_password(email: str, password_stdin: bool) -> None:
     """Give a user a new password; open sessions end."""
-    user = db.session.scalar(select(User).where(User.email == clean_text(email).lower()))
-    if user is None:
-        raise click.ClickException(f"There is no user {email}.")
+    user = _find(email)
     try:
-        auth.set_password(user, _password(password_stdin))
+        people.set_password(user, _password(password_stdin))
     except ServiceError as error:
         raise _fail(error) from None
     click.echo(f"{user.email} has a new password.")
+
+
+@users.command("role")
+@click.argument("email")
+@click.argument("role", type=ROLE)
+def users_role(email: str, role: str) -> None:
+    """Give a user another role, at once."""
+    user = _find(email)
+    people.set_role(user, Role(role))
+    click.echo(f"{user.email} has the role {role}.")
+
+
+@users.command("deactivate")
+@click.argument("email")
+def users_deactivate(email: str) -> None:
+    """Shut a user out; open sessions end."""
+    user = _find(email)
+    people.set_active(user, False)
+    click.echo(f"{user.email} cannot sign in any more.")
+
+
+@users.command("activate")
+@click.argument("email")
+def users_activate(email: str) -> None:
+    """Let a user in again who was shut out."""
+    user = _find(email)
+    people.set_active(user, True)
+    click.echo(f"{user.email} can sign in.")
+
+
+@users.command("delete")
+@click.argument("email")
+def users_delete(email: str) -> None:
+    """Remove a user for good; open sessions end."""
+    user = _find(email)
+    people.remove(user)
+    click.echo(f"Removed {email}.")
+
+
+@users.command("sessions")
+@click.argument("email")
+def users_sessions(email: str) -> None:
+    """Show where a user is signed in: id, since, last seen, address, browser."""
+    for session in signin.sessions_of(_find(email), utcnow()):
+        times = f"{session.created_at:%Y-%m-%d %H:%M}\t{session.last_seen_at:%Y-%m-%d %H:%M}"
+        click.echo(f"{session.id}\t{times}\t{session.address}\t{session.agent}")
+
+
+@users.command("sign-out")
+@click.argument("email")
+@click.option("--session", "session_id", type=int, help="Only this one, by the id that `sessions` shows.")
+def users_sign_out(email: str, session_id: int | None) -> None:
+    """End a user's sessions."""
+    count = signin.end_sessions(_find(email), session_id)
+    if session_id is not None and not count:
+        raise click.ClickException(f"{email} has no session {session_id}.")
+    click.echo(f"Ended {count}.")
 
 
 @users.command("list")
@@ -78,27 +140,37 @@ def users_list() -> None:
 @tokens.command("create")
 @click.argument("name")
 @click.option("--role", type=ROLE, required=True)
-def tokens_create(name: str, role: str) -> None:
-    """Make a token and print it, once, and nothing else."""
-    click.echo(auth.create_token(name, Role(role)))
+@click.option(
+    "--days",
+    type=click.IntRange(1, 36_500),
+    default=auth.TOKEN_DAYS,
+    show_default=True,
+    help="How long it is valid.",
+)
+def tokens_create(name: str, role: str, days: int) -> None:
+    """Make a token and print it, once, and nothing else. No two have one name."""
+    try:
+        click.echo(auth.create_token(name, Role(role), days))
+    except ServiceError as error:
+        raise _fail(error) from None
 
 
 @tokens.command("list")
 def tokens_list() -> None:
-    """Show tokens: name, role, when last used. The tokens themselves are not kept."""
+    """Show tokens: name, role, last use, end. The tokens themselves are not kept."""
     for token in db.session.scalars(select(ApiToken).order_by(ApiToken.id)):
         used = token.last_used_at.isoformat() if token.last_used_at else "never used"
-        click.echo(f"{token.name}\t{token.role}\t{'revoked' if token.revoked_at else used}")
+        end = "revoked" if token.revoked_at else f"until {token.expires_at:%Y-%m-%d}"
+        click.echo(f"{token.name}\t{token.role}\t{used}\t{end}")
 
 
 @tokens.command("revoke")
 @click.argument("name")
 def tokens_revoke(name: str) -> None:
-    """Revoke all tokens of that name."""
-    count = auth.revoke_tokens(name)
-    if not count:
+    """Revoke the token of that name, at once."""
+    if not auth.revoke_token(name):
         raise click.ClickException(f"There is no valid token named {name}.")
-    click.echo(f"Revoked {count}.")
+    click.echo(f"Revoked {name}.")
 
 
 @fleet.command("import")

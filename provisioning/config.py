@@ -24,6 +24,7 @@ SENDER = re.compile(r"\+[1-9][0-9]{7,14}")
 # names may not look like addresses that are none
 HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 LISTENING = ("web_host", "receiver_host", "receiver_http_host")
+NETWORKS = ("receiver_proxies", "web_proxies")  # settings that are addresses or networks
 FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
 
 
@@ -55,6 +56,7 @@ class Config:
     web_host: str
     port: int
     web_workers: int
+    web_proxies: tuple[IPv4Network | IPv6Network, ...]
     session_hours: int
     api_requests_per_minute: int
     # what devices are told
@@ -229,6 +231,8 @@ def _places(env: _Reader) -> dict[str, Any]:
         "port": env.integer("PORT", 8000, 1, 65535),
         "web_host": env.text("WEB_HOST", "0.0.0.0"),
         "web_workers": env.integer("WEB_WORKERS", 1, 1, 256),
+        # addresses or networks of web proxies, whose X-Forwarded-For tells the client's address
+        "web_proxies": env.words("WEB_PROXIES", ()),
         "session_hours": env.integer("SESSION_HOURS", 24 * 14, 1, 24 * 365),
         "api_requests_per_minute": env.integer("API_REQUESTS_PER_MINUTE", 1200, 1, 1_000_000),
     }
@@ -330,7 +334,8 @@ def _derive(values: dict[str, Any]) -> dict[str, Any]:
     values["camera_server_port"] = values["camera_server_port"] or values["receiver_port"]
     values["database_url"] = _driver(values["database_url"])
     values |= {name: _host(values[name]) for name in LISTENING}
-    values["receiver_proxies"] = tuple(ip_network(text) for text in values["receiver_proxies"])
+    for name in NETWORKS:
+        values[name] = tuple(ip_network(text) for text in values[name])
     return values
 
 
@@ -388,11 +393,12 @@ def _check_camera(values: dict[str, Any], wrong: Any) -> None:
             wrong("CAMERA_SERVERS_ALLOWED", f"{server!r} is not host or host:port.")
     if bool(values["receiver_tls_cert"]) != bool(values["receiver_tls_key"]):
         wrong("RECEIVER_TLS_CERT", "RECEIVER_TLS_CERT and RECEIVER_TLS_KEY go together.")
-    for text in values["receiver_proxies"]:
-        try:
-            ip_network(text)
-        except ValueError:
-            wrong("RECEIVER_PROXIES", f"{text!r} is not an IP address or network such as 10.0.0.0/8.")
+    for name in NETWORKS:
+        for text in values[name]:
+            try:
+                ip_network(text)
+            except ValueError:
+                wrong(name.upper(), f"{text!r} is not an IP address or network such as 10.0.0.0/8.")
     for name in ("receiver_tls_cert", "receiver_tls_key"):
         if values[name] and not values[name].is_file():
             wrong(name.upper(), f"There is no file {values[name]}.")

@@ -19,7 +19,7 @@ from test_uploads import IMEI, sidecar, take
 from werkzeug.serving import make_server
 
 from app import create_app
-from provisioning import auth, devices, uploads, videos
+from provisioning import auth, devices, uploads, users, videos
 from provisioning.config import Config
 from provisioning.models import Role, Upload, db, utcnow
 from simulator import media
@@ -159,7 +159,7 @@ def test_a_video_plays_under_the_pages_policy(
     browser: Browser,  # noqa: F811
     served: str,
 ) -> None:
-    auth.create_user(EMAIL, Role.VIEWER, PASSWORD)
+    users.create(EMAIL, Role.VIEWER, PASSWORD)
     complaints: list[str] = []
     page = browser.new_page(base_url=served)
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)

@@ -150,7 +150,8 @@ def test_commands_and_replies_read_no_whole_table(
 def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Device) -> None:  # noqa: F811
     """Files taken by themselves, of the last hours: as many statements after fifty of them as after none."""
     command, counts, loaded = asked(van), list[int](), list[str]()
-    records.accept(van, utcnow(), {"499": 9}, utcnow())
+    began = utcnow()
+    records.accept(van, began, {"499": 9}, utcnow())
 
     def count(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         counts[-1] += 1
@@ -164,7 +165,7 @@ def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Devic
         for trigger in (9, 0) if number in (3, 49) else (9,):
             counts.append(0)
             loaded.clear()
-            now = int(time.time() * 1000) + number
+            now = int(began.timestamp() * 1000) + number  # near the record, however long this takes
             uploads.register([sidecar(new_id(), trigger=trigger, timestamp=now)], utcnow())
             background.settle(utcnow)
             db.session.rollback()

@@ -5,7 +5,7 @@ from .commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from .devices import Device, DevicePhone, Record, StatusItem, Verdict
 from .jobs import JobState
 from .messages import RECONCILER, STATUS_RANK, UNCLAIMED, Cursor, Direction, GatewayEvent, Message
-from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User
+from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User, WebSession
 from .profiles import Change, ChecklistRun, Profile
 from .sqlite import Patient
 from .uploads import (
@@ -61,6 +61,7 @@ __all__ = [
     "User",
     "Verdict",
     "Watch",
+    "WebSession",
     "changed",
     "db",
     "files_of",

@@ -4,10 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import db, new_id, utcnow
+from .base import db, partial_index, utcnow
 
 
 class Role(StrEnum):
@@ -34,16 +34,30 @@ class User(db.Model):  # type: ignore[name-defined]
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(16))
     active: Mapped[bool] = mapped_column(default=True)
-    # part of the session cookie's identity: a new password ends old sessions
-    session_key: Mapped[str] = mapped_column(String(32), default=new_id)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_login_at: Mapped[datetime | None]
 
 
+class WebSession(db.Model):  # type: ignore[name-defined]
+    """A browser in which a user is signed in; the cookie holds the key, of which only the SHA-256 is kept."""
+
+    __tablename__ = "web_sessions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    address: Mapped[str] = mapped_column(String(45))
+    agent: Mapped[str] = mapped_column(String(200))  # what the browser calls itself
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class ApiToken(db.Model):  # type: ignore[name-defined]
-    """A program's bearer token; only its SHA-256 is kept."""
+    """A program's bearer token; only its SHA-256 is kept. No two that are not revoked have one name."""
 
     __tablename__ = "api_tokens"
+    __table_args__ = (partial_index("uq_api_tokens_name", "name", where="revoked_at IS NULL", unique=True),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
@@ -51,6 +65,7 @@ class ApiToken(db.Model):  # type: ignore[name-defined]
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_used_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
 
 
@@ -75,11 +90,15 @@ class IdempotencyKey(db.Model):  # type: ignore[name-defined]
 
 
 class LoginFailure(db.Model):  # type: ignore[name-defined]
-    """A failed sign-in, counted per address and e-mail to slow guessing down; old ones are swept away."""
+    """A sign-in that failed, or whose password is being verified; counted to slow guessing down.
+
+    `address`: an IPv4 address, or an IPv6 network of 64 bits; `browser`: one in which the user has signed in before.
+    """
 
     __tablename__ = "login_failures"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(254), index=True)
     address: Mapped[str] = mapped_column(String(45), index=True)
+    browser: Mapped[str | None] = mapped_column(String(32))
     at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

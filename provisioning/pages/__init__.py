@@ -47,6 +47,7 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
+HSTS_SECONDS = 365 * 86_400
 ERRORS = {
     400: (
         "This did not work",
@@ -110,6 +111,8 @@ def _headers(response: Response) -> Response:
         response.headers.setdefault(name, value)
     if response.mimetype == "text/html":  # a page kept by the browser shows old states and sends old nonces
         response.headers.setdefault("Cache-Control", "no-store")
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        response.headers.setdefault("Strict-Transport-Security", f"max-age={HSTS_SECONDS}")
     if _store_serves() and response.mimetype == "text/html":
         origin = _store_origin()
         response.headers["Content-Security-Policy"] = (
@@ -149,7 +152,7 @@ def _to_login() -> ResponseReturnValue:
     """Send to the sign-in page and afterwards back to the page one was on; htmx must load it whole."""
     if "text/event-stream" in request.headers.get("Accept", ""):
         return "", 401
-    path = request.full_path.rstrip("?") if request.method == "GET" else ""
+    path = request.full_path.rstrip("?") if request.method != "POST" else ""
     if "HX-Request" in request.headers or not path:
         came_from = urlsplit(request.referrer or "")
         path = own_path(came_from.path + ("?" + came_from.query if came_from.query else "") or "/")
@@ -199,6 +202,7 @@ def own_path(target: str) -> str:
         and not target.startswith(("//", "/\\"))
         and not parts.scheme
         and not parts.netloc
+        and target.isprintable()
     )
     return target if fine else "/"
 

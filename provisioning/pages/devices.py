@@ -105,7 +105,7 @@ def worst_verdict(items: dict[str, StatusItem]) -> str:
 @auth.require(Role.INSTALLER)
 def add_device() -> ResponseReturnValue:
     """Add a device."""
-    if request.method == "GET":
+    if request.method != "POST":
         given = {name: request.args.get(name, "") for name in FIELDS if "sms" not in name}
         return _form(None, given, {}, None)
 
@@ -121,7 +121,7 @@ def add_device() -> ResponseReturnValue:
 def edit_device(imei: str) -> ResponseReturnValue:
     """Change a device; empty credential fields leave them as they are."""
     device = devices.find(imei)
-    if request.method == "GET":
+    if request.method != "POST":
         shown = (*(name for name in FIELDS if "sms" not in name), "camera_server_configured")
         return _form(device, {name: getattr(device, name) for name in shown}, {}, None)
     names = [n for n in FIELDS if n != "imei" and ("sms" not in n or request.form.get(n))]

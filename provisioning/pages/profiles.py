@@ -21,7 +21,7 @@ def attach(blueprint: Blueprint) -> None:
 @auth.require(Role.VIEWER)
 def show() -> ResponseReturnValue:
     """List profiles; an installer may add one."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _page(begin=profiles.find(request.args["begin"]) if "begin" in request.args else None)
     auth.demand(Role.INSTALLER)
 

@@ -24,7 +24,7 @@ def attach(blueprint: Blueprint) -> None:
 def provision(imei: str) -> ResponseReturnValue:
     """Choose parameters, see the SMS and warnings, send."""
     device = devices.find(imei)
-    if request.method == "GET":
+    if request.method != "POST":
         ticked: Mapping[str, Any] = {}
         if reference := request.args.get("profile"):
             ticked = profiles.find(reference).parameters

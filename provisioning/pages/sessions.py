@@ -1,12 +1,15 @@
 """Signing in and out."""
 
-from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
-from .. import auth
-from ..errors import ServiceError
+from .. import auth, signin
+from ..errors import ServiceError, TooMany
 from ..models import utcnow
+
+# tells the browsers of users from those of strangers who guess
+KNOWN_BROWSER = "known_browser"
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -20,7 +23,7 @@ def login() -> ResponseReturnValue:
     from . import own_path
 
     target = own_path(request.values.get("next", "/"))
-    if request.method == "GET":
+    if request.method != "POST":
         if current_user.is_authenticated:
             return redirect(target)
         problem = (
@@ -29,16 +32,29 @@ def login() -> ResponseReturnValue:
         return render_template("login.html", target=target, email="", problem=problem)
     email = request.form.get("email", "")
     try:
-        user = auth.sign_in(email, request.form.get("password", ""), request.remote_addr or "", utcnow())
+        made = signin.sign_in(
+            email, request.form.get("password", ""), request.remote_addr or "", utcnow(),
+            browser=request.cookies.get(KNOWN_BROWSER, ""), agent=request.user_agent.string,
+        )  # fmt: skip
     except ServiceError as error:
-        return render_template("login.html", target=target, email=email, problem=error.message), error.status
+        headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
+        page = render_template("login.html", target=target, email=email, problem=error.message)
+        return page, error.status, headers
+    session.clear()  # whoever planted a cookie before knows nothing of this one
     session.permanent = True
-    login_user(auth.SignedIn(user))
-    return redirect(target)
+    login_user(auth.SignedIn(made.user, made.key))
+    answer = redirect(target)
+    answer.set_cookie(
+        KNOWN_BROWSER, made.browser, max_age=signin.BROWSER_DAYS * 86_400, path=url_for("pages.login"),
+        secure=current_app.config["SESSION_COOKIE_SECURE"], httponly=True, samesite="Strict",
+    )  # fmt: skip
+    return answer
 
 
 def logout() -> ResponseReturnValue:
-    """Sign out."""
+    """Sign out: the session ends here and on the server."""
+    if current_user.is_authenticated:
+        signin.sign_out(current_user.key)
     logout_user()
     session.clear()
     return redirect(url_for("pages.login"))
