@@ -133,7 +133,10 @@ class Handover:
             log.warning("partial file not shared, will try again", imei=record["imei"], reason=str(error))
 
     def _share(self, record: Record) -> Record | None:
-        """Share a partial file, which may take as long as the store does. Raises MediaError, OSError."""
+        """Share a partial file, as `Store.share` does; None also where `give_way` ended it.
+
+        Raises MediaError, OSError.
+        """
         key = record["imei"], claim_of(record["identifier"])
         self._sharing[key] = sharing = gevent.spawn(self._try_to_share, record)
         try:
@@ -141,7 +144,7 @@ class Handover:
         finally:
             del self._sharing[key]
         if isinstance(found, gevent.GreenletExit):
-            raise MediaError("A session of this machine goes on with it.")
+            return None  # a session of this machine goes on with it
         shared, error = found
         if error is not None:
             raise error
