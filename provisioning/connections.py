@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from receiver.addresses import network
 from receiver.other_protocols import AVL, AVL_TEXT
@@ -21,6 +21,7 @@ STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
 TRACKER_SERVER = "tracker.server"  # where the tracker's own data went, where that was here
 ASTRAY_FOR = timedelta(days=1)  # a tracker whose server was corrected comes no more: then the item goes
+COUNTED = 100  # IMEIs; beyond that nobody needs the number
 LEFT_AFTER = timedelta(hours=24)  # few connections last so long, and the end of one that does is still told
 FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
 
@@ -132,6 +133,18 @@ def _count_strangers(facts: Sequence[SessionFacts]) -> None:
 
 def _peer(fact: SessionFacts) -> str:
     return fact.imei or network(fact.address)
+
+
+def of_strangers() -> ColumnElement[bool]:
+    """Give the condition that a connection is of an IMEI that no device has now."""
+    known = select(Device.imei).where(Device.archived_at.is_(None))
+    return and_(Session.device_id.is_(None), Session.imei.is_not(None), Session.imei.not_in(known))
+
+
+def strangers_counted() -> int:
+    """Count the IMEIs that connected and that no device has now, up to COUNTED: pages ask often."""
+    some = select(Session.imei).where(of_strangers()).distinct().limit(COUNTED).subquery()
+    return db.session.scalar(select(func.count()).select_from(some)) or 0
 
 
 def close_left(now: datetime) -> None:

@@ -48,6 +48,17 @@ class Conflict(ServiceError):
     code = "conflict"
 
 
+class AlreadyHere(Conflict):
+    """The files asked for were fetched before: `uploads` names them by camera, `advice` says what is left to do."""
+
+    code = "already_here"
+
+    def __init__(self, message: str, *, uploads: Mapping[str, str], advice: str) -> None:
+        super().__init__(f"{message} {advice}")
+        self.uploads = dict(uploads)
+        self.advice = advice
+
+
 class Forbidden(ServiceError):
     """The caller is known, but may not do this."""
 

@@ -15,7 +15,7 @@ from . import commands, lifecycle, queue, secrets, statuses
 from .commands import CamReq, GetVer, SetParam, UnsendableText
 from .commands import Command as Asked
 from .config import Config, current_config
-from .errors import Conflict, Forbidden, Invalid, Unavailable
+from .errors import AlreadyHere, Conflict, Forbidden, Invalid, Unavailable
 from .models import OPEN, Command, Device, State, Upload, UploadState, db, files_of, in_state, new_id
 from .parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
 
@@ -226,10 +226,10 @@ def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
         return
     clips = " and ".join(f"of the {source} camera (upload {here[source]})" for source in had)
     left = [source for source in wanted if source not in here]
-    raise Conflict(
-        f"This video {clips} is here already."
-        + (f" Ask for the {left[0]} camera alone." if left else " Nothing was sent."),
-        code="already_here",
+    raise AlreadyHere(
+        f"This video {clips} is here already.",
+        uploads={source: here[source] for source in had},
+        advice=f"Ask for the {left[0]} camera alone." if left else "Nothing was sent.",
     )
 
 

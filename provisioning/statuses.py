@@ -120,6 +120,30 @@ def known_parameters(device_id: int) -> dict[int, str]:
     return {int(row.item.split(".")[1]): row.value for row in rows if row.value is not None}
 
 
+def shown(device_ids: Iterable[int], items: Iterable[str]) -> dict[int, dict[str, StatusItem]]:
+    """Give these items of many devices, by device id and name."""
+    found: dict[int, dict[str, StatusItem]] = {}
+    query = select(StatusItem).where(StatusItem.device_id.in_(device_ids), StatusItem.item.in_(items))
+    for row in db.session.scalars(query):
+        found.setdefault(row.device_id, {})[row.item] = row
+    return found
+
+
+def worst_verdicts(device_ids: Iterable[int]) -> dict[int, str]:
+    """Give the worst verdict among each device's items, the last problem left out; unknown ones count least."""
+    found: dict[int, set[str]] = {}
+    query = select(StatusItem.device_id, StatusItem.verdict).distinct()
+    for device_id, verdict in db.session.execute(
+        query.where(StatusItem.device_id.in_(device_ids), StatusItem.item != "error.last")
+    ):
+        found.setdefault(device_id, set()).add(verdict)
+    order = (Verdict.BAD, Verdict.WARN, Verdict.GOOD)
+    return {
+        device_id: next((verdict for verdict in order if verdict in verdicts), Verdict.UNKNOWN)
+        for device_id, verdicts in found.items()
+    }
+
+
 def remark_error(device: Device, text: str, *, now: datetime, source: tuple[str, str]) -> None:
     """Remember the last thing that went wrong."""
     note(device, "error.last", text, Verdict.WARN, now=now, source_kind=source[0], source_id=source[1])

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import literal, select, union_all
 
 from . import commands, events
 from .errors import Conflict
@@ -37,17 +37,48 @@ def likely_devices(messages: Sequence[Message]) -> dict[str, list[Device]]:
 
     By an IMEI in the text; else, where it reads as a tracker's words, by who owes an answer.
     """
+    named = {message.id: re.findall(r"(?<!\d)\d{15}(?!\d)", message.body) for message in messages}
     live = select(Device).where(Device.archived_at.is_(None))
+    wanted = {imei for imeis in named.values() for imei in imeis}
+    by_imei = (
+        {row.imei: row for row in db.session.scalars(live.where(Device.imei.in_(wanted)))} if wanted else {}
+    )
+    found = {
+        message: [by_imei[imei] for imei in dict.fromkeys(imeis) if imei in by_imei][:LIKELY]
+        for message, imeis in named.items()
+    }
+    owing = _owing([message for message in messages if not found[message.id] and _is_trackers(message.body)])
+    return found | {message: rows for message, rows in owing.items() if len(rows) <= LIKELY}
+
+
+def _is_trackers(text: str) -> bool:
+    return not all(isinstance(reply, commands.Unread) for reply in commands.read_replies(text))
+
+
+def _owing(messages: Sequence[Message]) -> dict[str, list[Device]]:
+    """Give, by message id, live devices that owed an answer when it came: one more than LIKELY at most."""
+    if not messages:
+        return {}
+    each = [
+        select(literal(message.id).label("message"), Device.id.label("device"))
+        .where(
+            Device.archived_at.is_(None),
+            Device.id.in_(
+                select(Command.device_id).where(
+                    Command.answered_at.is_(None),
+                    Command.sending_at >= message.created_at - SILENT_SINCE,
+                    Command.sending_at <= message.created_at,
+                )
+            ),
+        )
+        .limit(LIKELY + 1)
+        .subquery()
+        for message in messages
+    ]
+    pairs = db.session.execute(union_all(*(select(one.c.message, one.c.device) for one in each))).all()
+    devices = db.session.scalars(select(Device).where(Device.id.in_({pair.device for pair in pairs})))
+    by_id = {device.id: device for device in devices}
     found: dict[str, list[Device]] = {}
-    for message in messages:
-        named = re.findall(r"(?<!\d)\d{15}(?!\d)", message.body)
-        rows = db.session.scalars(live.where(Device.imei.in_(named)).limit(LIKELY)).all() if named else ()
-        if not rows and not all(isinstance(r, commands.Unread) for r in commands.read_replies(message.body)):
-            owing = select(Command.device_id).where(
-                Command.answered_at.is_(None),
-                Command.sending_at >= message.created_at - SILENT_SINCE,
-                Command.sending_at <= message.created_at,
-            )
-            rows = db.session.scalars(live.where(Device.id.in_(owing)).limit(LIKELY + 1)).all()
-        found[message.id] = list(rows) if len(rows) <= LIKELY else []
+    for pair in pairs:
+        found.setdefault(pair.message, []).append(by_id[pair.device])
     return found

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from . import lifecycle, links
-from .models import OPEN, Command, Device, Session, State, Upload, UploadState, db, in_state
+from .models import OPEN, Command, Device, Session, State, Upload, UploadState, db, in_state, utcnow
 
 RETRIES = "A camera that cannot get through tries again after some 30 minutes."
 ON_ITS_WAY = (UploadState.RECEIVING, UploadState.PARTIAL)
@@ -94,13 +94,15 @@ def _retry(row: Command) -> str:
 def _end(row: Command, zone: str) -> str:
     if row.expires_at is None:
         return ""
-    return f" We wait until {clock(row.expires_at, zone)}."
+    return f" We wait until {clock(row.expires_at, zone, utcnow())}."
 
 
-def clock(moment: datetime, zone: str) -> str:
-    """Give the time of day with its zone's name."""
+def clock(moment: datetime, zone: str, now: datetime) -> str:
+    """Give the time of day with its zone's name, and before it the day where that is not today there."""
     shown = moment.astimezone(ZoneInfo(zone))
-    return f"{shown:%H:%M} {shown.tzname()}"
+    days = (shown.date() - now.astimezone(shown.tzinfo).date()).days
+    day = "" if days <= 0 else "tomorrow " if days == 1 else f"{shown:%Y-%m-%d} "
+    return f"{day}{shown:%H:%M} {shown.tzname()}"
 
 
 def _capitalised(text: str) -> str:

@@ -21,6 +21,27 @@ document.addEventListener("input", (event) => {
   cost.textContent = `Costs one SMS. Takes about ${shown} at 720p once the camera is connected. Needs an SD card.`;
 });
 
+// How long ago a time is, counted on: a page stays open. By the server's clock, which made the page.
+const ahead = Date.now() - Number(document.body.dataset.now);
+
+function ago(seconds) {
+  if (seconds < 0) return "in a moment";
+  const units = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [Infinity, 86400, "d"]];
+  const [, length, name] = units.find(([limit]) => seconds < limit);
+  return `${Math.floor(seconds / length)} ${name} ago`;
+}
+
+function tick() {
+  document.querySelectorAll("time[data-ago]").forEach((time) => {
+    const text = ago((Date.now() - ahead - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  });
+}
+
+tick();
+setInterval(tick, 1000);
+document.addEventListener("htmx:afterSettle", tick);
+
 document.addEventListener("submit", (event) => {
   // a second click sends nothing twice anyway; this shows that the first one counted
   const button = event.submitter;

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from flask import Flask, g
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from werkzeug.test import TestResponse
 
-from provisioning import devices, profiles, signin, statuses, users
+from provisioning import connections, devices, profiles, signin, statuses, users, whereabouts
 from provisioning.models import (
     Command,
     Device,
@@ -18,6 +18,7 @@ from provisioning.models import (
     Role,
     Session,
     State,
+    StatusItem,
     Upload,
     Verdict,
     db,
@@ -242,7 +243,45 @@ def test_asking_again_names_our_own_server_as_it_is_reached_now(app: Flask, van:
     assert new.arguments["server"]["domain"] == "new.example.com"
 
 
+def test_a_video_that_is_here_already_is_linked_where_it_is_asked_for_again(
+    van: Device, visitor: Visitor
+) -> None:
+    begin = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+    here = upload(van, file_type="video", identifier="%videof", timestamp=begin, trigger=0, duration=10)
+    answer = visitor.send(
+        f"/devices/{IMEI}", f"/devices/{IMEI}/ask",
+        **{"file_type": "video", "source": "both", "duration": "10", "from": "2026-11-20T10:00:00"},
+    )  # fmt: skip
+    told = " ".join(answer.text.split())
+    assert answer.status_code == 409
+    assert f'You have this video already: <a href="/uploads/{here.id}">front camera</a>' in told
+    assert "Ask for the rear camera alone." in told
+
+
 # times
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        (datetime(2026, 11, 26, 20, 34, tzinfo=UTC), "22:34 EET"),
+        (datetime(2026, 11, 27, 20, 34, tzinfo=UTC), "tomorrow 22:34 EET"),
+        (datetime(2026, 11, 26, 22, 30, tzinfo=UTC), "tomorrow 00:30 EET"),
+        (datetime(2026, 11, 28, 20, 34, tzinfo=UTC), "2026-11-28 22:34 EET"),
+    ],
+)
+def test_a_time_of_another_day_says_which_day(moment: datetime, words: str) -> None:
+    assert whereabouts.clock(moment, "Europe/Vilnius", datetime(2026, 11, 26, 20, 0, tzinfo=UTC)) == words
+
+
+def test_a_page_holds_no_time_that_only_counts_on_with_javascript(van: Device, visitor: Visitor) -> None:
+    command(van)
+    statuses.note(van, "contact.sms", None, Verdict.GOOD, now=utcnow(), source_kind="message", source_id=None)
+    db.session.commit()
+    for path in ("/devices", f"/devices/{IMEI}"):
+        page = visitor.get(path).text
+        assert "data-ago" in page
+        assert not re.search(r"\d+ (s|min|h|d) ago", page)
 
 
 def test_a_video_from_a_moment_to_come_is_refused_in_the_devices_time(van: Device, visitor: Visitor) -> None:
@@ -352,6 +391,105 @@ def test_the_files_kept_of_an_unknown_device_can_be_looked_at(app: Flask, visito
     assert "1 file</a>" in visitor.get("/strangers").text
     assert "front photo" in visitor.get("/strangers/350612071913857").text
     assert visitor.get("/strangers/350612071913858").status_code == 404
+
+
+def test_an_unknown_imei_is_counted_until_a_device_has_it(app: Flask, van: Device, visitor: Visitor) -> None:
+    for imei in ("350612071913857", IMEI):
+        db.session.add(Session(id=new_id(), imei=imei, address="192.0.2.1", peer=imei, ended_at=utcnow()))
+    db.session.commit()
+    assert "1 unknown IMEI connected" in visitor.get("/devices").text
+
+
+def test_more_unknown_imeis_than_anybody_needs_to_know_are_not_counted(app: Flask, visitor: Visitor) -> None:
+    db.session.add_all(
+        Session(
+            id=new_id(), imei=f"{number:015d}", address="192.0.2.1", peer=f"{number:015d}", ended_at=utcnow()
+        )
+        for number in range(connections.COUNTED + 5)
+    )
+    db.session.commit()
+    assert "100 or more unknown IMEIs connected" in visitor.get("/devices").text
+
+
+# how much is read for a page
+
+
+class Statements:
+    """Counts the statements of a request, and the status items that it makes objects of."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.items = 0
+
+    def __enter__(self) -> "Statements":
+        event.listen(db.engine, "before_cursor_execute", self._executed)
+        event.listen(StatusItem, "load", self._loaded)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(db.engine, "before_cursor_execute", self._executed)
+        event.remove(StatusItem, "load", self._loaded)
+
+    def _executed(self, _: Any, __: Any, statement: str, *___: Any) -> None:
+        self.texts.append(statement)
+
+    def _loaded(self, *_: Any) -> None:
+        self.items += 1
+
+
+def statements_of(visitor: Visitor, path: str) -> Statements:
+    db.session.expunge_all()
+    with Statements() as counted:
+        assert visitor.get(path).status_code == 200
+    return counted
+
+
+def test_the_list_of_devices_reads_only_the_items_that_it_shows(van: Device, visitor: Visitor) -> None:
+    now = utcnow()
+    for number in range(30):
+        statuses.note(
+            van, f"info.{number}", "x", Verdict.WARN, now=now, source_kind="message", source_id=None
+        )
+    statuses.note(van, "contact.sms", None, Verdict.GOOD, now=now, source_kind="message", source_id=None)
+    db.session.commit()
+    assert statements_of(visitor, "/devices").items == 1
+    assert '<span class="tag warn">warn</span>' in visitor.get("/devices").text
+
+
+def test_the_page_of_unclaimed_texts_asks_no_more_for_many_texts(van: Device, visitor: Visitor) -> None:
+    command(van, state=State.EXPIRED)
+    pages = []
+    for number in (0, 1, 20):
+        for _ in range(number):
+            text_from("+12025550133", f"Param ID:66003 Value:25 {IMEI}")
+            text_from("+12025550134", "Param ID:66003 Value:25")
+        pages.append(len(statements_of(visitor, "/messages").texts))
+    assert pages[2] == pages[1]
+    assert visitor.get("/messages").text.count("It is Van 11") == 42
+
+
+def test_the_page_of_a_provisioning_does_not_ask_for_each_parameter(van: Device, visitor: Visitor) -> None:
+    counted = statements_of(visitor, f"/devices/{IMEI}/provision")
+    assert len([text for text in counted.texts if "FROM status_items" in text]) == 2  # its fields, its plan
+
+
+# an archived device
+
+
+def test_pages_of_an_archived_devices_commands_and_files_lead_nowhere_that_is_gone(
+    app: Flask, van: Device, visitor: Visitor
+) -> None:
+    row, file, text = command(van), upload(van, "partial"), text_from("+12025550111", "Hello")
+    text.device_id = van.id
+    db.session.commit()
+    devices.archive(van, utcnow())
+    for path in (f"/commands/{row.id}", f"/uploads/{file.id}", "/messages"):
+        page = visitor.get(path).text
+        assert "Van 11" in page
+        assert "(archived)" in page
+        assert "sse-connect" not in page
+        links = set(re.findall(r'(?:href|hx-get)="(/[^"#?]+)', page)) - {"/messages"}
+        assert [link for link in links if visitor.get(link).status_code != 200] == [], path
 
 
 # forms keep what was typed, and work without JavaScript

@@ -146,6 +146,7 @@ class Session(db.Model):  # type: ignore[name-defined]
     __table_args__ = (
         Index("ix_sessions_imei_id", "imei", "id"),
         Index("ix_sessions_device_id_id", "device_id", "id"),
+        partial_index("ix_sessions_strangers", "imei", where="device_id IS NULL"),
         partial_index("ix_sessions_open", "started_at", where="ended_at IS NULL"),
         partial_index("ix_sessions_peer_started", "peer", "started_at", where="peer IS NOT NULL"),
     )

@@ -4,7 +4,7 @@ Forms work without JavaScript; htmx refreshes parts when server-sent events tell
 """
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -90,7 +90,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _http_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
-    app.jinja_env.filters.update(local=local, ago=ago, size=size, stamped=datetime.fromisoformat, shown=shown)
+    app.jinja_env.filters.update(local=local, size=size, stamped=datetime.fromisoformat, shown=shown)
     app.context_processor(_context)
 
 
@@ -213,24 +213,6 @@ def local(moment: datetime | None, zone: str = "UTC") -> str:
         return "never"
     shown = moment.astimezone(ZoneInfo(zone))
     return f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
-
-
-def ago(moment: datetime | None) -> str:
-    """Show how long ago a time is."""
-    if moment is None:
-        return "never"
-    seconds = (datetime.now(UTC) - moment).total_seconds()
-    if seconds < 0:
-        return "in a moment"
-    for limit, unit, name in (
-        (60, 1, "s"),
-        (3600, 60, "min"),
-        (86_400, 3600, "h"),
-        (float("inf"), 86_400, "d"),
-    ):
-        if seconds < limit:
-            return f"{seconds // unit:.0f} {name} ago"
-    return ""
 
 
 def shown(value: object) -> object:

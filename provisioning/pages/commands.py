@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from .. import auth, outbox, whereabouts
-from ..errors import Invalid, NotFound
+from ..errors import Invalid, NotFound, ServiceError
 from ..models import OPEN, Command, Role, db, utcnow
 from . import forms
 
@@ -32,12 +32,12 @@ def show(ident: str) -> ResponseReturnValue:
     return _page(row)
 
 
-def _page(row: Command, problem: str | None = None) -> str:
+def _page(row: Command, error: ServiceError | None = None) -> str:
     files, where = whereabouts.of([row], row.device)
     life = [step | {"at": datetime.fromisoformat(step["at"])} for step in row.history]
     return render_template(
         "command.html", row=row, device=row.device, uploads=files.get(row.id, []), where=where, files=files,
-        life=life, is_open=row.state in OPEN, problem=problem,
+        life=life, is_open=row.state in OPEN, error=error,
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def cancel(ident: str) -> ResponseReturnValue:
         outbox.wake(row.device_id)
         return url_for("pages.command", ident=ident)
 
-    return forms.once(work, lambda error: (_page(row, error.message), error.status))
+    return forms.once(work, lambda error: (_page(row, error), error.status))
 
 
 @auth.require(Role.SUPPORT)
@@ -74,4 +74,4 @@ def again(ident: str) -> ResponseReturnValue:
         outbox.wake(row.device_id)
         return url_for("pages.command", ident=rows[0].id)
 
-    return forms.once(work, lambda error: (_page(row, error.message), error.status))
+    return forms.once(work, lambda error: (_page(row, error), error.status))

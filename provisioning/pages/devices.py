@@ -6,7 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, or_, select
 
-from .. import auth, devices, uploads
+from .. import auth, connections, devices, statuses, uploads
 from ..cleaning import clean_imei, clean_line, clean_phone
 from ..errors import NotFound, ServiceError
 from ..models import (
@@ -16,7 +16,6 @@ from ..models import (
     Device,
     Role,
     Session,
-    StatusItem,
     Upload,
     UploadState,
     db,
@@ -76,30 +75,16 @@ def _listed() -> dict[str, Any]:
         query.order_by(Device.name, Device.imei).offset((page - 1) * PAGE).limit(PAGE)
     ).all()
     ids = [row.id for row in rows]
-    items: dict[int, dict[str, StatusItem]] = {}
-    for item in db.session.scalars(select(StatusItem).where(StatusItem.device_id.in_(ids))):
-        items.setdefault(item.device_id, {})[item.item] = item
     waiting = select(Command.device_id, func.count()).where(
         Command.device_id.in_(ids), Command.state.in_(OPEN)
     )
     open_commands = {row[0]: row[1] for row in db.session.execute(waiting.group_by(Command.device_id))}
-    worst = {device: worst_verdict(found) for device, found in items.items()}
-    refused = db.session.scalar(
-        select(func.count(func.distinct(Session.imei))).where(
-            Session.device_id.is_(None), Session.imei.is_not(None)
-        )
-    )
     unclaimed = db.session.scalar(select(func.count()).where(UNCLAIMED))
     return {
-        "rows": rows, "items": items, "open_commands": open_commands, "worst": worst, "q": wanted, "page": page,
-        "pages": pages, "total": total, "refused": refused, "unclaimed": unclaimed,
+        "rows": rows, "items": statuses.shown(ids, SHOWN_ITEMS), "open_commands": open_commands,
+        "worst": statuses.worst_verdicts(ids), "q": wanted, "page": page, "pages": pages, "total": total,
+        "refused": connections.strangers_counted(), "most_refused": connections.COUNTED, "unclaimed": unclaimed,
     }  # fmt: skip
-
-
-def worst_verdict(items: dict[str, StatusItem]) -> str:
-    """Give the worst verdict of a device's items."""
-    found = {item.verdict for name, item in items.items() if name != "error.last"}
-    return next((verdict for verdict in ("bad", "warn", "good") if verdict in found), "unknown")
 
 
 @auth.require(Role.INSTALLER)
@@ -155,14 +140,13 @@ def archive_device(imei: str) -> ResponseReturnValue:
 def strangers() -> ResponseReturnValue:
     """Show devices that nobody added but that connected: refused or quarantined."""
     page = min(10_000, max(1, request.args.get("page", 1, int)))
-    known = select(Device.imei).where(Device.archived_at.is_(None))
     seen = db.session.execute(
         select(
             Session.imei, func.sum(Session.connections).label("count"),
             func.max(func.coalesce(Session.ended_at, Session.started_at)).label("last"),
             func.max(Session.address).label("address"),
         )
-        .where(Session.imei.is_not(None), Session.device_id.is_(None), Session.imei.not_in(known))
+        .where(connections.of_strangers())
         .group_by(Session.imei)
         .order_by(func.max(func.coalesce(Session.ended_at, Session.started_at)).desc())
         .offset((page - 1) * PAGE)

@@ -3,6 +3,7 @@
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from .. import auth, background, devices, inbox, unclaimed
 from ..errors import Invalid, NotFound
@@ -27,7 +28,7 @@ def show() -> ResponseReturnValue:
 
 
 def _page(problem: str | None = None, claimed: Message | None = None) -> str:
-    query = select(Message).where(UNCLAIMED)
+    query = select(Message).options(joinedload(Message.device)).where(UNCLAIMED)
     if before := request.args.get("before"):
         query = query.where(Message.id < before)
     rows = db.session.scalars(query.order_by(Message.id.desc()).limit(PAGE + 1)).all()

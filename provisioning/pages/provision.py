@@ -44,8 +44,11 @@ def provision(imei: str) -> ResponseReturnValue:
 
 def _page(device: Device, ticked: Mapping[str, Any], error: ServiceError | None = None) -> str:
     planned, errors = plans.preview(device, ticked) if ticked or not error else (None, {})
+    known = {
+        int(item.item.split(".")[1]): item for item in statuses.parameters(device.id, outbox.catalogue())
+    }
     return render_template(
-        "provision.html", device=device, rows=rows(ticked, lambda n: statuses.get(device.id, f"parameter.{n}")),
+        "provision.html", device=device, rows=rows(ticked, known.get),
         planned=planned, errors=(error.errors if error else errors), error=error, profiles=profiles.newest(),
         config=current_config(), words=words,
     )  # fmt: skip
