@@ -49,6 +49,10 @@ class Config:
     media_delivery: str
     retention_days_uploads: int
     retention_days_messages: int
+    retention_days_commands: int
+    retention_days_records: int
+    retention_days_checks: int
+    retention_days_profiles: int
     # secrets and the web
     secret_key: str
     encryption_keys: tuple[str, ...]
@@ -225,6 +229,12 @@ def _places(env: _Reader) -> dict[str, Any]:
         # 0: kept for ever
         "retention_days_uploads": env.integer("RETENTION_DAYS_UPLOADS", 0, 0, 36_500),
         "retention_days_messages": env.integer("RETENTION_DAYS_MESSAGES", 0, 0, 36_500),
+        "retention_days_commands": env.integer("RETENTION_DAYS_COMMANDS", 0, 0, 36_500),
+        # records of the telematics platform: one a minute makes half a million a year and device
+        "retention_days_records": env.integer("RETENTION_DAYS_RECORDS", 0, 0, 36_500),
+        "retention_days_checks": env.integer("RETENTION_DAYS_CHECKS", 0, 0, 36_500),
+        # older versions of profiles
+        "retention_days_profiles": env.integer("RETENTION_DAYS_PROFILES", 0, 0, 36_500),
         "secret_key": env.required("SECRET_KEY"),
         "encryption_keys": env.words("ENCRYPTION_KEYS"),
         "public_url": env.text("PUBLIC_URL"),
@@ -370,6 +380,10 @@ def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
         wrong("MEDIA_URL", "Must be file:///folder or s3://bucket/prefix.")
     if 0 < (values["retention_days_messages"] or 0) < 7:
         wrong("RETENTION_DAYS_MESSAGES", "Must be 0 or at least 7: what Twilio repeats must be known again.")
+    if 0 < (values["retention_days_commands"] or 0) < 7:
+        wrong(
+            "RETENTION_DAYS_COMMANDS", "Must be 0 or at least 7: a late reply or file must find its command."
+        )
     public = urlsplit(values["public_url"] or "http://127.0.0.1")
     if public.scheme not in ("http", "https") or not public.hostname or public.query or public.fragment:
         wrong("PUBLIC_URL", "Must be an http or https address, such as https://dualcam.example.com.")

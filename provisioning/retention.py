@@ -8,19 +8,26 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from receiver.media import MediaError
 
 from . import events, jobs, leases, uploads, videos
 from .config import current_config
 from .models import (
+    ENDED,
     OPEN,
     RECONCILER,
+    ChecklistRun,
     Command,
     Cursor,
+    Device,
     GatewayEvent,
     Message,
+    Profile,
+    Record,
+    StatusItem,
     Upload,
     UploadState,
     changed,
@@ -65,6 +72,24 @@ def _kinds(now: datetime) -> Iterator[tuple[str, Callable[[], int]]]:
         yield "messages", lambda: _in_batches(lambda: _remove(Message, _is_settled(oldest), oldest))
         done = and_(GatewayEvent.received_at < oldest, GatewayEvent.processed_at.is_not(None))
         yield "events", lambda: _in_batches(lambda: _remove(GatewayEvent, done, oldest))
+    if days := config.retention_days_records:
+        before = _linked_before(now, days)
+        yield "records", lambda: _in_batches(lambda: _remove(Record, _is_free_record(before), before))
+    if days := config.retention_days_checks:
+        ended = now - timedelta(days=days)
+        yield "checks", lambda: _in_batches(lambda: _remove(ChecklistRun, _is_old_run(ended), ended))
+    if days := config.retention_days_commands:
+        asked = min(_linked_before(now, days), _oldest_open_run() or now)
+        yield "commands", lambda: _in_batches(lambda: _remove(Command, _is_free_command(asked), asked))
+    if days := config.retention_days_profiles:
+        made = now - timedelta(days=days)
+        yield "profiles", lambda: _in_batches(lambda: _remove_versions(made))
+
+
+def _linked_before(now: datetime, days: int) -> datetime:
+    """Give before when nothing takes part in linking any more, and is older than so many days."""
+    window = timedelta(seconds=current_config().link_window)
+    return now - max(timedelta(days=days), LINK_WINDOWS * window)
 
 
 def _sweep_leases(now: datetime) -> int:
@@ -82,18 +107,85 @@ def _in_batches(remove: Callable[[], int]) -> int:
     return total
 
 
-def _remove(model: type[Message] | type[GatewayEvent], which: ColumnElement[bool], oldest: datetime) -> int:
+def _remove(
+    model: type[Message | GatewayEvent | Record | ChecklistRun | Command],
+    which: ColumnElement[bool],
+    oldest: datetime,
+) -> int:
     idents: Sequence[str] = db.session.scalars(
         select(model.id).where(model.id < first_id(oldest), which).order_by(model.id).limit(BATCH)
     ).all()
     db.session.rollback()
+    if model is Command:  # its messages have a retention of their own
+        db.session.execute(
+            update(Message)
+            .where(Message.command_id.in_(idents))
+            .values(command_id=None)
+            .execution_options(synchronize_session=False)
+        )
     changed(delete(model).where(model.id.in_(idents)).execution_options(synchronize_session=False))
     db.session.commit()
     return len(idents)
 
 
+def _is_source(kind: str, ident: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """Condition: what is known of a device, now, comes from this row."""
+    sources = select(StatusItem.source_id).where(
+        StatusItem.source_kind == kind, StatusItem.source_id.is_not(None)
+    )
+    return ident.in_(sources)
+
+
+def _is_free_record(oldest: datetime) -> ColumnElement[bool]:
+    """Condition: no file and no status item rests on the record."""
+    tied = select(Upload.id).where(Upload.record_id == Record.id).exists()
+    return and_(Record.received_at < oldest, ~tied, ~_is_source("record", Record.id))
+
+
+def _is_old_run(oldest: datetime) -> ColumnElement[bool]:
+    """Condition: the checklist run has ended, and its device has a newer one."""
+    newer = aliased(ChecklistRun)
+    has_newer = (
+        select(newer.id).where(newer.device_id == ChecklistRun.device_id, newer.id > ChecklistRun.id).exists()
+    )
+    return and_(ChecklistRun.ended_at < oldest, has_newer)
+
+
+def _is_free_command(oldest: datetime) -> ColumnElement[bool]:
+    """Condition: the command has ended, and no file, status item, later command or change of credentials needs it."""
+    later = aliased(Command)
+    undecided = select(Device.id).where(Device.id == Command.device_id, Device.credentials_state.is_not(None))
+    return and_(
+        Command.updated_at < oldest,
+        Command.state.in_(ENDED),
+        ~Command.in_flight,
+        ~select(Upload.id).where(Upload.command_id == Command.id).exists(),
+        ~select(later.id).where(later.parent_id == Command.id).exists(),
+        ~undecided.exists(),
+        ~_is_source("command", Command.id),
+    )
+
+
+def _oldest_open_run() -> datetime | None:
+    """Give when the oldest open checklist run began: it reads its own commands."""
+    return db.session.scalar(select(func.min(ChecklistRun.started_at)).where(ChecklistRun.ended_at.is_(None)))
+
+
+def _remove_versions(oldest: datetime) -> int:
+    """Remove old versions of profiles; the newest of each name stays."""
+    newer = aliased(Profile)
+    has_newer = select(newer.id).where(newer.name == Profile.name, newer.version > Profile.version).exists()
+    idents = db.session.scalars(
+        select(Profile.id).where(Profile.created_at < oldest, has_newer).limit(BATCH)
+    ).all()
+    db.session.rollback()
+    changed(delete(Profile).where(Profile.id.in_(idents)).execution_options(synchronize_session=False))
+    db.session.commit()
+    return len(idents)
+
+
 def _is_settled(oldest: datetime) -> ColumnElement[bool]:
-    """Say of a message that nobody waits for what it brings."""
+    """Condition: the message is old and belongs to no open command."""
     waiting = select(Command.id).where(Command.id == Message.command_id, Command.state.in_(OPEN)).exists()
     return and_(Message.created_at < oldest, ~waiting)
 

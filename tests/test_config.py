@@ -18,6 +18,7 @@ def test_everything_wrong_is_reported_at_once_and_by_name(monkeypatch: pytest.Mo
         "RECEIVER_FILE_ORDER": "front_photo", "RECEIVER_TLS_CERT": "/does/not/exist", "PUBLIC_URL": "dualcam",
         "DATABASE_URL": "mysql://x", "QUEUE_URL": "amqp://x", "TWILIO_API_BASE_URL": "localhost",
         "MEDIA_DELIVERY": "post", "RETENTION_DAYS_UPLOADS": "-1", "RETENTION_DAYS_MESSAGES": "3",
+        "RETENTION_DAYS_COMMANDS": "6", "RETENTION_DAYS_RECORDS": "x",
     }  # fmt: skip
     for name, value in wrong.items():
         monkeypatch.setenv(name, value)

@@ -1,5 +1,6 @@
 """What is done again and again costs no more when tables have grown: every statement finds its rows by an index."""
 
+import dataclasses
 import re
 import time
 from collections.abc import Iterator
@@ -103,7 +104,13 @@ def seen(app: Flask, lists: bool) -> Iterator[list[tuple[str, Any]]]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_files_and_periodic_work_read_no_whole_table(van: Device, seen: list[Any]) -> None:  # noqa: F811
+def test_files_and_periodic_work_read_no_whole_table(
+    app: Flask,
+    van: Device,  # noqa: F811
+    seen: list[Any],
+) -> None:
+    days = {f"retention_days_{kind}": 30 for kind in ("commands", "records", "checks", "messages", "uploads")}
+    app.extensions["dualcam_config"] = dataclasses.replace(app.extensions["dualcam_config"], **days)
     asked(van)
     ahead = utcnow() + timedelta(hours=1)
     offer = Offer("%photof", False, 3, Metadata(4, 4, int(time.time() * 1000), 0, 0))

@@ -7,11 +7,27 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from test_uploads import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
 
-from provisioning import retention, uploads, videos
-from provisioning.models import RECONCILER, Command, Cursor, Device, GatewayEvent, Message, Upload, db, utcnow
+from provisioning import profiles, records, retention, statuses, uploads, videos
+from provisioning.models import (
+    RECONCILER,
+    ChecklistRun,
+    Command,
+    Cursor,
+    Device,
+    GatewayEvent,
+    Message,
+    Profile,
+    Record,
+    State,
+    StatusItem,
+    Upload,
+    Verdict,
+    db,
+    utcnow,
+)
 from provisioning.models.base import new_id
 
 pytestmark = pytest.mark.usefixtures("app")
@@ -145,3 +161,116 @@ def test_a_file_that_no_receiver_goes_on_with_is_given_up(van: Device) -> None: 
     assert retention.sweep(utcnow) == {"given_up": 1}
     assert db.session.get_one(Upload, record["upload"]).state == "damaged"
     assert db.session.get_one(Upload, "d" * 32).state == "partial"
+
+
+# requests, records, checks, profiles
+
+
+def ended_command(van: Device, at: datetime, **more: Any) -> Command:  # noqa: F811
+    given = {
+        "state": State.DONE,
+        "kind": "getver",
+        "arguments": {},
+        "text": "getver",
+        "length": 6,
+        "ended_at": at,
+    } | more
+    row = Command(id=an_id(at), device_id=van.id, created_at=at, updated_at=at, sending_at=at, **given)
+    db.session.add(row)
+    db.session.commit()
+    return row
+
+
+def record(van: Device, at: datetime, value: int) -> Record:  # noqa: F811
+    records.accept(van, at, {"239": value}, at)
+    row = db.session.scalars(select(Record).order_by(Record.received_at.desc())).first()
+    assert row is not None
+    db.session.execute(
+        update(StatusItem).where(StatusItem.source_id == row.id).values(source_id=(new := an_id(at)))
+    )
+    db.session.execute(update(Record).where(Record.id == row.id).values(id=new))
+    db.session.commit()
+    return db.session.get_one(Record, new)
+
+
+def run_of(van: Device, at: datetime, *, is_open: bool = False) -> ChecklistRun:  # noqa: F811
+    row = ChecklistRun(id=an_id(at), device_id=van.id, steps={}, started_at=at, updated_at=at,
+                       ended_at=None if is_open else at)  # fmt: skip
+    db.session.add(row)
+    db.session.commit()
+    return row
+
+
+def test_by_default_requests_records_checks_and_profiles_stay(van: Device) -> None:  # noqa: F811
+    ended_command(van, ago(4000))
+    for days in 4000, 3999:
+        record(van, ago(days), 1)
+        run_of(van, ago(days))
+    assert retention.sweep(utcnow) == {}
+
+
+def test_old_requests_go_and_their_messages_stay(app: Flask, van: Device) -> None:  # noqa: F811
+    keep(app, commands=30)
+    old, young = ended_command(van, ago(31)), ended_command(van, ago(29))
+    message(ago(31), command_id=old.id)
+    kept = young.id
+    assert retention.sweep(utcnow) == {"commands": 1}
+    assert db.session.scalars(select(Command.id)).all() == [kept]
+    assert db.session.scalars(select(Message.command_id)).all() == [None]
+
+
+def test_an_old_request_stays_while_anything_rests_on_it(app: Flask, van: Device) -> None:  # noqa: F811
+    keep(app, commands=30)
+    ended_command(van, ago(50), state=State.ANSWERED, ended_at=None)
+    upload = stored(ago(40))
+    upload.command_id = ended_command(van, ago(41)).id
+    parent = ended_command(van, ago(42))
+    ended_command(van, ago(10), parent_id=parent.id)
+    statuses.note(van, "firmware", "x", Verdict.GOOD, now=ago(45), source_kind="command",
+                  source_id=ended_command(van, ago(45)).id)  # fmt: skip
+    db.session.commit()
+    assert retention.sweep(utcnow) == {}
+
+
+@pytest.mark.parametrize("needs", ["an open check", "an undecided change of credentials"])
+def test_old_requests_stay_while_their_device_needs_them(app: Flask, van: Device, needs: str) -> None:  # noqa: F811
+    keep(app, commands=30)
+    ended_command(van, ago(31))
+    run = run_of(van, ago(32), is_open=needs == "an open check")
+    van.credentials_state = None if needs == "an open check" else "undecided"
+    db.session.commit()
+    assert retention.sweep(utcnow) == {}
+    run.ended_at, van.credentials_state = utcnow(), None
+    db.session.commit()
+    assert retention.sweep(utcnow) == {"commands": 1}
+
+
+def test_old_records_go_but_those_that_a_file_or_the_status_rests_on(app: Flask, van: Device) -> None:  # noqa: F811
+    keep(app, records=30)
+    tied = record(van, ago(33), 1)
+    upload = stored(ago(33))
+    upload.record_id = tied.id
+    db.session.commit()
+    record(van, ago(32), 0)
+    newest = record(van, ago(31), 1)
+    left = {tied.id, newest.id}
+    assert retention.sweep(utcnow) == {"records": 1}
+    assert set(db.session.scalars(select(Record.id))) == left
+
+
+def test_old_checks_go_but_the_newest_of_a_device(app: Flask, van: Device) -> None:  # noqa: F811
+    keep(app, checks=30)
+    run_of(van, ago(33))
+    newest = run_of(van, ago(32)).id
+    assert retention.sweep(utcnow) == {"checks": 1}
+    assert db.session.scalars(select(ChecklistRun.id)).all() == [newest]
+
+
+def test_older_versions_of_profiles_go_and_the_newest_stays(app: Flask) -> None:
+    keep(app, profiles=30)
+    for rate, days in ((20, 50), (25, 40), (30, 35), (20, 5)):
+        profiles.save("Vans", "", {"66003": rate}, "tests", ago(days))
+    profiles.save("Trucks", "", {"66003": 25}, "tests", ago(900))
+    assert retention.sweep(utcnow) == {"profiles": 3}
+    assert [(row.name, row.version) for row in profiles.newest()] == [("Trucks", 1), ("Vans", 4)]
+    assert count(Profile) == 2
