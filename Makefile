@@ -32,11 +32,12 @@ bench: ## Measure the receiver beside a raw sink (half an hour; BENCH_ARGS=--qui
 	@bin/setup test
 	@$(PYTHON) benchmarks/run.py $(BENCH_ARGS)
 
-fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600)
+fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600), and changes of SMS credentials
 	@bin/setup test
 	@$(PYTHON) tests/fuzz reader $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz session $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz/live.py $(FUZZ_SECONDS)
+	@$(PYTHON) -m pytest tests/test_credentials.py -k no_order --hypothesis-profile=deep --timeout=0
 
 trial: ## Run one trial of the real processes: TRIAL=kills|outage|weather|untimed|strangers|restarts|soak, TRIAL_ARGS
 	@bin/setup test

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from . import endings, lifecycle, outbox, statuses
+from . import credentials, lifecycle, outbox, statuses
 from .commands import (
     Accepted,
     AlreadyCaptured,
@@ -113,21 +113,17 @@ def apply(
     command.result = result
     if all(isinstance(reply, Unread) for reply in replies):
         return  # shown with the command, which waits on: they may not even be its answer
+    statuses.note_asked(device, command, now)
     command.answered_at = command.answered_at or at
     command.lease_until = None
-    _prove_credentials(command, device)
+    credentials.answered(command, device, replies, text, now)
     if command.state == State.CANCELLED:
         command.in_flight, command.expires_at = False, None
+        if credentials.is_change(command):
+            credentials.ended(command, device, now)
         lifecycle.remark(command, "It was cancelled after it was handed over; the device answered.", now)
         return
     _BY_KIND.get(command.kind, _simple)(command, device, replies, now)
-
-
-def _prove_credentials(command: Command, device: Device) -> None:
-    """Any answer proves the credentials that the SMS was sent with."""
-    if device.credentials_state in (None, "sent"):
-        return
-    endings.settle_credentials(device, "pending" if command.credentials == "pending" else "current")
 
 
 def _simple(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
@@ -187,9 +183,8 @@ def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: d
 
 
 def _setparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
-    if "encrypted" in command.arguments:
-        _credentials_changed(command, device, replies, now)
-        return
+    if credentials.is_change(command):
+        return  # its words have been taken for what they prove
     told = [reply for reply in replies if isinstance(reply, Values | ParametersRefused)]
     if not told and (refusal := _refusal(replies)):
         _refuse(command, device, refusal, now)
@@ -243,36 +238,10 @@ def _children(command: Command) -> list[Command]:
     return list(db.session.query(Command).filter(Command.parent_id == command.id).order_by(Command.id))
 
 
-def _credentials_changed(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
-    pending = dict(zip((3003, 3004), outbox.credentials(device, "pending"), strict=True))
-    told: dict[int, str] = {}
-    for reply in replies:
-        if isinstance(reply, Values):
-            told.update(reply.values)
-    if told == pending and device.credentials_state is not None:
-        endings.settle_credentials(device, "pending")
-        _move(command, State.DONE, now, note="the device confirmed its new SMS credentials")
-    elif lifecycle.may_move(command, State.ANSWERED):
-        note = "the new SMS credentials are being proved by a getver with each pair"
-        lifecycle.move(command, State.ANSWERED, now, note=note)
-        if device.credentials_state == "sent":
-            outbox.prove_credentials(device, "pending", now, command.id)
-
-
 def _getver(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
     if command.parent_id is not None:
         replies = [reply for reply in replies if not isinstance(reply, Refused)]  # proves no credentials
     _simple(command, device, replies, now)
-    if command.parent_id is None:
-        return
-    parent = db.session.get(Command, command.parent_id)
-    if parent is None or parent.kind != "setparam" or command.state != State.DONE:
-        return
-    if command.credentials == "pending":
-        _move(parent, State.DONE, now, note="proved by a getver with the new SMS credentials")
-    elif lifecycle.may_move(parent, State.FAILED):
-        _fail(parent, device, "credentials_not_changed", "The device still obeys its old SMS credentials; they stay.",
-              True, now)  # fmt: skip
 
 
 def _camreq(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:

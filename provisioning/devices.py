@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from . import events, lifecycle, secrets
+from . import credentials, events, lifecycle, secrets
 from .cleaning import clean_imei, clean_line
 from .errors import Conflict, NotFound
 from .models import Command, Device, DevicePhone, State, db
@@ -72,7 +72,7 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
         if name in values:
             setattr(device, name, values[name])
     if {"sms_login", "sms_password"} & set(values):
-        _settle_credentials(device)
+        credentials.said(device, now)
     _set_credentials(device, values)
     if "phone" in values:
         set_phone(device, values["phone"], now)
@@ -112,14 +112,6 @@ def archive(device: Device, now: datetime) -> None:
         lifecycle.move(command, State.CANCELLED, now, note="the device was archived before it was sent")
     events.publish(device.id, "devices")
     db.session.commit()
-
-
-def _settle_credentials(device: Device) -> None:
-    """Let a person's word end a change of credentials of which nobody knows how it ended."""
-    if device.credentials_state not in (None, "undecided"):
-        text = "The SMS login and password are being changed at this moment; wait for the outcome."
-        raise Conflict(text, code="credentials_pending", errors={"sms_login": [text]})
-    device.pending_login = device.pending_password = device.credentials_state = None
 
 
 def _set_credentials(device: Device, values: Mapping[str, Any]) -> None:

@@ -1,16 +1,17 @@
-"""`python -m provisioning.diagram`: writes a command's states into docs/sms.md, from the table that runs.
+"""`python -m provisioning.diagram`: writes the states of commands and of credentials into docs/sms.md.
 
-A test holds the document to it. Part of no running process.
+They are made from the tables that run; a test holds the document to them. Part of no running process.
 """
 
 import sys
 from pathlib import Path
 
+from .credentials import TRANSITIONS as CREDENTIALS
+from .credentials import Fact, Phase
 from .models import ENDED, TRANSITIONS, State
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "sms.md"
-BEGIN = "<!-- states: made by python -m provisioning.diagram -->"
-END = "<!-- end of states -->"
+MARKS = ("states", "credentials")
 
 
 def table() -> str:
@@ -22,13 +23,25 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def credentials() -> str:
+    """Give for each fact what becomes of each phase of a change of credentials; an empty place means no change."""
+    lines = [f"| fact | {' | '.join(Phase)} |", "|---" * (len(Phase) + 1) + "|"]
+    for fact in Fact:
+        cells = [CREDENTIALS[phase].get(fact, "") for phase in Phase]
+        lines.append(f"| {fact.value} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def filled(text: str) -> str:
-    """Give the document with the table as it is now. Raises ValueError where a mark is missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"no {BEGIN!r} … {END!r} in {DOCUMENT.name}")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    """Give the document with the tables as they are now. Raises ValueError where a mark is missing."""
+    for mark, made in zip(MARKS, (table(), credentials()), strict=True):
+        first, last = f"<!-- {mark}: made by python -m provisioning.diagram -->", f"<!-- end of {mark} -->"
+        before, begin, rest = text.partition(first)
+        _, end, after = rest.partition(last)
+        if not begin or not end:
+            raise ValueError(f"no {first!r} … {last!r} in {DOCUMENT.name}")
+        text = f"{before}{first}\n{made}\n{last}{after}"
+    return text
 
 
 if __name__ == "__main__":

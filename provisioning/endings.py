@@ -6,7 +6,7 @@ credentials moves on to its next step. Called by what sends, sweeps and reads re
 
 from datetime import datetime
 
-from . import lifecycle, outbox, statuses
+from . import credentials, lifecycle, statuses
 from .models import Command, Device, Message, State
 
 
@@ -14,7 +14,7 @@ def fail(command: Command, device: Device, code: str, message: str, retry: bool,
     """End a command as failed and remember it at the device; a lost proof of credentials moves on."""
     lifecycle.move(command, State.FAILED, now, error=(code, message, retry))
     statuses.remark_error(device, f"{command.kind}: {message}", now=now, source=("command", command.id))
-    _after_end(command, device, now)
+    credentials.ended(command, device, now)
 
 
 def expire(command: Command, device: Device, now: datetime) -> None:
@@ -37,7 +37,7 @@ def expire(command: Command, device: Device, now: datetime) -> None:
     statuses.remark_error(
         device, f"{command.kind}: {command.error_message}", now=now, source=("command", command.id)
     )
-    _after_end(command, device, now)
+    credentials.ended(command, device, now)
 
 
 def _silence(command: Command, message: Message | None) -> tuple[str, str]:
@@ -65,33 +65,3 @@ def _silence(command: Command, message: Message | None) -> tuple[str, str]:
         "The device did not answer, and delivery was not reported: it may be switched off, asleep or out of"
         " coverage. The SMS may still arrive."
     )
-
-
-def _after_end(command: Command, device: Device, now: datetime) -> None:
-    """Go on with a change of credentials when a step of it ended without a reply."""
-    if device.credentials_state is None or command.state not in (State.FAILED, State.EXPIRED):
-        return
-    if command.kind == "setparam" and "encrypted" in command.arguments:
-        never_left = command.sending_at is None or command.error_code in ("not_sent", "no_sms_credentials")
-        if never_left or (command.state == State.FAILED and command.error_retry is False):
-            settle_credentials(device, "current")
-        else:
-            outbox.prove_credentials(device, "pending", now, command.id)
-    elif device.credentials_state == "trying_pending" and command.credentials == "pending":
-        outbox.prove_credentials(device, "current", now, command.parent_id)
-    elif device.credentials_state == "undecided" and command.kind == "getver" and command.parent_id is None:
-        # somebody asks whether the device is there: the pair that was not tried is asked as well
-        outbox.prove_credentials(device, "pending", now, command.id)
-    elif device.credentials_state == "trying_current" and command.parent_id is not None:
-        device.credentials_state = "undecided"
-        statuses.remark_error(
-            device, "The device answered neither with its old nor with its new SMS credentials; both are kept."
-            " Ask for getver again when the vehicle is awake.", now=now, source=("command", command.id),
-        )  # fmt: skip
-
-
-def settle_credentials(device: Device, which: str) -> None:
-    """Take one pair of credentials for true: "pending" (the new one) or "current"; the other is forgotten."""
-    if which == "pending":
-        device.sms_login, device.sms_password = device.pending_login, device.pending_password
-    device.pending_login = device.pending_password = device.credentials_state = None

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from . import (
     answers,
     commands,
+    credentials,
     endings,
     events,
     gateway,
@@ -426,8 +427,12 @@ def _candidate(row: Command, taken: Sequence[float]) -> Candidate:
     moments = [*taken, *([float(asked)] if asked is not None else [])]
     told = (row.result or {}).get("file_timestamps", [])
     unannounced = row.kind == "camreq" and row.state == State.DONE and not told
+    arguments = row.arguments
+    if credentials.is_change(row):
+        login, password = credentials.pair_set_by(row)  # compared only: a candidate is neither kept nor shown
+        arguments = {"parameters": {credentials.LOGIN: login, credentials.PASSWORD: password}}
     return Candidate(
-        row.id, row.kind, row.arguments, row.in_flight, row.capturing, tuple(moments), unannounced,
+        row.id, row.kind, arguments, row.in_flight, row.capturing, tuple(moments), unannounced,
         answered=row.answered_at is not None,
     )  # fmt: skip
 
@@ -468,11 +473,15 @@ def _move_command(message: Message, status: str, now: datetime) -> None:
     device = db.session.get_one(Device, message.device_id)
     if message is not lifecycle.last_message(command.id):
         return  # a report on an attempt that was given up
+    if status in ("queued", "accepted", "sending", "sent", "delivered"):
+        statuses.note_asked(device, command, now)
     if status in ("undelivered", "failed", "canceled") and command.in_flight:
         permanent, sentence = gateway.explain(message.error_code)
         code = message.error_code or status
         if command.state == State.CANCELLED:
             command.in_flight, command.expires_at = False, None
+            if credentials.is_change(command):
+                credentials.ended(command, device, now)
         else:
             endings.fail(command, device, code, sentence, not permanent, now)
     elif status == "delivered" and command.state in (State.SENDING, State.SENT, State.UNKNOWN):

@@ -12,7 +12,19 @@ import structlog
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
-from . import commands, endings, events, gateway, jobs, lifecycle, outbox, queue, sending, statuses
+from . import (
+    commands,
+    credentials,
+    endings,
+    events,
+    gateway,
+    jobs,
+    lifecycle,
+    outbox,
+    queue,
+    sending,
+    statuses,
+)
 from .config import current_config
 from .errors import GatewayError
 from .models import OPEN, Command, Device, Direction, Message, State, db
@@ -161,6 +173,7 @@ def _resolve(ident: str, device_id: int, message_id: str, sid: str | None, now: 
         return
     if sid is not None:
         message.sid, message.status = message.sid or sid, "sent"
+        statuses.note_asked(device, command, now)
         lifecycle.move(command, State.SENT, now, note="found at the gateway: it went out")
     elif now - message.created_at < NOT_SENT_AFTER:
         command.due_at = lifecycle.later(now, sending.LOOKUP_EVERY)
@@ -228,10 +241,12 @@ def _free_lines(clock: Callable[[], datetime]) -> None:
 
     def free(row: tuple[str, int]) -> None:
         ident, device_id = row
-        lifecycle.lock_device(device_id)
+        device = lifecycle.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         if command.state == State.CANCELLED and command.expires_at and command.expires_at < clock():
             command.in_flight, command.expires_at = False, None
+            if credentials.is_change(command):
+                credentials.ended(command, device, clock())
         db.session.commit()
 
     held = _ids(Command.in_flight, Command.state == State.CANCELLED, Command.expires_at < clock())

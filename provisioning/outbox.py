@@ -11,8 +11,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from . import commands, lifecycle, queue, secrets, statuses
-from .commands import CamReq, GetVer, SetParam, UnsendableText
+from . import commands, lifecycle, queue, secrets
+from . import credentials as pairs
+from .commands import CamReq, SetParam, UnsendableText
 from .commands import Command as Asked
 from .config import Config, current_config
 from .errors import AlreadyHere, Conflict, Forbidden, Invalid, Unavailable
@@ -44,7 +45,7 @@ def preview(device: Device | None, asked: Asked) -> tuple[commands.Sms, ...]:
 
     Raises Conflict where the text cannot be sent.
     """
-    login, password = _credentials(device, "current") if device else ("login", "pass1")
+    login, password = credentials(device, "current") if device else ("login", "pass1")
     return _compose(asked, login, password, device.model if device else None)
 
 
@@ -71,11 +72,9 @@ def submit(
         _refuse_twin(device, asked, foreign)
         if not foreign:
             _refuse_what_is_here(device, asked)
-    texts = _compose(asked, *_credentials(device, "current"), device.model)
+    texts = _compose(asked, *credentials(device, "current"), device.model)
     batch = batch or (new_id() if len(texts) > 1 else None)
     rows = [_row(device, sms, asker.label, now, batch=batch, foreign_server=foreign) for sms in texts]
-    if isinstance(asked, SetParam):
-        statuses.ask_parameters(device, asked.parameters, rows[0].id, now)
     db.session.flush()
     return rows
 
@@ -91,7 +90,7 @@ def provision(
 
 def cancel(command: Command, now: datetime) -> None:
     """Cancel a command; what was handed over may still happen, and its file is still linked. Raises Conflict."""
-    lifecycle.lock_device(command.device_id)
+    device = lifecycle.lock_device(command.device_id)
     if command.state not in OPEN:
         raise Conflict(f"The command has already ended ({command.state}).", code="already_ended")
     if command.state == State.QUEUED:
@@ -101,6 +100,7 @@ def cancel(command: Command, now: datetime) -> None:
         note = "no longer waited for; it was handed over and may still happen"
         lifecycle.move(command, State.CANCELLED, now, note=note)
         lifecycle.remark(command, "No longer waited for. It was handed over, so it may still happen.", now)
+    pairs.ended(command, device, now)
 
 
 def wake(device_id: int) -> None:
@@ -125,18 +125,12 @@ def typed(command: Command, now: datetime) -> Asked:
 
 def credentials(device: Device, which: str) -> tuple[str, str]:
     """Give a device's login and password in clear: "current" or "pending"."""
-    return _credentials(device, which)
+    return pairs.pair(device, which)
 
 
 def compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[commands.Sms, ...]:
     """Compose the SMS of a command for the gateway. Raises Conflict where it must not be sent."""
     return _compose(asked, login, password, model)
-
-
-def _credentials(device: Device, which: str) -> tuple[str, str]:
-    if which == "pending":
-        return secrets.decrypt(device.pending_login), secrets.decrypt(device.pending_password)
-    return secrets.decrypt(device.sms_login), secrets.decrypt(device.sms_password)
 
 
 def _compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[commands.Sms, ...]:
@@ -235,35 +229,16 @@ def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
 
 def _set_credentials(device: Device, asked: SetParam, asker: Asker, now: datetime) -> Command:
     """Queue a change of 3003 and 3004; both pairs are held until the device proves which one is true."""
-    if device.credentials_state is not None:
-        raise Conflict(
-            "A change of the credentials is still under way; wait for it.", code="credentials_pending"
-        )
-    (sms,) = _compose(asked, *_credentials(device, "current"), device.model)
+    wanted = (str(asked.parameters[3003]), str(asked.parameters[3004]))
+    pairs.demand_change(device, wanted)
+    (sms,) = _compose(asked, *credentials(device, "current"), device.model)
     encrypted = {str(number): secrets.encrypt(str(value)) for number, value in asked.parameters.items()}
-    device.pending_login, device.pending_password = encrypted["3003"], encrypted["3004"]
-    device.credentials_state = "sent"
     row = lifecycle.enqueue(
         device, kind=asked.name, arguments={"encrypted": encrypted}, text=sms.masked, length=sms.length, now=now,
         requested_by=asker.label, expires_at=lifecycle.later(now, current_config().queue_timeout),
     )  # fmt: skip
-    statuses.ask_parameters(device, asked.parameters, row.id, now)
+    pairs.asked(device, row, now)
     return row
-
-
-def prove_credentials(device: Device, which: str, now: datetime, parent_id: str | None) -> Command | None:
-    """Queue the getver that proves a pair of credentials: "pending" or "current".
-
-    Where no key opens them nothing can be sent: both pairs are kept and None is given.
-    """
-    try:
-        (sms,) = _compose(GetVer(), *_credentials(device, which), device.model)
-    except secrets.Undecryptable as error:
-        device.credentials_state = "undecided"
-        statuses.remark_error(device, error.message, now=now, source=("command", parent_id or ""))
-        return None
-    device.credentials_state = f"trying_{which}"
-    return _row(device, sms, SERVICE, now, parent_id=parent_id, credentials=which)
 
 
 def read_back(command: Command, device: Device, numbers: Sequence[int], now: datetime) -> list[Command]:

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from . import commands, endings, events, gateway, lifecycle, outbox, secrets
+from . import commands, credentials, endings, events, gateway, lifecycle, outbox, secrets, statuses
 from .config import current_config
 from .errors import Conflict, GatewayError
 from .models import Command, Device, Direction, Message, SenderBucket, State, changed, db, new_id
@@ -78,6 +78,7 @@ def _claim(device_id: int, now: datetime) -> Attempt | None:
     command.capturing = command.kind == "camreq"
     command.sending_at, command.attempts = now, command.attempts + 1
     command.lease_until = lifecycle.later(now, LEASE_SECONDS)
+    credentials.handed_over(command, device, now)
     message = Message(
         id=new_id(), direction=Direction.OUT, sender=current_config().sender or "", recipient=device.phone,
         body=sms.masked, body_hash=text_hash(sms.text), status="sending", device_id=device.id, command_id=command.id,
@@ -133,7 +134,7 @@ def _next(device: Device, now: datetime) -> Command | None:
         .limit(50)
     )
     for command in waiting:
-        if device.credentials_state in ("trying_pending", "trying_current") and command.parent_id is None:
+        if credentials.waits_for_proof(device) and command.parent_id is None:
             lifecycle.remark(command, "Waits until the new SMS credentials are proved.", now)
         elif command.kind == "camreq" and capturing:
             lifecycle.remark(command, "Waits for the files of the request before it.", now)
@@ -181,9 +182,10 @@ def _take_token(now: datetime) -> bool:
 
 
 def _note_sent(attempt: Attempt, sid: str, status: str, now: datetime) -> None:
-    lifecycle.lock_device(attempt.device_id)
+    device = lifecycle.lock_device(attempt.device_id)
     message = db.session.get_one(Message, attempt.message_id)
     command = db.session.get_one(Command, attempt.command_id)
+    statuses.note_asked(device, command, now)
     if message.sid is None:
         message.sid = sid
     if message.status == "sending":
@@ -212,6 +214,8 @@ def _note_failure(attempt: Attempt, error: GatewayError, now: datetime) -> None:
         if command.state == State.CANCELLED:
             command.in_flight, command.expires_at = False, None
             lifecycle.remark(command, "It was cancelled and never sent.", now)
+            if credentials.is_change(command):
+                credentials.ended(command, device, now)
         if command.state == State.SENDING:
             if error.permanent or command.attempts >= ATTEMPTS:
                 endings.fail(command, device, error.code, error.message, not error.permanent, now)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, literal_column, or_, select
 from . import events
 from .commands import Values
 from .matching import same
-from .models import Device, StatusItem, Verdict, db, put_all, utcnow
+from .models import Command, Device, StatusItem, Verdict, db, put_all, utcnow
 from .parameters import CREDENTIALS, SECRET_SHOWN
 
 AHEAD = timedelta(hours=1)  # a time of ours so far ahead of now was written by a clock that was wrong
@@ -63,13 +63,19 @@ def note_all(
     events.publish_all(told, "status")
 
 
-def ask_parameters(device: Device, values: Mapping[int, int | str], command_id: str, now: datetime) -> None:
-    """Remember what is wanted of each parameter; its verdict waits for the device's own words."""
-    for number, value in values.items():
+def note_asked(device: Device, command: Command, now: datetime) -> None:
+    """Remember what a setparam that went out asks of each parameter; the verdict waits for the device's own words.
+
+    For other commands nothing happens, nor where the device has answered: then it was remembered before.
+    """
+    if command.kind != "setparam" or command.answered_at is not None:
+        return
+    values = command.arguments.get("parameters") or command.arguments["encrypted"]
+    for number, value in ((int(number), value) for number, value in values.items()):
         row = get(device.id, f"parameter.{number}")
         if row is None:
             row = StatusItem(device_id=device.id, item=f"parameter.{number}", since=now, checked_at=now)
-            row.source_kind, row.source_id = "command", command_id
+            row.source_kind, row.source_id = "command", command.id
             db.session.add(row)
         row.asked = SECRET_SHOWN if number in CREDENTIALS else str(value)
         _judge(row)

@@ -21,11 +21,14 @@ import pytest
 import s3_server
 from databases import migrate  # noqa: F401 - tests take it from here
 from flask import Flask
+from hypothesis import settings
 from machine import free_port  # noqa: F401 - tests take it from here
 
 from app import create_app
 from provisioning.config import Config, load
 from provisioning.models import db
+
+settings.register_profile("deep", max_examples=4000)  # for `make fuzz`
 
 if TYPE_CHECKING:
     from gateway_double import Phone

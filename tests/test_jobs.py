@@ -286,15 +286,11 @@ def test_a_text_whose_secrets_no_key_opens_is_kept_unreadable_until_the_key_is_b
 def test_a_change_of_credentials_ends_also_where_no_key_opens_them(
     phone: Phone, van: Device, other: Device
 ) -> None:
-    mine, theirs = ask(van, "getver")[0], ask(other, "getver")[0]
+    mine = ask(van, "setparam", parameters={"3003": "new1", "3004": "new2"})[0]
+    theirs = ask(other, "getver")[0]
     send(van), send(other)
     lose_key(van)
-    van.pending_login, van.pending_password, van.credentials_state = (
-        van.sms_login,
-        van.sms_login,
-        "trying_pending",
-    )
-    mine.credentials = "pending"
+    van.pending_login = van.sms_login
     db.session.commit()
     leftovers.sweep(at(700))
     db.session.expire_all()

@@ -102,6 +102,7 @@ ORDER = [
     {"sending", "links"},
     {"endings"},
     {"outbox"},
+    {"credentials"},
     {"leases"},
     {"idempotency", "statuses", "lifecycle", "jobs"},
     {"events", "queue"},

@@ -51,6 +51,24 @@ def test_migrations_go_down_and_up_again(app: Flask) -> None:
     assert "devices" in inspect(db.engine).get_table_names()
 
 
+@pytest.mark.parametrize(
+    ("phase", "handed_over", "freed"),
+    [("sent", False, None), ("sent", True, "undecided"), ("trying_current", True, "undecided")],
+)
+def test_devices_whose_change_of_credentials_was_stuck_are_freed(
+    app: Flask, phase: str, handed_over: bool, freed: str | None
+) -> None:
+    device = add_device(credentials_state=phase, pending_login="x", pending_password="y")
+    row = add_command(device, state=State.CANCELLED, sending_at=utcnow() if handed_over else None)
+    row.kind, row.arguments = "setparam", {"encrypted": {"3003": "x", "3004": "y"}}
+    db.session.commit()
+    flask_migrate.downgrade(revision="0015", directory=str(ROOT / "migrations"))
+    flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+    db.session.expire_all()
+    assert (device.credentials_state, device.pending_login is None) == (freed, freed is None)
+    assert device.credentials_change == (row.id if handed_over else None)
+
+
 def test_times_come_back_aware_in_utc(app: Flask) -> None:
     given = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
     device = add_device(created_at=given)

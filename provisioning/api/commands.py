@@ -7,7 +7,7 @@ from flask import Response
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from .. import auth, commands, devices, links, outbox, profiles, views
+from .. import auth, commands, credentials, devices, links, outbox, profiles, views
 from ..errors import Invalid
 from ..models import Command, Role, db, utcnow
 from ..schemas import CommandFilter, CommandSchema, ProvisionSchema
@@ -100,6 +100,8 @@ def get_command(ident: str) -> dict[str, Any]:
 def cancel(ident: str) -> Response:
     """Cancel a command; what was handed over may still happen."""
     row = shared.command(ident)
+    if credentials.is_change(row):
+        auth.demand(Role.INSTALLER)
     outbox.cancel(row, utcnow())
     db.session.commit()
     outbox.wake(row.device_id)

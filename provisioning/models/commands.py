@@ -79,6 +79,9 @@ class Command(db.Model):  # type: ignore[name-defined]
     # a camreq whose files go to another server than ours, as was decided when it was asked
     foreign_server: Mapped[bool] = mapped_column(default=False, server_default=false())
     credentials: Mapped[str] = mapped_column(String(8), default="current")  # current | pending
+    sent_with: Mapped[str | None] = mapped_column(
+        String(32)
+    )  # keyed hash of the pair that it was handed over with
     state: Mapped[str] = mapped_column(String(12), default=State.QUEUED)
     in_flight: Mapped[bool] = mapped_column(default=False)
     capturing: Mapped[bool] = mapped_column(default=False)

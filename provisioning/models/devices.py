@@ -16,7 +16,7 @@ class Device(db.Model):  # type: ignore[name-defined]
     """A tracker with its DualCam.
 
     IMEI and phone are unique among devices that are not archived. SMS credentials are encrypted
-    (provisioning.secrets); `pending_*` are those just sent to the device and not yet proved.
+    (provisioning.secrets); `sms_*` are in use, `pending_*` the other pair that the device may hold.
     """
 
     __tablename__ = "devices"
@@ -35,8 +35,10 @@ class Device(db.Model):  # type: ignore[name-defined]
     sms_password: Mapped[str | None] = mapped_column(Text)
     pending_login: Mapped[str | None] = mapped_column(Text)
     pending_password: Mapped[str | None] = mapped_column(Text)
-    # None: nothing pending. else "sent", "trying_pending", "trying_current", "undecided"
+    # provisioning.credentials.Phase; NULL: at rest (with a pending pair: it is kept until an answer leaves no doubt)
     credentials_state: Mapped[str | None] = mapped_column(String(16))
+    # the newest change of credentials that was handed over, until a person says what the device holds
+    credentials_change: Mapped[str | None] = mapped_column(String(32))
     # the camera's server is set in the device itself (by Configurator or by parameters): camreq names none
     camera_server_configured: Mapped[bool] = mapped_column(default=False)
     firmware: Mapped[str | None] = mapped_column(String(64))

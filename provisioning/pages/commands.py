@@ -5,7 +5,7 @@ from datetime import datetime
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from .. import auth, outbox, whereabouts
+from .. import auth, credentials, outbox, whereabouts
 from ..errors import Invalid, NotFound, ServiceError
 from ..models import OPEN, Command, Role, db, utcnow
 from . import forms
@@ -37,14 +37,20 @@ def _page(row: Command, error: ServiceError | None = None) -> str:
     life = [step | {"at": datetime.fromisoformat(step["at"])} for step in row.history]
     return render_template(
         "command.html", row=row, device=row.device, uploads=files.get(row.id, []), where=where, files=files,
-        life=life, is_open=row.state in OPEN, error=error,
+        life=life, error=error, is_open=row.state in OPEN, may_cancel=auth.caller().may(_may_cancel(row)),
     )  # fmt: skip
+
+
+def _may_cancel(row: Command) -> Role:
+    """Give the role that cancelling a command needs: who may not change credentials may not stop their change."""
+    return Role.INSTALLER if credentials.is_change(row) else Role.SUPPORT
 
 
 @auth.require(Role.SUPPORT)
 def cancel(ident: str) -> ResponseReturnValue:
     """Cancel a command."""
     row = _find(ident)
+    auth.demand(_may_cancel(row))
 
     def work() -> str:
         outbox.cancel(row, utcnow())
