@@ -165,13 +165,23 @@ def _with_server(device: Device, asked: CamReq, asker: Asker, config: Config) ->
                 errors={"server": [f"{address} does not stand in CAMERA_SERVERS_ALLOWED."]},
             )
         return asked
-    needs = asked.resolution is not None or not device.camera_server_configured
+    needs = asked.resolution is not None or not _sends_here(device, config)
     if asked.resolution is not None and own is None:
         raise Invalid(
             "A resolution needs the camera server's address in the request.",
             errors={"resolution": ["Set CAMERA_SERVER_DOMAIN, or leave the resolution as configured."]},
         )
     return dataclasses.replace(asked, server=own if needs else None)
+
+
+def _sends_here(device: Device, config: Config) -> bool:
+    """Say whether the device's own setting brings files here: as was said, unless it confirmed another server."""
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    held = statuses.confirmed(device.id, [number for number in ids if number is not None])
+    ours = (config.camera_server_domain, str(config.camera_server_port))
+    return device.camera_server_configured and all(
+        held.get(number or 0, wanted) == wanted for number, wanted in zip(ids, ours, strict=True)
+    )
 
 
 def own_server(config: Config) -> commands.Server | None:

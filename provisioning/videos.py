@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import case, or_, select, update
+from sqlalchemy import ColumnElement, case, or_, select, update
 
 from receiver.media import MediaError
 
@@ -63,7 +63,7 @@ def sweep(clock: Callable[[], datetime]) -> None:
             in_state(UploadState.STORED),
             Upload.thumbnail_state.is_(None),
             Upload.derive_attempts < ATTEMPTS,
-            or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < clock()),
+            _free(clock()),
             Upload.received_at < clock() - timedelta(seconds=20),  # newer ones are in the queues
         )
         .order_by(Upload.id)
@@ -79,7 +79,7 @@ def _give_up(now: datetime) -> None:
     lost = db.session.execute(
         update(Upload)
         .where(in_state(UploadState.STORED), Upload.thumbnail_state.is_(None), Upload.derive_attempts >= ATTEMPTS,
-               or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < now))
+               _free(now))
         .values(thumbnail_state=FAILED, derived_error=BROKEN_OFF, derive_lease_until=None, updated_at=now,
                 video_state=case((Upload.file_type == "video", FAILED)))
         .returning(Upload.device_id)
@@ -180,12 +180,17 @@ def _put_off(idents: Sequence[str], now: datetime) -> None:
     db.session.commit()
 
 
+def _free(now: datetime) -> ColumnElement[bool]:
+    """Give the condition that no worker is at an upload; a lease too far ahead is of a clock that was wrong."""
+    until = Upload.derive_lease_until
+    return or_(until.is_(None), until < now, until > now + 2 * LEASE)
+
+
 def _claim(idents: Sequence[str], now: datetime) -> Sequence[Any]:
     """Give what is needed of the rows that are ours now."""
-    free = or_(Upload.derive_lease_until.is_(None), Upload.derive_lease_until < now)
     return db.session.execute(
         update(Upload)
-        .where(Upload.id.in_(idents), Upload.state == UploadState.STORED, Upload.thumbnail_state.is_(None), free,
+        .where(Upload.id.in_(idents), Upload.state == UploadState.STORED, Upload.thumbnail_state.is_(None), _free(now),
                Upload.derive_attempts < ATTEMPTS)
         .values(derive_lease_until=now + LEASE, derive_attempts=Upload.derive_attempts + 1)
         .returning(Upload.id, Upload.device_id, Upload.path, Upload.file_type, Upload.frame_rate, Upload.timestamp,

@@ -30,7 +30,7 @@ from provisioning import (
     uploads,
     videos,
 )
-from provisioning.commands import from_arguments, read_replies
+from provisioning.commands import Values, from_arguments, read_replies
 from provisioning.config import Config
 from provisioning.decoding import Outcome
 from provisioning.errors import Conflict, Invalid
@@ -755,3 +755,26 @@ def test_narrower_windows_unlink_nothing_of_before(app: Flask, van: Device) -> N
     app.extensions["dualcam_config"] = dataclasses.replace(config, link_capture_tolerance=0.0)
     links.relink(lifecycle.lock_device(van.id), utcnow())
     assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
+
+
+def test_a_device_that_holds_our_earlier_name_is_told_the_new_one(app: Flask, van: Device) -> None:
+    config = app.extensions["dualcam_config"]
+    app.extensions["dualcam_config"] = dataclasses.replace(
+        config,
+        camera_server_domain="old.example.com",
+        camera_domain_parameter=70001,
+        camera_port_parameter=70002,
+    )
+    told = Values({70001: "old.example.com", 70002: str(config.camera_server_port)}, new=False)
+    answers.learn(van, [told], ("message", "x"), utcnow(), changing=False)
+    db.session.commit()
+    assert "server" not in wish(van).arguments
+    reached_at(app, "new.example.com")
+    assert wish(van, "rear").arguments["server"]["domain"] == "new.example.com"
+
+
+def test_a_lease_of_a_clock_that_was_ahead_holds_up_no_copies(van: Device) -> None:
+    take(sidecar())
+    assert videos._claim(["a" * 32], utcnow() + timedelta(days=365))
+    assert not videos._claim(["a" * 32], utcnow() + timedelta(days=365))
+    assert videos._claim(["a" * 32], utcnow())
