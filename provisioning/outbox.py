@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from . import commands, lifecycle, queue, secrets
+from . import commands, lifecycle, queue, secrets, statuses
 from . import credentials as pairs
 from .commands import CamReq, SetParam, UnsendableText
 from .commands import Command as Asked
