@@ -1,24 +1,34 @@
-# `make run` and `make test` do all their own set-up; see bin/setup.
+# Every target does its own set-up; see bin/setup. docs/testing.md says what runs where and how long it takes.
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# a process of the product starts a tenth faster with compiled modules
+unexport PYTHONDONTWRITEBYTECODE
+PYTEST := $(PYTHON) -m pytest
+PROCESSES ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 600
 TRIAL ?= weather
+TRIALS := kills outage weather untimed strangers restarts soak
+SHORT ?=
 
-.PHONY: help run test lint check bench fuzz trial format lock
+.PHONY: help run quick test lint check bench fuzz trial trial-all format lock
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Set up and run everything on this machine (with simulated vehicles where no Twilio account is set)
 	@bin/setup run
 	@$(PYTHON) bin/run
 
-test: ## Set up and run all tests, on SQLite and PostgreSQL, with a browser
+quick: ## Run the pure tests: no process, no server, under a minute
 	@bin/setup test
-	@$(PYTHON) -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(PYTEST) -n $(PROCESSES) -m quick $(PYTEST_ARGS)
+
+test: ## Set up and run all tests that guard the product, on SQLite and PostgreSQL, with a browser
+	@bin/setup test
+	@$(PYTEST) -n $(PROCESSES) -m "not (trial or bench or fuzz)" $(PYTEST_ARGS)
 
 lint: ## Check style, types and formatting
 	@bin/setup test
@@ -26,22 +36,31 @@ lint: ## Check style, types and formatting
 	@ruff format --check .
 	@mypy
 
-check: lint test ## What guards main: lint and test
+check: lint test ## What guards main: lint, test, and each trial shortened
+	@$(MAKE) --no-print-directory trial-all SHORT=yes
+
+trial-all: ## Run every trial of the real processes, hours; SHORT=yes: each shortened, some minutes
+	@bin/setup test
+	@$(PYTEST) -n $(PROCESSES) -m trial $(PYTEST_ARGS)
+	@$(if $(SHORT),,set -e; for name in $(TRIALS); do $(PYTHON) -m trials $$name; done)
+
+trial: ## Run one trial: TRIAL=kills|outage|weather|untimed|strangers|restarts|soak, TRIAL_ARGS
+	@bin/setup test
+	@$(PYTHON) -m trials $(TRIAL) $(TRIAL_ARGS)
 
 bench: ## Measure the receiver beside a raw sink (half an hour; BENCH_ARGS=--quick for a trial)
 	@bin/setup test
+	@$(PYTEST) -m bench
 	@$(PYTHON) benchmarks/run.py $(BENCH_ARGS)
 
-fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600), and changes of SMS credentials
+fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600); more examples of each property
 	@bin/setup test
+	@$(PYTEST) -m fuzz
+	@EXAMPLES_TIMES=20 $(PYTEST) -m hypothesis --timeout 0
 	@$(PYTHON) tests/fuzz reader $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz session $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz/live.py $(FUZZ_SECONDS)
 	@$(PYTHON) -m pytest tests/test_credentials.py -k no_order --hypothesis-profile=deep --timeout=0
-
-trial: ## Run one trial of the real processes: TRIAL=kills|outage|weather|untimed|strangers|restarts|soak, TRIAL_ARGS
-	@bin/setup test
-	@$(PYTHON) -m trials $(TRIAL) $(TRIAL_ARGS)
 
 format: ## Format the code
 	@bin/setup test

@@ -5,7 +5,9 @@ first test that needs them, for all processes of the run; docs/testing.md says w
 """
 
 import dataclasses
+import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
 os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
 
 import databases
+import hypothesis
 import machine
 import postgres_server
 import pytest
@@ -32,6 +35,8 @@ settings.register_profile("deep", max_examples=4000)  # for `make fuzz`
 
 if TYPE_CHECKING:
     from gateway_double import Phone
+    from playwright.sync_api import Browser
+    from stack import Stack
 
 ROOT = Path(__file__).parent.parent
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
@@ -39,7 +44,17 @@ AUTH_TOKEN = "only-for-tests-auth-token"
 SENDER = "+12025550100"
 
 
-def wait_until(claim: Callable[[], Any], seconds: float = 20.0, every: float = 0.02) -> Any:
+def examples(number: int) -> int:
+    """Give how many examples a property is tried with: few in `make test`, many times as many in `make fuzz`."""
+    return number * int(os.environ.get("EXAMPLES_TIMES", "1"))
+
+
+# how long an example takes is no claim of a test: the machine may be busy
+hypothesis.settings.register_profile("ours", max_examples=examples(100), deadline=None)
+hypothesis.settings.load_profile("ours")
+
+
+def wait_until(claim: Callable[[], Any], seconds: float = 60.0, every: float = 0.02) -> Any:
     """Give the claim's first true answer; fail the test when there is none in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -118,10 +133,16 @@ def s3() -> Iterator[s3_server.Server]:
         yield server
 
 
+_idle_buckets: list[str] = []
+
+
 @pytest.fixture
-def bucket(s3: s3_server.Server) -> str:
+def bucket(s3: s3_server.Server) -> Iterator[str]:
     """The name of an empty bucket of this test's own."""
-    return s3.make_bucket(f"test-{time.time_ns()}")
+    name = _idle_buckets.pop() if _idle_buckets else s3.make_bucket(f"test-{time.time_ns()}")
+    yield name
+    s3.empty(name)
+    _idle_buckets.append(name)
 
 
 @pytest.fixture
@@ -132,3 +153,108 @@ def phone(app: Flask) -> Iterator["Phone"]:
     phone = Phone(app)
     yield phone
     phone.close()
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Stack"]:
+    """The whole product as real processes on SQLite, for all tests that add vehicles of their own."""
+    from stack import running
+
+    folder = tmp_path_factory.mktemp("product")
+    # some cameras of the tests never tell metadata, and are waited for
+    with running(folder, f"sqlite:///{folder}/test.db", RECEIVER_METADATA_TIMEOUT="3") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def product_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Stack"]:
+    """The same on PostgreSQL, made ready by the commands that production uses."""
+    from stack import running
+
+    url = postgres_server.create_database(postgres_server.shared(), f"product_{time.time_ns()}")
+    with running(tmp_path_factory.mktemp("product"), url, as_in_production=True) as stack:
+        yield stack
+
+
+@pytest.fixture(params=["product", "product_on_postgresql"], ids=["sqlite", "postgresql"])
+def either_product(request: pytest.FixtureRequest) -> "Stack":
+    """Both of them, one after the other."""
+    stack: Stack = request.getfixturevalue(request.param)
+    return stack
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """One Chromium; a test opens pages or contexts of its own and closes them."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=60_000)
+
+    chromium = next(p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(p).exists())
+    flags = ("no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
+             "disable-component-update", "disable-sync")  # fmt: skip
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in flags])
+        yield browser
+        browser.close()
+
+
+STARTS = (
+    "subprocess.Popen",
+    "os.fork",
+    "os.posix_spawn",
+    "os.system",
+    "socket.bind",
+)  # audit events of Python
+_watched = False  # a quick test is under way
+
+
+def _forbid(event: str, details: tuple[object, ...]) -> None:
+    if _watched and event in STARTS:
+        raise AssertionError(f"a quick test starts no process and no server, but: {event} {details}")
+
+
+sys.addaudithook(_forbid)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_started_by_quick_tests(request: pytest.FixtureRequest) -> Iterator[None]:
+    global _watched
+    _watched = request.node.get_closest_marker("quick") is not None
+    yield
+    _watched = False
+
+
+def _group(item: pytest.Item) -> str | None:
+    """Give the group of tests that one process of pytest-xdist runs: those of a shared product, and marked ones."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    used = {*getattr(item, "fixturenames", ()), params.get("either_product")}
+    for name in ("product", "product_on_postgresql"):
+        if name in used:
+            return name
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tell the process that hands out the tests which belong together; only the others have collected them."""
+    if hasattr(config, "workerinput"):
+        groups = {item.nodeid: group for item in items if (group := _group(item))}
+        machine.once("groups", lambda: json.dumps(groups))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests one by one, groups as a whole and first (`--dist loadgroup` needs an older pytest)."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        known: dict[str, str] | None = None
+
+        def _split_scope(self, nodeid: str) -> str:
+            if self.known is None:
+                self.known = json.loads(machine.once("groups", lambda: "{}"))
+            return self.known.get(nodeid, nodeid)
+
+    return Groups(config, log)

@@ -7,8 +7,9 @@ import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import flask_migrate
 import machine
@@ -20,6 +21,7 @@ from app import create_app
 from provisioning.config import load
 from provisioning.models import db
 
+T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 TEMPLATE = "template_dualcam"
 SCHEMA = """
@@ -36,12 +38,20 @@ def with_driver(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://")
 
 
-def migrate(url: str) -> None:
-    """Bring a database to the newest revision, as `flask db upgrade` does."""
+def within(url: str, work: Callable[[], T]) -> T:
+    """Do something in the app's context on this database, without a process of its own."""
     app = create_app(dataclasses.replace(load(), database_url=with_driver(url)))
     with app.app_context():
-        flask_migrate.upgrade(directory=str(ROOT / "migrations"))
-        db.engine.dispose()
+        try:
+            return work()
+        finally:
+            db.session.remove()
+            db.engine.dispose()
+
+
+def migrate(url: str) -> None:
+    """Bring a database to the newest revision, as `flask db upgrade` does."""
+    within(url, lambda: flask_migrate.upgrade(directory=str(ROOT / "migrations")))
 
 
 def sqlite_template() -> Path:
@@ -102,6 +112,7 @@ def _emptied(name: str) -> bool:
             Literal(name)
         )
     )
+    _execute(SQL("ALTER DATABASE {} RESET ALL").format(Identifier(name)))
     try:
         with psycopg.connect(f"{postgres_server.shared()}/{name}", autocommit=True) as connection:
             if connection.execute(SCHEMA).fetchone() != _schema():

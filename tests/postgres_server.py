@@ -56,7 +56,7 @@ class Server:
                 [_binaries() / "postgres", "-D", self.folder / "data", *self._arguments],
                 stdout=log, stderr=log, cwd=self.folder, **self._as_user,
             )  # fmt: skip
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not _answers(f"{self.url}/postgres"):
             if time.monotonic() > deadline:
                 raise TimeoutError((self.folder / "log").read_text()[-2000:])

@@ -6,6 +6,8 @@ from greenlet import getcurrent
 
 from receiver.apart import Apart
 
+pytestmark = pytest.mark.quick
+
 
 def test_work_is_done_on_one_other_stack_and_gives_what_it_gives() -> None:
     apart = Apart()

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from conftest import ROOT
+
+pytestmark = pytest.mark.bench
 
 
 def figures(*arguments: str, seconds: float = 280) -> dict[str, Any]:

@@ -1,45 +1,28 @@
 """The main job in a browser, over real processes: provision, photo, video that plays, checklist; and on a phone."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from conftest import wait_until
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from stack import Stack, running
+from playwright.sync_api import Browser, Page, expect
+from stack import Stack
 
 IMEI = "352094082736916"
 EMAIL, PASSWORD = "ops@example.com", "a long enough password"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("browser")
-    with running(folder, f"sqlite:///{folder}/test.db") as stack:
-        stack.add_user(EMAIL, PASSWORD, "admin")
-        vehicle = stack.control("GET", f"/vehicles/{IMEI}")
-        fields = ("imei", "phone", "model", "sms_login", "sms_password", "name")
-        stack.api("POST", "/devices", {name: vehicle[name] for name in fields}, status=201)
-        yield stack
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = next(p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(p).exists())
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
+def stack(product: Stack) -> Stack:
+    product.add_user(EMAIL, PASSWORD, "admin")
+    vehicle = product.control("GET", f"/vehicles/{IMEI}")
+    fields = ("imei", "phone", "model", "sms_login", "sms_password", "name")
+    product.api("POST", "/devices", {name: vehicle[name] for name in fields}, status=201)
+    return product
 
 
 def open_page(browser: Browser, stack: Stack, width: int, complaints: list[str]) -> Page:
     page = browser.new_page(
         viewport={"width": width, "height": 844}, base_url=stack.environment["PUBLIC_URL"]
     )
+    page.set_default_timeout(90_000)
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto("/")
@@ -153,6 +136,7 @@ def test_a_photo_is_asked_without_javascript(browser: Browser, stack: Stack) -> 
     stack.control("PATCH", f"/vehicles/{IMEI}", {"ignition": True, "parameters": {"150": 1, "151": 18}})
     context = browser.new_context(java_script_enabled=False, base_url=stack.environment["PUBLIC_URL"])
     page = context.new_page()
+    page.set_default_timeout(90_000)
     page.goto(f"/devices/{IMEI}")
     page.fill("input[name=email]", EMAIL)
     page.fill("input[name=password]", PASSWORD)
@@ -218,6 +202,7 @@ def turn(page: Page, *, hidden: bool) -> None:
 def test_a_page_by_night_is_dark(browser: Browser, stack: Stack) -> None:
     context = browser.new_context(color_scheme="dark", base_url=stack.environment["PUBLIC_URL"])
     page = context.new_page()
+    page.set_default_timeout(90_000)
     page.goto("/login")
     colour = page.evaluate("() => getComputedStyle(document.documentElement).backgroundColor")
     assert max(int(part) for part in colour[4:-1].split(",")) < 64

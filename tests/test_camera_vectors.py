@@ -66,18 +66,21 @@ def check(words: list[str], machine: Machine, line: Line, content: bytes) -> Non
 
 
 @TRANSCRIPTS
+@pytest.mark.quick
 @pytest.mark.parametrize("cut", [0, 1, 7, 1030], ids=["whole", "bytes", "sevens", "frames"])
 def test_it_is_answered_and_stored_as_written(path: Path, cut: int, tmp_path: Path) -> None:
     play(read(path), Machine(tmp_path), cut)
 
 
 @TRANSCRIPTS
+@pytest.mark.quick
 def test_it_is_the_same_at_random_cuts(path: Path, tmp_path: Path) -> None:
     for seed in range(10):
         play(read(path), Machine(tmp_path / str(seed)), random.Random(seed))
 
 
 @TRANSCRIPTS
+@pytest.mark.quick
 def test_a_line_that_drops_at_any_border_loses_nothing_and_stores_nothing_half(
     path: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +127,7 @@ def running(tmp_path: Path):  # type: ignore[no-untyped-def]
     receiver.stop()
 
 
+@pytest.mark.quick
 def test_every_transcript_names_its_source() -> None:
     assert len(PATHS) > 25
     for path in PATHS:

@@ -15,7 +15,7 @@ from conftest import ROOT, wait_until
 from flask import Flask
 from gateway_double import Phone
 from sqlalchemy import select
-from stack import Stack, running
+from stack import Stack
 
 from provisioning import checklist, devices, leftovers, sending
 from provisioning.checklist_steps import (
@@ -111,6 +111,7 @@ CASES: list[tuple[str, dict[str, Facts], str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("verdict", "changes", "said"), CASES, ids=lambda case: case if isinstance(case, str) else ""
 )
@@ -125,10 +126,12 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
     assert said in told.partition("Rests on:")[2]
 
 
+@pytest.mark.quick
 def test_every_verdict_is_reached_by_some_facts() -> None:
     assert {verdict for verdict, _, _ in CASES} == set(BY_VERDICT)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.id)
 def test_a_verdict_names_a_next_step_and_rests_on_steps_that_exist(verdict: Verdict) -> None:
     assert verdict.title
@@ -137,6 +140,7 @@ def test_a_verdict_names_a_next_step_and_rests_on_steps_that_exist(verdict: Verd
     assert verdict.rests_on or verdict.id == "undecided"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("verdict", [v for v in VERDICTS if v.rests_on], ids=lambda verdict: verdict.id)
 def test_a_verdict_rests_on_the_answers_that_were_given_and_no_others(verdict: Verdict) -> None:
     first, *others = verdict.rests_on
@@ -145,6 +149,7 @@ def test_a_verdict_rests_on_the_answers_that_were_given_and_no_others(verdict: V
     assert grounds(verdict, results) == ["This was answered."]
 
 
+@pytest.mark.quick
 def test_a_step_needs_only_steps_before_it() -> None:
     seen: set[str] = set()
     for step in STEPS:
@@ -152,15 +157,18 @@ def test_a_step_needs_only_steps_before_it() -> None:
         seen.add(step.id)
 
 
+@pytest.mark.quick
 def test_a_camera_that_sent_its_photo_is_not_called_dead() -> None:
     assert decide(judged({"cameras": silent("front", "rear")})).id == "undecided"
     assert decide(judged({"cameras": silent("rear")})).id == "undecided"
 
 
+@pytest.mark.quick
 def test_a_clock_nobody_can_see_is_neither_good_nor_bad() -> None:
     assert BY_STEP["clock"].read(Facts([Outcome("done", True)])).verdict == "not visible"
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("changes", "led", "sd"),
     [
@@ -181,12 +189,14 @@ def test_a_person_is_asked_only_what_the_answers_leave_open(
     assert (BY_STEP["led"].when(results), BY_STEP["sd"].when(results)) == (led, sd)
 
 
+@pytest.mark.quick
 def test_every_answer_that_is_offered_has_a_meaning() -> None:
     for step in STEPS:
         for choice, _ in step.answers:
             assert step.read(Facts(answer=choice)).text != "Nobody looked."
 
 
+@pytest.mark.quick
 def test_the_document_names_every_step_and_every_verdict() -> None:
     page = (ROOT / "docs" / "checklist.md").read_text()
     first_column = " ".join(re.findall(r"^\| ([a-z, ]+) \|", page, re.MULTILINE))
@@ -517,7 +527,7 @@ def test_a_device_without_credentials_says_so_and_sends_nothing(phone: Phone) ->
 
 # live, against the simulator's faults
 
-EMAIL, PASSWORD = "ops@example.com", "a long enough password"
+EMAIL, PASSWORD = "desk@example.com", "a long enough password"
 READY = {"150": "1", "151": "18"}
 
 
@@ -603,11 +613,9 @@ def add_vehicle(stack: Stack, name: str, case: Case) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("checklist")
-    with running(folder, f"sqlite:///{folder}/test.db") as stack:
-        stack.add_user(EMAIL, PASSWORD, "support")
-        yield stack
+def stack(product: Stack) -> Stack:
+    product.add_user(EMAIL, PASSWORD, "support")
+    return product
 
 
 @pytest.fixture(scope="module")

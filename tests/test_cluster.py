@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import postgres_server
+import databases
 import pytest
 import requests
 import s3_proxy
@@ -87,8 +87,7 @@ class Cluster:
 def cluster(tmp_path: Path, s3: s3_server.Server, bucket: str) -> Iterator[Cluster]:
     port = free_port()
     balancer: subprocess.Popen[bytes] | None = None
-    with postgres_server.running(durable=False) as postgres, contextlib.ExitStack() as after:
-        url = postgres_server.create_database(postgres, "cluster")
+    with databases.postgres() as url, contextlib.ExitStack() as after:
         shared = QUIET | s3.environment() | {
             "MEDIA_URL": f"s3://{bucket}/fleet", "QUEUE_URL": url, "RECEIVER_PROXIES": "127.0.0.1",
             "API_REQUESTS_PER_MINUTE": "100000", "RECEIVER_METADATA_TIMEOUT": "1",
@@ -99,7 +98,7 @@ def cluster(tmp_path: Path, s3: s3_server.Server, bucket: str) -> Iterator[Clust
             stacks.append(Stack(tmp_path / name, url, **shared))
             after.callback(stacks[-1].close)
         one, two = stacks
-        one.release()
+        one.prepare()
         two.token = one.token
         one.start("web", "receiver", "worker")
         two.start("web", "receiver")
@@ -171,6 +170,7 @@ def _stored(upload: dict[str, Any]) -> Sent:
     return Sent(upload["imei"], "", round(moment.timestamp() * 1000) if moment else 0, upload["sha256"])
 
 
+@pytest.mark.trial
 def test_every_file_is_stored_once_whatever_receiver_a_device_comes_back_to(cluster: Cluster) -> None:
     vehicles = [Vehicle(number, cluster.port) for number in range(DEVICES)]
     for vehicle in vehicles:
@@ -237,7 +237,7 @@ def test_only_a_named_balancer_is_believed_about_addresses(tmp_path: Path) -> No
     header = b"PROXY TCP4 203.0.113.9 192.0.2.1 40000 7160\r\n"
     init = b"\0\0\0\x05" + int("352094082736916").to_bytes(8, "big") + bytes([0x40, 0, 4, 0])
     try:
-        stack.release()
+        stack.prepare()
         stack.start("web", "receiver")
         stack.api("POST", "/devices", {"imei": "352094082736916", "phone": "+12025550111"}, status=201)
         assert _say(stack.receiver_port, header + init, "127.0.0.1") == b"\0\0\0\0"
@@ -262,6 +262,7 @@ def _sessions(stack: Stack, count: int) -> list[dict[str, Any]] | None:
     return found if len([s for s in found if s["ended_at"]]) >= count else None
 
 
+@pytest.mark.trial
 def test_while_the_store_hangs_other_devices_are_answered(
     tmp_path: Path, s3: s3_server.Server, bucket: str
 ) -> None:
@@ -269,7 +270,7 @@ def test_while_the_store_hangs_other_devices_are_answered(
         settings = QUIET | s3_server.environment(proxy.url) | {"MEDIA_URL": f"s3://{bucket}/fleet"}
         stack = Stack(tmp_path, f"sqlite:///{tmp_path}/test.db", **settings)
         try:
-            stack.release()
+            stack.prepare()
             stack.start("web", "receiver")
             stack.api("POST", "/devices", {"imei": "352094082736916", "phone": "+12025550111"}, status=201)
             proxy.silent = True

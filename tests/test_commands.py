@@ -35,6 +35,8 @@ from provisioning.commands import (
 )
 from provisioning.parameters import CATALOGUE, ParameterErrors, septets, validate, with_camera_server
 
+pytestmark = pytest.mark.quick
+
 NOW = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp())
 VECTORS = [*read("camreq_commands.txt"), *read("other_commands.txt")]
 GOOD = [vector for vector in VECTORS if not vector.refused]

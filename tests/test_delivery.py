@@ -2,50 +2,56 @@
 
 import dataclasses
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import databases
 import pytest
 import requests
 import s3_proxy
 import s3_server
 from flask import Flask
 from playwright.sync_api import Browser, expect
-from test_browser import browser  # noqa: F401 - a fixture
 from test_uploads import IMEI, sidecar, take
 from werkzeug.serving import make_server
 
 from app import create_app
 from provisioning import auth, devices, uploads, users, videos
-from provisioning.config import Config
+from provisioning.config import load
 from provisioning.models import Role, Upload, db, utcnow
 from simulator import media
 
 PHOTO = media.photo("front", "Van", 1_795_500_000, 3, 75)
 CLIP = media.clip("front", "Van", 1_795_500_000, 2, 25)
 COPIES: dict[str, bytes] = {}  # made once: by key in the store
-# the database has no part in this
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 EMAIL, PASSWORD = "ops@example.com", "a long enough password"
 
 
-@pytest.fixture(params=["stream", "redirect"])
+@pytest.fixture(scope="module", params=["stream", "redirect"])
 def delivery(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def app(config: Config, bucket: str, delivery: str, tmp_path: Path) -> Iterator[Flask]:
-    app = create_app(dataclasses.replace(config, media_url=f"s3://{bucket}/fleet", media_delivery=delivery))
+@pytest.fixture(scope="module")
+def app(s3: s3_server.Server, delivery: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """One app for all tests of a way of delivery, on SQLite, since the database has no part in this."""
+    folder, bucket = tmp_path_factory.mktemp(delivery), s3.make_bucket(f"delivery-{time.time_ns()}")
+    config = dataclasses.replace(
+        load(), database_url=databases.copy_sqlite(folder / "test.db"), queue_url=f"sqlite:///{folder}/queue.db",
+        media_url=f"s3://{bucket}/fleet", media_delivery=delivery, media_spool=folder / "spool",
+        public_url="http://dualcam.test",
+    )  # fmt: skip
+    app = create_app(config)
+    app.testing = True
     with app.app_context():
         devices.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
         for ident, data, kind in (("a" * 32, PHOTO, "jpg"), ("b" * 32, CLIP, "h265")):
-            (tmp_path / "local").write_bytes(data)
+            (folder / "local").write_bytes(data)
             path = f"2026/11/24/12/{IMEI}_{ident}.{kind}"
-            uploads.media().put(tmp_path / "local", path)
+            uploads.media().put(folder / "local", path)
             changes: dict[str, Any] = {"path": path, "extension": kind, "size": len(data)}
             if kind == "h265":
                 changes |= {"identifier": "%videof", "file_type": "video", "duration": 2}
@@ -72,7 +78,7 @@ def _make_copies(ident: str) -> None:
             COPIES[entry.key] = uploads.media().read(entry.key, 0, entry.size) or b""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(app: Flask) -> Iterator[str]:
     """The app on a real port."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -84,7 +90,7 @@ def served(app: Flask) -> Iterator[str]:
 
 
 @pytest.fixture
-def program(served: str) -> Any:
+def program(served: str) -> Iterator[Any]:
     """A program with a token that follows redirects."""
     headers = {"Authorization": f"Bearer {auth.create_token('tests', Role.VIEWER)}"}
 
@@ -92,7 +98,8 @@ def program(served: str) -> Any:
         return requests.get(f"{served}/api/v1{path}", headers=headers | more, timeout=30)
 
     get.headers, get.base = headers, f"{served}/api/v1"  # type: ignore[attr-defined]
-    return get
+    yield get
+    db.session.remove()
 
 
 def test_an_original_comes_byte_for_byte_with_its_name(program: Any, delivery: str) -> None:
@@ -145,8 +152,10 @@ def test_what_a_client_has_already_is_not_sent_again(program: Any) -> None:
 
 
 def test_a_file_that_is_gone_says_so(program: Any) -> None:
-    uploads.media().delete(db.session.get_one(Upload, "a" * 32).path or "")
+    path = db.session.get_one(Upload, "a" * 32).path or ""
+    uploads.media().delete(path)
     answer = program(f"/uploads/{'a' * 32}/content")
+    uploads.media().write(path, PHOTO)
     assert (answer.status_code, answer.json()["code"]) == (404, "gone")
 
 
@@ -155,13 +164,11 @@ def test_without_a_token_nothing_is_told(served: str) -> None:
     assert answer.status_code == 401
 
 
-def test_a_video_plays_under_the_pages_policy(
-    browser: Browser,  # noqa: F811
-    served: str,
-) -> None:
+def test_a_video_plays_under_the_pages_policy(browser: Browser, served: str) -> None:
     users.create(EMAIL, Role.VIEWER, PASSWORD)
     complaints: list[str] = []
     page = browser.new_page(base_url=served)
+    page.set_default_timeout(90_000)
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     page.goto("/")
     page.fill("input[name=email]", EMAIL)
@@ -188,7 +195,8 @@ def test_while_the_store_is_away_the_answer_says_so_and_copies_are_made_later(
     monkeypatch.setattr("receiver.bucket.SILENCE_SECONDS", 0.5)
     upload = db.session.get_one(Upload, "a" * 32)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
-        app.extensions["dualcam_media"] = uploads.connect(app.extensions["dualcam_config"].media_url)
+        by_proxy = uploads.connect(app.extensions["dualcam_config"].media_url)
+        monkeypatch.setitem(app.extensions, "dualcam_media", by_proxy)
         proxy.refuse = True
         answer = program(f"/uploads/{'a' * 32}/content")
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

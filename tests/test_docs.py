@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
 from camera_vectors import PATHS
 from conftest import ROOT
 
 from provisioning import diagram as command_diagram
 from receiver import diagram
+
+pytestmark = pytest.mark.quick
 
 
 def test_every_variable_that_is_read_is_documented_and_the_other_way_round() -> None:

@@ -241,11 +241,16 @@ def test_what_a_lost_machine_had_stored_is_told_by_another(start: Start, store: 
 
 def test_news_of_a_file_that_was_never_put_tells_nothing(start: Start, store: Bucket, notes: Notes) -> None:
     record = {"imei": IMEI, "upload": "b" * 32, "path": "2026/11/25/00/x.h265", "size": 10}
-    store.write(f"pending/{IMEI}/{'b' * 32}.json", json.dumps(record).encode())
+    put = record | {"upload": "c" * 32, "path": "2026/11/25/00/y.h265"}
+    store.write(str(put["path"]), b"x" * 10)
+    for told in (record, put):
+        store.write(f"pending/{IMEI}/{told['upload']}.json", json.dumps(told).encode())
     start("one")
-    time.sleep(2.5)
-    assert notes.stored_files == {}
-    assert keys(store, "pending/")  # it may still be on its way
+    wait_until(lambda: notes.stored_files)
+    wait_until(
+        lambda: keys(store, "pending/") == [f"pending/{IMEI}/{'b' * 32}.json"]
+    )  # it may still be on its way
+    assert set(notes.stored_files) == {"c" * 32}
 
 
 def test_a_file_stored_while_the_database_was_away_is_known_to_another_receiver(

@@ -27,6 +27,8 @@ from receiver.sidecars import Record
 from receiver.storage import Caps, Store
 from receiver.transfer import Asker, Transfer
 
+pytestmark = pytest.mark.quick
+
 IMEI = "352094082736916"
 OTHER = "356307042441013"
 SESSION = "5" * 32

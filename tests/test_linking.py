@@ -9,6 +9,8 @@ from conftest import ROOT
 
 from provisioning.linking import File, Request, Windows, decide
 
+pytestmark = pytest.mark.quick
+
 VECTORS = sorted((ROOT / "tests" / "vectors" / "links").glob("*.txt"))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from conftest import ACCOUNT_SID, AUTH_TOKEN, SENDER
+from conftest import ACCOUNT_SID, AUTH_TOKEN, SENDER, examples
 from flask import Flask
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
@@ -24,7 +24,7 @@ CHECKS = [
     checks.not_a_server_error, checks.status_code_conformance, checks.content_type_conformance,
     checks.response_schema_conformance,
 ]  # fmt: skip
-EXAMPLES = 25
+EXAMPLES = 12
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +170,7 @@ def test_every_key_of_every_answer_is_described(served: tuple[Flask, str]) -> No
     assert undescribed(answer, described["application/json"]["schema"], "plan") == []
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("real", [True, False], ids=["real objects", "made-up objects"])
 @pytest.mark.parametrize(("method", "path"), operations(), ids=lambda value: str(value))
 def test_no_input_crashes_an_operation_and_answers_are_as_described(
@@ -185,8 +186,8 @@ def test_no_input_crashes_an_operation_and_answers_are_as_described(
             known["ident"] = db.session.execute(db.text("SELECT id FROM commands LIMIT 1")).scalar_one()
 
     @settings(
-        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        max_examples=examples(EXAMPLES), derandomize=True, database=None,
+        phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     def call(case: Any) -> None:
         if real and case.path_parameters:

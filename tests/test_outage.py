@@ -13,12 +13,16 @@ import pytest
 from camera_model import CameraModel
 from conftest import wait_until
 from sqlalchemy import create_engine, text
-from stack import Stack, running
+from stack import Stack
 from test_server import IMEI, UNKNOWN, content
 
 from trials.evidence import Database
 
-FIELDS = ("imei", "phone", "model", "sms_login", "sms_password")
+FLEET = {
+    "352094080970012": "+12025550195",
+    "352094080970020": "+12025550196",
+    "352094080970038": "+12025550197",
+}
 QUESTIONS: tuple[dict[str, Any], ...] = (
     {"command": "getver"},
     {"command": "getparam", "parameters": [151, 66000, 66001]},
@@ -26,38 +30,35 @@ QUESTIONS: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.fixture
-def stack(tmp_path: Path, database_url: str) -> Iterator[Stack]:
-    with running(tmp_path, database_url) as stack:
-        yield stack
-
-
-def vehicles(stack: Stack) -> list[dict[str, Any]]:
-    """Add the vehicles that can be commanded at all, their cameras switched on; give them."""
-    fleet = [v for v in stack.control("GET", "/vehicles")["items"] if v["sms_login"]]
-    for vehicle in fleet:
-        stack.control(
-            "PATCH", f"/vehicles/{vehicle['imei']}",
-            {"parameters": {"150": 1, "151": 18, "66020": 1}, "ignition": True},
-        )  # fmt: skip
-        stack.api("POST", "/devices", {name: vehicle[name] for name in FIELDS}, status=201)
-    return fleet
+def add_vehicles(stack: Stack) -> None:
+    """Add vehicles whose cameras are switched on."""
+    ready = {"parameters": {"150": "1", "151": "18", "66020": "1"}, "ignition": True}
+    for imei, phone in FLEET.items():
+        vehicle = {"imei": imei, "phone": phone, "sms_login": "fleet", "sms_password": "cam97"}
+        stack.control("POST", "/vehicles", vehicle | ready)
+        stack.api("POST", "/devices", vehicle | {"model": "FMC125"}, status=201)
 
 
 def texts(stack: Stack, direction: str) -> dict[str, str]:
-    """Give the gateway's messages of a direction: text by SID."""
+    """Give the gateway's messages from or to our vehicles: text by SID."""
     items = stack.control("GET", "/messages")["items"]
-    return {m["sid"]: m["body"] for m in items if m["direction"].startswith(direction)}
+    ours = set(FLEET.values())
+    return {
+        m["sid"]: m["body"]
+        for m in items
+        if m["direction"].startswith(direction) and ours & {m["from"], m["to"]}
+    }
 
 
 def test_replies_and_reports_while_the_web_is_down_are_found_afterwards_each_once(
-    stack: Stack, database_url: str
+    either_product: Stack,
 ) -> None:
-    fleet = vehicles(stack)
+    stack, database_url = either_product, either_product.environment["DATABASE_URL"]
+    add_vehicles(stack)
     asked = [
-        stack.api("POST", f"/devices/{vehicle['imei']}/commands", question, status=202)["id"]
+        stack.api("POST", f"/devices/{imei}/commands", question, status=202)["id"]
         for question in QUESTIONS
-        for vehicle in fleet
+        for imei in FLEET
     ]
     stack.kill("web")
     # the worker goes on: it sends, and learns of every answer by listing the gateway's messages
@@ -134,7 +135,7 @@ def test_while_the_database_is_away_caps_hold_for_strangers_and_not_for_known_de
 ) -> None:
     stack = Stack(tmp_path, database_url, QUARANTINE_FILES_PER_DEVICE="2")
     try:
-        stack.release()
+        stack.prepare()
         Database(database_url).register([IMEI])
         stack.start("receiver")
         assert sent(stack, IMEI, 0) == 1

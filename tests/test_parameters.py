@@ -24,6 +24,8 @@ from provisioning.parameters import (
     with_camera_server,
 )
 
+pytestmark = pytest.mark.quick
+
 
 def errors(call: Any, *args: Any, **kwargs: Any) -> dict[str, list[str]]:
     with pytest.raises(ParameterErrors) as caught:

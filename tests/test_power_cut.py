@@ -16,6 +16,7 @@ from pathlib import Path
 
 import power_cut
 import pytest
+from conftest import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -399,7 +400,7 @@ STEPS = st.one_of(
 
 
 @settings(
-    max_examples=40, deadline=None, derandomize=True,
+    max_examples=examples(10), derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(steps=st.lists(STEPS, min_size=4, max_size=14), separate=st.booleans(), seed=st.integers(0, 2**32))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from camera_model import BITS, kermit
+from conftest import examples
 from driver import Line, Machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,8 @@ from receiver import protocol
 from receiver import session as s
 from receiver.protocol import Message, Metadata, ProtocolError, Reader, Run
 from receiver.session import Limits, Session
+
+pytestmark = pytest.mark.quick
 
 IMEI = 352094082736916
 PATH_INIT = b"\0\0\0\6" + IMEI.to_bytes(8, "big") + b"\x02\0\4\0"
@@ -56,14 +59,14 @@ frames = st.one_of(
 
 
 @given(st.lists(frames, max_size=12).map(b"".join), st.lists(st.integers(0, 20_000), max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_cuts_never_change_what_is_read(data: bytes, cuts: list[int]) -> None:
     whole, bytewise = messages(data, []), messages(data, list(range(len(data))))
     assert messages(data, cuts) == whole == bytewise
 
 
 @given(st.binary(max_size=3000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_any_bytes_are_read_or_refused_and_never_kept_beyond_a_frame(data: bytes) -> None:
     reader = Reader()
     try:
@@ -359,6 +362,6 @@ class Cameras(RuleBasedStateMachine):
 
 
 Cameras.TestCase.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(40), stateful_step_count=40, suppress_health_check=list(HealthCheck)
 )
 TestCameras = Cameras.TestCase

@@ -154,7 +154,7 @@ GOOD = 5
 @pytest.fixture
 def stack(tmp_path: Path, database_url: str) -> Iterator[Stack]:
     stack = Stack(tmp_path, database_url, RECEIVER_UNKNOWN_DEVICES="quarantine")
-    stack.release()
+    stack.prepare()
     yield stack
     stack.close()
 

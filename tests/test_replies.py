@@ -19,6 +19,8 @@ from provisioning.commands import (
     read_replies,
 )
 
+pytestmark = pytest.mark.quick
+
 FILES = (
     "camreq_replies.txt",
     "camera_replies.txt",

@@ -8,6 +8,8 @@ import pytest
 
 from receiver.reports import Reports, _tell_all
 
+pytestmark = pytest.mark.quick
+
 
 class BusyProduct:
     """Takes a report slowly: while it does, the next file is there."""

@@ -3,7 +3,6 @@
 import re
 import socket
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,24 @@ from typing import Any
 import pytest
 import requests
 from conftest import wait_until
-from stack import Stack, running
+from stack import Stack
 
 from simulator.camera import ATTEMPTS
 from simulator.metadata import Told, told_by
 from simulator.network import Network
 from simulator.vehicle import Vehicle, default_fleet, settings_for
 
-IMEI = "352094082736916"
-PHONE = "+12025550111"
+IMEI = "352094080990028"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("simulator")
-    with running(folder, f"sqlite:///{folder}/test.db", RECEIVER_METADATA_TIMEOUT="1") as stack:
-        vehicle = stack.control("GET", f"/vehicles/{IMEI}")
-        fields = ("imei", "phone", "model", "sms_login", "sms_password", "name")
-        stack.api("POST", "/devices", {name: vehicle[name] for name in fields}, status=201)
-        stack.control("PATCH", f"/vehicles/{IMEI}", {"parameters": {"150": 1, "151": 18}})
-        yield stack
+def stack(product: Stack) -> Stack:
+    vehicle = {"imei": IMEI, "phone": "+12025550199", "sms_login": "fleet", "sms_password": "cam99"}
+    server = {"domain": "127.0.0.1", "port": product.receiver_port}
+    ready = {"parameters": {"150": "1", "151": "18"}, "server": server}
+    product.control("POST", "/vehicles", vehicle | ready)
+    product.api("POST", "/devices", vehicle | {"model": "FMC125"}, status=201)
+    return product
 
 
 def ask(stack: Stack, **arguments: Any) -> dict[str, Any]:
@@ -127,7 +124,7 @@ def test_a_file_of_a_trigger_arrives_unasked_and_names_it(stack: Stack) -> None:
             and items[0]["state"] == "stored"
             else None
         ),
-        seconds=60,
+        seconds=180,
     )
     assert newest["trigger_name"] == "crash"
     assert newest["link"]["command"] is None

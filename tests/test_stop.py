@@ -7,6 +7,8 @@ import pytest
 from camera_model import kermit
 from driver import Line, Machine
 
+pytestmark = pytest.mark.quick
+
 IMEI = 352094082736916
 COMPLETE, REPEAT_INIT, CLOSE = b"\x00\x05\x00\x04\x00\x00\x00\x00", b"\x00\x09", b"\x00\x00\x00\x00"
 BOTH_PHOTOS, REAR_PHOTO = 0x4C, 0x48

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -14,15 +13,15 @@ from trials import kills, outage, restarts, soak, strangers, weather
 from trials.evidence import BrokenPromise
 from trials.system import HELPER, Options, usage
 
-Trial = Callable[[Options], dict[str, Any]]
 
-
+@pytest.mark.trial
 def test_nothing_acknowledged_is_lost_and_nothing_costly_sent_twice_while_processes_are_killed() -> None:
     seen = kills.run(Options(seed=11, rounds=6))
     assert sum(seen["kills"].values()) == 6
     assert seen["accepted"] > 0
 
 
+@pytest.mark.trial
 def test_files_are_taken_while_the_database_is_killed_or_hangs() -> None:
     seen = outage.run(Options(seed=12, minutes=0.2))
     for way in ("killed", "frozen"):
@@ -30,6 +29,7 @@ def test_files_are_taken_while_the_database_is_killed_or_hangs() -> None:
         assert seen[way]["acknowledged_by_a_receiver_started_without_database"] > 0
 
 
+@pytest.mark.trial
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_files_come_once_over_lines_that_break_and_corrupt(database: str) -> None:
     seen = weather.run(Options(seed=13, rounds=300, database=database))
@@ -39,15 +39,18 @@ def test_files_come_once_over_lines_that_break_and_corrupt(database: str) -> Non
     assert seen["seen"]["forgotten"]
 
 
+@pytest.mark.trial
 def test_refused_strangers_stay_few_rows() -> None:
     assert strangers.run(Options(seed=14, rounds=20))["rows"] <= 40
 
 
+@pytest.mark.trial
 def test_restarts_break_no_upload_and_a_worker_that_hangs_is_replaced() -> None:
     seen = restarts.run(Options(seed=15, rounds=1))
     assert [seen[way]["times"] for way in ("reload", "stop_and_start", "hang")] == [1, 1, 1]
 
 
+@pytest.mark.trial
 def test_mixed_traffic_leaves_memory_and_descriptors_flat() -> None:
     seen = soak.run(Options(seed=16, minutes=0.5))
     assert seen["acknowledged"] > 0
