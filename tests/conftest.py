@@ -7,6 +7,7 @@ first test that needs them, for all processes of the run; docs/testing.md says w
 import dataclasses
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -65,8 +66,10 @@ def wait_until(claim: Callable[[], Any], seconds: float = 60.0, every: float = 0
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder that all processes of this run share."""
+    """Make the folder that all processes of this run share, and let a kill end what was started too."""
     machine.folder()
+    if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
