@@ -60,7 +60,7 @@ def locked(name: str) -> Iterator[None]:
 
 
 def keep_until_the_end(pid: int) -> None:
-    """Note a process that outlives this one and is ended after the last test."""
+    """Note a process that is ended after the last test, if nobody has ended it by then."""
     (folder() / f"{pid}.process").write_text(str(psutil.Process(pid).create_time()))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import databases
+import machine
 import requests
 from conftest import ACCOUNT_SID, AUTH_TOKEN, ROOT, SENDER, free_port, wait_until
 from honcho.environ import parse_procfile
@@ -75,6 +76,7 @@ class Stack:
                     cwd=ROOT, env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )  # fmt: skip
+            machine.keep_until_the_end(self.processes[name].pid)
         for name in names:
             self.wait_ready(name)
 
