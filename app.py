@@ -68,13 +68,17 @@ def _check_camera_server(config: Config) -> None:
 def _flask_settings(config: Config) -> dict:
     # errors of the database are logged: without the values, among them phone numbers and texts
     engine: dict = {"pool_pre_ping": True, "hide_parameters": True}
+    engine |= {
+        "pool_size": 20,
+        "max_overflow": 20,
+        "pool_timeout": 10,
+    }  # the worker's jobs and senders are some thirty
     if config.database_url.startswith("postgresql"):
         # a database that has gone away must be an error within seconds, not a hang
         engine["connect_args"] = {
             "connect_timeout": 5, "options": "-c statement_timeout=30000", "tcp_user_timeout": 15_000,
             "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
         }  # fmt: skip
-        engine |= {"pool_size": 20, "max_overflow": 20, "pool_timeout": 10}
     https = urlsplit(config.public_url).scheme == "https"
     return {
         "SECRET_KEY": config.secret_key,
