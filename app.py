@@ -1,5 +1,6 @@
 """Builds the Flask app: configuration, database, blueprints, errors, command line. Entry points import it."""
 
+import os
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from provisioning.models import db
 from provisioning.parameters import host_problem, with_camera_server
 from provisioning.proxies import ForwardedFor
 
+PRIVATE = 0o077  # files of ours hold pictures, places and password hashes: for the user that runs us alone
 csrf = CSRFProtect()
 migrate = Migrate()
 
@@ -22,6 +24,7 @@ migrate = Migrate()
 def create_app(config: Config | None = None) -> Flask:
     """Make the app from `config`, or from the environment. Raises ConfigError naming all that is wrong."""
     config = config or load()
+    os.umask(PRIVATE)
     _check_camera_server(config)
     app = Flask("app", root_path=str(Path(__file__).parent))
     app.extensions["dualcam_config"] = config

@@ -1,5 +1,10 @@
 """gunicorn's settings for the web process: gevent workers, the address from our configuration."""
 
+from typing import Any
+
+from gunicorn.glogging import Logger
+
+from provisioning import logs
 from provisioning.config import ConfigError, load
 from receiver.addresses import bind_to
 
@@ -8,6 +13,18 @@ try:
 except ConfigError as error:
     raise SystemExit(str(error)) from None
 
+
+class JsonLogger(Logger):
+    """Passes gunicorn's own lines on, so that all lines of the web process are of one kind."""
+
+    def setup(self, cfg: Any) -> None:
+        """Write through the root logger instead of a handler of its own."""
+        logs.configure()
+        self.error_log.propagate = True
+        self.error_log.handlers = []
+
+
+logger_class = JsonLogger
 bind = bind_to(_config.web_host, _config.port)
 workers = _config.web_workers
 worker_class = "gevent"

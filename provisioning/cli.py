@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from marshmallow import ValidationError
 from sqlalchemy import select
 
-from . import auth, devices, signin, uploads
+from . import auth, devices, rotation, signin, uploads
 from . import users as people
 from .errors import ServiceError
 from .models import ApiToken, Role, User, db, utcnow
@@ -19,6 +19,7 @@ from .schemas import DeviceSchema
 ROLE = click.Choice([role.value for role in Role])
 users = AppGroup("users", help="People who sign in to the pages.")
 tokens = AppGroup("tokens", help="Bearer tokens of programs that use the API.")
+keys = AppGroup("secrets", help="Keys that encrypt SMS credentials.")
 fleet = AppGroup("devices", help="Devices, many at once.")
 
 
@@ -27,6 +28,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(users)
     app.cli.add_command(tokens)
     app.cli.add_command(fleet)
+    app.cli.add_command(keys)
 
 
 def _password(from_stdin: bool) -> str:
@@ -171,6 +173,17 @@ def tokens_revoke(name: str) -> None:
     if not auth.revoke_token(name):
         raise click.ClickException(f"There is no valid token named {name}.")
     click.echo(f"Revoked {name}.")
+
+
+@keys.command("rotate")
+def secrets_rotate() -> None:
+    """Encrypt everything anew with the first of ENCRYPTION_KEYS; afterwards the others can go."""
+    renewed, lost = rotation.rotate()
+    click.echo(f"Encrypted {renewed} anew.")
+    if lost:
+        raise click.ClickException(
+            f"{lost} open with no key: put the key that they were stored with back, and run this again."
+        )
 
 
 @fleet.command("import")

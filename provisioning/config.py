@@ -24,7 +24,9 @@ SENDER = re.compile(r"\+[1-9][0-9]{7,14}")
 # names may not look like addresses that are none
 HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 LISTENING = ("web_host", "receiver_host", "receiver_http_host")
-NETWORKS = ("receiver_proxies", "web_proxies")  # settings that are addresses or networks
+NETWORKS = ("metrics_networks", "receiver_proxies", "web_proxies")  # settings that are addresses or networks
+KEY_MIN, KEY_DISTINCT = 16, 6  # characters of a secret key, and different ones among them
+WEAK = f"Too easy to guess: at least {KEY_MIN} characters, not the same few, for example from `openssl rand -hex 32`."
 FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
 
 
@@ -61,6 +63,7 @@ class Config:
     port: int
     web_workers: int
     web_proxies: tuple[IPv4Network | IPv6Network, ...]
+    metrics_networks: tuple[IPv4Network | IPv6Network, ...]
     session_hours: int
     api_requests_per_minute: int
     # what devices are told
@@ -243,6 +246,8 @@ def _places(env: _Reader) -> dict[str, Any]:
         "web_workers": env.integer("WEB_WORKERS", 1, 1, 256),
         # addresses or networks of web proxies, whose X-Forwarded-For tells the client's address
         "web_proxies": env.words("WEB_PROXIES", ()),
+        # addresses or networks that may read /metrics and /readyz besides this machine
+        "metrics_networks": env.words("METRICS_NETWORKS", ()),
         "session_hours": env.integer("SESSION_HOURS", 24 * 14, 1, 24 * 365),
         "api_requests_per_minute": env.integer("API_REQUESTS_PER_MINUTE", 1200, 1, 1_000_000),
     }
@@ -366,12 +371,19 @@ def _driver(url: str) -> str:
     return url
 
 
+def _is_weak(key: str) -> bool:
+    return len(key) < KEY_MIN or len(set(key)) < KEY_DISTINCT
+
+
 def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
     def wrong(name: str, text: str) -> None:
         errors.setdefault(name, []).append(text)
 
-    if values["secret_key"] and len(values["secret_key"]) < 16:
-        wrong("SECRET_KEY", "Too short: at least 16 characters, for example from `openssl rand -hex 32`.")
+    if values["secret_key"] and _is_weak(values["secret_key"]):
+        wrong("SECRET_KEY", WEAK)
+    # the others only decrypt what was stored under them
+    if values["encryption_keys"] and _is_weak(values["encryption_keys"][0]):
+        wrong("ENCRYPTION_KEYS", "The first key encrypts: " + WEAK)
     if not _driver(values["database_url"]).startswith(("sqlite:///", "postgresql+psycopg://")):
         wrong("DATABASE_URL", "Must begin with sqlite:/// or postgresql://.")
     if not values["queue_url"].startswith(("sqlite:///", "postgresql://", "redis://", "rediss://")):

@@ -2,15 +2,17 @@
 
 from datetime import datetime, timedelta
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from receiver.media import MediaError
 
-from . import queue, uploads
+from . import auth, queue, uploads
+from .config import current_config
 from .models import OPEN, UNSTORED, Command, Cursor, Device, JobState, Upload, UploadState, db, utcnow
+from .proxies import may_look
 
 blueprint = Blueprint("health", __name__)
 WORKER_SILENT = timedelta(minutes=2)
@@ -20,6 +22,26 @@ WORKER_SILENT = timedelta(minutes=2)
 def alive() -> Response:
     """Say that the process lives."""
     return Response("ok\n", mimetype="text/plain")
+
+
+@blueprint.before_request
+def check_who_looks() -> Response | None:
+    """Show how the service does only to operators: this machine, METRICS_NETWORKS, or anybody with a token.
+
+    /healthz tells nothing and is open, for balancers.
+    """
+    if request.endpoint == "health.alive" or may_look(request.environ, current_config().metrics_networks):
+        return None
+    if "Authorization" not in request.headers:
+        text = "Open to this machine, to METRICS_NETWORKS, and to requests with an API token.\n"
+        return Response(text, status=403, mimetype="text/plain")
+    try:
+        auth.authenticate_bearer(request, utcnow())
+    except auth.Unauthenticated as error:
+        answer = Response(f"{error.message}\n", status=401, mimetype="text/plain")
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+    return None
 
 
 @blueprint.get("/readyz")

@@ -105,7 +105,7 @@ def not_known(listed: Sequence[Listed]) -> list[Listed]:
 
 
 def _text_token(params: Mapping[str, str]) -> str:
-    token = params.get("MessageSid") or params.get("SmsSid") or params.get("I-Twilio-Idempotency-Token")
+    token = params.get("MessageSid") or params.get("SmsSid")
     return f"in:{token or new_id()}"[:160]
 
 

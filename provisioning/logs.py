@@ -34,6 +34,7 @@ def configure(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    logging.captureWarnings(True)
     # twilio's client logs request bodies (credentials in SMS) at INFO
     for chatty in ("twilio", "urllib3", "huey", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

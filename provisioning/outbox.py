@@ -24,6 +24,10 @@ NO_GATEWAY = "No SMS gateway is configured: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_
 SERVICE = "service"
 
 
+# where the tracker sends its own data (AVL records): domain, port, protocol
+AVL_SERVER = (2004, 2005, 2006)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asker:
     """Who asks: shown in the command, and whether other servers may be named."""
@@ -72,6 +76,8 @@ def submit(
         _refuse_twin(device, asked, foreign)
         if not foreign:
             _refuse_what_is_here(device, asked)
+    if isinstance(asked, SetParam):
+        _refuse_other_server(asked.parameters, asker, config)
     texts = _compose(asked, *credentials(device, "current"), device.model)
     batch = batch or (new_id() if len(texts) > 1 else None)
     rows = [_row(device, sms, asker.label, now, batch=batch, foreign_server=foreign) for sms in texts]
@@ -182,6 +188,25 @@ def _sends_here(device: Device, config: Config) -> bool:
     return device.camera_server_configured and all(
         held.get(number or 0, wanted) == wanted for number, wanted in zip(ids, ours, strict=True)
     )
+
+
+def _refuse_other_server(parameters: Mapping[int, Any], asker: Asker, config: Config) -> None:
+    """Refuse values that would send a device's files or its own data elsewhere. Raises Forbidden or Invalid."""
+    own = own_server(config)
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    default = (own.domain, own.port) if own else ("", 0)
+    domain, port = (
+        parameters.get(number, value) if number is not None else value
+        for number, value in zip(ids, default, strict=True)
+    )
+    changed = [number for number in ids if number in parameters]
+    is_other = bool(changed) and (str(domain), str(port)) != tuple(str(value) for value in default)
+    named = [number for number in AVL_SERVER if number in parameters]
+    if (is_other or named) and not asker.admin:
+        raise Forbidden("Only an admin may set the server that a device sends to.", code="forbidden")
+    if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
+        text = f"{domain}:{port} is not this service and does not stand in CAMERA_SERVERS_ALLOWED."
+        raise Invalid("This server is not allowed.", errors={str(number): [text] for number in changed})
 
 
 def own_server(config: Config) -> commands.Server | None:

@@ -36,6 +36,18 @@ def client_address(peer: str, forwarded: str, proxies: Networks) -> str:
     return nearest
 
 
+def may_look(environ: WSGIEnvironment, networks: Networks) -> bool:
+    """Say whether a request comes from this machine itself, or from one of the networks: what only operators see.
+
+    A loopback address in a request that a proxy passed on is the proxy's, not the client's.
+    """
+    address = parse(environ.get("REMOTE_ADDR", ""))
+    if address is None:
+        return False
+    was_passed_on = "HTTP_X_FORWARDED_FOR" in environ or "HTTP_FORWARDED" in environ
+    return (address.is_loopback and not was_passed_on) or any(address in network for network in networks)
+
+
 def is_within(address: str, networks: Networks) -> bool:
     """Say whether an address is in one of the networks."""
     found = parse(address)

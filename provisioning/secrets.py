@@ -4,6 +4,7 @@ Fernet with key rotation: the first of ENCRYPTION_KEYS encrypts, all decrypt. No
 """
 
 import base64
+import functools
 import hashlib
 import hmac
 
@@ -19,11 +20,25 @@ class Undecryptable(Unavailable):
     code = "key_missing"
 
 
+LONG = (
+    32  # characters: a key that long is taken as random; a shorter one may be a phrase that somebody made up
+)
+SALT = b"dualcam encryption key"
+
+
 def _fernet(config: Config) -> MultiFernet:
     keys = config.encryption_keys or (f"sms-credentials:{config.secret_key}",)
-    return MultiFernet(
-        [Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest())) for key in keys]
-    )
+    return MultiFernet([fernet for key in keys for fernet in _made_of(key)])
+
+
+@functools.lru_cache
+def _made_of(key: str) -> list[Fernet]:
+    """Give what encrypts and decrypts with a key; further ones only decrypt what earlier versions stored."""
+    plain = hashlib.sha256(key.encode()).digest()
+    found = [plain]
+    if len(key) < LONG:
+        found.insert(0, hashlib.scrypt(key.encode(), salt=SALT, n=2**14, r=8, p=1, dklen=32))
+    return [Fernet(base64.urlsafe_b64encode(derived)) for derived in found]
 
 
 def encrypt(clear: str) -> str:
@@ -42,6 +57,11 @@ def decrypt(stored: str | None) -> str:
             "No key in ENCRYPTION_KEYS opens the SMS login and password of this device. Put the key that they were"
             " stored with back, or enter them anew."
         ) from None
+
+
+def renew(stored: str) -> str:
+    """Encrypt what is stored anew, with the first key. Raises Undecryptable."""
+    return encrypt(decrypt(stored))
 
 
 def keyed_hash(text: str) -> str:

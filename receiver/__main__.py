@@ -30,6 +30,7 @@ from app import create_app  # noqa: E402
 from provisioning import connections, leases, logs, uploads  # noqa: E402
 from provisioning.config import Config, ConfigError, load  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
+from provisioning.proxies import may_look  # noqa: E402
 from receiver import session  # noqa: E402
 from receiver.apart import Apart  # noqa: E402
 from receiver.connection import Settings  # noqa: E402
@@ -277,6 +278,9 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         path = environ["PATH_INFO"]
+        if path in ("/metrics", "/readyz") and not may_look(environ, config.metrics_networks):
+            start("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"Open to this machine and to METRICS_NETWORKS.\n"]
         if path == "/metrics":
             start("200 OK", [("Content-Type", "text/plain; version=0.0.4")])
             return [generate_latest(registry)]

@@ -44,7 +44,7 @@ def make_folder(folder: Path) -> None:
         return
     make_folder(folder.parent)
     try:
-        folder.mkdir()
+        folder.mkdir(0o700)
     except FileExistsError:
         return
     sync_folder(folder.parent)
@@ -100,7 +100,7 @@ def boot_id() -> str:
 
 def overwrite(path: str, value: Record) -> int:
     """Write a sidecar in place, new or not; give its descriptor."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         data = json.dumps(value).encode()
         os.ftruncate(descriptor, written := os.write(descriptor, data))
@@ -221,7 +221,7 @@ class OpenFiles:
         if descriptor is None:
             if len(self._open) >= self._most:
                 self.close(next(iter(self._open)))
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._open[path] = descriptor  # last in the order: used last
         view = memoryview(data)
         while view:

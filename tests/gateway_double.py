@@ -3,6 +3,7 @@ webhooks handed to Flask's test client. Vehicles answer when a test says so.
 """
 
 import dataclasses
+import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,11 @@ class SilentNetwork(Network):
 
     def deliver(self, phone: str, text: str, report: Callable[[str, int | None], None]) -> None:
         self.delivered.append((phone, text))
+
+
+def message_sid(name: str, kind: str = "SM") -> str:
+    """Give the message id, in Twilio's form, that stands for a name in a test."""
+    return kind + hashlib.md5(name.encode()).hexdigest()
 
 
 @dataclass
@@ -74,11 +80,16 @@ class Phone:
     def reply(self, text: str, *, phone: str = "+12025550111", sid: str | None = None) -> Any:
         """Bring a text of a device to the inbound webhook."""
         self.count += 1
-        form = {"MessageSid": sid or f"SMreply{self.count:04d}", "From": phone, "To": SENDER, "Body": text}
+        form = {
+            "MessageSid": sid or message_sid(f"reply {self.count}"), "AccountSid": ACCOUNT_SID, "From": phone,
+            "To": SENDER, "Body": text,
+        }  # fmt: skip
         return self.post("/webhooks/twilio/inbound", form)
 
     def report(self, sid: str, status: str, *, error: str | None = None, message: str | None = None) -> Any:
         """Bring a status report to its webhook."""
-        form = {"MessageSid": sid, "MessageStatus": status} | ({"ErrorCode": error} if error else {})
+        form = {"MessageSid": sid, "AccountSid": ACCOUNT_SID, "MessageStatus": status} | (
+            {"ErrorCode": error} if error else {}
+        )
         query = f"?message={message}" if message else ""
         return self.post(f"/webhooks/twilio/status{query}", form)

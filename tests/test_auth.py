@@ -1,13 +1,19 @@
 """Users, roles, tokens and the command line that makes them."""
 
+import base64
+import dataclasses
+import hashlib
+
 import pytest
+from cryptography.fernet import Fernet, InvalidToken
 from flask import Flask, current_app, request
 from flask.testing import FlaskCliRunner
 from sqlalchemy import select, update
 
-from provisioning import auth, secrets, signin, users
+from provisioning import auth, devices, inbox, outbox, secrets, signin, users
+from provisioning.commands import from_arguments
 from provisioning.errors import Forbidden, Invalid
-from provisioning.models import ApiToken, Role, User, db, utcnow
+from provisioning.models import ApiToken, Command, Device, GatewayEvent, Role, User, db, utcnow
 
 PASSWORD = "a long enough password"
 
@@ -138,9 +144,60 @@ def test_sms_credentials_are_encrypted_and_open_with_any_configured_key(app: Fla
     assert secrets.decrypt(None) == ""
 
 
-def test_a_secret_stored_with_a_lost_key_says_what_to_do(app: Flask) -> None:
-    import dataclasses
+def set_keys(app: Flask, *keys: str) -> None:
+    app.extensions["dualcam_config"] = dataclasses.replace(
+        app.extensions["dualcam_config"], encryption_keys=keys
+    )
 
+
+def test_what_a_short_key_encrypted_before_it_was_stretched_still_opens(app: Flask) -> None:
+    key = "a rather short key"
+    plain = Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()))
+    set_keys(app, key)
+    assert secrets.decrypt(plain.encrypt(b"pass1").decode()) == "pass1"
+    with pytest.raises(InvalidToken):
+        plain.decrypt(secrets.encrypt("pass1"))
+
+
+def test_rotating_encrypts_all_anew_so_that_the_old_key_can_go(app: Flask, cli: FlaskCliRunner) -> None:
+    old, new = "the old key of this test", "the new key of this test"
+    set_keys(app, old)
+    van = devices.add(
+        {"imei": "352094082736916", "phone": "+12025550111", "sms_login": "fleet", "sms_password": "cam11"},
+        utcnow(),
+    )
+    asked = from_arguments("setparam", {"parameters": {"3003": "newlo", "3004": "newpw"}}, now=0)
+    outbox.submit(van, asked, outbox.Asker("tests"), utcnow())
+    hidden = {"Body": "", inbox.ENCRYPTED: secrets.encrypt("a text")}
+    db.session.add(GatewayEvent(kind="inbound", token="in:1", via="webhook", payload=hidden))
+    db.session.commit()
+    set_keys(app, new, old)
+    told = cli.invoke(args=["secrets", "rotate"])
+    assert (told.exit_code, told.output) == (0, "Encrypted 7 anew.\n")
+    set_keys(app, new)
+    assert outbox.credentials(db.session.scalars(select(Device)).one(), "current") == ("fleet", "cam11")
+    (command,) = db.session.scalars(select(Command))
+    assert outbox.typed(command, utcnow()).parameters == {3003: "newlo", 3004: "newpw"}
+    assert (
+        secrets.decrypt(db.session.scalars(select(GatewayEvent.payload)).one()[inbox.ENCRYPTED]) == "a text"
+    )
+
+
+def test_rotating_names_how_many_open_with_no_key_and_leaves_them(app: Flask, cli: FlaskCliRunner) -> None:
+    set_keys(app, "the old key of this test")
+    devices.add(
+        {"imei": "352094082736916", "phone": "+12025550111", "sms_login": "fleet", "sms_password": "x"},
+        utcnow(),
+    )
+    before = db.session.scalars(select(Device.sms_login)).one()
+    set_keys(app, "the new key of this test")
+    told = cli.invoke(args=["secrets", "rotate"])
+    assert (told.exit_code, "2 open with no key" in told.output) == (1, True)
+    db.session.expire_all()
+    assert db.session.scalars(select(Device.sms_login)).one() == before
+
+
+def test_a_secret_stored_with_a_lost_key_says_what_to_do(app: Flask) -> None:
     stored = secrets.encrypt("pass1")
     app.extensions["dualcam_config"] = dataclasses.replace(
         app.extensions["dualcam_config"], encryption_keys=("a new key",)

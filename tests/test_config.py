@@ -123,3 +123,19 @@ def test_a_camera_server_that_no_sms_could_name_is_refused_at_the_start(
     with pytest.raises(ConfigError) as caught:
         create_app(dataclasses.replace(load(), **change))
     assert list(caught.value.errors) == [name]
+
+
+@pytest.mark.parametrize("weak", ["a", "a" * 40, "abababababababababab", "short key"])
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ENCRYPTION_KEYS"])
+def test_a_key_that_is_easy_to_guess_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, weak: str
+) -> None:
+    monkeypatch.setenv(name, weak)
+    with pytest.raises(ConfigError, match="openssl rand -hex 32") as refused:
+        load()
+    assert set(refused.value.errors) == {name}
+
+
+def test_an_old_weak_key_may_stay_behind_a_good_one_to_decrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCRYPTION_KEYS", "a long and good enough new key,a")
+    assert load().encryption_keys == ("a long and good enough new key", "a")

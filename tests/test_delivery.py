@@ -138,6 +138,15 @@ def test_pictures_and_copies_come_with_their_types(program: Any) -> None:
 
 
 @pytest.mark.parametrize("delivery", ["stream"], indirect=True)
+@pytest.mark.parametrize("path", [f"/uploads/{'a' * 32}/content", f"/uploads/{'b' * 32}/video.mp4"])
+def test_what_a_camera_sent_may_run_and_embed_nothing(program: Any, path: str) -> None:
+    headers = program(path).headers
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Content-Security-Policy"].endswith("sandbox")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("delivery", ["stream"], indirect=True)
 def test_a_program_that_carries_its_token_along_gets_the_file_too(program: Any) -> None:
     asked = urllib.request.Request(f"{program.base}/uploads/{'a' * 32}/content", headers=program.headers)
     with urllib.request.urlopen(asked, timeout=30) as answer:

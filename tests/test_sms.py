@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import free_port
-from gateway_double import Phone
+from conftest import ACCOUNT_SID, free_port
+from gateway_double import Phone, message_sid
 from sqlalchemy import event, func, select
 from stdnum import luhn
 from werkzeug.datastructures import MultiDict
@@ -449,14 +449,45 @@ def test_a_forged_webhook_gets_403_and_changes_nothing(phone: Phone, van: Device
     assert db.session.scalar(select(GatewayEvent)) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"AccountSid": "AC" + "9" * 32},  # signed, for another account
+        {"AccountSid": ""},
+        # the same signed text, split into names and values in another way
+        {"MessageSid": None, "MessageSi": "d" + "SM" + "a" * 32},
+        {"MessageSid": "SM" + "a" * 31},
+    ],
+    ids=["another account", "no account", "split elsewhere", "no message id"],
+)
+def test_a_signed_webhook_that_is_not_about_a_message_of_ours_is_refused(
+    phone: Phone, van: Device, change: dict[str, str | None]
+) -> None:
+    form = {"AccountSid": ACCOUNT_SID, "MessageSid": "SM" + "a" * 32, "From": NUMBER, "Body": "hello"}
+    form = {name: value for name, value in (form | change).items() if value is not None}
+    answer = phone.post("/webhooks/twilio/inbound", form)
+    assert (answer.status_code, answer.json["code"]) == (403, "not_ours")
+    assert db.session.scalar(select(GatewayEvent)) is None
+
+
 def test_a_webhook_with_fields_that_repeat_is_taken(phone: Phone, van: Device) -> None:
-    fields = [("MessageSid", "SMtwice"), ("From", NUMBER), ("Body", "hello"), ("Tag", "a"), ("Tag", "b")]
+    fields = [
+        ("MessageSid", message_sid("twice")),
+        ("AccountSid", ACCOUNT_SID),
+        ("From", NUMBER),
+        ("Body", "hello"),
+        ("Tag", "a"),
+        ("Tag", "b"),
+    ]
     assert phone.post("/webhooks/twilio/inbound", MultiDict(fields)).status_code == 200
     assert db.session.scalars(select(Message.body)).all() == ["hello"]
 
 
 def test_a_picture_without_text_is_kept(phone: Phone, van: Device) -> None:
-    form = {"MessageSid": "MMpicture", "From": NUMBER, "NumMedia": "1", "MediaUrl0": "https://example.com/1"}
+    form = {
+        "MessageSid": message_sid("picture", "MM"), "AccountSid": ACCOUNT_SID, "From": NUMBER, "NumMedia": "1",
+        "MediaUrl0": "https://example.com/1",
+    }  # fmt: skip
     assert phone.post("/webhooks/twilio/inbound", form).status_code == 200
     assert db.session.scalars(select(Message.body)).all() == [""]
 
@@ -465,7 +496,7 @@ def test_the_same_text_twice_is_taken_once(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
     for _ in range(2):
-        answer = phone.reply("Photo request from source 1.", sid="SMsame")
+        answer = phone.reply("Photo request from source 1.", sid=message_sid("same"))
         assert answer.status_code == 200
     db.session.expire_all()
     assert row.reply == "Photo request from source 1."

@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from gateway_double import Phone
+from gateway_double import Phone, message_sid
 from sqlalchemy import select, update
 from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
 
@@ -465,12 +465,14 @@ def test_a_file_is_linked_anew_with_the_text_that_tells_its_time(phone: Phone, v
 def test_a_webhook_that_is_repeated_does_what_was_left_of_the_first(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     send(van)
-    payload = {"MessageSid": "SMowed", "From": NUMBER, "Body": VERSION}
+    payload = {"MessageSid": message_sid("owed"), "From": NUMBER, "Body": VERSION}
     db.session.add(
-        GatewayEvent(kind="inbound", token="in:SMowed", via="webhook", payload=payload, attempts=1)
+        GatewayEvent(
+            kind="inbound", token=f"in:{payload['MessageSid']}", via="webhook", payload=payload, attempts=1
+        )
     )
     db.session.commit()
-    phone.reply(VERSION, sid="SMowed")
+    phone.reply(VERSION, sid=payload["MessageSid"])
     db.session.expire_all()
     assert row.state == State.DONE
 

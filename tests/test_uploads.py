@@ -33,9 +33,9 @@ from provisioning import (
 from provisioning.commands import Values, from_arguments, read_replies
 from provisioning.config import Config
 from provisioning.decoding import Outcome
-from provisioning.errors import Conflict, Invalid
+from provisioning.errors import Conflict, Forbidden, Invalid
 from provisioning.models import Command, Device, Record, Role, State, Upload, Verdict, db, utcnow
-from provisioning.outbox import Asker, submit, typed
+from provisioning.outbox import Asker, provision, submit, typed
 from receiver.media import MediaError
 from receiver.product import Refused
 from receiver.protocol import _path_metadata
@@ -150,6 +150,48 @@ def test_a_request_to_another_server_stays_so_when_that_becomes_ours(app: Flask,
     lifecycle.move(row, State.SENDING, utcnow())
     answers.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
     assert (row.state, row.result["foreign_server"]) == (State.DONE, True)
+
+
+SERVER_IDS = {"camera_domain_parameter": 66080, "camera_port_parameter": 66081}
+
+
+def set_server(app: Flask, van: Device, *, admin: bool, values: dict[str, Any]) -> Command:
+    """Send parameters that name a server; new.example.com:7160 is allowed beside our own."""
+    reached_at(app, "own.example.com")
+    changes = SERVER_IDS | {"camera_servers_allowed": ("new.example.com:7160",)}
+    config = dataclasses.replace(app.extensions["dualcam_config"], **changes)
+    app.extensions["dualcam_config"] = config
+    (row,) = provision(van, values, Asker("tests", admin=admin), utcnow(), raw=True)
+    return row
+
+
+@pytest.mark.parametrize("admin", [True, False])
+def test_a_device_may_always_be_told_our_own_server(app: Flask, van: Device, admin: bool) -> None:
+    values = {"66080": "own.example.com", "66081": app.extensions["dualcam_config"].camera_server_port}
+    assert set_server(app, van, admin=admin, values=values).state == State.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"66080": "new.example.com", "66081": 7160}, None),
+        ({"66080": "evil.example", "66081": 80}, Invalid),
+        ({"66080": "new.example.com", "66081": 80}, Invalid),
+        ({"66081": 80}, Invalid),
+        ({"2004": "evil.example"}, None),  # the tracker's own server: no file goes there
+    ],
+)
+def test_only_an_admin_may_set_another_server_and_only_an_allowed_one(
+    app: Flask, van: Device, values: dict[str, Any], problem: type[Exception] | None
+) -> None:
+    with pytest.raises(Forbidden, match="Only an admin"):
+        set_server(app, van, admin=False, values=values)
+    if problem is None:
+        assert set_server(app, van, admin=True, values=values).state == State.QUEUED
+        return
+    with pytest.raises(problem, match="not allowed") as refused:
+        set_server(app, van, admin=True, values=values)
+    assert set(refused.value.errors) == set(values)  # type: ignore[attr-defined]
 
 
 def test_a_request_that_is_under_way_is_not_made_again(van: Device) -> None:

@@ -34,7 +34,7 @@ def provision(imei: str) -> ResponseReturnValue:
 
     def work() -> str:
         who = auth.caller()
-        outbox.provision(device, read_parameters(), outbox.Asker(who.label), utcnow())
+        outbox.provision(device, read_parameters(), outbox.Asker(who.label, who.may(Role.ADMIN)), utcnow())
         db.session.commit()
         outbox.wake(device.id)
         return url_for("pages.device", imei=imei) + "#commands"
