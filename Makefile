@@ -13,7 +13,7 @@ TRIAL ?= weather
 TRIALS := kills outage weather untimed strangers restarts soak
 SHORT ?=
 
-.PHONY: help run quick test lint check bench fuzz trial trial-all format lock
+.PHONY: help run quick test lint check bench fuzz openapi trial trial-all format lock
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600)
 	@$(PYTHON) tests/fuzz session $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz/live.py $(FUZZ_SECONDS)
 	@$(PYTHON) -m pytest tests/test_credentials.py -k no_order --hypothesis-profile=deep --timeout=0
+
+openapi: ## Run schemathesis with every check, 100 examples an operation, against the web process
+	@bin/setup test
+	@PYTHONPATH=. $(PYTHON) tests/openapi_run.py 100
 
 format: ## Format the code
 	@bin/setup test

@@ -41,7 +41,7 @@ def clean_phone(value: str) -> str:
     """Write a number as + and digits: 00 is the +, and "(0)" is dialled inside the country only."""
     plain = _PHONE_LABEL.sub("", _with_plain_digits(clean_text(value))).replace("\uff0b", "+")
     plain = _PHONE_NOISE.sub("", _SECOND_PART.sub("", plain.replace("(0)", "")))
-    return re.sub(r"^\+?00", "+", plain)
+    return re.sub("^00", "+", plain)
 
 
 def clean_host(value: str) -> str:

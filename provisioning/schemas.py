@@ -114,10 +114,10 @@ CREDENTIAL_SHAPE = {
     "pattern": "^[A-Za-z0-9]{0,5}$",
     "description": "what the device already has; empty: none",
 }
-ZONE = {"enum": sorted(ZONES), "description": "IANA name"}
+ZONE = {"format": "time-zone", "description": "IANA name, such as Europe/Vilnius"}
 
 
-class Flag(fields.Field[bool]):
+class Flag(fields.Boolean):
     """True or false, and no number or word that may stand for it."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:

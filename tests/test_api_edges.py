@@ -108,3 +108,15 @@ def test_records_take_whole_numbers_only(api: Api, van: str) -> None:
     for value in (1.5, "x", 70_000, -1, True):
         answer = api("POST", f"{van}/records", {"timestamp": 1_750_000_000, "values": {"239": value}})
         assert (answer.status_code, list(answer.json["errors"])) == (422, ["values.239"]), value
+
+
+def test_a_whole_number_may_be_written_as_a_fraction(api: Api, van: str) -> None:
+    planned = api("POST", "/parameters/plan", {"parameters": {"66001": 50.0, "66022": 2.0}})
+    assert (planned.status_code, planned.json["parameters"]["66001"]) == (200, 50)
+    assert api("POST", "/parameters/plan", {"parameters": {"66001": 50.5}}).status_code == 422
+
+
+@pytest.mark.parametrize("flag", [0, 1, "true", "no"])
+def test_a_flag_is_true_or_false_and_nothing_that_stands_for_it(api: Api, flag: Any) -> None:
+    answer = api("POST", "/parameters/plan", {"parameters": {}, "raw": flag})
+    assert (answer.status_code, list(answer.json["errors"])) == (422, ["raw"])

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from test_pages import Visitor
 
 from provisioning import auth
-from provisioning.models import Device, Role, db
+from provisioning.models import Device, LoginFailure, Role, db
 
 IMEI = "352094082736916"
 PASTED = {"imei": "IMEI: 35-209408 273691/6", "phone": "00 1 (202) 555-0196", "name": "\ufeffVan\u00a011 "}
@@ -146,7 +146,7 @@ def test_signing_in_with_a_control_character_is_refused_without_a_guess(app: Fla
     app.config["WTF_CSRF_ENABLED"] = False
     answer = app.test_client().post("/login", data={"email": "a\0b@example.com", "password": "x" * 12})
     assert answer.status_code == 422
-    assert db.session.scalar(select(func.count()).select_from(auth.LoginFailure)) == 0
+    assert db.session.scalar(select(func.count()).select_from(LoginFailure)) == 0
 
 
 def test_line_ends_and_tabs_are_text(app: Flask, visitor: Visitor) -> None:

@@ -13,12 +13,12 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from werkzeug.exceptions import HTTPException
 
-from .. import auth
+from .. import auth, outbox
 from ..config import current_config
 from ..errors import TooMany
 from ..models import utcnow
 from ..web import error_body, kept_headers
-from . import commands, description, devices, lists, parameters, uploads
+from . import commands, description, devices, lists, parameters, requests, uploads
 
 PREFIX = "/api/v1"
 
@@ -41,7 +41,7 @@ def init_app(app: Flask) -> None:
     app.config.update(
         API_TITLE="DualCam service",
         API_VERSION="v1",
-        OPENAPI_VERSION="3.0.3",
+        OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX=PREFIX,
         OPENAPI_JSON_PATH="openapi.json",
         API_SPEC_OPTIONS={
@@ -56,6 +56,10 @@ def init_app(app: Flask) -> None:
     api = JsonApi(app)
     # counted in each web worker's own memory: docs/operations.md says so
     app.extensions["dualcam_limiter"] = MovingWindowRateLimiter(MemoryStorage())
+    with app.app_context():
+        shapes = requests.shapes(outbox.catalogue(), current_config())
+    for name, shape in shapes.items():
+        api.spec.components.schema(name, shape)
     for blueprint in BLUEPRINTS:
         app.extensions["csrf"].exempt(blueprint)
         api.register_blueprint(blueprint, url_prefix=PREFIX)

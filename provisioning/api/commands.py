@@ -33,7 +33,7 @@ def asker() -> outbox.Asker:
 
 @blueprint.post("/devices/<imei>/commands")
 @auth.require(Role.SUPPORT)
-@blueprint.arguments(CommandSchema)
+@blueprint.arguments(CommandSchema, shape="CommandRequest")
 @blueprint.response(202, description.COMMAND)
 @repeatable
 def ask(given: dict[str, Any], imei: str) -> Response:
@@ -52,7 +52,7 @@ def ask(given: dict[str, Any], imei: str) -> Response:
 
 @blueprint.post("/devices/<imei>/provision")
 @auth.require(Role.INSTALLER)
-@blueprint.arguments(ProvisionSchema)
+@blueprint.arguments(ProvisionSchema, shape="ProvisionRequest")
 @blueprint.response(202, description.COMMANDS)
 @repeatable
 def provision(given: dict[str, Any], imei: str) -> Response:

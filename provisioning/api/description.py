@@ -4,6 +4,7 @@ For reading only: answers are made in `views`; a test calls every operation and 
 are made here, so that no view has to list the errors that all of them share.
 """
 
+import copy
 import functools
 from collections.abc import Callable
 from http import HTTPStatus
@@ -56,6 +57,21 @@ class Blueprint(flask_smorest.Blueprint):
 
         return decorate
 
+    def arguments(self, schema: Any, *, shape: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        """Read the arguments of a view; `shape` names the component that describes them better than the schema can."""
+        read = super().arguments(schema, **options)
+
+        def decorate(view: Callable[..., Any]) -> Any:
+            reading = read(view)
+            if shape is not None:
+                reading._apidoc = copy.deepcopy(reading._apidoc)
+                reading._apidoc["arguments"]["parameters"][-1]["schema"] = {
+                    "$ref": f"#/components/schemas/{shape}"
+                }
+            return reading
+
+        return decorate
+
     def file(self, *kinds: str) -> Callable[[Any], Any]:
         """Describe an answer that is a file of one of these types: whole, in part, unchanged, or elsewhere."""
 
@@ -82,7 +98,10 @@ def _object(**properties: Shape) -> Shape:
 
 
 def _or_null(shape: Shape) -> Shape:
-    return shape | {"nullable": True}
+    if "type" not in shape:
+        return {"anyOf": [shape, {"type": "null"}]}
+    null: Shape = {"type": [shape["type"], "null"]}
+    return shape | null | ({"enum": [*shape["enum"], None]} if "enum" in shape else {})
 
 
 def _one_of(*values: str) -> Shape:
@@ -132,7 +151,7 @@ UPLOAD = _object(
     sha256=_or_null(TEXT), crc_errors=COUNT, resumes=COUNT, started_at=TIME, received_at=_or_null(TIME),
     link=_object(
         command=_or_null(TEXT), reason=_or_null(TEXT), record=_or_null(TEXT),
-        certainty=_or_null({"type": "string", "enum": [*Certainty, None]}),
+        certainty=_or_null(_one_of(*Certainty)),
     ),
     thumbnail=_or_null(TEXT), video=_or_null(TEXT), playback=_or_null(ANYTHING), problem=_or_null(TEXT),
 )  # fmt: skip
@@ -165,7 +184,7 @@ VALUES: Shape = {"type": "object", "additionalProperties": VALUE, "description":
 PARAMETER = _object(
     id=COUNT, name=TEXT, kind=_one_of("integer", "choice", "mask", "text"), summary=TEXT,
     minimum=_or_null({"type": "integer"}), maximum=_or_null({"type": "integer"}), step=COUNT, choices=ANYTHING,
-    bits=ANYTHING, default={"nullable": True, **VALUE}, unit=_or_null(TEXT), since=_or_null(TEXT),
+    bits=ANYTHING, default=_or_null(VALUE), unit=_or_null(TEXT), since=_or_null(TEXT),
     depends=_many(TEXT), max_length=_or_null(COUNT), secret=FLAG,
 )  # fmt: skip
 

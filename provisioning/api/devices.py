@@ -51,7 +51,7 @@ def get_device(imei: str) -> dict[str, Any]:
 
 @blueprint.patch("/devices/<imei>")
 @auth.require(Role.INSTALLER)
-@blueprint.arguments(DeviceChangeSchema(partial=True))
+@blueprint.arguments(DeviceChangeSchema(partial=True), required=False)
 @blueprint.response(200, description.DEVICE)
 def change_device(given: dict[str, Any], imei: str) -> dict[str, Any]:
     """Change a device; SMS credentials are those that it already has, nothing is sent."""
@@ -80,7 +80,7 @@ def get_status(imei: str) -> dict[str, Any]:
 
 @blueprint.post("/devices/<imei>/records")
 @auth.require(Role.SUPPORT)
-@blueprint.arguments(RecordSchema)
+@blueprint.arguments(RecordSchema, shape="RecordRequest")
 @blueprint.alt_response(200, schema=description.RECORDED, description="the record was known", success=True)
 @blueprint.response(201, description.RECORDED)
 @repeatable

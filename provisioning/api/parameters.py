@@ -24,7 +24,7 @@ def list_parameters() -> dict[str, Any]:
 
 @blueprint.post("/parameters/plan")
 @auth.require(Role.VIEWER)
-@blueprint.arguments(PlanSchema)
+@blueprint.arguments(PlanSchema, shape="PlanRequest")
 @blueprint.response(200, description.PLAN)
 @repeatable
 def plan(given: dict[str, Any]) -> Response:
@@ -52,7 +52,7 @@ def list_profiles() -> dict[str, Any]:
 
 @blueprint.post("/profiles")
 @auth.require(Role.INSTALLER)
-@blueprint.arguments(ProfileSchema)
+@blueprint.arguments(ProfileSchema, shape="ProfileRequest")
 @blueprint.response(201, description.PROFILE)
 @repeatable
 def save_profile(given: dict[str, Any]) -> Response:

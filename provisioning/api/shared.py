@@ -15,6 +15,7 @@ from ..errors import Invalid, NotFound, ServiceError
 from ..models import Command, Upload, db, utcnow
 from ..parameters import ParameterErrors
 
+EXACT = 2**53  # up to here a float holds every whole number
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -23,12 +24,21 @@ class Arguments(FlaskParser):
 
     def _raw_load_json(self, req: Request) -> Any:
         try:
-            return super()._raw_load_json(req)
+            return _with_whole_numbers(super()._raw_load_json(req))
         except json.JSONDecodeError:
             raise
         except (RecursionError, ValueError) as error:
             # webargs takes an empty doc for a body that was left out
             raise json.JSONDecodeError(type(error).__name__, doc="[", pos=0) from None
+
+
+def _with_whole_numbers(given: Any) -> Any:
+    """Read 630.0 as 630: JSON has one kind of number, and some programs write all of them so."""
+    if isinstance(given, float) and given.is_integer() and abs(given) < EXACT:
+        return int(given)
+    if isinstance(given, dict):
+        return {key: _with_whole_numbers(value) for key, value in given.items()}
+    return [_with_whole_numbers(value) for value in given] if isinstance(given, list) else given
 
 
 def repeatable(view: F) -> F:
