@@ -21,7 +21,7 @@ from werkzeug.serving import make_server
 from app import create_app
 from provisioning import auth, devices, uploads, users, videos
 from provisioning.config import load
-from provisioning.models import Role, Upload, db, utcnow
+from provisioning.models import Role, Upload, db, new_id, utcnow
 from simulator import media
 
 PHOTO = media.photo("front", "Van", 1_795_500_000, 3, 75)
@@ -92,7 +92,7 @@ def served(app: Flask) -> Iterator[str]:
 @pytest.fixture
 def program(served: str) -> Iterator[Any]:
     """A program with a token that follows redirects."""
-    headers = {"Authorization": f"Bearer {auth.create_token('tests', Role.VIEWER)}"}
+    headers = {"Authorization": f"Bearer {auth.create_token(new_id(), Role.VIEWER)}"}
 
     def get(path: str, **more: str) -> requests.Response:
         return requests.get(f"{served}/api/v1{path}", headers=headers | more, timeout=30)
