@@ -3,6 +3,7 @@
 Knows sockets and time. All that connections share is the server's: see `server`.
 """
 
+import contextlib
 import os
 import socket
 import time
@@ -166,7 +167,7 @@ class Connection:
         """Give what comes next; None at the session's deadline, empty at the end of the line."""
         self.server.give_turn(time.monotonic())
         if self.ending is not None:
-            raise self.ending
+            return self._left_over(self.ending)
         if self.session.deadline is None:
             self.sock.settimeout(None)
         else:
@@ -189,6 +190,17 @@ class Connection:
             if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
                 raise Ended("too_slow", f"Only {self._minute_bytes} bytes came in a minute.")
             self._minute, self._minute_bytes = now, 0
+        return data
+
+    def _left_over(self, ending: Ended) -> bytes:
+        """Give what came before a newer connection took the file over, so that it need not come again; then end."""
+        data = b""
+        if ending.code == "taken_over":
+            self.sock.settimeout(0.0)
+            with contextlib.suppress(BlockingIOError, TimeoutError):
+                data = self.sock.recv(RECEIVE_MOST)
+        if not data:
+            raise ending
         return data
 
     def _rest(self) -> None:
