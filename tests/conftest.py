@@ -18,7 +18,6 @@ os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
 os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
 
 import databases
-import hypothesis
 import machine
 import postgres_server
 import pytest
@@ -31,8 +30,6 @@ from machine import free_port  # noqa: F401 - tests take it from here
 from app import create_app
 from provisioning.config import Config, load
 from provisioning.models import db
-
-settings.register_profile("deep", max_examples=4000)  # for `make fuzz`
 
 if TYPE_CHECKING:
     from gateway_double import Phone
@@ -51,8 +48,9 @@ def examples(number: int) -> int:
 
 
 # how long an example takes is no claim of a test: the machine may be busy
-hypothesis.settings.register_profile("ours", max_examples=examples(100), deadline=None)
-hypothesis.settings.load_profile("ours")
+settings.register_profile("ours", max_examples=examples(100), deadline=None)
+settings.register_profile("deep", settings.get_profile("ours"), max_examples=4000)  # for `make fuzz`
+settings.load_profile("ours")
 
 
 def wait_until(claim: Callable[[], Any], seconds: float = 60.0, every: float = 0.02) -> Any:
