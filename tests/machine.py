@@ -69,12 +69,13 @@ def _end(note: Path) -> None:
         process = psutil.Process(int(note.stem))
         if str(process.create_time()) != note.read_text():
             return  # the number belongs to another process by now
+        started = [process, *process.children(recursive=True)]
         process.send_signal(signal.SIGQUIT)  # PostgreSQL and SeaweedFS end at once
-        try:
-            process.wait(10)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(10)
+        _, left = psutil.wait_procs(started, timeout=10)
+        for one in left:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        psutil.wait_procs(left, timeout=10)
 
 
 def free_port() -> int:
