@@ -22,12 +22,14 @@ import machine
 import postgres_server
 import pytest
 import s3_server
+from argon2 import PasswordHasher
 from databases import migrate  # noqa: F401 - tests take it from here
 from flask import Flask
 from hypothesis import settings
 from machine import free_port  # noqa: F401 - tests take it from here
 
 from app import create_app
+from provisioning import users
 from provisioning.config import Config, load
 from provisioning.models import db
 
@@ -40,6 +42,12 @@ ROOT = Path(__file__).parent.parent
 ACCOUNT_SID = "AC" + "0" * 31 + "1"
 AUTH_TOKEN = "only-for-tests-auth-token"
 SENDER = "+12025550100"
+
+
+# a password at full cost takes a quarter of a second of processor time; test_auth.py tries that cost once
+PRODUCTION_HASHER = users._hasher
+users._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+users.NOBODY = users._hasher.hash("nobody has this password")
 
 
 def examples(number: int) -> int:

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 
 import pytest
+from conftest import PRODUCTION_HASHER
 from cryptography.fernet import Fernet, InvalidToken
 from flask import Flask, current_app, request
 from flask.testing import FlaskCliRunner
@@ -30,6 +31,15 @@ def test_a_user_is_made_with_the_password_from_standard_input(cli: FlaskCliRunne
     )
     assert result.exit_code == 0
     assert signin.sign_in("ops@example.com", PASSWORD, "127.0.0.1", utcnow()).user.role == "admin"
+
+
+def test_a_password_is_hashed_and_verified_at_the_cost_of_production(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "_hasher", PRODUCTION_HASHER)
+    user = users.create("ops@example.com", Role.VIEWER, PASSWORD)
+    assert user.password_hash.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert signin.sign_in("ops@example.com", PASSWORD, "127.0.0.1", utcnow()).user.role == "viewer"
 
 
 def test_a_token_is_printed_alone_and_stored_hashed(cli: FlaskCliRunner) -> None:
