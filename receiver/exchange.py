@@ -48,8 +48,11 @@ class Exchange:
 
     # partial files
 
-    def leave(self, record: Record, part: Path) -> None:
-        """Make a partial file reachable for every receiver; what it grew out of goes. The local file stays."""
+    def leave(self, record: Record, part: Path, most: int) -> list[str]:
+        """Make a partial file reachable for every receiver; what it grew out of goes. The local file stays.
+
+        Of one device `most` are kept; gives the uploads of the oldest, which went.
+        """
         name = f"partial/{record['imei']}/{record['upload']}.{record['session']}"
         outgrown = [key for key in record.get("left", ()) if not key.startswith(f"{name}.")]
         copy = part.with_suffix(".leaving")
@@ -62,6 +65,20 @@ class Exchange:
         self._media.write(f"{name}.json", json.dumps(record | {"left": []}).encode())
         with contextlib.suppress(MediaError):
             self._media.delete(*outgrown)
+            return self._make_room(record["imei"], most)
+        return []
+
+    def _make_room(self, imei: str, most: int) -> list[str]:
+        entries = sorted(
+            self._media.entries(f"partial/{imei}/"), key=lambda entry: entry.modified, reverse=True
+        )
+        sessions = list(dict.fromkeys(PurePosixPath(entry.key).stem for entry in entries))
+        gone, kept = sessions[most:], {name.partition(".")[0] for name in sessions[:most]}
+        if gone:
+            self._media.delete(
+                *(f"partial/{imei}/{name}{ending}" for name in gone for ending in (".json", ".part"))
+            )
+        return sorted({name.partition(".")[0] for name in gone} - kept)
 
     def left(self, imei: str) -> list[Left]:
         """Give the partial files of a device that ended sessions left."""

@@ -216,12 +216,14 @@ class OpenFiles:
         self._open: dict[str, int] = {}
 
     def write(self, path: str, data: bytes | bytearray, offset: int) -> None:
-        """Write bytes at a place. Raises OSError."""
+        """Write bytes at a place; only the first ones make the file. Raises OSError."""
         descriptor = self._open.pop(path, None)
         if descriptor is None:
             if len(self._open) >= self._most:
                 self.close(next(iter(self._open)))
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # a file that was removed meanwhile must not come back with a hole in the place of what was there
+            make = 0 if offset else os.O_CREAT
+            descriptor = os.open(path, os.O_RDWR | make | os.O_CLOEXEC, 0o600)
         self._open[path] = descriptor  # last in the order: used last
         view = memoryview(data)
         while view:

@@ -69,7 +69,7 @@ class Product(Protocol):
         """Take uploads that were given up."""
 
     def superseded(self, idents: Sequence[str]) -> None:
-        """Take that partial files were thrown away, since the same files are stored."""
+        """Take that partial files were thrown away: the same files are stored, or others came in their place."""
 
     # for several machines
 

@@ -119,6 +119,7 @@ class Reports:
         _tell_all(
             deque(self._partials.values()), self._product.progress, self._drop_record, self._told_partials
         )
+        _tell_all(self._store.given_up, self._product.superseded, lambda upload, why: None)
         _tell_all(
             self._facts,
             lambda facts: self._product.sessions(list({f.id: f for f in facts}.values())),

@@ -163,7 +163,8 @@ class Session:
     """The state of one connection. Every verb returns the actions to perform, in order."""
 
     __slots__ = (
-        "_asked", "_bad", "_bad_since", "_bases", "_chain", "_ignored", "_init", "_last", "_metadata_silent", "_moved",
+        "_asked", "_bad", "_bad_since", "_bases", "_begins_again", "_chain",
+        "_doubtful", "_ignored", "_init", "_last", "_metadata_silent", "_moved",
         "_offered", "_offers", "_path", "_repeated", "_skip", "_taken", "_too_large", "_went_back", "_whole",
         "deadline", "failed_file", "imei", "limits", "metadata", "offer", "received", "state", "stopping",
     )  # fmt: skip
@@ -194,6 +195,10 @@ class Session:
         self._chain = 0  # CRC that the device goes on with
         self._whole = True  # it is that of all bytes held, not only of those since a RESUME
         self._bases: tuple[int, ...] = (0,)
+        self._doubtful = (
+            False  # no time says that what is held is of this file, and no packet has shown it yet
+        )
+        self._begins_again = False  # asked for from the first byte, as soon as storage stands there
         self._bad = 0
         self._bad_since: float | None = None
         self._went_back = 0
@@ -249,6 +254,7 @@ class Session:
     def opened(self, received: int, chain: int, now: float) -> list[Action]:
         """Take where the file goes on: how many bytes are held, and their CRC."""
         self.received, self._chain, self._whole = received, chain, True
+        self._doubtful = bool(received) and not (self.offer.metadata and self.offer.metadata.timestamp)
         return self._resume(now)
 
     def written(self, same: bool, now: float) -> list[Action]:
@@ -264,6 +270,9 @@ class Session:
     def went_back(self, chain: int, now: float) -> list[Action]:
         """Take the CRC of what stands before the earlier place."""
         self._chain, self._whole = chain, True
+        if self._begins_again:
+            self._begins_again = False
+            return self._resume(now)
         return self._expect_data(now)
 
     def committed(self, now: float) -> list[Action]:
@@ -418,11 +427,15 @@ class Session:
         for base in self._bases:
             if protocol.crc(data.payload, base) == data.crc:
                 return self._take(data.payload, base, data.crc, now)
+        if self._doubtful:
+            # its CRC may go on from another file than the one that is held: all of that is compared
+            self._doubtful, self._begins_again, self.received = False, True, 0
+            return [CrcError(0), GoBack(0)]
         return self._bad_packet(now)
 
     def _take(self, payload: bytes, base: int, crc: int, now: float) -> list[Action]:
         offset, self.received = self.received, self.received + len(payload)
-        self._whole = self._whole and base == self._chain
+        self._whole, self._doubtful = self._whole and base == self._chain, False
         # whether the path flow chains its CRC is not known
         self._chain, self._bases = crc, (crc, 0) if self.offer.by_path and crc else (crc,)
         self._bad, self._bad_since = 0, None

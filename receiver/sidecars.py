@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from types import NoneType
 from typing import Any
 
+from receiver.protocol import PACKET
+
 Record = dict[str, Any]  # a sidecar: what is known of one file, in JSON
 
 UPLOAD = re.compile(r"[0-9a-f]{32}")
@@ -52,6 +54,11 @@ def sound(found: Any) -> Record | None:
 
 def _is_metadata(told: Any) -> bool:
     return isinstance(told, dict) and all(k in told and isinstance(told[k], t) for k, t in TOLD.items())
+
+
+def announced(record: Record) -> int:
+    """Give how many bytes a record's device said that it would send, at most."""
+    return int(record["count"]) * (1 if record["by_path"] else PACKET)
 
 
 def _are_times(*texts: Any) -> bool:

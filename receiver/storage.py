@@ -7,6 +7,7 @@ machines hand on partial files and news of stored ones: see `exchange`.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,12 +36,14 @@ from receiver.files import (
 )
 from receiver.media import Media, MediaError, is_away
 from receiver.protocol import PACKET
-from receiver.quarantine import Quarantine
+from receiver.quarantine import Quarantine, counted
 from receiver.session import Offer
-from receiver.sidecars import Record
+from receiver.sidecars import Record, announced
 from receiver.transfer import Asker, Transfer
 
 log = structlog.get_logger("receiver")
+PARTIALS_KEPT = 8  # of a device: one for each identifier, and some by path; then the oldest goes
+GIVEN_UP_KEPT = 10_000
 TOGETHER = 8  # files from which on the whole file system is synced once instead of each of them
 CLOCK_MOVED = timedelta(minutes=10)  # no file is stored so long after now
 
@@ -81,6 +84,8 @@ class Store:
         self.losses = 0  # how often the disk lost bytes, of whichever file
         self.active: set[str] = set()  # uploads that this process writes at this moment
         self.quarantine = Quarantine(spool, media)
+        # uploads of partial files that were given up for others; the product is told, as far as it can be soon
+        self.given_up: deque[str] = deque(maxlen=GIVEN_UP_KEPT)
         self._told: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
         for folder in (spool / "partial", spool / "pending", spool / "claims"):
             make_folder(folder)
@@ -106,26 +111,41 @@ class Store:
             for other in others:
                 self.discard(other)
             return Transfer.resume(self, longest | {"left": left} if left else longest, asker, offer)
+        return self.begin(asker, offer)
+
+    def begin(self, asker: Asker, offer: Offer) -> "Transfer":
+        """Begin a file from its first byte, within what its device may send. Raises StorageError."""
         if asker.admission == "quarantine":
             try:
                 self._check_caps(asker, offer.size)
             except MediaError as error:
                 raise StorageError("store_away", str(error)) from error
+        self._make_room(asker.imei)
         return Transfer.begin(self, asker, offer)
+
+    def _make_room(self, imei: str) -> None:
+        """Remove the oldest partial files of a device that has as many as one may; those in hand stay."""
+        waiting = [r for r in self._sidecars(imei) if r["upload"] not in self.active]
+        waiting.sort(key=lambda record: when(record["updated_at"]))
+        for record in waiting[: max(0, len(waiting) - PARTIALS_KEPT + 1)]:
+            self.discard(record)
 
     def ready(self) -> str | None:
         """Give None if files can be taken now, else why not."""
         return lacks_room(self.spool, "spool") or self.media.ready()
 
     def _partials_of(self, imei: str) -> list[Record]:
+        """Give a device's partial files that no session of this process has in hand."""
+        return [r for r in self._sidecars(imei) if r["upload"] not in self.active and is_part(self._part(r))]
+
+    def _sidecars(self, imei: str) -> list[Record]:
         folder = self.spool / "partial" / imei
         try:
             names = os.listdir(folder)
         except OSError:
             return []  # there is none, or nothing there can be used: then `begin` says why
         records = [(name, read_sidecar(folder / name)) for name in names if name.endswith(".json")]
-        mine = [r for name, r in records if r and (r["imei"], f"{r['upload']}.json") == (imei, name)]
-        return [r for r in mine if r["upload"] not in self.active and is_part(self._part(r))]
+        return [r for name, r in records if r and (r["imei"], f"{r['upload']}.json") == (imei, name)]
 
     def _same(self, record: Record, offer: Offer, now: datetime) -> bool:
         if (record["identifier"], record["count"]) != (offer.identifier, offer.count):
@@ -160,11 +180,11 @@ class Store:
     def _check_caps(self, asker: Asker, more: int) -> None:
         """Hold an unknown device to what it may send. Lists its own files, of which there are few: they are capped."""
         kept = self.media.entries(f"quarantine/{asker.imei}/")
-        own = [e.size for e in kept if not e.key.endswith(".json")]
-        own += [self._part(r).stat().st_size for r in self._partials_of(asker.imei)]
-        if len(own) >= self.caps.files_per_device or sum(own) + more > self.caps.bytes_per_device:
+        own = [counted(e.size) for e in kept if not e.key.endswith(".json")]
+        own += [counted(announced(r)) for r in self._sidecars(asker.imei)]
+        if len(own) >= self.caps.files_per_device or sum(own) + counted(more) > self.caps.bytes_per_device:
             raise StorageError("quarantine_full", "This unknown device has sent as much as one may.")
-        if not self.quarantine.takes(more, self.caps.bytes_in_all, asker.now):
+        if not self.quarantine.takes(more, self.caps.bytes_in_all, asker.now, self.aside):
             raise StorageError("quarantine_full", "Unknown devices have sent as much as they may in all.")
 
     # stored files on their way to the product
@@ -422,7 +442,7 @@ class Store:
                 "received_at": None,
             }
             replace(str(part.with_suffix(".json")), record, safe=False)
-        self.exchange.leave(record, part)
+        self.given_up.extend(self.exchange.leave(record, part, PARTIALS_KEPT))
         self._remove(record)
         return record
 
@@ -437,7 +457,8 @@ class Store:
     # tidying
 
     def discard(self, record: Record) -> None:
-        """Remove a partial file, and what it grew out of."""
+        """Give up a partial file, and what it grew out of; the product hears of it."""
+        self.given_up.append(record["upload"])
         if self.exchange is not None and (left := record.get("left")):
             self.exchange.forget(left)
         self._remove(record)

@@ -93,6 +93,7 @@ class Transfer:
         "_losses",
         "_offer",
         "_safe_at",
+        "_unproven",
         "chain",
         "named",
         "part",
@@ -111,7 +112,8 @@ class Transfer:
         self.part = f"{store.partials}/{record['imei']}/{record['upload']}.part"
         self.sidecar = f"{self.part[:-5]}.json"
         self.stored_before = False  # a stored file that is offered again: compare, do not write
-        self._compare_until = 0
+        self._compare_until = 0  # what is held up to here is compared as it comes again
+        self._unproven = False  # nothing has shown yet that what is held is of the file that is offered
         self._buffer = b""  # the last bytes of those held, not yet written
         self._safe_at = asker.now
         self._losses = store.losses
@@ -146,17 +148,13 @@ class Transfer:
             # not fsynced: nothing is promised yet
             os.close(overwrite(transfer.sidecar, record))
         except OSError as error:
-            transfer.leave()
-            # the camera comes again and again: a full disk must not fill with empty files
-            for path in (transfer.part, transfer.sidecar):
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+            transfer.leave()  # the camera comes again and again: a full disk must not fill with empty files
             raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
         return transfer
 
     @classmethod
     def resume(cls, store: "Store", record: Record, asker: Asker, offer: Offer) -> "Transfer":
-        """Go on with a partial file; one packet back, compared, where no timestamp proves that it is the same."""
+        """Go on with a partial file; where no time proves that it is the same, the device's next CRC has to."""
         record = record | {"session": asker.session, "updated_at": stamp(asker.now), "state": "receiving"}
         transfer = cls(store, record, asker, offer)
         part = transfer.part
@@ -167,8 +165,7 @@ class Transfer:
             # whole packets only; the last one may be short and is always taken again
             held = max(0, min(held, offer.size - 1) // PACKET * PACKET)
             os.truncate(part, held)
-            if held and not camera_time(record):
-                transfer._compare_until, held = held, held - PACKET
+            transfer._unproven = bool(held) and not camera_time(record)
             transfer._stand_at(held)
             record["resumes"] += 1
             record["boot"] = store.boot
@@ -177,7 +174,7 @@ class Transfer:
             record["safe"] = min(record["safe"], held)
             replace(transfer.sidecar, record, safe=shorter)
         except BaseException as error:
-            transfer.leave()
+            transfer._release()
             if isinstance(error, OSError):
                 raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
             raise
@@ -193,7 +190,7 @@ class Transfer:
         try:
             transfer.chain = transfer._chain_before(begin)
         except BaseException:
-            transfer.leave()
+            transfer._release()
             raise
         transfer.received = begin
         return transfer
@@ -224,6 +221,10 @@ class Transfer:
         `chain`: the CRC of all bytes up to their end, where the device's own is that one. Raises StorageError.
         """
         assert offset == self.received
+        if self._unproven and chain is None:
+            self._compare_all()
+            return False
+        self._unproven = False
         known = max(0, min(len(payload), self._compare_until - offset))
         if self.stored_before and not self._fits_stored(offset + len(payload)):
             self._start_again(now)
@@ -239,6 +240,11 @@ class Transfer:
             else:
                 self._buffer += new
         return True
+
+    def _compare_all(self) -> None:
+        """Stand at the first byte: the device's CRC does not go on from what is held, so all of it is compared."""
+        self._compare_until = max(self._compare_until, self.received)
+        self.received, self.chain, self._unproven = 0, 0, False
 
     def _fits_stored(self, end: int) -> bool:
         """Say whether a stored file can have bytes that end here: its last packet must have its length."""
@@ -264,6 +270,7 @@ class Transfer:
         else:
             self.flush()
             self._stand_at(offset)
+            self._unproven = self._unproven and offset > 0
 
     def _chain_before(self, end: int) -> int:
         """Give the CRC of a stored file's bytes up to `end`. Raises MediaError."""
@@ -294,13 +301,13 @@ class Transfer:
         old, offer = self.record, self._offer
         asker = Asker(self._asker.imei, self._asker.admission, self._asker.session, now)
         self.store.active.discard(old["upload"])
+        self._compare_until, self.received, self.chain, self._buffer = 0, 0, 0, b""
         if not self.stored_before:
             self.store.discard(old)
-        fresh = Transfer.begin(self.store, asker, offer)
+        fresh = self.store.begin(asker, offer)
         self.record, self._asker = fresh.record, asker
         self.part, self.sidecar = fresh.part, fresh.sidecar
-        self.stored_before, self._compare_until, self.received, self.chain, self._buffer = False, 0, 0, 0, b""
-        self.named = False
+        self.stored_before, self.named = False, False
 
     def flush(self, more: bytes = b"") -> None:
         """Write what was gathered. Raises StorageError."""
@@ -335,9 +342,9 @@ class Transfer:
 
     def write_held(self, now: datetime) -> tuple[int, ...]:
         """Begin to write the bytes held and a new sidecar to disk; give the descriptors to fsync. Raises OSError."""
-        if self.stored_before:
-            return ()
         self._safe_at = now
+        if self.stored_before or not self.held:
+            return ()
         part = self._write_part()
         try:
             sidecar = self._write_beside(self._as_held(now))
@@ -349,8 +356,7 @@ class Transfer:
 
     def _as_held(self, now: datetime) -> Record:
         return self.record | {
-            "safe": self.received, "updated_at": stamp(now), "received_packets": self.received // PACKET,
-            "size": self.received,
+            "safe": self.held, "updated_at": stamp(now), "received_packets": self.held // PACKET, "size": self.held,
         }  # fmt: skip
 
     def _write_beside(self, record: Record) -> int:
@@ -363,7 +369,7 @@ class Transfer:
 
     def be_held(self, now: datetime) -> None:
         """Put the new sidecar in the old one's place, once its bytes and the file's are on disk. Raises OSError."""
-        if not self.stored_before:
+        if not self.stored_before and self.held:
             os.replace(f"{self.sidecar}.tmp", self.sidecar)
             self.record = self._as_held(now)
 
@@ -397,8 +403,8 @@ class Transfer:
             raise OSError(errno.EIO, "an earlier fsync failed")
         part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if self.received < os.fstat(part).st_size:
-                os.ftruncate(part, self.received)  # the device went back
+            if self.held < os.fstat(part).st_size:
+                os.ftruncate(part, self.held)  # a piece of what could not be written whole
         except BaseException:
             os.close(part)
             raise
@@ -416,8 +422,8 @@ class Transfer:
         return self.committed()
 
     def committed(self) -> Record | None:
-        """Give the record of the file that was made safe, None if it was stored before."""
-        return None if self.stored_before else self.record
+        """Give the record of the file that was made safe, None if it was stored before or nothing came of it."""
+        return None if self.stored_before or not self.held else self.record
 
     def write_out(self, now: datetime) -> tuple[int, ...]:
         """Begin to write the whole file and its sidecar to disk; give the descriptors to fsync. Raises OSError."""
@@ -479,7 +485,19 @@ class Transfer:
                 os.rename(self.store.spool / "pending" / name, self.sidecar)
         self.record |= {"state": "receiving", "sha256": None, "received_at": None}
 
+    @property
+    def held(self) -> int:
+        """How many bytes of the file are on disk or in the buffer, those too that are still to be compared."""
+        return max(self.received, self._compare_until)
+
     def leave(self) -> None:
-        """Give the file out of hand."""
+        """Give the file out of hand; of one that nothing came of, nothing stays."""
+        self._release()
+        if not self.stored_before and not self.held:
+            for path in (self.part, self.sidecar):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+    def _release(self) -> None:
         self.store.files.close(self.part)
         self.store.active.discard(self.record["upload"])

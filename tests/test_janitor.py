@@ -24,7 +24,7 @@ from receiver.media import MediaError
 from receiver.protocol import PACKET, Metadata, _path_metadata
 from receiver.session import Offer
 from receiver.sidecars import Record
-from receiver.storage import Caps, Store
+from receiver.storage import PARTIALS_KEPT, Caps, Store
 from receiver.transfer import Asker, Transfer
 
 pytestmark = pytest.mark.quick
@@ -618,6 +618,107 @@ def test_a_partial_file_shorter_than_its_chain_asks_for_is_given_out_of_hand(
     assert part.stem not in spool.store.active
 
 
+# files without a time
+
+
+def leave(transfer: Transfer, now: datetime) -> None:
+    """The line breaks."""
+    transfer.flush()
+    transfer.left_behind()
+    transfer.make_safe(now)
+    transfer.leave()
+
+
+def test_without_a_time_two_files_with_an_equal_packet_are_not_spliced(spool: Spool) -> None:
+    first, second, equal = (bytes([number]) * PACKET for number in (1, 2, 3))
+    transfer = spool.open(offer(0))
+    transfer.write(0, first + equal, spool.now)
+    leave(transfer, spool.now)
+    transfer = spool.open(offer(0))
+    assert transfer.received == 2 * PACKET
+    assert not transfer.write(
+        2 * PACKET, second, spool.now
+    )  # a CRC that begins anew: compared from the first byte
+    assert transfer.received == 0
+    assert not transfer.write(0, second + equal, spool.now)  # another file
+    transfer.write(0, second + equal + second * 2, spool.now)
+    transfer.flush()
+    record = transfer.commit(spool.now)
+    assert record is not None
+    assert spool.store.media.read(record["path"], 0, 9999) == second + equal + second * 2
+
+
+def test_connections_that_bring_no_byte_cost_a_file_without_a_time_nothing(spool: Spool) -> None:
+    part = spool.leave_partial(3, offer=offer(0))
+    for _ in range(3):
+        leave(spool.open(offer(0)), spool.now)
+        assert part.stat().st_size == 3 * PACKET
+
+
+def test_a_line_that_breaks_while_its_file_is_compared_costs_nothing_that_is_held(spool: Spool) -> None:
+    part = spool.leave_partial(3, offer=offer(0))
+    transfer = spool.open(offer(0))
+    assert not transfer.write(3 * PACKET, DATA[3 * PACKET :], spool.now)
+    transfer.write(0, DATA[:PACKET], spool.now)
+    leave(transfer, spool.now)
+    assert part.stat().st_size == 3 * PACKET
+    spool.restart()
+    assert spool.open(offer(0)).received == 3 * PACKET
+
+
+# partial files of a device
+
+
+def partials(spool: Spool) -> list[Path]:
+    return sorted((spool.folder / "spool" / "partial").rglob("*.*"))
+
+
+def test_a_partial_file_that_nothing_came_of_goes_with_its_session(spool: Spool) -> None:
+    for number in range(20):
+        leave(spool.open(offer(1_795_600_000_000 + number)), spool.now)
+    assert partials(spool) == []
+
+
+def test_of_a_devices_partial_files_the_newest_are_kept_and_the_product_hears_of_the_others(
+    spool: Spool,
+) -> None:
+    in_hand = spool.open(offer(1))
+    in_hand.write(0, DATA[:PACKET], spool.now)
+    left = []
+    for number in range(2, PARTIALS_KEPT + 5):
+        spool.now += timedelta(seconds=1)
+        left.append(spool.leave_partial(1, offer=offer(number)))
+    assert sorted(path for path in partials(spool) if path.suffix == ".part") == sorted(
+        [Path(in_hand.part), *left[-PARTIALS_KEPT:]]
+    )
+    assert list(spool.store.given_up) == [path.stem for path in left[:-PARTIALS_KEPT]]
+
+
+def test_a_partial_file_that_is_removed_under_a_session_does_not_come_back_with_a_hole(spool: Spool) -> None:
+    transfer = spool.open(offer())
+    transfer.write(0, DATA[:PACKET], spool.now)
+    transfer.flush()
+    spool.store.files.close(transfer.part)  # others were busier
+    Path(transfer.part).unlink()
+    transfer.write(PACKET, DATA[PACKET : 2 * PACKET], spool.now)
+    with pytest.raises(StorageError):
+        transfer.flush()
+    assert not Path(transfer.part).exists()
+
+
+def test_of_what_a_device_left_in_a_shared_store_the_newest_are_kept(spool: Spool) -> None:
+    spool.store = Store(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
+    parts = []
+    for number in range(PARTIALS_KEPT + 2):
+        parts.append(spool.leave_partial(1, offer=offer(1 + number)))
+        leave_rest(spool)
+        for path in (spool.folder / "media").rglob(f"{parts[-1].stem}*"):
+            os.utime(path, (number, number))
+    kept = {path.name.partition(".")[0] for path in (spool.folder / "media" / "partial").rglob("*.part")}
+    assert kept == {path.stem for path in parts[-PARTIALS_KEPT:]}
+    assert list(spool.store.given_up) == [path.stem for path in parts[:-PARTIALS_KEPT]]
+
+
 # caps of quarantine
 
 
@@ -707,3 +808,54 @@ def test_a_torn_sum_is_counted_anew(spool: Spool, content: bytes) -> None:
     spool.now += timedelta(seconds=61)
     quarantined(spool, 2)
     assert spool.store.quarantine.count(spool.now) == 2 * len(DATA)
+
+
+def test_a_stored_file_that_comes_again_with_another_end_is_held_to_the_caps(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, caps=Caps(files_per_device=2))
+    before = quarantined(spool, 0)
+    quarantined(spool, 1)
+    transfer = spool.store.open(Asker(OTHER, "quarantine", SESSION, spool.now), offer(), before)
+    with pytest.raises(StorageError, match="as much as one may"):
+        transfer.write(3 * PACKET, b"another end", spool.now)
+    leave(transfer, spool.now)
+    assert [path for path in partials(spool) if OTHER in str(path)] == []
+
+
+def test_a_partial_file_counts_by_what_it_announced_however_often_all_is_counted(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, caps=Caps(bytes_in_all=5 * len(DATA)))
+    for number in (1, 2):
+        spool.leave_partial(1, offer=offer(number, packets=8), imei=imei(number), admission="quarantine")
+        spool.store.quarantine.count(spool.now)
+    with pytest.raises(StorageError, match="in all"):
+        spool.open(offer(3, packets=8), imei=imei(3), admission="quarantine")
+
+
+def test_the_partial_files_of_one_unknown_device_count_by_what_they_announced(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, caps=Caps(bytes_per_device=20 * PACKET))
+    for number in (1, 2):
+        spool.leave_partial(1, offer=offer(number, packets=8), imei=OTHER, admission="quarantine")
+    with pytest.raises(StorageError, match="as much as one may"):
+        spool.open(offer(3, packets=8), imei=OTHER, admission="quarantine")
+
+
+def test_a_file_of_an_unknown_device_counts_a_block_however_small_it_is(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, caps=Caps(bytes_in_all=4 * 4096))
+    for number in range(4):
+        transfer = spool.open(offer(number + 1, packets=1), imei=imei(number), admission="quarantine")
+        transfer.write(0, b"x", spool.now)
+        transfer.flush()
+        transfer.commit(spool.now)
+        transfer.leave()
+    spool.now += timedelta(seconds=61)
+    with pytest.raises(StorageError, match="in all"):
+        spool.open(offer(9, packets=1), imei=imei(9), admission="quarantine")
+
+
+def test_all_that_unknown_devices_sent_is_counted_aside(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    quarantined(spool, 1)
+    aside: list[str] = []
+    spool.store.aside = lambda work, *given: aside.append(work.__name__) or work(*given)
+    (tmp_path / "spool" / "quarantine.bytes").unlink()
+    spool.open(offer(2), imei=OTHER, admission="quarantine")
+    assert aside == ["_stored", "_partials"]

@@ -32,13 +32,16 @@ class BusyProduct:
     def progress(self, records: list[dict[str, Any]]) -> None:
         self._more("partial")
 
+    def superseded(self, idents: list[str]) -> None:
+        self.told.append("superseded")
+
     def sessions(self, facts: list[Any]) -> None:
         self.told.append("sessions")
 
 
 def test_sessions_are_told_while_files_never_stop_coming() -> None:
     product = BusyProduct()
-    store = SimpleNamespace(exchange=None, delivered=lambda taken: None)
+    store = SimpleNamespace(exchange=None, delivered=lambda taken: None, given_up=deque())
     server: Any = SimpleNamespace(
         product=product, store=store, handover=None, aside=lambda work, *given: work(*given)
     )

@@ -301,17 +301,43 @@ def test_another_file_of_the_same_size_is_never_spliced(running: Running) -> Non
     assert running.files() == [content(40_000, 2)]
 
 
-def test_without_metadata_one_packet_back_is_compared_and_a_difference_starts_again(running: Running) -> None:
-    camera = CameraModel(files={"%videof": content(40_000)}, drop_at=20, metadata_version=0)
+UNTIMED = {"metadata_version": 0}
+
+
+def left_at(running: Running, drop_at: int, seed: int = 1, **given: Any) -> CameraModel:
+    """A camera without a time whose line breaks at a packet."""
+    camera = CameraModel(files={"%videof": content(40_000, seed)}, drop_at=drop_at, **UNTIMED, **given)
     with pytest.raises(LineDropped):
         camera.run(running.port)
-    same = CameraModel(files={"%videof": content(40_000)}, metadata_version=0, drop_at=30)
-    with pytest.raises(LineDropped):
-        same.run(running.port)
-    assert same.resumed_at == [19]
-    other = CameraModel(files={"%videof": content(40_000, 2)}, metadata_version=0)
+    return camera
+
+
+def test_without_a_time_a_crc_that_goes_on_proves_what_is_held(running: Running) -> None:
+    left_at(running, 20)
+    assert left_at(running, 30, restart_crc=False).resumed_at == [20]
+    same = CameraModel(files={"%videof": content(40_000)}, restart_crc=False, **UNTIMED)
+    same.run(running.port)
+    assert same.resumed_at == [30]
+    assert running.files() == [content(40_000)]
+
+
+def test_without_a_time_a_crc_that_begins_anew_proves_nothing_and_all_is_compared(running: Running) -> None:
+    left_at(running, 20)
+    same = CameraModel(files={"%videof": content(40_000)}, **UNTIMED)
+    same.run(running.port)
+    assert same.resumed_at == [20, 1]
+    assert running.files() == [content(40_000)]
+    wait_until(lambda: [record["resumes"] for record in running.notes.stored_files.values()] == [1])
+
+
+@pytest.mark.parametrize("restart_crc", [True, False], ids=["anew", "on"])
+def test_without_a_time_another_file_is_taken_from_its_first_packet(
+    running: Running, restart_crc: bool
+) -> None:
+    left_at(running, 20)
+    other = CameraModel(files={"%videof": content(40_000, 2)}, restart_crc=restart_crc, **UNTIMED)
     other.run(running.port)
-    assert other.resumed_at == [29, 1]
+    assert other.resumed_at == [20, 1, 1]
     assert running.files() == [content(40_000, 2)]
 
 
