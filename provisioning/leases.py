@@ -1,16 +1,17 @@
 """Which session has a file of a device in hand, where several machines receive into one media store.
 
 A newer session of the device takes over: it says that it waits, the older one ends and leaves what it has, and only
-one that does not answer is passed over. Called by the receiver's `__main__`, one short unit of work each.
+one that does not answer is passed over. Times are the database's: the machines' clocks may differ by minutes. Called by
+the receiver's `__main__`, one short unit of work each.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select, true, update
+from sqlalchemy import delete, func, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 
-from .models import Lease, changed, db
+from .models import Lease, changed, db, utcnow
 
 WANTED = timedelta(minutes=1)  # whoever waited longer has passed the other over
 KEPT = timedelta(
@@ -18,11 +19,12 @@ KEPT = timedelta(
 )  # then a lease was left by a receiver that never came back; it means nothing any more
 
 
-def take(imei: str, identifier: str, token: str, machine: str, now: datetime, *, force: bool = False) -> bool:
+def take(imei: str, identifier: str, token: str, machine: str, *, force: bool = False) -> bool:
     """Give a file of a device to a session, unless one on another machine has it; that one then hears of it.
 
     A session on the same machine has ended, or its process would hold the file there. `force`: whoever has it.
     """
+    now = _now()
     mine = (Lease.imei == imei, Lease.identifier == identifier)
     free = true() if force else or_(Lease.machine == machine, Lease.at < now - KEPT)
     got = changed(
@@ -47,8 +49,9 @@ def holds(token: str) -> bool:
     return db.session.scalar(select(Lease.token).where(Lease.token == token)) is not None
 
 
-def wanted(now: datetime) -> set[str]:
+def wanted() -> set[str]:
     """Give the leases that newer sessions wait for."""
+    now = _now()
     return set(db.session.scalars(select(Lease.token).where(Lease.wanted_at > now - WANTED)))
 
 
@@ -60,9 +63,17 @@ def release(tokens: Sequence[str]) -> None:
     db.session.commit()
 
 
-def sweep(now: datetime) -> None:
+def sweep() -> None:
     """Remove leases of receivers that never came back."""
+    now = _now()
     db.session.execute(
         delete(Lease).where(Lease.at < now - KEPT).execution_options(synchronize_session=False)
     )
     db.session.commit()
+
+
+def _now() -> datetime:
+    """Give the time of the database's clock. SQLite is on this machine and has no other."""
+    if db.session.connection().dialect.name == "sqlite":
+        return utcnow()
+    return db.session.scalars(select(func.now())).one()

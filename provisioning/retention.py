@@ -93,7 +93,7 @@ def _linked_before(now: datetime, days: int) -> datetime:
 
 
 def _sweep_leases(now: datetime) -> int:
-    leases.sweep(now)
+    leases.sweep()
     return 0
 
 

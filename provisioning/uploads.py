@@ -456,7 +456,7 @@ def watched(now: datetime) -> set[str]:
 
 
 def superseded(idents: Sequence[str]) -> None:
-    """Take that partial files are of no use any more: the same files are stored."""
+    """Take that partial files are of no use any more: the same files are stored, or others came in their place."""
     _forget_coming(idents)
     db.session.commit()
 

@@ -206,7 +206,7 @@ class DatabaseProduct:
 
     def lease(self, imei: str, identifier: str, token: str, machine: str, force: bool) -> bool:
         """Take a file of a device into a session's hand."""
-        return bool(self._ask(partial(leases.take, force=force), imei, identifier, token, machine, utcnow()))
+        return bool(self._ask(partial(leases.take, force=force), imei, identifier, token, machine))
 
     def holds(self, token: str) -> bool:
         """Ask whether a session still has its file."""
@@ -214,7 +214,7 @@ class DatabaseProduct:
 
     def wanted(self) -> set[str]:
         """Find the leases that newer sessions wait for."""
-        found: set[str] = self._do(leases.wanted, utcnow())
+        found: set[str] = self._do(leases.wanted)
         return found
 
     def release(self, tokens: Sequence[str]) -> None:

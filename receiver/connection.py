@@ -339,7 +339,8 @@ class Connection:
                     self.server.reports.left_partial(record, share=code != "taken_over")
             except StorageError as error:
                 # the last safe state stands on disk
-                log.warning("partial file not kept", session=self.facts.id, reason=str(error))
+                if self.server.quota.allows("partial file not kept"):
+                    log.warning("partial file not kept", session=self.facts.id, reason=str(error))
             self._let_go(transfer)
         self.facts.ended_at, self.facts.code, self.facts.reason = self.server.now(), code, reason
         self.server.left(self)

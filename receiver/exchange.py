@@ -10,9 +10,10 @@ import contextlib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from receiver.media import Media, MediaError, is_away
@@ -21,9 +22,8 @@ from receiver.transfer import adopted, quarantined
 
 NAME = re.compile(r"partial/[0-9]+/[0-9a-f]{32}\.[0-9a-f]{32}\.json")
 SIDECAR = 64 * 1024  # bytes; the longest has a path and what a camera told about it
-NEVER_STORED = timedelta(
-    hours=1
-)  # a sidecar without its file: its receiver was lost before it had put the file
+# a sidecar without its file: its receiver was lost before it had put the file
+NEVER_STORED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,9 @@ class Left:
 class Exchange:
     """The part of a shared store through which receivers hand files on. Every method may raise MediaError."""
 
-    def __init__(self, media: Media) -> None:
-        self._media = media
+    def __init__(self, media: Media, steady: Callable[[], float] = time.monotonic) -> None:
+        self._media, self._steady = media, steady
+        self._alone: dict[str, float] = {}  # announcements without their file, and since when (steady)
 
     # partial files
 
@@ -125,6 +126,7 @@ class Exchange:
         Their receivers did not tell it. One that cannot be looked at is given to `failed` and passed over.
         """
         found: list[Record] = []
+        alone, self._alone = self._alone, {}
         for entry in self._media.entries("pending/"):
             if len(found) == most:
                 break
@@ -136,8 +138,10 @@ class Exchange:
                     continue
                 if place(self._media, record):
                     found.append(record)
-                elif entry.modified < before - NEVER_STORED:
-                    self._media.delete(entry.key)
+                else:  # by our own clock: nobody knows how far the store's is from it
+                    since = self._alone[entry.key] = alone.get(entry.key, self._steady())
+                    if self._steady() - since >= NEVER_STORED_SECONDS:
+                        self._media.delete(entry.key)
             except MediaError as error:
                 if is_away(self._media, error):
                     raise

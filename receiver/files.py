@@ -188,11 +188,12 @@ def when(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def digest(descriptor: int) -> str:
-    """Give the SHA-256 of an open file, in hex."""
+def digest_of(path: Path) -> str:
+    """Give the SHA-256 of a file, in hex. Blocks."""
     hashed = hashlib.sha256()
-    for piece in pieces(descriptor):
-        hashed.update(piece)
+    with path.open("rb") as file:
+        for piece in pieces(file.fileno()):
+            hashed.update(piece)
     return hashed.hexdigest()
 
 

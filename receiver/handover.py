@@ -51,8 +51,11 @@ def claim_of(identifier: str) -> str:
 class Handover:
     """The leases of one process, and the partial files of its machine that nobody has in hand."""
 
-    def __init__(self, store: Store, product: Product, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, product: Product, now: Callable[[], datetime], allows: Callable[[str], bool]
+    ) -> None:  # fmt: skip
         self._store, self._product, self._now = store, product, now
+        self._allows = allows  # whether one more line of a kind may be written in this minute
         self._machine = machine_name(store.spool)
         self._tokens: dict[Key, str] = {}
         self._released: list[str] = []
@@ -76,7 +79,8 @@ class Handover:
         except StorageError:
             raise
         except Exception:
-            log.warning("database away: no lease", imei=imei, exc_info=True)
+            if self._allows("database away"):
+                log.warning("database away: no lease", imei=imei, exc_info=True)
             return
         self._tokens[imei, identifier] = token
 
@@ -90,7 +94,8 @@ class Handover:
         try:
             return self._product.holds(token)
         except Exception:
-            log.warning("database away: lease not checked", exc_info=True)
+            if self._allows("database away"):
+                log.warning("database away: lease not checked", exc_info=True)
             return True
 
     def drop(self, imei: str, identifier: str) -> None:
@@ -115,7 +120,8 @@ class Handover:
             try:
                 wanted = self._product.wanted() if self._tokens else set()
             except Exception:
-                log.warning("database away: nobody can ask for a file", exc_info=True)
+                if self._allows("database away"):
+                    log.warning("database away: nobody can ask for a file", exc_info=True)
                 continue
             for key, token in list(self._tokens.items()):
                 if token in wanted:
@@ -130,7 +136,8 @@ class Handover:
             else:
                 self._share(record)
         except (MediaError, OSError) as error:
-            log.warning("partial file not shared, will try again", imei=record["imei"], reason=str(error))
+            if self._allows("partial file not shared"):
+                log.warning("partial file not shared, will try again", imei=record["imei"], reason=str(error))
 
     def _share(self, record: Record) -> Record | None:
         """Share a partial file, as `Store.share` does; None also where `give_way` ended it.
@@ -192,12 +199,10 @@ class Handover:
 
     def _settle(self, record: Record, tell: Callable[[Record], None]) -> None:
         """Share one partial file, or remove it where nobody can go on with it."""
-        # the product is told first: what it was not told of is found again
         if not _timestamp(record) and self._store.is_too_old(record, self._now()):
-            self._product.expired([record["upload"]])
+            self._product.expired([record["upload"]])  # first: what it was not told of is found again
             self._store.discard(record)
         elif self._stored_meanwhile(record):
-            self._product.superseded([record["upload"]])
             self._store.discard(record)
         elif shared := self._share(record):
             tell(shared)
@@ -210,9 +215,10 @@ class Handover:
         try:
             return self._product.recall(record["imei"], offer) is not None
         except Exception:
-            log.warning(
-                "database away: a partial file is shared all the same", imei=record["imei"], exc_info=True
-            )
+            if self._allows("database away"):
+                log.warning(
+                    "database away: a partial file is shared all the same", imei=record["imei"], exc_info=True
+                )
             return False  # a device that offers it again is asked for its last packet only
 
 

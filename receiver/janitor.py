@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from receiver.files import read_sidecar
 from receiver.media import MediaError, is_away
@@ -59,7 +60,7 @@ class Janitor:
         swept = Swept()
         try:
             self._sweep(now, swept)
-            self._store.quarantine.count(now)
+            self._store.quarantine.count(now, self._beside)
         except MediaError as error:
             swept.away = str(error)  # what was given up until then is told all the same
         return swept
@@ -83,13 +84,16 @@ class Janitor:
         self._old = old
 
     def _things(self, now: datetime, swept: Swept) -> Iterator[Thing]:
-        for entry in _listed(self._store.spool / "partial"):
+        for entry in self._beside(_listed, self._store.spool / "partial"):
             if entry.is_dir(follow_symlinks=False) and IMEI.fullmatch(entry.name):
-                yield from self._partials(Path(entry.path), swept)
+                yield from self._beside(lambda folder: list(self._partials(folder, swept)), Path(entry.path))
             else:
                 self._odd(entry.path, "is not a folder of a device", swept)
         yield from self._pending(swept)
         yield from self._media()
+
+    def _beside(self, work: Callable[..., Any], *given: Any) -> Any:
+        return self._store.beside(work, *given)
 
     def _partials(self, folder: Path, swept: Swept) -> Iterator[Thing]:
         groups: dict[str, list[Path]] = {}
@@ -116,11 +120,11 @@ class Janitor:
 
     def _pending(self, swept: Swept) -> Iterator[Thing]:
         limit = timedelta(days=self._store.caps.partial_days)
-        for entry in _listed(self._store.spool / "pending"):
+        for entry, record in self._beside(_read, self._store.spool / "pending"):
             path = Path(entry.path)
             if not entry.is_file(follow_symlinks=False):
                 self._odd(entry.path, "is nothing that a receiver writes", swept)
-            elif (record := read_sidecar(path)) is None:
+            elif record is None:
                 self._odd(entry.path, "cannot be read", swept)
             elif record["upload"] in self._store.active or self._waits(record, entry.path, swept):
                 continue
@@ -183,6 +187,13 @@ def _listed(folder: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError:
         return []
+
+
+def _read(folder: Path) -> list[tuple[os.DirEntry[str], Record | None]]:
+    return [
+        (entry, read_sidecar(Path(entry.path)) if entry.is_file(follow_symlinks=False) else None)
+        for entry in _listed(folder)
+    ]
 
 
 def _touched(paths: list[Path]) -> datetime | None:

@@ -52,13 +52,15 @@ class Server:
         self.settings, self.store, self.product, self.now = settings, store, product, now
         self.front = front or Front()
         self.claims = Claims(store.spool / "claims")
-        self.handover = Handover(store, product, now) if store.exchange is not None else None
         self.crowd: Crowd[Connection] = Crowd(
             settings.max_connections, settings.max_per_device, settings.max_per_address
         )
         self.connections = self.crowd.everyone  # oldest first
         self.apart = Apart()
         self.quota = Quota(settings.lines_per_minute)
+        self.handover = (
+            Handover(store, product, now, self.quota.allows) if store.exchange is not None else None
+        )
         self.acquaintance = Acquaintance()
         self.failures = Failures()
         # who has which file of which device in hand; None: it is being shared with other machines

@@ -23,7 +23,7 @@ from receiver.files import (
     StorageError,
     boot_id,
     camera_time,
-    digest,
+    digest_of,
     is_part,
     lacks_room,
     make_folder,
@@ -45,6 +45,7 @@ log = structlog.get_logger("receiver")
 PARTIALS_KEPT = 8  # of a device: one for each identifier, and some by path; then the oldest goes
 GIVEN_UP_KEPT = 10_000
 TOGETHER = 8  # files from which on the whole file system is synced once instead of each of them
+READ_AT_ONCE = 200  # sidecars, between looks at what is found
 CLOCK_MOVED = timedelta(minutes=10)  # no file is stored so long after now
 
 
@@ -198,35 +199,47 @@ class Store:
         Those of processes that live are handed over by themselves; what is this old was left. A file that cannot be
         handled is given to `failed` and passed over. Raises MediaError where the store is away for all of them.
         """
-        names = sorted(name for name in os.listdir(self.spool / "pending") if name.endswith(".json"))
+        names = self.beside(lambda: sorted(os.listdir(self.spool / "pending")))
         records: list[Record] = []
+        for at in range(0, len(names), READ_AT_ONCE):
+            for record in self.beside(self._waiting, names[at : at + READ_AT_ONCE], before, but):
+                if len(records) == most:
+                    return records
+                try:
+                    if record["upload"] in self._told:
+                        self.delivered([record])
+                    elif self._finish(record):
+                        records.append(record)
+                except (OSError, MediaError) as error:
+                    if is_away(self.media, error):
+                        raise
+                    failed(record, error)
+        return records
+
+    def beside(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do disk work aside where the media store is shared: its calls wait on the hub, and so does the caller.
+
+        The caller of a folder's is in a thread already.
+        """
+        return self.aside(work, *given) if self.media.shared else work(*given)
+
+    def _waiting(self, names: Sequence[str], before: datetime, but: Container[str]) -> list[Record]:
+        """Read those sidecars in `pending` that are to be looked at."""
+        records = []
         for name in names:
-            if len(records) == most:
-                break
-            record = read_sidecar(self.spool / "pending" / name)
-            if record is None:
-                continue  # torn by a power cut, not acknowledged, the partial file is still there
-            if record["upload"] in but or record["upload"] in self.active or not _waits_since(record, before):
+            # one that cannot be read was torn by a power cut: not acknowledged, the partial file is still there
+            record = read_sidecar(self.spool / "pending" / name) if name.endswith(".json") else None
+            if record is None or record["upload"] in but or record["upload"] in self.active:
                 continue
-            record["pending"] = name
-            try:
-                if record["upload"] in self._told:
-                    self.delivered([record])
-                elif self._finish(record):
-                    records.append(record)
-            except (OSError, MediaError) as error:
-                if is_away(self.media, error):
-                    raise
-                failed(record, error)
+            if _waits_since(record, before):
+                records.append(record | {"pending": name})
         return records
 
     def _finish(self, record: Record) -> bool:
         """Finish what commit() began, if it was killed between sidecar and store; say whether the file is stored."""
         part = self._part(record)
         if is_part(part):
-            with part.open("rb") as file:
-                same = digest(file.fileno()) == record["sha256"]
-            if not same:
+            if self.beside(digest_of, part) != record["sha256"]:
                 # a power cut before the bytes were safe: never acknowledged, still a partial file
                 log.warning("not stored before the power cut", imei=record["imei"], upload=record["upload"])
                 self._give_back(record)
@@ -414,8 +427,13 @@ class Store:
 
     def unshared(self) -> list[Record]:
         """Give the partial files that lie only on this machine, of sessions that may have ended."""
-        found = [read_sidecar(path) for path in sorted((self.spool / "partial").glob("*/*.json"))]
-        return [r for r in found if r and r["upload"] not in self.active and self._part(r).exists()]
+        return list(self.aside(self._unshared, frozenset(self.active)))
+
+    def _unshared(self, active: Container[str]) -> list[Record]:
+        # by its name first: thousands of uploads may be under way
+        paths = [p for p in sorted((self.spool / "partial").glob("*/*.json")) if p.stem not in active]
+        found = [record for path in paths if (record := read_sidecar(path))]
+        return [record for record in found if os.path.exists(self._part(record))]
 
     def share(self, record: Record, now: datetime) -> Record | None:
         """Make a partial file that nobody writes reachable for every receiver; give its record.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from unittest.mock import Mock
 
 import pytest
@@ -14,14 +15,15 @@ from driver import BEGAN
 from test_server import Notes
 
 from provisioning.models import utcnow
-from receiver import protocol
+from receiver import janitor, protocol, storage
 from receiver.exchange import Exchange
-from receiver.files import StorageError, new_id
+from receiver.files import StorageError, new_id, read_sidecar
 from receiver.folder import Folder
 from receiver.handover import Handover
 from receiver.janitor import Janitor, Swept
 from receiver.media import MediaError
 from receiver.protocol import PACKET, Metadata, _path_metadata
+from receiver.quota import Quota
 from receiver.session import Offer
 from receiver.sidecars import Record
 from receiver.storage import PARTIALS_KEPT, Caps, Store
@@ -549,6 +551,54 @@ def test_an_announcement_that_cannot_be_read_does_not_hold_up_the_others(tmp_pat
     assert failed == [{"imei": IMEI, "upload": f"{1:032x}"}]
 
 
+def test_an_announcement_goes_after_an_hour_without_its_file_by_a_steady_clock(tmp_path: Path) -> None:
+    steady = [0.0]
+    exchange = Exchange(media := Shared(tmp_path), lambda: steady[0])
+    exchange.announce({"imei": IMEI, "upload": "0" * 32, "identifier": "%photof", "count": 4, "path": "0.jpg",
+                       "state": "stored", "updated_at": "2026-11-24T12:00:00Z", "file_type": "photo",
+                       "source": "front", "size": 4})  # fmt: skip
+    waiting = []
+    for steady[0] in (0.0, 3000.0, 3600.0):
+        assert exchange.owed(utcnow() + 2 * YEAR) == []
+        waiting.append(len(list(media.entries("pending/"))))
+    assert waiting == [1, 1, 0]
+
+
+@pytest.mark.parametrize("work", ["unshared", "pending", "sweep"])
+def test_before_a_shared_store_the_spool_is_read_aside(spool: Spool, work: str) -> None:
+    spool.leave_partial()
+    spool.store_whole(offer(1))
+    spool.store = Store(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
+    spool.janitor = Janitor(spool.store, lambda: 0.0)
+    depth = [0]
+
+    def aside(work: Any, *given: Any) -> Any:
+        depth[0] += 1
+        try:
+            return work(*given)
+        finally:
+            depth[0] -= 1
+
+    def read(path: Path) -> Record | None:
+        assert depth[0] == 1, f"{path} is read on the hub"
+        return read_sidecar(path)
+
+    spool.store.aside = aside
+    with mock.patch.object(storage, "read_sidecar", read), mock.patch.object(janitor, "read_sidecar", read):
+        found = {"unshared": spool.store.unshared, "pending": lambda: spool.store.pending(spool.now),
+                 "sweep": lambda: [spool.janitor.sweep(spool.now)]}[work]()  # fmt: skip
+    assert len(found) == 1
+
+
+def test_a_partial_file_in_hand_is_passed_over_by_its_name(spool: Spool) -> None:
+    parts = [spool.leave_partial(offer=offer(number)) for number in (1, 2)]
+    spool.store.active.add(parts[0].stem)
+    read: list[Path] = []
+    with mock.patch.object(storage, "read_sidecar", lambda path: read.append(path) or read_sidecar(path)):
+        spool.store.unshared()
+    assert read == [parts[1].with_suffix(".json")]
+
+
 class Asked(Notes):
     """A product to which a file that is asked for is stored, or none."""
 
@@ -561,7 +611,7 @@ class Asked(Notes):
 def leave_rest(spool: Spool) -> list[str]:
     """Share what nobody goes on with, once; give what was shared."""
     told: list[str] = []
-    handover = Handover(spool.store, Asked(), lambda: spool.now)
+    handover = Handover(spool.store, Asked(), lambda: spool.now, Quota(0).allows)
     for _ in range(2):
         handover.leave_rest(
             lambda *file: True, lambda *file: None, lambda record: told.append(record["identifier"])

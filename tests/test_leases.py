@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("app")
 
 
 def take(token: str, machine: str = "one", *, force: bool = False) -> bool:
-    return leases.take(*FILE, token * 32, machine, utcnow(), force=force)
+    return leases.take(*FILE, token * 32, machine, force=force)
 
 
 def test_a_free_file_is_taken_and_given_back() -> None:
@@ -29,13 +29,13 @@ def test_a_free_file_is_taken_and_given_back() -> None:
 
 def test_another_machine_is_refused_and_the_holder_hears_of_it() -> None:
     take("a")
-    assert leases.wanted(utcnow()) == set()
+    assert leases.wanted() == set()
     assert not take("b", "two")
-    assert leases.wanted(utcnow()) == {"a" * 32}
+    assert leases.wanted() == {"a" * 32}
     assert leases.holds("a" * 32)
     leases.release(["a" * 32])
     assert take("b", "two")
-    assert leases.wanted(utcnow()) == set()
+    assert leases.wanted() == set()
 
 
 def test_the_same_machine_takes_it_at_once() -> None:
@@ -57,18 +57,41 @@ def test_giving_back_what_somebody_else_has_meanwhile_changes_nothing() -> None:
     assert leases.holds("b" * 32)
 
 
+def pass_time(time: timedelta) -> None:
+    """Make all that stands in the table so much older."""
+    for row in db.session.scalars(select(Lease)):
+        row.at -= time
+        row.wanted_at = row.wanted_at and row.wanted_at - time
+    db.session.commit()
+
+
 def test_a_wish_is_forgotten_after_a_while() -> None:
     take("a")
     take("b", "two")
-    assert leases.wanted(utcnow() + timedelta(minutes=2)) == set()
+    pass_time(timedelta(minutes=2))
+    assert leases.wanted() == set()
 
 
 def test_leases_of_machines_that_never_came_back_go() -> None:
     take("a")
-    leases.sweep(utcnow() + timedelta(days=20))
+    pass_time(timedelta(days=20))
+    leases.sweep()
     assert leases.holds("a" * 32)
-    leases.sweep(utcnow() + timedelta(days=31))
+    pass_time(timedelta(days=11))
+    leases.sweep()
     assert not leases.holds("a" * 32)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("ahead", [timedelta(minutes=-10), timedelta(minutes=10)])
+def test_a_machine_whose_clock_is_wrong_asks_and_hears_like_any_other(
+    ahead: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take("a")
+    monkeypatch.setattr(leases, "utcnow", lambda: utcnow() + ahead)
+    assert not take("b", "two")
+    monkeypatch.undo()
+    assert leases.wanted() == {"a" * 32}
 
 
 def test_of_many_that_ask_at_once_one_gets_it(app: Flask) -> None:
