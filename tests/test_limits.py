@@ -15,13 +15,14 @@ import structlog
 from camera_model import CameraModel, kermit
 from conftest import ROOT, wait_until
 from driver import BEGAN, Line, Machine
-from test_server import IMEI, QUICK, UNKNOWN, Running, content, drip, init
+from test_server import IMEI, QUICK, UNKNOWN, Notes, Running, content, drip, init
 
 from receiver import protocol
 from receiver.connection import Settings
 from receiver.crowd import Crowd
 from receiver.files import StorageError
 from receiver.folder import Folder
+from receiver.handover import Handover
 from receiver.media import MediaError
 from receiver.quota import PEERS, Quota
 from receiver.session import Limits, Offer
@@ -294,6 +295,18 @@ def test_strangers_partial_files_count_against_what_all_strangers_may_send(tmp_p
         transfer.leave()
         kept += 1
     assert kept == 3
+
+
+def test_while_the_database_is_away_leases_write_no_more_than_one_may(tmp_path: Path) -> None:
+    notes, media = Notes(), Folder(tmp_path / "media")
+    media.shared = True
+    notes.away = True
+    store = Store(tmp_path / "spool", media, Caps())
+    handover = Handover(store, notes, lambda: BEGAN, Quota(3).allows)
+    with structlog.testing.capture_logs() as lines:
+        for number in range(10):
+            handover.take(f"{number:015d}", "%photof", lambda: False)
+    assert len(lines) == 3
 
 
 # memory: what a peer can make us hold in every state, without sockets

@@ -1,0 +1,197 @@
+"""Whatever a camera tells of its files, or leaves out: their sidecars are believed, and each gets its row and bytes."""
+
+import json
+import shutil
+import struct
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driver import BEGAN
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select
+from test_janitor import IMEI, OTHER, SESSION, Spool
+
+from provisioning import uploads
+from provisioning.models import Upload, db, utcnow
+from receiver import protocol
+from receiver.files import read_sidecar
+from receiver.folder import Folder
+from receiver.protocol import PACKET, Metadata
+from receiver.session import Offer
+from receiver.sidecars import Record
+from receiver.storage import Caps, Store
+from receiver.transfer import Asker, Transfer
+
+TIMES = st.sampled_from([0, 1, 1_795_600_000_000, 1_795_600_000_000_000, 2**63, 2**64 - 1])
+numbers = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=3))
+frames = st.builds(  # versions 1 to 4: each tells more than the one before
+    lambda version, time, trigger, rest: struct.pack(">BBQB", version, 4, time, trigger) + rest,
+    st.integers(1, 4), TIMES, st.integers(0, 255), st.sampled_from([2, 3, 21, 29]).flatmap(
+        lambda size: st.binary(min_size=size, max_size=size)
+    ),
+)  # fmt: skip
+by_path = st.one_of(
+    st.binary(max_size=40),  # 15 bytes of ADAS, 26 of DSM, what nobody knows
+    st.dictionaries(
+        st.sampled_from(["version", "file", "fm_trigger", "gps", "driver_name", "\0"]),
+        st.one_of(numbers, st.dictionaries(st.sampled_from(
+            ["file_timestamp", "timestamp", "duration", "type", "latitude", "longitude"]), numbers, max_size=4)),
+        max_size=4,
+    ).map(lambda told: json.dumps(told).encode()),
+)  # fmt: skip
+
+
+def a_file(offered: tuple[str, bool], told: bytes | None, packets: int) -> Offer:
+    """Make an offer as the session does, of what the device said."""
+    identifier, is_path = offered
+    metadata: Metadata | None = None
+    if told is not None:
+        metadata = protocol._path_metadata(told) if is_path else protocol._metadata(told)
+    return Offer(identifier, is_path, packets * (PACKET if is_path else 1), metadata)
+
+
+names = st.one_of(
+    st.sampled_from(["%photof", "%photor", "%videof", "%videor"]).map(lambda name: (name, False)),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=30)
+    .filter(lambda path: not path.startswith("%"))
+    .map(lambda path: (path, True)),
+)
+offers = names.flatmap(
+    lambda name: st.builds(
+        a_file, st.just(name), st.none() | (by_path if name[1] else frames), st.integers(2, 4)
+    )
+)
+
+
+def bytes_of(offer: Offer, seed: int) -> bytes:
+    return bytes([seed]) * (offer.size - (0 if offer.by_path else 1))
+
+
+def believed(path: str | Path, record: Record) -> None:
+    found = read_sidecar(Path(path))
+    assert found is not None
+    assert found | {"pending": None} == record | {"pending": None}
+
+
+@given(offers)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_sidecar_that_a_file_has_in_its_life_is_believed(tmp_path: Path, offer: Offer) -> None:
+    shutil.rmtree(tmp_path)
+    spool, data = Spool(tmp_path), bytes_of(offer, 1)
+    transfer = spool.open(offer)
+    believed(transfer.sidecar, transfer.record)
+    transfer.write(0, data[:PACKET], spool.now)
+    _leave(transfer, spool)
+    believed(transfer.sidecar, transfer.record)
+    spool.restart()
+    again = spool.open(offer)
+    assert (again.received, again.record["upload"]) == (PACKET, transfer.record["upload"])
+    again.write(PACKET, data[PACKET:], spool.now, protocol.crc(data))
+    again.flush()
+    record = again.commit(spool.now)
+    again.leave()
+    assert record is not None
+    believed(spool.store._pending_path(record), record)
+    spool.restart()
+    assert [found["upload"] for found in spool.store.pending(spool.now)] == [record["upload"]]
+
+
+def _leave(transfer: Transfer, spool: Spool) -> None:
+    transfer.flush()
+    transfer.left_behind()
+    transfer.make_safe(spool.now)
+    transfer.leave()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that was acknowledged, and whether its receiver was killed before its report."""
+
+    imei: str
+    offer: Offer
+    seed: int
+    killed: bool
+
+
+sent = st.builds(Sent, st.sampled_from([IMEI, OTHER]), offers, st.integers(0, 2), st.booleans())
+
+
+class Receiver:
+    """A receiver with its spool, before the media folder of the app."""
+
+    def __init__(self, folder: Path, media: Path) -> None:
+        self.folder, self.media = folder, media
+        self.start()
+
+    def start(self) -> None:
+        self.store = Store(self.folder, Folder(self.media), Caps())
+
+    def take(self, file: Sent, number: int) -> Record | None:
+        asker = Asker(file.imei, "known", SESSION, BEGAN + timedelta(hours=number))
+        transfer = self.store.open(asker, file.offer)
+        data = bytes_of(file.offer, file.seed)
+        if not transfer.write(transfer.received, data[transfer.received :], asker.now):
+            transfer.write(0, data, asker.now)
+        transfer.flush()
+        record = transfer.commit(asker.now)
+        transfer.leave()
+        return record
+
+    def report(self, records: list[Record], together: int) -> None:
+        for at in range(0, len(records), together):
+            self.store.delivered(uploads.register(records[at : at + together], utcnow()))
+
+
+def check_all_are_kept(tmp_path: Path, files: list[Sent], together: int) -> None:
+    shutil.rmtree(tmp_path / "media", ignore_errors=True)
+    shutil.rmtree(tmp_path / "receiver", ignore_errors=True)
+    db.session.execute(delete(Upload))
+    db.session.commit()
+    receiver = Receiver(tmp_path / "receiver", tmp_path / "media")
+    told: list[Record] = []
+    for number, file in enumerate(files):
+        record = receiver.take(file, number)
+        if record is not None and not file.killed:
+            told.append(record)
+    receiver.report(told, together)
+    receiver.start()
+    receiver.report(receiver.store.pending(BEGAN + timedelta(days=1)), together)
+    rows = db.session.execute(select(Upload.imei, Upload.identifier, Upload.path)).all()
+    stored = [(row.imei, row.identifier, (tmp_path / "media" / row.path).read_bytes()) for row in rows]
+    for file in files:
+        assert (file.imei, file.offer.identifier, bytes_of(file.offer, file.seed)) in stored
+    untimed = [file for file in files if not (file.offer.metadata and file.offer.metadata.timestamp)]
+    assert len(rows) >= len(untimed)
+    assert list((tmp_path / "receiver" / "pending").iterdir()) == []
+    assert {
+        path for path in (tmp_path / "media").rglob("*") if path.is_file() and path.suffix != ".json"
+    } == {tmp_path / "media" / row.path for row in rows}
+
+
+QUICK: dict[str, Any] = {
+    "deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}  # fmt: skip
+several = st.lists(sent, min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@given(several, st.integers(1, 4))
+@settings(max_examples=20, **QUICK)
+def test_every_acknowledged_file_has_a_row_and_its_bytes(
+    app: Flask, tmp_path: Path, files: list[Sent], together: int
+) -> None:
+    check_all_are_kept(tmp_path, files, together)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@given(several, st.integers(1, 4))
+@settings(max_examples=5, **QUICK)
+def test_every_acknowledged_file_has_a_row_and_its_bytes_on_postgresql(
+    app: Flask, tmp_path: Path, files: list[Sent], together: int
+) -> None:
+    check_all_are_kept(tmp_path, files, together)
