@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +19,9 @@ from receiver.sidecars import Record, sound
 LEAST_FREE = 16 * 2**20  # bytes: a long video and its neighbours
 LEAST_INODES = 64
 READ_AT_ONCE = 128 * 1024  # bytes, for a hash
-OPEN_FILES = 512  # descriptors kept for files that are being written; others are opened for each piece
+# descriptors kept for files that are being written; others are opened for each piece
+OPEN_FILES_LEAST = 512
+OPEN_FILES_SHARE = 4  # one of so many that the process may have: the others are for its connections
 
 
 class StorageError(Exception):
@@ -212,8 +215,9 @@ def camera_time(record: Record) -> int:
 class OpenFiles:
     """Descriptors of files that are being written: the busiest stay open, up to a number."""
 
-    def __init__(self, most: int = OPEN_FILES) -> None:
-        self._most = most
+    def __init__(self, most: int | None = None) -> None:
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = max(OPEN_FILES_LEAST, soft // OPEN_FILES_SHARE) if most is None else most
         self._open: dict[str, int] = {}
 
     def write(self, path: str, data: bytes | bytearray, offset: int) -> None:

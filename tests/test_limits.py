@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from test_server import IMEI, QUICK, UNKNOWN, Notes, Running, content, drip, ini
 from receiver import protocol
 from receiver.connection import Settings
 from receiver.crowd import Crowd
-from receiver.files import StorageError
+from receiver.files import OpenFiles, StorageError
 from receiver.folder import Folder
 from receiver.handover import Handover
 from receiver.media import MediaError
@@ -307,6 +308,20 @@ def test_while_the_database_is_away_leases_write_no_more_than_one_may(tmp_path: 
         for number in range(10):
             handover.take(f"{number:015d}", "%photof", lambda: False)
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize(("allowed", "kept"), [(1024, 512), (2200, 550)])
+def test_a_quarter_of_the_descriptors_a_process_may_have_is_kept_for_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: int, kept: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (allowed, allowed))
+    files, before = OpenFiles(), len(os.listdir("/proc/self/fd"))
+    paths = [str(tmp_path / str(number)) for number in range(600)]
+    for path in paths:
+        files.write(path, b"x", 0)
+    assert len(os.listdir("/proc/self/fd")) - before == kept
+    for path in paths:
+        files.close(path)
 
 
 # memory: what a peer can make us hold in every state, without sockets
