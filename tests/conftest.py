@@ -164,6 +164,9 @@ def phone(app: Flask) -> Iterator["Phone"]:
     phone.close()
 
 
+_products: dict[str, "Stack"] = {}  # that run
+
+
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Stack"]:
     """The whole product as real processes on SQLite, for all tests that add vehicles of their own."""
@@ -172,6 +175,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Stack"]:
     folder = tmp_path_factory.mktemp("product")
     # some cameras of the tests never tell metadata, and are waited for
     with running(folder, f"sqlite:///{folder}/test.db", RECEIVER_METADATA_TIMEOUT="3") as stack:
+        _products["product"] = stack
         yield stack
 
 
@@ -182,6 +186,7 @@ def product_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
     url = postgres_server.create_database(postgres_server.shared(), f"product_{time.time_ns()}")
     with running(tmp_path_factory.mktemp("product"), url, as_in_production=True) as stack:
+        _products["product_on_postgresql"] = stack
         yield stack
 
 
@@ -251,6 +256,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         groups = {item.nodeid: group for item in items if (group := _group(item))}
         machine.once("groups", lambda: json.dumps(groups))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End a shared product with the last test of its group: idle, its worker takes a twentieth of a processor."""
+    group = _group(item)
+    is_last = nextitem is None or _group(nextitem) != group
+    if is_last and hasattr(item.config, "workerinput") and group in _products:
+        _products.pop(group).close()
 
 
 @pytest.hookimpl(optionalhook=True)
