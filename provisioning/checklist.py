@@ -42,7 +42,7 @@ from .models import (
     files_of,
     first_id,
 )
-from .parameters import as_integer, cautions
+from .parameters import BY_ITSELF, as_integer, cautions
 
 VIDEO_SECONDS = 2
 VIDEO_AGO = 30
@@ -121,7 +121,7 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
         raise Invalid("There is no such step.")
     lifecycle.lock_device(run.device_id)
     # what a person saw before something was mended proves nothing afterwards
-    gone = {step_id, "transfer", "clock"} | {s.id for s in STEPS if step_id in s.needs or s.question}
+    gone = {step_id} | {s.id for s in STEPS if step_id in s.needs or not s.commands}
     run.steps = {name: value for name, value in run.steps.items() if name not in gone} | {
         step_id: {"fresh": True}
     }
@@ -317,8 +317,17 @@ def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Devic
         ],
         sessions=[(row.code or "", row.crc_errors) for row in sessions],
         results=_results(run),
+        by_itself=_by_itself(device),
+        server_advice=outbox.server_advice(device, {}),
         firmware_warnings=[text for texts in warned.values() for text in texts if "firmware" in text.lower()],
     )
+
+
+def _by_itself(device: Device) -> list[str]:
+    """Give what makes a device send without a request: as it confirmed, or was asked to hold."""
+    rows = statuses.parameters(device.id, BY_ITSELF)
+    held = {int(row.item.split(".")[1]): row.asked if row.value is None else row.value for row in rows}
+    return [f"{BY_ITSELF[number]} ({number})" for number in sorted(held) if as_integer(held[number])]
 
 
 def _finish(run: ChecklistRun, now: datetime) -> None:

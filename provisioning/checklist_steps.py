@@ -43,7 +43,8 @@ class Facts:
     results: Mapping[str, "Result"] = field(default_factory=dict)  # steps before
     answer: str | None = None
     firmware_warnings: Sequence[str] = ()
-    video_asked: float | None = None
+    by_itself: Sequence[str] = ()  # settings that make the vehicle send without a request
+    server_advice: str | None = None  # how to set its own camera server; None: known to be ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,17 @@ def read_transfer(facts: Facts) -> Result:
     return Result(GOOD, "Transfers come through.")
 
 
+def read_triggers(facts: Facts) -> Result:
+    """Read whether what the vehicle sends without a request has somewhere to go."""
+    if not facts.by_itself:
+        return Result(GOOD, "It sends nothing by itself.")
+    what = " and ".join(facts.by_itself)
+    if facts.server_advice is None:
+        return Result(GOOD, f"It sends {what} by itself, and its own camera server is this service.")
+    return Result(BAD, f"It is set to send {what}. {facts.server_advice}",
+                  "Set it, then cause a trigger: the first file that comes by one proves it.", "nowhere")  # fmt: skip
+
+
 def read_clock(facts: Facts) -> Result:
     """Read how far the camera's time is off ours."""
     before = [facts.results[name] for name in ("front", "rear") if name in facts.results]
@@ -292,6 +304,7 @@ STEPS: tuple[Step, ...] = (
          ("reachable", "configuration", "front")),
     Step("transfer", "Transfer of files", read_transfer, (), ("reachable",)),
     Step("clock", "Clock and time zone", read_clock, (), ("reachable",)),
+    Step("triggers", "What it sends by itself", read_triggers, (), ("reachable",)),
     Step("led", "Look at the camera", _read_answer({
         "lit": Result(WARN, "The camera has power; the tracker does not hear it.", "Check the RS232 cable.", "cable"),
         "dark": Result(BAD, "The camera has no power.", "Check its supply and fuse.", "no_power"),
@@ -343,6 +356,9 @@ VERDICTS: tuple[Verdict, ...] = (
             or _any(r, "bad_card", "sd")),
     Verdict("refused", "This server refused the device", "It is known now: ask for a photo.", ("transfer",),
             lambda r: _any(r, "refused", "transfer")),
+    Verdict("triggers_lead_nowhere", "What the vehicle takes by itself reaches nobody",
+            "Set the vehicle's own camera server, then cause a trigger.", ("triggers",),
+            lambda r: _any(r, "nowhere", "triggers")),
     Verdict("old_firmware", "The tracker's firmware is too old", "Update it, then run the checklist again.",
             ("firmware",), lambda r: _any(r, "old_firmware", "firmware")),
     Verdict("differs", "The configuration is not as asked", "Provision the device again.", ("configuration",),

@@ -28,10 +28,9 @@ from .models import (
     files_of,
     first_id,
 )
-from .parameters import as_integer
+from .parameters import BY_ITSELF, as_integer
 
 RECORD_SECONDS = 15.0  # a record and the file of the same trigger differ by no more
-UNASKED = {66006: "periodic photos", 66022: "photo triggers", 66023: "video triggers"}
 
 
 def taken_by_themselves(uploads: Sequence[Any]) -> dict[str, str]:
@@ -134,7 +133,7 @@ def _request(command: Command) -> Request:
 
 def _unasked_possible(device: Device) -> bool | None:
     """Say whether triggers or periodic photos may be on; None where nothing is known of them."""
-    items = statuses.parameters(device.id, UNASKED)
+    items = statuses.parameters(device.id, BY_ITSELF)
     return any(as_integer(value) for item in items for value in (item.value, item.asked)) if items else None
 
 

@@ -182,11 +182,40 @@ def _with_server(device: Device, asked: CamReq, asker: Asker, config: Config) ->
 
 def _sends_here(device: Device, config: Config) -> bool:
     """Say whether the device's own setting brings files here: as was said, unless it confirmed another server."""
+    return device.camera_server_configured and not _holds_other_server(device, config)
+
+
+def _holds_other_server(device: Device, config: Config) -> bool:
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
     held = statuses.confirmed(device.id, [number for number in ids if number is not None])
     ours = (config.camera_server_domain, str(config.camera_server_port))
-    return device.camera_server_configured and all(
-        held.get(number or 0, wanted) == wanted for number, wanted in zip(ids, ours, strict=True)
+    return any(held.get(number or 0, wanted) != wanted for number, wanted in zip(ids, ours, strict=True))
+
+
+def server_advice(device: Device | None, parameters: Mapping[Any, Any]) -> str | None:
+    """Say how to set the device's own camera server to this service.
+
+    None where that is known: somebody said so, a file that came by a trigger proved it, or these parameters set it.
+    """
+    config = current_config()
+    own = own_server(config)
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    if own and tuple(str(parameters.get(number)) for number in ids) == (own.domain, str(own.port)):
+        return None
+    if device and not _holds_other_server(device, config):
+        proof = statuses.get(device.id, statuses.SERVER_PROVED)
+        if device.camera_server_configured or (proof and proof.value == own_address(config)):
+            return None
+    if own and None not in ids:
+        how = f"send {ids[0]} = {own.domain} and {ids[1]} = {own.port}"
+    else:
+        how = (
+            "enter it by the Configurator (Domain and Port in the tab RS232/RS485 or Camera Settings), then tick in the"
+            " vehicle's data that it is set"
+        )
+    return (
+        "Nothing that the vehicle takes by itself will reach this service until the vehicle's own camera server is set"
+        f" to {own_address(config)}: {how}. Requests name the server themselves, triggers and periodic photos do not."
     )
 
 
@@ -214,6 +243,12 @@ def own_server(config: Config) -> commands.Server | None:
     if not config.camera_server_domain:
         return None
     return commands.Server(config.camera_server_domain, config.camera_server_port)
+
+
+def own_address(config: Config) -> str:
+    """Give where cameras reach this service, in words."""
+    own = own_server(config)
+    return f"{own.domain}:{own.port}" if own else "this service's address"
 
 
 def _refuse_twin(device: Device, asked: CamReq, foreign: bool) -> None:

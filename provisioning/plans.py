@@ -13,22 +13,22 @@ from .parameters import ParameterErrors, cautions, complete
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked set; `problem` says why its SMS cannot be sent to this device as it is."""
+    """A checked set; `problem` says why its SMS cannot be sent to this device as it is.
+
+    `alarm` says that what the vehicle would take by itself reaches nobody.
+    """
 
     parameters: Mapping[int, int | str]
     messages: tuple[Sms, ...]
     warnings: Mapping[str, list[str]]
     problem: str | None = None
+    alarm: str | None = None
 
 
 def plan(device: Device | None, parameters: Mapping[Any, Any], *, raw: bool = False) -> Plan:
     """Check and complete a set. Raises ParameterErrors by id, Conflict where it cannot be sent."""
     checked = complete(parameters, raw=raw, catalogue=outbox.catalogue())
-    known = statuses.known_parameters(device.id) if device else {}
-    firmware = device.firmware if device else None
-    return Plan(
-        checked, outbox.preview(device, SetParam(checked)), cautions(checked, known=known, firmware=firmware)
-    )
+    return _planned(device, checked, outbox.preview(device, SetParam(checked)))
 
 
 def preview(device: Device, parameters: Mapping[Any, Any]) -> tuple[Plan | None, Mapping[str, list[str]]]:
@@ -39,5 +39,18 @@ def preview(device: Device, parameters: Mapping[Any, Any]) -> tuple[Plan | None,
         return None, error.errors
     except (Conflict, Unavailable) as error:
         checked = complete(parameters, catalogue=outbox.catalogue())
-        warnings = cautions(checked, known=statuses.known_parameters(device.id), firmware=device.firmware)
-        return Plan(checked, outbox.preview(None, SetParam(checked)), warnings, error.message), {}
+        return _planned(device, checked, outbox.preview(None, SetParam(checked)), error.message), {}
+
+
+def _planned(
+    device: Device | None,
+    checked: Mapping[int, int | str],
+    messages: tuple[Sms, ...],
+    problem: str | None = None,
+) -> Plan:
+    known = statuses.known_parameters(device.id) if device else {}
+    firmware = device.firmware if device else None
+    advice = outbox.server_advice(device, checked)
+    warnings = cautions(checked, known=known, firmware=firmware, server_advice=advice)
+    is_lost = any(advice in texts for texts in warnings.values())
+    return Plan(checked, messages, warnings, problem, advice if is_lost else None)

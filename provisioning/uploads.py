@@ -22,8 +22,9 @@ from receiver.sidecars import Record
 from receiver.storage import Caps, Store
 from receiver.transfer import adopted, quarantined
 
-from . import events, lifecycle, links, queue, statuses
+from . import events, lifecycle, links, outbox, queue, statuses
 from .config import Config, current_config
+from .linking import SERVER_REQUEST
 from .models import (
     Device,
     Upload,
@@ -360,6 +361,15 @@ def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
     by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
     told = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
     statuses.note_all("upload.last", "upload", told, now)
+    # no request named a server for these: the device's own setting brought them here
+    address = outbox.own_address(current_config())
+    unasked = {
+        row.device_id: (address, row.id, row.received_at or now)
+        for row in by_time
+        if row.has_metadata and row.trigger not in (None, SERVER_REQUEST)
+    }
+    if unasked:
+        statuses.note_all(statuses.SERVER_PROVED, "upload", unasked, now)
 
 
 def _words(upload: Any) -> str:

@@ -87,6 +87,17 @@ def test_the_plan_shows_what_would_be_sent(api: Api, van: str) -> None:
     assert "66023" in plan["warnings"]
 
 
+def test_the_plan_says_that_triggers_lead_nowhere_until_the_server_is_known(api: Api, van: str) -> None:
+    given = {"parameters": {"66022": ["Crash"]}, "imei": IMEI}
+    (told,) = [
+        text for text in api("POST", "/parameters/plan", given).json["warnings"]["66022"] if "reach" in text
+    ]
+    assert "Configurator" in told
+    api("PATCH", van, {"camera_server_configured": True})
+    after = api("POST", "/parameters/plan", given).json["warnings"]["66022"]
+    assert told not in after
+
+
 @pytest.mark.parametrize(
     ("parameters", "where"),
     [

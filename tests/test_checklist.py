@@ -17,7 +17,7 @@ from gateway_double import Phone
 from sqlalchemy import select
 from stack import Stack
 
-from provisioning import checklist, devices, leftovers, sending
+from provisioning import checklist, devices, leftovers, sending, statuses
 from provisioning.checklist_steps import (
     GOOD,
     STEPS,
@@ -49,6 +49,7 @@ HEALTHY: dict[str, Facts] = {
     "card": Facts([CAME]),
     "transfer": Facts(sessions=[("done", 0)]),
     "clock": Facts([CAME]),
+    "triggers": Facts(),
 }
 BY_VERDICT = {verdict.id: verdict for verdict in VERDICTS}
 BY_STEP = {step.id: step for step in STEPS}
@@ -99,6 +100,9 @@ CASES: list[tuple[str, dict[str, Facts], str]] = [
     ("no_card", {"card": refused("media_problem"), "sd": Facts(answer="in")}, "A card is in"),
     ("no_card", {"card": refused("capture_failed"), "sd": Facts(answer="in")}, "A card is in"),
     ("refused", {"transfer": Facts(sessions=[("unknown_device", 0), ("done", 0)])}, "IMEI was not known"),
+    ("triggers_lead_nowhere", {"triggers": Facts(by_itself=["photo triggers (66022)"], server_advice="Set it so.")},
+     "photo triggers (66022). Set it so."),
+    ("good", {"triggers": Facts(by_itself=["periodic photos (66006)"])}, "Both cameras answer"),
     ("old_firmware", {"firmware": Facts([REPLIED], firmware_warnings=["66020 needs newer firmware."])}, "66020 needs"),
     ("differs", {"configuration": Facts(HEALTHY["configuration"].outcomes, differing=["66003 is 30, asked 25"])},
      "66003 is 30, asked 25"),
@@ -523,6 +527,21 @@ def test_a_device_without_credentials_says_so_and_sends_nothing(phone: Phone) ->
     run = begin(device)
     assert run.verdict == "silent"
     assert phone.sent == []
+
+
+def test_triggers_whose_files_reach_nobody_are_found_until_one_comes(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    crash = REPLIES | {"getparam 150": "Param ID:150 Value:1;151:18;66022:8"}
+    answer_all(phone, run, crash)
+    assert (run.steps["triggers"]["verdict"], run.steps["triggers"]["mark"]) == ("bad", "nowhere")
+    assert "photo triggers (66022)" in run.steps["triggers"]["text"]
+    statuses.note_all(
+        "camera.server", "upload", {van.id: ("this service's address", "1" * 32, utcnow())}, utcnow()
+    )
+    checklist.again(run, "cameras", utcnow())
+    checklist.advance(run, utcnow())
+    answer_all(phone, run, crash)
+    assert run.steps["triggers"]["verdict"] == "good"
 
 
 # live, against the simulator's faults

@@ -284,6 +284,18 @@ def test_a_doubtful_set_is_warned_of_beside_the_right_field(
     assert all(text.endswith(".") for texts in told.values() for text in texts)
 
 
+@pytest.mark.parametrize(("asked", "known", "warned"), [
+    ({66022: 8}, {}, ["66022"]), ({66006: 3, 66023: 8}, {}, ["66006", "66023"]), ({66000: 1}, {66006: "1"}, ["66006"]),
+    ({66022: 0}, {66022: "8"}, []), ({66000: 1}, {}, []),
+])  # fmt: skip
+def test_what_is_sent_without_a_request_is_warned_of_while_it_has_nowhere_to_go(
+    asked: Any, known: Any, warned: list[str]
+) -> None:
+    told = cautions(asked, known=known, server_advice="Set the server.")
+    assert [number for number in told if "Set the server." in told[number]] == warned
+    assert all("server" not in text for texts in cautions(asked, known=known).values() for text in texts)
+
+
 def test_always_mode_on_old_firmware_is_warned_of_twice() -> None:
     assert len(cautions({66020: 1}, firmware="03.27.03.Rev.104")["66020"]) == 2
     assert len(cautions({66020: 1}, firmware="03.27.03.Rev.105")["66020"]) == 1

@@ -35,7 +35,7 @@ from provisioning.config import Config
 from provisioning.decoding import Outcome
 from provisioning.errors import Conflict, Forbidden, Invalid
 from provisioning.models import Command, Device, Record, Role, State, Upload, Verdict, db, utcnow
-from provisioning.outbox import Asker, provision, submit, typed
+from provisioning.outbox import Asker, provision, server_advice, submit, typed
 from receiver.media import MediaError
 from receiver.product import Refused
 from receiver.protocol import _path_metadata
@@ -425,6 +425,43 @@ def test_a_trigger_file_ties_to_the_record_of_the_same_trigger_and_time(van: Dev
     item = statuses.get(van.id, "camera.front.state")
     assert item is not None
     assert (item.value, item.verdict, item.source_kind) == ("SD card mounted", "good", "record")
+
+
+def test_the_first_file_that_comes_by_a_trigger_proves_the_devices_own_server(
+    app: Flask, van: Device
+) -> None:
+    reached_at(app, "cams.example.com")
+    take(sidecar(trigger=0))
+    assert "cams.example.com" in (server_advice(van, {}) or "")
+    take(sidecar("b" * 32, trigger=3, timestamp=1_795_600_000_000))
+    assert server_advice(van, {}) is None
+    reached_at(app, "new.example.com")  # the device still holds the other name
+    assert "new.example.com" in (server_advice(van, {}) or "")
+
+
+def test_a_server_that_the_device_confirmed_otherwise_is_not_ours_whatever_was_said(
+    app: Flask, van: Device
+) -> None:
+    config = app.extensions["dualcam_config"]
+    ids = {
+        "camera_domain_parameter": 2020,
+        "camera_port_parameter": 2021,
+        "camera_server_domain": "cams.example.com",
+    }
+    app.extensions["dualcam_config"] = dataclasses.replace(config, **ids)
+    van.camera_server_configured = True
+    assert server_advice(van, {}) is None
+    statuses.note(
+        van,
+        "parameter.2020",
+        "other.example.com",
+        Verdict.GOOD,
+        now=utcnow(),
+        source_kind="command",
+        source_id=None,
+    )
+    assert "send 2020 = cams.example.com" in (server_advice(van, {}) or "")
+    assert server_advice(van, {2020: "cams.example.com", 2021: config.camera_server_port}) is None
 
 
 def test_an_older_record_does_not_overwrite_a_newer_state(van: Device) -> None:

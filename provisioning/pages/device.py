@@ -118,6 +118,7 @@ LABELS = {
     "contact.tcp": "Last connection of the camera",
     "tracker.server": "Server of the tracker's own data",
     "upload.last": "Last file",
+    "camera.server": "Own camera server, proved by a file it sent by itself",
     "error.last": "Last problem",
     "imei": "IMEI it told",
     "firmware": "Firmware",

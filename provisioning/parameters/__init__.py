@@ -6,7 +6,7 @@ checklist. A new parameter is one row in `catalogue`.
 
 from provisioning.parameters.alphabet import outside_gsm7, septets
 from provisioning.parameters.catalogue import CATALOGUE, CREDENTIALS, RECONFIGURING, with_camera_server
-from provisioning.parameters.cautions import cautions
+from provisioning.parameters.cautions import BY_ITSELF, cautions
 from provisioning.parameters.firmware import firmware_at_least
 from provisioning.parameters.parameter import Parameter
 from provisioning.parameters.validation import REQUIRED, ParameterErrors, complete, validate
@@ -14,6 +14,7 @@ from provisioning.parameters.values import host_problem
 from provisioning.parameters.words import SECRET_SHOWN, as_integer, describe, mask_names
 
 __all__ = [
+    "BY_ITSELF",
     "CATALOGUE",
     "CREDENTIALS",
     "RECONFIGURING",

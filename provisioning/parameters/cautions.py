@@ -14,6 +14,9 @@ from provisioning.parameters.words import as_integer, describe
 # Vendor's guide: a photo of 1280x720 takes about 18 s to send.
 PHOTO_SECONDS = 18
 
+# what makes a vehicle send files that nobody asked for
+BY_ITSELF = {66006: "periodic photos", 66022: "photo triggers", 66023: "video triggers"}
+
 _VIDEO_TRIGGERS = {2: 66040, 4: 66041, 8: 66042}
 
 Caution = tuple[int, str]
@@ -24,6 +27,7 @@ class _Plan:
     asked: Mapping[int, int | str]
     known: Mapping[int, int | str]
     firmware: str | None
+    server_advice: str | None
 
     def value(self, id: int) -> int | None:
         """Return what the device will hold, None where nobody knows."""
@@ -41,12 +45,14 @@ def cautions(
     *,
     known: Mapping[int, int | str] | None = None,
     firmware: str | None = None,
+    server_advice: str | None = None,
 ) -> dict[str, list[str]]:
     """Return warnings by parameter id (as text) for a set that `validate` or `complete` has passed.
 
     `known` are values that the device confirmed before; `firmware` is a version or a getver reply.
+    `server_advice` says how to set the vehicle's own camera server; None where that is known to be ours.
     """
-    plan = _Plan(parameters, known or {}, firmware)
+    plan = _Plan(parameters, known or {}, firmware, server_advice)
     found: dict[str, list[str]] = {}
     if not parameters or set(parameters) <= CREDENTIALS:
         return found
@@ -152,7 +158,13 @@ def _periodic(plan: _Plan) -> Iterator[Caution]:
         )
 
 
+def _own_server(plan: _Plan) -> Iterator[Caution]:
+    if plan.server_advice is not None:
+        yield from ((id, plan.server_advice) for id in BY_ITSELF if plan.value(id))
+
+
 _CHECKS = (
+    _own_server,
     _serial_port,
     _data_protocol,
     _image_trigger,
