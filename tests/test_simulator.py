@@ -18,25 +18,30 @@ from simulator.network import Network
 from simulator.vehicle import Vehicle, default_fleet, settings_for
 
 IMEI = "352094080990028"
+CLIP = {"duration": 1, "timestamp": 1_795_600_000}
 
 
 @pytest.fixture(scope="module")
 def stack(product: Stack) -> Stack:
-    vehicle = {"imei": IMEI, "phone": "+12025550199", "sms_login": "fleet", "sms_password": "cam99"}
+    add_vehicle(product, IMEI, "+12025550199")
+    return product
+
+
+def add_vehicle(product: Stack, imei: str, phone: str) -> None:
+    vehicle = {"imei": imei, "phone": phone, "sms_login": "fleet", "sms_password": "cam99"}
     server = {"domain": "127.0.0.1", "port": product.receiver_port}
     ready = {"parameters": {"150": "1", "151": "18"}, "server": server}
     product.control("POST", "/vehicles", vehicle | ready)
     product.api("POST", "/devices", vehicle | {"model": "FMC125"}, status=201)
-    return product
 
 
-def ask(stack: Stack, **arguments: Any) -> dict[str, Any]:
+def ask(stack: Stack, imei: str = IMEI, **arguments: Any) -> dict[str, Any]:
     given = {"command": "camreq"} | arguments
-    return stack.ended(stack.api("POST", f"/devices/{IMEI}/commands", given, status=202)["id"], 90)
+    return stack.ended(stack.api("POST", f"/devices/{imei}/commands", given, status=202)["id"])
 
 
-def acknowledged(stack: Stack) -> list[str]:
-    return [file["sha256"] for file in stack.control("GET", f"/vehicles/{IMEI}")["acknowledged"]]
+def acknowledged(stack: Stack, imei: str = IMEI) -> list[str]:
+    return [file["sha256"] for file in stack.control("GET", f"/vehicles/{imei}")["acknowledged"]]
 
 
 def signed_in(stack: Stack) -> requests.Session:
@@ -86,27 +91,30 @@ def test_a_camera_that_changes_its_protocol_is_understood_either_way(stack: Stac
 
 
 @pytest.mark.parametrize(
-    # without times only what may have made it tells requests apart: another kind or camera for each
-    ("told", "wanted"),
+    # without times nothing tells two requests apart: a vehicle for each
+    ("imei", "told", "wanted"),
     [
-        (Told.NOTHING, {"file_type": "photo", "source": "front"}),
-        (Told.NO_TIME, {"file_type": "photo", "source": "rear"}),
-        (Told.NO_TRIGGER, {"file_type": "photo", "source": "front"}),
-        (Told.RAW, {"file_type": "video", "source": "rear", "duration": 1, "timestamp": 1_795_600_000}),
+        ("352094080960211", Told.NOTHING, {"file_type": "photo", "source": "front"}),
+        ("352094080960229", Told.NO_TIME, {"file_type": "photo", "source": "rear"}),
+        ("352094080960237", Told.NO_TRIGGER, {"file_type": "photo", "source": "front"}),
+        (
+            "352094080960245",
+            Told.RAW,
+            {"file_type": "video", "source": "rear", "duration": 1, "timestamp": 1_795_600_000},
+        ),
     ],
 )
 def test_a_file_of_which_the_camera_tells_less_arrives_for_its_request(
-    stack: Stack, told: Told, wanted: dict[str, Any]
+    stack: Stack, imei: str, told: Told, wanted: dict[str, Any]
 ) -> None:
-    everything = {"silent_metadata": False, "no_time": False, "no_trigger": False, "raw_metadata": False}
+    add_vehicle(stack, imei, f"+120255501{70 + int(imei[-2])}")
     settings = {"protocol": 5} | settings_for(told)
-    set_vehicle(stack, protocol=settings["protocol"])
-    stack.control("PATCH", f"/vehicles/{IMEI}/faults", settings["faults"])
-    done = ask(stack, **wanted)
-    stack.control("PATCH", f"/vehicles/{IMEI}/faults", everything)
+    stack.control("PATCH", f"/vehicles/{imei}", {"protocol": settings["protocol"]})
+    stack.control("PATCH", f"/vehicles/{imei}/faults", settings["faults"])
+    done = ask(stack, imei, **wanted)
     assert done["state"] == "done"
     upload = stack.api("GET", f"/uploads/{done['uploads'][0]['id']}", status=200)
-    assert upload["sha256"] == acknowledged(stack)[-1]
+    assert upload["sha256"] == acknowledged(stack, imei)[-1]
     assert (upload["timestamp"] is not None) == told.has_time
     assert upload["trigger"] == (0 if told is Told.NO_TIME else None)
 
