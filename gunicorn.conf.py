@@ -27,12 +27,12 @@ class JsonLogger(Logger):
 logger_class = JsonLogger
 bind = bind_to(_config.web_host, _config.port)
 workers = _config.web_workers
-worker_class = "gevent"
+worker_class = "provisioning.http_worker.Worker"
 worker_connections = 1000
 # an open page holds a stream of events; it reconnects by itself, so a stop need not wait for it
 graceful_timeout = 10
 timeout = 60
-keepalive = 5
+keepalive = 5  # seconds; also the bound of the wait for a request's head
 proc_name = "dualcam-web"
 control_socket_disable = True
 accesslog = None

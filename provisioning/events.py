@@ -7,12 +7,14 @@ process reads new rows while somebody listens; a listener holds no database sess
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from flask import Flask
 from sqlalchemy import delete, insert, select
 
+from .errors import TooMany
 from .models import Change, db, utcnow
 
 POLL_SECONDS = 1.0
@@ -22,6 +24,9 @@ KEEP = timedelta(minutes=5)
 COMMENT_SECONDS = 15.0  # keeps proxies from closing a silent stream
 QUEUE_SIZE = 200
 RETRY_MS = 2000
+# at once, in one process: each is a connection, of which a worker has a thousand
+STREAMS_PER_USER = 10
+STREAMS = 200
 TOPICS = ("checklist", "commands", "devices", "messages", "status", "uploads")
 
 
@@ -53,6 +58,7 @@ class Hub:
         self._listeners: dict[int, tuple[int | None, queue.Queue[str]]] = {}
         self._poller: threading.Thread | None = None
         self._next = 0
+        self._held: Counter[str] = Counter()  # streams by who holds them
 
     def listen(self, app: Flask, device_id: int | None) -> tuple[int, queue.Queue[str]]:
         """Add a listener for one device (None: all)."""
@@ -64,6 +70,19 @@ class Hub:
                 self._poller = threading.Thread(target=self._poll, args=(app,), name="events", daemon=True)
                 self._poller.start()
             return self._next, inbox
+
+    def hold(self, who: str) -> None:
+        """Take a place for a stream of somebody; `let_go` gives it back. Raises TooMany."""
+        with self._lock:
+            if self._held[who] >= STREAMS_PER_USER or self._held.total() >= STREAMS:
+                raise TooMany("Too many pages hear of changes at once; close some of them.", retry_after=60)
+            self._held[who] += 1
+
+    def let_go(self, who: str) -> None:
+        """Give back the place of a stream."""
+        with self._lock:
+            self._held[who] -= 1
+            self._held += Counter()  # drops those at zero
 
     def leave(self, number: int) -> None:
         """Remove a listener."""

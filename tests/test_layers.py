@@ -32,7 +32,7 @@ PURE_MAY = {
 GEVENT = (
     "receiver/server", "receiver/connection", "receiver/reports", "receiver/gather", "receiver/handover",
     "receiver/supervisor", "receiver/__main__",
-    "provisioning/worker", "provisioning/offload", "gunicorn.conf",
+    "provisioning/worker", "provisioning/offload", "provisioning/http_worker", "gunicorn.conf",
 )  # fmt: skip
 
 

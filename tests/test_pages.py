@@ -10,7 +10,7 @@ from flask import Flask, g
 from sqlalchemy import event, func, select
 from werkzeug.test import TestResponse
 
-from provisioning import connections, devices, profiles, signin, statuses, users, whereabouts
+from provisioning import connections, devices, events, profiles, signin, statuses, users, whereabouts
 from provisioning.models import (
     Command,
     Device,
@@ -598,6 +598,22 @@ def test_a_part_asked_for_after_the_session_has_ended_moves_the_whole_page(
     )
     assert (answer.status_code, answer.text) == (401, "")
     assert answer.headers["HX-Redirect"] == f"/login?next=/devices/{IMEI}"
+
+
+def test_one_user_holds_so_many_streams_and_one_that_ends_makes_room(van: Device, visitor: Visitor) -> None:
+    def listen() -> TestResponse:
+        visitor._forget()
+        return visitor.client.get("/events", headers={"Accept": "text/event-stream"}, buffered=False)
+
+    held = [listen() for _ in range(events.STREAMS_PER_USER)]
+    refused = listen()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+    held.pop().close()
+    held.append(again := listen())
+    assert again.status_code == 200
+    for answer in held:
+        answer.close()
+    assert events.hub._held.total() == 0
 
 
 def test_a_stream_is_refused_after_the_session_has_ended(van: Device, visitor: Visitor) -> None:

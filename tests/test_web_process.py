@@ -1,12 +1,17 @@
 """The web process as the Procfile starts it: its files, its log, what it bears."""
 
+import io
 import json
+import socket
 import stat
 from collections.abc import Iterator
 
+import gevent
 import pytest
 import requests
 from stack import Stack
+
+from provisioning import http_worker
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +36,54 @@ def test_every_line_of_the_log_is_one_json_event(web: Stack) -> None:
     lines = web.log("web").splitlines()
     assert any("Listening at" in json.loads(line)["event"] for line in lines)
     assert all(json.loads(line)["level"] for line in lines)
+
+
+HEAD = b"POST /login HTTP/1.1\r\nHost: dualcam.test\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+def connect(web: Stack, data: bytes) -> socket.socket:
+    line = socket.create_connection(("127.0.0.1", web.web_port), timeout=60)
+    line.sendall(data)
+    return line
+
+
+def test_connections_that_only_wait_are_closed_for_new_ones(web: Stack) -> None:
+    slow = [
+        connect(web, HEAD + b"Content-Length: 100000\r\n\r\nhalf")
+        for _ in range(http_worker.MOST_INCOMPLETE + 50)
+    ]
+    assert requests.get(f"{web.environment['PUBLIC_URL']}/healthz", timeout=30).text == "ok\n"
+    assert slow[0].recv(100).startswith(b"HTTP/1.1 503 ")  # the oldest; it hears why
+    for line in slow:
+        line.close()
+
+
+def test_a_form_that_comes_in_pieces_reaches_the_app_whole(web: Stack) -> None:
+    line = connect(web, HEAD + b"Connection: close\r\nContent-Length: 8\r\n\r\nemai")
+    line.sendall(b"l=a&")
+    assert line.recv(100).startswith(b"HTTP/1.1 400 ")  # read, and refused for want of a form's token
+    line.close()
+
+
+class Drip:
+    """A body that stops after its first bytes."""
+
+    def read(self, size: int) -> bytes:
+        gevent.sleep(3600)
+        return b""
+
+
+def test_a_body_that_does_not_come_in_time_is_told_so_and_reaches_no_app() -> None:
+    told: list[str] = []
+    app = http_worker.WholeBody(
+        lambda environ, start: [b"reached"], lambda: told.append("whole"), seconds=0.05
+    )
+    (body,) = app({"wsgi.input": Drip()}, lambda status, headers: told.append(status))
+    assert told == ["408 Request Timeout"]
+    assert json.loads(body)["code"] == "too_slow"
+
+
+def test_a_body_beyond_the_limit_is_not_read_to_its_end() -> None:
+    source = io.BytesIO(bytes(3 * http_worker.BODY_MAX))
+    found = http_worker._read(source)
+    assert len(found.getvalue()) == source.tell() == http_worker.BODY_MAX + 1

@@ -145,7 +145,7 @@ def _service_error(error: ServiceError) -> ResponseReturnValue:
         return error.as_json(), error.status, headers
     if isinstance(error, auth.Unauthenticated):
         return _to_login()
-    return _error_page(error.status, error.message)
+    return *_error_page(error.status, error.message), headers
 
 
 def _to_login() -> ResponseReturnValue:
@@ -189,7 +189,7 @@ def _crash(error: Exception) -> ResponseReturnValue:
     return _error_page(500, None)
 
 
-def _error_page(status: int, message: str | None) -> ResponseReturnValue:
+def _error_page(status: int, message: str | None) -> tuple[str, int]:
     title, text = ERRORS.get(status, (f"Error {status}", "Go back and try again."))
     return render_template("error.html", title=title, text=message or text, status=status), status
 

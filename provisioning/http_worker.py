@@ -1,0 +1,102 @@
+"""gunicorn's gevent worker with an end to each wait for a request: heads, bodies and connections that only wait.
+
+A proxy that buffers requests does the same in front of it; this is for where none stands there. One of the few gevent
+rooms. gunicorn.conf.py names it.
+"""
+
+import io
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+MOST_INCOMPLETE = 200  # connections in one worker whose request has not come whole; idle ones count too
+BODY_SECONDS = 30.0  # for a whole body; gunicorn's keepalive bounds the wait for a head
+BODY_MAX = 1024 * 1024  # bytes; the app refuses more (MAX_CONTENT_LENGTH)
+PIECE = 64 * 1024
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+TOO_SLOW = b'{"code": "too_slow", "message": "The request did not come whole in time; send it again.", "errors": {}}\n'
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Incomplete:
+    """Connections whose request has not come whole: beyond a number the oldest is closed for a new one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: dict[Any, socket.socket] = {}
+
+    def add(self, client: socket.socket) -> None:
+        """Count the connection of this greenlet, and close the oldest if that is one too many."""
+        self._waiting[gevent.getcurrent()] = client
+        if len(self._waiting) > self._most:
+            oldest = self._waiting.pop(next(iter(self._waiting)))
+            try:
+                oldest.send(BUSY)
+                oldest.shutdown(socket.SHUT_RDWR)  # its greenlet reads the end, and closes it
+            except OSError:
+                pass  # it went by itself
+
+    def leave(self) -> None:
+        """Count the connection of this greenlet no more: its request is there, or it has ended."""
+        self._waiting.pop(gevent.getcurrent(), None)
+
+
+class Worker(GeventWorker):
+    """Serves the app; only a request that came whole reaches it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.incomplete = Incomplete(MOST_INCOMPLETE)
+
+    def load_wsgi(self) -> None:
+        """Load the app."""
+        super().load_wsgi()
+        self.wsgi: WsgiApp = WholeBody(self.wsgi, self.incomplete.leave)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection."""
+        self.incomplete.add(client)
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self.incomplete.leave()
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """Serve one request; then the connection waits for the next."""
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        finally:
+            self.incomplete.add(sock)
+
+
+class WholeBody:
+    """WSGI middleware: reads the body before the app runs, and ends what does not come in time with 408."""
+
+    def __init__(self, app: WsgiApp, is_whole: Callable[[], None], seconds: float = BODY_SECONDS) -> None:
+        self._app, self._is_whole, self._seconds = app, is_whole, seconds
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Pass the request on once it is whole."""
+        body = None
+        with gevent.Timeout(self._seconds, False):
+            body = _read(environ["wsgi.input"])  # ends by itself: gunicorn reads no further than the request
+        if body is None:
+            headers = [("Content-Type", "application/json"), ("Connection", "close")]
+            start_response("408 Request Timeout", [*headers, ("Content-Length", str(len(TOO_SLOW)))])
+            return [TOO_SLOW]
+        environ["wsgi.input"] = body
+        self._is_whole()
+        return self._app(environ, start_response)
+
+
+def _read(source: Any) -> io.BytesIO:
+    """Give the body, or one byte more than the app takes."""
+    body = io.BytesIO()
+    while body.tell() <= BODY_MAX and (piece := source.read(min(PIECE, BODY_MAX + 1 - body.tell()))):
+        body.write(piece)
+    body.seek(0)
+    return body
