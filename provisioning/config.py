@@ -24,7 +24,12 @@ SENDER = re.compile(r"\+[1-9][0-9]{7,14}")
 # names may not look like addresses that are none
 HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 LISTENING = ("web_host", "receiver_host", "receiver_http_host")
-NETWORKS = ("metrics_networks", "receiver_proxies", "web_proxies")  # settings that are addresses or networks
+NETWORKS = (
+    "metrics_networks",
+    "receiver_networks",
+    "receiver_proxies",
+    "web_proxies",
+)  # settings that are addresses or networks
 KEY_MIN, KEY_DISTINCT = 16, 6  # characters of a secret key, and different ones among them
 WEAK = f"Too easy to guess: at least {KEY_MIN} characters, not the same few, for example from `openssl rand -hex 32`."
 FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
@@ -83,6 +88,7 @@ class Config:
     receiver_tls_key: Path | None
     receiver_tls_required: bool
     receiver_proxies: tuple[IPv4Network | IPv6Network, ...]
+    receiver_networks: tuple[IPv4Network | IPv6Network, ...]
     receiver_unknown_devices: str
     receiver_file_order: tuple[str, ...]
     receiver_max_file_mib: int
@@ -281,6 +287,8 @@ def _receiver(env: _Reader) -> dict[str, Any]:
         == "required",
         # addresses or networks of load balancers that send a PROXY header
         "receiver_proxies": env.words("RECEIVER_PROXIES", ()),
+        # addresses or networks that devices may connect from: the operator's APN, VPN or NAT; none: from everywhere
+        "receiver_networks": env.words("RECEIVER_NETWORKS", ()),
         "receiver_unknown_devices": env.text(
             "RECEIVER_UNKNOWN_DEVICES", "refuse", validate=OneOf(["refuse", "quarantine"])
         ),

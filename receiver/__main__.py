@@ -310,6 +310,7 @@ def main() -> int:
             config.receiver_tls_cert,
             config.receiver_tls_key,
             config.receiver_tls_required,
+            networks=config.receiver_networks,
         )
         product = DatabaseProduct(app, threads=config.database_url.startswith("sqlite"))
         server = Server(settings(config), uploads.store(config), product, utcnow, front)

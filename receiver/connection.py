@@ -49,6 +49,9 @@ class Settings:
     )
 
 
+FOREIGN = ("foreign_network", "The address is in none of the networks that devices may connect from.")
+
+
 class Ended(Exception):
     """The connection is ended by us, from outside its session."""
 
@@ -123,6 +126,10 @@ class Connection:
                 code, reason = self.ending.code, self.ending.reason
             self._end(code, reason)
 
+    def turn_away(self, code: str, reason: str) -> None:
+        """End before the device's first byte is read; the log and the product hear of it as of any other end."""
+        self._end(code, reason)
+
     def _hear(self, data: bytes) -> bool:
         """Take bytes that came; say whether they were a file's, of which more is to come."""
         self.facts.bytes_received += len(data)
@@ -155,11 +162,14 @@ class Connection:
             with gevent.Timeout(wait, silent):  # in all: each wait alone could be drawn out byte by byte
                 self.sock, address = front.greet(self.sock, self.facts.address, wait)
                 # the socket is held before its handshake, so that `end` reaches it
-                front.finish(self.sock, wait)
+                if front.allows(address):
+                    front.finish(self.sock, wait)
         except TimeoutError:
             raise silent from None
         if address != self.facts.address:
             self.facts.address = address
+            if not self.server.front.allows(address):
+                raise Ended(*FOREIGN)
             if not self.server.crowd.comes_from(self, network(address)):
                 raise Ended("crowded", "Too many connections from this address.")
 
@@ -369,6 +379,6 @@ class Connection:
         if facts.files:
             return True
         if not facts.bytes_received and self.server.front.is_proxy(facts.address):
-            return code not in ("lost", "timeout", "no_words")  # a balancer's health check
+            return code not in ("lost", "timeout", "no_words", FOREIGN[0])  # a balancer's health check
         known = facts.imei is not None and code not in ("unknown_device", AVL)  # these were not asked about
         return self.server.quota.allows((known and facts.imei) or network(facts.address))

@@ -84,13 +84,25 @@ def _parse_v2(data: bytes) -> Proxied | None:
     return Proxied(f"{ipaddress.ip_address(body[:width])}:{port}", size)
 
 
+def is_within(address: str, networks: Sequence[Network]) -> bool:
+    """Say whether a peer (address and port) is in one of the networks."""
+    try:
+        host = ipaddress.ip_address(address.rpartition(":")[0])
+    except ValueError:
+        return False
+    # a port that listens on IPv6 sees IPv4 peers as ::ffff:a.b.c.d
+    host = getattr(host, "ipv4_mapped", None) or host
+    return any(host in network for network in networks)
+
+
 class Front:
     """How connections of one port begin. `make_context`: TLS in the manner of the sockets (gevent's, patched in)."""
 
     def __init__(
         self, proxies: Sequence[Network] = (), cert: Path | None = None, key: Path | None = None,
-        tls_required: bool = True, make_context: Callable[[], Any] | None = None,
+        tls_required: bool = True, make_context: Callable[[], Any] | None = None, networks: Sequence[Network] = (),
     ) -> None:  # fmt: skip
+        self.networks = tuple(networks)  # which devices may connect from; none named: from everywhere
         self.proxies, self._files, self._required = tuple(proxies), (cert, key), tls_required
         self._make_context = make_context or (lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         self.plain = not self.proxies and cert is None  # nothing stands before the camera's first byte
@@ -101,13 +113,13 @@ class Front:
     def greet(self, sock: Any, address: str, seconds: float) -> tuple[Any, str]:
         """Take the PROXY header and see whether TLS follows; give the socket and the device's address.
 
-        `finish` has the handshake. `seconds` is for each wait; the caller bounds them all. Raises FrontError,
-        OSError, TimeoutError.
+        A device that may not connect from where it is hears nothing of TLS. `finish` has the handshake. `seconds` is
+        for each wait; the caller bounds them all. Raises FrontError, OSError, TimeoutError.
         """
         sock.settimeout(seconds)
         if self.is_proxy(address):
             address = self._proxied(sock) or address
-        if self._files[0] is None:
+        if self._files[0] is None or not self.allows(address):
             return sock, address
         first = sock.recv(1, socket.MSG_PEEK)
         if not first or first[0] != TLS_HANDSHAKE:
@@ -128,15 +140,11 @@ class Front:
 
     def is_proxy(self, address: str) -> bool:
         """Say whether an address is a load balancer that names the device's."""
-        if not self.proxies:
-            return False
-        try:
-            host = ipaddress.ip_address(address.rpartition(":")[0])
-        except ValueError:
-            return False
-        # a port that listens on IPv6 sees IPv4 peers as ::ffff:a.b.c.d
-        host = getattr(host, "ipv4_mapped", None) or host
-        return any(host in network for network in self.proxies)
+        return bool(self.proxies) and is_within(address, self.proxies)
+
+    def allows(self, address: str) -> bool:
+        """Say whether a device may connect from this address."""
+        return not self.networks or is_within(address, self.networks)
 
     def _proxied(self, sock: Any) -> str | None:
         data = b""

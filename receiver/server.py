@@ -18,7 +18,7 @@ from receiver.acquaintance import Acquaintance
 from receiver.addresses import network
 from receiver.apart import Apart
 from receiver.claims import Claims
-from receiver.connection import Connection, Ended, Settings
+from receiver.connection import FOREIGN, Connection, Ended, Settings
 from receiver.crowd import Crowd
 from receiver.failures import Failures
 from receiver.files import StorageError
@@ -91,6 +91,9 @@ class Server:
         """Serve one connection to its end (in a greenlet of its own)."""
         connection = Connection(self, sock, address)
         connection.session.stopping = self.stopping  # accepted at the last moment
+        if not self._is_balancer(address) and not self.front.allows(address):
+            connection.turn_away(*FOREIGN)  # before it takes a place
+            return
         if not self._room(connection):
             self.left(connection)
             sock.close()
@@ -164,12 +167,13 @@ class Server:
 
     # limits
 
+    def _is_balancer(self, address: str) -> bool:
+        """Say whether a peer names the device's address later."""
+        return not self.front.plain and self.front.is_proxy(address)
+
     def _room(self, newest: Connection) -> bool:
         address = newest.facts.address
-        balancer = not self.front.plain and self.front.is_proxy(
-            address
-        )  # it names the device's address later
-        if not self.crowd.enter(newest, None if balancer else network(address)):
+        if not self.crowd.enter(newest, None if self._is_balancer(address) else network(address)):
             return False
         surplus = self.crowd.surplus(newest)
         if surplus is not None and surplus is not newest:

@@ -59,6 +59,7 @@ def test_blanks_around_a_setting_are_taken_off_whatever_its_kind(
         "SMS_FIGURE_SPACE": " true ", "SMS_PER_SECOND": "\t2 ", "CAMERA_SERVER_DOMAIN": "\u00a0cam.example.com\u200b",
         "CAMERA_SERVERS_ALLOWED": " a.example.com , b.example.com:7160 ", "MEDIA_SPOOL": f" {tmp_path} ",
         "TWILIO_ACCOUNT_SID": " AC1 ", "TWILIO_FROM": " +12025550100 ", "RECEIVER_PROXIES": " 10.0.0.0/8 ",
+        "RECEIVER_NETWORKS": " 10.1.0.0/16 , 2001:db8::/32",
         "TWILIO_AUTH_TOKEN_FILE": f" {tmp_path}/token ",
     }  # fmt: skip
     for name, value in given.items():
@@ -79,6 +80,7 @@ def test_blanks_around_a_setting_are_taken_off_whatever_its_kind(
         tmp_path,
     )
     assert (read.twilio_account_sid, read.twilio_from) == ("AC1", "+12025550100")
+    assert [str(network) for network in read.receiver_networks] == ["10.1.0.0/16", "2001:db8::/32"]
     assert (read.twilio_auth_token, str(read.receiver_proxies[0])) == ("from a file", "10.0.0.0/8")
 
 

@@ -258,6 +258,73 @@ def test_a_header_that_is_drawn_out_ends_at_the_deadline(start: Callable[..., Ru
     wait_until(lambda: running.notes.codes == ["no_greeting"])
 
 
+# the networks that devices may connect from
+
+DEVICES = (ipaddress.ip_network("198.51.100.0/24"), ipaddress.ip_network("2001:db8:7::/48"))
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("198.51.100.7:5", True),
+        ("::ffff:198.51.100.7:5", True),
+        ("2001:db8:7::1:5", True),
+        ("198.51.101.7:5", False),
+        ("::ffff:192.0.2.1:5", False),
+        ("2001:db8:8::1:5", False),
+        ("", False),
+    ],
+)
+def test_a_device_may_connect_from_the_named_networks_in_either_family(address: str, allowed: bool) -> None:
+    assert Front(networks=DEVICES).allows(address) is allowed
+    assert Front().allows(address)
+
+
+def test_who_connects_from_elsewhere_is_closed_unheard_and_told_within_its_quota(
+    start: Callable[..., Running],
+) -> None:
+    running = start(Front(networks=ELSEWHERE), lines_per_minute=2)
+    with structlog.testing.capture_logs() as lines:
+        assert [running.raw(b"") for _ in range(5)] == [b""] * 5
+        wait_until(lambda: running.notes.codes == ["foreign_network"] * 2)
+    assert [line["code"] for line in lines if line["event"] == "session ended"] == ["foreign_network"] * 2
+    assert running.server.reads == 0
+    assert not running.server.connections
+
+
+def test_who_connects_from_elsewhere_takes_no_place_of_those_who_may(start: Callable[..., Running]) -> None:
+    running = start(Front(networks=[ipaddress.ip_network("127.0.0.2")]), max_connections=1)
+    own = ("127.0.0.1", running.port)
+    with socket.create_connection(own, source_address=("127.0.0.2", 0)) as held:
+        wait_until(lambda: running.server.connections)
+        running.raw(b"")
+        wait_until(lambda: running.notes.codes == ["foreign_network"])
+        held.sendall(init())
+        assert held.recv(2) == b"\x00\x0a"
+
+
+def test_behind_a_balancer_the_devices_own_address_decides(start: Callable[..., Running]) -> None:
+    running = start(Front(LOOPBACK, networks=DEVICES))
+    camera = Behind(v2("198.51.100.7", 50000))
+    camera.run(running.port)
+    assert camera.acknowledged == ["%photof"]
+    for address in ("192.0.2.9", "::ffff:192.0.2.9", "2001:db8:8::1"):
+        assert running.raw(v2(address, 50000) + init()) == b""
+    wait_until(lambda: running.notes.codes == ["done", *["foreign_network"] * 3])
+    assert addresses(running)[:2] == ["198.51.100.7:50000", "192.0.2.9:50000"]
+
+
+def test_a_balancers_own_connection_from_no_named_network_leaves_no_session(
+    start: Callable[..., Running],
+) -> None:
+    running = start(Front(LOOPBACK, networks=DEVICES))
+    for check in (b"PROXY UNKNOWN\r\n", V2_SIGNATURE + b"\x20\x00\x00\x00"):
+        running.raw(check)
+    Behind(v2("198.51.100.7", 50000)).run(running.port)
+    wait_until(lambda: running.notes.codes)
+    assert running.notes.codes == ["done"]
+
+
 # TLS
 
 
