@@ -22,10 +22,12 @@ from .checklist_steps import (
     Outcome,
     Result,
     Step,
+    by_answer,
     decide,
     grounds,
     sentence,
 )
+from .config import current_config
 from .errors import Conflict, Invalid, ServiceError
 from .models import (
     OPEN,
@@ -46,6 +48,7 @@ from .parameters import BY_ITSELF, as_integer, cautions
 
 VIDEO_SECONDS = 2
 VIDEO_AGO = 30
+CHANGES_UNTIL = timedelta(days=2)  # so old a run may be: a late answer changes its verdict
 LEFT_AFTER = timedelta(days=7)  # then a run that waits for a person ends by itself
 REUSABLE = frozenset({"getstatus", "getver", "getio", "camgetver"})
 
@@ -194,10 +197,69 @@ def _advance_step(
     for row in rows:
         if row.state == State.ANSWERED and _stray(row) is not None:
             outbox.cancel(row, now)  # its file is here: nothing more comes, and the next request may go
-    if any(row.state in OPEN for row in rows):
+    if lost := [row for row in rows if not entry.get("again") and _is_lost(row, now)]:
+        entry = _ask_again(step, entry, lost, run, device, now)
+        rows = _commands(entry["commands"])
+    if any(row.state in OPEN for row in _waited_for(rows, entry.get("twins", {}))):
         return entry | {"state": "running"}
-    outcomes = [_outcome(row) for row in rows] if step.commands else _file_outcomes(run)
-    return entry | {"state": "done", **asdict(step.read(_facts(run, step, outcomes, device)))}
+    return entry | {
+        "state": "done",
+        **asdict(step.read(_facts(run, step, _outcomes(run, step, rows), device))),
+    }
+
+
+def _outcomes(run: ChecklistRun, step: Step, rows: Sequence[Command]) -> list[Outcome]:
+    return by_answer([_outcome(row) for row in rows]) if step.commands else _file_outcomes(run)
+
+
+def _is_lost(row: Command, now: datetime) -> bool:
+    """Say whether an SMS, or the answer to it, may be lost: one alone is no verdict.
+
+    A request for a file is asked again only once it has ended: as long as it is open, its file may come.
+    """
+    if row.sending_at is None or row.reply is not None:
+        return False
+    if row.state in (State.EXPIRED, State.FAILED):
+        return bool(row.error_retry)
+    if row.state != State.DELIVERED or row.kind == "camreq":
+        return False
+    delivered = [at for at in row.history if at["state"] == State.DELIVERED]
+    since = datetime.fromisoformat(delivered[-1]["at"]) if delivered else row.sending_at
+    return now - since >= timedelta(seconds=current_config().check_ask_again)
+
+
+def _ask_again(
+    step: Step,
+    entry: dict[str, Any],
+    lost: Sequence[Command],
+    run: ChecklistRun,
+    device: Device,
+    now: datetime,
+) -> dict[str, Any]:
+    """Ask once more what got no answer.
+
+    What was delivered waits on for its own answer, but no longer holds up the next SMS.
+    """
+    idents, twins = list(entry["commands"]), {}
+    for row in lost:
+        row.in_flight = False
+    db.session.flush()  # asking takes the device's lock, which forgets what is not flushed
+    for row in lost:
+        name, given = (step.second, {}) if step.second else (row.kind, row.arguments)
+        try:
+            (twin,) = _submit(name, given, run, device, now)
+        except ServiceError:
+            continue  # it cannot be asked: then what is known is all there is
+        idents.append(twin.id)
+        twins[row.id] = twin.id
+    return entry | {"commands": idents, "twins": twins, "again": True}
+
+
+def _waited_for(rows: Sequence[Command], twins: Mapping[str, str]) -> list[Command]:
+    """Give the commands whose end counts: none that was asked twice and answered once."""
+    replied = {row.id for row in rows if row.reply is not None}
+    partners = dict(twins) | {twin: first for first, twin in twins.items()}
+    return [row for row in rows if partners.get(row.id) not in replied]
 
 
 def _ask(
@@ -212,11 +274,28 @@ def _ask(
             idents.append(known.id)
             reused = lifecycle.stamp(known.answered_at or now)
             continue
+        if (asked := None if entry.get("fresh") else _asked_already(run, name)) is not None:
+            idents.append(asked.id)
+            continue
         given = _arguments(name, arguments, int(now.timestamp()))
-        asked = commands.from_arguments(name, given, now=int(now.timestamp()), catalogue=outbox.catalogue())
-        rows = outbox.submit(device, asked, outbox.Asker(f"checklist, {run.started_by}"), now)
-        idents += [row.id for row in rows]
+        idents += [row.id for row in _submit(name, given, run, device, now)]
     return {"commands": idents, "reused": reused}
+
+
+def _submit(
+    name: str, given: Mapping[str, Any], run: ChecklistRun, device: Device, now: datetime
+) -> list[Command]:
+    asked = commands.from_arguments(name, given, now=int(now.timestamp()), catalogue=outbox.catalogue())
+    return outbox.submit(device, asked, outbox.Asker(f"checklist, {run.started_by}"), now)
+
+
+def _asked_already(run: ChecklistRun, name: str) -> Command | None:
+    """Give the command that this run has asked for another step, and that was or may still be answered."""
+    idents = [ident for entry in run.steps.values() for ident in entry.get("commands", [])]
+    usable = (State.DONE, *OPEN)
+    if name not in REUSABLE:
+        return None
+    return next((row for row in _commands(idents) if row.kind == name and row.state in usable), None)
 
 
 def _arguments(name: str, arguments: Mapping[str, Any], now: int) -> dict[str, Any]:
@@ -245,8 +324,9 @@ def _outcome(row: Command) -> Outcome:
     if file is not None and file.command_id is None:
         return Outcome(State.DONE, True, file_seconds_off=seconds_off)
     return Outcome(
-        row.state, row.reply is not None, row.error_code, row.error_message, row.result or {}, seconds_off
-    )
+        row.state, row.reply is not None, row.error_code, row.error_message, row.result or {}, seconds_off,
+        late=row.late,
+    )  # fmt: skip
 
 
 def _file(row: Command) -> Upload | None:
@@ -356,6 +436,39 @@ def sweep(now: datetime) -> None:
     left = {run.id for run in runs if run.updated_at < now - LEFT_AFTER}
     may_go_on = [run.id for run in runs if run.id in left or not run.waits_for_person]
     jobs.each("checklists", may_go_on, lambda ident: _go_on(ident, ident in left, now))
+    jobs.each("late_answers", _answered_late(now), lambda ident: _reconsider(ident, now))
+
+
+def _answered_late(now: datetime) -> Sequence[str]:
+    """Give the runs of the last days that ended before something changed that they had asked."""
+    changed = select(Command.id).where(
+        Command.device_id == ChecklistRun.device_id, Command.sending_at >= ChecklistRun.started_at,
+        Command.sending_at <= ChecklistRun.ended_at, Command.updated_at > ChecklistRun.updated_at,
+    )  # fmt: skip
+    recent = ChecklistRun.id >= first_id(now - CHANGES_UNTIL)
+    ended = select(ChecklistRun.id).where(recent, ChecklistRun.ended_at.is_not(None), changed.exists())
+    idents = db.session.scalars(ended).all()
+    db.session.commit()
+    return idents
+
+
+def _reconsider(ident: str, now: datetime) -> None:
+    """Read again what was answered after the end of a run, and decide anew; nothing is asked."""
+    run = db.session.get_one(ChecklistRun, ident)
+    device = lifecycle.lock_device(run.device_id)
+    before = dict(run.steps)
+    for step in STEPS if run.ended_at is not None and run.verdict != "stopped" else ():
+        entry = run.steps.get(step.id, {})
+        rows = _commands(entry.get("commands", []))
+        if not any(row.updated_at > run.updated_at for row in rows) or len(rows) < len(entry["commands"]):
+            continue
+        read = step.read(_facts(run, step, _outcomes(run, step, rows), device))
+        run.steps = run.steps | {step.id: entry | asdict(read)}
+    run.updated_at = now
+    if run.steps != before:
+        _finish(run, now)
+        events.publish(run.device_id, "checklist")
+    db.session.commit()
 
 
 def _go_on(ident: str, is_left: bool, now: datetime) -> None:

@@ -30,13 +30,14 @@ class Outcome:
     file_seconds_off: float | None = (
         None  # camera's time of its file minus ours at the request; None: no file
     )
+    late: bool = False  # the answer came after the wait for it had ended
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known when a step is read."""
 
-    outcomes: Sequence[Outcome] = ()
+    outcomes: Sequence[Outcome] = ()  # what was answered first
     status: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)  # item → value, verdict
     differing: Sequence[str] = ()  # parameters whose confirmed value is not what was asked
     sessions: Sequence[tuple[str, int]] = ()  # newest first: code, CRC errors
@@ -59,7 +60,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. `commands`: (name, arguments) to ask, `answers`: choices of a question to a person."""
+    """One step. `commands`: (name, arguments) to ask, `answers`: choices of a question to a person.
+
+    `second`: another command to ask where the first gets no answer; without it, the same one is asked again.
+    """
 
     id: str
     title: str
@@ -69,6 +73,7 @@ class Step:
     question: str = ""
     answers: tuple[tuple[str, str], ...] = ()
     when: Callable[[Mapping[str, Result]], bool] = lambda results: True
+    second: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,11 @@ def _mark(results: Mapping[str, Result], step: str) -> str:
     return results[step].mark if step in results else ""
 
 
+def by_answer(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Give what was asked with what was answered first: one answer is enough where something was asked twice."""
+    return sorted(outcomes, key=lambda outcome: (outcome.state != "done", not outcome.replied, outcome.late))
+
+
 def _first(facts: Facts) -> Outcome:
     return facts.outcomes[0] if facts.outcomes else Outcome("failed", False)
 
@@ -98,11 +108,17 @@ def _silence(outcome: Outcome, name: str) -> str:
 
 
 def read_reachable(facts: Facts) -> Result:
-    """Read getstatus."""
+    """Read getstatus, or the other command that was asked where that got no answer."""
     outcome = _first(facts)
+    unanswered = sum(not asked.replied for asked in facts.outcomes)
+    count = f"{unanswered} of {len(facts.outcomes)} SMS" if len(facts.outcomes) > 1 else ""
+    if outcome.replied and outcome.late:
+        return Result(WARN, "The device answers SMS, but only after the wait for it had ended.", mark="late")
     if outcome.replied:
-        return Result(GOOD, "The device answers SMS.", mark="reachable")
+        lost = f" {count} stayed unanswered." if count and unanswered else ""
+        return Result(GOOD, f"The device answers SMS.{lost}", mark="reachable")
     text = outcome.message or "The device did not answer."
+    text = f"{count} unanswered. {text}" if count else text
     todo = "Check the phone number, that the SIM may receive SMS, coverage, and the SMS login and password."
     return Result(BAD, text, todo, "silent")
 
@@ -190,10 +206,16 @@ FILE_PROBLEMS = {
 }
 
 
+UNANSWERED = ("no_reply", "unclear", "queue_timeout")
+
+
 def _read_file(facts: Facts, what: str) -> Result:
     outcome = _first(facts)
     if outcome.state == "done":
         return Result(GOOD, f"The {what} has come.", mark="came")
+    if not outcome.replied and outcome.code in UNANSWERED:
+        return Result(WARN, f"The request for the {what} was not answered. {outcome.message or ''}".strip(),
+                      "Ask again later.", "unanswered")  # fmt: skip
     mark, todo = FILE_PROBLEMS.get(outcome.code or "", ("failed", "Ask again; look at the command."))
     return Result(BAD, outcome.message or f"The {what} did not come.", todo, mark)
 
@@ -290,7 +312,7 @@ def _dead(results: Mapping[str, Result], mark: str, *photos: str) -> bool:
 NO_CAMERA = ("missing", "none", "front", "rear")
 
 STEPS: tuple[Step, ...] = (
-    Step("reachable", "Does it answer SMS?", read_reachable, (("getstatus", {}),)),
+    Step("reachable", "Does it answer SMS?", read_reachable, (("getstatus", {}),), second="getver"),
     Step("firmware", "Tracker and firmware", read_firmware, (("getver", {}),), ("reachable",)),
     Step("configuration", "Configuration", read_configuration, (("getparam", {"parameters": list(CONFIGURATION)}),),
          ("reachable",)),
@@ -328,6 +350,9 @@ VERDICTS: tuple[Verdict, ...] = (
     Verdict("silent", "The device does not answer SMS",
             "Check number, SIM, coverage, SMS login and password; then run the checklist again.", ("reachable",),
             lambda r: _any(r, "silent", "reachable")),
+    Verdict("answers_late", "The device answers SMS, but late",
+            "Run the checklist again now that it answers; if that is late too, check coverage and the SIM's provider.",
+            ("reachable",), lambda r: _any(r, "late", "reachable") and "configuration" not in r),
     Verdict("wrong_mode", "The RS232 port is not set to DualCam", "Send 151 = 18 and 150 = 1 (the button below).",
             ("configuration", "front", "rear"), lambda r: _any(r, "wrong_mode", "configuration", "front", "rear")),
     Verdict("ignition_off", "The ignition is off",
@@ -366,7 +391,7 @@ VERDICTS: tuple[Verdict, ...] = (
     Verdict("breaks", "Transfers keep breaking", "Check antenna, coverage and the camera's cable.", ("transfer",),
             lambda r: _any(r, "breaks", "transfer") or _any(r, "crc", "transfer")),
     Verdict("good", "All good", "Nothing to do.", NEEDED,
-            lambda r: all(r[s].verdict == GOOD for s in NEEDED if s in r)
+            lambda r: all(s in r and r[s].verdict == GOOD for s in NEEDED)
             and all(result.verdict != BAD for result in r.values())),
     Verdict("undecided", "Not clear yet", "Look at the steps marked bad or warn, and ask them again.", (),
             lambda r: True),

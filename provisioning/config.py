@@ -128,6 +128,7 @@ class Config:
     queue_timeout: int
     reconfiguration_wait: int
     reconcile_interval: int
+    check_ask_again: int
     # windows of links
     link_certain_seconds: float
     link_probable_seconds: float
@@ -343,6 +344,8 @@ def _sms(env: _Reader) -> dict[str, Any]:
         "capture_timeout": env.integer("CAPTURE_TIMEOUT", 3600, 10, 604_800),
         "queue_timeout": env.integer("QUEUE_TIMEOUT", 86_400, 60, 2_592_000),
         "reconfiguration_wait": env.integer("RECONFIGURATION_WAIT", 30, 0, 3600),
+        # a check asks again what was delivered and not answered for so long
+        "check_ask_again": env.integer("CHECK_ASK_AGAIN", 180, 1, 36_000),
         "reconcile_interval": env.integer("RECONCILE_INTERVAL", 120, 1, 86_400),
         "link_certain_seconds": env.number("LINK_CERTAIN_SECONDS", 2, 0, 3600),
         "link_probable_seconds": env.number("LINK_PROBABLE_SECONDS", 15, 0, 3600),

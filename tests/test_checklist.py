@@ -17,7 +17,7 @@ from gateway_double import Phone
 from sqlalchemy import select
 from stack import Stack
 
-from provisioning import checklist, devices, leftovers, sending, statuses
+from provisioning import checklist, devices, leftovers, lifecycle, sending, statuses
 from provisioning.checklist_steps import (
     GOOD,
     STEPS,
@@ -77,6 +77,9 @@ NO_ANSWER = Facts([Outcome("expired", False, "no_reply", "The SMS reached the SI
 CASES: list[tuple[str, dict[str, Facts], str]] = [
     ("other_tracker", {"firmware": Facts([REPLIED], status={"imei": ("356307042441013", "bad")})}, "356307042441013"),
     ("silent", {"reachable": NO_ANSWER}, "nobody answered"),
+    ("silent", {"reachable": Facts(NO_ANSWER.outcomes * 2)}, "2 of 2 SMS unanswered"),
+    ("good", {"reachable": Facts([REPLIED, *NO_ANSWER.outcomes])}, "1 of 2 SMS stayed unanswered"),
+    ("undecided", {"rear": NO_ANSWER}, "request for the rear photo was not answered"),
     ("wrong_mode", {"configuration": holding(_151="0")}, "151 is 0"),
     ("wrong_mode", {"configuration": holding(_150="0")}, "150 is 0"),
     ("wrong_mode", {"front": refused("not_configured")}, "not_configured"),
@@ -131,8 +134,15 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
 
 
 @pytest.mark.quick
+def test_an_answer_after_the_end_of_a_run_is_no_silence_any_more() -> None:
+    late = BY_STEP["reachable"].read(Facts([Outcome("done", True, late=True)]))
+    assert decide({"reachable": late}).id == "answers_late"
+    assert decide(judged({}) | {"reachable": late}).id != "answers_late"
+
+
+@pytest.mark.quick
 def test_every_verdict_is_reached_by_some_facts() -> None:
-    assert {verdict for verdict, _, _ in CASES} == set(BY_VERDICT)
+    assert {verdict for verdict, _, _ in CASES} | {"answers_late"} == set(BY_VERDICT)
 
 
 @pytest.mark.quick
@@ -374,17 +384,99 @@ def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, stat
     leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
     checklist.advance(run, utcnow())
     db.session.expire_all()
-    (row,) = db.session.scalars(select(Command))
-    assert row.state == State.EXPIRED
+    assert (run.verdict, hand_over(phone, van)) == (None, "getver")
+    phone.report(list(phone.twilio.messages)[-1], status)
+    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
+    checklist.advance(run, utcnow())
+    db.session.expire_all()
+    assert {row.state for row in db.session.scalars(select(Command))} == {State.EXPIRED}
+    assert "2 of 2 SMS unanswered" in run.steps["reachable"]["text"]
     assert (run.verdict, run.steps["reachable"]["verdict"]) == ("silent", "bad")
     assert said in run.steps["reachable"]["text"]
     assert said in run.verdict_text
     assert "Check number, SIM, coverage" in run.verdict_text
 
 
+def wait_in_vain(phone: Phone, run: ChecklistRun, seconds: float) -> None:
+    """The newest SMS was delivered so many seconds ago, and nobody has answered it."""
+    phone.report(list(phone.twilio.messages)[-1], "delivered")
+    db.session.expire_all()
+    (row,) = db.session.scalars(select(Command).where(Command.in_flight))
+    ago = lifecycle.stamp(utcnow() - timedelta(seconds=seconds))
+    row.history = [*row.history[:-1], row.history[-1] | {"at": ago}]
+    db.session.commit()
+    checklist.advance(run, utcnow())
+
+
+def test_what_was_delivered_and_not_answered_for_three_minutes_is_asked_in_other_words(
+    phone: Phone, van: Device
+) -> None:
+    run = begin(van)
+    hand_over(phone, van)
+    wait_in_vain(phone, run, 170)
+    assert hand_over(phone, van) == ""
+    wait_in_vain(phone, run, 181)
+    assert hand_over(phone, van) == "getver"
+    phone.reply(REPLIES["getver"])
+    checklist.advance(run, utcnow())
+    (first,) = db.session.scalars(select(Command).where(Command.kind == "getstatus"))
+    assert first.state == State.DELIVERED  # it keeps its own time-out
+    assert "1 of 2 SMS stayed unanswered" in run.steps["reachable"]["text"]
+    assert states(run)["firmware"] == "done"
+    assert hand_over(phone, van).startswith("getparam")
+
+
+def test_an_answer_that_was_lost_in_the_middle_is_asked_for_once_more(phone: Phone, van: Device) -> None:
+    run, asked = begin(van), []
+    for reply in (
+        REPLIES["getstatus"],
+        REPLIES["getver"],
+        "",
+        REPLIES["getparam 66"],
+        REPLIES["getparam 150"],
+    ):
+        asked.append(hand_over(phone, van))
+        if reply:
+            phone.reply(reply)
+            checklist.advance(run, utcnow())
+        else:
+            wait_in_vain(phone, run, 200)
+    assert asked[2].startswith("getparam 150")
+    assert asked[4] == asked[2]
+    assert run.steps["configuration"]["state"] == "done"
+    assert run.steps["configuration"]["verdict"] == "good"
+
+
+def test_an_sms_that_was_not_delivered_is_asked_again_and_two_are_a_verdict(
+    phone: Phone, van: Device
+) -> None:
+    run = begin(van)
+    for word in ("getstatus", "getver"):
+        assert (run.ended_at, hand_over(phone, van)) == (None, word)
+        phone.report(list(phone.twilio.messages)[-1], "undelivered", error="30003")
+        checklist.advance(run, utcnow())
+    assert run.verdict == "silent"
+
+
+def test_a_late_answer_changes_the_verdict_and_sends_nothing(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    for _ in range(2):
+        hand_over(phone, van)
+        leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
+        checklist.advance(run, utcnow())
+    assert run.verdict == "silent"
+    checklist.sweep(utcnow())
+    assert run.verdict == "silent"
+    phone.reply(REPLIES["getstatus"])
+    checklist.sweep(utcnow())
+    db.session.expire_all()
+    assert run.verdict == "answers_late"
+    assert hand_over(phone, van) == ""
+
+
 def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Phone, van: Device) -> None:
     run = begin(van)
-    for word in ("getstatus", ""):
+    for word in ("getstatus", "", ""):
         hand_over(phone, van)
         if word:
             phone.reply(REPLIES[word])
@@ -511,11 +603,12 @@ def test_half_a_configuration_accuses_nobody(phone: Phone, van: Device) -> None:
         hand_over(phone, van)
         phone.reply(reply)
         checklist.advance(run, utcnow())
-    for _ in range(2):
+    for _ in range(3):
         if hand_over(phone, van).startswith("getparam 66"):
             phone.reply(REPLIES["getparam 66"])
         else:
             leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
+        checklist.advance(run, utcnow())
     checklist.advance(run, utcnow())
     assert run.steps["configuration"]["mark"] == "unanswered"
 
