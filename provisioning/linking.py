@@ -144,7 +144,8 @@ def _candidates(
         if request.file_type == file.file_type
         and file.source in request.sources
         and not request.already_captured
-        and -windows.capture_tolerance <= file.arrived - request.handed_over <= windows.window
+        # both are of our own clocks: what began to come before a request was handed over was not made by it
+        and 0 <= file.arrived - request.handed_over <= windows.window
         and (zone or not _too_early(file, request, windows))
     ]
 
