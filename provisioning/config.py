@@ -32,6 +32,7 @@ NETWORKS = (
 )  # settings that are addresses or networks
 KEY_MIN, KEY_DISTINCT = 16, 6  # characters of a secret key, and different ones among them
 WEAK = f"Too easy to guess: at least {KEY_MIN} characters, not the same few, for example from `openssl rand -hex 32`."
+INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")
 FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
 
 
@@ -54,6 +55,9 @@ class Config:
     media_url: str
     media_spool: Path
     media_delivery: str
+    photo_max_megapixels: float
+    video_max_side: int
+    video_cpu_seconds: int
     retention_days_uploads: int
     retention_days_messages: int
     retention_days_commands: int
@@ -236,6 +240,11 @@ def _places(env: _Reader) -> dict[str, Any]:
         "media_spool": env.path("MEDIA_SPOOL", var / "spool"),
         # of files in a bucket: "stream" through the web process, or "redirect" to a link that the store serves
         "media_delivery": env.text("MEDIA_DELIVERY", "stream", validate=OneOf(["stream", "redirect"])),
+        # larger pictures stay as they came, without copies: a small file can hold a picture of any size
+        "photo_max_megapixels": env.number("PHOTO_MAX_MEGAPIXELS", 40, 0.1, 1000),
+        "video_max_side": env.integer("VIDEO_MAX_SIDE", 4096, 16, 16384),
+        # processor time of one video's copy, after which the copy ends where it is; 30 s of 1080p take about 25
+        "video_cpu_seconds": env.integer("VIDEO_CPU_SECONDS", 60, 10, 300),
         # 0: kept for ever
         "retention_days_uploads": env.integer("RETENTION_DAYS_UPLOADS", 0, 0, 36_500),
         "retention_days_messages": env.integer("RETENTION_DAYS_MESSAGES", 0, 0, 36_500),
@@ -458,6 +467,11 @@ def _check_twilio(values: dict[str, Any], wrong: Any) -> None:
     base = values["twilio_api_base_url"]
     if base and urlsplit(base).scheme not in ("http", "https"):
         wrong("TWILIO_API_BASE_URL", "Must be an http or https address.")
+
+
+def inherited() -> dict[str, str]:
+    """Give what a process that handles strangers' bytes is told of the environment: no secrets."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
 
 
 def current_config() -> Config:

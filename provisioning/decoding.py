@@ -1,10 +1,12 @@
 """Runs the child processes that decode (`transcode`): a codec that crashes or takes long hurts nobody.
 
 Photos share one child, since starting one takes many times as long as a thumbnail; each video has a child of its own.
+The children bound their own memory and processor time, and know nothing of our environment.
 """
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -14,12 +16,16 @@ from pathlib import Path
 
 import structlog
 
-from .config import ROOT
+from .config import ROOT, inherited
 
 log = structlog.get_logger(__name__)
 
-VIDEO_SECONDS = 600  # thirty seconds of 1080p take about one minute on one slow core
+# by the clock, for one that hangs or waits for a busy machine; their processor time is bounded by themselves
+VIDEO_SECONDS = 600
 PHOTO_SECONDS = 30.0
+PHOTO_PIXELS = 40_000_000
+VIDEO_SIDE = 4096
+VIDEO_CPU_SECONDS = 60
 END_SECONDS = 5.0
 PHOTOS_ASKED = 50  # at once: their lines fit a pipe, so that neither side waits for the other for ever
 PHOTOS_A_CHILD = 1000  # then a new one: what a codec loses of memory comes back
@@ -40,12 +46,17 @@ class Outcome:
     note: str | None = None
 
 
-def decode_video(source: Path, target: Path, rate: int) -> Outcome:
-    """Make TARGET.thumbnail.jpg and TARGET.mp4."""
+def decode_video(
+    source: Path, target: Path, rate: int, side: int = VIDEO_SIDE, seconds: int = VIDEO_CPU_SECONDS
+) -> Outcome:
+    """Make TARGET.thumbnail.jpg and TARGET.mp4.
+
+    `side`: pixels of width or height that are allowed; `seconds`: of processor time.
+    """
     try:
         done = subprocess.run(
-            [*PROGRAM, "video", str(source), str(target), str(rate)],
-            cwd=ROOT, capture_output=True, text=True, timeout=VIDEO_SECONDS, check=False,
+            [*PROGRAM, "video", str(source), str(target), str(rate), str(side), str(seconds)],
+            cwd=ROOT, env=_environment(), capture_output=True, text=True, timeout=VIDEO_SECONDS, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return Outcome(TOO_LONG)
@@ -61,7 +72,14 @@ def _outcome(line: str) -> Outcome:
     return Outcome(told["error"], bool(told.get("retry")), told.get("note"))
 
 
+def _environment() -> dict[str, str]:
+    # a second arena of the allocator would take 64 MiB of the addresses that a child allows itself
+    return inherited() | {"MALLOC_ARENA_MAX": "1"}
+
+
 def _crashed(source: Path, code: int, output: str) -> Outcome:
+    if code == -signal.SIGXCPU:
+        return Outcome(TOO_LONG)
     log.warning("transcoding crashed", source=source.name, code=code, output=output)
     return Outcome(f"The decoder crashed (code {code}).")
 
@@ -74,12 +92,12 @@ class PhotoDecoder:
         self._child: subprocess.Popen[str] | None = None
         self._left = 0
 
-    def decode(self, photos: Sequence[tuple[Path, Path]]) -> list[Outcome]:
+    def decode(self, photos: Sequence[tuple[Path, Path]], most_pixels: int = PHOTO_PIXELS) -> list[Outcome]:
         """Make TARGET.thumbnail.jpg of each (source, target); give how each came out."""
         outcomes: list[Outcome] = []
         with self._lock:
             while left := photos[len(outcomes) : len(outcomes) + PHOTOS_ASKED]:
-                outcomes += self._decode(left)
+                outcomes += self._decode(left, most_pixels)
         return outcomes
 
     def close(self) -> None:
@@ -87,13 +105,15 @@ class PhotoDecoder:
         with self._lock:
             self._end()
 
-    def _decode(self, photos: Sequence[tuple[Path, Path]]) -> list[Outcome]:
+    def _decode(self, photos: Sequence[tuple[Path, Path]], most_pixels: int) -> list[Outcome]:
         """Ask for all at once, so that the child never waits for us; give what it said up to one that ended it."""
         child = self._get(len(photos))
         outcomes: list[Outcome] = []
         assert child.stdin
         with contextlib.suppress(OSError):  # it died: the first answer tells
-            child.stdin.writelines(json.dumps([str(part) for part in photo]) + "\n" for photo in photos)
+            child.stdin.writelines(
+                json.dumps([str(source), str(target), most_pixels]) + "\n" for source, target in photos
+            )
             child.stdin.flush()
         for source, _ in photos:
             line, late = _answer(child)
@@ -113,8 +133,9 @@ class PhotoDecoder:
         if self._child is None:
             self._left = PHOTOS_A_CHILD
             self._child = subprocess.Popen(
-                [*PROGRAM, "photos"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
+                [*PROGRAM, "photos"],
+                cwd=ROOT, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
         self._left -= count
         return self._child
 

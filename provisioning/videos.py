@@ -149,11 +149,16 @@ def _decode(
     """Make the copies that can be made, in `work`; give how each came out, by upload."""
     there = [(ident, source) for ident, source in sources.items() if source is not None]
     photos = [(ident, source) for ident, source in there if ident not in playback]
-    found = _photos.decode([(source, work / ident) for ident, source in photos])
+    config = current_config()
+    most_pixels = round(config.photo_max_megapixels * 1_000_000)
+    found = _photos.decode([(source, work / ident) for ident, source in photos], most_pixels)
     outcomes = dict(zip((ident for ident, _ in photos), found, strict=True))
     for ident, source in there:
         if ident in playback:
-            outcomes[ident] = decode_video(source, work / ident, playback[ident][0])
+            rate = playback[ident][0]
+            outcomes[ident] = decode_video(
+                source, work / ident, rate, config.video_max_side, config.video_cpu_seconds
+            )
     missing = Outcome("The original is not there.")
     return {ident: outcomes.get(ident, missing) for ident in sources}
 
@@ -206,7 +211,8 @@ def frame_rate(upload: Any) -> tuple[int, bool]:
     device = db.session.get(Device, upload.device_id) if upload.device_id else None
     item: StatusItem | None = statuses.get(device.id, "parameter.66003") if device else None
     captured = upload.timestamp or upload.started_at
-    if item is not None and item.since <= captured and (rate := as_integer(item.value)):
+    rate = as_integer(item.value) if item is not None and item.since <= captured else None
+    if rate and 1 <= rate <= 120:
         return rate, False
     return ASSUMED_FRAME_RATE, True
 

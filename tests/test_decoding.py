@@ -1,16 +1,22 @@
 """Children that decode: one for many photos, replaced when it crashes or hangs; one for each video."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import av
+import bombs
+import psutil
 import pytest
 from conftest import ROOT, wait_until
 from PIL import Image
 
-from provisioning import decoding, transcode
+from provisioning import config, decoding, pictures, transcode
 from simulator import media
 
 HANGS = "import sys, time; sys.stdin.readline(); time.sleep(60)"
@@ -21,6 +27,21 @@ for line in sys.stdin:
     print('{"error": null}', flush=True)
 """
 CRASHES = "import os; os.abort()"
+SPINS_AT_BAD = """
+import json, sys
+from provisioning import transcode
+transcode.PHOTO_SECONDS = 1
+for line in sys.stdin:
+    transcode._allow(transcode.PHOTO_SECONDS)
+    while json.loads(line)[0].endswith("bad"): pass
+    print('{"error": null}', flush=True)
+"""
+# a small process of its own, since a child's figure begins with that of the process that started it
+MEASURES = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 
 
 @pytest.fixture
@@ -67,8 +88,8 @@ def test_one_child_makes_many_thumbnails_and_says_what_it_cannot_read(
         ("photo-without-end-marker", None),
         ("photo-one-byte-short", None),
         ("photo-with-trailing-zeros", None),
-        ("photo-cut-at-60-percent", transcode.END_MISSING),
-        ("photo-progressive-cut-at-40-percent", transcode.END_MISSING),
+        ("photo-cut-at-60-percent", pictures.END_MISSING),
+        ("photo-progressive-cut-at-40-percent", pictures.END_MISSING),
     ],
 )
 def test_a_photo_is_shown_as_far_as_it_goes_and_says_only_what_is_missing_to_see(
@@ -137,3 +158,150 @@ def test_a_video_that_crashes_or_hangs_its_child_says_so(
     monkeypatch.setattr(decoding, "VIDEO_SECONDS", 0.5)
     monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", "import time; time.sleep(60)"])
     assert decoding.decode_video(photo, photo.parent / "one", 30).problem == decoding.TOO_LONG
+
+
+def peak_mib(*arguments: str, lines: str = "") -> tuple[dict[str, Any], int]:
+    """Give the last answer of a decoding child and the memory that it took at most, in MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURES, *decoding.PROGRAM, *arguments],
+        cwd=ROOT, input=lines, capture_output=True, text=True, check=True, env=decoding._environment(),
+    )  # fmt: skip
+    *_, answer, peak = done.stdout.splitlines()
+    return json.loads(answer), int(peak) // 1024
+
+
+def peak_of_photo(source: Path, pixels: int = decoding.PHOTO_PIXELS) -> tuple[dict[str, Any], int]:
+    return peak_mib("photos", lines=json.dumps([str(source), str(source.with_suffix("")), pixels]) + "\n")
+
+
+def peak_of_video(source: Path, rate: int = 30, seconds: int = 60) -> tuple[dict[str, Any], int]:
+    target = str(source.with_suffix(""))
+    return peak_mib("video", str(source), target, str(rate), str(decoding.VIDEO_SIDE), str(seconds))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_picture_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path, progressive: bool) -> None:
+    source = tmp_path / "large.jpg"
+    source.write_bytes(bombs.jpeg(16000, 8000, mode="CMYK", progressive=progressive))
+    answer, peak = peak_of_photo(source)
+    assert answer["error"] == "The picture is 16000 × 8000 pixels; the limit is 40 million pixels."
+    assert peak < 64
+    assert not list(tmp_path.glob("*.thumbnail*"))
+
+
+def test_the_most_costly_picture_that_is_allowed_fits_the_memory_that_is_allowed(tmp_path: Path) -> None:
+    source = tmp_path / "large.jpg"
+    source.write_bytes(bombs.jpeg(7300, 5450, mode="CMYK", progressive=True))
+    answer, peak = peak_of_photo(source)
+    assert answer["error"] is None
+    assert peak < transcode.PHOTO_MEMORY // transcode.MIB
+
+
+def test_a_picture_that_needs_more_memory_than_is_allowed_costs_no_other_its_thumbnail(
+    decoder: decoding.PhotoDecoder, photo: Path
+) -> None:
+    greedy = photo.with_name("greedy.jpg")
+    greedy.write_bytes(bombs.jpeg(16000, 16000, mode="CMYK", progressive=True))
+    asked = [(greedy, photo.with_name("one")), (photo, photo.with_name("two"))]
+    outcomes = decoder.decode(asked, most_pixels=10**9)
+    assert [bool(outcome.problem) for outcome in outcomes] == [True, False]
+    assert peak_of_photo(greedy, 10**9)[1] < transcode.PHOTO_MEMORY // transcode.MIB
+
+
+def test_a_picture_of_thousands_of_scans_is_refused_before_decoding(tmp_path: Path) -> None:
+    source = tmp_path / "scans.jpg"
+    source.write_bytes(bombs.scans(3000, side=200))
+    answer, peak = peak_of_photo(source)
+    assert answer["error"] == "The picture has 3000 scans; the limit is 100."
+    assert peak < 64
+
+
+def test_a_picture_that_takes_too_much_processor_time_costs_only_itself(
+    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", SPINS_AT_BAD])
+    asked = [(photo.with_name(name), photo.with_name(name)) for name in ("a", "bad", "c")]
+    assert [outcome.problem for outcome in decoder.decode(asked)] == [None, decoding.TOO_LONG, None]
+
+
+def test_a_video_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path) -> None:
+    source = tmp_path / "large.h265"
+    source.write_bytes(bombs.h265(4160, 128))
+    answer, peak = peak_of_video(source)
+    assert answer["error"] == "The video is 4160 × 128 pixels; the limit is 4096 × 4096."
+    assert peak < 64
+    assert [path.name for path in tmp_path.iterdir()] == ["large.h265"]
+
+
+def test_a_video_that_becomes_too_large_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "grows.h265"
+    source.write_bytes(bombs.h265(128, 128) + bombs.h265(1024, 1024, 50))
+    outcome = decoding.decode_video(source, tmp_path / "grows", 30, side=256)
+    assert outcome.problem == "Decoding the file takes more memory than is allowed."
+
+
+def test_a_video_of_many_frames_is_copied_up_to_a_limit_and_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "long.h265"
+    source.write_bytes(bombs.h265(128, 128, 500))
+    answer, _ = peak_of_video(source, rate=2)
+    assert "first 120 seconds" in answer["note"]
+    with av.open(str(tmp_path / "long.mp4")) as made:
+        assert made.streams.video[0].frames == 240
+
+
+def test_a_video_that_takes_too_much_processor_time_is_shown_as_far_as_it_came(tmp_path: Path) -> None:
+    source = tmp_path / "slow.h265"
+    source.write_bytes(bombs.h265(1280, 720, 3000))
+    answer, peak = peak_of_video(source, seconds=7)
+    assert "making more took too long" in answer["note"]
+    assert peak < 300
+    assert (tmp_path / "slow.mp4").is_file()
+
+
+@pytest.mark.parametrize("ending", ["mp4", "bin"])
+def test_a_list_that_names_another_file_opens_none(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "inner.h265").write_bytes(bombs.h265(128, 128, 5))
+    source = tmp_path / f"list.{ending}"
+    source.write_bytes(b"ffconcat version 1.0\nfile inner.h265\n")
+    outcome = decoding.decode_video(source, tmp_path / "copy", 30)
+    assert outcome.problem
+    assert not outcome.retry
+    assert not list(tmp_path.glob("copy*"))
+
+
+def test_a_file_of_unknown_ending_is_decoded_where_its_first_bytes_name_a_format(tmp_path: Path) -> None:
+    source = tmp_path / "clip.bin"
+    source.write_bytes(bombs.h265(128, 128, 5))
+    assert decoding.decode_video(source, tmp_path / "one", 30) == decoding.Outcome()
+    again = tmp_path / "again.bin"
+    again.write_bytes((tmp_path / "one.mp4").read_bytes())
+    assert decoding.decode_video(again, tmp_path / "two", 30) == decoding.Outcome()
+
+
+def test_children_know_no_secret_and_bound_themselves_before_they_load_a_decoder(
+    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWILIO_AUTH_TOKEN", "a secret")
+    assert one(decoder, photo, photo.parent / "one") is None
+    child = psutil.Process(child_of(decoder))
+    assert set(child.environ()) <= {*config.INHERITED, "MALLOC_ARENA_MAX", "LC_CTYPE"}
+    assert child.rlimit(psutil.RLIMIT_AS) == (transcode.PHOTO_MEMORY,) * 2
+    assert child.rlimit(psutil.RLIMIT_NOFILE) == (transcode.MOST_DESCRIPTORS,) * 2
+    loaded = "import sys, provisioning.transcode; print({'PIL', 'av'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
+def test_a_copy_that_grows_too_large_is_the_files_fault(tmp_path: Path) -> None:
+    limits = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
+    run = f"{limits}; import sys; from provisioning import transcode; sys.exit(transcode.main(sys.argv[1:]))"
+    source = tmp_path / "long.h265"
+    source.write_bytes(bombs.h265(640, 360, 60))
+    done = subprocess.run(
+        [sys.executable, "-c", run, "video", str(source), str(tmp_path / "copy"), "30", "4096", "60"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == {"error": "The copy would be larger than is allowed."}
+    assert not list(tmp_path.glob("*.mp4*"))

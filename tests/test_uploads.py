@@ -23,10 +23,10 @@ from provisioning import (
     leftovers,
     lifecycle,
     links,
+    pictures,
     queue,
     records,
     statuses,
-    transcode,
     uploads,
     videos,
 )
@@ -669,7 +669,7 @@ def test_a_photo_without_its_end_is_shown_as_far_as_it_goes(app: Flask, van: Dev
     upload = _store(tmp_path, sidecar(), (VECTORS / "photo-cut-at-60-percent.jpg").read_bytes())
     assert videos.make([upload.id], utcnow)
     db.session.expire_all()
-    assert (upload.thumbnail_state, upload.derived_error) == ("ready", transcode.END_MISSING)
+    assert (upload.thumbnail_state, upload.derived_error) == ("ready", pictures.END_MISSING)
     page = Visitor(app, Role.VIEWER).get(f"/uploads/{upload.id}").text
     assert f"/uploads/{upload.id}/content?inline=1" in page
     assert "The end of this photo is missing" in page
@@ -682,7 +682,11 @@ def test_a_full_disk_is_never_the_photos_fault(
     upload = _store(tmp_path, sidecar(), media.photo("front", "Van", 1_795_500_000, 3, 75))
     now = utcnow()
     full = [
-        (videos, "_photos", Mock(decode=lambda photos: [Outcome("No space left on device", retry=True)])),
+        (
+            videos,
+            "_photos",
+            Mock(decode=lambda photos, most_pixels: [Outcome("No space left on device", retry=True)]),
+        ),
         (videos.tempfile, "TemporaryDirectory", Mock(side_effect=OSError(28, "No space left on device"))),
     ]
     for minute, (where, name, stand_in) in enumerate(full * 3):
