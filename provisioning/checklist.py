@@ -22,9 +22,12 @@ from .checklist_steps import (
     Outcome,
     Result,
     Step,
+    ask,
     by_answer,
+    certainty,
     decide,
     grounds,
+    nobody_can_look,
     sentence,
 )
 from .config import current_config
@@ -112,7 +115,11 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
         raise Invalid("There is no such question or answer.")
     lifecycle.lock_device(run.device_id)
     run.steps = run.steps | {
-        step_id: {"state": "done", "answer": choice, **asdict(step.read(Facts(answer=choice)))}
+        step_id: {
+            "state": "done",
+            "answer": choice,
+            **asdict(step.read(Facts(answer=choice, results=_results(run)))),
+        }
     }
     run.ended_at, run.waits_for_person, run.updated_at = None, False, now
     db.session.commit()
@@ -181,8 +188,13 @@ def _advance_step(
     blocked = [need for need in step.needs if need in results and results[need].verdict == "bad"]
     if blocked or any(run.steps.get(need, {}).get("state") == SKIPPED for need in step.needs):
         return {"state": SKIPPED, "text": "Not asked: a step before it failed."}
+    if step.question and nobody_can_look(results):
+        return {"state": SKIPPED, "text": "Not asked: nobody can look."}
+    if not step.when(results):
+        text = "Not needed." if step.question else "Not asked: it cannot succeed while the ignition is off."
+        return {"state": SKIPPED, "text": text}
     if step.question:
-        return {"state": "question"} if step.when(results) else {"state": SKIPPED, "text": "Not needed."}
+        return {"state": "question"}
     if step.commands and "commands" not in entry:
         try:
             entry = _ask(step, entry, run, device, now)
@@ -420,6 +432,19 @@ def grounds_of(run: ChecklistRun) -> list[str]:
     """Give what the answers said that a run's verdict rests on; none before its end."""
     verdict = next((verdict for verdict in VERDICTS if verdict.id == run.verdict), None)
     return grounds(verdict, _results(run)) if verdict and run.ended_at else []
+
+
+def questions_of(run: ChecklistRun) -> dict[str, str]:
+    """Give the questions that a run waits for a person with, by step."""
+    results = _results(run)
+    waiting = [step for step in STEPS if run.steps.get(step.id, {}).get("state") == "question"]
+    return {step.id: ask(step, results) for step in waiting} if run.ended_at is None else {}
+
+
+def certainty_of(run: ChecklistRun) -> str | None:
+    """Say how sure a run's verdict is; None before its end, or where it was ended early."""
+    verdict = next((verdict for verdict in VERDICTS if verdict.id == run.verdict), None)
+    return certainty(verdict, _results(run)) if verdict and run.ended_at else None
 
 
 def sweep(now: datetime) -> None:

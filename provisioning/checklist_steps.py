@@ -15,6 +15,9 @@ CONFIGURATION = (
     66040, 66041, 66042,
 )  # fmt: skip
 CLOCK_SECONDS = 120.0
+INPUT_1 = ("info.getio.DI1", "info.getio.DIN1")
+YES, NO, UNABLE = "yes", "no", "unable"
+LOOKS = ((YES, "Yes"), (NO, "No"), (UNABLE, "I cannot look"))  # the answers to every question
 REUSE_SECONDS = 600.0  # an answer this fresh is not asked for again
 
 
@@ -161,14 +164,24 @@ def read_configuration(facts: Facts) -> Result:
 
 def read_power(facts: Facts) -> Result:
     """Read getio and the records' ignition."""
-    ignition = facts.status.get("ignition", (None, ""))[0]
-    if ignition == "off":
-        return Result(
-            WARN, "The telematics platform reports the ignition off.", "Switch it on for the test.", "off"
-        )
-    if silence := _silence(_first(facts), "getio"):
+    told = facts.status.get("ignition", (None, ""))[0]
+    silence = _silence(_first(facts), "getio")
+    input_1 = None if silence else next((facts.status[i][0] for i in INPUT_1 if i in facts.status), None)
+    if facts.status.get("parameter.66020", (None, ""))[0] == "1" and (told == "off" or input_1 == "0"):
+        return Result(GOOD, "The ignition may be off; the cameras work all the same, as 66020 is 1 (always).")
+    if told == "off" and input_1 == "0":
+        return Result(WARN, "The ignition is off: the telematics platform reports it, and DI1 is 0.",
+                      "Switch it on for the test.", "off")  # fmt: skip
+    if told == "off":
+        return Result(WARN, "The telematics platform reports the ignition off.", "Switch it on for the test.",
+                      "perhaps_off")  # fmt: skip
+    if silence:
         return Result(WARN, silence, "Ask again later.", "unanswered")
-    return Result(GOOD, "The tracker tells its inputs." + (" Ignition on." if ignition == "on" else ""))
+    if input_1 == "0" and told != "on":
+        return Result(WARN, "DI1 is 0: where the ignition is wired to it, the ignition is off.",
+                      "Switch it on for the test.", "perhaps_off")  # fmt: skip
+    said = f"DI1 is {input_1}." if input_1 is not None else "The tracker tells its inputs."
+    return Result(GOOD, said + (" The telematics platform reports the ignition on." if told == "on" else ""))
 
 
 def read_cameras(facts: Facts) -> Result:
@@ -293,11 +306,44 @@ def read_clock(facts: Facts) -> Result:
     return Result(GOOD, "The camera's clock agrees with ours.")
 
 
-def _read_answer(meanings: Mapping[str, Result]) -> Callable[[Facts], Result]:
-    def read(facts: Facts) -> Result:
-        return meanings.get(facts.answer or "", Result(HIDDEN, "Nobody looked."))
+def silent_cameras(results: Mapping[str, Result]) -> tuple[str, ...]:
+    """Give the cameras that the tracker does not hear."""
+    mark = _mark(results, "cameras")
+    return tuple(
+        side
+        for side in ("front", "rear")
+        if mark in (side, "none", "missing") or _mark(results, side) == "missing"
+    )
 
-    return read
+
+def _named(sides: Sequence[str]) -> str:
+    return f"the {sides[0]} camera" if len(sides) == 1 else "the front and the rear camera"
+
+
+def read_led(facts: Facts) -> Result:
+    """Read what a person sees at the cameras that the tracker does not hear."""
+    sides = silent_cameras(facts.results)
+    which = _named(sides).capitalize()
+    if facts.answer == YES:
+        return Result(
+            WARN, f"{which}: there is power, but the tracker hears nothing.", "Check the cable.", "cable"
+        )
+    if facts.answer == NO:
+        return Result(BAD, f"{which}: there is no power.", "Check supply, fuse and cable.",
+                      "no_power" if len(sides) != 1 else "dark")  # fmt: skip
+    if facts.answer == UNABLE:
+        return Result(HIDDEN, f"{which}: nobody could look.", mark="unable")
+    return Result(HIDDEN, "Nobody looked.")
+
+
+def read_sd(facts: Facts) -> Result:
+    """Read what a person sees in the card's slot."""
+    return {
+        YES: Result(WARN, "A card is in the front camera.", "Format it, or try another one (16 to 64 GB, FAT32).",
+                    "bad_card"),
+        NO: Result(BAD, "There is no card in the front camera.", "Insert a card of 16 to 64 GB, FAT32.", "no_card"),
+        UNABLE: Result(HIDDEN, "Nobody could look into the front camera.", mark="unable"),
+    }.get(facts.answer or "", Result(HIDDEN, "Nobody looked."))  # fmt: skip
 
 
 def _any(results: Mapping[str, Result], mark: str, *steps: str) -> bool:
@@ -309,7 +355,9 @@ def _dead(results: Mapping[str, Result], mark: str, *photos: str) -> bool:
     return _any(results, mark, "cameras") and not _any(results, "came", *photos)
 
 
-NO_CAMERA = ("missing", "none", "front", "rear")
+def _may_be_on(results: Mapping[str, Result]) -> bool:
+    return not _any(results, "off", "power") and not _any(results, "ignition", "front", "rear")
+
 
 STEPS: tuple[Step, ...] = (
     Step("reachable", "Does it answer SMS?", read_reachable, (("getstatus", {}),), second="getver"),
@@ -317,27 +365,22 @@ STEPS: tuple[Step, ...] = (
     Step("configuration", "Configuration", read_configuration, (("getparam", {"parameters": list(CONFIGURATION)}),),
          ("reachable",)),
     Step("power", "Power and ignition", read_power, (("getio", {}),), ("reachable",)),
-    Step("cameras", "Do both cameras answer?", read_cameras, (("camgetver", {}),), ("reachable", "configuration")),
+    # before camgetver: with the ignition off its answer spares the others, which cannot succeed either
     Step("front", "A photo of the front camera", read_front, (("camreq", {"file_type": "photo", "source": "front"}),),
-         ("reachable", "configuration")),
+         ("reachable", "configuration"), when=lambda r: not _any(r, "off", "power")),
+    Step("cameras", "Do both cameras answer?", read_cameras, (("camgetver", {}),), ("reachable", "configuration"),
+         when=_may_be_on),
     Step("rear", "A photo of the rear camera", read_rear, (("camreq", {"file_type": "photo", "source": "rear"}),),
-         ("reachable", "configuration")),
+         ("reachable", "configuration"), when=_may_be_on),
     Step("card", "SD card: a short video", read_card, (("camreq", {"file_type": "video", "source": "front"}),),
-         ("reachable", "configuration", "front")),
+         ("reachable", "configuration", "front"), when=_may_be_on),
     Step("transfer", "Transfer of files", read_transfer, (), ("reachable",)),
     Step("clock", "Clock and time zone", read_clock, (), ("reachable",)),
     Step("triggers", "What it sends by itself", read_triggers, (), ("reachable",)),
-    Step("led", "Look at the camera", _read_answer({
-        "lit": Result(WARN, "The camera has power; the tracker does not hear it.", "Check the RS232 cable.", "cable"),
-        "dark": Result(BAD, "The camera has no power.", "Check its supply and fuse.", "no_power"),
-    }), question="Is a light on at the camera while the ignition is on?",
-         answers=(("lit", "Yes, it is lit"), ("dark", "No, it is dark")),
-         when=lambda r: not _any(r, "ignition", "front", "rear")
-         and (_mark(r, "cameras") in NO_CAMERA or _any(r, "missing", "front", "rear"))),
-    Step("sd", "Look at the SD card", _read_answer({
-        "in": Result(WARN, "A card is in.", "Format it, or try another one (16 to 64 GB, FAT32).", "bad_card"),
-        "out": Result(BAD, "There is no card.", "Insert a card of 16 to 64 GB, FAT32.", "no_card"),
-    }), question="Is an SD card in the camera?", answers=(("in", "Yes"), ("out", "No")),
+    Step("led", "Look at the camera", read_led,
+         question="Is a light on at {cameras} while the ignition is on?", answers=LOOKS,
+         when=lambda r: not _any(r, "ignition", "front", "rear") and bool(silent_cameras(r))),
+    Step("sd", "Look at the SD card", read_sd, question="Is an SD card in the front camera?", answers=LOOKS,
          when=lambda r: _mark(r, "card") in ("no_footage", "failed", "no_capture")),
 )  # fmt: skip
 
@@ -357,15 +400,15 @@ VERDICTS: tuple[Verdict, ...] = (
             ("configuration", "front", "rear"), lambda r: _any(r, "wrong_mode", "configuration", "front", "rear")),
     Verdict("ignition_off", "The ignition is off",
             "Switch it on; or set 66020 = 1 and give the camera a permanent supply.", ("front", "rear", "power"),
-            lambda r: _any(r, "ignition", "front", "rear")),
-    Verdict("no_power", "The camera has no power", "Check its supply and fuse.", ("led", "cameras"),
+            lambda r: _any(r, "ignition", "front", "rear") or _any(r, "off", "power")),
+    Verdict("no_power", "The cameras have no power", "Check their supply and fuse.", ("led", "cameras"),
             lambda r: _any(r, "no_power", "led")),
     Verdict("no_camera", "No camera is connected", "Check the camera's cable and supply.",
             ("cameras", "front", "rear", "led"), lambda r: _dead(r, "none", "front", "rear")
             or (_any(r, "missing", "front") and _any(r, "missing", "rear"))),
-    Verdict("front_camera", "The front camera is dead", "Check its cable, then replace it.",
+    Verdict("front_camera", "The front camera is dead", "Check its supply and cable, then replace it.",
             ("cameras", "front", "led"), lambda r: _dead(r, "front", "front") or _any(r, "missing", "front")),
-    Verdict("rear_camera", "The rear camera is dead", "Check its cable, then replace it.",
+    Verdict("rear_camera", "The rear camera is dead", "Check its supply and cable, then replace it.",
             ("cameras", "rear", "led"), lambda r: _dead(r, "rear", "rear") or _any(r, "missing", "rear")),
     Verdict("no_capture", "A camera answers but takes no picture",
             "Restart it and run the checklist again; if it stays so, check its cable and supply, then replace it.",
@@ -378,7 +421,7 @@ VERDICTS: tuple[Verdict, ...] = (
             lambda r: _any(r, "wrong", "clock")),
     Verdict("no_card", "The SD card is missing or faulty", "Insert a card of 16 to 64 GB, FAT32, then format it.",
             ("card", "sd"), lambda r: _any(r, "no_card", "card", "sd") or _any(r, "no_footage", "card")
-            or _any(r, "bad_card", "sd")),
+            or _any(r, "bad_card", "sd") or _any(r, "unable", "sd")),
     Verdict("refused", "This server refused the device", "It is known now: ask for a photo.", ("transfer",),
             lambda r: _any(r, "refused", "transfer")),
     Verdict("triggers_lead_nowhere", "What the vehicle takes by itself reaches nobody",
@@ -403,6 +446,32 @@ def decide(results: Mapping[str, Result]) -> Verdict:
     return next(verdict for verdict in VERDICTS if verdict.holds(results))
 
 
+def ask(step: Step, results: Mapping[str, Result]) -> str:
+    """Put a step's question, with the cameras that it is about."""
+    return step.question.format(cameras=_named(silent_cameras(results)))
+
+
+def nobody_can_look(results: Mapping[str, Result]) -> bool:
+    """Say whether somebody answered that he cannot look: then the run ends with the likely cause."""
+    return any(result.mark == "unable" for result in results.values())
+
+
+def certainty(verdict: Verdict, results: Mapping[str, Result]) -> str:
+    """Say how sure a verdict is: certain, likely, or one_of several causes."""
+    if verdict.id in ("undecided", "no_capture"):
+        return "one_of"
+    return "likely" if any(_any(results, "unable", step) for step in verdict.rests_on) else "certain"
+
+
+def camera(verdict: Verdict, results: Mapping[str, Result]) -> str | None:
+    """Give the camera that a verdict is about: front, rear or both; None where it is about none."""
+    by_id = {"front_camera": "front", "rear_camera": "rear", "no_camera": "both", "no_power": "both"}
+    if verdict.id == "no_capture":
+        sides = [side for side in ("front", "rear") if _any(results, "no_capture", side)]
+        return sides[0] if len(sides) == 1 else "both"
+    return by_id.get(verdict.id)
+
+
 def grounds(verdict: Verdict, results: Mapping[str, Result]) -> list[str]:
     """Give what the answers said that a verdict rests on; of an unclear one, everything that is not good."""
     names = verdict.rests_on or [name for name, result in results.items() if result.verdict in (WARN, BAD)]
@@ -412,4 +481,5 @@ def grounds(verdict: Verdict, results: Mapping[str, Result]) -> list[str]:
 def sentence(verdict: Verdict, results: Mapping[str, Result]) -> str:
     """Say to a person what it is, what to do next, and which answers say so."""
     said = " ".join(grounds(verdict, results))
-    return f"{verdict.title}. {verdict.todo}" + (f" Rests on: {said}" if said else "")
+    likely = "Likely: " if certainty(verdict, results) == "likely" else ""
+    return f"{likely}{verdict.title}. {verdict.todo}" + (f" Rests on: {said}" if said else "")

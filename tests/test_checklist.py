@@ -26,12 +26,16 @@ from provisioning.checklist_steps import (
     Outcome,
     Result,
     Verdict,
+    ask,
+    camera,
+    certainty,
     decide,
     grounds,
     sentence,
 )
 from provisioning.errors import Conflict, Invalid
 from provisioning.models import ChecklistRun, Command, Device, State, db, utcnow
+from provisioning.models import Verdict as Grade
 
 # the declaration
 
@@ -70,7 +74,11 @@ def holding(**changes: str) -> Facts:
 
 def judged(changes: Mapping[str, Facts]) -> dict[str, Result]:
     facts = HEALTHY | changes
-    return {step.id: step.read(facts[step.id]) for step in STEPS if step.id in facts}
+    results: dict[str, Result] = {}
+    for step in STEPS:
+        if step.id in facts:
+            results[step.id] = step.read(dataclasses.replace(facts[step.id], results=results))
+    return results
 
 
 NO_ANSWER = Facts([Outcome("expired", False, "no_reply", "The SMS reached the SIM, but nobody answered.")])
@@ -85,11 +93,11 @@ CASES: list[tuple[str, dict[str, Facts], str]] = [
     ("wrong_mode", {"front": refused("not_configured")}, "not_configured"),
     ("wrong_mode", {"rear": refused("not_configured")}, "not_configured"),
     ("ignition_off", {"cameras": silent("front", "rear"), "front": refused("ignition_off")}, "ignition_off"),
-    ("no_power", {"cameras": silent("front", "rear"), "led": Facts(answer="dark")}, "no power"),
+    ("no_power", {"cameras": silent("front", "rear"), "led": Facts(answer="no")}, "no power"),
     ("no_camera", {"cameras": silent("front", "rear"), "front": refused("dualcam_not_present"),
                    "rear": refused("dualcam_not_present")}, "Neither camera"),
     ("no_camera", {"front": refused("camera_not_present"), "rear": refused("camera_not_present"),
-                   "led": Facts(answer="lit")}, "does not hear it"),
+                   "led": Facts(answer="yes")}, "the tracker hears nothing"),
     ("front_camera", {"cameras": silent("front"), "front": refused("camera_not_present")}, "front camera"),
     ("rear_camera", {"cameras": silent("rear"), "rear": refused("camera_not_present")}, "rear camera"),
     ("no_capture", {"front": refused("capture_failed"), "rear": refused("capture_failed")}, "Both cameras answer"),
@@ -99,9 +107,9 @@ CASES: list[tuple[str, dict[str, Facts], str]] = [
     ("wrong_clock", {"clock": Facts([Outcome("done", True, file_seconds_off=3600.0)])}, "off by 60 minutes"),
     ("wrong_clock", {"clock": Facts([Outcome("done", True, file_seconds_off=-7200.0)])}, "off by -120 minutes"),
     ("no_card", {"card": Facts([CAME], status={"camera.rear.state": ("no SD card", "bad")})}, "no SD card"),
-    ("no_card", {"card": refused("file_not_found"), "sd": Facts(answer="out")}, "There is no card"),
-    ("no_card", {"card": refused("media_problem"), "sd": Facts(answer="in")}, "A card is in"),
-    ("no_card", {"card": refused("capture_failed"), "sd": Facts(answer="in")}, "A card is in"),
+    ("no_card", {"card": refused("file_not_found"), "sd": Facts(answer="no")}, "There is no card in the front"),
+    ("no_card", {"card": refused("media_problem"), "sd": Facts(answer="yes")}, "A card is in"),
+    ("no_card", {"card": refused("capture_failed"), "sd": Facts(answer="yes")}, "A card is in"),
     ("refused", {"transfer": Facts(sessions=[("unknown_device", 0), ("done", 0)])}, "IMEI was not known"),
     ("triggers_lead_nowhere", {"triggers": Facts(by_itself=["photo triggers (66022)"], server_advice="Set it so.")},
      "photo triggers (66022). Set it so."),
@@ -113,6 +121,12 @@ CASES: list[tuple[str, dict[str, Facts], str]] = [
     ("breaks", {"transfer": Facts(sessions=[("done", 30)])}, "wrong CRC"),
     ("good", {}, "The rear photo has come"),
     ("good", {"power": NO_ANSWER}, "Set for DualCam"),
+    ("ignition_off", {"power": Facts([REPLIED], {"info.getio.DI1": ("0", "good"), "ignition": ("off", "good")})},
+     "DI1 is 0"),
+    ("rear_camera", {"cameras": silent("rear"), "rear": refused("camera_not_present"), "led": Facts(answer="no")},
+     "The rear camera: there is no power"),
+    ("front_camera", {"front": refused("camera_not_present"), "led": Facts(answer="unable")}, "Both cameras answer"),
+    ("no_card", {"card": refused("media_problem"), "sd": Facts(answer="unable")}, "media_problem"),
     ("undecided", {"front": refused("modem_not_ready")}, "modem_not_ready"),
     ("undecided", {"configuration": Facts([Outcome("expired", False)])}, "could not be read"),
 ]  # fmt: skip
@@ -131,6 +145,38 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
     assert chosen.id == verdict
     assert chosen.todo in told
     assert said in told.partition("Rests on:")[2]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("di1", "told", "always", "verdict", "mark"), [
+    ("1", None, None, "good", ""), ("0", None, None, "warn", "perhaps_off"), ("0", "on", None, "good", ""),
+    ("0", "off", None, "warn", "off"), ("1", "off", None, "warn", "perhaps_off"), ("0", "off", "1", "good", ""),
+    (None, "off", None, "warn", "perhaps_off"), (None, None, None, "good", ""),
+])  # fmt: skip
+def test_power_reads_the_trackers_input_and_the_records_and_believes_both_together(
+    di1: str | None, told: str | None, always: str | None, verdict: str, mark: str
+) -> None:
+    held = {"info.getio.DI1": di1, "ignition": told, "parameter.66020": always}
+    status = {item: (value, "good") for item, value in held.items() if value is not None}
+    result = BY_STEP["power"].read(Facts([REPLIED], status))
+    assert (result.verdict, result.mark) == (verdict, mark)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("changes", "step", "named", "about"), [
+    ({"cameras": silent("rear"), "rear": refused("camera_not_present")}, "led", "at the rear camera", "rear"),
+    ({"front": refused("camera_not_present")}, "led", "at the front camera", "front"),
+    ({name: refused("dualcam_not_present") for name in ("front", "rear")}, "led", "the front and the rear", "both"),
+    ({"card": refused("media_problem")}, "sd", "in the front camera", None),
+])  # fmt: skip
+def test_a_question_names_its_camera_and_without_an_answer_the_likely_cause_is_told(
+    changes: dict[str, Facts], step: str, named: str, about: str | None
+) -> None:
+    assert named in ask(BY_STEP[step], judged(changes))
+    results = judged(changes | {step: Facts(answer="unable")})
+    verdict = decide(results)
+    assert (certainty(verdict, results), camera(verdict, results)) == ("likely", about)
+    assert sentence(verdict, results).startswith(f"Likely: {verdict.title}")
 
 
 @pytest.mark.quick
@@ -339,14 +385,37 @@ def test_a_persons_answer_is_stored_and_ends_the_run(phone: Phone, van: Device) 
     assert run.ended_at is None
     db.session.remove()
     run = db.session.get_one(ChecklistRun, run.id)
-    checklist.answer(run, "led", "dark", utcnow())
+    checklist.answer(run, "led", "no", utcnow())
     checklist.advance(run, utcnow())
     db.session.expire_all()
-    assert (run.verdict, run.steps["led"]["answer"]) == ("no_power", "dark")
+    assert (run.verdict, run.steps["led"]["answer"]) == ("no_power", "no")
     assert run.verdict_text == (
-        "The camera has no power. Check its supply and fuse."
-        " Rests on: The camera has no power. Neither camera answers the tracker."
+        "The cameras have no power. Check their supply and fuse."
+        " Rests on: The front and the rear camera: there is no power. Neither camera answers the tracker."
     )
+
+
+def test_i_cannot_look_ends_the_run_with_the_likely_cause(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    answer_all(phone, run)
+    checklist.answer(run, "led", "unable", utcnow())
+    checklist.advance(run, utcnow())
+    assert run.ended_at is not None
+    assert (run.verdict, checklist.certainty_of(run)) == ("no_camera", "likely")
+
+
+def test_with_the_ignition_off_nothing_is_asked_that_cannot_succeed(phone: Phone, van: Device) -> None:
+    off = REPLIES | {
+        "getio": "DI1:0 AIN1:12100 DO1:0",
+        "camreq:1,1": "Error: Cannot capture because ignition is off",
+    }
+    run = begin(van)
+    asked = answer_all(phone, run, off)
+    assert asked == ["getstatus", "getver", "getparam", "getparam", "getio", "camreq:1,1"]
+    assert (run.verdict, run.steps["power"]["verdict"]) == ("ignition_off", "warn")
+    statuses.note(van, "ignition", "off", Grade.GOOD, now=utcnow(), source_kind="record", source_id=None)
+    db.session.commit()
+    assert answer_all(phone, begin(van), off) == ["getparam", "getparam", "getio"]
 
 
 def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -> None:
@@ -354,14 +423,14 @@ def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -
     asked = answer_all(phone, run, REPLIES | {"getparam 150": "Param ID:150 Value:1;151:0"})
     assert asked == ["getstatus", "getver", "getparam", "getparam", "getio"]
     assert [name for name, state in states(run).items() if state == "skipped"] == [
-        "cameras", "front", "rear", "card", "led", "sd",
+        "front", "cameras", "rear", "card", "led", "sd",
     ]  # fmt: skip
     assert run.verdict == "wrong_mode"
     assert "151 is 0" in run.verdict_text
     assert "Not asked" not in run.verdict_text
 
 
-@pytest.mark.parametrize(("step", "choice"), [("led", "perhaps"), ("front", "lit"), ("nothing", "lit")])
+@pytest.mark.parametrize(("step", "choice"), [("led", "perhaps"), ("front", "yes"), ("nothing", "yes")])
 def test_an_answer_nobody_offered_is_refused_and_changes_nothing(
     phone: Phone, van: Device, step: str, choice: str
 ) -> None:
@@ -556,8 +625,8 @@ def test_a_good_answer_of_a_moment_ago_is_used_and_a_bad_one_asked_again(phone: 
     assert answer_all(phone, again, one_dead) == [
         "getparam",
         "getparam",
-        "camgetver",
         "camreq:1,1",
+        "camgetver",
         "camreq:1,2",
     ]
     assert again.steps["reachable"]["reused"]
@@ -579,7 +648,7 @@ def test_an_old_answer_is_not_used(phone: Phone, van: Device) -> None:
 def test_asking_a_step_again_forgets_what_a_person_saw_before(phone: Phone, van: Device) -> None:
     run = begin(van)
     answer_all(phone, run)
-    checklist.answer(run, "led", "dark", utcnow())
+    checklist.answer(run, "led", "no", utcnow())
     checklist.advance(run, utcnow())
     assert run.verdict == "no_power"
     checklist.again(run, "cameras", utcnow())
@@ -658,12 +727,12 @@ class Case:
 LIVE = {
     "healthy": Case("good", "The rear photo has come."),
     "old but healthy": Case("good", "Both cameras answer", parameters={"113": "1"}),
-    "no camera": Case("no_camera", "Neither camera answers", answers="lit", front_missing=True, rear_missing=True),
-    "no power": Case("no_power", "The camera has no power.", answers="dark", front_missing=True, rear_missing=True),
-    "front dead": Case("front_camera", "The front camera does not answer.", answers="lit", front_missing=True),
-    "rear dead": Case("rear_camera", "The rear camera does not answer.", answers="lit", rear_missing=True),
-    "no SD card": Case("no_card", "There is no card.", answers="out", no_sd=True),
-    "bad SD card": Case("no_card", "A card is in.", answers="in", no_sd=True),
+    "no camera": Case("no_camera", "Neither camera answers", answers="yes", front_missing=True, rear_missing=True),
+    "no power": Case("no_power", "there is no power.", answers="no", front_missing=True, rear_missing=True),
+    "front dead": Case("front_camera", "The front camera does not answer.", answers="yes", front_missing=True),
+    "rear dead": Case("rear_camera", "The rear camera does not answer.", answers="yes", rear_missing=True),
+    "no SD card": Case("no_card", "There is no card in the front camera.", answers="no", no_sd=True),
+    "bad SD card": Case("no_card", "A card is in the front camera.", answers="yes", no_sd=True),
     "ignition off": Case("ignition_off", "The ignition is off and the cameras work", ignition=False),
     "wrong mode": Case("wrong_mode", "151 is 0", parameters={"151": "0"}),
     "clock ahead": Case("wrong_clock", "off by 120 minutes", wrong_time_zone=120),

@@ -31,7 +31,8 @@ def _page(device: Device, problem: str | None = None) -> str:
     verdict = next((v for v in VERDICTS if run and v.id == run.verdict), None)
     return render_template(
         "checklist.html", device=device, run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
-        grounds=checklist.grounds_of(run) if run else [],
+        grounds=checklist.grounds_of(run) if run else [], questions=checklist.questions_of(run) if run else {},
+        certainty=checklist.certainty_of(run) if run else None,
     )  # fmt: skip
 
 
