@@ -52,9 +52,10 @@ def taken_by_themselves(uploads: Sequence[Any]) -> dict[str, str]:
     }
 
 
-def relink(device: Device, now: datetime) -> None:
+def relink(device: Device, now: datetime) -> bool:
     """Decide anew which of a device's recent files its requests made; the caller holds its lock and commits.
 
+    Gives whether a request became done, so that another may go: then the caller wakes the device after its commit.
     Files that were taken by themselves are left out: there may be thousands, and each is decided when it comes.
     """
     config = current_config()
@@ -69,7 +70,7 @@ def relink(device: Device, now: datetime) -> None:
         .order_by(Upload.id)
     ).all()  # fmt: skip
     if not uploads:
-        return
+        return False
     windows = Windows(
         config.link_certain_seconds, config.link_probable_seconds, float(config.link_window),
         config.link_capture_tolerance,
@@ -91,7 +92,7 @@ def relink(device: Device, now: datetime) -> None:
         if upload.id in decided:
             _apply(upload, decided[upload.id], now)
     db.session.flush()
-    _settle(commands, device, now)
+    return _settle(commands, now)
 
 
 def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
@@ -189,13 +190,16 @@ def tie(device: Device, record: Record, now: datetime) -> None:
         events.publish(device.id, "uploads")
 
 
-def _settle(commands: Sequence[Command], device: Device, now: datetime) -> None:
+def _settle(commands: Sequence[Command], now: datetime) -> bool:
+    """Bring requests in line with their files; say whether one became done by it."""
+    open_before = [command for command in commands if command.state != State.DONE]
     linked = uploads_of(commands)
     for command in commands:
-        _settle_one(command, linked.get(command.id, []), device, now)
+        _settle_one(command, linked.get(command.id, []), now)
+    return any(command.state == State.DONE for command in open_before)
 
 
-def _settle_one(command: Command, linked: Sequence[Upload], device: Device, now: datetime) -> None:
+def _settle_one(command: Command, linked: Sequence[Upload], now: datetime) -> None:
     """Bring a request's state in line with the files that are linked to it."""
     uploads = [upload for upload in linked if upload.state == UploadState.STORED]
     sources = sorted({upload.source for upload in uploads})
@@ -207,7 +211,6 @@ def _settle_one(command: Command, linked: Sequence[Upload], device: Device, now:
         if lifecycle.may_move(command, State.DONE):
             note = "every file has come" if len(sources) > 1 else "the file has come"
             lifecycle.move(command, State.DONE, now, note=note)
-            outbox.wake(device.id)
     elif missing and command.state == State.DONE and not command.foreign_server:
         wait = lifecycle.later(now, current_config().capture_timeout)
         lifecycle.move(
@@ -215,7 +218,7 @@ def _settle_one(command: Command, linked: Sequence[Upload], device: Device, now:
         )
     elif missing and sources and command.state in (State.EXPIRED, State.FAILED):
         _partial(command, missing, now)
-    events.publish(device.id, "commands")
+    events.publish(command.device_id, "commands")
 
 
 def _partial(command: Command, missing: Sequence[str], now: datetime) -> None:
@@ -256,15 +259,17 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
             wrong = f"This command did not ask for the {upload.source} camera."
         if wrong:
             raise Invalid("The link cannot be made.", errors={"command": [wrong]})
-    device = lifecycle.lock_device(upload.device_id)
-    before = upload.command_id
+    device_id, before = upload.device_id, upload.command_id
+    device = lifecycle.lock_device(device_id)
     upload.command_id = command.id if command else None
     upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
     upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
     db.session.flush()
-    relink(device, now)
+    has_ended = relink(device, now)
     # a request older than what is linked by itself follows a person's word all the same
     idents = sorted(ident for ident in {before, upload.command_id} if ident)
-    _settle([db.session.get_one(Command, ident) for ident in idents], device, now)
-    events.publish(upload.device_id, "uploads")
+    has_ended |= _settle([db.session.get_one(Command, ident) for ident in idents], now)
+    events.publish(device_id, "uploads")
     db.session.commit()
+    if has_ended:
+        outbox.wake(device_id)

@@ -388,14 +388,16 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
         upload.settle_due = False
         links.tie_record(upload)
     _supersede(fresh)
-    links.relink(device, now)
-    events.publish(device.id, "uploads")
+    device_id, has_ended = device.id, links.relink(device, now)
+    events.publish(device_id, "uploads")
     stored = [
         (queue.COPIES[u.file_type], u.id, u.command_id is not None)
         for u in fresh
         if u.state == UploadState.STORED
     ]
     db.session.commit()
+    if has_ended:
+        outbox.wake(device_id)
     for topic, ident, is_asked in stored:
         queue.wake(topic, ident, first=is_asked)  # somebody waits for it
 

@@ -404,6 +404,46 @@ def test_a_link_fixed_by_a_person_stays_and_done_is_withdrawn(van: Device) -> No
     assert (row.state, upload.link_reason) == (State.DONE, "linked by ops@example.com")
 
 
+@pytest.fixture
+def woken(app: Flask) -> list[tuple[int, State]]:
+    """Each device whose queue is woken, with the state of its request as another process sees it at that moment."""
+    seen: list[tuple[int, State]] = []
+
+    def put(topic: str, ident: str, *, first: bool = False) -> None:
+        if topic == queue.DEVICES:
+            with db.engine.connect() as other:
+                state = other.scalar(select(Command.state).where(Command.device_id == int(ident)))
+            seen.append((int(ident), State(state)))
+
+    app.extensions["dualcam_queue"] = Mock(put=put)
+    return seen
+
+
+def test_a_device_is_woken_for_its_next_request_after_its_file_is_committed(
+    van: Device, woken: list[tuple[int, State]]
+) -> None:
+    asked(van)
+    take(sidecar())
+    assert woken == [(van.id, State.DONE)]
+
+
+def test_a_device_is_woken_after_a_person_s_link_is_committed(
+    van: Device, woken: list[tuple[int, State]]
+) -> None:
+    row = asked(van)
+    take(sidecar())
+    upload = db.session.scalars(select(Upload)).one()
+    links.fix(upload, None, "ops@example.com", utcnow())
+    links.fix(upload, row, "ops@example.com", utcnow())
+    assert woken == [(van.id, State.DONE)] * 2
+
+
+def test_a_file_that_ends_no_request_wakes_no_device(van: Device, woken: list[tuple[int, State]]) -> None:
+    asked(van, "both")
+    take(sidecar())
+    assert woken == []
+
+
 def test_a_link_to_a_command_that_cannot_have_made_it_is_refused(van: Device) -> None:
     row = asked(van, "rear")
     take(sidecar())
