@@ -6,6 +6,7 @@ may come as NAME or as NAME_FILE (a file that holds it). docs/operations.md list
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -32,7 +33,6 @@ NETWORKS = (
 )  # settings that are addresses or networks
 KEY_MIN, KEY_DISTINCT = 16, 6  # characters of a secret key, and different ones among them
 WEAK = f"Too easy to guess: at least {KEY_MIN} characters, not the same few, for example from `openssl rand -hex 32`."
-INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")
 FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
 
 
@@ -469,9 +469,9 @@ def _check_twilio(values: dict[str, Any], wrong: Any) -> None:
         wrong("TWILIO_API_BASE_URL", "Must be an http or https address.")
 
 
-def inherited() -> dict[str, str]:
-    """Give what a process that handles strangers' bytes is told of the environment: no secrets."""
-    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+def inherited(names: Iterable[str]) -> dict[str, str]:
+    """Give the part of our environment that a child process is told."""
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def current_config() -> Config:

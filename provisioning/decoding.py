@@ -30,6 +30,7 @@ END_SECONDS = 5.0
 PHOTOS_ASKED = 50  # at once: their lines fit a pipe, so that neither side waits for the other for ever
 PHOTOS_A_CHILD = 1000  # then a new one: what a codec loses of memory comes back
 TOO_LONG = "Making the copy took too long."
+INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")  # no secrets for what decodes strangers' bytes
 PROGRAM = [sys.executable, "-W", "ignore", "-m", "provisioning.transcode"]
 
 
@@ -74,7 +75,7 @@ def _outcome(line: str) -> Outcome:
 
 def _environment() -> dict[str, str]:
     # a second arena of the allocator would take 64 MiB of the addresses that a child allows itself
-    return inherited() | {"MALLOC_ARENA_MAX": "1"}
+    return inherited(INHERITED) | {"MALLOC_ARENA_MAX": "1"}
 
 
 def _crashed(source: Path, code: int, output: str) -> Outcome:

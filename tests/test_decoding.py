@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT, wait_until
 from PIL import Image
 
-from provisioning import config, decoding, pictures, transcode
+from provisioning import decoding, pictures, transcode
 from simulator import media
 
 HANGS = "import sys, time; sys.stdin.readline(); time.sleep(60)"
@@ -284,7 +284,7 @@ def test_children_know_no_secret_and_bound_themselves_before_they_load_a_decoder
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", "a secret")
     assert one(decoder, photo, photo.parent / "one") is None
     child = psutil.Process(child_of(decoder))
-    assert set(child.environ()) <= {*config.INHERITED, "MALLOC_ARENA_MAX", "LC_CTYPE"}
+    assert set(child.environ()) <= {*decoding.INHERITED, "MALLOC_ARENA_MAX", "LC_CTYPE"}
     assert child.rlimit(psutil.RLIMIT_AS) == (transcode.PHOTO_MEMORY,) * 2
     assert child.rlimit(psutil.RLIMIT_NOFILE) == (transcode.MOST_DESCRIPTORS,) * 2
     loaded = "import sys, provisioning.transcode; print({'PIL', 'av'} & set(sys.modules))"

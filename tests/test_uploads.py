@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import bombs
 import pytest
 from conftest import ROOT
 from flask import Flask
@@ -714,6 +715,18 @@ def test_a_photo_without_its_end_is_shown_as_far_as_it_goes(app: Flask, van: Dev
     assert f"/uploads/{upload.id}/content?inline=1" in page
     assert "The end of this photo is missing" in page
     assert "Download the original" in page
+
+
+def test_a_video_that_is_too_long_is_shown_up_to_the_limit_and_its_page_says_so(
+    app: Flask, van: Device, tmp_path: Path
+) -> None:
+    video = {"identifier": "%videof", "file_type": "video", "extension": "h265", "frame_rate": 1}
+    record = sidecar(path=f"{IMEI}/2026/11/24/{'a' * 32}.h265", **video)
+    upload = _store(tmp_path, record, bombs.h265(128, 128, 130))
+    assert videos.make([upload.id], utcnow)
+    page = Visitor(app, Role.VIEWER).get(f"/uploads/{upload.id}").text
+    assert "<video controls" in page
+    assert "The copy holds the first 120 seconds of this video" in page
 
 
 def test_a_full_disk_is_never_the_photos_fault(
