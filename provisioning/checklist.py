@@ -14,6 +14,8 @@ from sqlalchemy import select
 from . import commands, events, jobs, lifecycle, outbox, statuses
 from .checklist_steps import (
     GOOD,
+    HIDDEN,
+    LOOKS,
     REUSE_SECONDS,
     SKIPPED,
     STEPS,
@@ -24,11 +26,13 @@ from .checklist_steps import (
     Step,
     ask,
     by_answer,
+    camera,
     certainty,
     decide,
     grounds,
     nobody_can_look,
     sentence,
+    who,
 )
 from .config import current_config
 from .errors import Conflict, Invalid, ServiceError
@@ -445,6 +449,50 @@ def certainty_of(run: ChecklistRun) -> str | None:
     """Say how sure a run's verdict is; None before its end, or where it was ended early."""
     verdict = next((verdict for verdict in VERDICTS if verdict.id == run.verdict), None)
     return certainty(verdict, _results(run)) if verdict and run.ended_at else None
+
+
+def told(run: ChecklistRun) -> dict[str, Any]:
+    """Show a run to programs."""
+    results, questions = _results(run), questions_of(run)
+    verdict = next((verdict for verdict in VERDICTS if verdict.id == run.verdict), None)
+    asked = [i for entry in run.steps.values() for i in entry.get("commands", [])]
+    sent = [row for row in _commands(asked) if row.sending_at and row.sending_at >= run.started_at]
+    waits = next(iter(questions), None)
+    return {
+        "state": "ended" if run.ended_at else "waiting" if run.waits_for_person else "running",
+        "started_at": lifecycle.stamp(run.started_at),
+        "ended_at": lifecycle.stamp(run.ended_at) if run.ended_at else None,
+        "started_by": run.started_by,
+        "steps": [_told_step(step, run.steps.get(step.id, {})) for step in STEPS],
+        "verdict": None if verdict is None or run.ended_at is None else {
+            "code": verdict.id, "title": verdict.title, "certainty": certainty(verdict, results),
+            "camera": camera(verdict, results), "todo": verdict.todo, "text": run.verdict_text,
+            "rests_on": [name for name in verdict.rests_on if name in results and results[name].verdict != HIDDEN],
+            "who": who(verdict),
+            "action": {"label": "Set 151 = 18 and 150 = 1", "kind": "provision"}
+            if verdict.id == "wrong_mode" else None,
+        },
+        "question": None if waits is None else {
+            "id": waits, "text": questions[waits], "answers": [choice for choice, _ in LOOKS],
+        },
+        "note": run.verdict_text if run.verdict == "stopped" else None,
+        "sms": len({row.id for row in sent}),
+    }  # fmt: skip
+
+
+def _told_step(step: Step, entry: Mapping[str, Any]) -> dict[str, Any]:
+    rows = [row for row in _commands(entry.get("commands", [])) if row.sending_at]
+    ends = [row.ended_at or row.answered_at for row in rows]
+    took = [
+        (end - row.sending_at).total_seconds()
+        for row, end in zip(rows, ends, strict=True)
+        if end and row.sending_at
+    ]
+    return {
+        "id": step.id, "title": step.title, "state": entry.get("state", "later"), "verdict": entry.get("verdict"),
+        "text": entry.get("text", ""), "todo": entry.get("todo", ""), "seconds": sum(took) if took else None,
+        "commands": entry.get("commands", []),
+    }  # fmt: skip
 
 
 def sweep(now: datetime) -> None:

@@ -385,6 +385,7 @@ STEPS: tuple[Step, ...] = (
 )  # fmt: skip
 
 
+QUESTIONS = tuple(step.id for step in STEPS if step.question)
 NEEDED = ("reachable", "configuration", "cameras", "front", "rear", "card")
 
 VERDICTS: tuple[Verdict, ...] = (
@@ -454,6 +455,19 @@ def ask(step: Step, results: Mapping[str, Result]) -> str:
 def nobody_can_look(results: Mapping[str, Result]) -> bool:
     """Say whether somebody answered that he cannot look: then the run ends with the likely cause."""
     return any(result.mark == "unable" for result in results.values())
+
+
+DESK = (  # what can be done without going to the vehicle
+    "other_tracker", "answers_late", "wrong_mode", "server_unreachable", "wrong_clock", "refused",
+    "triggers_lead_nowhere", "old_firmware", "differs", "undecided",
+)  # fmt: skip
+
+
+def who(verdict: Verdict) -> str | None:
+    """Say who can do the next step: the desk, or somebody at the vehicle; None where nothing is to be done."""
+    if verdict.id == "good":
+        return None
+    return "desk" if verdict.id in DESK else "vehicle"
 
 
 def certainty(verdict: Verdict, results: Mapping[str, Result]) -> str:

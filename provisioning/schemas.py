@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
 from stdnum import imei as stdnum_imei
 
+from .checklist_steps import LOOKS, QUESTIONS
 from .cleaning import CONTROL, clean_imei, clean_line, clean_phone, clean_text
 from .models import State, UploadState
 
@@ -220,6 +221,13 @@ class ProfileSchema(Strict):
         "Letters, digits, blanks, dots, dashes; it begins with a letter or digit.")))  # fmt: skip
     description = _text(validate=validate.Length(max=2000), metadata=TEXT)
     parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
+
+
+class CheckAnswerSchema(Strict):
+    """A person's answer to a question of a check."""
+
+    question = fields.String(required=True, validate=validate.OneOf(QUESTIONS))
+    answer = fields.String(required=True, validate=validate.OneOf([choice for choice, _ in LOOKS]))
 
 
 class PlanSchema(Strict):

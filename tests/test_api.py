@@ -9,8 +9,9 @@ from flask.testing import FlaskClient
 from gateway_double import Phone
 from sqlalchemy import func, select
 
-from provisioning import auth
-from provisioning.models import Command, Device, Role, db
+from provisioning import auth, checklist
+from provisioning.checklist_steps import STEPS
+from provisioning.models import ChecklistRun, Command, Device, Role, db, utcnow
 
 IMEI = "352094082736916"
 DEVICE = {
@@ -317,3 +318,47 @@ def test_the_limit_of_requests_is_per_token(phone: Phone) -> None:
     first, second = Api(phone.app, Role.VIEWER), Api(phone.app, Role.SUPPORT)
     assert [first("GET", "/devices").status_code for _ in range(4)] == [200, 200, 200, 429]
     assert second("GET", "/devices").status_code == 200
+
+
+def test_a_check_is_begun_once_and_shown_as_it_goes(api: Api, van: str) -> None:
+    before = api("GET", f"{van}/check")
+    assert (before.status_code, before.json["code"]) == (404, "not_run")
+    begun = api("POST", f"{van}/check")
+    assert (begun.status_code, begun.json["state"], begun.json["sms"]) == (202, "running", 0)
+    second = api("POST", f"{van}/check")
+    assert (second.status_code, second.json["code"]) == (409, "run_open")
+    shown = api("GET", f"{van}/check").json
+    assert (shown["verdict"], shown["question"]) == (None, None)
+    assert [step["state"] for step in shown["steps"]][:2] == ["running", "later"]
+
+
+def test_a_check_asks_a_person_and_ends_with_the_answer(api: Api, van: str) -> None:
+    api("POST", f"{van}/check")
+    run = db.session.scalars(select(ChecklistRun)).one()
+    done = {"state": "done", "verdict": "good", "text": "", "mark": "", "todo": ""}
+    run.steps = {step.id: done for step in STEPS if not step.question} | {
+        "cameras": done | {"verdict": "bad", "mark": "rear"}, "rear": done | {"verdict": "bad", "mark": "missing"},
+    }  # fmt: skip
+    db.session.commit()
+    checklist.advance(run, utcnow())
+    shown = api("GET", f"{van}/check").json
+    assert (shown["state"], shown["question"]["id"]) == ("waiting", "led")
+    assert "rear camera" in shown["question"]["text"]
+    assert api("POST", f"{van}/check/answers", {"question": "led", "answer": "perhaps"}).status_code == 422
+    assert (
+        api("POST", f"{van}/check/answers", {"question": "sd", "answer": "yes"}).json["code"] == "not_asked"
+    )
+    ended = api("POST", f"{van}/check/answers", {"question": "led", "answer": "unable"}).json
+    told = {name: ended["verdict"][name] for name in ("code", "certainty", "camera", "who", "action")}
+    assert told == {
+        "code": "rear_camera",
+        "certainty": "likely",
+        "camera": "rear",
+        "who": "vehicle",
+        "action": None,
+    }
+    assert (ended["state"], ended["question"], ended["verdict"]["rests_on"]) == (
+        "ended",
+        None,
+        ["cameras", "rear"],
+    )

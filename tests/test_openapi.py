@@ -19,7 +19,7 @@ from schemathesis import checks
 from app import create_app
 from provisioning import auth, commands, devices, inbox, outbox, profiles, records
 from provisioning.config import load
-from provisioning.models import Role, Session, Upload, UploadState, db, utcnow
+from provisioning.models import ChecklistRun, Device, Role, Session, Upload, UploadState, db, utcnow
 
 IMEI = "352094082736916"
 CHECKS = [
@@ -75,9 +75,19 @@ def fill() -> None:
     db.session.add(Session(id="1" * 32, imei=IMEI, device_id=van.id, address="192.0.2.1:40000", ended_at=now))
     db.session.commit()
     profiles.save(openapi_formats.PROFILE, "", {"66001": 50}, "tests", now)
+    db.session.add(_check_that_ended(van))
+    db.session.commit()
     records.accept(van, now, {"498": 3, "239": 1}, now)
     text = {"MessageSid": "SM1", "From": "+12025550111", "To": SENDER, "Body": "Param ID:66001 Value:50"}
     inbox.receive(text, now, via="webhook")
+
+
+def _check_that_ended(van: Device) -> ChecklistRun:
+    steps = {"sd": {"state": "done", "verdict": "bad", "text": "There is no card.", "mark": "no_card"}}
+    text = "The SD card is missing."
+    return ChecklistRun(
+        device_id=van.id, steps=steps, verdict="no_card", verdict_text=text, ended_at=utcnow()
+    )
 
 
 def schema_of(app: Flask) -> Any:
@@ -116,6 +126,7 @@ def operations() -> list[tuple[str, str]]:
         ("get", "/devices"), ("post", "/devices"), ("get", "/devices/{imei}"), ("patch", "/devices/{imei}"),
         ("delete", "/devices/{imei}"), ("get", "/devices/{imei}/status"), ("post", "/devices/{imei}/records"),
         ("get", "/parameters"), ("post", "/parameters/plan"), ("post", "/devices/{imei}/provision"),
+        ("post", "/devices/{imei}/check"), ("get", "/devices/{imei}/check"), ("post", "/devices/{imei}/check/answers"),
         ("post", "/devices/{imei}/commands"), ("get", "/commands"), ("get", "/commands/{ident}"),
         ("post", "/commands/{ident}/cancel"), ("get", "/uploads"), ("get", "/uploads/{ident}"),
         ("patch", "/uploads/{ident}/link"), ("get", "/uploads/{ident}/content"),
@@ -155,7 +166,8 @@ def test_every_key_of_every_answer_is_described(served: tuple[Flask, str]) -> No
         command = db.session.execute(db.text("SELECT id FROM commands LIMIT 1")).scalar_one()
     asked = {
         "/devices": "/devices", "/devices/{imei}": f"/devices/{IMEI}", "/parameters": "/parameters",
-        "/devices/{imei}/status": f"/devices/{IMEI}/status", "/commands": "/commands",
+        "/devices/{imei}/status": f"/devices/{IMEI}/status",
+        "/devices/{imei}/check": f"/devices/{IMEI}/check", "/commands": "/commands",
         "/commands/{ident}": f"/commands/{command}",
         "/uploads": "/uploads", "/uploads/{ident}": f"/uploads/{'0' * 32}", "/profiles": "/profiles",
         "/profiles/{name}": "/profiles/City", "/messages": "/messages", "/sessions": "/sessions",

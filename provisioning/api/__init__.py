@@ -18,7 +18,7 @@ from ..config import current_config
 from ..errors import TooMany
 from ..models import utcnow
 from ..web import error_body, kept_headers
-from . import commands, description, devices, lists, parameters, requests, uploads
+from . import checks, commands, description, devices, lists, parameters, requests, uploads
 
 PREFIX = "/api/v1"
 
@@ -75,6 +75,13 @@ def _authenticate() -> None:
         raise TooMany(f"Too many requests with this token; come back in {wait} s.", retry_after=wait)
 
 
-BLUEPRINTS = (devices.blueprint, commands.blueprint, uploads.blueprint, parameters.blueprint, lists.blueprint)
+BLUEPRINTS = (
+    devices.blueprint,
+    commands.blueprint,
+    checks.blueprint,
+    uploads.blueprint,
+    parameters.blueprint,
+    lists.blueprint,
+)
 for _blueprint in BLUEPRINTS:
     _blueprint.before_request(_authenticate)

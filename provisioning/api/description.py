@@ -166,6 +166,24 @@ COMMAND = _object(
     expires_at=_or_null(TIME),
 )  # fmt: skip
 
+CHECK = _object(
+    state=_one_of("running", "waiting", "ended"), started_at=TIME, ended_at=_or_null(TIME), started_by=TEXT,
+    steps=_many(_object(
+        id=TEXT, title=TEXT, state=_one_of("later", "running", "question", "skipped", "done"),
+        verdict=_or_null(TEXT | {"description": "good, warn, bad, or not visible"}), text=TEXT, todo=TEXT,
+        seconds=_or_null(NUMBER | {"description": "how long its answers took"}), commands=_many(TEXT),
+    )),
+    verdict=_or_null(_object(
+        code=TEXT, title=TEXT, certainty=_one_of("certain", "likely", "one_of"),
+        camera=_or_null(_one_of("front", "rear", "both")), todo=TEXT, text=TEXT,
+        rests_on=_many(TEXT | {"description": "id of a step"}), who=_or_null(_one_of("desk", "vehicle")),
+        action=_or_null(_object(label=TEXT, kind=TEXT)),
+    )),
+    question=_or_null(_object(id=TEXT, text=TEXT, answers=_many(_one_of("yes", "no", "unable")))),
+    note=_or_null(TEXT | {"description": "why it was ended before its end"}),
+    sms=COUNT | {"description": "how many were sent"},
+)  # fmt: skip
+
 MESSAGE = _object(
     **{"id": TEXT, "direction": _one_of(*Direction), "imei": _or_null(TEXT), "command": _or_null(TEXT), "from": TEXT,
        "to": TEXT, "text": TEXT, "status": TEXT, "error_code": _or_null(TEXT), "claimed": FLAG,
