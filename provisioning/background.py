@@ -148,6 +148,7 @@ def _adopt(clock: Callable[[], datetime]) -> None:
 def _forget_sessions(clock: Callable[[], datetime]) -> None:
     connections.close_left(clock())
     connections.forget(clock(), current_config().session_days)
+    uploads.forget_networks(clock(), current_config().session_days)
 
 
 def _forget_keys(clock: Callable[[], datetime]) -> None:

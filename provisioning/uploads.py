@@ -14,6 +14,7 @@ from flask import current_app
 from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 
+from receiver.addresses import origin
 from receiver.exchange import place
 from receiver.media import Media, MediaError, connect, is_away
 from receiver.product import Refused
@@ -27,6 +28,7 @@ from .config import Config, current_config
 from .linking import SERVER_REQUEST
 from .models import (
     Device,
+    DeviceNetwork,
     Upload,
     UploadState,
     Watch,
@@ -40,6 +42,7 @@ from .models import (
 log = structlog.get_logger(__name__)
 
 MEBI = 2**20
+NEW_NETWORK_FOR = timedelta(days=1)  # how long files say that their network is another one than before
 SETTLED_AT_ONCE = 500  # files in one round
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
 IS_COMING = in_state(*COMING)
@@ -114,7 +117,7 @@ def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> 
 def register(records: Sequence[Record], now: datetime) -> list[Record]:
     """Take stored files into the database, each once. Gives their records, with the paths they have now.
 
-    Three statements for any number of files, and a row each. Raises Refused where one of them cannot be moved.
+    Some statements for any number of files, and a row each. Raises Refused where one of them cannot be moved.
     """
     devices = _devices(record["imei"] for record in records)
     db.session.rollback()
@@ -150,6 +153,7 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
         if same:
             stored[same] = record | {"upload": row["id"]}
         touched.add(device_id)
+    _judge_networks(rows)
     put_all(Upload, rows, "id", once=OFFERED)
     events.publish_all(touched, "uploads")
     db.session.commit()
@@ -157,6 +161,45 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
     media().delete(*doubles)
     queue.wake(queue.FILES, "stored")
     return records
+
+
+def _judge_networks(rows: Sequence[dict[str, Any]]) -> None:
+    """Say of each file whether it came from another network than its device's files before; remember the networks.
+
+    A network is another one for NEW_NETWORK_FOR after its first file: a stranger may send more than one.
+    """
+    told = [row for row in rows if row.get("device_id") is not None and row["address"]]
+    if not told:
+        return
+    ids = {row["device_id"] for row in told}
+    seen: dict[int, dict[str, datetime]] = defaultdict(dict)
+    for one in db.session.scalars(select(DeviceNetwork).where(DeviceNetwork.device_id.in_(ids))):
+        seen[one.device_id][one.network] = one.first_at
+    last: dict[tuple[int, str], datetime] = {}
+    for row in sorted(told, key=lambda row: row["received_at"]):
+        own, network, at = seen[row["device_id"]], origin(row["address"]), row["received_at"]
+        first = own.setdefault(network, at)
+        is_new = at - first < NEW_NETWORK_FOR
+        row["other_network"] = is_new and any(
+            before < first for name, before in own.items() if name != network
+        )
+        last[row["device_id"], network] = at
+    put_all(
+        DeviceNetwork,
+        [
+            {"device_id": device_id, "network": network, "first_at": seen[device_id][network], "last_at": at}
+            for (device_id, network), at in last.items()
+        ],
+        "device_id, network",
+        once=("first_at",),
+    )
+
+
+def forget_networks(now: datetime, days: int) -> None:
+    """Forget the networks that no file of a device came from for so many days: then they are new again."""
+    old = DeviceNetwork.last_at < now - timedelta(days=days)
+    db.session.execute(delete(DeviceNetwork).where(old).execution_options(synchronize_session=False))
+    db.session.commit()
 
 
 def _devices(imeis: Iterable[str]) -> dict[str, int]:
@@ -250,7 +293,7 @@ def _row(record: Record, device_id: int | None) -> dict[str, Any]:
         "packets": record["packets"], "received_packets": record["received_packets"], "size": record["size"],
         "sha256": record["sha256"], "path": record["path"] if record["state"] == "stored" else None,
         "crc_errors": record.get("crc_errors", 0), "resumes": record.get("resumes", 0),
-        "has_metadata": record.get("metadata") is not None,
+        "has_metadata": record.get("metadata") is not None, "address": record.get("address"),
     }  # fmt: skip
     if device_id is not None:
         row["device_id"] = device_id

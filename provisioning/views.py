@@ -108,6 +108,8 @@ def upload(row: Upload) -> dict[str, Any]:
         "resumes": row.resumes,
         "started_at": moment(row.started_at),
         "received_at": moment(row.received_at),
+        "address": row.address,
+        "other_network": row.other_network,
         "link": {
             "command": row.command_id,
             "reason": row.link_reason,

@@ -5,8 +5,11 @@ A peer is written as address and port with a colon between, an IPv6 address with
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 IPV6_NETWORK = 64  # bits: what one subscriber has; limits on single addresses would not hold it
+IPV4_NEIGHBOURS = 24  # bits: an operator's NAT gives a device one address after the other of a pool
 
 
 def bind_to(host: str, port: int) -> str:
@@ -25,6 +28,37 @@ def listen(host: str, port: int) -> socket.socket:
 def peer(name: tuple[str, int, int, int] | tuple[str, int]) -> str:
     """Give the text of a peer's socket name. A port that listens on IPv6 sees IPv4 peers as ::ffff:a.b.c.d."""
     return f"{name[0].removeprefix('::ffff:') if '.' in name[0] else name[0]}:{name[1]}"
+
+
+def host(address: str) -> str:
+    """Give a peer's address without its port."""
+    return address.rpartition(":")[0]
+
+
+def is_within(host: str, networks: Sequence[Network]) -> bool:
+    """Say whether an address is in one of the networks."""
+    found = parse(host)
+    return found is not None and any(found in network for network in networks)
+
+
+def parse(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Read an address, one of IPv4 that was mapped into IPv6 as IPv4; None where it is none."""
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
+def origin(host: str) -> str:
+    """Give the network that an address is taken to be of: 24 bits of IPv4, 64 of IPv6."""
+    found = parse(host)
+    if found is None:
+        return host
+    bits = IPV4_NEIGHBOURS if isinstance(found, ipaddress.IPv4Address) else IPV6_NETWORK
+    return str(
+        ipaddress.ip_network((int(found), bits) if found.version == 6 else f"{found}/{bits}", strict=False)
+    )
 
 
 def network(address: str) -> str:

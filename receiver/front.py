@@ -15,6 +15,8 @@ from typing import Any
 
 import structlog
 
+from receiver.addresses import Network, host, is_within
+
 log = structlog.get_logger("receiver")
 V1_MAX = 107  # bytes of a version 1 line with its end
 V2_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -22,7 +24,6 @@ V2_HEADER = 16
 V2_MAX = 1024  # bytes after the header: addresses, and extensions that nobody here reads
 TLS_HANDSHAKE = 0x16  # first byte of a ClientHello; a camera's first byte is 0x00
 FAMILIES = {"TCP4": ipaddress.IPv4Address, "TCP6": ipaddress.IPv6Address}
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class FrontError(Exception):
@@ -84,17 +85,6 @@ def _parse_v2(data: bytes) -> Proxied | None:
     return Proxied(f"{ipaddress.ip_address(body[:width])}:{port}", size)
 
 
-def is_within(address: str, networks: Sequence[Network]) -> bool:
-    """Say whether a peer (address and port) is in one of the networks."""
-    try:
-        host = ipaddress.ip_address(address.rpartition(":")[0])
-    except ValueError:
-        return False
-    # a port that listens on IPv6 sees IPv4 peers as ::ffff:a.b.c.d
-    host = getattr(host, "ipv4_mapped", None) or host
-    return any(host in network for network in networks)
-
-
 class Front:
     """How connections of one port begin. `make_context`: TLS in the manner of the sockets (gevent's, patched in)."""
 
@@ -140,11 +130,11 @@ class Front:
 
     def is_proxy(self, address: str) -> bool:
         """Say whether an address is a load balancer that names the device's."""
-        return bool(self.proxies) and is_within(address, self.proxies)
+        return bool(self.proxies) and is_within(host(address), self.proxies)
 
     def allows(self, address: str) -> bool:
         """Say whether a device may connect from this address."""
-        return not self.networks or is_within(address, self.networks)
+        return not self.networks or is_within(host(address), self.networks)
 
     def _proxied(self, sock: Any) -> str | None:
         data = b""

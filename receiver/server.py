@@ -15,7 +15,7 @@ import structlog
 
 from receiver import session as s
 from receiver.acquaintance import Acquaintance
-from receiver.addresses import network
+from receiver.addresses import host, network
 from receiver.apart import Apart
 from receiver.claims import Claims
 from receiver.connection import FOREIGN, Connection, Ended, Settings
@@ -210,7 +210,10 @@ class Server:
             if self.handover is not None:
                 self.handover.take(imei, offer.identifier, lambda: connection.ending is not None)
             before = self._recall(imei, offer)
-            asker = Asker(imei, connection.admission, connection.facts.id, self.now())
+            asker = Asker(
+                imei, connection.admission, connection.facts.id, self.now(), host(connection.facts.address),
+                self.front.networks,
+            )  # fmt: skip
             if self.store.media.shared:  # reached over sockets, which wait
                 return self.store.open(asker, offer, before)
             return self.apart.do(self.store.open, asker, offer, before)

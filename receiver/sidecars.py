@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from types import NoneType
 from typing import Any
 
+from receiver.addresses import parse
 from receiver.protocol import PACKET
 
 Record = dict[str, Any]  # a sidecar: what is known of one file, in JSON
@@ -25,7 +26,7 @@ NEEDED: dict[str, type | tuple[type, ...]] = {
 DEFAULTS: Record = {
     "session": None, "admission": "known", "by_path": False, "metadata": None, "extension": "bin",
     "received_packets": 0, "packets": 0, "size": 0, "sha256": None, "resumes": 0, "crc_errors": 0, "safe": 0,
-    "boot": "", "received_at": None,
+    "boot": "", "received_at": None, "address": None,
 }  # fmt: skip
 # of metadata: the path flow may tell no trigger, or none that can be read
 TOLD: dict[str, type | tuple[type, ...]] = {"timestamp": int, "trigger": (int, NoneType), "duration": int}
@@ -49,7 +50,12 @@ def sound(found: Any) -> Record | None:
         and (told is None or _is_metadata(told))
         and _are_times(record["updated_at"], record["started_at"], record["received_at"])
     )
-    return record if believable else None
+    return record | {"address": _address(record["address"])} if believable else None
+
+
+def _address(told: Any) -> str | None:
+    """Give from where the file came; what is no address is not worth losing the file."""
+    return told if isinstance(told, str) and parse(told) is not None else None
 
 
 def _is_metadata(told: Any) -> bool:

@@ -106,6 +106,9 @@ class Store:
         except MediaError:
             left = []  # the store is away: take the file, and acknowledge nothing before it is back
         found = [r for r in self._partials_of(asker.imei) if self._same(r, offer, asker.now)]
+        for foreign in [r for r in found if not asker.goes_on_with(r)]:
+            self.discard(foreign)  # begun from outside of the networks that devices come from since
+            found.remove(foreign)
         if found:
             # several only after receivers that did not know of each other; the longest has the most in it
             *others, longest = sorted(found, key=lambda r: self._part(r).stat().st_size)
@@ -402,6 +405,9 @@ class Store:
         if self.exchange is None:
             return []
         left = [f for f in self.exchange.left(asker.imei) if self._same(f.record, offer, asker.now)]
+        if foreign := [f for f in left if not asker.goes_on_with(f.record)]:
+            self.exchange.forget([key for f in foreign for key in f.keys])
+            left = [f for f in left if f not in foreign]
         if not left:
             return []
         here = [

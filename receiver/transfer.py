@@ -8,12 +8,14 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import replace as replace_fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from receiver import protocol
+from receiver.addresses import Network, is_within
 from receiver.files import (
     StorageError,
     camera_time,
@@ -53,12 +55,22 @@ MUCH = 1024 * 1024  # bytes; more than that is not read while other lines wait
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who offers a file: the device, whether it is known, its session, and when."""
+    """Who offers a file: the device, whether it is known, its session, when, and from which address.
+
+    `networks`: from where the bytes of a partial file must have come for this one to go on with it; none: anywhere.
+    """
 
     imei: str
     admission: str  # known | quarantine
     session: str
     now: datetime
+    address: str | None = None
+    networks: Sequence[Network] = ()
+
+    def goes_on_with(self, record: Record) -> bool:
+        """Say whether what is held of a file came from where devices may connect from; older sidecars do not say."""
+        address = record.get("address")
+        return not self.networks or address is None or is_within(address, self.networks)
 
 
 def quarantined(imei: str, path: str) -> str:
@@ -138,7 +150,7 @@ class Transfer:
             "packets": -(-offer.size // PACKET), "file_type": kind, "source": source, "extension": extension,
             "metadata": asdict(offer.metadata) if offer.metadata else None, "received_packets": 0, "size": 0,
             "sha256": None, "path": path, "state": "receiving", "started_at": stamp(now), "updated_at": stamp(now),
-            "received_at": None, "resumes": 0, "crc_errors": 0, "safe": 0, "boot": store.boot,
+            "address": asker.address, "received_at": None, "resumes": 0, "crc_errors": 0, "safe": 0, "boot": store.boot,
         }  # fmt: skip
         transfer = cls(store, record, asker, offer)
         try:
@@ -156,6 +168,7 @@ class Transfer:
     def resume(cls, store: "Store", record: Record, asker: Asker, offer: Offer) -> "Transfer":
         """Go on with a partial file; where no time proves that it is the same, the device's next CRC has to."""
         record = record | {"session": asker.session, "updated_at": stamp(asker.now), "state": "receiving"}
+        record["address"] = asker.address
         transfer = cls(store, record, asker, offer)
         part = transfer.part
         try:
@@ -299,7 +312,7 @@ class Transfer:
     def _start_again(self, now: datetime) -> None:
         """It is another file: from the first byte. A partial is given up, a stored file stays as it is."""
         old, offer = self.record, self._offer
-        asker = Asker(self._asker.imei, self._asker.admission, self._asker.session, now)
+        asker = replace_fields(self._asker, now=now)
         self.store.active.discard(old["upload"])
         self._compare_until, self.received, self.chain, self._buffer = 0, 0, 0, b""
         if not self.stored_before:

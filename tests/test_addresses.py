@@ -6,7 +6,7 @@ import pytest
 from gunicorn.util import parse_address
 
 from provisioning.config import ConfigError, load
-from receiver.addresses import bind_to, listen, network, peer
+from receiver.addresses import bind_to, listen, network, origin, peer
 
 SETTINGS = ("WEB_HOST", "RECEIVER_HOST", "RECEIVER_HTTP_HOST")
 
@@ -57,3 +57,16 @@ def test_a_port_is_reached_by_each_kind_of_address_that_it_listens_on(host: str,
 )  # fmt: skip
 def test_limits_count_an_ipv4_address_or_the_network_of_an_ipv6_address(address: str, counted: str) -> None:
     assert network(address) == counted
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("198.51.100.7", "198.51.100.0/24"),
+        ("::ffff:198.51.100.7", "198.51.100.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_a_files_network_is_24_bits_of_ipv4_or_64_of_ipv6(host: str, expected: str) -> None:
+    assert origin(host) == expected

@@ -28,6 +28,7 @@ STATE = re.compile(r"state=\?")  # all that ever ended so, to be sorted
 SMALL = {
     "checklist_runs",
     "devices",
+    "device_networks",  # a few for each device; those not seen for long are forgotten
     "device_phones",
     "jobs",
     "status_items",

@@ -1,5 +1,6 @@
 """What a spool may hold, what the clock may do, and what goes in the end: storage and janitor on real files."""
 
+import ipaddress
 import json
 import os
 from dataclasses import dataclass, field
@@ -909,3 +910,47 @@ def test_all_that_unknown_devices_sent_is_counted_aside(tmp_path: Path) -> None:
     (tmp_path / "spool" / "quarantine.bytes").unlink()
     spool.open(offer(2), imei=OTHER, admission="quarantine")
     assert aside == ["_stored", "_partials"]
+
+
+# from where a partial file came
+
+OWN = (ipaddress.ip_network("198.51.100.0/24"),)
+
+
+def opened_from(spool: Spool, address: str, networks: tuple[Any, ...] = ()) -> Transfer:
+    return spool.store.open(Asker(IMEI, "known", SESSION, spool.now, address, networks), offer())
+
+
+def left_from(spool: Spool, address: str) -> Path:
+    """Leave two packets of a file that came from an address."""
+    transfer = opened_from(spool, address)
+    transfer.write(0, DATA[: 2 * PACKET], spool.now)
+    transfer.flush()
+    transfer.left_behind()
+    transfer.make_safe(spool.now)
+    transfer.leave()
+    return Path(transfer.part)
+
+
+def test_a_partial_file_tells_the_address_that_its_last_session_came_from(spool: Spool) -> None:
+    left_from(spool, "198.51.100.7")
+    assert opened_from(spool, "198.51.100.8").record["address"] == "198.51.100.8"
+
+
+@pytest.mark.parametrize(
+    ("address", "received"),
+    [("192.0.2.1", 0), ("198.51.100.7", 2 * PACKET), ("::ffff:198.51.100.7", 2 * PACKET)],
+)
+def test_only_a_partial_file_from_the_named_networks_goes_on(
+    spool: Spool, address: str, received: int
+) -> None:
+    part = left_from(spool, address)
+    assert opened_from(spool, "198.51.100.8", OWN).received == received
+    assert part.exists() == bool(received)
+
+
+@pytest.mark.parametrize("told", [None, 7, "nowhere", {"a": 1}])
+def test_a_sidecar_without_an_address_loses_no_byte(spool: Spool, told: object) -> None:
+    sidecar = left_from(spool, "198.51.100.7").with_suffix(".json")
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"address": told}))
+    assert opened_from(spool, "198.51.100.8", OWN).received == 2 * PACKET

@@ -683,3 +683,11 @@ def test_a_camera_that_told_half_a_character_leaves_a_page(van: Device, visitor:
     page = visitor.get(f"/uploads/{row.id}")
     assert page.status_code == 200
     assert "A\ufffd\ufffd" in page.text
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_the_page_of_a_file_tells_from_where_it_came(van: Device, visitor: Visitor, other: bool) -> None:
+    row = upload(van, address="192.0.2.1", other_network=other)
+    page = visitor.get(f"/uploads/{row.id}").text
+    assert "<code>192.0.2.1</code>" in page
+    assert ("another network than this vehicle's files" in page) is other

@@ -149,6 +149,10 @@ UPLOAD = _object(
     frame_rate=_or_null(COUNT), camera_time_zone=_or_null({"type": "integer"}), latitude=_or_null(NUMBER),
     longitude=_or_null(NUMBER), state=_one_of(*UploadState), size=COUNT, packets=COUNT, received_packets=COUNT,
     sha256=_or_null(TEXT), crc_errors=COUNT, resumes=COUNT, started_at=TIME, received_at=_or_null(TIME),
+    address=_or_null(TEXT | {"description": "from which address the file came"}),
+    other_network=_or_null(
+        FLAG | {"description": "whether that is of another network than the device's files had come from before"}
+    ),
     link=_object(
         command=_or_null(TEXT), reason=_or_null(TEXT), record=_or_null(TEXT),
         certainty=_or_null(_one_of(*Certainty)),

@@ -97,6 +97,8 @@ class Upload(db.Model):  # type: ignore[name-defined]
     started_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow)
     received_at: Mapped[datetime | None]
+    address: Mapped[str | None] = mapped_column(String(64))  # from where its last bytes came
+    other_network: Mapped[bool | None]  # than the device's files had come from before; None: not known
 
     command_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
     link_reason: Mapped[str | None] = mapped_column(Text)
@@ -137,6 +139,17 @@ def in_state(*states: UploadState) -> ColumnElement[bool]:
 
 
 UNSTORED = Upload.state != literal_column(f"'{UploadState.STORED}'")  # few, and by an index
+
+
+class DeviceNetwork(db.Model):  # type: ignore[name-defined]
+    """A network (`receiver.addresses.origin`) that a device's files came from, and when the first and the last did."""
+
+    __tablename__ = "device_networks"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    network: Mapped[str] = mapped_column(String(64), primary_key=True)
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Session(db.Model):  # type: ignore[name-defined]
