@@ -411,7 +411,7 @@ class Orders(RuleBasedStateMachine):
         if (login, password) != self.true:
             return
         Orders.count += 1
-        words = f"Ver:03.28.03 Uptime: {Orders.count}"
+        words = f"Ver:03.28.03.Rev.05 Hw:FMC125 Uptime:{Orders.count}"
         if found := re.fullmatch(r"setparam 3003:(\w*);3004:(\w*)", command):
             self.true = (found[1], found[2])
             words = f"New value 3003:{found[1]};3004:{found[2]}"
@@ -419,6 +419,7 @@ class Orders(RuleBasedStateMachine):
             words = INFO.replace("4744", str(Orders.count))
         elif command == "getio":
             words = f"DI1:0 DI2:0 AIN1:0 AIN2:{Orders.count} DO1:0 DO2:0"
+        assert not any(isinstance(reply, commands.Unread) for reply in commands.read_replies(words))
         self.replies.append(Parcel(words, parcel.sid, parcel.handed_at))
 
     @precondition(lambda self: self.network)
@@ -507,12 +508,17 @@ class Orders(RuleBasedStateMachine):
         db.session.rollback()
 
     def teardown(self) -> None:
-        """Whatever happened, the device is commanded again and its credentials can be changed."""
+        """Whatever happened, the device is commanded again and its credentials can be changed.
+
+        The getver finds the pair that is answered, by its own answer or by the proofs that follow its silence. After a
+        day nothing from before is on its way, so that the next answer leaves no doubt.
+        """
         self._all_goes_well()
-        for kind in ("getver", "getver", "getio", "getinfo"):
-            self.ask(kind)
-            self._all_goes_well()
-            self.wait(DAY + 1)
+        self.ask("getver")
+        self._all_goes_well()
+        self.wait(DAY + 1)
+        self.ask("getio")
+        self._all_goes_well()
         assert credentials.phase_of(self.device) is Phase.SETTLED
         assert self._submit(commands.SetParam({3003: "final", 3004: "pair5"}))
         self._all_goes_well()
