@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from . import commands, events, jobs, lifecycle, outbox, statuses
+from . import commands, events, jobs, lifecycle, outbox, speeds, statuses
 from .checklist_steps import (
     GOOD,
     HIDDEN,
@@ -413,10 +413,43 @@ def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Devic
         ],
         sessions=[(row.code or "", row.crc_errors) for row in sessions],
         results=_results(run),
+        answer_seconds=_answer_seconds(run),
+        slow_answer=current_config().check_slow_answer,
+        bytes_per_second=_bytes_per_second(run)[0],
         by_itself=_by_itself(device),
         server_advice=outbox.server_advice(device, {}),
         firmware_warnings=[text for texts in warned.values() for text in texts if "firmware" in text.lower()],
     )
+
+
+def _asked(run: ChecklistRun) -> list[Command]:
+    """Give the commands that a run asked itself, and that went out."""
+    idents = [ident for entry in run.steps.values() for ident in entry.get("commands", [])]
+    return [row for row in _commands(idents) if row.sending_at and row.sending_at >= run.started_at]
+
+
+def _answer_seconds(run: ChecklistRun) -> list[float]:
+    return [
+        (row.answered_at - row.sending_at).total_seconds()
+        for row in _asked(run)
+        if row.answered_at and row.sending_at
+    ]
+
+
+def _bytes_per_second(run: ChecklistRun) -> tuple[float | None, str | None]:
+    """Give the speed of the quickest of a run's files that came without a break, and the file's id."""
+    files = db.session.scalars(
+        select(Upload).where(
+            Upload.command_id.in_([row.id for row in _asked(run)]), Upload.resumes == 0,
+            Upload.size >= speeds.MEASURED_BYTES, Upload.received_at.is_not(None),
+        )
+    )  # fmt: skip
+    measured = [
+        (file.size / max((file.received_at - file.started_at).total_seconds(), 0.001), file.id)
+        for file in files
+        if file.received_at
+    ]
+    return max(measured, default=(None, None))
 
 
 def _by_itself(device: Device) -> list[str]:
@@ -427,6 +460,11 @@ def _by_itself(device: Device) -> list[str]:
 
 
 def _finish(run: ChecklistRun, now: datetime) -> None:
+    rate, file = _bytes_per_second(run)
+    if rate is not None:
+        grade = Verdict.WARN if speeds.is_slow(rate) else Verdict.GOOD
+        statuses.note(run.device, statuses.SPEED, f"{rate:.0f}", grade, now=now, source_kind="upload",
+                      source_id=file)  # fmt: skip
     results = _results(run)
     verdict = decide(results)
     run.verdict, run.verdict_text, run.ended_at = verdict.id, sentence(verdict, results), now
@@ -455,8 +493,6 @@ def told(run: ChecklistRun) -> dict[str, Any]:
     """Show a run to programs."""
     results, questions = _results(run), questions_of(run)
     verdict = next((verdict for verdict in VERDICTS if verdict.id == run.verdict), None)
-    asked = [i for entry in run.steps.values() for i in entry.get("commands", [])]
-    sent = [row for row in _commands(asked) if row.sending_at and row.sending_at >= run.started_at]
     waits = next(iter(questions), None)
     return {
         "state": "ended" if run.ended_at else "waiting" if run.waits_for_person else "running",
@@ -476,7 +512,7 @@ def told(run: ChecklistRun) -> dict[str, Any]:
             "id": waits, "text": questions[waits], "answers": [choice for choice, _ in LOOKS],
         },
         "note": run.verdict_text if run.verdict == "stopped" else None,
-        "sms": len({row.id for row in sent}),
+        "sms": len(_asked(run)),
     }  # fmt: skip
 
 

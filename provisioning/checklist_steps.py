@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import speeds
+
 GOOD, WARN, BAD, HIDDEN = "good", "warn", "bad", "not visible"
 SKIPPED = "skipped"
 CONFIGURATION = (
@@ -47,6 +49,9 @@ class Facts:
     results: Mapping[str, "Result"] = field(default_factory=dict)  # steps before
     answer: str | None = None
     firmware_warnings: Sequence[str] = ()
+    answer_seconds: Sequence[float] = ()  # how long the run's answers took
+    slow_answer: float = 60.0  # seconds
+    bytes_per_second: float | None = None  # of the quickest of the run's files
     by_itself: Sequence[str] = ()  # settings that make the vehicle send without a request
     server_advice: str | None = None  # how to set its own camera server; None: known to be ours
 
@@ -292,6 +297,26 @@ def read_triggers(facts: Facts) -> Result:
                   "Set it, then cause a trigger: the first file that comes by one proves it.", "nowhere")  # fmt: skip
 
 
+def read_speed(facts: Facts) -> Result:
+    """Read how fast the run's files and answers came, by the quickest: one that was held up says nothing."""
+    said, slow = [], []
+    if (rate := facts.bytes_per_second) is not None:
+        clip = speeds.about(speeds.clip_takes(rate))
+        said.append(f"Files come with {speeds.rate(rate)}: a {speeds.CLIP_SECONDS} s clip of one camera takes about"
+                    f" {clip}.")  # fmt: skip
+        slow += ["line"] * speeds.is_slow(rate)
+    if facts.answer_seconds:
+        quickest = min(facts.answer_seconds)
+        said.append(f"Its quickest answer took {speeds.about(quickest)}.")
+        slow += ["answers"] * (quickest > facts.slow_answer)
+    if not said:
+        return Result(HIDDEN, "Nothing came that could be measured.")
+    if slow:
+        todo = "Check antenna, coverage and the SIM's provider; ask for short clips of one camera."
+        return Result(WARN, " ".join(said), todo, "slow")
+    return Result(GOOD, " ".join(said))
+
+
 def read_clock(facts: Facts) -> Result:
     """Read how far the camera's time is off ours."""
     before = [facts.results[name] for name in ("front", "rear") if name in facts.results]
@@ -376,6 +401,7 @@ STEPS: tuple[Step, ...] = (
          ("reachable", "configuration", "front"), when=_may_be_on),
     Step("transfer", "Transfer of files", read_transfer, (), ("reachable",)),
     Step("clock", "Clock and time zone", read_clock, (), ("reachable",)),
+    Step("speed", "Speed of files and answers", read_speed, (), ("reachable",)),
     Step("triggers", "What it sends by itself", read_triggers, (), ("reachable",)),
     Step("led", "Look at the camera", read_led,
          question="Is a light on at {cameras} while the ignition is on?", answers=LOOKS,
@@ -387,6 +413,13 @@ STEPS: tuple[Step, ...] = (
 
 QUESTIONS = tuple(step.id for step in STEPS if step.question)
 NEEDED = ("reachable", "configuration", "cameras", "front", "rear", "card")
+
+
+def _works(results: Mapping[str, Result]) -> bool:
+    return all(s in results and results[s].verdict == GOOD for s in NEEDED) and all(
+        result.verdict != BAD for result in results.values()
+    )
+
 
 VERDICTS: tuple[Verdict, ...] = (
     Verdict("other_tracker", "Another tracker answers", "Correct the phone number or the IMEI.", ("firmware",),
@@ -434,9 +467,9 @@ VERDICTS: tuple[Verdict, ...] = (
             lambda r: _any(r, "differs", "configuration")),
     Verdict("breaks", "Transfers keep breaking", "Check antenna, coverage and the camera's cable.", ("transfer",),
             lambda r: _any(r, "breaks", "transfer") or _any(r, "crc", "transfer")),
-    Verdict("good", "All good", "Nothing to do.", NEEDED,
-            lambda r: all(s in r and r[s].verdict == GOOD for s in NEEDED)
-            and all(result.verdict != BAD for result in r.values())),
+    Verdict("slow", "It works, but slow", "Check antenna, coverage and the SIM's provider; ask for short clips.",
+            ("speed",), lambda r: _works(r) and _any(r, "slow", "speed")),
+    Verdict("good", "All good", "Nothing to do.", NEEDED, lambda r: _works(r)),
     Verdict("undecided", "Not clear yet", "Look at the steps marked bad or warn, and ask them again.", (),
             lambda r: True),
 )  # fmt: skip

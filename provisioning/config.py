@@ -133,6 +133,7 @@ class Config:
     reconfiguration_wait: int
     reconcile_interval: int
     check_ask_again: int
+    check_slow_answer: int
     # windows of links
     link_certain_seconds: float
     link_probable_seconds: float
@@ -355,6 +356,8 @@ def _sms(env: _Reader) -> dict[str, Any]:
         "reconfiguration_wait": env.integer("RECONFIGURATION_WAIT", 30, 0, 3600),
         # a check asks again what was delivered and not answered for so long
         "check_ask_again": env.integer("CHECK_ASK_AGAIN", 180, 1, 36_000),
+        # a device whose quickest answer to a check takes longer is slow
+        "check_slow_answer": env.integer("CHECK_SLOW_ANSWER", 60, 1, 36_000),
         "reconcile_interval": env.integer("RECONCILE_INTERVAL", 120, 1, 86_400),
         "link_certain_seconds": env.number("LINK_CERTAIN_SECONDS", 2, 0, 3600),
         "link_probable_seconds": env.number("LINK_PROBABLE_SECONDS", 15, 0, 3600),

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from . import commands, lifecycle, queue, secrets, statuses
+from . import commands, lifecycle, queue, secrets, speeds, statuses
 from . import credentials as pairs
 from .commands import CamReq, SetParam, UnsendableText
 from .commands import Command as Asked
@@ -81,8 +81,28 @@ def submit(
     texts = _compose(asked, *credentials(device, "current"), device.model)
     batch = batch or (new_id() if len(texts) > 1 else None)
     rows = [_row(device, sms, asker.label, now, batch=batch, foreign_server=foreign) for sms in texts]
+    if isinstance(asked, CamReq) and not foreign and (warning := _too_slow(device, asked, config)):
+        lifecycle.remark(rows[0], warning, now)
     db.session.flush()
     return rows
+
+
+def pace(device: Device) -> str | None:
+    """Say what a slow line lets through within a request's wait; None where the last check found none."""
+    rate = _speed(device)
+    return speeds.limits(rate, current_config().capture_timeout) if rate and speeds.is_slow(rate) else None
+
+
+def _too_slow(device: Device, asked: CamReq, config: Config) -> str | None:
+    if (rate := _speed(device)) is None:
+        return None
+    needed = speeds.size(asked.file_type, asked.duration, len(lifecycle.sources(asked.source)))
+    return speeds.too_long(needed, rate, config.capture_timeout)
+
+
+def _speed(device: Device) -> float | None:
+    row = statuses.get(device.id, statuses.SPEED)
+    return float(row.value) if row and row.value else None
 
 
 def provision(

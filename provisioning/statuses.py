@@ -11,6 +11,7 @@ from .matching import same
 from .models import Command, Device, StatusItem, Verdict, db, put_all, utcnow
 from .parameters import CREDENTIALS, SECRET_SHOWN
 
+SPEED = "upload.speed"  # bytes per second of the last check's own files
 SERVER_PROVED = "camera.server"  # our address as it was when a file came that the vehicle sent by itself
 AHEAD = timedelta(hours=1)  # a time of ours so far ahead of now was written by a clock that was wrong
 

@@ -58,6 +58,7 @@ class Stack:
             "SMS_PER_SECOND": "50",
             "RECONCILE_INTERVAL": "2",
             "CHECK_ASK_AGAIN": "15",
+            "CHECK_SLOW_ANSWER": "5",
             # longer than the simulator's 30 s at its time scale
             "RECONFIGURATION_WAIT": "3",
         } | settings

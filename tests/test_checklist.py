@@ -17,7 +17,7 @@ from gateway_double import Phone
 from sqlalchemy import select
 from stack import Stack
 
-from provisioning import checklist, devices, leftovers, lifecycle, sending, statuses
+from provisioning import checklist, commands, devices, leftovers, lifecycle, outbox, sending, statuses
 from provisioning.checklist_steps import (
     GOOD,
     STEPS,
@@ -34,7 +34,7 @@ from provisioning.checklist_steps import (
     sentence,
 )
 from provisioning.errors import Conflict, Invalid
-from provisioning.models import ChecklistRun, Command, Device, State, db, utcnow
+from provisioning.models import ChecklistRun, Command, Device, State, Upload, db, utcnow
 from provisioning.models import Verdict as Grade
 
 # the declaration
@@ -53,6 +53,7 @@ HEALTHY: dict[str, Facts] = {
     "card": Facts([CAME]),
     "transfer": Facts(sessions=[("done", 0)]),
     "clock": Facts([CAME]),
+    "speed": Facts(bytes_per_second=19_000.0, answer_seconds=[9.0]),
     "triggers": Facts(),
 }
 BY_VERDICT = {verdict.id: verdict for verdict in VERDICTS}
@@ -119,6 +120,11 @@ CASES: list[tuple[str, dict[str, Facts], str]] = [
      "66003 is 30, asked 25"),
     ("breaks", {"transfer": Facts(sessions=[("lost", 0)] * 3 + [("done", 0)])}, "3 of the last 4"),
     ("breaks", {"transfer": Facts(sessions=[("done", 30)])}, "wrong CRC"),
+    ("slow", {"speed": Facts(bytes_per_second=300.0)}, "0.3 kB/s: a 10 s clip of one camera takes about 3 h"),
+    ("slow", {"speed": Facts(bytes_per_second=19_000.0, answer_seconds=[121.0, 130.0])}, "quickest answer took 2 min"),
+    ("good", {"speed": Facts(answer_seconds=[121.0, 9.0])}, "Both cameras answer"),
+    ("good", {"speed": Facts()}, "Both cameras answer"),
+    ("undecided", {"speed": Facts(bytes_per_second=300.0), "front": refused("modem_not_ready")}, "modem_not_ready"),
     ("good", {}, "The rear photo has come"),
     ("good", {"power": NO_ANSWER}, "Set for DualCam"),
     ("ignition_off", {"power": Facts([REPLIED], {"info.getio.DI1": ("0", "good"), "ignition": ("off", "good")})},
@@ -416,6 +422,41 @@ def test_with_the_ignition_off_nothing_is_asked_that_cannot_succeed(phone: Phone
     statuses.note(van, "ignition", "off", Grade.GOOD, now=utcnow(), source_kind="record", source_id=None)
     db.session.commit()
     assert answer_all(phone, begin(van), off) == ["getparam", "getparam", "getio"]
+
+
+def test_the_speed_of_a_runs_own_files_is_kept_and_told(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    answer_all(phone, run, REPLIES | {"camreq:1,1": "Photo request from source 1."})
+    (row,) = db.session.scalars(select(Command).where(Command.kind == "camreq"))
+    began = utcnow() - timedelta(seconds=100)
+    db.session.add(
+        Upload(id="1" * 32, imei=van.imei, device_id=van.id, identifier="%photof", file_type="photo", source="front",
+               state="stored", size=30_000, started_at=began, received_at=began + timedelta(seconds=100),
+               command_id=row.id, link_fixed=True)
+    )  # fmt: skip
+    outbox.cancel(row, utcnow())
+    db.session.commit()
+    checklist.advance(run, utcnow())
+    answer_all(phone, run)
+    assert run.steps["speed"]["text"].startswith(
+        "Files come with 0.3 kB/s: a 10 s clip of one camera takes about 3 h."
+    )
+    checklist.answer(run, "led", "unable", utcnow())
+    checklist.advance(run, utcnow())
+    assert "at most 3 s of one camera" in (outbox.pace(van) or "")
+
+
+def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Phone, van: Device) -> None:
+    statuses.note(van, "upload.speed", "300", Grade.WARN, now=utcnow(), source_kind="upload", source_id=None)
+    now = int(utcnow().timestamp())
+    notes = []
+    for seconds in (3, 10):
+        given = {"file_type": "video", "source": "front", "timestamp": now - 600, "duration": seconds}
+        asked = commands.from_arguments("camreq", given, now=now)
+        (row,) = outbox.submit(van, asked, outbox.Asker("tests"), utcnow())
+        notes.append(row.note)
+    assert notes[0] is None
+    assert "(0.3 kB/s) this takes about 3 h, longer than the 60 min" in notes[1]
 
 
 def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -> None:

@@ -9,7 +9,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from .. import auth, devices, outbox, whereabouts
+from .. import auth, devices, outbox, speeds, statuses, whereabouts
 from ..commands import RESOLUTIONS
 from ..config import current_config
 from ..errors import NotFound, ServiceError
@@ -44,6 +44,7 @@ def page(device: Device, error: ServiceError | None = None, form: str = "", give
     return render_template(
         "device.html", device=device, parts=parts, error=error, form=form, given=given or {},
         resolutions=list(RESOLUTIONS), plain=PLAIN, risky=RISKY, config=current_config(), zone=device.time_zone,
+        pace=outbox.pace(device),
         local_now=utcnow().astimezone(ZoneInfo(device.time_zone)).strftime("%Y-%m-%dT%H:%M:%S"),
     )  # fmt: skip
 
@@ -118,6 +119,7 @@ LABELS = {
     "contact.tcp": "Last connection of the camera",
     "tracker.server": "Server of the tracker's own data",
     "upload.last": "Last file",
+    "upload.speed": "Speed of the last check's files",
     "camera.server": "Own camera server, proved by a file it sent by itself",
     "error.last": "Last problem",
     "imei": "IMEI it told",
@@ -143,6 +145,8 @@ def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetim
             return datetime.fromisoformat(row.value)
         except ValueError:
             return row.value
+    if row.item == statuses.SPEED:
+        return speeds.rate(float(row.value))
     if row.item.startswith("parameter."):
         number = int(row.item.split(".")[1])
         return words(catalogue[number], row.value) if number in catalogue else row.value

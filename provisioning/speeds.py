@@ -1,0 +1,59 @@
+"""What a line's speed means for files: how long they take, and what comes within a wait. Pure.
+
+Source: vendor: a photo of 1280x720 is about 50 kB, a video of 20 s in 720p about 6 MB.
+"""
+
+PHOTO_BYTES = 50_000
+VIDEO_BYTES_PER_SECOND = 6_000_000 // 20
+CLIP_SECONDS = 10  # the clip by which a speed is told
+SLOW_CLIP = 900.0  # seconds: a line on which that clip takes longer is slow
+MEASURED_BYTES = 8000  # smaller files tell of waits, not of the line
+
+
+def size(file_type: str, duration: int | None, cameras: int) -> int:
+    """Give about how many bytes a request brings."""
+    one = PHOTO_BYTES if file_type == "photo" else VIDEO_BYTES_PER_SECOND * (duration or 0)
+    return one * cameras
+
+
+def clip_takes(bytes_per_second: float) -> float:
+    """Give how many seconds a clip of CLIP_SECONDS of one camera takes."""
+    return size("video", CLIP_SECONDS, 1) / max(bytes_per_second, 1.0)
+
+
+def is_slow(bytes_per_second: float) -> bool:
+    """Say whether a line is slow."""
+    return clip_takes(bytes_per_second) > SLOW_CLIP
+
+
+def rate(bytes_per_second: float) -> str:
+    """Say a speed."""
+    return f"{bytes_per_second / 1000:.{1 if bytes_per_second < 10_000 else 0}f} kB/s"
+
+
+def about(seconds: float) -> str:
+    """Say a time in the unit that people would use."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
+
+
+def limits(bytes_per_second: float, wait: float) -> str:
+    """Say what a slow line lets through within a request's wait of so many seconds."""
+    most = int(wait * bytes_per_second / VIDEO_BYTES_PER_SECOND)
+    comes = f"at most {most} s of one camera come in time" if most else "no video comes in time"
+    return (
+        f"At the speed of the last check ({rate(bytes_per_second)}) {CLIP_SECONDS} s of one camera take about"
+        f" {about(clip_takes(bytes_per_second))}. A request waits {about(wait)}: {comes}."
+    )
+
+
+def too_long(needed: int, bytes_per_second: float, wait: float) -> str | None:
+    """Say that files of so many bytes cannot come within the wait; None where they can."""
+    takes = needed / max(bytes_per_second, 1.0)
+    if takes <= wait:
+        return None
+    return (
+        f"At the speed of the last check ({rate(bytes_per_second)}) this takes about {about(takes)}, longer than the"
+        f" {about(wait)} that a request waits."
+    )
