@@ -117,10 +117,10 @@ def _transcode(
                 out.pix_fmt = "yuv420p"
                 out.codec_context.thread_count = 1
                 out.codec_context.time_base = Fraction(1, rate)
-                save_thumbnail(frame.to_image(), target)
+                save_thumbnail(frame.to_image(threads=1), target)
             if note := _full(count, rate, most_seconds):
                 break
-            frame = frame.reformat(out.width, out.height, "yuv420p")
+            frame = frame.reformat(out.width, out.height, "yuv420p", threads=1)
             frame.pts, frame.time_base = count, Fraction(1, rate)
             count += 1
             for packet in out.encode(frame):

@@ -57,3 +57,9 @@ def test_the_benchmark_of_copies_gives_its_figures() -> None:
     told = figures("benchmarks/copies.py", "--photos", "20", seconds=120)
     assert len(told) == 5
     assert all(figure > 0 for figure in told.values())
+
+
+def test_the_benchmark_of_bombs_gives_its_figures() -> None:
+    told = figures("benchmarks/bombs.py", "--quick", seconds=120)
+    assert len(told) == 5
+    assert all(figure["mib"] > 0 and figure["seconds"] > 0 for figure in told.values())

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import bombs
@@ -35,12 +34,6 @@ for line in sys.stdin:
     transcode._allow(transcode.PHOTO_SECONDS)
     while json.loads(line)[0].endswith("bad"): pass
     print('{"error": null}', flush=True)
-"""
-# a small process of its own, since a child's figure begins with that of the process that started it
-MEASURES = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:])
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
 
@@ -160,41 +153,24 @@ def test_a_video_that_crashes_or_hangs_its_child_says_so(
     assert decoding.decode_video(photo, photo.parent / "one", 30).problem == decoding.TOO_LONG
 
 
-def peak_mib(*arguments: str, lines: str = "") -> tuple[dict[str, Any], int]:
-    """Give the last answer of a decoding child and the memory that it took at most, in MiB."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURES, *decoding.PROGRAM, *arguments],
-        cwd=ROOT, input=lines, capture_output=True, text=True, check=True, env=decoding._environment(),
-    )  # fmt: skip
-    *_, answer, peak = done.stdout.splitlines()
-    return json.loads(answer), int(peak) // 1024
-
-
-def peak_of_photo(source: Path, pixels: int = decoding.PHOTO_PIXELS) -> tuple[dict[str, Any], int]:
-    return peak_mib("photos", lines=json.dumps([str(source), str(source.with_suffix("")), pixels]) + "\n")
-
-
-def peak_of_video(source: Path, rate: int = 30, seconds: int = 60) -> tuple[dict[str, Any], int]:
-    target = str(source.with_suffix(""))
-    return peak_mib("video", str(source), target, str(rate), str(decoding.VIDEO_SIDE), str(seconds))
-
-
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_picture_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path, progressive: bool) -> None:
     source = tmp_path / "large.jpg"
     source.write_bytes(bombs.jpeg(16000, 8000, mode="CMYK", progressive=progressive))
-    answer, peak = peak_of_photo(source)
-    assert answer["error"] == "The picture is 16000 × 8000 pixels; the limit is 40 million pixels."
-    assert peak < 64
+    cost = bombs.photo(source)
+    assert cost.answer
+    assert cost.answer["error"] == "The picture is 16000 × 8000 pixels; the limit is 40 million pixels."
+    assert cost.peak_mib < 64
     assert not list(tmp_path.glob("*.thumbnail*"))
 
 
 def test_the_most_costly_picture_that_is_allowed_fits_the_memory_that_is_allowed(tmp_path: Path) -> None:
     source = tmp_path / "large.jpg"
     source.write_bytes(bombs.jpeg(7300, 5450, mode="CMYK", progressive=True))
-    answer, peak = peak_of_photo(source)
-    assert answer["error"] is None
-    assert peak < transcode.PHOTO_MEMORY // transcode.MIB
+    cost = bombs.photo(source)
+    assert cost.answer
+    assert cost.answer["error"] is None
+    assert cost.peak_mib < transcode.PHOTO_MEMORY // transcode.MIB
 
 
 def test_a_picture_that_needs_more_memory_than_is_allowed_costs_no_other_its_thumbnail(
@@ -205,15 +181,16 @@ def test_a_picture_that_needs_more_memory_than_is_allowed_costs_no_other_its_thu
     asked = [(greedy, photo.with_name("one")), (photo, photo.with_name("two"))]
     outcomes = decoder.decode(asked, most_pixels=10**9)
     assert [bool(outcome.problem) for outcome in outcomes] == [True, False]
-    assert peak_of_photo(greedy, 10**9)[1] < transcode.PHOTO_MEMORY // transcode.MIB
+    assert bombs.photo(greedy, 10**9).peak_mib < transcode.PHOTO_MEMORY // transcode.MIB
 
 
 def test_a_picture_of_thousands_of_scans_is_refused_before_decoding(tmp_path: Path) -> None:
     source = tmp_path / "scans.jpg"
     source.write_bytes(bombs.scans(3000, side=200))
-    answer, peak = peak_of_photo(source)
-    assert answer["error"] == "The picture has 3000 scans; the limit is 100."
-    assert peak < 64
+    cost = bombs.photo(source)
+    assert cost.answer
+    assert cost.answer["error"] == "The picture has 3000 scans; the limit is 100."
+    assert cost.peak_mib < 64
 
 
 def test_a_picture_that_takes_too_much_processor_time_costs_only_itself(
@@ -227,9 +204,10 @@ def test_a_picture_that_takes_too_much_processor_time_costs_only_itself(
 def test_a_video_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path) -> None:
     source = tmp_path / "large.h265"
     source.write_bytes(bombs.h265(4160, 128))
-    answer, peak = peak_of_video(source)
-    assert answer["error"] == "The video is 4160 × 128 pixels; the limit is 4096 × 4096."
-    assert peak < 64
+    cost = bombs.video(source)
+    assert cost.answer
+    assert cost.answer["error"] == "The video is 4160 × 128 pixels; the limit is 4096 × 4096."
+    assert cost.peak_mib < 64
     assert [path.name for path in tmp_path.iterdir()] == ["large.h265"]
 
 
@@ -243,8 +221,9 @@ def test_a_video_that_becomes_too_large_is_refused(tmp_path: Path) -> None:
 def test_a_video_of_many_frames_is_copied_up_to_a_limit_and_says_so(tmp_path: Path) -> None:
     source = tmp_path / "long.h265"
     source.write_bytes(bombs.h265(128, 128, 500))
-    answer, _ = peak_of_video(source, rate=2)
-    assert "first 120 seconds" in answer["note"]
+    cost = bombs.video(source, rate=2)
+    assert cost.answer
+    assert "first 120 seconds" in cost.answer["note"]
     with av.open(str(tmp_path / "long.mp4")) as made:
         assert made.streams.video[0].frames == 240
 
@@ -252,9 +231,10 @@ def test_a_video_of_many_frames_is_copied_up_to_a_limit_and_says_so(tmp_path: Pa
 def test_a_video_that_takes_too_much_processor_time_is_shown_as_far_as_it_came(tmp_path: Path) -> None:
     source = tmp_path / "slow.h265"
     source.write_bytes(bombs.h265(1280, 720, 3000))
-    answer, peak = peak_of_video(source, seconds=7)
-    assert "making more took too long" in answer["note"]
-    assert peak < 300
+    cost = bombs.video(source, seconds=7)
+    assert cost.answer
+    assert "making more took too long" in cost.answer["note"]
+    assert cost.peak_mib < 300
     assert (tmp_path / "slow.mp4").is_file()
 
 
