@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -353,6 +354,7 @@ class Orders(RuleBasedStateMachine):
             "sms_password": OLD[1],
         }
         self.device = devices.add(given, self._now())
+        self.phase, self.waiting = Phase.SETTLED, False
 
     def _now(self, seconds: float = 1) -> datetime:
         Orders.clock += timedelta(seconds=seconds)
@@ -382,10 +384,17 @@ class Orders(RuleBasedStateMachine):
     def change(self, pair: tuple[str, str]) -> None:
         self._submit(commands.SetParam({3003: pair[0], 3004: pair[1]}))
 
+    @initialize()
+    def begin(self) -> None:
+        """Every example begins with a change that was handed over: without one there is nothing to lose."""
+        self.change(NEW)
+        self.drive("takes")
+
     @rule(kind=st.sampled_from(KINDS))
     def ask(self, kind: str) -> None:
         assert self._submit(commands.from_arguments(kind, {}, now=0))
 
+    @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         wanted = select(Command).where(Command.device_id == self.device.id, Command.state.in_(OPEN))
@@ -446,6 +455,21 @@ class Orders(RuleBasedStateMachine):
             }
             inbox.receive(told, self._now(), via="webhook")
 
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def silence(self) -> None:
+        """The next command is handed over and lost, and its time is over."""
+        self.drive("takes")
+        self.network.clear()
+        self.wait(700.0)
+
+    @precondition(lambda self: self.waiting)
+    @rule()
+    def exchange(self) -> None:
+        """The next command is handed over and answered at once."""
+        self.drive("takes")
+        self._deliver()
+
     @rule(seconds=st.sampled_from([30.0, 700.0, 700.0, 700.0, DAY + 1]))
     def wait(self, seconds: float) -> None:
         now = self._now(seconds)
@@ -453,6 +477,7 @@ class Orders(RuleBasedStateMachine):
             way[:] = [parcel for parcel in way if (now - parcel.handed_at).total_seconds() < DAY - 60]
         leftovers.sweep(self._now)
 
+    @precondition(lambda self: self.phase in AT_REST - {Phase.SETTLED})
     @precondition(lambda self: not any("3003" in parcel.text for parcel in self.network))
     @rule()
     def tell(self) -> None:
@@ -468,7 +493,7 @@ class Orders(RuleBasedStateMachine):
     def the_true_pair_is_held(self) -> None:
         db.session.expire_all()
         current = credentials.pair(self.device, "current")
-        phase = credentials.phase_of(self.device)
+        self.phase = phase = credentials.phase_of(self.device)
         if phase in (Phase.SETTLED, Phase.QUEUED):
             assert self.true == current
         else:
@@ -482,11 +507,20 @@ class Orders(RuleBasedStateMachine):
             Command.device_id == self.device.id, Command.in_flight | Command.state.in_(OPEN)
         )
         rows = db.session.scalars(wanted).all()
+        self.waiting = bool(rows)
         if phase in TRYING:
             assert any(row.parent_id == self.device.credentials_change and row.state in OPEN for row in rows)
         elif phase not in AT_REST:
             assert any(credentials.is_change(row) for row in rows)
         db.session.rollback()
+
+    def _deliver(self) -> None:
+        """Bring everything that is on its way, and the answers to it."""
+        while self.network or self.replies:
+            if self.network:
+                self.arrive(First())  # type: ignore[arg-type]
+            while self.replies:
+                self.hear(First(), "hear")  # type: ignore[arg-type]
 
     def _all_goes_well(self) -> None:
         """Drive, deliver and wait until no command is under way any more."""
@@ -497,11 +531,7 @@ class Orders(RuleBasedStateMachine):
             if db.session.scalar(wanted.limit(1)) is None:
                 break
             self.drive("takes")
-            while self.network or self.replies:
-                if self.network:
-                    self.arrive(First())  # type: ignore[arg-type]
-                while self.replies:
-                    self.hear(First(), "hear")  # type: ignore[arg-type]
+            self._deliver()
             self.wait(700.0)
             self.the_true_pair_is_held()
         assert db.session.scalar(wanted.limit(1)) is None
