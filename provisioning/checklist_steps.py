@@ -503,6 +503,14 @@ def who(verdict: Verdict) -> str | None:
     return "desk" if verdict.id in DESK else "vehicle"
 
 
+LESSER = ("ignition_off", "answers_late", "refused", "old_firmware", "differs", "breaks", "slow", "undecided")
+
+
+def grade(verdict: str) -> str:
+    """Give how bad a verdict is: good, warn or bad."""
+    return GOOD if verdict == "good" else WARN if verdict in LESSER else BAD
+
+
 def certainty(verdict: Verdict, results: Mapping[str, Result]) -> str:
     """Say how sure a verdict is: certain, likely, or one_of several causes."""
     if verdict.id in ("undecided", "no_capture"):

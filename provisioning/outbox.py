@@ -207,6 +207,8 @@ def _sends_here(device: Device, config: Config) -> bool:
 
 def _holds_other_server(device: Device, config: Config) -> bool:
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    if not any(ids):
+        return False
     held = statuses.confirmed(device.id, [number for number in ids if number is not None])
     ours = (config.camera_server_domain, str(config.camera_server_port))
     return any(held.get(number or 0, wanted) != wanted for number, wanted in zip(ids, ours, strict=True))

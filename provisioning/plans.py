@@ -8,7 +8,7 @@ from . import outbox, statuses
 from .commands import SetParam, Sms
 from .errors import Conflict, Unavailable
 from .models import Device
-from .parameters import ParameterErrors, cautions, complete
+from .parameters import BY_ITSELF, ParameterErrors, as_integer, cautions, complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ def _planned(
 ) -> Plan:
     known = statuses.known_parameters(device.id) if device else {}
     firmware = device.firmware if device else None
-    advice = outbox.server_advice(device, checked)
+    sends_by_itself = any(as_integer((known | dict(checked)).get(number)) for number in BY_ITSELF)
+    advice = outbox.server_advice(device, checked) if sends_by_itself else None
     warnings = cautions(checked, known=known, firmware=firmware, server_advice=advice)
     is_lost = any(advice in texts for texts in warnings.values())
     return Plan(checked, messages, warnings, problem, advice if is_lost else None)

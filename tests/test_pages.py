@@ -10,8 +10,19 @@ from flask import Flask, g
 from sqlalchemy import event, func, select
 from werkzeug.test import TestResponse
 
-from provisioning import connections, devices, events, profiles, signin, statuses, users, whereabouts
+from provisioning import (
+    connections,
+    devices,
+    events,
+    profiles,
+    signin,
+    standing,
+    statuses,
+    users,
+    whereabouts,
+)
 from provisioning.models import (
+    ChecklistRun,
     Command,
     Device,
     Message,
@@ -691,3 +702,53 @@ def test_the_page_of_a_file_tells_from_where_it_came(van: Device, visitor: Visit
     page = visitor.get(f"/uploads/{row.id}").text
     assert "<code>192.0.2.1</code>" in page
     assert ("another network than this vehicle's files" in page) is other
+
+
+def ended_check(device: Device, verdict: str) -> None:
+    now = utcnow()
+    db.session.add(
+        ChecklistRun(device_id=device.id, verdict=verdict, verdict_text="", ended_at=now, started_at=now)
+    )
+    db.session.commit()
+
+
+def ended_request(device: Device, source: str, state: State, code: str | None = None) -> None:
+    db.session.add(
+        Command(device_id=device.id, kind="camreq", arguments={"file_type": "photo", "source": source}, text="",
+                length=9, state=state, error_code=code, history=[])
+    )  # fmt: skip
+    db.session.commit()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "shown"), [("no_card", "bad"), ("slow", "warn"), ("good", "good"), ("stopped", "good")]
+)
+def test_the_list_and_the_devices_page_say_what_the_last_check_said(
+    app: Flask, van: Device, verdict: str, shown: str
+) -> None:
+    statuses.note(
+        van, "firmware", "03.28.03.Rev.05", Verdict.GOOD, now=utcnow(), source_kind="record", source_id="1"
+    )
+    ended_check(van, "no_camera")
+    if verdict == "stopped":
+        ended_check(van, "good")
+    ended_check(van, verdict)
+    assert standing.of([van.id], utcnow())[van.id].verdict == shown
+    title = standing.TITLES["good" if verdict == "stopped" else verdict]
+    page = Visitor(app, Role.VIEWER).client.get(f"/devices/{IMEI}").text
+    assert f"<strong>{title}</strong>" in page
+
+
+def test_the_last_request_of_each_camera_counts_in_the_list(app: Flask, van: Device) -> None:
+    statuses.note(
+        van, "firmware", "03.28.03.Rev.05", Verdict.GOOD, now=utcnow(), source_kind="record", source_id="1"
+    )
+    db.session.commit()
+    ended_request(van, "rear", State.FAILED, "camera_not_present")
+    ended_request(van, "front", State.DONE)
+    ended_request(van, "rear", State.FAILED, "already_captured")  # tells nothing
+    told = standing.of([van.id], utcnow())[van.id]
+    assert (told.verdict, told.reason) == ("bad", "The last photo request (rear) failed.")
+    assert told.reason in Visitor(app, Role.VIEWER).client.get("/devices").text
+    ended_request(van, "both", State.DONE)
+    assert standing.of([van.id], utcnow())[van.id].verdict == "good"

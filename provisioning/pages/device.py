@@ -9,7 +9,8 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from .. import auth, devices, outbox, speeds, statuses, whereabouts
+from .. import auth, devices, outbox, speeds, standing, statuses, whereabouts
+from ..checklist_steps import grade
 from ..commands import RESOLUTIONS
 from ..config import current_config
 from ..errors import NotFound, ServiceError
@@ -20,7 +21,7 @@ from .parameters import words
 ROWS = 10  # of each list on the device's page; the rest is behind a link
 PAGE = 50
 MODELS: Mapping[str, Any] = {"commands": Command, "uploads": Upload, "messages": Message, "sessions": Session}
-PARTS = ("status", "commands", "uploads", "messages", "sessions")
+PARTS = ("verdict", "status", "commands", "uploads", "messages", "sessions")
 PLAIN = ("getver", "getinfo", "getstatus", "getio", "camgetver")
 RISKY = ("camget_restart", "camget_sdformat", "cpureset")
 
@@ -69,6 +70,12 @@ def everything(imei: str, name: str) -> ResponseReturnValue:
 
 
 def _part(device: Device, name: str, limit: int = ROWS, before: str = "") -> str:
+    if name == "verdict":
+        run = standing.last_run(device)
+        return render_template(
+            "parts/verdict.html", device=device, run=run, grade=grade(run.verdict or "") if run else "",
+            title=standing.TITLES.get(run.verdict or "") if run else None,
+        )  # fmt: skip
     if name == "status":
         items = db.session.scalars(
             select(StatusItem).where(StatusItem.device_id == device.id).order_by(StatusItem.item)

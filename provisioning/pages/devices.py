@@ -6,7 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, or_, select
 
-from .. import auth, connections, devices, statuses, uploads
+from .. import auth, connections, devices, standing, statuses, uploads
 from ..cleaning import clean_imei, clean_line, clean_phone
 from ..errors import NotFound, ServiceError
 from ..models import (
@@ -82,7 +82,7 @@ def _listed() -> dict[str, Any]:
     unclaimed = db.session.scalar(select(func.count()).where(UNCLAIMED))
     return {
         "rows": rows, "items": statuses.shown(ids, SHOWN_ITEMS), "open_commands": open_commands,
-        "worst": statuses.worst_verdicts(ids), "q": wanted, "page": page, "pages": pages, "total": total,
+        "standing": standing.of(ids, utcnow()), "q": wanted, "page": page, "pages": pages, "total": total,
         "refused": connections.strangers_counted(), "most_refused": connections.COUNTED, "unclaimed": unclaimed,
     }  # fmt: skip
 
