@@ -109,6 +109,8 @@ class Config:
     receiver_go_backs: int
     receiver_files_per_session: int
     receiver_lines_per_minute: int
+    receiver_files_per_day: int
+    receiver_mib_per_day: int
     receiver_resume_hours_without_metadata: float
     receiver_partial_days: int
     session_days: int
@@ -324,6 +326,9 @@ def _receiver(env: _Reader) -> dict[str, Any]:
         "receiver_files_per_session": env.integer("RECEIVER_FILES_PER_SESSION", 250, 1, 100_000),
         # log lines and session rows of one peer; 0: no limit
         "receiver_lines_per_minute": env.integer("RECEIVER_LINES_PER_MINUTE", 60, 0, 1_000_000),
+        # of each known device, in a day of UTC; 0: no limit
+        "receiver_files_per_day": env.integer("RECEIVER_FILES_PER_DAY", 5000, 0, 10_000_000),
+        "receiver_mib_per_day": env.integer("RECEIVER_MIB_PER_DAY", 2048, 0, 100_000_000),
         "receiver_resume_hours_without_metadata": env.number(
             "RECEIVER_RESUME_HOURS_WITHOUT_METADATA", 1, 0, 720
         ),

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from receiver.addresses import network
+from receiver.daily import FULL
 from receiver.other_protocols import AVL, AVL_TEXT
 from receiver.product import SessionFacts
 
@@ -21,6 +22,7 @@ STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
 TRACKER_SERVER = "tracker.server"  # where the tracker's own data went, where that was here
 ASTRAY_FOR = timedelta(days=1)  # a tracker whose server was corrected comes no more: then the item goes
+DAY_FULL = "files.day_limit"  # it was reached within a day
 COUNTED = 100  # IMEIs; beyond that nobody needs the number
 LEFT_AFTER = timedelta(hours=24)  # few connections last so long, and the end of one that does is still told
 FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
@@ -58,6 +60,18 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         now,
         verdict=Verdict.BAD,
         text=AVL_TEXT,
+    )
+    statuses.note_all(
+        DAY_FULL,
+        "session",
+        {
+            devices[fact.imei]: ("reached", fact.id, _seen_at(fact))
+            for fact in own
+            if fact.imei in devices and fact.code == FULL[0]
+        },
+        now,
+        verdict=Verdict.WARN,
+        text=FULL[1],
     )
     events.publish_all(contacts, "uploads")
     if any(fact.imei not in devices for fact in facts):
@@ -167,7 +181,7 @@ def forget(now: datetime, days: int) -> None:
     )
     db.session.execute(
         delete(StatusItem)
-        .where(StatusItem.item == TRACKER_SERVER, StatusItem.checked_at < now - ASTRAY_FOR)
+        .where(StatusItem.item.in_((TRACKER_SERVER, DAY_FULL)), StatusItem.checked_at < now - ASTRAY_FOR)
         .execution_options(synchronize_session=False)
     )
     db.session.commit()

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from flask import current_app
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.exc import OperationalError
 
 from receiver.addresses import origin
@@ -33,6 +33,7 @@ from .models import (
     UploadState,
     Watch,
     db,
+    first_id,
     in_state,
     put_all,
     take_write_lock,
@@ -102,6 +103,17 @@ def recall(connection: Connection, offers: Sequence[tuple[str, Offer]]) -> list[
     )
     found = {(row.imei, row.identifier, row.announced, row.timestamp): row for row in rows}
     return [_recalled(found, imei, offer) for imei, offer in offers]
+
+
+def sent_today(imei: str, now: datetime) -> tuple[int, int]:
+    """Give how many files, and bytes of them, came of a device since midnight (UTC); those under way count too."""
+    since = first_id(now.replace(hour=0, minute=0, second=0, microsecond=0))
+    files, size = db.session.execute(
+        select(func.count(), func.coalesce(func.sum(Upload.size), 0)).where(
+            Upload.imei == imei, Upload.id >= since
+        )
+    ).one()
+    return int(files), int(size)
 
 
 def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> Record | None:

@@ -8,6 +8,7 @@ import contextlib  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable, Sequence  # noqa: E402
+from datetime import datetime  # noqa: E402
 from functools import partial  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -178,6 +179,11 @@ class DatabaseProduct:
         found: Record | None = self._look_up(self._recalls, uploads.recall, (imei, offer))
         return found
 
+    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+        """Count what a device has sent today."""
+        found: tuple[int, int] = self._ask(uploads.sent_today, imei, now)
+        return found
+
     def stored(self, records: Sequence[Record]) -> list[Record]:
         """Take stored files."""
         taken: list[Record] = self._tell(uploads.register, records)
@@ -243,6 +249,8 @@ def settings(config: Config) -> Settings:
         max_per_address=config.receiver_max_connections_per_address,
         min_bytes_per_minute=config.receiver_min_bytes_per_minute,
         lines_per_minute=config.receiver_lines_per_minute,
+        files_per_day=config.receiver_files_per_day,
+        bytes_per_day=config.receiver_mib_per_day * 2**20,
     )
 
 

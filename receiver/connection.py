@@ -15,6 +15,7 @@ import structlog
 
 from receiver import session as s
 from receiver.addresses import network
+from receiver.daily import FULL
 from receiver.files import StorageError, new_id
 from receiver.front import FrontError
 from receiver.other_protocols import AVL
@@ -47,6 +48,8 @@ class Settings:
     lines_per_minute: int = (
         60  # log lines and session rows of one peer: a fleet's device causes a few an hour
     )
+    files_per_day: int = 5000  # of a known device; 0: no limit
+    bytes_per_day: int = 2048 * 2**20
 
 
 FOREIGN = ("foreign_network", "The address is in none of the networks that devices may connect from.")
@@ -245,7 +248,12 @@ class Connection:
                 self.sock.settimeout(self.server.settings.limits.answer)
                 self.sock.sendall(data)
             case s.Admit(imei):
-                known, now = self._admit(imei), time.monotonic()
+                known = self._admit(imei)
+                if not known:
+                    self._slow_down(imei)
+                elif self.admission == "known" and not self.server.may_send(imei, 0):
+                    return self.session.refused(*FULL)
+                now = time.monotonic()
                 names = (*self.server.settings.limits.order, s.BY_PATH)
                 return self.session.admitted(known, now, self.server.failures.of(imei, names, now))
             case s.OpenFile(offer):
@@ -293,7 +301,15 @@ class Connection:
             self._tell()
         return known
 
+    def _slow_down(self, imei: str) -> None:
+        """Let an address that tries many unknown IMEIs wait for its answer, without a place among the others."""
+        if delay := self.server.guesses.delay(network(self.facts.address), imei, time.monotonic()):
+            self.server.left(self)
+            self.server.guesses.wait(delay)
+
     def _open(self, offer: s.Offer) -> list[s.Action]:
+        if self.admission == "known" and not self.server.may_send(self.facts.imei or "", offer.size):
+            return self.session.refused(*FULL)
         try:
             self.transfer = self.server.open(self, offer)
         except StorageError as error:
@@ -318,6 +334,7 @@ class Connection:
         self.server.failures.forget(transfer.record["imei"], name)
         if record is not None:
             self.facts.files += 1
+            self.server.daily.add(record["imei"], record["size"], self.server.now())
             self.server.reports.stored(record)
         return self.session.committed(time.monotonic())
 

@@ -53,6 +53,9 @@ class Product(Protocol):
     def recall(self, imei: str, offer: Offer) -> Record | None:
         """Give a stored file with this identifier, count and timestamp."""
 
+    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+        """Give how many files, and bytes of them, a device has sent since midnight (UTC)."""
+
     def stored(self, records: Sequence[Record]) -> list[Record]:
         """Take stored files, each once; give their records with the paths they have now."""
 

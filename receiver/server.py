@@ -20,10 +20,12 @@ from receiver.apart import Apart
 from receiver.claims import Claims
 from receiver.connection import FOREIGN, Connection, Ended, Settings
 from receiver.crowd import Crowd
+from receiver.daily import Daily
 from receiver.failures import Failures
 from receiver.files import StorageError
 from receiver.front import Front
 from receiver.gather import Gather
+from receiver.guesses import Guesses
 from receiver.handover import Handover, claim_of
 from receiver.media import MediaError
 from receiver.product import Product
@@ -63,6 +65,8 @@ class Server:
         )
         self.acquaintance = Acquaintance()
         self.failures = Failures()
+        self.guesses = Guesses()
+        self.daily = Daily(settings.files_per_day, settings.bytes_per_day)
         # who has which file of which device in hand; None: it is being shared with other machines
         self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False
@@ -108,6 +112,7 @@ class Server:
     def stop(self) -> None:
         """Let each session end itself after its present or first file; those that stay silent end soon."""
         self.stopping = True
+        self.guesses.release()
         for connection in self.connections:
             connection.session.stopping = True
         gevent.spawn_later(SILENT_SECONDS, self._end_silent)
@@ -185,6 +190,17 @@ class Server:
         assert connection.facts.imei is not None
         for surplus in self.crowd.arrived(connection, connection.facts.imei):
             surplus.end(Ended("crowded", "The device opened too many connections."))
+
+    def may_send(self, imei: str, more: int) -> bool:
+        """Say whether a known device may send so many bytes more today; while nobody can be asked it may."""
+        try:
+            return self.daily.allows(
+                imei, more, self.now(), lambda: self.product.sent_today(imei, self.now())
+            )
+        except Exception:
+            if self.quota.allows("database away"):
+                log.warning("database away", imei=imei, exc_info=True)
+            return True
 
     def left(self, connection: Connection) -> None:
         """Forget a connection."""

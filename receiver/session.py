@@ -286,6 +286,10 @@ class Session:
             ]
         return self._repeat_init(now)
 
+    def refused(self, code: str, reason: str) -> list[Action]:
+        """Take that the device may not go on: it is told, and keeps its files."""
+        return self._refuse(code, reason)
+
     def blame_file(self) -> None:
         """Take that the file in hand, if there is one, ended the session."""
         if self.state in ASKED:

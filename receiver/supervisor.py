@@ -18,6 +18,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.ggevent import GeventWorker
 
 from receiver.addresses import bind_to, listen, peer
+from receiver.guesses import WAITING
 from receiver.server import Server
 
 GRACEFUL_SECONDS = 300  # the longest transfer worth waiting for: 20 s of video take about that long
@@ -103,8 +104,9 @@ class Supervisor(BaseApplication):
             "bind": bind_to(self.binding.host, self.binding.port),
             "workers": self.binding.workers,
             "worker_class": RawWorker,
-            # beyond the server's own limit, so that it can close the oldest without INIT first
-            "worker_connections": self.binding.max_connections + 64,
+            # beyond the server's own limit, so that it can close the oldest without INIT first; and those that wait
+            # for their refusal hold no place of others
+            "worker_connections": self.binding.max_connections + 64 + WAITING,
             "backlog": 2048,
             "graceful_timeout": GRACEFUL_SECONDS,
             "timeout": self.binding.worker_timeout,

@@ -143,3 +143,13 @@ def test_word_of_a_tracker_that_came_astray_goes_a_day_after_it_came_last(app: F
 def test_a_strangers_tracker_is_counted_as_a_stranger(app: Flask) -> None:
     connections.note([tracker_data(second, STRANGER) for second in range(5)], NOON)
     assert [(row.peer, row.code, row.connections) for row in rows()] == [(STRANGER, "tracker_data", 5)]
+
+
+def test_a_device_that_reached_its_limit_of_a_day_says_so_for_a_day(app: Flask) -> None:
+    device = devices.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
+    connections.note([ended(0, IMEI, "day_full")], NOON)
+    item = statuses.get(device.id, "files.day_limit")
+    assert item is not None
+    assert (item.value, item.verdict, item.source_kind) == ("reached", "warn", "session")
+    connections.forget(NOON + timedelta(hours=25), 90)
+    assert statuses.get(device.id, "files.day_limit") is None

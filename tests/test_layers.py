@@ -31,6 +31,7 @@ PURE_MAY = {
 }  # fmt: skip
 GEVENT = (
     "receiver/server", "receiver/connection", "receiver/reports", "receiver/gather", "receiver/handover",
+    "receiver/guesses",
     "receiver/supervisor", "receiver/__main__",
     "provisioning/worker", "provisioning/offload", "provisioning/http_worker", "gunicorn.conf",
 )  # fmt: skip

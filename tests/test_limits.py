@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import structlog
@@ -21,8 +22,10 @@ from test_server import IMEI, QUICK, UNKNOWN, Notes, Running, content, drip, ini
 from receiver import protocol
 from receiver.connection import Settings
 from receiver.crowd import Crowd
+from receiver.daily import Daily
 from receiver.files import OpenFiles, StorageError
 from receiver.folder import Folder
+from receiver.guesses import ADDRESSES, Guesses
 from receiver.handover import Handover
 from receiver.media import MediaError
 from receiver.quota import PEERS, Quota
@@ -109,6 +112,74 @@ def test_a_quota_does_not_grow_with_the_number_of_peers() -> None:
     assert quota.turn() == {"others": 998}
 
 
+# what a known device may send in a day
+
+
+def test_what_a_device_sent_is_asked_once_a_day_and_counted_from_there() -> None:
+    daily, asked = Daily(3, 1000), Mock(return_value=(1, 100))
+    assert daily.allows(IMEI, 900, BEGAN, asked)
+    assert not daily.allows(IMEI, 901, BEGAN, asked)
+    daily.add(IMEI, 1, BEGAN)
+    daily.add(IMEI, 1, BEGAN)
+    assert not daily.allows(IMEI, 0, BEGAN, asked)
+    assert asked.call_count == 1
+    assert daily.allows(IMEI, 0, BEGAN + timedelta(days=1), asked)
+
+
+@pytest.mark.parametrize("limit", [{"files_per_day": 2}, {"bytes_per_day": 7 * 1024}])
+def test_beyond_a_days_limit_the_session_ends_with_close_and_the_camera_keeps_its_file(
+    tmp_path: Path, receivers: list[Running], limit: dict[str, int]
+) -> None:
+    receivers.append(running := receiver(tmp_path, **limit))
+    camera = CameraModel(files={name: content(3000, n) for n, name in enumerate(Limits().order)})
+    camera.run(running.port)
+    wait_until(lambda: running.notes.codes == ["day_full"])
+    assert camera.acknowledged == ["%photof", "%photor"]
+    assert camera.received[-1] == b"\0\0"
+
+
+def test_what_a_device_sent_before_a_restart_counts(tmp_path: Path, receivers: list[Running]) -> None:
+    receivers.append(running := receiver(tmp_path, files_per_day=2))
+    running.notes.before = (2, 5000)
+    CameraModel(files={"%photof": content(100)}).run(running.port)
+    wait_until(lambda: running.notes.codes == ["day_full"])
+    assert running.files() == []
+
+
+# who tries IMEIs
+
+
+def test_an_address_that_tries_many_unknown_imeis_waits_longer_each_time() -> None:
+    guesses = Guesses(free=2)
+    assert [guesses.delay("a", str(n), 0.0) for n in range(5)] == [0.0, 0.0, 0.5, 1.0, 2.0]
+    assert max(guesses.delay("a", str(n), 0.0) for n in range(5, 50)) == 30.0
+    assert guesses.delay("a", "0", 0.0) == 0.0  # the same device again
+    assert guesses.delay("b", "7", 0.0) == 0.0
+    assert guesses.delay("a", "99", 4000.0) == 0.0
+
+
+def test_the_addresses_that_are_remembered_are_bounded() -> None:
+    guesses = Guesses()
+    for number in range(ADDRESSES + 100):
+        guesses.delay(str(number), IMEI, 0.0)
+    assert len(guesses._tries) == ADDRESSES
+
+
+def test_a_guess_waits_without_a_place_while_a_known_device_of_its_address_is_served(
+    tmp_path: Path, receivers: list[Running]
+) -> None:
+    receivers.append(running := receiver(tmp_path, max_connections=1))
+    running.server.guesses.delay = lambda *given: 1000.0  # type: ignore[method-assign]
+    with socket.create_connection(("127.0.0.1", running.port)) as line:
+        line.sendall(init(imei=UNKNOWN))
+        wait_until(lambda: running.server.guesses._waiting)
+        camera = CameraModel(files={"%photof": content(2000)})
+        camera.run(running.port)
+        assert camera.acknowledged == ["%photof"]
+        running.server.guesses.release()
+        assert line.recv(10) == bytes(4)
+
+
 LIMITS = {
     "RECEIVER_FILE_ORDER": "rear_video,front_video,rear_photo,front_photo", "RECEIVER_MAX_FILE_MIB": "3",
     "RECEIVER_BAD_PACKETS": "4", "RECEIVER_BAD_SECONDS": "5", "RECEIVER_INIT_TIMEOUT": "7",
@@ -116,11 +187,11 @@ LIMITS = {
     "RECEIVER_GO_BACKS": "6", "RECEIVER_FILES_PER_SESSION": "12", "RECEIVER_UNKNOWN_DEVICES": "quarantine",
     "RECEIVER_MAX_CONNECTIONS": "13", "RECEIVER_MAX_CONNECTIONS_PER_DEVICE": "14",
     "RECEIVER_MAX_CONNECTIONS_PER_ADDRESS": "15", "RECEIVER_MIN_BYTES_PER_MINUTE": "16",
-    "RECEIVER_LINES_PER_MINUTE": "17",
+    "RECEIVER_LINES_PER_MINUTE": "17", "RECEIVER_FILES_PER_DAY": "18", "RECEIVER_MIB_PER_DAY": "19",
 }  # fmt: skip
 SET = Settings(
     Limits(("%videor", "%videof", "%photor", "%photof"), 3 * 2**20, 4, 5.0, 7.0, 8.0, 9.0, 11.0, 6, 12),
-    True, 13, 14, 15, 16, 17,
+    True, 13, 14, 15, 16, 17, 18, 19 * 2**20,
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class Notes:
         self.partial: dict[str, dict[str, Any]] = {}
         self.away = False
         self.known = {IMEI}
+        self.before = (0, 0)  # files and bytes that a device sent today
 
     def _reach(self) -> None:
         if self.away:
@@ -65,6 +67,10 @@ class Notes:
             if same and record["metadata"] and record["metadata"]["timestamp"] == stamp:
                 return record
         return None
+
+    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+        self._reach()
+        return self.before
 
     def sessions(self, facts: Sequence[SessionFacts]) -> None:
         self._reach()
@@ -487,8 +493,8 @@ def drip(running: Running, data: bytes) -> None:
     raise AssertionError("the line was held beyond its deadline")
 
 
-def init(bits: int = 0x44) -> bytes:
-    return b"\0\0\0\x05" + int(IMEI).to_bytes(8, "big") + bytes([bits, 0, 4, 0])
+def init(bits: int = 0x44, imei: str = IMEI) -> bytes:
+    return b"\0\0\0\x05" + int(imei).to_bytes(8, "big") + bytes([bits, 0, 4, 0])
 
 
 def test_no_file_bits_get_a_close(running: Running) -> None:

@@ -35,7 +35,7 @@ from provisioning.commands import Values, from_arguments, read_replies
 from provisioning.config import Config
 from provisioning.decoding import Outcome
 from provisioning.errors import Conflict, Forbidden, Invalid
-from provisioning.models import Command, Device, Record, Role, State, Upload, Verdict, db, utcnow
+from provisioning.models import Command, Device, Record, Role, State, Upload, Verdict, db, first_id, utcnow
 from provisioning.outbox import Asker, provision, server_advice, submit, typed
 from receiver.media import MediaError
 from receiver.product import Refused
@@ -968,3 +968,10 @@ def test_a_file_of_an_older_receiver_has_no_address(van: Device) -> None:
     take(sidecar())
     upload = db.session.get_one(Upload, "a" * 32)
     assert (upload.address, upload.other_network) == (None, None)
+
+
+def test_what_a_device_sent_today_is_counted_for_its_limit(van: Device) -> None:
+    for number, day in enumerate((FIRST_AT - timedelta(days=1), FIRST_AT, FIRST_AT)):
+        upload = first_id(day) + f"{number:020x}"
+        take(sidecar(upload, size=1000, sha256=f"{number:064x}", timestamp=number + 1))
+    assert uploads.sent_today(IMEI, FIRST_AT) == (2, 2000)

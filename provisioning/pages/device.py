@@ -125,6 +125,7 @@ LABELS = {
     "contact.sms": "Last SMS from the device",
     "contact.tcp": "Last connection of the camera",
     "tracker.server": "Server of the tracker's own data",
+    "files.day_limit": "Limit of files in a day",
     "upload.last": "Last file",
     "upload.speed": "Speed of the last check's files",
     "camera.server": "Own camera server, proved by a file it sent by itself",
