@@ -57,7 +57,7 @@ class Stack:
             "TWILIO_API_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
             "SMS_PER_SECOND": "50",
             "RECONCILE_INTERVAL": "2",
-            "CHECK_ASK_AGAIN": "15",
+            "CHECK_ASK_AGAIN": "30",
             "CHECK_SLOW_ANSWER": "5",
             # longer than the simulator's 30 s at its time scale
             "RECONFIGURATION_WAIT": "3",
