@@ -384,11 +384,13 @@ class Orders(RuleBasedStateMachine):
     def change(self, pair: tuple[str, str]) -> None:
         self._submit(commands.SetParam({3003: pair[0], 3004: pair[1]}))
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(arrives=st.booleans())
+    def begin(self, arrives: bool) -> None:
         """Every example begins with a change that was handed over: without one there is nothing to lose."""
         self.change(NEW)
         self.drive("takes")
+        if arrives:
+            self.arrive(First())  # type: ignore[arg-type]
 
     @rule(kind=st.sampled_from(KINDS))
     def ask(self, kind: str) -> None:
@@ -456,12 +458,13 @@ class Orders(RuleBasedStateMachine):
             inbox.receive(told, self._now(), via="webhook")
 
     @precondition(lambda self: self.waiting)
-    @rule()
-    def silence(self) -> None:
-        """The next command is handed over and lost, and its time is over."""
-        self.drive("takes")
-        self.network.clear()
-        self.wait(700.0)
+    @rule(times=st.sampled_from([1, 3]))
+    def silence(self, times: int) -> None:
+        """The next commands are handed over and lost, and the time of each is over."""
+        for _ in range(times):
+            self.drive("takes")
+            self.network.clear()
+            self.wait(700.0)
 
     @precondition(lambda self: self.waiting)
     @rule()
