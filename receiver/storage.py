@@ -292,7 +292,9 @@ class Store:
                 self._told.add(record["upload"])
 
     def _pending_path(self, record: Record) -> Path:
-        return self.spool / "pending" / str(record["pending"])
+        # one that another machine left may name none, or a place outside
+        name = record.get("pending") or f"{record['imei']}_{record['upload']}.json"
+        return self.spool / "pending" / Path(str(name)).name
 
     # making whole files safe
 

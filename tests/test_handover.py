@@ -240,7 +240,11 @@ def test_what_a_lost_machine_had_stored_is_told_by_another(start: Start, store: 
 
 
 def test_news_of_a_file_that_was_never_put_tells_nothing(start: Start, store: Bucket, notes: Notes) -> None:
-    record = {"imei": IMEI, "upload": "b" * 32, "path": "2026/11/25/00/x.h265", "size": 10}
+    record = {
+        "imei": IMEI, "upload": "b" * 32, "path": "2026/11/25/00/x.h265", "size": 10, "identifier": "%videof",
+        "count": 1, "state": "stored", "updated_at": "2026-11-25T00:00:00.000Z", "file_type": "video",
+        "source": "front",
+    }  # fmt: skip
     put = record | {"upload": "c" * 32, "path": "2026/11/25/00/y.h265"}
     store.write(str(put["path"]), b"x" * 10)
     for told in (record, put):

@@ -148,6 +148,10 @@ class Taker:
                     self.answers += data
                 case s.CrcError():
                     self.errors += 1
+                case s.GoBack(offset):  # what is held may be of another file: all of it is compared
+                    assert (offset, self.taken) == (0, b"")
+                    self.held = 0
+                    self._perform(self.session.went_back(0, 0.0))
                 case s.Close(code):
                     self.closed = code
 
