@@ -5,7 +5,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # a process of the product starts a tenth faster with compiled modules
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(PYTHON) -m pytest
-PROCESSES ?= 2
+# more than there are cores: much of a test is waiting for processes and disks
+PROCESSES ?= 4
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 600

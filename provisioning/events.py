@@ -7,7 +7,6 @@ process reads new rows while somebody listens; a listener holds no database sess
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
@@ -50,39 +49,67 @@ def sweep(now: datetime) -> None:
     db.session.commit()
 
 
+class Place:
+    """Where one stream waits for what it tells; `end` wakes it for the last time."""
+
+    def __init__(self) -> None:
+        self.inbox: queue.Queue[str | None] = queue.Queue(QUEUE_SIZE)
+        self.is_ended = False
+
+    def end(self) -> None:
+        """Have the stream end."""
+        self.is_ended = True
+        try:
+            self.inbox.put_nowait(None)
+        except queue.Full:
+            pass  # it looks before it waits again
+
+
 class Hub:
     """The listeners of one process and the one poller that feeds them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: dict[int, tuple[int | None, queue.Queue[str]]] = {}
+        self._listeners: dict[int, tuple[int | None, queue.Queue[str | None]]] = {}
         self._poller: threading.Thread | None = None
         self._next = 0
-        self._held: Counter[str] = Counter()  # streams by who holds them
+        self._held: dict[str, list[Place]] = {}  # of streams by who holds them, the oldest first
 
-    def listen(self, app: Flask, device_id: int | None) -> tuple[int, queue.Queue[str]]:
-        """Add a listener for one device (None: all)."""
-        inbox: queue.Queue[str] = queue.Queue(QUEUE_SIZE)
+    def listen(self, app: Flask, device_id: int | None, place: Place) -> int:
+        """Add a listener for one device (None: all); give its number."""
         with self._lock:
             self._next += 1
-            self._listeners[self._next] = (device_id, inbox)
+            self._listeners[self._next] = (device_id, place.inbox)
             if self._poller is None or not self._poller.is_alive():
                 self._poller = threading.Thread(target=self._poll, args=(app,), name="events", daemon=True)
                 self._poller.start()
-            return self._next, inbox
+            return self._next
 
-    def hold(self, who: str) -> None:
-        """Take a place for a stream of somebody; `let_go` gives it back. Raises TooMany."""
+    def hold(self, who: str) -> Place:
+        """Take a place for a stream of somebody; `let_go` gives it back. Raises TooMany where all places are taken.
+
+        Beyond STREAMS_PER_USER the oldest of that user ends: a page that is still there connects again, and one
+        that was left is only noticed at its next line.
+        """
         with self._lock:
-            if self._held[who] >= STREAMS_PER_USER or self._held.total() >= STREAMS:
-                raise TooMany("Too many pages hear of changes at once; close some of them.", retry_after=60)
-            self._held[who] += 1
+            own = self._held.setdefault(who, [])
+            if len(own) >= STREAMS_PER_USER:
+                own.pop(0).end()
+            elif sum(len(places) for places in self._held.values()) >= STREAMS:
+                raise TooMany(
+                    "Too many pages hear of changes at once; try again in a minute.", retry_after=60
+                )
+            own.append(place := Place())
+            return place
 
-    def let_go(self, who: str) -> None:
+    def let_go(self, who: str, place: Place) -> None:
         """Give back the place of a stream."""
         with self._lock:
-            self._held[who] -= 1
-            self._held += Counter()  # drops those at zero
+            own = self._held.get(who, [])
+            if place in own:
+                own.remove(place)
+            if not own:
+                self._held.pop(who, None)
 
     def leave(self, number: int) -> None:
         """Remove a listener."""
@@ -124,29 +151,32 @@ class Hub:
 hub = Hub()
 
 
-def stream(app: Flask, device_id: int | None, since: datetime | None, until: float) -> Iterator[str]:
+def stream(
+    app: Flask, device_id: int | None, since: datetime | None, until: float, place: Place
+) -> Iterator[str]:
     """Give server-sent events for one page until `until` (steady seconds): first what changed after `since`.
 
     `since` is when the page was made, or when it last heard of us: nothing in between is missed. An id is a
     time in Unix milliseconds, which the page gives back when it reconnects, so ending a stream costs nothing.
     """
-    number, inbox = hub.listen(app, device_id)
+    number = hub.listen(app, device_id, place)
     try:
         yield f"retry: {RETRY_MS}\n\n"
         topics = _missed(app, device_id, since) if since else set()
-        while time.monotonic() < until:
+        while time.monotonic() < until and not place.is_ended:
             heard = int(utcnow().timestamp() * 1000)
             for topic in sorted(topics):
                 yield f"id: {heard}\nevent: {topic}\ndata: {heard}\n\n"
             if not topics:
                 yield f"id: {heard}\nevent: heard\ndata: {heard}\n\n"
-            topics = set()
+            told: list[str | None] = []
             try:
-                topics.add(inbox.get(timeout=COMMENT_SECONDS))
+                told.append(place.inbox.get(timeout=COMMENT_SECONDS))
                 while True:
-                    topics.add(inbox.get_nowait())
+                    told.append(place.inbox.get_nowait())
             except queue.Empty:
                 pass
+            topics = {topic for topic in told if topic is not None}
     finally:
         hub.leave(number)
 

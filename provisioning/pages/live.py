@@ -35,13 +35,13 @@ def of_device(imei: str) -> Response:
 def _stream(device_id: int | None) -> Response:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     who = auth.caller().scope
-    events.hub.hold(who)
-    lines = events.stream(app, device_id, _since(), time.monotonic() + STREAM_SECONDS)
+    place = events.hub.hold(who)
+    lines = events.stream(app, device_id, _since(), time.monotonic() + STREAM_SECONDS, place)
     if device_id is not None:
         lines = _watching(app, device_id, lines)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     answer = Response(lines, mimetype="text/event-stream", headers=headers)
-    answer.call_on_close(lambda: events.hub.let_go(who))
+    answer.call_on_close(lambda: events.hub.let_go(who, place))
     return answer
 
 
