@@ -5,8 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # a process of the product starts a tenth faster with compiled modules
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(PYTHON) -m pytest
-# more than there are cores: much of a test is waiting for processes and disks
-PROCESSES ?= 4
+PROCESSES ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 600
@@ -37,8 +36,7 @@ lint: ## Check style, types and formatting
 	@ruff format --check .
 	@mypy
 
-check: lint test ## What guards main: lint, test, and each trial shortened
-	@$(MAKE) --no-print-directory trial-all SHORT=yes
+check: lint test ## What guards main: lint and test (make trial-all SHORT=yes besides, where processes are touched)
 
 trial-all: ## Run every trial of the real processes, hours; SHORT=yes: each shortened, some minutes
 	@bin/setup test
