@@ -1,12 +1,12 @@
 """The client's address behind web proxies: X-Forwarded-For, believed only where a proxy of ours wrote it."""
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-Address = IPv4Address | IPv6Address
-Networks = tuple[IPv4Network | IPv6Network, ...]
+from receiver.addresses import Network, is_within, parse
+
+Networks = tuple[Network, ...]
 
 
 class ForwardedFor:
@@ -30,7 +30,7 @@ def client_address(peer: str, forwarded: str, proxies: Networks) -> str:
     """
     nearest = peer
     for hop in reversed(forwarded.split(",")):
-        if not is_within(nearest, proxies) or (found := parse(hop)) is None:
+        if not is_within(nearest, proxies) or (found := parse(_read(hop))) is None:
             break
         nearest = str(found)
     return nearest
@@ -41,31 +41,16 @@ def may_look(environ: WSGIEnvironment, networks: Networks) -> bool:
 
     A loopback address in a request that a proxy passed on is the proxy's, not the client's.
     """
-    address = parse(environ.get("REMOTE_ADDR", ""))
-    if address is None:
-        return False
+    peer = environ.get("REMOTE_ADDR", "")
     was_passed_on = "HTTP_X_FORWARDED_FOR" in environ or "HTTP_FORWARDED" in environ
-    return (address.is_loopback and not was_passed_on) or any(address in network for network in networks)
+    address = parse(peer)
+    is_here = address is not None and address.is_loopback and not was_passed_on
+    return is_here or is_within(peer, networks)
 
 
-def is_within(address: str, networks: Networks) -> bool:
-    """Say whether an address is in one of the networks."""
-    found = parse(address)
-    return found is not None and any(found in network for network in networks)
-
-
-def parse(text: str) -> Address | None:
-    """Read an address, with a port or brackets as some proxies write it; None where it is none.
-
-    An IPv4 address that was mapped into IPv6 is given as IPv4.
-    """
-    text = text.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        found = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (found.ipv4_mapped if isinstance(found, IPv6Address) else None) or found
+def _read(hop: str) -> str:
+    """Give the address of a hop without the port or brackets that some proxies write."""
+    hop = hop.strip()
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

@@ -9,13 +9,14 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_network
 
 from flask import current_app
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
 
-from . import offload, proxies, users
+from receiver.addresses import network
+
+from . import offload, users
 from .config import current_config
 from .errors import Invalid, TooMany
 from .models import LoginFailure, User, WebSession, changed, db
@@ -110,10 +111,7 @@ def _forget(attempt: LoginFailure) -> None:
 
 def network_of(address: str) -> str:
     """Give what stands for a client: its IPv4 address, or the network of 64 bits of its IPv6 address."""
-    found = proxies.parse(address)
-    if isinstance(found, IPv6Address):
-        return str(ip_network((found, 64), strict=False))
-    return str(found or address[:45])
+    return network(f"{address}:0")[:45]  # which reads a peer: an address with a port
 
 
 # browsers in which a user has signed in before
