@@ -10,11 +10,14 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_wtf.csrf import CSRFProtect
 
-from provisioning import api, auth, cli, gateway, health, pages, queue, webhooks
-from provisioning.config import Config, ConfigError, load
+from provisioning import cli
+from provisioning.core import job_queue
+from provisioning.core.config import Config, ConfigError, load
 from provisioning.models import db
-from provisioning.parameters import host_problem, with_camera_server
-from provisioning.proxies import ForwardedFor
+from provisioning.sms import gateway
+from provisioning.tracker.parameters import host_problem, with_camera_server
+from provisioning.web import api, auth, monitoring, pages, webhooks
+from provisioning.web.client_address import ForwardedFor
 
 PRIVATE = 0o077  # files of ours hold pictures, places and password hashes: for the user that runs us alone
 csrf = CSRFProtect()
@@ -42,10 +45,10 @@ def create_app(config: Config | None = None) -> Flask:
     if config.web_proxies:
         app.wsgi_app = ForwardedFor(app.wsgi_app, config.web_proxies)  # type: ignore[method-assign]
     gateway.init_app(app, config)
-    queue.init_app(app, config.queue_url)
+    job_queue.init_app(app, config.queue_url)
     csrf.exempt(webhooks.blueprint)
     app.register_blueprint(webhooks.blueprint)
-    app.register_blueprint(health.blueprint)
+    app.register_blueprint(monitoring.blueprint)
     api.init_app(app)
     pages.init_app(app)
     cli.init_app(app)
@@ -79,9 +82,13 @@ def _flask_settings(config: Config) -> dict:
     if config.database_url.startswith("postgresql"):
         # a database that has gone away must be an error within seconds, not a hang
         engine["connect_args"] = {
-            "connect_timeout": 5, "options": "-c statement_timeout=30000", "tcp_user_timeout": 15_000,
-            "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3,
-        }  # fmt: skip
+            "connect_timeout": 5,
+            "options": "-c statement_timeout=30000",
+            "tcp_user_timeout": 15_000,
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        }
     https = urlsplit(config.public_url).scheme == "https"
     return {
         "SECRET_KEY": config.secret_key,

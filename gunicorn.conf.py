@@ -4,8 +4,8 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from provisioning import logs
-from provisioning.config import ConfigError, load
+from provisioning.core import logging_setup
+from provisioning.core.config import ConfigError, load
 from receiver.addresses import bind_to
 
 try:
@@ -19,7 +19,7 @@ class JsonLogger(Logger):
 
     def setup(self, cfg: Any) -> None:
         """Write through the root logger instead of a handler of its own."""
-        logs.configure()
+        logging_setup.configure()
         self.error_log.propagate = True
         self.error_log.handlers = []
 
@@ -27,7 +27,7 @@ class JsonLogger(Logger):
 logger_class = JsonLogger
 bind = bind_to(_config.web_host, _config.port)
 workers = _config.web_workers
-worker_class = "provisioning.http_worker.Worker"
+worker_class = "provisioning.web.gunicorn_worker.Worker"
 worker_connections = 1000
 # an open page holds a stream of events; it reconnects by itself, so a stop need not wait for it
 graceful_timeout = 10

@@ -17,7 +17,9 @@ import time
 import psutil
 import rows
 
-from provisioning import devices, uploads, videos, worker
+from provisioning import worker
+from provisioning.devices import registry
+from provisioning.media import previews, registration
 from provisioning.models import new_id, utcnow
 from simulator import media
 
@@ -30,13 +32,15 @@ def main() -> int:
     options = parser.parse_args()
     photo = media.photo("front", "Van", 1_795_500_000, 3, 90)
     with rows.product(options.database):
-        devices.add({"imei": rows.BUSY, "phone": rows.NUMBER}, utcnow())
+        registry.add({"imei": rows.BUSY, "phone": rows.NUMBER}, utcnow())
         idents = [_store(photo) for _ in range(options.photos + 1)]
-        assert videos.make([idents.pop()], utcnow)  # starts the child
-        child = next(c for c in psutil.Process().children() if "provisioning.transcode" in c.cmdline())
+        assert previews.make([idents.pop()], utcnow)  # starts the child
+        child = next(
+            c for c in psutil.Process().children() if "provisioning.media.decoder_process" in c.cmdline()
+        )
         began, own, childs = time.perf_counter(), time.process_time(), _spent(child)
         for some in batched(idents, worker.PHOTOS_AT_ONCE):
-            assert videos.make(some, utcnow)
+            assert previews.make(some, utcnow)
         took, own, childs = time.perf_counter() - began, time.process_time() - own, _spent(child) - childs
     found = {
         "photos": options.photos,
@@ -60,10 +64,10 @@ def _spent(process: psutil.Process) -> float:
 def _store(photo: bytes) -> str:
     """Have a photo stored and told, as the receiver does."""
     record = rows.record(new_id())
-    path = uploads.media().root / record["path"]
+    path = registration.media().root / record["path"]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(photo)
-    uploads.register([record], utcnow())
+    registration.register([record], utcnow())
     return record["upload"]
 
 

@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent.parent
 
 def stream(kind: str) -> bytes:
     """Give the frames of a file."""
-    from receiver import protocol
+    from receiver.wire import protocol
 
     whole, out, chain = bytes(range(251)) * (SIZE // 251 + 1), [], 0
     for at in range(0, SIZE, PACKET):
@@ -35,7 +35,7 @@ def stream(kind: str) -> bytes:
 
 def measure(kind: str) -> float:
     """Give the seconds of processor time for one file."""
-    from receiver import protocol, session
+    from receiver.wire import protocol, session
 
     machine, reader, taken = session.Session(session.Limits(), 0.0), protocol.Reader(), 0
     by_path = "identifier" not in kind

@@ -15,7 +15,7 @@ from pathlib import Path  # noqa: E402
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from app import create_app  # noqa: E402
-from provisioning.config import load  # noqa: E402
+from provisioning.core.config import load  # noqa: E402
 from receiver.__main__ import DatabaseProduct  # noqa: E402
 
 config = load()

@@ -19,14 +19,14 @@ from gevent.server import StreamServer  # noqa: E402
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from provisioning.models import utcnow  # noqa: E402
-from receiver.connection import Settings  # noqa: E402
-from receiver.files import StorageError  # noqa: E402
-from receiver.folder import Folder  # noqa: E402
-from receiver.product import Admission  # noqa: E402
-from receiver.server import Server  # noqa: E402
-from receiver.session import Limits, Offer  # noqa: E402
-from receiver.storage import Caps, Store  # noqa: E402
-from receiver.transfer import Asker  # noqa: E402
+from receiver.backend.port import Admission  # noqa: E402
+from receiver.net.connection import Settings  # noqa: E402
+from receiver.net.server import Server  # noqa: E402
+from receiver.spool.file_transfer import Asker  # noqa: E402
+from receiver.spool.spool import Caps, Store  # noqa: E402
+from receiver.store.durability import StorageError  # noqa: E402
+from receiver.store.local_folder import Folder  # noqa: E402
+from receiver.wire.session import Limits, Offer  # noqa: E402
 
 
 class Nowhere:

@@ -30,8 +30,10 @@ from flask import Flask  # noqa: E402
 from sqlalchemy import func, insert, select, text  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import auth, background, connections, devices, inbox, signin, uploads, users, videos  # noqa: E402
-from provisioning.config import load  # noqa: E402
+from provisioning import background  # noqa: E402
+from provisioning.core.config import load  # noqa: E402
+from provisioning.devices import registry  # noqa: E402
+from provisioning.media import camera_sessions, previews, registration  # noqa: E402
 from provisioning.models import (  # noqa: E402
     Command,
     Device,
@@ -44,10 +46,12 @@ from provisioning.models import (  # noqa: E402
     new_id,
     utcnow,
 )
-from receiver.files import new_id as id_of  # noqa: E402
-from receiver.product import SessionFacts  # noqa: E402
-from receiver.protocol import Metadata  # noqa: E402
-from receiver.session import Offer  # noqa: E402
+from provisioning.sms import inbound  # noqa: E402
+from provisioning.web import auth, sign_in, users  # noqa: E402
+from receiver.backend.port import SessionFacts  # noqa: E402
+from receiver.store.durability import new_id as id_of  # noqa: E402
+from receiver.wire.protocol import Metadata  # noqa: E402
+from receiver.wire.session import Offer  # noqa: E402
 
 DEVICES = 10_000
 BUSY, NUMBER = "352094082736916", "+12025550111"  # the device with a twentieth of all
@@ -131,7 +135,7 @@ def fill(count: int) -> None:
         insert(Device),
         [{"imei": f"{n:015d}", "phone": f"+1{n:014d}", "name": f"Vehicle {n}"} for n in range(1, DEVICES)],
     )
-    busy = devices.add({"imei": BUSY, "phone": NUMBER}, utcnow())
+    busy = registry.add({"imei": BUSY, "phone": NUMBER}, utcnow())
     ids = [busy.id, *db.session.scalars(text("SELECT id FROM devices ORDER BY id LIMIT 9999"))]
     waiting: dict[Any, list[dict[str, Any]]] = {}
     for model, row in old_rows(count, ids):
@@ -212,8 +216,8 @@ def told_in_bulk() -> dict[str, float]:
         )
         for n in range(TOLD)
     ]  # fmt: skip
-    seen = bulk("files", lambda some: uploads.register(some, utcnow()), files)
-    seen |= bulk("sessions", lambda some: connections.note(some, utcnow()), lines)
+    seen = bulk("files", lambda some: registration.register(some, utcnow()), files)
+    seen |= bulk("sessions", lambda some: camera_sessions.note(some, utcnow()), lines)
     if db.engine.dialect.name == "postgresql":
         for model in (Upload, Session):
             size = db.session.scalar(select(func.pg_total_relation_size(model.__tablename__)))
@@ -221,7 +225,7 @@ def told_in_bulk() -> dict[str, float]:
             seen[f"bytes a row of {model.__tablename__}, with indexes"] = round(size / rows)
     db.session.rollback()
     seen |= linked("files taken by themselves", TOLD)
-    uploads.register([record(new_id(), imeis[n]) for n in range(ASKED)], utcnow())
+    registration.register([record(new_id(), imeis[n]) for n in range(ASKED)], utcnow())
     return seen | linked("files that a request may have made", ASKED)
 
 
@@ -241,7 +245,7 @@ def measure(app: Flask) -> dict[str, float]:
     app.testing = True
     client, token = app.test_client(), auth.create_token("benchmark", Role.VIEWER)
     user = users.create("viewer@example.com", Role.VIEWER, "a long enough password")
-    made = signin.begin(user, "127.0.0.1", "benchmark", utcnow())
+    made = sign_in.begin(user, "127.0.0.1", "benchmark", utcnow())
     with client.session_transaction() as session:
         session["_user_id"], session["_fresh"] = made.key, True
     van = db.session.scalars(select(Device).where(Device.imei == BUSY)).one()
@@ -255,12 +259,12 @@ def measure(app: Flask) -> dict[str, float]:
     db.session.commit()
 
     def new_file() -> None:
-        uploads.register([record(new_id())], utcnow())
+        registration.register([record(new_id())], utcnow())
         background.settle(utcnow)
 
     def reply() -> None:
         params = {"MessageSid": new_id(), "From": NUMBER, "To": "+12025550100", "Body": "words of nobody"}
-        inbox.receive(params, utcnow(), via="webhook")
+        inbound.receive(params, utcnow(), via="webhook")
 
     def get(path: str) -> Callable[[], None]:
         def read() -> None:
@@ -273,12 +277,12 @@ def measure(app: Flask) -> dict[str, float]:
     today(van)
     seen = {
         "was this file stored before (receiver)": took(
-            lambda: uploads.recall(db.session.connection(), [(BUSY, offer)])
+            lambda: registration.recall(db.session.connection(), [(BUSY, offer)])
         ),
         "a new file, registered and linked": took(new_file),
         "a reply by SMS": took(reply),
         "the sweep of each three seconds": took(
-            lambda: (background.settle(utcnow), background.sweep(utcnow), videos.sweep(utcnow))
+            lambda: (background.settle(utcnow), background.sweep(utcnow), previews.sweep(utcnow))
         ),
     }
     for path in (

@@ -12,22 +12,24 @@ import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
-from . import (
-    checklist,
-    connections,
-    events,
-    gateway,
-    inbox,
-    jobs,
-    leftovers,
-    outbox,
-    retention,
-    uploads,
-    videos,
+from provisioning.check import runner
+from provisioning.commands import submission
+from provisioning.core import change_feed, jobs
+from provisioning.core.config import Config, current_config
+from provisioning.media import camera_sessions, previews, registration, retention
+from provisioning.models import (
+    RECONCILER,
+    Cursor,
+    Device,
+    IdempotencyKey,
+    Upload,
+    UploadState,
+    db,
+    in_state,
+    put_all,
 )
-from .config import Config, current_config
-from .inbox import Touched
-from .models import RECONCILER, Cursor, Device, IdempotencyKey, Upload, UploadState, db, in_state, put_all
+from provisioning.sms import gateway, inbound, recovery
+from provisioning.sms.inbound import Touched
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +42,7 @@ _settling = threading.Lock()  # two at once would do the same files
 def follow(touched: Touched, now: datetime) -> None:
     """Go on after an event: the device's SMS place may be free. If this is lost, the sweep drives what is due."""
     if touched.device_id is not None:
-        outbox.wake(touched.device_id)
+        submission.wake(touched.device_id)
 
 
 def reconcile(clock: Callable[[], datetime]) -> int:
@@ -57,12 +59,12 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     since = looked - OVERLAP if looked and looked <= began else began - FIRST_LOOK
     db.session.commit()
     listed = [_listed(message) for message in gateway.gateway().messages(since)]
-    taken: list[inbox.Touched] = []
+    taken: list[inbound.Touched] = []
     failed: jobs.RowsFailed | None = None
     try:
         jobs.each(
             "reconcile",
-            inbox.not_known(listed[::-1]),
+            inbound.not_known(listed[::-1]),
             lambda one: taken.append(_take(one, clock)),
             named=lambda one: one.params.get("MessageSid"),
         )
@@ -77,40 +79,43 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     return count
 
 
-def _take(one: inbox.Listed, clock: Callable[[], datetime]) -> inbox.Touched:
+def _take(one: inbound.Listed, clock: Callable[[], datetime]) -> inbound.Touched:
     """Take one listed message; what cannot be taken is kept as owed, and its error raised."""
     try:
         if one.is_text:
-            touched = inbox.receive(one.params, clock(), via="reconciler", at=one.at)
+            touched = inbound.receive(one.params, clock(), via="reconciler", at=one.at)
         else:
-            touched = inbox.report(one.params, clock(), via="reconciler")
+            touched = inbound.report(one.params, clock(), via="reconciler")
     except OperationalError:
         raise
     except Exception as error:
         db.session.rollback()
-        inbox.owe(one, error, clock())
+        inbound.owe(one, error, clock())
         raise
     follow(touched, clock())
     return touched
 
 
-def _listed(message: gateway.Seen) -> inbox.Listed:
+def _listed(message: gateway.Seen) -> inbound.Listed:
     if message.inbound:
         params = {
-            "MessageSid": message.sid, "From": message.sender, "To": message.recipient, "Body": message.body,
-        }  # fmt: skip
+            "MessageSid": message.sid,
+            "From": message.sender,
+            "To": message.recipient,
+            "Body": message.body,
+        }
     else:
         params = {"MessageSid": message.sid, "MessageStatus": message.status}
         if message.error_code:
             params["ErrorCode"] = message.error_code
-    return inbox.Listed(message.inbound, params, message.created_at)
+    return inbound.Listed(message.inbound, params, message.created_at)
 
 
 def settle(clock: Callable[[], datetime]) -> dict[int, Exception]:
     """Do what follows from new files, until there are none; give the devices whose files could not be settled."""
     failed: dict[int, Exception] = {}
     with _settling:
-        while uploads.settle(clock(), failed):
+        while registration.settle(clock(), failed):
             pass
     return failed
 
@@ -123,8 +128,8 @@ def _settle(clock: Callable[[], datetime]) -> None:
 def _retry_events(clock: Callable[[], datetime]) -> None:
     jobs.each(
         "owed_events",
-        inbox.owed_events(clock()),
-        lambda ident: follow(inbox.retry_event(ident, clock()), clock()),
+        inbound.owed_events(clock()),
+        lambda ident: follow(inbound.retry_event(ident, clock()), clock()),
     )
 
 
@@ -139,16 +144,16 @@ def _adopt(clock: Callable[[], datetime]) -> None:
     db.session.commit()
 
     def adopt(device_id: int) -> None:
-        uploads.adopt(db.session.get_one(Device, device_id), clock())
+        registration.adopt(db.session.get_one(Device, device_id), clock())
         db.session.commit()
 
     jobs.each("adopt", waiting, adopt)
 
 
 def _forget_sessions(clock: Callable[[], datetime]) -> None:
-    connections.close_left(clock())
-    connections.forget(clock(), current_config().session_days)
-    uploads.forget_networks(clock(), current_config().session_days)
+    camera_sessions.close_left(clock())
+    camera_sessions.forget(clock(), current_config().session_days)
+    registration.forget_networks(clock(), current_config().session_days)
 
 
 def _forget_keys(clock: Callable[[], datetime]) -> None:
@@ -160,10 +165,10 @@ SWEEP_SECONDS = 3.0
 RETENTION_SECONDS = 3600.0
 SWEEPS = (
     jobs.Job("owed_events", SWEEP_SECONDS, _retry_events),
-    *leftovers.JOBS,
+    *recovery.JOBS,
     jobs.Job("adopt", SWEEP_SECONDS, _adopt),
-    jobs.Job("checklists", SWEEP_SECONDS, lambda clock: checklist.sweep(clock())),
-    jobs.Job("changes", SWEEP_SECONDS, lambda clock: events.sweep(clock())),
+    jobs.Job("checklists", SWEEP_SECONDS, lambda clock: runner.sweep(clock())),
+    jobs.Job("changes", SWEEP_SECONDS, lambda clock: change_feed.sweep(clock())),
     jobs.Job("sessions", SWEEP_SECONDS, _forget_sessions),
     jobs.Job("idempotency_keys", SWEEP_SECONDS, _forget_keys),
 )
@@ -174,9 +179,9 @@ def table(config: Config) -> tuple[jobs.Job, ...]:
     return (
         *SWEEPS,
         jobs.Job("settle", SWEEP_SECONDS, _settle),
-        jobs.Job("copies", SWEEP_SECONDS, videos.sweep),
+        jobs.Job("copies", SWEEP_SECONDS, previews.sweep),
         jobs.Job("reconcile", float(config.reconcile_interval), reconcile),
-        jobs.Job("working_folders", RETENTION_SECONDS, videos.remove_left),
+        jobs.Job("working_folders", RETENTION_SECONDS, previews.remove_left),
         jobs.Job("retention", RETENTION_SECONDS, retention.sweep),
     )
 

@@ -10,11 +10,14 @@ from flask.cli import AppGroup
 from marshmallow import ValidationError
 from sqlalchemy import select
 
-from . import auth, devices, rotation, signin, uploads
-from . import users as people
-from .errors import ServiceError
-from .models import ApiToken, Role, User, db, utcnow
-from .schemas import DeviceSchema
+from provisioning.core.errors import ServiceError
+from provisioning.devices import registry
+from provisioning.media import registration
+from provisioning.models import ApiToken, Role, User, db, utcnow
+from provisioning.sms import key_rotation
+from provisioning.web import auth, sign_in
+from provisioning.web import users as people
+from provisioning.web.schemas import DeviceSchema
 
 ROLE = click.Choice([role.value for role in Role])
 users = AppGroup("users", help="People who sign in to the pages.")
@@ -116,7 +119,7 @@ def users_delete(email: str) -> None:
 @click.argument("email")
 def users_sessions(email: str) -> None:
     """Show where a user is signed in: id, since, last seen, address, browser."""
-    for session in signin.sessions_of(_find(email), utcnow()):
+    for session in sign_in.sessions_of(_find(email), utcnow()):
         times = f"{session.created_at:%Y-%m-%d %H:%M}\t{session.last_seen_at:%Y-%m-%d %H:%M}"
         click.echo(f"{session.id}\t{times}\t{session.address}\t{session.agent}")
 
@@ -126,7 +129,7 @@ def users_sessions(email: str) -> None:
 @click.option("--session", "session_id", type=int, help="Only this one, by the id that `sessions` shows.")
 def users_sign_out(email: str, session_id: int | None) -> None:
     """End a user's sessions."""
-    count = signin.end_sessions(_find(email), session_id)
+    count = sign_in.end_sessions(_find(email), session_id)
     if session_id is not None and not count:
         raise click.ClickException(f"{email} has no session {session_id}.")
     click.echo(f"Ended {count}.")
@@ -178,7 +181,7 @@ def tokens_revoke(name: str) -> None:
 @keys.command("rotate")
 def secrets_rotate() -> None:
     """Encrypt everything anew with the first of ENCRYPTION_KEYS; afterwards the others can go."""
-    renewed, lost = rotation.rotate()
+    renewed, lost = key_rotation.rotate()
     click.echo(f"Encrypted {renewed} anew.")
     if lost:
         raise click.ClickException(
@@ -196,11 +199,11 @@ def devices_import(file: TextIO) -> None:
         try:
             values = DeviceSchema().load(given)
             imei = values["imei"]
-            if uploads.known(db.session.connection(), [imei])[0]:
+            if registration.known(db.session.connection(), [imei])[0]:
                 click.echo(f"{imei}\tknown")
                 continue
-            device = devices.add(values, utcnow())
-            uploads.adopt_if_possible(device, utcnow())
+            device = registry.add(values, utcnow())
+            registration.adopt_if_possible(device, utcnow())
             click.echo(f"{imei}\tadded")
         except ValidationError as error:
             failed += 1

@@ -6,9 +6,9 @@ They are made from the tables that run; a test holds the document to them. Part 
 import sys
 from pathlib import Path
 
-from .credentials import TRANSITIONS as CREDENTIALS
-from .credentials import Fact, Phase
-from .models import ENDED, TRANSITIONS, State
+from provisioning.devices.credentials import TRANSITIONS as CREDENTIALS
+from provisioning.devices.credentials import Fact, Phase
+from provisioning.models import ENDED, TRANSITIONS, State
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "sms.md"
 MARKS = ("states", "credentials")

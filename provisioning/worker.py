@@ -21,9 +21,12 @@ from gevent.event import Event  # noqa: E402
 from huey.consumer import Consumer  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import background, jobs, logs, queue, sending, videos  # noqa: E402
-from provisioning.config import ConfigError, current_config  # noqa: E402
+from provisioning import background  # noqa: E402
+from provisioning.core import job_queue, jobs, logging_setup  # noqa: E402
+from provisioning.core.config import ConfigError, current_config  # noqa: E402
+from provisioning.media import previews  # noqa: E402
 from provisioning.models import Cursor, db, put_all, utcnow  # noqa: E402
+from provisioning.sms import dispatch  # noqa: E402
 
 log = structlog.get_logger("worker")
 
@@ -37,7 +40,7 @@ AWAY_SECONDS = 3.0
 
 def main() -> int:
     """Run until SIGTERM or SIGINT."""
-    logs.configure()
+    logging_setup.configure()
     try:
         app = create_app()
     except ConfigError as error:
@@ -66,18 +69,23 @@ def _start_queues(app: Flask, stop: Event) -> list[Consumer]:
         while not stop.is_set():
             try:
                 with app.app_context():
-                    queues = queue.queue()
+                    queues = job_queue.queue()
                 break
             except Exception:
                 log.warning("queue away, will try again", exc_info=True)
                 gevent.sleep(AWAY_SECONDS)
-        for topic in queue.TOPICS:
+        for topic in job_queue.TOPICS:
             queues.handlers[topic] = partial(_handle, app, topic)
-            workers = SENDERS if topic == queue.DEVICES else 1
+            workers = SENDERS if topic == job_queue.DEVICES else 1
             consumer = Consumer(
-                queues.queues[topic], workers=workers, periodic=False, initial_delay=0.05, max_delay=POLL_SECONDS,
-                worker_type="greenlet", check_worker_health=True,
-            )  # fmt: skip
+                queues.queues[topic],
+                workers=workers,
+                periodic=False,
+                initial_delay=0.05,
+                max_delay=POLL_SECONDS,
+                worker_type="greenlet",
+                check_worker_health=True,
+            )
             consumer._set_signal_handlers = lambda: None  # signals are ours
             consumer.start()
             consumers.append(consumer)
@@ -88,20 +96,20 @@ def _start_queues(app: Flask, stop: Event) -> list[Consumer]:
 
 
 def _drive(device_id: int) -> None:
-    while sending.drive(device_id, utcnow):
+    while dispatch.drive(device_id, utcnow):
         pass
 
 
 def _photos(ident: str) -> None:
     """Make the thumbnails of photos that wait, many at once: one by one each would pay for its own transactions."""
-    videos.make([ident, *queue.take(queue.PHOTOS, PHOTOS_AT_ONCE - 1)], utcnow)
+    previews.make([ident, *job_queue.take(job_queue.PHOTOS, PHOTOS_AT_ONCE - 1)], utcnow)
 
 
 HANDLERS: dict[str, Callable[[str], object]] = {
-    queue.DEVICES: lambda ident: _drive(int(ident)),
-    queue.FILES: lambda ident: background.settle(utcnow),
-    queue.PHOTOS: _photos,
-    queue.VIDEOS: lambda ident: videos.make([ident], utcnow),
+    job_queue.DEVICES: lambda ident: _drive(int(ident)),
+    job_queue.FILES: lambda ident: background.settle(utcnow),
+    job_queue.PHOTOS: _photos,
+    job_queue.VIDEOS: lambda ident: previews.make([ident], utcnow),
 }
 
 

@@ -28,23 +28,27 @@ from sqlalchemy.exc import (  # noqa: E402
 )
 
 from app import create_app  # noqa: E402
-from provisioning import connections, leases, logs, uploads  # noqa: E402
-from provisioning.config import Config, ConfigError, load  # noqa: E402
+from provisioning.core import logging_setup  # noqa: E402
+from provisioning.core.config import Config, ConfigError, load  # noqa: E402
+from provisioning.media import camera_sessions, file_leases, registration  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
-from provisioning.proxies import may_look  # noqa: E402
-from receiver import session  # noqa: E402
-from receiver.apart import Apart  # noqa: E402
-from receiver.connection import Settings  # noqa: E402
-from receiver.front import Front  # noqa: E402
-from receiver.gather import Gather  # noqa: E402
-from receiver.product import Admission, Refused, SessionFacts  # noqa: E402
-from receiver.server import Server  # noqa: E402
-from receiver.sidecars import Record  # noqa: E402
+from provisioning.web.client_address import may_look  # noqa: E402
+from receiver.backend.batching import Gather  # noqa: E402
+from receiver.backend.port import Admission, Refused, SessionFacts  # noqa: E402
+from receiver.net.connection import Settings  # noqa: E402
+from receiver.net.proxy_tls import Front  # noqa: E402
+from receiver.net.server import Server  # noqa: E402
+from receiver.net.shared_stack import Apart  # noqa: E402
+from receiver.spool.sidecar import Record  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
+from receiver.wire import session  # noqa: E402
 
 IDENTIFIERS = {
-    "front_photo": "%photof", "rear_photo": "%photor", "front_video": "%videof", "rear_video": "%videor",
-}  # fmt: skip
+    "front_photo": "%photof",
+    "rear_photo": "%photor",
+    "front_video": "%videof",
+    "rear_video": "%videor",
+}
 ANSWER_SECONDS = 5.0  # a camera waits for its answer: a database that takes longer counts as away
 TOLD_SECONDS = 60.0  # for reports in bulk, which no camera waits for
 AWAY_SECONDS = 5.0  # between tries while it is away; one session at a time tries
@@ -79,9 +83,9 @@ class DatabaseProduct:
 
     def __init__(self, app: Flask, threads: bool) -> None:
         self._app, self._threads = app, threads
-        self._admissions: Gather[str, bool] = Gather(partial(self._ask_reading, uploads.known))
+        self._admissions: Gather[str, bool] = Gather(partial(self._ask_reading, registration.known))
         self._recalls: Gather[tuple[str, session.Offer], Record | None] = Gather(
-            partial(self._ask_reading, uploads.recall)
+            partial(self._ask_reading, registration.recall)
         )
         self._reader: Connection | None = None  # of SQLite, for the hub alone
         self._apart = Apart()
@@ -171,61 +175,61 @@ class DatabaseProduct:
 
     def admit(self, imei: str) -> Admission:
         """Look the device up, each time: an unknown one may have been added a moment ago."""
-        found = self._look_up(self._admissions, uploads.known, imei)
+        found = self._look_up(self._admissions, registration.known, imei)
         return Admission.KNOWN if found else Admission.UNKNOWN
 
     def recall(self, imei: str, offer: session.Offer) -> Record | None:
         """Find a file that was stored before."""
-        found: Record | None = self._look_up(self._recalls, uploads.recall, (imei, offer))
+        found: Record | None = self._look_up(self._recalls, registration.recall, (imei, offer))
         return found
 
     def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
         """Count what a device has sent today."""
-        found: tuple[int, int] = self._ask(uploads.sent_today, imei, now)
+        found: tuple[int, int] = self._ask(registration.sent_today, imei, now)
         return found
 
     def stored(self, records: Sequence[Record]) -> list[Record]:
         """Take stored files."""
-        taken: list[Record] = self._tell(uploads.register, records)
+        taken: list[Record] = self._tell(registration.register, records)
         return taken
 
     def progress(self, records: Sequence[Record]) -> None:
         """Store how far files have come."""
-        self._tell(uploads.progress, records)
+        self._tell(registration.progress, records)
 
     def watched(self) -> set[str]:
         """Find the devices that somebody looks at."""
-        found: set[str] = self._do(uploads.watched, utcnow())
+        found: set[str] = self._do(registration.watched, utcnow())
         return found
 
     def sessions(self, facts: Sequence[SessionFacts]) -> None:
         """Store sessions."""
-        self._tell(connections.note, facts)
+        self._tell(camera_sessions.note, facts)
 
     def expired(self, idents: Sequence[str]) -> None:
         """Take files that were given up."""
-        self._do(uploads.expired, idents, utcnow())
+        self._do(registration.expired, idents, utcnow())
 
     def superseded(self, idents: Sequence[str]) -> None:
         """Take partial files that were thrown away."""
-        self._do(uploads.superseded, idents)
+        self._do(registration.superseded, idents)
 
     def lease(self, imei: str, identifier: str, token: str, machine: str, force: bool) -> bool:
         """Take a file of a device into a session's hand."""
-        return bool(self._ask(partial(leases.take, force=force), imei, identifier, token, machine))
+        return bool(self._ask(partial(file_leases.take, force=force), imei, identifier, token, machine))
 
     def holds(self, token: str) -> bool:
         """Ask whether a session still has its file."""
-        return bool(self._ask(leases.holds, token))
+        return bool(self._ask(file_leases.holds, token))
 
     def wanted(self) -> set[str]:
         """Find the leases that newer sessions wait for."""
-        found: set[str] = self._do(leases.wanted)
+        found: set[str] = self._do(file_leases.wanted)
         return found
 
     def release(self, tokens: Sequence[str]) -> None:
         """Give leases back."""
-        self._do(leases.release, tokens)
+        self._do(file_leases.release, tokens)
 
 
 def settings(config: Config) -> Settings:
@@ -262,9 +266,7 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
     reads = Gauge("dualcam_receiver_reads", "Reads from cameras' lines since the start", registry=registry)
     reads.set_function(lambda: server.reads)
     refused = Gauge(
-        "dualcam_receiver_refused_files",
-        "Stored files that cannot be handed over",
-        registry=registry,
+        "dualcam_receiver_refused_files", "Stored files that cannot be handed over", registry=registry
     )
     refused.set_function(lambda: len(server.reports.refused))
     for name, help_text in (
@@ -304,7 +306,7 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
 
 def main() -> int:
     """Run the receiver's workers until told to stop."""
-    logs.configure()
+    logging_setup.configure()
     try:
         config = load()
     except ConfigError as error:
@@ -321,13 +323,18 @@ def main() -> int:
             networks=config.receiver_networks,
         )
         product = DatabaseProduct(app, threads=config.database_url.startswith("sqlite"))
-        server = Server(settings(config), uploads.store(config), product, utcnow, front)
+        server = Server(settings(config), registration.store(config), product, utcnow, front)
         return server, health(app, server, config)
 
     binding = Binding(
-        config.receiver_host, config.receiver_port, config.receiver_workers, config.receiver_http_host,
-        config.receiver_http_port, config.receiver_max_connections, config.receiver_worker_timeout,
-    )  # fmt: skip
+        config.receiver_host,
+        config.receiver_port,
+        config.receiver_workers,
+        config.receiver_http_host,
+        config.receiver_http_port,
+        config.receiver_max_connections,
+        config.receiver_worker_timeout,
+    )
     sys.argv = sys.argv[:1]
     Supervisor(binding, make).run()
     return 0

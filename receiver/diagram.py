@@ -9,8 +9,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from receiver.protocol import FrameRate, Run, Status
-from receiver.session import TRANSITIONS, Session, State
+from receiver.wire.protocol import FrameRate, Run, Status
+from receiver.wire.session import TRANSITIONS, Session, State
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "protocol.md"
 BEGIN, END = "<!-- {}: made by python -m receiver.diagram -->", "<!-- end of {} -->"

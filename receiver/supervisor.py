@@ -18,8 +18,8 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.ggevent import GeventWorker
 
 from receiver.addresses import bind_to, listen, peer
-from receiver.guesses import WAITING
-from receiver.server import Server
+from receiver.net.guess_limits import WAITING
+from receiver.net.server import Server
 
 GRACEFUL_SECONDS = 300  # the longest transfer worth waiting for: 20 s of video take about that long
 STOP_POLL = 0.2

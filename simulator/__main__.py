@@ -114,9 +114,18 @@ def vehicles(count: int) -> None:
     "--time-scale", default=1.0, show_default=True, help="0.1 makes every simulated wait ten times shorter."
 )
 def run(
-    twilio_port: int, account_sid: str, auth_token: str | None, auth_token_file: str | None, number: str, webhook: str,
-    receiver: str, fleet_file: str | None, count: int, memory: Path | None, time_scale: float,
-) -> None:  # fmt: skip
+    twilio_port: int,
+    account_sid: str,
+    auth_token: str | None,
+    auth_token_file: str | None,
+    number: str,
+    webhook: str,
+    receiver: str,
+    fleet_file: str | None,
+    count: int,
+    memory: Path | None,
+    time_scale: float,
+) -> None:
     """Run the Twilio stand-in, the vehicles and the control API."""
     if auth_token_file:
         auth_token = Path(auth_token_file).read_text().strip()
@@ -169,8 +178,14 @@ def run(
     help="Protocol id of the INIT: up to 5 files go by identifier, from 6 on by path, with metadata in JSON.",
 )
 def camera(
-    imei: str, server: str, identifier: str, path: str | None, metadata_version: int, tells: str | None, protocol: int,
-) -> None:  # fmt: skip
+    imei: str,
+    server: str,
+    identifier: str,
+    path: str | None,
+    metadata_version: int,
+    tells: str | None,
+    protocol: int,
+) -> None:
     """Send one file as a camera would."""
     given = {"imei": imei, "phone": "+12025550199", "name": imei, "metadata_version": metadata_version}
     vehicle = from_json(given | (settings_for(Told(tells)) if tells else {"protocol": protocol}))

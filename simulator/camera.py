@@ -55,13 +55,17 @@ def json_metadata(vehicle: Vehicle, file: CapturedFile) -> bytes:
     stamp = 0 if vehicle.faults.no_time else file.timestamp // 1000
     told: dict[str, Any] = {
         "version": 1,
-        "file": {"file_type": BITS[file.identifier], "file_timestamp": stamp,
-                 "duration": file.duration, "framerate": file.frame_rate},
+        "file": {
+            "file_type": BITS[file.identifier],
+            "file_timestamp": stamp,
+            "duration": file.duration,
+            "framerate": file.frame_rate,
+        },
         **({} if vehicle.faults.no_trigger else {"fm_trigger": {"type": file.trigger}}),
         "cam_trigger": {"type": 0},
         "location": {"latitude": 54.6872, "longitude": 25.2797},
         "driver_name": vehicle.name,
-    }  # fmt: skip
+    }
     return json.dumps(told, separators=(",", ":")).encode()
 
 

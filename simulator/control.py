@@ -13,9 +13,16 @@ from simulator.twilio_api import GatewayFaults, TwilioStandIn
 from simulator.vehicle import Faults, Vehicle, from_json
 
 SETTINGS = (
-    "ignition", "protocol", "metadata_version", "firmware", "camera_firmware", "new_value_form", "crc_restarts",
-    "model", "name",
-)  # fmt: skip
+    "ignition",
+    "protocol",
+    "metadata_version",
+    "firmware",
+    "camera_firmware",
+    "new_value_form",
+    "crc_restarts",
+    "model",
+    "name",
+)
 KINDS = {"video": 0, "photo": 1}
 SOURCES = {"front": [1], "rear": [2], "both": [1, 2]}
 
@@ -76,11 +83,23 @@ def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
 
     @api.get("/messages")
     def messages() -> Response:
-        return jsonify({"items": [
-            {"sid": m.sid, "direction": m.direction, "from": m.sender, "to": m.recipient, "body": m.body,
-             "status": m.status, "history": m.history, "error": m.error}
-            for m in twilio.messages.values()
-        ]})  # fmt: skip
+        return jsonify(
+            {
+                "items": [
+                    {
+                        "sid": m.sid,
+                        "direction": m.direction,
+                        "from": m.sender,
+                        "to": m.recipient,
+                        "body": m.body,
+                        "status": m.status,
+                        "history": m.history,
+                        "error": m.error,
+                    }
+                    for m in twilio.messages.values()
+                ]
+            }
+        )
 
     def _find(imei: str) -> Vehicle:
         found = network.by_imei(imei)
@@ -118,9 +137,12 @@ def show(vehicle: Vehicle) -> dict[str, Any]:
 def _show_sent(file: dict[str, Any]) -> dict[str, Any]:
     data = file["data"]
     return {
-        "identifier": file["identifier"], "offered_as": file["offered_as"], "timestamp": file["timestamp"],
-        "size": len(data), "sha256": _sha256(data),
-    }  # fmt: skip
+        "identifier": file["identifier"],
+        "offered_as": file["offered_as"],
+        "timestamp": file["timestamp"],
+        "size": len(data),
+        "sha256": _sha256(data),
+    }
 
 
 def _sha256(data: bytes) -> str:

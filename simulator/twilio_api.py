@@ -124,9 +124,15 @@ class TwilioStandIn:
         return message
 
     def _new(
-        self, direction: str, sender: str, recipient: str, body: str, status: str, callback: str | None = None,
+        self,
+        direction: str,
+        sender: str,
+        recipient: str,
+        body: str,
+        status: str,
+        callback: str | None = None,
         service: str | None = None,
-    ) -> Message:  # fmt: skip
+    ) -> Message:
         with self._lock:
             sid = f"SM{secrets.token_hex(12)}{next(self._count):08x}"
             message = Message(
@@ -166,10 +172,15 @@ class TwilioStandIn:
             message.sent = datetime.now(UTC)
         if message.callback and not self.faults.no_callbacks:
             form = {
-                "MessageSid": message.sid, "SmsSid": message.sid, "MessageStatus": status, "SmsStatus": status,
-                "AccountSid": self.account, "From": message.sender, "To": message.recipient,
+                "MessageSid": message.sid,
+                "SmsSid": message.sid,
+                "MessageStatus": status,
+                "SmsStatus": status,
+                "AccountSid": self.account,
+                "From": message.sender,
+                "To": message.recipient,
                 "ApiVersion": "2010-04-01",
-            }  # fmt: skip
+            }
             if error:
                 form["ErrorCode"] = str(error)
             self.post(message.callback, form)
@@ -186,11 +197,19 @@ class TwilioStandIn:
             self.post(
                 self.webhook,
                 {
-                    "MessageSid": message.sid, "SmsSid": message.sid, "SmsMessageSid": message.sid,
-                    "AccountSid": self.account, "From": phone, "To": self.number, "Body": text, "NumMedia": "0",
-                    "NumSegments": "1", "SmsStatus": "received", "ApiVersion": "2010-04-01",
+                    "MessageSid": message.sid,
+                    "SmsSid": message.sid,
+                    "SmsMessageSid": message.sid,
+                    "AccountSid": self.account,
+                    "From": phone,
+                    "To": self.number,
+                    "Body": text,
+                    "NumMedia": "0",
+                    "NumSegments": "1",
+                    "SmsStatus": "received",
+                    "ApiVersion": "2010-04-01",
                 },
-            )  # fmt: skip
+            )
         return message
 
     def post(self, url: str, form: dict[str, str]) -> int | None:
@@ -216,15 +235,27 @@ class TwilioStandIn:
         uri = f"/2010-04-01/Accounts/{self.account}/Messages/{message.sid}"
         stamp = format_datetime(message.created)
         return {
-            "account_sid": self.account, "api_version": "2010-04-01", "body": message.body,
-            "date_created": stamp, "date_updated": stamp,
+            "account_sid": self.account,
+            "api_version": "2010-04-01",
+            "body": message.body,
+            "date_created": stamp,
+            "date_updated": stamp,
             "date_sent": format_datetime(message.sent) if message.sent else None,
-            "direction": message.direction, "error_code": message.error,
+            "direction": message.direction,
+            "error_code": message.error,
             "error_message": f"Error {message.error}" if message.error else None,
-            "from": message.sender, "messaging_service_sid": message.service, "num_media": "0", "num_segments": "1",
-            "price": None, "price_unit": "USD", "sid": message.sid, "status": message.status,
-            "subresource_uris": {"media": f"{uri}/Media.json"}, "to": message.recipient, "uri": f"{uri}.json",
-        }  # fmt: skip
+            "from": message.sender,
+            "messaging_service_sid": message.service,
+            "num_media": "0",
+            "num_segments": "1",
+            "price": None,
+            "price_unit": "USD",
+            "sid": message.sid,
+            "status": message.status,
+            "subresource_uris": {"media": f"{uri}/Media.json"},
+            "to": message.recipient,
+            "uri": f"{uri}.json",
+        }
 
     def listed(self, filters: dict[str, str]) -> list[Message]:
         """Give messages that fit Twilio's list filters, newest first."""
@@ -263,8 +294,11 @@ def blueprint(twilio: TwilioStandIn) -> Blueprint:
             time.sleep(twilio.faults.answer_late)
         if lose:
             twilio.faults.lose_answers -= 1
-            return Response('{"code": 20500, "message": "Internal Server Error", "status": 500}', 500,
-                            mimetype="application/json")  # fmt: skip
+            return Response(
+                '{"code": 20500, "message": "Internal Server Error", "status": 500}',
+                500,
+                mimetype="application/json",
+            )
         answer = jsonify(twilio.as_json(message) | {"status": "queued"})
         answer.status_code = 201
         return answer
@@ -286,12 +320,19 @@ def blueprint(twilio: TwilioStandIn) -> Blueprint:
             return f"{base}?{kept}{'&' if kept else ''}Page={number}"
 
         more = len(found) > (page + 1) * size
-        return jsonify({
-            "messages": [twilio.as_json(message) for message in rows], "page": page, "page_size": size,
-            "start": page * size, "end": page * size + max(0, len(rows) - 1), "uri": uri(page),
-            "first_page_uri": uri(0), "next_page_uri": uri(page + 1) if more else None,
-            "previous_page_uri": uri(page - 1) if page else None,
-        })  # fmt: skip
+        return jsonify(
+            {
+                "messages": [twilio.as_json(message) for message in rows],
+                "page": page,
+                "page_size": size,
+                "start": page * size,
+                "end": page * size + max(0, len(rows) - 1),
+                "uri": uri(page),
+                "first_page_uri": uri(0),
+                "next_page_uri": uri(page + 1) if more else None,
+                "previous_page_uri": uri(page - 1) if page else None,
+            }
+        )
 
     @api.get("/Messages/<sid>.json")
     def fetch(account: str, sid: str) -> Response:
@@ -320,9 +361,13 @@ def blueprint(twilio: TwilioStandIn) -> Blueprint:
 def error_answer(error: TwilioError) -> Response:
     """Answer an error as Twilio does."""
     status, text = ERRORS[error.code]
-    answer = jsonify({
-        "code": error.code, "message": text, "status": status,
-        "more_info": f"https://www.twilio.com/docs/errors/{error.code}",
-    })  # fmt: skip
+    answer = jsonify(
+        {
+            "code": error.code,
+            "message": text,
+            "status": status,
+            "more_info": f"https://www.twilio.com/docs/errors/{error.code}",
+        }
+    )
     answer.status_code = status
     return answer

@@ -8,10 +8,29 @@ from typing import Any
 from simulator.metadata import Told, told_by
 
 DEFAULTS: dict[int, str] = {
-    113: "0", 150: "0", 151: "0", 152: "0", 3003: "", 3004: "",
-    66000: "3", 66001: "50", 66002: "0", 66003: "30", 66006: "0", 66007: "600", 66009: "5", 66010: "5",
-    66020: "0", 66022: "0", 66023: "0", 66024: "0", 66025: "2", 66040: "0", 66041: "0", 66042: "0",
-}  # fmt: skip
+    113: "0",
+    150: "0",
+    151: "0",
+    152: "0",
+    3003: "",
+    3004: "",
+    66000: "3",
+    66001: "50",
+    66002: "0",
+    66003: "30",
+    66006: "0",
+    66007: "600",
+    66009: "5",
+    66010: "5",
+    66020: "0",
+    66022: "0",
+    66023: "0",
+    66024: "0",
+    66025: "2",
+    66040: "0",
+    66041: "0",
+    66042: "0",
+}
 CAMERA_READY = {151: "18", 150: "1"}
 MOST_VEHICLES = 89  # phone numbers +1 202 555 0111 to 0199, reserved for examples
 
@@ -87,9 +106,14 @@ class Vehicle:
     def as_device(self) -> dict[str, str]:
         """Give the vehicle as the product's API adds devices."""
         return {
-            "imei": self.imei, "phone": self.phone, "name": self.name, "model": self.model,
-            "sms_login": self.sms_login, "sms_password": self.sms_password, "time_zone": self.time_zone,
-        }  # fmt: skip
+            "imei": self.imei,
+            "phone": self.phone,
+            "name": self.name,
+            "model": self.model,
+            "sms_login": self.sms_login,
+            "sms_password": self.sms_password,
+            "time_zone": self.time_zone,
+        }
 
 
 @dataclass
@@ -138,8 +162,14 @@ def _further_vehicle(number: int) -> Vehicle:
     digits = [int(digit) for digit in body]
     check = -(sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])) % 10
     name, phone = f"Van {11 + number}", f"+120255501{11 + number}"
-    given = {"imei": f"{body}{check}", "phone": phone, "name": name, "sms_login": "fleet",
-             "sms_password": f"cam{11 + number}", "parameters": CAMERA_READY}  # fmt: skip
+    given = {
+        "imei": f"{body}{check}",
+        "phone": phone,
+        "name": name,
+        "sms_login": "fleet",
+        "sms_password": f"cam{11 + number}",
+        "parameters": CAMERA_READY,
+    }
     return from_json(given | settings_for(told_by(number - 2)))
 
 
@@ -147,11 +177,39 @@ def _named_vehicles() -> list[Vehicle]:
     """Make the first three: new, old and odd firmware."""
     ready = dict(CAMERA_READY)
     return [
-        Vehicle("352094082736916", "+12025550111", "Van 11", sms_login="fleet", sms_password="cam11",
-                time_zone="Europe/Vilnius"),
-        Vehicle("352094082042885", "+12025550112", "Truck 12", model="FMB125", sms_login="fleet", sms_password="cam12",
-                firmware="03.27.06.Rev.360", camera_firmware="2.2.1", metadata_version=1, new_value_form=False,
-                crc_restarts=False, parameters=ready | {113: "1"}, time_zone="America/New_York"),
-        Vehicle("356307042441013", "+12025550113", "Bus 13", model="FMC225", sms_login="fleet", sms_password="cam13",
-                firmware="03.27.13.Rev.362", metadata_version=2, parameters=ready, time_zone="UTC"),
-    ]  # fmt: skip
+        Vehicle(
+            "352094082736916",
+            "+12025550111",
+            "Van 11",
+            sms_login="fleet",
+            sms_password="cam11",
+            time_zone="Europe/Vilnius",
+        ),
+        Vehicle(
+            "352094082042885",
+            "+12025550112",
+            "Truck 12",
+            model="FMB125",
+            sms_login="fleet",
+            sms_password="cam12",
+            firmware="03.27.06.Rev.360",
+            camera_firmware="2.2.1",
+            metadata_version=1,
+            new_value_form=False,
+            crc_restarts=False,
+            parameters=ready | {113: "1"},
+            time_zone="America/New_York",
+        ),
+        Vehicle(
+            "356307042441013",
+            "+12025550113",
+            "Bus 13",
+            model="FMC225",
+            sms_login="fleet",
+            sms_password="cam13",
+            firmware="03.27.13.Rev.362",
+            metadata_version=2,
+            parameters=ready,
+            time_zone="UTC",
+        ),
+    ]

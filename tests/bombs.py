@@ -12,7 +12,7 @@ from typing import Any
 import av
 from PIL import Image
 
-from provisioning import decoding
+from provisioning.media import decoder_pool
 
 # a small process of its own, since a child's figure begins with that of the process that started it
 MEASURES = """
@@ -32,21 +32,21 @@ class Cost:
     seconds: float
 
 
-def photo(source: Path, pixels: int = decoding.PHOTO_PIXELS) -> Cost:
+def photo(source: Path, pixels: int = decoder_pool.PHOTO_PIXELS) -> Cost:
     """Have a child of its own make a photo's thumbnail."""
     return _measure("photos", lines=json.dumps([str(source), str(source.with_suffix("")), pixels]) + "\n")
 
 
-def video(source: Path, rate: int = 30, seconds: int = decoding.VIDEO_CPU_SECONDS) -> Cost:
+def video(source: Path, rate: int = 30, seconds: int = decoder_pool.VIDEO_CPU_SECONDS) -> Cost:
     """Have a child of its own make a video's copies."""
     target = str(source.with_suffix(""))
-    return _measure("video", str(source), target, str(rate), str(decoding.VIDEO_SIDE), str(seconds))
+    return _measure("video", str(source), target, str(rate), str(decoder_pool.VIDEO_SIDE), str(seconds))
 
 
 def _measure(*arguments: str, lines: str = "") -> Cost:
     done = subprocess.run(
-        [sys.executable, "-c", MEASURES, *decoding.PROGRAM, *arguments],
-        cwd=decoding.ROOT, input=lines, capture_output=True, text=True, check=True, env=decoding._environment(),
+        [sys.executable, "-c", MEASURES, *decoder_pool.PROGRAM, *arguments],
+        cwd=decoder_pool.ROOT, input=lines, capture_output=True, text=True, check=True, env=decoder_pool._environment(),
     )  # fmt: skip
     *answers, used = done.stdout.splitlines()
     peak, seconds = used.split()

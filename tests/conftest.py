@@ -29,9 +29,9 @@ from hypothesis import settings
 from machine import free_port  # noqa: F401 - tests take it from here
 
 from app import create_app
-from provisioning import users
-from provisioning.config import Config, load
+from provisioning.core.config import Config, load
 from provisioning.models import db
+from provisioning.web import users
 
 if TYPE_CHECKING:
     from gateway_double import Phone

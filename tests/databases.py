@@ -18,7 +18,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from app import create_app
-from provisioning.config import load
+from provisioning.core.config import load
 from provisioning.models import db
 
 T = TypeVar("T")

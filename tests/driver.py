@@ -1,20 +1,20 @@
 """The receiver without sockets: protocol, session and storage driven by bytes and a clock that tests hold.
 
-Performs a session's actions as `receiver.server` does, on real files.
+Performs a session's actions as `receiver.net.server` does, on real files.
 """
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from receiver import protocol
-from receiver import session as s
-from receiver.files import StorageError
-from receiver.folder import Folder
-from receiver.protocol import Message, ProtocolError, Reader
-from receiver.sidecars import Record
-from receiver.storage import Caps, Store
-from receiver.transfer import Asker, Transfer
+from receiver.spool.file_transfer import Asker, Transfer
+from receiver.spool.sidecar import Record
+from receiver.spool.spool import Caps, Store
+from receiver.store.durability import StorageError
+from receiver.store.local_folder import Folder
+from receiver.wire import protocol
+from receiver.wire import session as s
+from receiver.wire.protocol import Message, ProtocolError, Reader
 
 BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from flask import Flask
 from twilio.request_validator import RequestValidator
 from werkzeug.serving import make_server
 
-from provisioning import gateway
+from provisioning.sms import gateway
 from simulator.__main__ import Quiet, make_app
 from simulator.network import Network
 from simulator.twilio_api import TwilioStandIn

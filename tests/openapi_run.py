@@ -16,9 +16,9 @@ from stack import Stack
 from test_openapi import fill
 
 from app import create_app
-from provisioning import auth
-from provisioning.config import load
+from provisioning.core.config import load
 from provisioning.models import Role, db
+from provisioning.web import auth
 
 
 def run(examples: int, options: list[str]) -> int:

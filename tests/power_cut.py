@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from receiver.files import FileSystem
+from receiver.store.durability import FileSystem
 
 Pick = Callable[[int], int]  # gives a number below the one given: which of so many may have happened
 Tree = dict[str, tuple[int, bytes] | None]  # path: file and bytes, or None for a folder

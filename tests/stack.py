@@ -19,8 +19,8 @@ import requests
 from conftest import ACCOUNT_SID, AUTH_TOKEN, ROOT, SENDER, free_port, wait_until
 from honcho.environ import parse_procfile
 
-from provisioning import auth, users
 from provisioning.models import Role
+from provisioning.web import auth, users
 
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 from gunicorn.util import parse_address
 
-from provisioning.config import ConfigError, load
+from provisioning.core.config import ConfigError, load
 from receiver.addresses import bind_to, listen, network, origin, peer
 
 SETTINGS = ("WEB_HOST", "RECEIVER_HOST", "RECEIVER_HTTP_HOST")

@@ -4,7 +4,7 @@ import gevent
 import pytest
 from greenlet import getcurrent
 
-from receiver.apart import Apart
+from receiver.net.shared_stack import Apart
 
 pytestmark = pytest.mark.quick
 

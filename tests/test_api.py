@@ -9,9 +9,10 @@ from flask.testing import FlaskClient
 from gateway_double import Phone
 from sqlalchemy import func, select
 
-from provisioning import auth, checklist
-from provisioning.checklist_steps import STEPS
+from provisioning.check import runner
+from provisioning.check.steps import STEPS
 from provisioning.models import ChecklistRun, Command, Device, Role, db, utcnow
+from provisioning.web import auth
 
 IMEI = "352094082736916"
 DEVICE = {
@@ -340,7 +341,7 @@ def test_a_check_asks_a_person_and_ends_with_the_answer(api: Api, van: str) -> N
         "cameras": done | {"verdict": "bad", "mark": "rear"}, "rear": done | {"verdict": "bad", "mark": "missing"},
     }  # fmt: skip
     db.session.commit()
-    checklist.advance(run, utcnow())
+    runner.advance(run, utcnow())
     shown = api("GET", f"{van}/check").json
     assert (shown["state"], shown["question"]["id"]) == ("waiting", "led")
     assert "rear camera" in shown["question"]["text"]

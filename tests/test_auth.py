@@ -11,10 +11,14 @@ from flask import Flask, current_app, request
 from flask.testing import FlaskCliRunner
 from sqlalchemy import select, update
 
-from provisioning import auth, devices, inbox, outbox, secrets, signin, users
-from provisioning.commands import from_arguments
-from provisioning.errors import Forbidden, Invalid
+from provisioning.commands import submission
+from provisioning.core import encryption
+from provisioning.core.errors import Forbidden, Invalid
+from provisioning.devices import registry
 from provisioning.models import ApiToken, Command, Device, GatewayEvent, Role, User, db, utcnow
+from provisioning.sms import inbound
+from provisioning.tracker.language import from_arguments
+from provisioning.web import auth, sign_in, users
 
 PASSWORD = "a long enough password"
 
@@ -30,7 +34,7 @@ def test_a_user_is_made_with_the_password_from_standard_input(cli: FlaskCliRunne
         input=PASSWORD + "\n",
     )
     assert result.exit_code == 0
-    assert signin.sign_in("ops@example.com", PASSWORD, "127.0.0.1", utcnow()).user.role == "admin"
+    assert sign_in.sign_in("ops@example.com", PASSWORD, "127.0.0.1", utcnow()).user.role == "admin"
 
 
 def test_a_password_is_hashed_and_verified_at_the_cost_of_production(
@@ -39,7 +43,7 @@ def test_a_password_is_hashed_and_verified_at_the_cost_of_production(
     monkeypatch.setattr(users, "_hasher", PRODUCTION_HASHER)
     user = users.create("ops@example.com", Role.VIEWER, PASSWORD)
     assert user.password_hash.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
-    assert signin.sign_in("ops@example.com", PASSWORD, "127.0.0.1", utcnow()).user.role == "viewer"
+    assert sign_in.sign_in("ops@example.com", PASSWORD, "127.0.0.1", utcnow()).user.role == "viewer"
 
 
 def test_a_token_is_printed_alone_and_stored_hashed(cli: FlaskCliRunner) -> None:
@@ -147,11 +151,11 @@ def test_a_viewer_may_not_do_what_installers_do(app: Flask) -> None:
 
 
 def test_sms_credentials_are_encrypted_and_open_with_any_configured_key(app: Flask) -> None:
-    stored = secrets.encrypt("pass1")
+    stored = encryption.encrypt("pass1")
     assert "pass1" not in stored
-    assert secrets.decrypt(stored) == "pass1"
-    assert secrets.encrypt("pass1") != stored
-    assert secrets.decrypt(None) == ""
+    assert encryption.decrypt(stored) == "pass1"
+    assert encryption.encrypt("pass1") != stored
+    assert encryption.decrypt(None) == ""
 
 
 def set_keys(app: Flask, *keys: str) -> None:
@@ -164,38 +168,39 @@ def test_what_a_short_key_encrypted_before_it_was_stretched_still_opens(app: Fla
     key = "a rather short key"
     plain = Fernet(base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()))
     set_keys(app, key)
-    assert secrets.decrypt(plain.encrypt(b"pass1").decode()) == "pass1"
+    assert encryption.decrypt(plain.encrypt(b"pass1").decode()) == "pass1"
     with pytest.raises(InvalidToken):
-        plain.decrypt(secrets.encrypt("pass1"))
+        plain.decrypt(encryption.encrypt("pass1"))
 
 
 def test_rotating_encrypts_all_anew_so_that_the_old_key_can_go(app: Flask, cli: FlaskCliRunner) -> None:
     old, new = "the old key of this test", "the new key of this test"
     set_keys(app, old)
-    van = devices.add(
+    van = registry.add(
         {"imei": "352094082736916", "phone": "+12025550111", "sms_login": "fleet", "sms_password": "cam11"},
         utcnow(),
     )
     asked = from_arguments("setparam", {"parameters": {"3003": "newlo", "3004": "newpw"}}, now=0)
-    outbox.submit(van, asked, outbox.Asker("tests"), utcnow())
-    hidden = {"Body": "", inbox.ENCRYPTED: secrets.encrypt("a text")}
+    submission.submit(van, asked, submission.Asker("tests"), utcnow())
+    hidden = {"Body": "", inbound.ENCRYPTED: encryption.encrypt("a text")}
     db.session.add(GatewayEvent(kind="inbound", token="in:1", via="webhook", payload=hidden))
     db.session.commit()
     set_keys(app, new, old)
     told = cli.invoke(args=["secrets", "rotate"])
     assert (told.exit_code, told.output) == (0, "Encrypted 7 anew.\n")
     set_keys(app, new)
-    assert outbox.credentials(db.session.scalars(select(Device)).one(), "current") == ("fleet", "cam11")
+    assert submission.credentials(db.session.scalars(select(Device)).one(), "current") == ("fleet", "cam11")
     (command,) = db.session.scalars(select(Command))
-    assert outbox.typed(command, utcnow()).parameters == {3003: "newlo", 3004: "newpw"}
+    assert submission.typed(command, utcnow()).parameters == {3003: "newlo", 3004: "newpw"}
     assert (
-        secrets.decrypt(db.session.scalars(select(GatewayEvent.payload)).one()[inbox.ENCRYPTED]) == "a text"
+        encryption.decrypt(db.session.scalars(select(GatewayEvent.payload)).one()[inbound.ENCRYPTED])
+        == "a text"
     )
 
 
 def test_rotating_names_how_many_open_with_no_key_and_leaves_them(app: Flask, cli: FlaskCliRunner) -> None:
     set_keys(app, "the old key of this test")
-    devices.add(
+    registry.add(
         {"imei": "352094082736916", "phone": "+12025550111", "sms_login": "fleet", "sms_password": "x"},
         utcnow(),
     )
@@ -208,9 +213,9 @@ def test_rotating_names_how_many_open_with_no_key_and_leaves_them(app: Flask, cl
 
 
 def test_a_secret_stored_with_a_lost_key_says_what_to_do(app: Flask) -> None:
-    stored = secrets.encrypt("pass1")
+    stored = encryption.encrypt("pass1")
     app.extensions["dualcam_config"] = dataclasses.replace(
         app.extensions["dualcam_config"], encryption_keys=("a new key",)
     )
-    with pytest.raises(secrets.Undecryptable, match="ENCRYPTION_KEYS"):
-        secrets.decrypt(stored)
+    with pytest.raises(encryption.Undecryptable, match="ENCRYPTION_KEYS"):
+        encryption.decrypt(stored)

@@ -17,8 +17,8 @@ from gateway_double import Phone
 from sqlalchemy import select
 from stack import Stack
 
-from provisioning import checklist, commands, devices, leftovers, lifecycle, outbox, sending, statuses
-from provisioning.checklist_steps import (
+from provisioning.check import runner
+from provisioning.check.steps import (
     GOOD,
     STEPS,
     VERDICTS,
@@ -33,9 +33,13 @@ from provisioning.checklist_steps import (
     grounds,
     sentence,
 )
-from provisioning.errors import Conflict, Invalid
+from provisioning.commands import command_state, submission
+from provisioning.core.errors import Conflict, Invalid
+from provisioning.devices import registry, status_table
 from provisioning.models import ChecklistRun, Command, Device, State, Upload, db, utcnow
 from provisioning.models import Verdict as Grade
+from provisioning.sms import dispatch, recovery
+from provisioning.tracker import language
 
 # the declaration
 
@@ -303,19 +307,19 @@ def van(phone: Phone) -> Device:
         "sms_login": "fleet",
         "sms_password": "cam11",
     }
-    return devices.add(given, utcnow())
+    return registry.add(given, utcnow())
 
 
 def begin(van: Device) -> ChecklistRun:
-    run = checklist.start(van, "ops@example.com", utcnow())
-    checklist.advance(run, utcnow())
+    run = runner.start(van, "ops@example.com", utcnow())
+    runner.advance(run, utcnow())
     return run
 
 
 def hand_over(phone: Phone, van: Device) -> str:
     """Send what waits; give the words of the newest SMS, without credentials."""
     before = len(phone.sent)
-    while sending.drive(van.id, utcnow):
+    while dispatch.drive(van.id, utcnow):
         pass
     db.session.expire_all()
     return phone.sent[-1].removeprefix("fleet cam11 ") if len(phone.sent) > before else ""
@@ -327,7 +331,7 @@ def answer_all(phone: Phone, run: ChecklistRun, replies: Mapping[str, str] = REP
     while text := hand_over(phone, run.device):
         asked.append(text.split()[0])
         phone.reply(next(reply for begin, reply in replies.items() if text.startswith(begin)))
-        checklist.advance(run, utcnow())
+        runner.advance(run, utcnow())
     return asked
 
 
@@ -341,10 +345,10 @@ def test_a_run_is_stored_and_asks_one_thing_after_the_other(phone: Phone, van: D
     assert hand_over(phone, van) == "getstatus"
     assert states(run) == {"reachable": "running"}
     phone.reply(REPLIES["getstatus"])
-    checklist.advance(run, utcnow())
+    runner.advance(run, utcnow())
     assert hand_over(phone, van) == "getver"
     assert states(run) == {"reachable": "done", "firmware": "running"}
-    stored = checklist.current(van)
+    stored = runner.current(van)
     assert stored is not None
     assert (stored.id, stored.started_by, stored.ended_at) == (run.id, "ops@example.com", None)
 
@@ -354,7 +358,7 @@ def test_a_result_is_stored_together_with_the_next_question(phone: Phone, van: D
     for name in ("getstatus", "getver"):
         hand_over(phone, van)
         phone.reply(REPLIES[name])
-        checklist.advance(run, utcnow())
+        runner.advance(run, utcnow())
     assert states(run) == {"reachable": "done", "firmware": "done", "configuration": "running"}
 
 
@@ -364,17 +368,17 @@ def test_a_run_that_was_left_goes_on_by_the_sweep(phone: Phone, van: Device) -> 
     device = db.session.get_one(Device, van_id)
     hand_over(phone, device)
     phone.reply(REPLIES["getstatus"])
-    checklist.sweep(utcnow())
+    runner.sweep(utcnow())
     assert states(db.session.get_one(ChecklistRun, run_id)) == {"reachable": "done", "firmware": "running"}
 
 
 def test_many_processes_at_once_ask_each_step_once(phone: Phone, van: Device) -> None:
-    app, run_id = phone.app, checklist.start(van, "ops@example.com", utcnow()).id
+    app, run_id = phone.app, runner.start(van, "ops@example.com", utcnow()).id
     db.session.remove()
 
     def advance() -> None:
         with app.app_context():
-            checklist.advance(db.session.get_one(ChecklistRun, run_id), utcnow())
+            runner.advance(db.session.get_one(ChecklistRun, run_id), utcnow())
 
     threads = [threading.Thread(target=advance) for _ in range(8)]
     for thread in threads:
@@ -391,8 +395,8 @@ def test_a_persons_answer_is_stored_and_ends_the_run(phone: Phone, van: Device) 
     assert run.ended_at is None
     db.session.remove()
     run = db.session.get_one(ChecklistRun, run.id)
-    checklist.answer(run, "led", "no", utcnow())
-    checklist.advance(run, utcnow())
+    runner.answer(run, "led", "no", utcnow())
+    runner.advance(run, utcnow())
     db.session.expire_all()
     assert (run.verdict, run.steps["led"]["answer"]) == ("no_power", "no")
     assert run.verdict_text == (
@@ -404,10 +408,10 @@ def test_a_persons_answer_is_stored_and_ends_the_run(phone: Phone, van: Device) 
 def test_i_cannot_look_ends_the_run_with_the_likely_cause(phone: Phone, van: Device) -> None:
     run = begin(van)
     answer_all(phone, run)
-    checklist.answer(run, "led", "unable", utcnow())
-    checklist.advance(run, utcnow())
+    runner.answer(run, "led", "unable", utcnow())
+    runner.advance(run, utcnow())
     assert run.ended_at is not None
-    assert (run.verdict, checklist.certainty_of(run)) == ("no_camera", "likely")
+    assert (run.verdict, runner.certainty_of(run)) == ("no_camera", "likely")
 
 
 def test_with_the_ignition_off_nothing_is_asked_that_cannot_succeed(phone: Phone, van: Device) -> None:
@@ -419,7 +423,7 @@ def test_with_the_ignition_off_nothing_is_asked_that_cannot_succeed(phone: Phone
     asked = answer_all(phone, run, off)
     assert asked == ["getstatus", "getver", "getparam", "getparam", "getio", "camreq:1,1"]
     assert (run.verdict, run.steps["power"]["verdict"]) == ("ignition_off", "warn")
-    statuses.note(van, "ignition", "off", Grade.GOOD, now=utcnow(), source_kind="record", source_id=None)
+    status_table.note(van, "ignition", "off", Grade.GOOD, now=utcnow(), source_kind="record", source_id=None)
     db.session.commit()
     assert answer_all(phone, begin(van), off) == ["getparam", "getparam", "getio"]
 
@@ -434,26 +438,28 @@ def test_the_speed_of_a_runs_own_files_is_kept_and_told(phone: Phone, van: Devic
                state="stored", size=30_000, started_at=began, received_at=began + timedelta(seconds=100),
                command_id=row.id, link_fixed=True)
     )  # fmt: skip
-    outbox.cancel(row, utcnow())
+    submission.cancel(row, utcnow())
     db.session.commit()
-    checklist.advance(run, utcnow())
+    runner.advance(run, utcnow())
     answer_all(phone, run)
     assert run.steps["speed"]["text"].startswith(
         "Files come with 0.3 kB/s: a 10 s clip of one camera takes about 3 h."
     )
-    checklist.answer(run, "led", "unable", utcnow())
-    checklist.advance(run, utcnow())
-    assert "at most 3 s of one camera" in (outbox.pace(van) or "")
+    runner.answer(run, "led", "unable", utcnow())
+    runner.advance(run, utcnow())
+    assert "at most 3 s of one camera" in (submission.pace(van) or "")
 
 
 def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Phone, van: Device) -> None:
-    statuses.note(van, "upload.speed", "300", Grade.WARN, now=utcnow(), source_kind="upload", source_id=None)
+    status_table.note(
+        van, "upload.speed", "300", Grade.WARN, now=utcnow(), source_kind="upload", source_id=None
+    )
     now = int(utcnow().timestamp())
     notes = []
     for seconds in (3, 10):
         given = {"file_type": "video", "source": "front", "timestamp": now - 600, "duration": seconds}
-        asked = commands.from_arguments("camreq", given, now=now)
-        (row,) = outbox.submit(van, asked, outbox.Asker("tests"), utcnow())
+        asked = language.from_arguments("camreq", given, now=now)
+        (row,) = submission.submit(van, asked, submission.Asker("tests"), utcnow())
         notes.append(row.note)
     assert notes[0] is None
     assert "(0.3 kB/s) this takes about 3 h, longer than the 60 min" in notes[1]
@@ -478,7 +484,7 @@ def test_an_answer_nobody_offered_is_refused_and_changes_nothing(
     run = begin(van)
     before = dict(run.steps)
     with pytest.raises(Invalid):
-        checklist.answer(run, step, choice, utcnow())
+        runner.answer(run, step, choice, utcnow())
     db.session.rollback()
     assert run.steps == before
 
@@ -491,13 +497,13 @@ def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, stat
     run = begin(van)
     hand_over(phone, van)
     phone.report(list(phone.twilio.messages)[-1], status)
-    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
-    checklist.advance(run, utcnow())
+    recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+    runner.advance(run, utcnow())
     db.session.expire_all()
     assert (run.verdict, hand_over(phone, van)) == (None, "getver")
     phone.report(list(phone.twilio.messages)[-1], status)
-    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
-    checklist.advance(run, utcnow())
+    recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+    runner.advance(run, utcnow())
     db.session.expire_all()
     assert {row.state for row in db.session.scalars(select(Command))} == {State.EXPIRED}
     assert "2 of 2 SMS unanswered" in run.steps["reachable"]["text"]
@@ -512,10 +518,10 @@ def wait_in_vain(phone: Phone, run: ChecklistRun, seconds: float) -> None:
     phone.report(list(phone.twilio.messages)[-1], "delivered")
     db.session.expire_all()
     (row,) = db.session.scalars(select(Command).where(Command.in_flight))
-    ago = lifecycle.stamp(utcnow() - timedelta(seconds=seconds))
+    ago = command_state.stamp(utcnow() - timedelta(seconds=seconds))
     row.history = [*row.history[:-1], row.history[-1] | {"at": ago}]
     db.session.commit()
-    checklist.advance(run, utcnow())
+    runner.advance(run, utcnow())
 
 
 def test_what_was_delivered_and_not_answered_for_three_minutes_is_asked_in_other_words(
@@ -528,7 +534,7 @@ def test_what_was_delivered_and_not_answered_for_three_minutes_is_asked_in_other
     wait_in_vain(phone, run, 181)
     assert hand_over(phone, van) == "getver"
     phone.reply(REPLIES["getver"])
-    checklist.advance(run, utcnow())
+    runner.advance(run, utcnow())
     (first,) = db.session.scalars(select(Command).where(Command.kind == "getstatus"))
     assert first.state == State.DELIVERED  # it keeps its own time-out
     assert "1 of 2 SMS stayed unanswered" in run.steps["reachable"]["text"]
@@ -548,7 +554,7 @@ def test_an_answer_that_was_lost_in_the_middle_is_asked_for_once_more(phone: Pho
         asked.append(hand_over(phone, van))
         if reply:
             phone.reply(reply)
-            checklist.advance(run, utcnow())
+            runner.advance(run, utcnow())
         else:
             wait_in_vain(phone, run, 200)
     assert asked[2].startswith("getparam 150")
@@ -564,7 +570,7 @@ def test_an_sms_that_was_not_delivered_is_asked_again_and_two_are_a_verdict(
     for word in ("getstatus", "getver"):
         assert (run.ended_at, hand_over(phone, van)) == (None, word)
         phone.report(list(phone.twilio.messages)[-1], "undelivered", error="30003")
-        checklist.advance(run, utcnow())
+        runner.advance(run, utcnow())
     assert run.verdict == "silent"
 
 
@@ -572,13 +578,13 @@ def test_a_late_answer_changes_the_verdict_and_sends_nothing(phone: Phone, van: 
     run = begin(van)
     for _ in range(2):
         hand_over(phone, van)
-        leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
-        checklist.advance(run, utcnow())
+        recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+        runner.advance(run, utcnow())
     assert run.verdict == "silent"
-    checklist.sweep(utcnow())
+    runner.sweep(utcnow())
     assert run.verdict == "silent"
     phone.reply(REPLIES["getstatus"])
-    checklist.sweep(utcnow())
+    runner.sweep(utcnow())
     db.session.expire_all()
     assert run.verdict == "answers_late"
     assert hand_over(phone, van) == ""
@@ -591,8 +597,8 @@ def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Pho
         if word:
             phone.reply(REPLIES[word])
         else:
-            leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
-        checklist.advance(run, utcnow())
+            recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+        runner.advance(run, utcnow())
     assert (run.steps["firmware"]["verdict"], run.steps["firmware"]["mark"]) == ("warn", "unanswered")
     assert states(run)["configuration"] == "running"
 
@@ -600,19 +606,19 @@ def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Pho
 def test_a_second_run_is_refused_while_one_is_open_and_possible_afterwards(phone: Phone, van: Device) -> None:
     run = begin(van)
     with pytest.raises(Conflict):
-        checklist.start(van, "ops@example.com", utcnow())
+        runner.start(van, "ops@example.com", utcnow())
     db.session.rollback()
-    checklist.stop(run, utcnow())
-    second = checklist.start(van, "ops@example.com", utcnow())
+    runner.stop(run, utcnow())
+    second = runner.start(van, "ops@example.com", utcnow())
     assert run.verdict == "stopped"
-    assert checklist.current(van) == second
+    assert runner.current(van) == second
 
 
 def test_a_run_that_is_ended_withdraws_what_was_not_sent(phone: Phone, van: Device) -> None:
     run = begin(van)
     (waiting,) = db.session.scalars(select(Command)).all()
     assert waiting.state == State.QUEUED
-    checklist.stop(run, utcnow())
+    runner.stop(run, utcnow())
     assert hand_over(phone, van) == ""
     assert waiting.state == State.CANCELLED
 
@@ -625,7 +631,7 @@ def waits_for_person(van: Device) -> ChecklistRun:
     run = ChecklistRun(device_id=van.id, steps=steps, started_at=utcnow(), updated_at=utcnow())
     db.session.add(run)
     db.session.commit()
-    checklist.advance(run, utcnow())
+    runner.advance(run, utcnow())
     assert "question" in states(run).values()
     return run
 
@@ -633,10 +639,10 @@ def waits_for_person(van: Device) -> ChecklistRun:
 def test_a_run_that_nobody_comes_back_to_ends_by_itself_after_a_week(phone: Phone, van: Device) -> None:
     run = waits_for_person(van)
     for day in (1, 3, 6.9):
-        checklist.sweep(utcnow() + timedelta(days=day))
+        runner.sweep(utcnow() + timedelta(days=day))
     db.session.expire_all()
     assert run.ended_at is None
-    checklist.sweep(utcnow() + timedelta(days=7.1))
+    runner.sweep(utcnow() + timedelta(days=7.1))
     db.session.expire_all()
     assert (run.verdict, run.waits_for_person) == ("stopped", True)
     assert "nobody went on with it for 7 days" in (run.verdict_text or "")
@@ -646,14 +652,14 @@ def test_runs_that_wait_for_people_hold_no_other_up_and_an_answer_goes_on(
     phone: Phone, van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting, looked_at = waits_for_person(van), list[str]()
-    real = checklist.advance
-    monkeypatch.setattr(checklist, "advance", lambda run, now: looked_at.append(run.id) or real(run, now))
-    checklist.sweep(utcnow())
+    real = runner.advance
+    monkeypatch.setattr(runner, "advance", lambda run, now: looked_at.append(run.id) or real(run, now))
+    runner.sweep(utcnow())
     assert looked_at == []
     asked = next(name for name, state in states(waiting).items() if state == "question")
     choice = next(step.answers[0][0] for step in STEPS if step.id == asked)
-    checklist.answer(waiting, asked, choice, utcnow())
-    checklist.sweep(utcnow())
+    runner.answer(waiting, asked, choice, utcnow())
+    runner.sweep(utcnow())
     assert looked_at == [waiting.id]
 
 
@@ -661,7 +667,7 @@ def test_a_good_answer_of_a_moment_ago_is_used_and_a_bad_one_asked_again(phone: 
     one_dead = REPLIES | {"camgetver": "Front camera V1.9.3. The rear camera camgetver failed."}
     run = begin(van)
     answer_all(phone, run, one_dead)
-    checklist.stop(run, utcnow())
+    runner.stop(run, utcnow())
     again = begin(van)
     assert answer_all(phone, again, one_dead) == [
         "getparam",
@@ -678,7 +684,7 @@ def test_an_old_answer_is_not_used(phone: Phone, van: Device) -> None:
     run = begin(van)
     hand_over(phone, van)
     phone.reply(REPLIES["getstatus"])
-    checklist.stop(run, utcnow())
+    runner.stop(run, utcnow())
     (row,) = db.session.scalars(select(Command).where(Command.kind == "getstatus"))
     row.answered_at = utcnow() - timedelta(hours=1)
     db.session.commit()
@@ -689,19 +695,19 @@ def test_an_old_answer_is_not_used(phone: Phone, van: Device) -> None:
 def test_asking_a_step_again_forgets_what_a_person_saw_before(phone: Phone, van: Device) -> None:
     run = begin(van)
     answer_all(phone, run)
-    checklist.answer(run, "led", "no", utcnow())
-    checklist.advance(run, utcnow())
+    runner.answer(run, "led", "no", utcnow())
+    runner.advance(run, utcnow())
     assert run.verdict == "no_power"
-    checklist.again(run, "cameras", utcnow())
+    runner.again(run, "cameras", utcnow())
     assert (run.verdict, run.ended_at, "led" in run.steps) == (None, None, False)
-    checklist.advance(run, utcnow())
+    runner.advance(run, utcnow())
     assert hand_over(phone, van) == "camgetver"
     with pytest.raises(Invalid):
-        checklist.again(run, "nothing", utcnow())
+        runner.again(run, "nothing", utcnow())
 
 
 def test_the_cost_is_told_before_and_a_run_keeps_to_it(phone: Phone, van: Device) -> None:
-    cost = checklist.cost(van)
+    cost = runner.cost(van)
     healthy = {"camgetver": "Front camera V1.9.3. Rear camera V1.9.3.", "camreq:1,1": "Error: capture failed"}
     asked = answer_all(phone, begin(van), REPLIES | healthy)
     assert cost == len(asked) + 1  # the video is not asked for, since the photo failed
@@ -712,21 +718,21 @@ def test_half_a_configuration_accuses_nobody(phone: Phone, van: Device) -> None:
     for reply in (REPLIES["getstatus"], REPLIES["getver"]):
         hand_over(phone, van)
         phone.reply(reply)
-        checklist.advance(run, utcnow())
+        runner.advance(run, utcnow())
     for _ in range(3):
         if hand_over(phone, van).startswith("getparam 66"):
             phone.reply(REPLIES["getparam 66"])
         else:
-            leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
-        checklist.advance(run, utcnow())
-    checklist.advance(run, utcnow())
+            recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+        runner.advance(run, utcnow())
+    runner.advance(run, utcnow())
     assert run.steps["configuration"]["mark"] == "unanswered"
 
 
 def test_a_device_without_credentials_says_so_and_sends_nothing(phone: Phone) -> None:
-    device = devices.add({"imei": "352094082042885", "phone": "+12025550112"}, utcnow())
+    device = registry.add({"imei": "352094082042885", "phone": "+12025550112"}, utcnow())
     with pytest.raises(Conflict):
-        checklist.cost(device)
+        runner.cost(device)
     run = begin(device)
     assert run.verdict == "silent"
     assert phone.sent == []
@@ -738,11 +744,11 @@ def test_triggers_whose_files_reach_nobody_are_found_until_one_comes(phone: Phon
     answer_all(phone, run, crash)
     assert (run.steps["triggers"]["verdict"], run.steps["triggers"]["mark"]) == ("bad", "nowhere")
     assert "photo triggers (66022)" in run.steps["triggers"]["text"]
-    statuses.note_all(
+    status_table.note_all(
         "camera.server", "upload", {van.id: ("this service's address", "1" * 32, utcnow())}, utcnow()
     )
-    checklist.again(run, "cameras", utcnow())
-    checklist.advance(run, utcnow())
+    runner.again(run, "cameras", utcnow())
+    runner.advance(run, utcnow())
     answer_all(phone, run, crash)
     assert run.steps["triggers"]["verdict"] == "good"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, wait_until
 
-from receiver.claims import Claims
+from receiver.spool.file_locks import Claims
 
 IMEI = "352094082736916"
 OTHER = "356307042441013"

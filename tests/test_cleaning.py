@@ -2,7 +2,7 @@
 
 import pytest
 
-from provisioning.cleaning import clean_host, clean_imei, clean_line, clean_phone, clean_text
+from provisioning.tracker.normalization import clean_host, clean_imei, clean_line, clean_phone, clean_text
 
 IMEI = "352094082736916"
 PHONE = "+12025550196"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sms_vectors import Vector, read
 
-from provisioning.commands import (
+from provisioning.tracker.language import (
     COMMANDS,
     CamGetSdFormat,
     CamGetVer,
@@ -25,15 +25,15 @@ from provisioning.commands import (
     Source,
     UnreadableText,
     UnsendableText,
-    compose,
     decode,
     encode,
     family,
     from_arguments,
     prefix,
+    sms_text,
     to_arguments,
 )
-from provisioning.parameters import CATALOGUE, ParameterErrors, septets, validate, with_camera_server
+from provisioning.tracker.parameters import CATALOGUE, ParameterErrors, septets, validate, with_camera_server
 
 pytestmark = pytest.mark.quick
 
@@ -249,7 +249,7 @@ def test_a_command_without_a_form_is_unsendable(command: Command) -> None:
     with pytest.raises(UnsendableText):
         encode(command)
     with pytest.raises(UnsendableText):
-        compose(command, login="abc", password="def", family=Family.FM)
+        sms_text(command, login="abc", password="def", family=Family.FM)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_credentials_stand_in_front_as_the_family_wants(
     login: str, password: str, kind: Family, front: str
 ) -> None:
     assert prefix(login, password, kind) == front
-    (sms,) = compose(GetVer(), login=login, password=password, family=kind, keeps_spaces=True)
+    (sms,) = sms_text(GetVer(), login=login, password=password, family=kind, keeps_spaces=True)
     assert sms.text == front + "getver"
     assert sms.length == len(sms.text)
     for secret in (login, password):
@@ -327,7 +327,7 @@ def test_the_model_tells_the_family(model: str | None, kind: Family) -> None:
 @pytest.mark.parametrize("login", ["a b", "a\n", "ä", "\u2007"])
 def test_credentials_that_cannot_stand_in_a_command_are_refused(login: str) -> None:
     with pytest.raises(UnsendableText, match="login or password"):
-        compose(GetVer(), login=login, password="def", family=Family.FM)
+        sms_text(GetVer(), login=login, password="def", family=Family.FM)
 
 
 @pytest.mark.parametrize(
@@ -337,51 +337,51 @@ def test_a_text_that_begins_with_a_blank_never_goes_to_a_gateway_that_trims(
     password: str, kind: Family
 ) -> None:
     with pytest.raises(UnsendableText, match="Set a login and a password first"):
-        compose(GetVer(), login="", password=password, family=kind)
+        sms_text(GetVer(), login="", password=password, family=kind)
 
 
 def test_two_blanks_may_travel_as_one_figure_space() -> None:
-    (sms,) = compose(CamGetVer(), login="", password="", family=Family.FM, figure_space=True)
+    (sms,) = sms_text(CamGetVer(), login="", password="", family=Family.FM, figure_space=True)
     assert (sms.text, sms.masked, sms.length) == ("\u2007camgetver", "  camgetver", 11)
 
 
 @pytest.mark.parametrize(("password", "kind"), [("def", Family.FM), ("", Family.FT)])
 def test_a_single_blank_cannot_travel_as_a_figure_space(password: str, kind: Family) -> None:
     with pytest.raises(UnsendableText):
-        compose(GetVer(), login="", password=password, family=kind, figure_space=True)
+        sms_text(GetVer(), login="", password=password, family=kind, figure_space=True)
 
 
 def test_people_see_dots_of_one_width_for_credentials_old_and_new() -> None:
     command = SetParam({3003: "newlo", 3004: "x"})
-    (sms,) = compose(command, login="a", password="bcdef", family=Family.FM)
+    (sms,) = sms_text(command, login="a", password="bcdef", family=Family.FM)
     assert sms.text == "a bcdef setparam 3003:newlo;3004:x"
     assert sms.masked == "••••• ••••• setparam 3003:•••••;3004:•••••"
 
 
 def test_a_whole_provisioning_fits_one_sms() -> None:
     command = SetParam(validate({"151": 18, "150": 1, "113": 1, "66000": 3, "66022": ["DIN1", "Crash"]}))
-    (sms,) = compose(command, login="abcde", password="fghij", family=Family.FM)
+    (sms,) = sms_text(command, login="abcde", password="fghij", family=Family.FM)
     assert sms.text == "abcde fghij setparam 151:18;150:1;113:1;66000:3;66022:10"
     assert sms.length == 56
 
 
 def test_extended_characters_count_twice() -> None:
-    (sms,) = compose(SetParam({2001: "a~b"}), login="abc", password="def", family=Family.FM)
+    (sms,) = sms_text(SetParam({2001: "a~b"}), login="abc", password="def", family=Family.FM)
     assert sms.length == len(sms.text) + 1
 
 
 def test_characters_outside_gsm7_are_unsendable() -> None:
     with pytest.raises(UnsendableText, match="GSM-7"):
-        compose(SetParam({2001: "ж"}), login="abc", password="def", family=Family.FM)
+        sms_text(SetParam({2001: "ж"}), login="abc", password="def", family=Family.FM)
 
 
 def test_one_value_that_is_too_long_is_unsendable() -> None:
     with pytest.raises(UnsendableText, match="160"):
-        compose(SetParam({2001: "x" * 150}), login="abc", password="def", family=Family.FM)
+        sms_text(SetParam({2001: "x" * 150}), login="abc", password="def", family=Family.FM)
 
 
 def test_a_getparam_is_split_so_that_each_reply_fits_one_sms() -> None:
-    parts = compose(GetParam(EVERY_CAMERA_PARAMETER), login="abcde", password="fghij", family=Family.FM)
+    parts = sms_text(GetParam(EVERY_CAMERA_PARAMETER), login="abcde", password="fghij", family=Family.FM)
     assert len(parts) == 2
     asked = [id for part in parts for id in part.command.parameters]  # type: ignore[union-attr]
     assert tuple(asked) == EVERY_CAMERA_PARAMETER
@@ -399,7 +399,7 @@ def longest_value(id: int) -> str:
 
 
 def test_unknown_parameters_are_asked_for_a_few_at_a_time() -> None:
-    parts = compose(GetParam((2001, 2002, 2003, 2004)), login="abc", password="def", family=Family.FM)
+    parts = sms_text(GetParam((2001, 2002, 2003, 2004)), login="abc", password="def", family=Family.FM)
     assert [part.command for part in parts] == [GetParam((2001, 2002)), GetParam((2003, 2004))]
 
 
@@ -446,7 +446,7 @@ def test_what_is_written_is_read_back_and_what_is_stored_comes_back(command: Com
 def test_a_setparam_becomes_the_fewest_whole_sms_in_its_own_order(
     command: SetParam, login: str, password: str
 ) -> None:
-    parts = compose(command, login=login, password=password, family=Family.FM)
+    parts = sms_text(command, login=login, password=password, family=Family.FM)
     front = f"{login} {password} "
     pairs: list[tuple[int, Any]] = []
     for part in parts:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app import create_app
-from provisioning.config import ConfigError, load
+from provisioning.core.config import ConfigError, load
 
 
 def test_everything_wrong_is_reported_at_once_and_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

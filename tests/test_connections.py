@@ -7,10 +7,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from provisioning import connections, devices, statuses
+from provisioning.devices import registry, status_table
+from provisioning.media import camera_sessions
 from provisioning.models import Session, db, new_id
-from receiver import other_protocols
-from receiver.product import SessionFacts
+from receiver.backend.port import SessionFacts
+from receiver.wire import foreign_protocols
 
 IMEI, STRANGER = "352094082736916", "356307042441013"
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -33,7 +34,7 @@ def rows() -> list[Session]:
 
 def test_a_stranger_that_comes_back_every_second_is_one_row_a_day(app: Flask) -> None:
     for second in range(0, 600, 3):
-        connections.note([ended(second + n) for n in range(3)], NOON + timedelta(seconds=second))
+        camera_sessions.note([ended(second + n) for n in range(3)], NOON + timedelta(seconds=second))
     (row,) = rows()
     assert (row.imei, row.code, row.connections, row.bytes_received) == (
         STRANGER,
@@ -43,41 +44,41 @@ def test_a_stranger_that_comes_back_every_second_is_one_row_a_day(app: Flask) ->
     )
     assert (row.started_at, row.ended_at) == (NOON, NOON + timedelta(seconds=599))
     assert row.address == "203.0.113.7:40599"
-    connections.note([ended(86_400)], NOON + timedelta(days=1))
+    camera_sessions.note([ended(86_400)], NOON + timedelta(days=1))
     assert [row.connections for row in rows()] == [600, 1]
 
 
 def test_receivers_that_count_the_same_stranger_at_once_lose_no_count(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connections.note([ended(0)], NOON)
+    camera_sessions.note([ended(0)], NOON)
     db.session.remove()
-    real, inside = connections.put_all, list[str]()
+    real, inside = camera_sessions.put_all, list[str]()
 
     def put_all(*given: Any, **more: Any) -> None:
         """Just before one receiver writes its count, another one does."""
         if given[0] is Session and not inside:
             inside.append("another")
             with app.app_context():
-                connections.note([ended(2)], NOON)
+                camera_sessions.note([ended(2)], NOON)
                 db.session.remove()
         real(*given, **more)
 
-    monkeypatch.setattr(connections, "put_all", put_all)
-    connections.note([ended(1)], NOON)
+    monkeypatch.setattr(camera_sessions, "put_all", put_all)
+    camera_sessions.note([ended(1)], NOON)
     assert [(row.connections, row.bytes_received) for row in rows()] == [(3, 48)]
 
 
 def test_a_scanner_without_imei_is_one_row_for_each_way_it_ended(app: Flask) -> None:
     for second in range(30):
-        connections.note([ended(second, None, ("timeout", "not_a_camera")[second % 2])], NOON)
+        camera_sessions.note([ended(second, None, ("timeout", "not_a_camera")[second % 2])], NOON)
     assert sorted((row.code, row.connections) for row in rows()) == [("not_a_camera", 15), ("timeout", 15)]
 
 
 def test_invented_imeis_share_one_row_beyond_the_cap(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "STRANGERS_A_DAY", 10)
+    monkeypatch.setattr(camera_sessions, "STRANGERS_A_DAY", 10)
     for first in range(0, 40, 4):
-        connections.note([ended(n, f"{n:015d}") for n in range(first, first + 4)], NOON)
+        camera_sessions.note([ended(n, f"{n:015d}") for n in range(first, first + 4)], NOON)
     found = rows()
     assert len(found) <= 10 + 4 + 1
     assert sum(row.connections for row in found) == 40
@@ -85,71 +86,71 @@ def test_invented_imeis_share_one_row_beyond_the_cap(app: Flask, monkeypatch: py
 
 
 def test_a_device_has_a_row_for_each_connection_also_while_it_lasts(app: Flask) -> None:
-    devices.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
+    registry.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
     open_now = ended(0, IMEI, ended_at=None, code=None)
-    connections.note([open_now, ended(1, IMEI, "lost"), ended(2, IMEI, "lost")], NOON)
+    camera_sessions.note([open_now, ended(1, IMEI, "lost"), ended(2, IMEI, "lost")], NOON)
     open_now.ended_at, open_now.code, open_now.files = NOON, "done", 1
-    connections.note([open_now], NOON)
+    camera_sessions.note([open_now], NOON)
     assert sorted(str(row.code) for row in rows()) == ["done", "lost", "lost"]
 
 
 def test_a_stranger_whose_files_are_kept_has_a_row_for_each_connection(app: Flask) -> None:
-    connections.note([ended(0, code="done", files=1), ended(1, code="done", files=1)], NOON)
+    camera_sessions.note([ended(0, code="done", files=1), ended(1, code="done", files=1)], NOON)
     assert [row.files for row in rows()] == [1, 1]
 
 
 def test_old_connections_are_forgotten(app: Flask) -> None:
-    devices.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
-    connections.note([ended(second, IMEI, "lost") for second in range(5)], NOON)
-    connections.forget(NOON + timedelta(days=30), days=90)
+    registry.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
+    camera_sessions.note([ended(second, IMEI, "lost") for second in range(5)], NOON)
+    camera_sessions.forget(NOON + timedelta(days=30), days=90)
     assert len(rows()) == 5
-    connections.forget(NOON + timedelta(days=91), days=90)
+    camera_sessions.forget(NOON + timedelta(days=91), days=90)
     assert db.session.scalar(select(func.count()).select_from(Session)) == 0
 
 
 def test_a_connection_whose_receiver_was_killed_does_not_look_open_for_ever(app: Flask) -> None:
-    devices.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
-    connections.note([ended(0, IMEI, ended_at=None, code=None)], NOON)
-    connections.close_left(NOON + timedelta(hours=1))
+    registry.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
+    camera_sessions.note([ended(0, IMEI, ended_at=None, code=None)], NOON)
+    camera_sessions.close_left(NOON + timedelta(hours=1))
     assert [row.code for row in rows()] == [None]
-    connections.close_left(NOON + timedelta(hours=25))
+    camera_sessions.close_left(NOON + timedelta(hours=25))
     (row,) = rows()
     assert (row.code, row.ended_at) == ("unknown", NOON)
 
 
 def tracker_data(second: int, imei: str = IMEI) -> SessionFacts:
-    return ended(second, imei, other_protocols.AVL, reason=other_protocols.AVL_TEXT)
+    return ended(second, imei, foreign_protocols.AVL, reason=foreign_protocols.AVL_TEXT)
 
 
 def test_a_tracker_that_sends_its_own_data_here_is_told_at_its_device(app: Flask) -> None:
-    device = devices.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
-    connections.note([tracker_data(second) for second in range(5)], NOON)
-    item = statuses.get(device.id, "tracker.server")
+    device = registry.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
+    camera_sessions.note([tracker_data(second) for second in range(5)], NOON)
+    item = status_table.get(device.id, "tracker.server")
     assert item is not None
-    assert (item.verdict, item.note) == ("bad", other_protocols.AVL_TEXT)
-    assert statuses.get(device.id, "contact.tcp") is None  # its camera did not come
+    assert (item.verdict, item.note) == ("bad", foreign_protocols.AVL_TEXT)
+    assert status_table.get(device.id, "contact.tcp") is None  # its camera did not come
     assert [(row.imei, row.code, row.connections) for row in rows()] == [(IMEI, "tracker_data", 5)]
 
 
 def test_word_of_a_tracker_that_came_astray_goes_a_day_after_it_came_last(app: Flask) -> None:
-    device = devices.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
-    connections.note([tracker_data(0)], NOON)
-    connections.forget(NOON + timedelta(hours=23), 90)
-    assert statuses.get(device.id, "tracker.server") is not None
-    connections.forget(NOON + timedelta(hours=25), 90)
-    assert statuses.get(device.id, "tracker.server") is None
+    device = registry.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
+    camera_sessions.note([tracker_data(0)], NOON)
+    camera_sessions.forget(NOON + timedelta(hours=23), 90)
+    assert status_table.get(device.id, "tracker.server") is not None
+    camera_sessions.forget(NOON + timedelta(hours=25), 90)
+    assert status_table.get(device.id, "tracker.server") is None
 
 
 def test_a_strangers_tracker_is_counted_as_a_stranger(app: Flask) -> None:
-    connections.note([tracker_data(second, STRANGER) for second in range(5)], NOON)
+    camera_sessions.note([tracker_data(second, STRANGER) for second in range(5)], NOON)
     assert [(row.peer, row.code, row.connections) for row in rows()] == [(STRANGER, "tracker_data", 5)]
 
 
 def test_a_device_that_reached_its_limit_of_a_day_says_so_for_a_day(app: Flask) -> None:
-    device = devices.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
-    connections.note([ended(0, IMEI, "day_full")], NOON)
-    item = statuses.get(device.id, "files.day_limit")
+    device = registry.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
+    camera_sessions.note([ended(0, IMEI, "day_full")], NOON)
+    item = status_table.get(device.id, "files.day_limit")
     assert item is not None
     assert (item.value, item.verdict, item.source_kind) == ("reached", "warn", "session")
-    connections.forget(NOON + timedelta(hours=25), 90)
-    assert statuses.get(device.id, "files.day_limit") is None
+    camera_sessions.forget(NOON + timedelta(hours=25), 90)
+    assert status_table.get(device.id, "files.day_limit") is None

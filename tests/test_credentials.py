@@ -26,23 +26,17 @@ from test_pages import Visitor
 from test_sms import ASKER, NUMBER, ask, at, change_credentials, reply_at, send
 
 from app import create_app
-from provisioning import (
-    auth,
-    commands,
-    credentials,
-    devices,
-    diagram,
-    inbox,
-    leftovers,
-    outbox,
-    sending,
-    statuses,
-)
-from provisioning.config import load
-from provisioning.credentials import AT_REST, TRANSITIONS, TRYING, Fact, Phase
-from provisioning.errors import Conflict, GatewayError
-from provisioning.gateway import Seen, Sent
+from provisioning import diagram
+from provisioning.commands import submission
+from provisioning.core.config import load
+from provisioning.core.errors import Conflict, GatewayError
+from provisioning.devices import credentials, registry, status_table
+from provisioning.devices.credentials import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import OPEN, Command, Device, Role, State, db, utcnow
+from provisioning.sms import dispatch, inbound, recovery
+from provisioning.sms.gateway import Seen, Sent
+from provisioning.tracker import language
+from provisioning.web import auth
 
 OLD, NEW = ("fleet", "cam11"), ("new1", "new2")
 CONFIRMED = "New value 3003:new1;3004:new2"
@@ -53,7 +47,7 @@ INFO = "RTC:2026/11/27 7:13 Init:2026/11/27 5:44 UpTime:4744s PWR:PwrVoltage RST
 @pytest.fixture
 def van(phone: Phone) -> Device:
     given = {"imei": "352094082736916", "phone": NUMBER, "sms_login": OLD[0], "sms_password": OLD[1]}
-    return devices.add(given, utcnow())
+    return registry.add(given, utcnow())
 
 
 def pairs(device: Device) -> tuple[Any, Any]:
@@ -63,7 +57,7 @@ def pairs(device: Device) -> tuple[Any, Any]:
 
 
 def cancel(command: Command, seconds: float = 0) -> None:
-    outbox.cancel(command, at(seconds)())
+    submission.cancel(command, at(seconds)())
     db.session.commit()
 
 
@@ -75,13 +69,13 @@ def proof(device: Device) -> Command:
 def test_a_late_answer_to_an_older_command_proves_nothing_of_a_change(phone: Phone, van: Device) -> None:
     ask(van, "getinfo")
     send(van)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     ask(van, "setparam", parameters={"3003": "new1", "3004": "new2"})
-    sending.drive(van.id, at(701))
-    leftovers.sweep(at(1400))
+    dispatch.drive(van.id, at(701))
+    recovery.sweep(at(1400))
     reply_at(phone, 1401, INFO)
     assert pairs(van) == (OLD, NEW)
-    sending.drive(van.id, at(1402))
+    dispatch.drive(van.id, at(1402))
     reply_at(phone, 1403, VERSION)
     assert pairs(van)[0] == NEW
 
@@ -90,11 +84,11 @@ def test_words_that_confirm_a_change_late_are_taken_while_it_is_being_proved(
     phone: Phone, van: Device
 ) -> None:
     row = change_credentials(van)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     reply_at(phone, 701, CONFIRMED)
     assert (pairs(van), row.state) == ((NEW, None), State.DONE)
     assert proof(van).state == State.CANCELLED
-    assert not sending.drive(van.id, at(702))
+    assert not dispatch.drive(van.id, at(702))
 
 
 def test_a_change_that_is_cancelled_before_it_is_sent_leaves_the_old_pair(phone: Phone, van: Device) -> None:
@@ -106,8 +100,8 @@ def test_a_change_that_is_cancelled_before_it_is_sent_leaves_the_old_pair(phone:
 
 def test_a_change_that_is_cancelled_after_it_was_sent_is_proved(phone: Phone, van: Device) -> None:
     cancel(change_credentials(van))
-    leftovers.sweep(at(700))
-    sending.drive(van.id, at(701))
+    recovery.sweep(at(700))
+    dispatch.drive(van.id, at(701))
     assert phone.sent[-1] == "new1 new2 getver"
     reply_at(phone, 702, VERSION)
     assert (pairs(van)[0], van.credentials_state) == (NEW, None)
@@ -122,10 +116,10 @@ def test_an_answer_to_a_change_that_was_cancelled_counts(phone: Phone, van: Devi
 
 def test_a_change_that_was_cancelled_and_never_left_is_forgotten(phone: Phone, van: Device) -> None:
     row = ask(van, "setparam", parameters={"3003": "new1", "3004": "new2"})[0]
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
     cancel(row)
-    sending._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
+    dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
     assert (pairs(van), van.credentials_state) == ((OLD, None), None)
 
 
@@ -134,13 +128,13 @@ def test_a_cancelled_proof_blocks_no_command_and_forgets_no_pair(
     phone: Phone, van: Device, handed_over: bool
 ) -> None:
     change_credentials(van)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     if handed_over:
-        sending.drive(van.id, at(701))
+        dispatch.drive(van.id, at(701))
     cancel(proof(van), 702)
     ask(van, "getinfo")
-    leftovers.sweep(at(1500))
-    sending.drive(van.id, at(1501))
+    recovery.sweep(at(1500))
+    dispatch.drive(van.id, at(1501))
     assert phone.sent[-1] == "fleet cam11 getinfo"
     assert (pairs(van), van.credentials_state) == ((OLD, NEW), "undecided")
 
@@ -150,8 +144,8 @@ def test_a_late_answer_to_the_first_proof_does_not_forget_the_pair_that_the_seco
 ) -> None:
     change_credentials(van)
     for seconds in (700, 1400):
-        leftovers.sweep(at(seconds))
-        sending.drive(van.id, at(seconds + 1))
+        recovery.sweep(at(seconds))
+        dispatch.drive(van.id, at(seconds + 1))
     assert phone.sent[-1] == "fleet cam11 getver"
     reply_at(phone, 1405, VERSION)  # of either getver: nobody can tell
     assert (set(pairs(van)), van.credentials_state) == ({OLD, NEW}, None)
@@ -162,8 +156,8 @@ def test_a_third_pair_waits_until_it_is_proved_which_of_two_the_device_holds(
 ) -> None:
     change_credentials(van)
     for seconds in (700, 1400):
-        leftovers.sweep(at(seconds))
-        sending.drive(van.id, at(seconds + 1))
+        recovery.sweep(at(seconds))
+        dispatch.drive(van.id, at(seconds + 1))
     reply_at(phone, 1405, VERSION)
     with pytest.raises(Conflict, match="a third pair could lock it out"):
         ask(van, "setparam", parameters={"3003": "other", "3004": "again"})
@@ -174,11 +168,11 @@ def test_a_third_pair_waits_until_it_is_proved_which_of_two_the_device_holds(
 def test_a_pair_is_forgotten_when_the_change_can_come_no_more(phone: Phone, van: Device) -> None:
     change_credentials(van)
     for seconds in (700, 1400):
-        leftovers.sweep(at(seconds))
-        sending.drive(van.id, at(seconds + 1))
+        recovery.sweep(at(seconds))
+        dispatch.drive(van.id, at(seconds + 1))
     reply_at(phone, 1405, VERSION)
     ask(van, "getinfo")
-    sending.drive(van.id, at(90_000))
+    dispatch.drive(van.id, at(90_000))
     reply_at(phone, 90_005, INFO)
     assert pairs(van) == (OLD, None)
 
@@ -198,11 +192,11 @@ def test_words_that_came_before_are_not_taken_for_the_answer_to_a_new_change(
 
 
 def test_a_proof_that_cannot_be_sent_counts_as_unanswered(phone: Phone, van: Device) -> None:
-    outbox.submit(van, commands.SetParam({3003: "", 3004: ""}), ASKER, utcnow())
+    submission.submit(van, language.SetParam({3003: "", 3004: ""}), ASKER, utcnow())
     db.session.commit()
     send(van)
-    leftovers.sweep(at(700))
-    sending.drive(van.id, at(701))
+    recovery.sweep(at(700))
+    dispatch.drive(van.id, at(701))
     assert phone.sent[-1] == "fleet cam11 getver"
 
 
@@ -232,13 +226,13 @@ def test_the_support_desk_is_offered_no_button_that_cancels_a_change(phone: Phon
 
 
 def held_and_asked(van: Device) -> tuple[Any, ...]:
-    item = statuses.get(van.id, "parameter.66003")
+    item = status_table.get(van.id, "parameter.66003")
     assert item is not None
     return item.value, item.asked, item.verdict
 
 
 def provision(van: Device, value: int) -> Command:
-    (row,) = outbox.provision(van, {"66003": value}, ASKER, utcnow())
+    (row,) = submission.provision(van, {"66003": value}, ASKER, utcnow())
     db.session.commit()
     return row
 
@@ -249,7 +243,7 @@ def test_a_setparam_that_is_never_sent_leaves_no_bad_verdict(phone: Phone, van: 
     phone.reply("New value 151:18;150:1;66003:30")
     cancel(provision(van, 25))
     provision(van, 25)
-    leftovers.sweep(at(100_000))
+    recovery.sweep(at(100_000))
     db.session.expire_all()
     assert held_and_asked(van) == ("30", "30", "good")
 
@@ -259,9 +253,9 @@ def test_a_setparam_that_the_gateway_refuses_leaves_no_bad_verdict(phone: Phone,
     send(van)
     phone.reply("New value 151:18;150:1;66003:30")
     provision(van, 25)
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
-    sending._note_failure(attempt, GatewayError("21211", "no such number", permanent=True), utcnow())
+    dispatch._note_failure(attempt, GatewayError("21211", "no such number", permanent=True), utcnow())
     assert held_and_asked(van) == ("30", "30", "good")
 
 
@@ -269,7 +263,7 @@ def test_a_setparam_that_went_out_is_remembered_though_its_answer_overtakes_the_
     phone: Phone, van: Device
 ) -> None:
     provision(van, 30)
-    assert sending._claim(van.id, utcnow()) is not None
+    assert dispatch._claim(van.id, utcnow()) is not None
     phone.reply("New value 151:18;150:1;66003:31")
     db.session.expire_all()
     assert held_and_asked(van) == ("31", "30", "bad")
@@ -353,7 +347,7 @@ class Orders(RuleBasedStateMachine):
             "sms_login": OLD[0],
             "sms_password": OLD[1],
         }
-        self.device = devices.add(given, self._now())
+        self.device = registry.add(given, self._now())
         self.phase, self.waiting = Phase.SETTLED, False
 
     def _now(self, seconds: float = 1) -> datetime:
@@ -371,9 +365,9 @@ class Orders(RuleBasedStateMachine):
             assert (login, password) == self.true
         db.session.rollback()
 
-    def _submit(self, asked: commands.Command) -> bool:
+    def _submit(self, asked: language.Command) -> bool:
         try:
-            outbox.submit(self.device, asked, ASKER, self._now())
+            submission.submit(self.device, asked, ASKER, self._now())
         except Conflict:
             db.session.rollback()
             return False
@@ -382,7 +376,7 @@ class Orders(RuleBasedStateMachine):
 
     @rule(pair=st.sampled_from(PAIRS))
     def change(self, pair: tuple[str, str]) -> None:
-        self._submit(commands.SetParam({3003: pair[0], 3004: pair[1]}))
+        self._submit(language.SetParam({3003: pair[0], 3004: pair[1]}))
 
     @initialize(arrives=st.booleans())
     def begin(self, arrives: bool) -> None:
@@ -394,7 +388,7 @@ class Orders(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(KINDS))
     def ask(self, kind: str) -> None:
-        assert self._submit(commands.from_arguments(kind, {}, now=0))
+        assert self._submit(language.from_arguments(kind, {}, now=0))
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
@@ -403,14 +397,14 @@ class Orders(RuleBasedStateMachine):
         rows = db.session.scalars(wanted.order_by(Command.id)).all()
         db.session.rollback()
         if rows:
-            outbox.cancel(data.draw(st.sampled_from(rows)), self._now())
+            submission.cancel(data.draw(st.sampled_from(rows)), self._now())
             db.session.commit()
 
     @rule(mode=st.sampled_from(["takes"] * 6 + ["busy", "refuses", "is silent", "is unclear"]))
     def drive(self, mode: str) -> None:
         self.post.mode = mode
         before = len(self.post.taken)
-        sending.drive(self.device.id, self._now)
+        dispatch.drive(self.device.id, self._now)
         self.network += self.post.taken[before:]
         self.post.mode = "takes"
 
@@ -430,7 +424,7 @@ class Orders(RuleBasedStateMachine):
             words = INFO.replace("4744", str(Orders.count))
         elif command == "getio":
             words = f"DI1:0 DI2:0 AIN1:0 AIN2:{Orders.count} DO1:0 DO2:0"
-        assert not any(isinstance(reply, commands.Unread) for reply in commands.read_replies(words))
+        assert not any(isinstance(reply, language.Unread) for reply in language.read_replies(words))
         self.replies.append(Parcel(words, parcel.sid, parcel.handed_at))
 
     @precondition(lambda self: self.network)
@@ -439,7 +433,7 @@ class Orders(RuleBasedStateMachine):
         parcel = self.network.pop(data.draw(st.integers(0, len(self.network) - 1)))
         if code is not None:
             told = {"MessageSid": parcel.sid, "MessageStatus": "undelivered", "ErrorCode": code}
-            inbox.report(told, self._now(), via="webhook")
+            inbound.report(told, self._now(), via="webhook")
 
     @precondition(lambda self: self.replies)
     @rule(data=st.data(), what=st.sampled_from(["hear", "hear", "hear", "double", "lose"]))
@@ -455,7 +449,7 @@ class Orders(RuleBasedStateMachine):
                 "To": SENDER,
                 "Body": parcel.text,
             }
-            inbox.receive(told, self._now(), via="webhook")
+            inbound.receive(told, self._now(), via="webhook")
 
     @precondition(lambda self: self.waiting)
     @rule(times=st.sampled_from([1, 3]))
@@ -478,7 +472,7 @@ class Orders(RuleBasedStateMachine):
         now = self._now(seconds)
         for way in (self.network, self.replies):
             way[:] = [parcel for parcel in way if (now - parcel.handed_at).total_seconds() < DAY - 60]
-        leftovers.sweep(self._now)
+        recovery.sweep(self._now)
 
     @precondition(lambda self: self.phase in AT_REST - {Phase.SETTLED})
     @precondition(lambda self: not any("3003" in parcel.text for parcel in self.network))
@@ -486,7 +480,7 @@ class Orders(RuleBasedStateMachine):
     def tell(self) -> None:
         """A person who has seen which pair the device holds enters it."""
         try:
-            devices.change(
+            registry.change(
                 self.device, {"sms_login": self.true[0], "sms_password": self.true[1]}, self._now()
             )
         except Conflict:
@@ -553,10 +547,10 @@ class Orders(RuleBasedStateMachine):
         self.ask("getio")
         self._all_goes_well()
         assert credentials.phase_of(self.device) is Phase.SETTLED
-        assert self._submit(commands.SetParam({3003: "final", 3004: "pair5"}))
+        assert self._submit(language.SetParam({3003: "final", 3004: "pair5"}))
         self._all_goes_well()
         assert self.true == credentials.pair(self.device, "current") == ("final", "pair5")
-        devices.archive(self.device, self._now())
+        registry.archive(self.device, self._now())
 
 
 class First:

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT, wait_until
 from PIL import Image
 
-from provisioning import decoding, pictures, transcode
+from provisioning.media import decoder_pool, decoder_process, photo_decoder
 from simulator import media
 
 HANGS = "import sys, time; sys.stdin.readline(); time.sleep(60)"
@@ -38,8 +38,8 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def decoder() -> Iterator[decoding.PhotoDecoder]:
-    decoder = decoding.PhotoDecoder()
+def decoder() -> Iterator[decoder_pool.PhotoDecoder]:
+    decoder = decoder_pool.PhotoDecoder()
     yield decoder
     decoder.close()
 
@@ -51,18 +51,18 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def one(decoder: decoding.PhotoDecoder, source: Path, target: Path) -> str | None:
+def one(decoder: decoder_pool.PhotoDecoder, source: Path, target: Path) -> str | None:
     (outcome,) = decoder.decode([(source, target)])
     return outcome.problem
 
 
-def child_of(decoder: decoding.PhotoDecoder) -> int:
+def child_of(decoder: decoder_pool.PhotoDecoder) -> int:
     assert decoder._child
     return decoder._child.pid
 
 
 def test_one_child_makes_many_thumbnails_and_says_what_it_cannot_read(
-    decoder: decoding.PhotoDecoder, photo: Path
+    decoder: decoder_pool.PhotoDecoder, photo: Path
 ) -> None:
     assert one(decoder, photo, photo.parent / "one") is None
     first = child_of(decoder)
@@ -81,27 +81,27 @@ def test_one_child_makes_many_thumbnails_and_says_what_it_cannot_read(
         ("photo-without-end-marker", None),
         ("photo-one-byte-short", None),
         ("photo-with-trailing-zeros", None),
-        ("photo-cut-at-60-percent", pictures.END_MISSING),
-        ("photo-progressive-cut-at-40-percent", pictures.END_MISSING),
+        ("photo-cut-at-60-percent", photo_decoder.END_MISSING),
+        ("photo-progressive-cut-at-40-percent", photo_decoder.END_MISSING),
     ],
 )
 def test_a_photo_is_shown_as_far_as_it_goes_and_says_only_what_is_missing_to_see(
-    decoder: decoding.PhotoDecoder, tmp_path: Path, name: str, note: str | None
+    decoder: decoder_pool.PhotoDecoder, tmp_path: Path, name: str, note: str | None
 ) -> None:
     source = ROOT / "tests" / "vectors" / "media" / f"{name}.jpg"
-    assert decoder.decode([(source, tmp_path / "one")]) == [decoding.Outcome(note=note)]
+    assert decoder.decode([(source, tmp_path / "one")]) == [decoder_pool.Outcome(note=note)]
     with Image.open(tmp_path / "one.thumbnail.jpg") as made:
         assert made.size == (320, 180)
 
 
 def test_a_copy_that_cannot_be_written_is_to_be_tried_again(
-    decoder: decoding.PhotoDecoder, photo: Path
+    decoder: decoder_pool.PhotoDecoder, photo: Path
 ) -> None:
     (outcome,) = decoder.decode([(photo, photo.parent / "nowhere" / "one")])
     assert outcome.retry
 
 
-def test_a_child_that_died_is_replaced(decoder: decoding.PhotoDecoder, photo: Path) -> None:
+def test_a_child_that_died_is_replaced(decoder: decoder_pool.PhotoDecoder, photo: Path) -> None:
     assert one(decoder, photo, photo.parent / "one") is None
     os.kill(child_of(decoder), signal.SIGKILL)
     wait_until(lambda: decoder._child and decoder._child.poll() is not None)
@@ -109,21 +109,21 @@ def test_a_child_that_died_is_replaced(decoder: decoding.PhotoDecoder, photo: Pa
 
 
 def test_a_picture_that_makes_the_child_hang_or_crash_costs_only_itself(
-    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+    decoder: decoder_pool.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "PHOTO_SECONDS", 0.5)
-    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", HANGS])
-    assert one(decoder, photo, photo.parent / "one") == decoding.TOO_LONG
-    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES])
+    monkeypatch.setattr(decoder_pool, "PHOTO_SECONDS", 0.5)
+    monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", HANGS])
+    assert one(decoder, photo, photo.parent / "one") == decoder_pool.TOO_LONG
+    monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", CRASHES])
     assert one(decoder, photo, photo.parent / "one") == "The decoder crashed (code -6)."
     monkeypatch.undo()
     assert one(decoder, photo, photo.parent / "one") is None
 
 
 def test_of_many_photos_only_the_one_that_ends_the_child_is_to_blame(
-    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+    decoder: decoder_pool.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES_AT_BAD])
+    monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", CRASHES_AT_BAD])
     asked = [(photo.with_name(name), photo.parent / name) for name in ("a", "bad", "c", "bad", *"d" * 120)]
     crashed = "The decoder crashed (code -6)."
     outcomes = decoder.decode(asked)
@@ -132,9 +132,9 @@ def test_of_many_photos_only_the_one_that_ends_the_child_is_to_blame(
 
 
 def test_a_child_is_replaced_after_so_many_photos(
-    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+    decoder: decoder_pool.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "PHOTOS_A_CHILD", 2)
+    monkeypatch.setattr(decoder_pool, "PHOTOS_A_CHILD", 2)
     children = []
     for number in range(5):
         assert one(decoder, photo, photo.parent / str(number)) is None
@@ -146,11 +146,13 @@ def test_a_child_is_replaced_after_so_many_photos(
 def test_a_video_that_crashes_or_hangs_its_child_says_so(
     photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", CRASHES])
-    assert decoding.decode_video(photo, photo.parent / "one", 30).problem == "The decoder crashed (code -6)."
-    monkeypatch.setattr(decoding, "VIDEO_SECONDS", 0.5)
-    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", "import time; time.sleep(60)"])
-    assert decoding.decode_video(photo, photo.parent / "one", 30).problem == decoding.TOO_LONG
+    monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", CRASHES])
+    assert (
+        decoder_pool.decode_video(photo, photo.parent / "one", 30).problem == "The decoder crashed (code -6)."
+    )
+    monkeypatch.setattr(decoder_pool, "VIDEO_SECONDS", 0.5)
+    monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", "import time; time.sleep(60)"])
+    assert decoder_pool.decode_video(photo, photo.parent / "one", 30).problem == decoder_pool.TOO_LONG
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -170,18 +172,18 @@ def test_the_most_costly_picture_that_is_allowed_fits_the_memory_that_is_allowed
     cost = bombs.photo(source)
     assert cost.answer
     assert cost.answer["error"] is None
-    assert cost.peak_mib < transcode.PHOTO_MEMORY // transcode.MIB
+    assert cost.peak_mib < decoder_process.PHOTO_MEMORY // decoder_process.MIB
 
 
 def test_a_picture_that_needs_more_memory_than_is_allowed_costs_no_other_its_thumbnail(
-    decoder: decoding.PhotoDecoder, photo: Path
+    decoder: decoder_pool.PhotoDecoder, photo: Path
 ) -> None:
     greedy = photo.with_name("greedy.jpg")
     greedy.write_bytes(bombs.jpeg(16000, 16000, mode="CMYK", progressive=True))
     asked = [(greedy, photo.with_name("one")), (photo, photo.with_name("two"))]
     outcomes = decoder.decode(asked, most_pixels=10**9)
     assert [bool(outcome.problem) for outcome in outcomes] == [True, False]
-    assert bombs.photo(greedy, 10**9).peak_mib < transcode.PHOTO_MEMORY // transcode.MIB
+    assert bombs.photo(greedy, 10**9).peak_mib < decoder_process.PHOTO_MEMORY // decoder_process.MIB
 
 
 def test_a_picture_of_thousands_of_scans_is_refused_before_decoding(tmp_path: Path) -> None:
@@ -194,11 +196,11 @@ def test_a_picture_of_thousands_of_scans_is_refused_before_decoding(tmp_path: Pa
 
 
 def test_a_picture_that_takes_too_much_processor_time_costs_only_itself(
-    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+    decoder: decoder_pool.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "PROGRAM", [sys.executable, "-c", SPINS_AT_BAD])
+    monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", SPINS_AT_BAD])
     asked = [(photo.with_name(name), photo.with_name(name)) for name in ("a", "bad", "c")]
-    assert [outcome.problem for outcome in decoder.decode(asked)] == [None, decoding.TOO_LONG, None]
+    assert [outcome.problem for outcome in decoder.decode(asked)] == [None, decoder_pool.TOO_LONG, None]
 
 
 def test_a_video_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path) -> None:
@@ -214,7 +216,7 @@ def test_a_video_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path) 
 def test_a_video_that_becomes_too_large_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "grows.h265"
     source.write_bytes(bombs.h265(128, 128) + bombs.h265(1024, 1024, 50))
-    outcome = decoding.decode_video(source, tmp_path / "grows", 30, side=256)
+    outcome = decoder_pool.decode_video(source, tmp_path / "grows", 30, side=256)
     assert outcome.problem == "Decoding the file takes more memory than is allowed."
 
 
@@ -243,7 +245,7 @@ def test_a_list_that_names_another_file_opens_none(tmp_path: Path, ending: str) 
     (tmp_path / "inner.h265").write_bytes(bombs.h265(128, 128, 5))
     source = tmp_path / f"list.{ending}"
     source.write_bytes(b"ffconcat version 1.0\nfile inner.h265\n")
-    outcome = decoding.decode_video(source, tmp_path / "copy", 30)
+    outcome = decoder_pool.decode_video(source, tmp_path / "copy", 30)
     assert outcome.problem
     assert not outcome.retry
     assert not list(tmp_path.glob("copy*"))
@@ -252,22 +254,22 @@ def test_a_list_that_names_another_file_opens_none(tmp_path: Path, ending: str) 
 def test_a_file_of_unknown_ending_is_decoded_where_its_first_bytes_name_a_format(tmp_path: Path) -> None:
     source = tmp_path / "clip.bin"
     source.write_bytes(bombs.h265(128, 128, 5))
-    assert decoding.decode_video(source, tmp_path / "one", 30) == decoding.Outcome()
+    assert decoder_pool.decode_video(source, tmp_path / "one", 30) == decoder_pool.Outcome()
     again = tmp_path / "again.bin"
     again.write_bytes((tmp_path / "one.mp4").read_bytes())
-    assert decoding.decode_video(again, tmp_path / "two", 30) == decoding.Outcome()
+    assert decoder_pool.decode_video(again, tmp_path / "two", 30) == decoder_pool.Outcome()
 
 
 def test_children_know_no_secret_and_bound_themselves_before_they_load_a_decoder(
-    decoder: decoding.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
+    decoder: decoder_pool.PhotoDecoder, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TWILIO_AUTH_TOKEN", "a secret")
     assert one(decoder, photo, photo.parent / "one") is None
     child = psutil.Process(child_of(decoder))
-    assert set(child.environ()) <= {*decoding.INHERITED, "MALLOC_ARENA_MAX", "LC_CTYPE"}
-    assert child.rlimit(psutil.RLIMIT_AS) == (transcode.PHOTO_MEMORY,) * 2
-    assert child.rlimit(psutil.RLIMIT_NOFILE) == (transcode.MOST_DESCRIPTORS,) * 2
-    loaded = "import sys, provisioning.transcode; print({'PIL', 'av'} & set(sys.modules))"
+    assert set(child.environ()) <= {*decoder_pool.INHERITED, "MALLOC_ARENA_MAX", "LC_CTYPE"}
+    assert child.rlimit(psutil.RLIMIT_AS) == (decoder_process.PHOTO_MEMORY,) * 2
+    assert child.rlimit(psutil.RLIMIT_NOFILE) == (decoder_process.MOST_DESCRIPTORS,) * 2
+    loaded = "import sys, provisioning.media.decoder_process; print({'PIL', 'av'} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -19,9 +19,11 @@ from test_uploads import IMEI, sidecar, take
 from werkzeug.serving import make_server
 
 from app import create_app
-from provisioning import auth, devices, uploads, users, videos
-from provisioning.config import load
+from provisioning.core.config import load
+from provisioning.devices import registry
+from provisioning.media import previews, registration
 from provisioning.models import Role, Upload, db, new_id, utcnow
+from provisioning.web import auth, users
 from simulator import media
 
 PHOTO = media.photo("front", "Van", 1_795_500_000, 3, 75)
@@ -47,11 +49,11 @@ def app(s3: s3_server.Server, delivery: str, tmp_path_factory: pytest.TempPathFa
     app = create_app(config)
     app.testing = True
     with app.app_context():
-        devices.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
+        registry.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
         for ident, data, kind in (("a" * 32, PHOTO, "jpg"), ("b" * 32, CLIP, "h265")):
             (folder / "local").write_bytes(data)
             path = f"2026/11/24/12/{IMEI}_{ident}.{kind}"
-            uploads.media().put(folder / "local", path)
+            registration.media().put(folder / "local", path)
             changes: dict[str, Any] = {"path": path, "extension": kind, "size": len(data)}
             if kind == "h265":
                 changes |= {"identifier": "%videof", "file_type": "video", "duration": 2}
@@ -66,16 +68,16 @@ def _make_copies(ident: str) -> None:
     upload = db.session.get_one(Upload, ident)
     known = [key for key in COPIES if ident in key]
     for key in known:
-        uploads.media().write(key, COPIES[key])
-        if key.endswith(videos.VIDEO):
-            upload.video_state = videos.READY
+        registration.media().write(key, COPIES[key])
+        if key.endswith(previews.VIDEO):
+            upload.video_state = previews.READY
         else:
-            upload.thumbnail_state = videos.READY
+            upload.thumbnail_state = previews.READY
     db.session.commit()
     if not known:
-        assert videos.make([ident], utcnow)
-        for entry in uploads.media().entries("derived/"):
-            COPIES[entry.key] = uploads.media().read(entry.key, 0, entry.size) or b""
+        assert previews.make([ident], utcnow)
+        for entry in registration.media().entries("derived/"):
+            COPIES[entry.key] = registration.media().read(entry.key, 0, entry.size) or b""
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +164,9 @@ def test_what_a_client_has_already_is_not_sent_again(program: Any) -> None:
 
 def test_a_file_that_is_gone_says_so(program: Any) -> None:
     path = db.session.get_one(Upload, "a" * 32).path or ""
-    uploads.media().delete(path)
+    registration.media().delete(path)
     answer = program(f"/uploads/{'a' * 32}/content")
-    uploads.media().write(path, PHOTO)
+    registration.media().write(path, PHOTO)
     assert (answer.status_code, answer.json()["code"]) == (404, "gone")
 
 
@@ -201,21 +203,21 @@ def test_a_video_plays_under_the_pages_policy(browser: Browser, served: str) -> 
 def test_while_the_store_is_away_the_answer_says_so_and_copies_are_made_later(
     app: Flask, s3: s3_server.Server, program: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("receiver.bucket.SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("receiver.store.s3.SILENCE_SECONDS", 0.5)
     upload = db.session.get_one(Upload, "a" * 32)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
-        by_proxy = uploads.connect(app.extensions["dualcam_config"].media_url)
+        by_proxy = registration.connect(app.extensions["dualcam_config"].media_url)
         monkeypatch.setitem(app.extensions, "dualcam_media", by_proxy)
         proxy.refuse = True
         answer = program(f"/uploads/{'a' * 32}/content")
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         upload.thumbnail_state, upload.derive_attempts = None, 2
         db.session.commit()
-        assert not videos.make([upload.id], utcnow)
+        assert not previews.make([upload.id], utcnow)
         proxy.refuse = False
         db.session.expire_all()
         assert (upload.thumbnail_state, upload.derive_attempts) == (None, 2)
         upload.derive_lease_until = None
         db.session.commit()
-        assert videos.make([upload.id], utcnow)
+        assert previews.make([upload.id], utcnow)
         assert program(f"/uploads/{'a' * 32}/content").content == PHOTO

@@ -11,9 +11,9 @@ from conftest import wait_until
 from test_floods import METADATA, SYNC, data, frame
 from test_server import IMEI, QUICK, Running, content, init
 
-from receiver import failures
-from receiver.connection import Settings
-from receiver.failures import KEPT_SECONDS, Failures
+from receiver.net.connection import Settings
+from receiver.spool import failed_files
+from receiver.spool.failed_files import KEPT_SECONDS, Failures
 
 START = frame(1, b"\0\0\0\4\0\0")
 BOTH = init(0x4C)
@@ -80,7 +80,7 @@ def test_failures_are_forgotten_in_time() -> None:
 
 
 def test_those_that_failed_longest_ago_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "MOST", 2)
+    monkeypatch.setattr(failed_files, "MOST", 2)
     memory = Failures()
     for now, imei in enumerate("abac"):
         memory.note(imei, "%photof", now)

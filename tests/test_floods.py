@@ -17,9 +17,9 @@ from conftest import wait_until
 from driver import Line, Machine
 from test_server import IMEI, QUICK, UNKNOWN, Running, content
 
-from receiver import protocol, session
-from receiver.connection import Settings
-from receiver.session import Limits
+from receiver.net.connection import Settings
+from receiver.wire import protocol, session
+from receiver.wire.session import Limits
 
 PACKETS = 4
 FILE = content(PACKETS * 1024)

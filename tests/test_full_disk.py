@@ -14,8 +14,8 @@ from camera_model import CameraModel
 from conftest import wait_until
 from test_server import QUICK, Running, content
 
-from receiver.connection import Settings
-from receiver.files import LEAST_FREE, lacks_room
+from receiver.net.connection import Settings
+from receiver.store.durability import LEAST_FREE, lacks_room
 
 SIZE = 300_000  # bytes of the camera's file
 TRIES = 3

@@ -14,11 +14,16 @@ from sqlalchemy import event, func, select
 from test_pages import Visitor
 from test_uploads import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
 
-from provisioning import auth, background, commands, outbox, records, retention, sending, uploads, videos
+from provisioning import background
+from provisioning.commands import submission
+from provisioning.media import previews, registration, retention, telemetry
 from provisioning.models import Device, Role, State, Upload, UploadState, db, new_id, utcnow
-from provisioning.pages.device import MODELS
-from receiver.protocol import Metadata
-from receiver.session import Offer
+from provisioning.sms import dispatch
+from provisioning.tracker import language
+from provisioning.web import auth
+from provisioning.web.pages.device import MODELS
+from receiver.wire.protocol import Metadata
+from receiver.wire.session import Offer
 
 READ = re.compile(
     r"(?P<way>SCAN|SEARCH) (?P<table>\w+)( USING( COVERING)? INDEX (?P<index>\w+))?( \((?P<by>.*)\))?$"
@@ -127,14 +132,14 @@ def test_files_and_periodic_work_read_no_whole_table(
     asked(van)
     ahead = utcnow() + timedelta(hours=1)
     offer = Offer("%photof", False, 3, Metadata(4, 4, int(time.time() * 1000), 0, 0))
-    uploads.known(db.session.connection(), [IMEI, "356307042441013"])
-    uploads.recall(db.session.connection(), [(IMEI, offer)])
-    uploads.progress([sidecar("a" * 32, state="receiving")], utcnow())
-    uploads.register([sidecar("a" * 32), sidecar("b" * 32, imei="356307042441013")], utcnow())
+    registration.known(db.session.connection(), [IMEI, "356307042441013"])
+    registration.recall(db.session.connection(), [(IMEI, offer)])
+    registration.progress([sidecar("a" * 32, state="receiving")], utcnow())
+    registration.register([sidecar("a" * 32), sidecar("b" * 32, imei="356307042441013")], utcnow())
     for _ in range(2):
         background.settle(utcnow)
         background.sweep(utcnow)
-        videos.sweep(lambda: ahead)
+        previews.sweep(lambda: ahead)
     retention.sweep(lambda: ahead)
 
 
@@ -147,8 +152,8 @@ def test_commands_and_replies_read_no_whole_table(
     asked(van)
     now = utcnow()
     for name in ("getver", "getio"):
-        outbox.submit(
-            van, commands.from_arguments(name, {}, now=int(now.timestamp())), outbox.Asker("tests"), now
+        submission.submit(
+            van, language.from_arguments(name, {}, now=int(now.timestamp())), submission.Asker("tests"), now
         )
     db.session.commit()
     for text in (
@@ -156,7 +161,7 @@ def test_commands_and_replies_read_no_whole_table(
         "words of nobody",
         "Param ID:66001 Value:50",
     ):
-        while sending.drive(van.id, utcnow):
+        while dispatch.drive(van.id, utcnow):
             pass
         for number in "+12025550111", "+12025550122":
             assert phone.reply(text, phone=number).status_code < 300
@@ -171,7 +176,7 @@ def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Devic
     """Files taken by themselves, of the last hours: as many statements after fifty of them as after none."""
     command, counts, loaded = asked(van), list[int](), list[str]()
     began = utcnow()
-    records.accept(van, began, {"499": 9}, utcnow())
+    telemetry.accept(van, began, {"499": 9}, utcnow())
 
     def count(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         counts[-1] += 1
@@ -186,7 +191,7 @@ def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Devic
             counts.append(0)
             loaded.clear()
             now = int(began.timestamp() * 1000) + number  # near the record, however long this takes
-            uploads.register([sidecar(new_id(), trigger=trigger, timestamp=now)], utcnow())
+            registration.register([sidecar(new_id(), trigger=trigger, timestamp=now)], utcnow())
             background.settle(utcnow)
             db.session.rollback()
         assert len(set(loaded)) <= 3
@@ -202,7 +207,7 @@ def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Devic
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list[Any]) -> None:  # noqa: F811
     command = asked(van)
-    uploads.register([sidecar("a" * 32)], utcnow())
+    registration.register([sidecar("a" * 32)], utcnow())
     background.settle(utcnow)
     visitor, token = Visitor(app, Role.ADMIN), auth.create_token("growth", Role.VIEWER)
     for path in (

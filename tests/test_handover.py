@@ -20,14 +20,15 @@ from conftest import wait_until
 from test_server import IMEI, QUICK, Notes, Running
 
 from provisioning.models import utcnow
-from receiver import handover, reports
-from receiver.bucket import Bucket
-from receiver.connection import Settings
-from receiver.folder import Folder
-from receiver.janitor import Janitor
-from receiver.session import Offer
-from receiver.storage import Caps, Store
-from receiver.transfer import Asker, Transfer
+from receiver.backend import reporter
+from receiver.net.connection import Settings
+from receiver.spool import lease_client
+from receiver.spool.cleanup import Janitor
+from receiver.spool.file_transfer import Asker, Transfer
+from receiver.spool.spool import Caps, Store
+from receiver.store.local_folder import Folder
+from receiver.store.s3 import Bucket
+from receiver.wire.session import Offer
 
 DATA = random.Random(1).randbytes(200_000)
 SETTINGS = Settings(dataclasses.replace(QUICK, progress=30.0, answer=20.0))
@@ -61,9 +62,9 @@ def notes() -> Notes:
 
 @pytest.fixture
 def start(tmp_path: Path, bucket: str, notes: Notes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    monkeypatch.setattr(reports, "LEFT_SECONDS", 1.0)
-    monkeypatch.setattr(reports, "AWAY_SECONDS", 0.3)
-    monkeypatch.setattr(handover, "ANSWER_SECONDS", 4.0)
+    monkeypatch.setattr(reporter, "LEFT_SECONDS", 1.0)
+    monkeypatch.setattr(reporter, "AWAY_SECONDS", 0.3)
+    monkeypatch.setattr(lease_client, "ANSWER_SECONDS", 4.0)
     running: list[Running] = []
 
     def start(name: str) -> Running:
@@ -205,7 +206,7 @@ def leave_killed(folder: Path, store: Bucket, packets: int = 100, stamp: int = 1
 
 
 def metadata(stamp: int) -> Any:
-    from receiver.protocol import Metadata
+    from receiver.wire.protocol import Metadata
 
     return Metadata(1, 0x10, stamp, 0, 5)
 
@@ -322,9 +323,9 @@ def test_while_the_store_is_away_nothing_is_acknowledged_and_what_came_is_shared
     store: Bucket,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reports, "LEFT_SECONDS", 1.0)
-    monkeypatch.setattr(reports, "AWAY_SECONDS", 0.3)
-    monkeypatch.setattr("receiver.bucket.SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(reporter, "LEFT_SECONDS", 1.0)
+    monkeypatch.setattr(reporter, "AWAY_SECONDS", 0.3)
+    monkeypatch.setattr("receiver.store.s3.SILENCE_SECONDS", 0.5)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
         one = WithBucket(tmp_path / "one", bucket, notes)
         two = WithBucket(tmp_path / "two", bucket, notes)
@@ -421,9 +422,9 @@ def test_a_device_that_comes_back_while_its_part_goes_to_a_slow_store_goes_on_at
 
     if left_by == "a killed process":
         monkeypatch.setattr(
-            handover.Handover, "leave", lambda self, record: None
+            lease_client.Handover, "leave", lambda self, record: None
         )  # killed before it was shared
-        monkeypatch.setattr(reports, "LEFT_SECONDS", 0.2)
+        monkeypatch.setattr(reporter, "LEFT_SECONDS", 0.2)
     monkeypatch.setattr(Bucket, "put", slow)
     running, device = start("one"), camera(drop_at=150)
     with pytest.raises(LineDropped):

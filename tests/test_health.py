@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from provisioning import auth
 from provisioning.models import Role
+from provisioning.web import auth
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -7,10 +7,12 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning import commands, devices, outbox
+from provisioning.commands import submission
+from provisioning.devices import registry
 from provisioning.models import new_id, utcnow
-from receiver.files import new_id as receiver_id
+from provisioning.tracker import language
 from receiver.ids import BACKWARDS, Ids
+from receiver.store.durability import new_id as receiver_id
 
 NOW = 1_800_000_000_000  # Unix milliseconds
 
@@ -58,9 +60,9 @@ def test_the_sms_of_a_batch_are_numbered_in_the_order_in_which_they_shall_go(app
         "sms_login": "fleet",
         "sms_password": "cam11",
     }
-    van = devices.add(fields, utcnow())
-    asked = commands.SetParam({200000 + number: "x" * 60 for number in range(8)})
+    van = registry.add(fields, utcnow())
+    asked = language.SetParam({200000 + number: "x" * 60 for number in range(8)})
     for _ in range(5):
-        rows = outbox.submit(van, asked, outbox.Asker("tests"), utcnow())
+        rows = submission.submit(van, asked, submission.Asker("tests"), utcnow())
         assert [row.id for row in rows] == sorted(row.id for row in rows)
         assert len(rows) == 4

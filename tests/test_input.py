@@ -12,8 +12,8 @@ from flask import Flask
 from sqlalchemy import func, select
 from test_pages import Visitor
 
-from provisioning import auth
 from provisioning.models import Device, LoginFailure, Role, db
+from provisioning.web import auth
 
 IMEI = "352094082736916"
 PASTED = {"imei": "IMEI: 35-209408 273691/6", "phone": "00 1 (202) 555-0196", "name": "\ufeffVan\u00a011 "}

@@ -16,19 +16,21 @@ from driver import BEGAN
 from test_server import Notes
 
 from provisioning.models import utcnow
-from receiver import janitor, protocol, storage
-from receiver.exchange import Exchange
-from receiver.files import StorageError, new_id, read_sidecar
-from receiver.folder import Folder
-from receiver.handover import Handover
-from receiver.janitor import Janitor, Swept
-from receiver.media import MediaError
-from receiver.protocol import PACKET, Metadata, _path_metadata
-from receiver.quota import Quota
-from receiver.session import Offer
-from receiver.sidecars import Record
-from receiver.storage import PARTIALS_KEPT, Caps, Store
-from receiver.transfer import Asker, Transfer
+from receiver.net.log_quota import Quota
+from receiver.spool import cleanup
+from receiver.spool import spool as spool_module
+from receiver.spool.cleanup import Janitor, Swept
+from receiver.spool.file_transfer import Asker, Transfer
+from receiver.spool.lease_client import Handover
+from receiver.spool.shared_partials import Exchange
+from receiver.spool.sidecar import Record
+from receiver.spool.spool import PARTIALS_KEPT, Caps, Store
+from receiver.store.durability import StorageError, new_id, read_sidecar
+from receiver.store.local_folder import Folder
+from receiver.store.media_store import MediaError
+from receiver.wire import protocol
+from receiver.wire.protocol import PACKET, Metadata, _path_metadata
+from receiver.wire.session import Offer
 
 pytestmark = pytest.mark.quick
 
@@ -585,7 +587,10 @@ def test_before_a_shared_store_the_spool_is_read_aside(spool: Spool, work: str) 
         return read_sidecar(path)
 
     spool.store.aside = aside
-    with mock.patch.object(storage, "read_sidecar", read), mock.patch.object(janitor, "read_sidecar", read):
+    with (
+        mock.patch.object(spool_module, "read_sidecar", read),
+        mock.patch.object(cleanup, "read_sidecar", read),
+    ):
         found = {"unshared": spool.store.unshared, "pending": lambda: spool.store.pending(spool.now),
                  "sweep": lambda: [spool.janitor.sweep(spool.now)]}[work]()  # fmt: skip
     assert len(found) == 1
@@ -595,7 +600,9 @@ def test_a_partial_file_in_hand_is_passed_over_by_its_name(spool: Spool) -> None
     parts = [spool.leave_partial(offer=offer(number)) for number in (1, 2)]
     spool.store.active.add(parts[0].stem)
     read: list[Path] = []
-    with mock.patch.object(storage, "read_sidecar", lambda path: read.append(path) or read_sidecar(path)):
+    with mock.patch.object(
+        spool_module, "read_sidecar", lambda path: read.append(path) or read_sidecar(path)
+    ):
         spool.store.unshared()
     assert read == [parts[1].with_suffix(".json")]
 

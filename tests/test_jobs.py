@@ -15,19 +15,12 @@ from test_sms import NUMBER, ask, at, send
 from test_uploads import sidecar, take
 from werkzeug.serving import make_server
 
-from provisioning import (
-    background,
-    devices,
-    gateway,
-    inbox,
-    jobs,
-    leftovers,
-    lifecycle,
-    secrets,
-    sending,
-    uploads,
-)
-from provisioning.errors import GatewayError, Unavailable
+from provisioning import background
+from provisioning.commands import command_state
+from provisioning.core import encryption, jobs
+from provisioning.core.errors import GatewayError, Unavailable
+from provisioning.devices import registry
+from provisioning.media import registration
 from provisioning.models import (
     Command,
     Cursor,
@@ -41,7 +34,8 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.models.base import new_id
-from receiver.media import MediaError
+from provisioning.sms import dispatch, gateway, inbound, recovery
+from receiver.store.media_store import MediaError
 
 OTHER = "+12025550112"
 VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:356307042441013"
@@ -50,19 +44,19 @@ VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:356307042441013"
 @pytest.fixture
 def van(phone: Phone) -> Device:
     given = {"imei": "352094082736916", "phone": NUMBER, "sms_login": "fleet", "sms_password": "cam11"}
-    return devices.add(given, utcnow())
+    return registry.add(given, utcnow())
 
 
 @pytest.fixture
 def other(phone: Phone) -> Device:
     given = {"imei": "356307042441013", "phone": OTHER, "sms_login": "abc", "sms_password": "def"}
-    return devices.add(given, utcnow())
+    return registry.add(given, utcnow())
 
 
 def lose_key(device: Device) -> str:
     """Have a device's credentials encrypted with a key that is not there any more; give how they were before."""
     before = device.sms_login or ""
-    device.sms_login = secrets.encrypt("x")[:-4] + "AAAA"
+    device.sms_login = encryption.encrypt("x")[:-4] + "AAAA"
     db.session.commit()
     return before
 
@@ -70,9 +64,9 @@ def lose_key(device: Device) -> str:
 def unclear(device: Device) -> Command:
     """A command of which nobody knows whether it went out."""
     row = ask(device, "getver")[0]
-    assert sending._claim(device.id, utcnow())
-    lifecycle.lock_device(device.id)
-    lifecycle.move(row, State.UNKNOWN, utcnow())
+    assert dispatch._claim(device.id, utcnow())
+    command_state.lock_device(device.id)
+    command_state.move(row, State.UNKNOWN, utcnow())
     row.due_at = utcnow()
     db.session.commit()
     return row
@@ -174,7 +168,7 @@ def test_without_a_gateway_nothing_is_claimed_for_sending(phone: Phone, van: Dev
     row = ask(van, "getver")[0]
     phone.app.extensions["dualcam_gateway"] = None
     with pytest.raises(Unavailable):
-        sending.drive(van.id, utcnow)
+        dispatch.drive(van.id, utcnow)
     db.session.expire_all()
     assert row.state == State.QUEUED
 
@@ -205,7 +199,7 @@ def test_a_page_of_a_proxy_is_no_answer_of_the_gateway_and_ends_no_sweep(
     row, late = unclear(van), ask(other, "getver")[0]
     late.expires_at = utcnow()
     db.session.commit()
-    leftovers.sweep(at(5))
+    recovery.sweep(at(5))
     db.session.expire_all()
     assert (row.state, late.state) == (State.UNKNOWN, State.EXPIRED)
     with pytest.raises(GatewayError) as caught:
@@ -220,10 +214,10 @@ def test_a_command_that_cannot_be_looked_up_now_lets_the_others_have_their_turn(
     phone: Phone, van: Device, other: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = unclear(van), unclear(other)
-    monkeypatch.setattr(leftovers, "SWEEP_BATCH", 1)
+    monkeypatch.setattr(recovery, "SWEEP_BATCH", 1)
     phone.server.shutdown()
     phone.server.server_close()
-    leftovers.sweep(at(1))
+    recovery.sweep(at(1))
     db.session.expire_all()
     assert first.due_at > second.due_at
 
@@ -235,9 +229,9 @@ def test_a_store_that_is_away_stops_only_what_needs_it(
         raise MediaError("The store is away.")
 
     take(sidecar(imei="356307042441013", path="quarantine/356307042441013/x.jpg", admission="quarantine"))
-    devices.add({"imei": "356307042441013", "phone": OTHER}, utcnow())
+    registry.add({"imei": "356307042441013", "phone": OTHER}, utcnow())
     old_key()
-    monkeypatch.setattr(uploads.media(), "move", move)
+    monkeypatch.setattr(registration.media(), "move", move)
     background.sweep(at(3))
     assert db.session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
     assert error_of("adopt") == "MediaError"
@@ -292,7 +286,7 @@ def test_a_change_of_credentials_ends_also_where_no_key_opens_them(
     lose_key(van)
     van.pending_login = van.sms_login
     db.session.commit()
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     db.session.expire_all()
     assert (mine.state, theirs.state) == (State.EXPIRED, State.EXPIRED)
     assert van.credentials_state == "undecided"
@@ -317,14 +311,14 @@ def test_a_text_that_cannot_be_taken_is_owed_and_the_next_one_is_taken(
     send(other)
     phone.twilio.take(NUMBER, "words")
     phone.twilio.take(OTHER, VERSION)
-    real = inbox.find_device
+    real = inbound.find_device
 
     def find(phone: str, moment: Any) -> int | None:
         if phone == NUMBER:
             raise ArithmeticError("a mistake of ours")
         return real(phone, moment)
 
-    monkeypatch.setattr(inbox, "find_device", find)
+    monkeypatch.setattr(inbound, "find_device", find)
     with pytest.raises(jobs.RowsFailed):
         background.reconcile(utcnow)
     db.session.expire_all()
@@ -341,13 +335,13 @@ def test_an_owed_event_is_tried_after_ever_longer_waits(
                          payload={"From": NUMBER, "To": SENDER, "Body": "x"})  # fmt: skip
     db.session.add(event)
     db.session.commit()
-    monkeypatch.setattr(inbox, "_take_text", lambda *given: 1 / 0)
+    monkeypatch.setattr(inbound, "_take_text", lambda *given: 1 / 0)
     now, waits = utcnow(), list[float]()
     for _ in range(10):
-        with pytest.raises(inbox.EventOwed):
-            inbox.retry_event(event.id, now)
+        with pytest.raises(inbound.EventOwed):
+            inbound.retry_event(event.id, now)
         assert event.due_at is not None
         waits.append((event.due_at - now).total_seconds())
     assert waits[:4] == [0, 3, 9, 21]
-    assert waits[-1] == inbox.EVENT_WAIT_SECONDS
-    assert inbox.owed_events(now) == []
+    assert waits[-1] == inbound.EVENT_WAIT_SECONDS
+    assert inbound.owed_events(now) == []

@@ -19,19 +19,19 @@ from conftest import ROOT, wait_until
 from driver import BEGAN, Line, Machine
 from test_server import IMEI, QUICK, UNKNOWN, Notes, Running, content, drip, init
 
-from receiver import protocol
-from receiver.connection import Settings
-from receiver.crowd import Crowd
-from receiver.daily import Daily
-from receiver.files import OpenFiles, StorageError
-from receiver.folder import Folder
-from receiver.guesses import ADDRESSES, Guesses
-from receiver.handover import Handover
-from receiver.media import MediaError
-from receiver.quota import PEERS, Quota
-from receiver.session import Limits, Offer
-from receiver.storage import Caps, Store
-from receiver.transfer import Asker
+from receiver.net.connection import Settings
+from receiver.net.connection_limits import Crowd
+from receiver.net.daily_limits import Daily
+from receiver.net.guess_limits import ADDRESSES, Guesses
+from receiver.net.log_quota import PEERS, Quota
+from receiver.spool.file_transfer import Asker
+from receiver.spool.lease_client import Handover
+from receiver.spool.spool import Caps, Store
+from receiver.store.durability import OpenFiles, StorageError
+from receiver.store.local_folder import Folder
+from receiver.store.media_store import MediaError
+from receiver.wire import protocol
+from receiver.wire.session import Limits, Offer
 
 
 class Peer:

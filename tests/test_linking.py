@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from provisioning.linking import File, Request, Windows, decide
+from provisioning.media.link_rules import File, Request, Windows, decide
 
 pytestmark = pytest.mark.quick
 

@@ -14,10 +14,12 @@ from sqlalchemy.exc import OperationalError
 from test_uploads import IMEI, sidecar
 
 from app import create_app
-from provisioning import connections, devices, lifecycle, uploads
-from provisioning.config import Config
+from provisioning.commands import command_state
+from provisioning.core.config import Config
+from provisioning.devices import registry
+from provisioning.media import camera_sessions, registration
 from provisioning.models import Device, Session, Upload, db
-from receiver.product import SessionFacts
+from receiver.backend.port import SessionFacts
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 CONNECTION = SessionFacts("d" * 32, "203.0.113.7:40000", NOW, imei=IMEI)
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 @pytest.fixture
 def van(app: Flask) -> Device:
-    return devices.add({"imei": IMEI, "phone": "+12025550111"}, NOW)
+    return registry.add({"imei": IMEI, "phone": "+12025550111"}, NOW)
 
 
 @pytest.fixture
@@ -44,15 +46,15 @@ def impatient(app: Flask, config: Config) -> Iterator[Flask]:
 
 
 def sessions() -> None:
-    connections.note([CONNECTION], NOW)
+    camera_sessions.note([CONNECTION], NOW)
 
 
 def stored() -> None:
-    uploads.register([sidecar()], NOW)
+    registration.register([sidecar()], NOW)
 
 
 def progress() -> None:
-    uploads.progress([sidecar(state="receiving")], NOW)
+    registration.progress([sidecar(state="receiving")], NOW)
 
 
 @pytest.mark.parametrize(("tell", "row"), [(sessions, Session), (stored, Upload), (progress, Upload)])
@@ -61,7 +63,7 @@ def test_what_the_receiver_tells_of_a_device_does_not_wait_for_its_unit_of_work(
 ) -> None:
     # it tells of many devices at once: one that waits here would hold the rows of the others, and whoever works on
     # one of those and wants a row of this device next waits for ever
-    lifecycle.lock_device(van.id)
+    command_state.lock_device(van.id)
     with impatient.app_context():
         tell()
         assert db.session.scalars(select(row)).one().device_id == van.id
@@ -69,9 +71,9 @@ def test_what_the_receiver_tells_of_a_device_does_not_wait_for_its_unit_of_work(
 
 
 def test_two_units_of_work_on_a_device_wait_for_each_other(van: Device, impatient: Flask) -> None:
-    lifecycle.lock_device(van.id)
+    command_state.lock_device(van.id)
     with impatient.app_context(), pytest.raises(OperationalError, match="lock timeout"):
-        lifecycle.lock_device(van.id)
+        command_state.lock_device(van.id)
     db.session.commit()
     with impatient.app_context():
-        assert lifecycle.lock_device(van.id).imei == IMEI
+        assert command_state.lock_device(van.id).imei == IMEI

@@ -12,9 +12,9 @@ import requests
 import s3_proxy
 import s3_server
 
-from receiver.bucket import PART, Bucket
-from receiver.folder import Folder
-from receiver.media import Media, MediaError, connect
+from receiver.store.local_folder import Folder
+from receiver.store.media_store import Media, MediaError, connect
+from receiver.store.s3 import PART, Bucket
 
 BIG = 2 * PART + 12_345  # goes in three parts
 
@@ -285,7 +285,7 @@ TROUBLES: dict[str, dict[str, Any]] = {
 def troubled(
     bucket: str, s3: s3_server.Server, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[s3_proxy.Proxy, Bucket]]:
-    monkeypatch.setattr("receiver.bucket.SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("receiver.store.s3.SILENCE_SECONDS", 0.3)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
         store = Bucket(bucket, "", patience=1.0)
         store.write("a/one", content(200_000))

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 from test_janitor import IMEI, OTHER, SESSION, Spool
 
-from provisioning import uploads
+from provisioning.media import registration
 from provisioning.models import Upload, db, utcnow
-from receiver import protocol
-from receiver.files import read_sidecar
-from receiver.folder import Folder
-from receiver.protocol import PACKET, Metadata
-from receiver.session import Offer
-from receiver.sidecars import Record
-from receiver.storage import Caps, Store
-from receiver.transfer import Asker, Transfer
+from receiver.spool.file_transfer import Asker, Transfer
+from receiver.spool.sidecar import Record
+from receiver.spool.spool import Caps, Store
+from receiver.store.durability import read_sidecar
+from receiver.store.local_folder import Folder
+from receiver.wire import protocol
+from receiver.wire.protocol import PACKET, Metadata
+from receiver.wire.session import Offer
 
 TIMES = st.sampled_from([0, 1, 1_795_600_000_000, 1_795_600_000_000_000, 2**63, 2**64 - 1])
 numbers = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=3))
@@ -144,7 +144,7 @@ class Receiver:
 
     def report(self, records: list[Record], together: int) -> None:
         for at in range(0, len(records), together):
-            self.store.delivered(uploads.register(records[at : at + together], utcnow()))
+            self.store.delivered(registration.register(records[at : at + together], utcnow()))
 
 
 def check_all_are_kept(tmp_path: Path, files: list[Sent], together: int) -> None:

@@ -17,9 +17,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
 
 from app import create_app
-from provisioning import auth, commands, devices, inbox, outbox, profiles, records
-from provisioning.config import load
+from provisioning.commands import submission
+from provisioning.core.config import load
+from provisioning.devices import registry
+from provisioning.fleet import presets
+from provisioning.media import telemetry
 from provisioning.models import ChecklistRun, Device, Role, Session, Upload, UploadState, db, utcnow
+from provisioning.sms import inbound
+from provisioning.tracker import language
+from provisioning.web import auth
 
 IMEI = "352094082736916"
 CHECKS = [
@@ -51,13 +57,13 @@ def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def fill() -> None:
     now = utcnow()
-    van = devices.add(
+    van = registry.add(
         {"imei": IMEI, "phone": "+12025550111", "sms_login": "fleet", "sms_password": "cam11"}, now
     )
-    asked = commands.from_arguments(
+    asked = language.from_arguments(
         "camreq", {"file_type": "photo", "source": "front"}, now=int(now.timestamp())
     )
-    outbox.submit(van, asked, outbox.Asker("tests"), now)
+    submission.submit(van, asked, submission.Asker("tests"), now)
     db.session.add(
         Upload(
             id="0" * 32,
@@ -74,12 +80,12 @@ def fill() -> None:
     )
     db.session.add(Session(id="1" * 32, imei=IMEI, device_id=van.id, address="192.0.2.1:40000", ended_at=now))
     db.session.commit()
-    profiles.save(openapi_formats.PROFILE, "", {"66001": 50}, "tests", now)
+    presets.save(openapi_formats.PROFILE, "", {"66001": 50}, "tests", now)
     db.session.add(_check_that_ended(van))
     db.session.commit()
-    records.accept(van, now, {"498": 3, "239": 1}, now)
+    telemetry.accept(van, now, {"498": 3, "239": 1}, now)
     text = {"MessageSid": "SM1", "From": "+12025550111", "To": SENDER, "Body": "Param ID:66001 Value:50"}
-    inbox.receive(text, now, via="webhook")
+    inbound.receive(text, now, via="webhook")
 
 
 def _check_that_ended(van: Device) -> ChecklistRun:

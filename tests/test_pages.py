@@ -10,17 +10,11 @@ from flask import Flask, g
 from sqlalchemy import event, func, select
 from werkzeug.test import TestResponse
 
-from provisioning import (
-    connections,
-    devices,
-    events,
-    profiles,
-    signin,
-    standing,
-    statuses,
-    users,
-    whereabouts,
-)
+from provisioning.check import standing
+from provisioning.core import change_feed
+from provisioning.devices import registry, status_table
+from provisioning.fleet import presets
+from provisioning.media import camera_sessions, request_progress
 from provisioning.models import (
     ChecklistRun,
     Command,
@@ -36,7 +30,8 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
-from provisioning.pages import messages
+from provisioning.web import sign_in, users
+from provisioning.web.pages import messages
 
 IMEI = "352094082736916"
 
@@ -47,7 +42,7 @@ class Visitor:
     def __init__(self, app: Flask, role: Role) -> None:
         self.client = app.test_client()
         user = users.create(f"{role.value}@example.com", role, "a long enough password")
-        made = signin.begin(user, "127.0.0.1", "tests", utcnow())
+        made = sign_in.begin(user, "127.0.0.1", "tests", utcnow())
         with self.client.session_transaction() as session:
             session["_user_id"], session["_fresh"] = made.key, True
 
@@ -81,7 +76,7 @@ def van(app: Flask) -> Device:
         "imei": IMEI, "phone": "+12025550111", "name": "Van 11", "sms_login": "fleet", "sms_password": "cam11",
         "time_zone": "Europe/Vilnius",
     }  # fmt: skip
-    return devices.add(given, utcnow())
+    return registry.add(given, utcnow())
 
 
 @pytest.fixture
@@ -282,12 +277,16 @@ def test_a_video_that_is_here_already_is_linked_where_it_is_asked_for_again(
     ],
 )
 def test_a_time_of_another_day_says_which_day(moment: datetime, words: str) -> None:
-    assert whereabouts.clock(moment, "Europe/Vilnius", datetime(2026, 11, 26, 20, 0, tzinfo=UTC)) == words
+    assert (
+        request_progress.clock(moment, "Europe/Vilnius", datetime(2026, 11, 26, 20, 0, tzinfo=UTC)) == words
+    )
 
 
 def test_a_page_holds_no_time_that_only_counts_on_with_javascript(van: Device, visitor: Visitor) -> None:
     command(van)
-    statuses.note(van, "contact.sms", None, Verdict.GOOD, now=utcnow(), source_kind="message", source_id=None)
+    status_table.note(
+        van, "contact.sms", None, Verdict.GOOD, now=utcnow(), source_kind="message", source_id=None
+    )
     db.session.commit()
     for path in ("/devices", f"/devices/{IMEI}"):
         page = visitor.get(path).text
@@ -353,7 +352,9 @@ def test_the_life_of_a_command_and_its_device_stand_in_the_devices_zone(
 ) -> None:
     at = "2026-11-26T00:00:00.000Z"
     row = command(van, history=[{"at": at, "state": "done", "note": None}])
-    statuses.note(van, "contact.sms", at, Verdict.GOOD, now=utcnow(), source_kind="message", source_id="x")
+    status_table.note(
+        van, "contact.sms", at, Verdict.GOOD, now=utcnow(), source_kind="message", source_id="x"
+    )
     db.session.commit()
     assert "2026-11-26 02:00:00 EET</time> done" in visitor.get(f"/commands/{row.id}").text
     assert "<strong>2026-11-26 02:00:00 EET</strong>" in visitor.get(f"/devices/{IMEI}").text
@@ -416,7 +417,7 @@ def test_more_unknown_imeis_than_anybody_needs_to_know_are_not_counted(app: Flas
         Session(
             id=new_id(), imei=f"{number:015d}", address="192.0.2.1", peer=f"{number:015d}", ended_at=utcnow()
         )
-        for number in range(connections.COUNTED + 5)
+        for number in range(camera_sessions.COUNTED + 5)
     )
     db.session.commit()
     assert "100 or more unknown IMEIs connected" in visitor.get("/devices").text
@@ -458,10 +459,10 @@ def statements_of(visitor: Visitor, path: str) -> Statements:
 def test_the_list_of_devices_reads_only_the_items_that_it_shows(van: Device, visitor: Visitor) -> None:
     now = utcnow()
     for number in range(30):
-        statuses.note(
+        status_table.note(
             van, f"info.{number}", "x", Verdict.WARN, now=now, source_kind="message", source_id=None
         )
-    statuses.note(van, "contact.sms", None, Verdict.GOOD, now=now, source_kind="message", source_id=None)
+    status_table.note(van, "contact.sms", None, Verdict.GOOD, now=now, source_kind="message", source_id=None)
     db.session.commit()
     assert statements_of(visitor, "/devices").items == 1
     assert '<span class="tag warn">warn</span>' in visitor.get("/devices").text
@@ -493,7 +494,7 @@ def test_pages_of_an_archived_devices_commands_and_files_lead_nowhere_that_is_go
     row, file, text = command(van), upload(van, "partial"), text_from("+12025550111", "Hello")
     text.device_id = van.id
     db.session.commit()
-    devices.archive(van, utcnow())
+    registry.archive(van, utcnow())
     for path in (f"/commands/{row.id}", f"/uploads/{file.id}", "/messages"):
         page = visitor.get(path).text
         assert "Van 11" in page
@@ -528,7 +529,7 @@ def test_a_refused_profile_keeps_its_values_beside_the_error(app: Flask, visitor
 
 
 def test_a_new_version_begins_with_the_values_of_the_old(app: Flask, visitor: Visitor) -> None:
-    profiles.save("Trucks", "for trucks", {"66003": 25}, "tests", utcnow())
+    presets.save("Trucks", "for trucks", {"66003": 25}, "tests", utcnow())
     text = visitor.get("/profiles?begin=Trucks").text
     assert re.search(r'name="set-66003" checked', text)
     assert re.search(r'<option value="25" selected', text)
@@ -618,12 +619,12 @@ def test_one_user_holds_so_many_streams_and_the_oldest_gives_way(van: Device, vi
         assert answer.status_code == 200
         return answer
 
-    held = [listen() for _ in range(events.STREAMS_PER_USER + 2)]
+    held = [listen() for _ in range(change_feed.STREAMS_PER_USER + 2)]
     assert [list(answer.response) for answer in held[:2]] == [[b"retry: 2000\n\n"]] * 2  # ended at once
-    assert sum(len(places) for places in events.hub._held.values()) == events.STREAMS_PER_USER
+    assert sum(len(places) for places in change_feed.hub._held.values()) == change_feed.STREAMS_PER_USER
     for answer in held:
         answer.close()
-    assert events.hub._held == {}
+    assert change_feed.hub._held == {}
 
 
 def test_a_stream_is_refused_after_the_session_has_ended(van: Device, visitor: Visitor) -> None:
@@ -725,7 +726,7 @@ def ended_request(device: Device, source: str, state: State, code: str | None = 
 def test_the_list_and_the_devices_page_say_what_the_last_check_said(
     app: Flask, van: Device, verdict: str, shown: str
 ) -> None:
-    statuses.note(
+    status_table.note(
         van, "firmware", "03.28.03.Rev.05", Verdict.GOOD, now=utcnow(), source_kind="record", source_id="1"
     )
     ended_check(van, "no_camera")
@@ -739,7 +740,7 @@ def test_the_list_and_the_devices_page_say_what_the_last_check_said(
 
 
 def test_the_last_request_of_each_camera_counts_in_the_list(app: Flask, van: Device) -> None:
-    statuses.note(
+    status_table.note(
         van, "firmware", "03.28.03.Rev.05", Verdict.GOOD, now=utcnow(), source_kind="record", source_id="1"
     )
     db.session.commit()

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.parameters import (
+from provisioning.tracker.parameters import (
     CATALOGUE,
     RECONFIGURING,
     ParameterErrors,
-    cautions,
     complete,
     describe,
+    find_warnings,
     firmware_at_least,
     host_problem,
     mask_names,
@@ -279,7 +279,7 @@ def test_anything_else_is_none(host: str) -> None:
 def test_a_doubtful_set_is_warned_of_beside_the_right_field(
     asked: Any, known: Any, firmware: str | None, warned: set[str]
 ) -> None:
-    told = cautions(asked, known=known, firmware=firmware)
+    told = find_warnings(asked, known=known, firmware=firmware)
     assert set(told) == warned
     assert all(text.endswith(".") for texts in told.values() for text in texts)
 
@@ -291,15 +291,15 @@ def test_a_doubtful_set_is_warned_of_beside_the_right_field(
 def test_what_is_sent_without_a_request_is_warned_of_while_it_has_nowhere_to_go(
     asked: Any, known: Any, warned: list[str]
 ) -> None:
-    told = cautions(asked, known=known, server_advice="Set the server.")
+    told = find_warnings(asked, known=known, server_advice="Set the server.")
     assert [number for number in told if "Set the server." in told[number]] == warned
-    assert all("server" not in text for texts in cautions(asked, known=known).values() for text in texts)
+    assert all("server" not in text for texts in find_warnings(asked, known=known).values() for text in texts)
 
 
 def test_always_mode_on_old_firmware_is_warned_of_twice() -> None:
-    assert len(cautions({66020: 1}, firmware="03.27.03.Rev.104")["66020"]) == 2
-    assert len(cautions({66020: 1}, firmware="03.27.03.Rev.105")["66020"]) == 1
-    assert "Ultra" in cautions({66020: 1})["66020"][0]
+    assert len(find_warnings({66020: 1}, firmware="03.27.03.Rev.104")["66020"]) == 2
+    assert len(find_warnings({66020: 1}, firmware="03.27.03.Rev.105")["66020"]) == 1
+    assert "Ultra" in find_warnings({66020: 1})["66020"][0]
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from test_server import QUICK, Running, content
 from test_uploads import IMEI, asked, sidecar, take, van
 
 from provisioning.models import Device, State, Upload, db
-from receiver.connection import Settings
-from receiver.protocol import Metadata, Reader
-from receiver.session import Offer
-from receiver.transfer import describe
+from receiver.net.connection import Settings
+from receiver.spool.file_transfer import describe
+from receiver.wire.protocol import Metadata, Reader
+from receiver.wire.session import Offer
 
 __all__ = ["van"]  # a fixture
 

@@ -20,14 +20,14 @@ from conftest import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from receiver import storage
-from receiver.files import FileSystem, StorageError
-from receiver.folder import Folder
-from receiver.protocol import PACKET, Metadata
-from receiver.session import Offer
-from receiver.sidecars import Record
-from receiver.storage import Caps, Store
-from receiver.transfer import Asker, Transfer, adopted
+from receiver.spool import spool
+from receiver.spool.file_transfer import Asker, Transfer, adopted
+from receiver.spool.sidecar import Record
+from receiver.spool.spool import Caps, Store
+from receiver.store.durability import FileSystem, StorageError
+from receiver.store.local_folder import Folder
+from receiver.wire.protocol import PACKET, Metadata
+from receiver.wire.session import Offer
 
 IMEI, OTHER = "352094082736916", "356307042441013"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -328,9 +328,9 @@ def check(log: power_cut.Log, at: int, tree: power_cut.Tree, root: Path, admissi
     assert {FILES[name][0].identifier for name in acknowledged} <= kept, "an acknowledged file is not kept"
     for name, (_, data) in FILES.items():
         receiver.offer(name)
-        assert receiver.transfer is not None
-        if not receiver.transfer.stored_before:
-            held = Path(receiver.transfer.part).read_bytes()
+        assert receiver.spool.file_transfer is not None
+        if not receiver.spool.file_transfer.stored_before:
+            held = Path(receiver.spool.file_transfer.part).read_bytes()
             assert data.startswith(held) or name == "timeless", f"{name} is resumed on other bytes"
         receiver.commit()
     receiver.deliver()
@@ -364,10 +364,10 @@ def hold(log: power_cut.Log, disk: Path, model: str, most: int, admission: str =
     return len(seen)
 
 
-@pytest.fixture(params=[storage.TOGETHER, 1], ids=["each alone", "all at once"])
+@pytest.fixture(params=[spool.TOGETHER, 1], ids=["each alone", "all at once"])
 def synced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are synced one by one, as few are, or with their file system, as many are."""
-    monkeypatch.setattr(storage, "TOGETHER", request.param)
+    monkeypatch.setattr(spool, "TOGETHER", request.param)
 
 
 @pytest.mark.usefixtures("synced")
@@ -450,11 +450,11 @@ def test_after_a_failed_fsync_bytes_are_believed_only_as_far_as_they_were_safe(
     monkeypatch.setattr(os, "fsync", real)
     with pytest.raises(StorageError):
         receiver.leave()
-    assert receiver.transfer is not None
-    receiver.transfer.leave()
-    receiver.transfer = None
+    assert receiver.spool.file_transfer is not None
+    receiver.spool.file_transfer.leave()
+    receiver.spool.file_transfer = None
     receiver.offer("photo")
-    assert receiver.transfer.received == PACKET
+    assert receiver.spool.file_transfer.received == PACKET
     receiver.commit()
     receiver.deliver()
     assert [receiver.stored(record) for record in receiver.registered] == [FILES["photo"][1]]
@@ -476,18 +476,18 @@ def test_after_a_failed_sync_of_all_no_file_in_hand_is_believed(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "TOGETHER", 1)
+        patch.setattr(spool, "TOGETHER", 1)
         patch.setattr(FileSystem, "sync", broken)
         with pytest.raises(StorageError):
             other.make_safe(NOW)
     # whose bytes were lost is told once, and of nobody
     with pytest.raises(StorageError):
         receiver.safe()
-    assert receiver.transfer is not None
-    receiver.transfer.leave()
-    receiver.transfer = None
+    assert receiver.spool.file_transfer is not None
+    receiver.spool.file_transfer.leave()
+    receiver.spool.file_transfer = None
     receiver.offer("photo")
-    assert receiver.transfer.received == PACKET
+    assert receiver.spool.file_transfer.received == PACKET
     receiver.commit()
     receiver.deliver()
     assert [receiver.stored(record) for record in receiver.registered] == [FILES["photo"][1]]

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from receiver import protocol
-from receiver import session as s
-from receiver.protocol import Message, Metadata, ProtocolError, Reader, Run
-from receiver.session import Limits, Session
+from receiver.wire import protocol
+from receiver.wire import session as s
+from receiver.wire.protocol import Message, Metadata, ProtocolError, Reader, Run
+from receiver.wire.session import Limits, Session
 
 pytestmark = pytest.mark.quick
 

@@ -16,10 +16,10 @@ from stack import Stack
 from test_server import QUICK, Notes, Running, content
 from test_uploads import IMEI, sidecar
 
-from receiver import bulk, reports
-from receiver.connection import Settings
-from receiver.product import Refused, SessionFacts
-from receiver.sidecars import Record
+from receiver.backend import bisecting, reporter
+from receiver.backend.port import Refused, SessionFacts
+from receiver.net.connection import Settings
+from receiver.spool.sidecar import Record
 
 
 class Table:
@@ -43,7 +43,7 @@ class Table:
             assert queue[: len(numbers)] == numbers
             del queue[: len(numbers)]
 
-        bulk.tell(
+        bisecting.tell(
             lambda most: queue[:most], self.take, done, lambda number, _: self.refused.append(number), most
         )
 
@@ -131,8 +131,8 @@ def test_partial_files_and_sessions_that_are_refused_hold_up_no_others(tmp_path:
 def test_a_file_whose_record_was_refused_is_tried_again_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "REFUSED_SECONDS", 0.5)
-    monkeypatch.setattr(reports, "LEFT_SECONDS", 0.2)
+    monkeypatch.setattr(reporter, "REFUSED_SECONDS", 0.5)
+    monkeypatch.setattr(reporter, "LEFT_SECONDS", 0.2)
     running = Running(tmp_path, Settings(QUICK), notes=(notes := Strict()))
     CameraModel(files={"%photof": content(2000), "%photor": content(3000)}).run(running.port)
     wait_until(lambda: [r["identifier"] for r in notes.stored_files.values()] == ["%photor"])

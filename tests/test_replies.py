@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sms_vectors import FOLDER, Vector, read
 
-from provisioning.commands import (
+from provisioning.tracker.language import (
     REFUSALS,
     AlreadyCaptured,
     Refused,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from receiver.reports import Reports, _tell_all
+from receiver.backend.reporter import Reports, _tell_all
 
 pytestmark = pytest.mark.quick
 

@@ -10,7 +10,9 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from test_uploads import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
 
-from provisioning import profiles, records, retention, statuses, uploads, videos
+from provisioning.devices import status_table
+from provisioning.fleet import presets
+from provisioning.media import previews, registration, retention, telemetry
 from provisioning.models import (
     RECONCILER,
     ChecklistRun,
@@ -56,9 +58,9 @@ def stored(at: datetime, **changes: Any) -> Upload:
     record = sidecar(
         ident, path=f"2026/{ident}.jpg", sha256=ident * 2, timestamp=int(at.timestamp() * 1000), **changes
     )
-    uploads.media().write(record["path"], b"picture")
-    uploads.media().write(f"{record['path']}.json", b"{}")
-    uploads.media().write(videos.key(ident, videos.THUMBNAIL), b"small")
+    registration.media().write(record["path"], b"picture")
+    registration.media().write(f"{record['path']}.json", b"{}")
+    registration.media().write(previews.key(ident, previews.THUMBNAIL), b"small")
     take(record | {"started_at": at.isoformat(), "received_at": at.isoformat()})
     upload = db.session.get_one(Upload, ident)
     upload.updated_at = at
@@ -97,7 +99,7 @@ def test_old_files_go_with_their_copies_and_sidecars(app: Flask, van: Device, tm
     path, kept = old.path, young.id
     assert retention.sweep(utcnow) == {"uploads": 1}
     assert db.session.scalars(select(Upload.id)).all() == [kept]
-    assert uploads.media().size(path or "") is None
+    assert registration.media().size(path or "") is None
     assert len([p for p in (tmp_path / "media").rglob("*") if p.is_file()]) == 3
     assert retention.sweep(utcnow) == {}
 
@@ -156,8 +158,8 @@ def test_what_the_reconciler_will_list_again_stays_known(app: Flask) -> None:
 
 def test_a_file_that_no_receiver_goes_on_with_is_given_up(van: Device) -> None:  # noqa: F811
     record = sidecar(state="receiving")
-    uploads.progress([record], ago(16))
-    uploads.progress([sidecar("d" * 32, state="partial")], ago(14))
+    registration.progress([record], ago(16))
+    registration.progress([sidecar("d" * 32, state="partial")], ago(14))
     assert retention.sweep(utcnow) == {"given_up": 1}
     assert db.session.get_one(Upload, record["upload"]).state == "damaged"
     assert db.session.get_one(Upload, "d" * 32).state == "partial"
@@ -182,7 +184,7 @@ def ended_command(van: Device, at: datetime, **more: Any) -> Command:  # noqa: F
 
 
 def record(van: Device, at: datetime, value: int) -> Record:  # noqa: F811
-    records.accept(van, at, {"239": value}, at)
+    telemetry.accept(van, at, {"239": value}, at)
     row = db.session.scalars(select(Record).order_by(Record.received_at.desc())).first()
     assert row is not None
     db.session.execute(
@@ -226,7 +228,7 @@ def test_an_old_request_stays_while_anything_rests_on_it(app: Flask, van: Device
     upload.command_id = ended_command(van, ago(41)).id
     parent = ended_command(van, ago(42))
     ended_command(van, ago(10), parent_id=parent.id)
-    statuses.note(van, "firmware", "x", Verdict.GOOD, now=ago(45), source_kind="command",
+    status_table.note(van, "firmware", "x", Verdict.GOOD, now=ago(45), source_kind="command",
                   source_id=ended_command(van, ago(45)).id)  # fmt: skip
     db.session.commit()
     assert retention.sweep(utcnow) == {}
@@ -269,8 +271,8 @@ def test_old_checks_go_but_the_newest_of_a_device(app: Flask, van: Device) -> No
 def test_older_versions_of_profiles_go_and_the_newest_stays(app: Flask) -> None:
     keep(app, profiles=30)
     for rate, days in ((20, 50), (25, 40), (30, 35), (20, 5)):
-        profiles.save("Vans", "", {"66003": rate}, "tests", ago(days))
-    profiles.save("Trucks", "", {"66003": 25}, "tests", ago(900))
+        presets.save("Vans", "", {"66003": rate}, "tests", ago(days))
+    presets.save("Trucks", "", {"66003": 25}, "tests", ago(900))
     assert retention.sweep(utcnow) == {"profiles": 3}
-    assert [(row.name, row.version) for row in profiles.newest()] == [("Trucks", 1), ("Vans", 4)]
+    assert [(row.name, row.version) for row in presets.newest()] == [("Trucks", 1), ("Vans", 4)]
     assert count(Profile) == 2

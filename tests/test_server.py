@@ -18,16 +18,18 @@ from conftest import wait_until
 from gevent.server import StreamServer
 
 from provisioning.models import utcnow
-from receiver import acquaintance, protocol, transfer
-from receiver.connection import Settings
-from receiver.folder import Folder
-from receiver.front import Front
-from receiver.media import Media
-from receiver.product import Admission, SessionFacts
-from receiver.server import Server
-from receiver.session import Limits, Offer
-from receiver.sidecars import Record
-from receiver.storage import Caps, Store
+from receiver.backend import known_devices
+from receiver.backend.port import Admission, SessionFacts
+from receiver.net.connection import Settings
+from receiver.net.proxy_tls import Front
+from receiver.net.server import Server
+from receiver.spool import file_transfer
+from receiver.spool.sidecar import Record
+from receiver.spool.spool import Caps, Store
+from receiver.store.local_folder import Folder
+from receiver.store.media_store import Media
+from receiver.wire import protocol
+from receiver.wire.session import Limits, Offer
 
 IMEI = "352094082736916"
 UNKNOWN = "356307042441013"
@@ -280,7 +282,7 @@ def test_others_are_served_while_much_of_a_held_file_is_read(
             in_time.append(served.wait(5))
         return crc(data, chain)
 
-    monkeypatch.setattr(transfer, "MUCH", 100_000)
+    monkeypatch.setattr(file_transfer, "MUCH", 100_000)
     monkeypatch.setattr(protocol, "crc", slow_crc)
     again = CameraModel(files={"%videof": content(150_000)})
     thread = threading.Thread(target=again.run, args=(running.port,))
@@ -437,20 +439,20 @@ def test_a_device_that_is_asked_about_is_never_taken_for_known_by_memory(running
 
 
 def test_those_heard_of_longest_ago_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acquaintance, "MOST", 3)
-    memory = acquaintance.Acquaintance()
+    monkeypatch.setattr(known_devices, "MOST", 3)
+    memory = known_devices.Acquaintance()
     for now, imei in enumerate("abcad"):
         memory.heard(imei, True, now)
     assert [imei for imei in "abcd" if memory.has(imei, 5)] == ["a", "c", "d"]
 
 
 def test_a_device_is_forgotten_after_a_week_and_when_it_is_unknown() -> None:
-    memory = acquaintance.Acquaintance()
+    memory = known_devices.Acquaintance()
     memory.heard("a", True, 0)
     memory.heard("b", True, 0)
     memory.heard("b", False, 1)
-    assert (memory.has("a", acquaintance.KEPT_SECONDS), memory.has("b", 2)) == (True, False)
-    assert not memory.has("a", acquaintance.KEPT_SECONDS + 1)
+    assert (memory.has("a", known_devices.KEPT_SECONDS), memory.has("b", 2)) == (True, False)
+    assert not memory.has("a", known_devices.KEPT_SECONDS + 1)
 
 
 @pytest.mark.parametrize(

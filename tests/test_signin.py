@@ -10,8 +10,7 @@ from flask.testing import FlaskCliRunner
 from sqlalchemy import func, select
 from test_pages import Visitor
 
-from provisioning import auth, proxies, signin, users
-from provisioning.errors import Invalid, ServiceError, TooMany
+from provisioning.core.errors import Invalid, ServiceError, TooMany
 from provisioning.models import (
     Command,
     Device,
@@ -23,6 +22,7 @@ from provisioning.models import (
     db,
     utcnow,
 )
+from provisioning.web import auth, client_address, sign_in, users
 
 EMAIL, PASSWORD = "ops@example.com", "a long enough password"
 HOME, AWAY = "192.0.2.1", "198.51.100.7"
@@ -44,7 +44,7 @@ def fail(
 
 def is_let_in(address: str, now: datetime, browser: str = "") -> bool:
     try:
-        return bool(signin.sign_in(EMAIL, PASSWORD, address, now, browser=browser))
+        return bool(sign_in.sign_in(EMAIL, PASSWORD, address, now, browser=browser))
     except TooMany:
         return False
 
@@ -53,26 +53,26 @@ def test_a_wrong_password_and_an_unknown_user_get_the_same_answer(user: User) ->
     answers = []
     for email in (EMAIL, "nobody@example.com"):
         with pytest.raises(Invalid) as caught:
-            signin.sign_in(email, "wrong", HOME, utcnow())
+            sign_in.sign_in(email, "wrong", HOME, utcnow())
         answers.append(caught.value.message)
     assert answers[0] == answers[1]
 
 
 def test_one_address_has_ten_guesses_at_one_user_and_is_forgiven_later(user: User) -> None:
-    fail(signin.PER_PAIR, now := utcnow())
+    fail(sign_in.PER_PAIR, now := utcnow())
     with pytest.raises(TooMany, match="15 minutes") as refused:
-        signin.sign_in(EMAIL, PASSWORD, AWAY, now)
+        sign_in.sign_in(EMAIL, PASSWORD, AWAY, now)
     assert refused.value.retry_after == 900
-    assert is_let_in(AWAY, now + signin.WINDOW + timedelta(seconds=1))
+    assert is_let_in(AWAY, now + sign_in.WINDOW + timedelta(seconds=1))
 
 
 def test_guesses_of_a_stranger_do_not_shut_the_owner_out(user: User) -> None:
-    fail(signin.PER_PAIR, now := utcnow())
+    fail(sign_in.PER_PAIR, now := utcnow())
     assert is_let_in(HOME, now)
 
 
 def test_an_address_that_tries_many_users_waits_and_others_do_not(user: User) -> None:
-    for number in range(signin.PER_ADDRESS):
+    for number in range(sign_in.PER_ADDRESS):
         fail(1, now := utcnow(), email=f"{number}@example.com")
     assert not is_let_in(AWAY, now)
     assert is_let_in(HOME, now)
@@ -80,40 +80,40 @@ def test_an_address_that_tries_many_users_waits_and_others_do_not(user: User) ->
 
 @pytest.mark.parametrize("near", ["2001:db8:1:2::9", "2001:db8:1:2:ffff::1"])
 def test_addresses_of_one_ipv6_network_are_one_client(user: User, near: str) -> None:
-    fail(signin.PER_PAIR, now := utcnow(), address=signin.network_of("2001:db8:1:2::1"))
+    fail(sign_in.PER_PAIR, now := utcnow(), address=sign_in.network_of("2001:db8:1:2::1"))
     assert not is_let_in(near, now)
     assert is_let_in("2001:db8:1:3::1", now)
 
 
 def test_guesses_from_everywhere_at_one_user_spare_the_browsers_of_the_owner(user: User) -> None:
     now = utcnow()
-    known = signin.sign_in(EMAIL, PASSWORD, HOME, now).browser
-    for number in range(signin.PER_EMAIL):
+    known = sign_in.sign_in(EMAIL, PASSWORD, HOME, now).browser
+    for number in range(sign_in.PER_EMAIL):
         fail(1, now, address=f"203.0.113.{number}")
-    fail(signin.PER_PAIR, now, address=HOME)  # also behind the owner's own address
+    fail(sign_in.PER_PAIR, now, address=HOME)  # also behind the owner's own address
     assert not is_let_in(AWAY, now)
     assert is_let_in(HOME, now, browser=known)
 
 
 def test_a_browser_that_its_user_knows_has_a_bound_as_well(user: User) -> None:
     now = utcnow()
-    known = signin.sign_in(EMAIL, PASSWORD, HOME, now).browser
-    for _ in range(signin.PER_BROWSER):
+    known = sign_in.sign_in(EMAIL, PASSWORD, HOME, now).browser
+    for _ in range(sign_in.PER_BROWSER):
         with pytest.raises(Invalid):
-            signin.sign_in(EMAIL, "wrong", HOME, now, browser=known)
+            sign_in.sign_in(EMAIL, "wrong", HOME, now, browser=known)
     assert not is_let_in(HOME, now, browser=known)
 
 
 def test_the_cookie_of_another_user_or_of_nobody_spares_nothing(user: User) -> None:
     now = utcnow()
     users.create("other@example.com", Role.VIEWER, PASSWORD)
-    other = signin.sign_in("other@example.com", PASSWORD, HOME, now).browser
-    fail(signin.PER_PAIR, now, address=HOME)
+    other = sign_in.sign_in("other@example.com", PASSWORD, HOME, now).browser
+    fail(sign_in.PER_PAIR, now, address=HOME)
     assert not any(is_let_in(HOME, now, browser=cookie) for cookie in (other, other[:-1] + "x", "x.y.z"))
 
 
 def test_a_right_password_forgives_the_failures_before_it(user: User) -> None:
-    fail(signin.PER_PAIR - 1, now := utcnow(), address=HOME)
+    fail(sign_in.PER_PAIR - 1, now := utcnow(), address=HOME)
     assert is_let_in(HOME, now)
     assert db.session.scalar(select(func.count()).select_from(LoginFailure)) == 0
 
@@ -126,7 +126,7 @@ def test_guesses_at_once_get_no_more_than_their_bound(app: Flask, user: User) ->
         with app.app_context():
             begin.wait()
             try:
-                signin.sign_in(EMAIL, "wrong", AWAY, utcnow())
+                sign_in.sign_in(EMAIL, "wrong", AWAY, utcnow())
             except ServiceError as error:
                 answers.append(type(error))
             db.session.remove()
@@ -137,7 +137,7 @@ def test_guesses_at_once_get_no_more_than_their_bound(app: Flask, user: User) ->
     for thread in threads:
         thread.join()
     assert len(answers) == 16
-    assert answers.count(Invalid) <= signin.PER_PAIR
+    assert answers.count(Invalid) <= sign_in.PER_PAIR
 
 
 # the client's address
@@ -164,7 +164,7 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
 def test_the_clients_address_is_the_nearest_that_is_no_proxy_of_ours(
     peer: str, forwarded: str, client: str
 ) -> None:
-    assert proxies.client_address(peer, forwarded, PROXIES) == client
+    assert client_address.client_address(peer, forwarded, PROXIES) == client
 
 
 # sessions
@@ -206,7 +206,7 @@ def test_a_copied_cookie_is_worthless_after_signing_out(app: Flask, browser: Vis
         lambda user: users.set_password(user, "another long password"),
         lambda user: users.set_active(user, False),
         users.remove,
-        signin.end_sessions,
+        sign_in.end_sessions,
     ],
     ids=["password", "deactivate", "remove", "sign out"],
 )
@@ -235,11 +235,11 @@ def test_a_token_of_a_form_from_before_signing_in_is_void_afterwards(app: Flask,
 
 def test_sessions_are_listed_and_ended_one_by_one(app: Flask, browser: Visitor) -> None:
     cli = app.test_cli_runner()
-    second = signin.sign_in(EMAIL, PASSWORD, HOME, utcnow(), agent="Another browser")
+    second = sign_in.sign_in(EMAIL, PASSWORD, HOME, utcnow(), agent="Another browser")
     listed = cli.invoke(args=["users", "sessions", EMAIL]).output.splitlines()
     assert listed[0].split("\t")[3:] == [HOME, "Another browser"]
     assert cli.invoke(args=["users", "sign-out", EMAIL, "--session", listed[0].split("\t")[0]]).exit_code == 0
-    assert signin.user_of(second.key, utcnow()) is None
+    assert sign_in.user_of(second.key, utcnow()) is None
     assert is_signed_in(browser)
     assert cli.invoke(args=["users", "sign-out", EMAIL]).output == "Ended 1.\n"
     assert not is_signed_in(browser)
@@ -257,7 +257,7 @@ def test_a_user_is_shut_out_let_in_again_and_removed(app: Flask, user: User) -> 
         assert cli.invoke(args=["users", command, EMAIL]).exit_code == 0
         if said:
             with pytest.raises(said):
-                signin.sign_in(EMAIL, PASSWORD, HOME, utcnow())
+                sign_in.sign_in(EMAIL, PASSWORD, HOME, utcnow())
         else:
             assert is_let_in(HOME, utcnow())
     assert "There is no user" in cli.invoke(args=["users", "role", EMAIL, "admin"]).output
@@ -329,7 +329,7 @@ def cli_runner(app: Flask) -> FlaskCliRunner:
 
 
 def test_a_role_of_a_caller_is_that_of_the_user_now(app: Flask, user: User) -> None:
-    made = signin.begin(user, HOME, "tests", utcnow())
+    made = sign_in.begin(user, HOME, "tests", utcnow())
     users.set_role(user, Role.ADMIN)
     loaded = auth._load_user(made.key)
     assert loaded is not None

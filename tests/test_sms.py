@@ -14,35 +14,29 @@ from sqlalchemy import event, func, select
 from stdnum import luhn
 from werkzeug.datastructures import MultiDict
 
-from provisioning import (
-    background,
-    commands,
-    devices,
-    gateway,
-    inbox,
-    leftovers,
-    outbox,
-    queue,
-    sending,
-    statuses,
-)
-from provisioning.errors import Conflict, Forbidden, GatewayError, Invalid
+from provisioning import background
+from provisioning.commands import submission
+from provisioning.core import job_queue
+from provisioning.core.errors import Conflict, Forbidden, GatewayError, Invalid
+from provisioning.devices import registry, status_table
 from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
+from provisioning.sms import dispatch, gateway, inbound, recovery
+from provisioning.tracker import language
 
-ASKER = outbox.Asker("tests")
+ASKER = submission.Asker("tests")
 NUMBER = "+12025550111"
 
 
 @pytest.fixture
 def van(phone: Phone) -> Device:
     given = {"imei": "352094082736916", "phone": NUMBER, "sms_login": "fleet", "sms_password": "cam11"}
-    return devices.add(given, utcnow())
+    return registry.add(given, utcnow())
 
 
 def ask(device: Device, name: str, **arguments: Any) -> list[Command]:
     now = utcnow()
-    asked = commands.from_arguments(name, arguments, now=int(now.timestamp()))
-    rows = outbox.submit(device, asked, ASKER, now)
+    asked = language.from_arguments(name, arguments, now=int(now.timestamp()))
+    rows = submission.submit(device, asked, ASKER, now)
     db.session.commit()
     return rows
 
@@ -52,7 +46,7 @@ def photo(device: Device, source: str = "front") -> Command:
 
 
 def send(device: Device) -> None:
-    while sending.drive(device.id, utcnow):
+    while dispatch.drive(device.id, utcnow):
         pass
     db.session.expire_all()
 
@@ -87,7 +81,7 @@ def test_many_drivers_at_once_send_one_sms(phone: Phone, van: Device) -> None:
 
     def drive() -> None:
         with app.app_context():
-            sending.drive(device_id, utcnow)
+            dispatch.drive(device_id, utcnow)
 
     threads = [threading.Thread(target=drive) for _ in range(8)]
     for thread in threads:
@@ -98,14 +92,14 @@ def test_many_drivers_at_once_send_one_sms(phone: Phone, van: Device) -> None:
 
 
 def test_a_setparam_is_done_when_every_id_is_confirmed(phone: Phone, van: Device) -> None:
-    (row,) = outbox.provision(van, {"66003": 25}, ASKER, utcnow())
+    (row,) = submission.provision(van, {"66003": 25}, ASKER, utcnow())
     db.session.commit()
     send(van)
     assert phone.sent[0].endswith("setparam 151:18;150:1;66003:25")
     phone.reply("New value 151:18;150:1;66003:25")
     db.session.expire_all()
     assert row.state == State.DONE
-    item = statuses.get(van.id, "parameter.66003")
+    item = status_table.get(van.id, "parameter.66003")
     assert item is not None
     assert (item.value, item.asked, item.verdict, item.source_kind) == ("25", "25", "good", "command")
 
@@ -119,7 +113,7 @@ def test_a_text_value_is_confirmed_letter_by_letter(phone: Phone, van: Device) -
 
 
 def test_what_a_setparam_did_not_confirm_is_read_back(phone: Phone, van: Device) -> None:
-    (row,) = outbox.provision(van, {"66003": 25, "66001": 40}, ASKER, utcnow())
+    (row,) = submission.provision(van, {"66003": 25, "66001": 40}, ASKER, utcnow())
     db.session.commit()
     send(van)
     phone.reply("New value 151:18;150:1;66003:25 WARNING: Not supported Param ID or Value detected")
@@ -177,16 +171,16 @@ def test_an_accepted_request_frees_the_line_but_keeps_the_capture_place(phone: P
 
 def test_a_reply_may_come_before_the_gateway_has_answered(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
     phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
-    sending._note_sent(attempt, "SMlate", "queued", utcnow())
+    dispatch._note_sent(attempt, "SMlate", "queued", utcnow())
     db.session.expire_all()
     assert row.state == State.DONE
 
 
 def test_without_credentials_a_command_is_refused_before_it_exists(phone: Phone) -> None:
-    device = devices.add({"imei": "352094082042885", "phone": "+12025550112"}, utcnow())
+    device = registry.add({"imei": "352094082042885", "phone": "+12025550112"}, utcnow())
     with pytest.raises(Conflict) as caught:
         photo(device)
     assert caught.value.code == "no_sms_credentials"
@@ -198,16 +192,16 @@ def test_only_an_admin_names_another_server_and_only_an_allowed_one(phone: Phone
     server = {"domain": "files.example.com", "port": 7160}
     with pytest.raises(Forbidden):
         ask(van, "camreq", file_type="photo", source="front", server=server)
-    admin = outbox.Asker("tests", admin=True)
-    asked = commands.from_arguments(
+    admin = submission.Asker("tests", admin=True)
+    asked = language.from_arguments(
         "camreq", {"file_type": "photo", "source": "front", "server": server}, now=int(utcnow().timestamp())
     )
     with pytest.raises(Invalid):
-        outbox.submit(van, asked, admin, utcnow())
+        submission.submit(van, asked, admin, utcnow())
     phone.app.extensions["dualcam_config"] = dataclasses.replace(
         phone.config, camera_servers_allowed=("files.example.com",)
     )
-    (row,) = outbox.submit(van, asked, admin, utcnow())
+    (row,) = submission.submit(van, asked, admin, utcnow())
     db.session.commit()
     send(van)
     phone.reply("Photo request from source 1.")
@@ -235,7 +229,7 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(phone: Phone, van:
     phone.twilio.faults.lose_answers = 1
     send(van)
     assert row.state == State.UNKNOWN
-    leftovers.sweep(at(20))
+    recovery.sweep(at(20))
     db.session.expire_all()
     assert row.state == State.SENT
     assert len(phone.sent) == 1
@@ -243,9 +237,9 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(phone: Phone, van:
 
 def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Device) -> None:
     row = photo(van)
-    attempt = sending._claim(van.id, utcnow())  # and the process is killed here
+    attempt = dispatch._claim(van.id, utcnow())  # and the process is killed here
     assert attempt is not None
-    leftovers.sweep(at(200))
+    recovery.sweep(at(200))
     db.session.expire_all()
     assert (row.state, row.error_code, row.error_retry) == (State.FAILED, "not_sent", True)
     assert phone.sent == []
@@ -253,20 +247,20 @@ def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Devi
 
 def test_a_harmless_command_that_never_went_out_is_sent_again(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
-    assert sending._claim(van.id, utcnow())
-    leftovers.sweep(at(200))
+    assert dispatch._claim(van.id, utcnow())
+    recovery.sweep(at(200))
     db.session.expire_all()
     assert row.state == State.QUEUED
-    sending.drive(van.id, at(201))
+    dispatch.drive(van.id, at(201))
     assert len(phone.sent) == 1
 
 
 def test_a_callback_with_our_id_resolves_what_the_gateway_never_answered(phone: Phone, van: Device) -> None:
     row = photo(van)
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
     failure = GatewayError("gateway_unclear", "?", permanent=False, sent="unknown")
-    sending._note_failure(attempt, failure, utcnow())
+    dispatch._note_failure(attempt, failure, utcnow())
     phone.report("SM" + "0" * 32, "delivered", message=attempt.message_id)
     db.session.expire_all()
     assert row.state == State.DELIVERED
@@ -277,13 +271,13 @@ def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(
     phone: Phone, van: Device
 ) -> None:
     photo(van)
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
     sid = phone.twilio.create({"To": attempt.phone, "From": "+12025550100", "Body": attempt.text}).sid
     phone.reply(
         "Photo request from source 1."
     )  # and the process that sent it is killed before it heard the sid
-    leftovers.sweep(at(200))
+    recovery.sweep(at(200))
     db.session.expire_all()
     message = db.session.get_one(Message, attempt.message_id)
     assert (message.sid, message.status) == (sid, "sent")
@@ -291,10 +285,10 @@ def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(
 
 def test_a_message_that_never_left_is_not_shown_as_under_way_for_ever(phone: Phone, van: Device) -> None:
     photo(van)
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
     phone.reply("Photo request from source 1.")  # an answer to something else, taken for this one's
-    leftovers.sweep(at(200))
+    recovery.sweep(at(200))
     db.session.expire_all()
     assert db.session.get_one(Message, attempt.message_id).status == "failed"
 
@@ -316,7 +310,7 @@ def test_a_busy_gateway_is_tried_again_later(phone: Phone, van: Device) -> None:
     assert row.state == State.QUEUED
     assert row.due_at > utcnow()
     phone.twilio.faults.refuse.clear()
-    assert sending.drive(van.id, at(30))
+    assert dispatch.drive(van.id, at(30))
     assert len(phone.sent) == 1
 
 
@@ -328,7 +322,7 @@ def test_a_gateway_that_refuses_connections_is_tried_again_by_itself(phone: Phon
     assert (row.state, row.error_code) == (State.QUEUED, None)
     assert db.session.scalar(select(Message.error_code)) == "gateway_unreachable"
     gateway.init_app(phone.app, phone.config)
-    assert sending.drive(van.id, at(30))
+    assert dispatch.drive(van.id, at(30))
     db.session.expire_all()
     assert (row.state, len(phone.sent)) == (State.SENT, 1)
 
@@ -359,7 +353,7 @@ def test_an_sms_that_is_not_delivered_fails_and_says_why(phone: Phone, van: Devi
 def test_silence_ends_with_a_reason_and_a_late_reply_is_still_taken(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     send(van)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "no_reply")
     phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
@@ -373,14 +367,14 @@ def test_the_rate_limit_lets_a_burst_through_and_then_waits(phone: Phone, van: D
         phone.config, sms_burst=2, sms_per_second=0.01
     )
     now = utcnow()
-    assert [sending._take_token(now) for _ in range(3)] == [True, True, False]
-    assert sending._take_token(now + timedelta(seconds=101))
+    assert [dispatch._take_token(now) for _ in range(3)] == [True, True, False]
+    assert dispatch._take_token(now + timedelta(seconds=101))
     db.session.rollback()
 
 
 def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) -> None:
     year = timedelta(days=365)
-    sending._take_token(utcnow() + year)
+    dispatch._take_token(utcnow() + year)
     row = ask(van, "getver")[0]
     row.created_at, row.due_at, row.updated_at = (
         row.created_at + year,
@@ -389,7 +383,7 @@ def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) 
     )
     row.expires_at = (row.expires_at or utcnow()) + year
     db.session.commit()
-    leftovers.sweep(utcnow)
+    recovery.sweep(utcnow)
     send(van)
     assert (row.state, len(phone.sent)) == (State.SENT, 1)
     assert row.expires_at < utcnow() + timedelta(hours=1)
@@ -397,10 +391,10 @@ def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) 
 
 def test_an_attempt_of_a_clock_that_was_ahead_ends_in_time(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
-    assert sending._claim(van.id, utcnow() + timedelta(days=365))  # and the process is killed here
-    leftovers.sweep(utcnow)
-    leftovers.sweep(at(200))
-    leftovers.sweep(at(215))
+    assert dispatch._claim(van.id, utcnow() + timedelta(days=365))  # and the process is killed here
+    recovery.sweep(utcnow)
+    recovery.sweep(at(200))
+    recovery.sweep(at(215))
     db.session.expire_all()
     assert row.state != State.SENDING
 
@@ -419,19 +413,19 @@ def test_a_look_ahead_of_now_hides_no_text_from_the_reconciler(phone: Phone, van
 def test_devices_that_must_wait_hold_up_no_others(
     phone: Phone, van: Device, monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
-    monkeypatch.setattr(leftovers, "SWEEP_BATCH", 2)
+    monkeypatch.setattr(recovery, "SWEEP_BATCH", 2)
     camreq = {"file_type": "photo", "source": "front"}
     for number in range(4):
         body = f"35209408273{number:03}"
         given = {"imei": body + luhn.calc_check_digit(body), "phone": f"+1202555012{number}"}
-        device = devices.add(given | {"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
+        device = registry.add(given | {"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
         if number < 3:
             row = Command(device_id=device.id, kind="camreq", arguments=camreq, text="", length=1)
             row.in_flight, row.capturing, row.state = held == "in_flight", True, State.ANSWERED
             db.session.add(row)
         ask(device, "camreq", file_type="photo", source="rear")
-    leftovers.sweep(at(1))
-    assert queue.take(queue.DEVICES, 10) == [str(device.id)]
+    recovery.sweep(at(1))
+    assert job_queue.take(job_queue.DEVICES, 10) == [str(device.id)]
 
 
 # webhooks
@@ -546,7 +540,7 @@ def test_a_text_nobody_asked_for_is_kept_and_its_values_are_learnt(phone: Phone,
     phone.reply("Param ID:66001 Value:50")
     texts = db.session.scalars(select(Message).order_by(Message.id)).all()
     assert [m.claimed for m in texts] == [False, True]
-    item = statuses.get(van.id, "parameter.66001")
+    item = status_table.get(van.id, "parameter.66001")
     assert item is not None
     assert item.value == "50"
 
@@ -561,7 +555,7 @@ def test_a_text_of_an_unknown_number_is_kept_apart(phone: Phone, van: Device) ->
 def test_a_reply_to_an_older_unanswered_command_goes_there_by_its_content(phone: Phone, van: Device) -> None:
     old = ask(van, "getio")[0]
     send(van)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     new = ask(van, "getver")[0]
     send(van)
     phone.reply("DI1:1 AIN1:12000 DO1:0")
@@ -572,7 +566,7 @@ def test_a_reply_to_an_older_unanswered_command_goes_there_by_its_content(phone:
 def test_a_reply_counts_for_the_number_that_the_device_had_then(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
-    devices.change(van, {"phone": "+12025550177"}, utcnow() + timedelta(seconds=5))
+    registry.change(van, {"phone": "+12025550177"}, utcnow() + timedelta(seconds=5))
     phone.reply("Photo request from source 1.")
     db.session.expire_all()
     assert row.state == State.ANSWERED
@@ -582,7 +576,7 @@ def test_another_trackers_imei_is_a_bad_sign(phone: Phone, van: Device) -> None:
     ask(van, "getver")
     send(van)
     phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:356307042441013")
-    item = statuses.get(van.id, "imei")
+    item = status_table.get(van.id, "imei")
     assert item is not None
     assert item.verdict == "bad"
 
@@ -594,7 +588,7 @@ def reply_at(phone: Phone, seconds: float, text: str) -> None:
     """Bring a text as if it came so many seconds from now."""
     now = at(seconds)()
     params = {"MessageSid": f"SMat{seconds:.0f}", "From": NUMBER, "To": "+12025550100", "Body": text}
-    background.follow(inbox.receive(params, now, via="webhook"), now)
+    background.follow(inbound.receive(params, now, via="webhook"), now)
 
 
 def change_credentials(van: Device) -> Command:
@@ -618,30 +612,30 @@ def test_confirmed_credentials_are_used_from_then_on(phone: Phone, van: Device) 
 
 def test_a_lost_confirmation_is_settled_by_a_getver_with_each_pair(phone: Phone, van: Device) -> None:
     row = change_credentials(van)
-    leftovers.sweep(at(700))
-    sending.drive(van.id, at(701))
+    recovery.sweep(at(700))
+    dispatch.drive(van.id, at(701))
     assert phone.sent[-1] == "new1 new2 getver"
     reply_at(phone, 705, "Ver:03.28.03.Rev.05 IMEI:352094082736916")
     db.session.expire_all()
     assert van.credentials_state is None
     assert row.state == State.DONE
     ask(van, "getio")
-    sending.drive(van.id, at(710))
+    dispatch.drive(van.id, at(710))
     assert phone.sent[-1] == "new1 new2 getio"
 
 
 def test_a_device_that_obeys_its_old_credentials_keeps_them(phone: Phone, van: Device) -> None:
     change_credentials(van)
-    leftovers.sweep(at(700))
-    sending.drive(van.id, at(701))
-    leftovers.sweep(at(1400))
-    sending.drive(van.id, at(1401))
+    recovery.sweep(at(700))
+    dispatch.drive(van.id, at(701))
+    recovery.sweep(at(1400))
+    dispatch.drive(van.id, at(1401))
     assert phone.sent[-1] == "fleet cam11 getver"
     reply_at(phone, 1405, "Ver:03.28.03.Rev.05 IMEI:352094082736916")
     db.session.expire_all()
     assert van.credentials_state is None
     ask(van, "getio")
-    sending.drive(van.id, at(1410))
+    dispatch.drive(van.id, at(1410))
     assert phone.sent[-1] == "fleet cam11 getio"
 
 
@@ -663,7 +657,7 @@ def test_an_event_whose_effects_failed_is_tried_again(phone: Phone, van: Device)
 
 def test_cancelling_before_sending_means_never_sent(phone: Phone, van: Device) -> None:
     row = photo(van)
-    outbox.cancel(row, utcnow())
+    submission.cancel(row, utcnow())
     db.session.commit()
     send(van)
     assert (row.state, phone.sent) == (State.CANCELLED, [])
@@ -672,7 +666,7 @@ def test_cancelling_before_sending_means_never_sent(phone: Phone, van: Device) -
 def test_cancelling_after_sending_keeps_the_sms_place_until_the_reply(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
-    outbox.cancel(row, utcnow())
+    submission.cancel(row, utcnow())
     db.session.commit()
     ask(van, "getver")
     send(van)

@@ -11,20 +11,11 @@ from gateway_double import Phone, message_sid
 from sqlalchemy import select, update
 from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
 
-from provisioning import (
-    background,
-    devices,
-    gateway,
-    inbox,
-    leftovers,
-    links,
-    outbox,
-    records,
-    sending,
-    statuses,
-    unclaimed,
-)
-from provisioning.errors import Conflict, GatewayError
+from provisioning import background
+from provisioning.commands import submission
+from provisioning.core.errors import Conflict, GatewayError
+from provisioning.devices import registry, status_table
+from provisioning.media import link_service, telemetry
 from provisioning.models import (
     Command,
     Device,
@@ -37,7 +28,8 @@ from provisioning.models import (
     db,
     utcnow,
 )
-from receiver.files import new_id as receiver_id
+from provisioning.sms import dispatch, gateway, inbound, recovery, unmatched
+from receiver.store.durability import new_id as receiver_id
 
 VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
 
@@ -45,7 +37,7 @@ VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
 @pytest.fixture
 def van(phone: Phone) -> Device:
     given = {"imei": "352094082736916", "phone": NUMBER, "sms_login": "fleet", "sms_password": "cam11"}
-    return devices.add(given, utcnow())
+    return registry.add(given, utcnow())
 
 
 def file_of(van: Device, *, captured: float = 0.0, source: str = "front") -> Upload:
@@ -62,9 +54,9 @@ def file_of(van: Device, *, captured: float = 0.0, source: str = "front") -> Upl
 
 
 def relink(van: Device) -> None:
-    from provisioning import lifecycle
+    from provisioning.commands import command_state
 
-    links.relink(lifecycle.lock_device(van.id), utcnow())
+    link_service.relink(command_state.lock_device(van.id), utcnow())
     db.session.commit()
 
 
@@ -107,7 +99,7 @@ def test_a_late_acceptance_goes_to_the_request_that_nobody_answered_yet(phone: P
     relink(van)
     unanswered = photo(van)
     send(van)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     db.session.expire_all()
     assert (answered.state, unanswered.state) == (State.DONE, State.EXPIRED)
     phone.reply("Photo request from source 1.")
@@ -133,7 +125,7 @@ def test_words_that_fit_the_request_in_flight_and_an_unanswered_one_are_only_pro
 ) -> None:
     expired = photo(van)
     send(van)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     in_flight = photo(van)
     send(van)
     phone.reply("Photo request from source 1.")
@@ -148,7 +140,7 @@ def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, v
     phone.reply("Kamera wird neu gestartet")
     db.session.expire_all()
     assert (row.reply, row.match, row.state) == ("Kamera wird neu gestartet", "probable", State.SENT)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "unreadable_reply")
     assert "Kamera wird neu gestartet" in (row.error_message or "")
@@ -191,7 +183,7 @@ def test_a_refusal_that_comes_late_goes_to_the_only_command_without_an_answer(
 ) -> None:
     row = photo(van)
     send(van)
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     phone.reply("Error: Ignition not detected!")
     db.session.expire_all()
     assert (row.state, row.error_code, row.match) == (State.FAILED, "ignition_off", "probable")
@@ -220,7 +212,7 @@ def test_a_known_reply_after_unknown_words_still_counts(phone: Phone, van: Devic
 def test_a_confirmed_change_lets_the_next_photo_wait_in_both_forms_of_reply(
     phone: Phone, van: Device, form: str
 ) -> None:
-    outbox.provision(van, {"66001": 40}, ASKER, utcnow())
+    submission.provision(van, {"66001": 40}, ASKER, utcnow())
     db.session.commit()
     send(van)
     pairs = {"New value {}": "151:18;150:1;66001:40", "Param ID:{}": "151 Value:18;150:1;66001:40"}[form]
@@ -229,7 +221,7 @@ def test_a_confirmed_change_lets_the_next_photo_wait_in_both_forms_of_reply(
     send(van)
     assert (row.state, len(phone.sent)) == (State.QUEUED, 1)
     assert "half a minute" in (row.note or "")
-    assert sending.drive(van.id, at(31))
+    assert dispatch.drive(van.id, at(31))
 
 
 def test_reading_a_value_back_makes_nobody_wait(phone: Phone, van: Device) -> None:
@@ -266,8 +258,8 @@ def test_credentials_in_a_text_of_an_unknown_number_are_dots_once_a_device_takes
 ) -> None:
     phone.reply("fleet cam11 what?", phone="+12025550177")
     (message,) = db.session.scalars(select(Message)).all()
-    inbox.claim_sender(
-        message, van, lambda device, number: devices.set_phone(device, number, utcnow()), utcnow()
+    inbound.claim_sender(
+        message, van, lambda device, number: registry.set_phone(device, number, utcnow()), utcnow()
     )
     db.session.expire_all()
     assert "cam11" not in message.body + str(db.session.scalar(select(GatewayEvent.payload)))
@@ -278,7 +270,7 @@ def test_an_answer_from_the_number_that_was_asked_counts_after_the_number_has_ch
 ) -> None:
     row = photo(van)
     send(van)
-    devices.change(van, {"phone": "+12025550177"}, utcnow() - timedelta(seconds=1))
+    registry.change(van, {"phone": "+12025550177"}, utcnow() - timedelta(seconds=1))
     phone.reply("Photo request from source 1.")
     db.session.expire_all()
     assert row.state == State.ANSWERED
@@ -287,7 +279,7 @@ def test_an_answer_from_the_number_that_was_asked_counts_after_the_number_has_ch
 def test_a_number_that_a_device_gave_up_means_nothing_without_an_open_question(
     phone: Phone, van: Device
 ) -> None:
-    devices.change(van, {"phone": "+12025550177"}, utcnow() - timedelta(seconds=1))
+    registry.change(van, {"phone": "+12025550177"}, utcnow() - timedelta(seconds=1))
     phone.reply("Photo request from source 1.")
     assert db.session.scalars(select(Message.device_id)).all() == [None]
 
@@ -331,7 +323,7 @@ def test_a_value_that_may_be_cut_is_not_believed(phone: Phone, van: Device) -> N
     ask(van, "getinfo")
     send(van)
     phone.reply(INFO[:160])
-    assert statuses.get(van.id, "info.getinfo.REC") is None
+    assert status_table.get(van.id, "info.getinfo.REC") is None
     assert item(van, "info.getinfo.SF")[0] == "1"
 
 
@@ -341,14 +333,14 @@ def test_another_text_is_no_rest_of_an_answer(phone: Phone, van: Device, text: s
     send(van)
     phone.reply(INFO[:160])
     phone.reply(text)
-    assert statuses.get(van.id, "info.getinfo.REC") is None
+    assert status_table.get(van.id, "info.getinfo.REC") is None
 
 
 # what is older than what is known
 
 
 def item(van: Device, name: str) -> tuple[str | None, str]:
-    found = statuses.get(van.id, name)
+    found = status_table.get(van.id, name)
     assert found is not None
     return found.value, found.verdict
 
@@ -359,7 +351,7 @@ def late(van: Device, hours: float, text: str) -> None:
     db.session.commit()
     then = utcnow() - timedelta(hours=hours)
     params = {"MessageSid": f"SMlate{hours}", "From": NUMBER, "Body": text}
-    inbox.receive(params, utcnow(), via="reconciler", at=then)
+    inbound.receive(params, utcnow(), via="reconciler", at=then)
     db.session.expire_all()
 
 
@@ -402,14 +394,14 @@ def test_a_text_whose_effects_were_owed_counts_as_of_when_it_came(phone: Phone, 
     )
     db.session.commit()
     background.sweep(utcnow)
-    found = statuses.get(van.id, "parameter.66001")
+    found = status_table.get(van.id, "parameter.66001")
     assert found is not None
     assert found.checked_at == came
 
 
 def test_a_clock_that_was_ahead_once_pins_no_fact(phone: Phone, van: Device) -> None:
-    statuses.remark_error(van, "of 2027", now=utcnow() + timedelta(days=365), source=("command", "x"))
-    statuses.remark_error(van, "of today", now=utcnow(), source=("command", "y"))
+    status_table.remark_error(van, "of 2027", now=utcnow() + timedelta(days=365), source=("command", "x"))
+    status_table.remark_error(van, "of today", now=utcnow(), source=("command", "y"))
     assert item(van, "error.last")[0] == "of today"
 
 
@@ -417,8 +409,8 @@ def test_a_clock_that_was_ahead_once_pins_no_fact(phone: Phone, van: Device) -> 
 
 
 def claim(message: Message, van: Device) -> None:
-    inbox.claim_sender(
-        message, van, lambda device, number: devices.set_phone(device, number, utcnow()), utcnow()
+    inbound.claim_sender(
+        message, van, lambda device, number: registry.set_phone(device, number, utcnow()), utcnow()
     )
     db.session.expire_all()
 
@@ -432,7 +424,7 @@ def test_only_a_text_that_waits_for_its_device_is_claimed(phone: Phone, van: Dev
     where = {"outgoing": Message.direction == "out", "taken": Message.command_id.is_not(None) & Message.claimed,
              "of a device": ~Message.claimed}[which]  # fmt: skip
     message = db.session.scalars(select(Message).where(where).order_by(Message.id.desc())).first()
-    other = devices.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
+    other = registry.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
     with pytest.raises(Conflict) as refused:
         claim(message, other)  # type: ignore[arg-type]
     db.session.rollback()
@@ -443,7 +435,7 @@ def test_only_a_text_that_waits_is_put_aside(phone: Phone, van: Device) -> None:
     photo(van)
     send(van)
     with pytest.raises(Conflict):
-        unclaimed.put_aside(db.session.scalars(select(Message)).one(), "tests")
+        unmatched.put_aside(db.session.scalars(select(Message)).one(), "tests")
 
 
 # losses and kills
@@ -457,7 +449,7 @@ def test_a_file_is_linked_anew_with_the_text_that_tells_its_time(phone: Phone, v
     assert upload.link_certainty == "probable"
     stamp = int(upload.timestamp.timestamp())  # type: ignore[union-attr]
     params = {"MessageSid": "SMx", "From": NUMBER, "Body": f"Preparing to send file from timestamp {stamp}"}
-    inbox.receive(params, utcnow(), via="webhook")  # and the process is killed here
+    inbound.receive(params, utcnow(), via="webhook")  # and the process is killed here
     db.session.expire_all()
     assert upload.link_certainty == "certain"
 
@@ -488,14 +480,14 @@ def test_a_kill_between_the_gateways_yes_and_our_note_sends_nothing_twice(
         "camget_restart": {"camera": "front"}, "setparam": {"parameters": {"66001": 40}},
     }.get(name, {})  # fmt: skip
     row = ask(van, name, **arguments)[0]
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
     gateway.gateway().send(
         attempt.phone, attempt.text, attempt.message_id, attempt.validity
     )  # and then kill -9
     for seconds in (1, 95, 110, 300):
-        leftovers.sweep(at(seconds))
-        sending.drive(van.id, at(seconds))
+        recovery.sweep(at(seconds))
+        dispatch.drive(van.id, at(seconds))
     db.session.expire_all()
     assert len(phone.sent) == 1
     assert row.state == State.SENT
@@ -507,21 +499,21 @@ def test_what_costs_or_destroys_is_never_sent_again_by_itself(phone: Phone, van:
         name, {"camera": "front"}
     )
     row = ask(van, name, **arguments)[0]
-    assert sending._claim(van.id, utcnow())  # killed before the gateway was asked
+    assert dispatch._claim(van.id, utcnow())  # killed before the gateway was asked
     for seconds in (95, 110, 300, 4000):
-        leftovers.sweep(at(seconds))
-        sending.drive(van.id, at(seconds))
+        recovery.sweep(at(seconds))
+        dispatch.drive(van.id, at(seconds))
     db.session.expire_all()
     assert (phone.sent, row.state, row.error_code) == ([], State.FAILED, "not_sent")
 
 
 def test_a_report_that_comes_before_its_message_is_known_is_not_lost(phone: Phone, van: Device) -> None:
     row = photo(van)
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
     sent = gateway.gateway().send(attempt.phone, attempt.text, attempt.message_id, attempt.validity)
     phone.report(sent.sid, "delivered")  # without our id: nobody knows this message yet
-    sending._note_sent(attempt, sent.sid, sent.status, utcnow())
+    dispatch._note_sent(attempt, sent.sid, sent.status, utcnow())
     assert row.state == State.SENT
     phone.report(sent.sid, "delivered")
     db.session.expire_all()
@@ -530,22 +522,22 @@ def test_a_report_that_comes_before_its_message_is_known_is_not_lost(phone: Phon
 
 def test_cancelling_while_the_gateway_says_no_frees_the_line(phone: Phone, van: Device) -> None:
     row = photo(van)
-    attempt = sending._claim(van.id, utcnow())
+    attempt = dispatch._claim(van.id, utcnow())
     assert attempt is not None
-    outbox.cancel(row, utcnow())
+    submission.cancel(row, utcnow())
     db.session.commit()
-    sending._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
+    dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
     ask(van, "getver")
     send(van)
     assert [text.split()[-1] for text in phone.sent] == ["getver"]
 
 
 def test_a_command_that_no_longer_fits_one_sms_fails_and_blocks_nobody(phone: Phone, van: Device) -> None:
-    devices.change(van, {"sms_login": "a", "sms_password": "b"}, utcnow())
+    registry.change(van, {"sms_login": "a", "sms_password": "b"}, utcnow())
     values = {str(number): "x" * 20 for number in (70001, 70002, 70003, 70004)} | {"70005": "y" * 28}
     row = ask(van, "setparam", parameters=values, raw=True)[0]
     assert row.length > 152
-    devices.change(van, {"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
+    registry.change(van, {"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
     ask(van, "getver")
     send(van)
     send(van)
@@ -560,8 +552,8 @@ def undecided(phone: Phone, van: Device) -> Command:
     """A change of credentials after which the device answered to neither pair."""
     row = change_credentials(van)
     for seconds in (700, 1400, 2100):
-        leftovers.sweep(at(seconds))
-        sending.drive(van.id, at(seconds + 1))
+        recovery.sweep(at(seconds))
+        dispatch.drive(van.id, at(seconds + 1))
     db.session.expire_all()
     assert van.credentials_state == "undecided"
     return row
@@ -570,32 +562,32 @@ def undecided(phone: Phone, van: Device) -> Command:
 def test_a_vehicle_that_was_asleep_is_found_again_by_asking_for_getver(phone: Phone, van: Device) -> None:
     undecided(phone, van)
     ask(van, "getver")
-    sending.drive(van.id, at(3000))
+    dispatch.drive(van.id, at(3000))
     assert phone.sent[-1] == "fleet cam11 getver"
-    leftovers.sweep(at(3700))
-    sending.drive(van.id, at(3701))
+    recovery.sweep(at(3700))
+    dispatch.drive(van.id, at(3701))
     assert phone.sent[-1] == "new1 new2 getver"
     reply_at(phone, 3705, VERSION)
     db.session.expire_all()
     assert van.credentials_state is None
     ask(van, "getio")
-    sending.drive(van.id, at(3710))
+    dispatch.drive(van.id, at(3710))
     assert phone.sent[-1] == "new1 new2 getio"
 
 
 def test_a_person_may_enter_the_credentials_of_an_undecided_device(phone: Phone, van: Device) -> None:
     undecided(phone, van)
-    devices.change(van, {"sms_login": "new1", "sms_password": "new2"}, utcnow())
+    registry.change(van, {"sms_login": "new1", "sms_password": "new2"}, utcnow())
     assert (van.credentials_state, van.pending_login) == (None, None)
     ask(van, "getio")
-    sending.drive(van.id, at(3000))
+    dispatch.drive(van.id, at(3000))
     assert phone.sent[-1] == "new1 new2 getio"
 
 
 def test_credentials_are_not_overwritten_while_their_change_is_under_way(phone: Phone, van: Device) -> None:
     change_credentials(van)
     with pytest.raises(Conflict) as caught:
-        devices.change(van, {"sms_login": "other"}, utcnow())
+        registry.change(van, {"sms_login": "other"}, utcnow())
     assert caught.value.code == "credentials_pending"
 
 
@@ -607,12 +599,12 @@ def test_an_old_file_that_a_person_links_ends_its_request(phone: Phone, van: Dev
     send(van)
     week = timedelta(days=7)
     row.sending_at = utcnow() - week
-    leftovers.sweep(at(700))
+    recovery.sweep(at(700))
     upload = file_of(van, captured=-week.total_seconds())
-    links.fix(upload, row, "tests", utcnow())
+    link_service.fix(upload, row, "tests", utcnow())
     db.session.expire_all()
     assert (row.state, row.late) == (State.DONE, True)
-    links.fix(upload, None, "tests", utcnow())
+    link_service.fix(upload, None, "tests", utcnow())
     db.session.expire_all()
     assert row.state != State.DONE
 
@@ -625,19 +617,19 @@ def test_a_reconciler_that_was_away_for_two_days_finds_what_came(phone: Phone, v
     background.reconcile(utcnow)
     db.session.expire_all()
     assert row.state == State.ANSWERED
-    assert statuses.get(van.id, "contact.sms") is not None
+    assert status_table.get(van.id, "contact.sms") is not None
 
 
 def test_a_setparam_that_a_newer_one_overtook_is_not_sent_again_but_read_back(
     phone: Phone, van: Device
 ) -> None:
     row = ask(van, "setparam", parameters={"66001": 40})[0]
-    assert sending._claim(van.id, utcnow())  # killed before the gateway was asked
+    assert dispatch._claim(van.id, utcnow())  # killed before the gateway was asked
     ask(van, "setparam", parameters={"66001": 60})
-    leftovers.sweep(at(300))
+    recovery.sweep(at(300))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "superseded")
-    sending.drive(van.id, at(301))
+    dispatch.drive(van.id, at(301))
     assert phone.sent == ["fleet cam11 getparam 66001"]
 
 
@@ -650,7 +642,7 @@ def test_many_processes_take_no_more_from_the_rate_limit_than_there_is(phone: Ph
 
     def take() -> None:
         with app.app_context():
-            taken.append(sending._take_token(now))
+            taken.append(dispatch._take_token(now))
             db.session.commit()
 
     threads = [threading.Thread(target=take) for _ in range(16)]
@@ -674,7 +666,7 @@ def test_a_signature_over_another_address_than_ours_is_forged(phone: Phone, van:
 def test_a_file_of_a_cancelled_request_is_linked_and_the_command_says_so(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
-    outbox.cancel(row, utcnow())
+    submission.cancel(row, utcnow())
     db.session.commit()
     upload = file_of(van, captured=1)
     relink(van)
@@ -685,7 +677,7 @@ def test_already_captured_gives_the_file_to_the_request_before(phone: Phone, van
     first = photo(van)
     send(van)
     phone.reply("Photo request from source 1.")
-    leftovers.sweep(at(4000))  # no file came: expired
+    recovery.sweep(at(4000))  # no file came: expired
     second = photo(van)
     send(van)
     phone.reply("Warning: Photo already captured previously, trying to send it")
@@ -712,7 +704,7 @@ def test_both_cameras_end_done_with_two_files_and_partial_with_one(phone: Phone,
     file_of(van, captured=1)
     relink(van)
     assert row.state == State.ANSWERED
-    leftovers.sweep(at(4000))
+    recovery.sweep(at(4000))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
     file_of(van, captured=2, source="rear")
@@ -722,6 +714,6 @@ def test_both_cameras_end_done_with_two_files_and_partial_with_one(phone: Phone,
 
 def test_a_record_of_a_server_request_is_tied_to_its_file_too(phone: Phone, van: Device) -> None:
     upload = file_of(van, captured=1)
-    records.accept(van, upload.timestamp, {"499": 0}, utcnow())  # type: ignore[arg-type]
+    telemetry.accept(van, upload.timestamp, {"499": 0}, utcnow())  # type: ignore[arg-type]
     db.session.expire_all()
     assert upload.record_id is not None

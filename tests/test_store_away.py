@@ -14,9 +14,9 @@ from conftest import wait_until
 from faulty_s3 import FaultyS3
 from test_server import QUICK, Running, content
 
-from receiver.bucket import Bucket
-from receiver.connection import Settings
-from receiver.media import Media
+from receiver.net.connection import Settings
+from receiver.store.media_store import Media
+from receiver.store.s3 import Bucket
 
 SIZE = 200_000
 LAST = SIZE // 1024 + 1  # the number of the last packet

@@ -16,30 +16,22 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from test_pages import Visitor
 
-from provisioning import (
-    answers,
-    auth,
-    background,
-    devices,
-    leftovers,
-    lifecycle,
-    links,
-    pictures,
-    queue,
-    records,
-    statuses,
-    uploads,
-    videos,
-)
-from provisioning.commands import Values, from_arguments, read_replies
-from provisioning.config import Config
-from provisioning.decoding import Outcome
-from provisioning.errors import Conflict, Forbidden, Invalid
+from provisioning import background
+from provisioning.commands import command_state, reply_effects
+from provisioning.commands.submission import Asker, provision, server_advice, submit, typed
+from provisioning.core import job_queue
+from provisioning.core.config import Config
+from provisioning.core.errors import Conflict, Forbidden, Invalid
+from provisioning.devices import registry, status_table
+from provisioning.media import link_service, photo_decoder, previews, registration, telemetry
+from provisioning.media.decoder_pool import Outcome
 from provisioning.models import Command, Device, Record, Role, State, Upload, Verdict, db, first_id, utcnow
-from provisioning.outbox import Asker, provision, server_advice, submit, typed
-from receiver.media import MediaError
-from receiver.product import Refused
-from receiver.protocol import _path_metadata
+from provisioning.sms import recovery
+from provisioning.tracker.language import Values, from_arguments, read_replies
+from provisioning.web import auth
+from receiver.backend.port import Refused
+from receiver.store.media_store import MediaError
+from receiver.wire.protocol import _path_metadata
 from simulator import media
 
 IMEI = "352094082736916"
@@ -49,7 +41,7 @@ VECTORS = ROOT / "tests" / "vectors" / "media"
 @pytest.fixture
 def van(app: Flask) -> Device:
     given = {"imei": IMEI, "phone": "+12025550111", "sms_login": "fleet", "sms_password": "cam11"}
-    return devices.add(given, utcnow())
+    return registry.add(given, utcnow())
 
 
 def wish(device: Device, source: str = "front", **arguments: Any) -> Command:
@@ -66,9 +58,9 @@ def asked(device: Device, source: str = "front", **arguments: Any) -> Command:
     row = wish(device, source, **arguments)
     row.capturing = True
     row.sending_at = now
-    lifecycle.move(row, State.SENDING, now)
-    lifecycle.move(row, State.SENT, now)
-    lifecycle.move(row, State.ANSWERED, now, expires_at=now + timedelta(hours=1))
+    command_state.move(row, State.SENDING, now)
+    command_state.move(row, State.SENT, now)
+    command_state.move(row, State.ANSWERED, now, expires_at=now + timedelta(hours=1))
     row.capturing = True
     db.session.commit()
     return row
@@ -76,7 +68,7 @@ def asked(device: Device, source: str = "front", **arguments: Any) -> Command:
 
 def take(record: dict[str, Any]) -> None:
     """As the receiver and then the worker do."""
-    uploads.register([record], utcnow())
+    registration.register([record], utcnow())
     background.settle(utcnow)
 
 
@@ -103,7 +95,7 @@ def test_a_file_finds_its_command_and_ends_it(van: Device) -> None:
     upload = db.session.scalars(select(Upload)).one()
     assert upload.command_id == row.id
     assert (row.state, row.capturing) == (State.DONE, False)
-    item = statuses.get(van.id, "upload.last")
+    item = status_table.get(van.id, "upload.last")
     assert item is not None
     assert item.source_kind == "upload"
 
@@ -135,7 +127,7 @@ def test_an_open_request_to_our_own_server_stays_ours_when_that_gets_another_nam
     reached_at(app, "new.example.com")
     with pytest.raises(Conflict, match="still under way"):
         wish(van)
-    answers.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
+    reply_effects.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
     assert (row.state, typed(row, utcnow()).server.domain) == (State.ANSWERED, "new.example.com")
 
 
@@ -148,8 +140,8 @@ def test_a_request_to_another_server_stays_so_when_that_becomes_ours(app: Flask,
     asked_for = from_arguments("camreq", given, now=int(utcnow().timestamp()))
     (row,) = submit(van, asked_for, Asker("tests", admin=True), utcnow())
     reached_at(app, "new.example.com")
-    lifecycle.move(row, State.SENDING, utcnow())
-    answers.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
+    command_state.move(row, State.SENDING, utcnow())
+    reply_effects.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
     assert (row.state, row.result["foreign_server"]) == (State.DONE, True)
 
 
@@ -245,7 +237,7 @@ def test_files_without_a_camera_time_in_one_report_are_all_kept(
         for ident, imei in zip("ab", imeis, strict=True)
     ]
     folder = Path(config.media_url.removeprefix("file://"))
-    kept = uploads.register([in_media(folder, record) for record in reported], utcnow())
+    kept = registration.register([in_media(folder, record) for record in reported], utcnow())
     assert db.session.scalars(select(Upload.id).order_by(Upload.id)).all() == ["a" * 32, "b" * 32]
     assert all((folder / record["path"]).exists() for record in kept)
 
@@ -271,13 +263,13 @@ def told_twice(tmp_path: Path) -> tuple[dict[str, Any], Path, Path]:
     first = sidecar()
     again = sidecar("b" * 32, metadata=first["metadata"])
     files = kept(tmp_path, first), kept(tmp_path, again)
-    uploads.register([first], utcnow())
+    registration.register([first], utcnow())
     return again, *files
 
 
 def test_a_file_that_two_receivers_stored_is_kept_once(van: Device, tmp_path: Path) -> None:
     again, first, second = told_twice(tmp_path)
-    uploads.register([again], utcnow())
+    registration.register([again], utcnow())
     assert db.session.scalars(select(Upload.id)).all() == ["a" * 32]
     assert (first.exists(), second.exists()) == (True, False)
 
@@ -287,7 +279,7 @@ def test_a_file_that_came_again_takes_over_the_row_of_the_lost_one(van: Device, 
     db.session.execute(update(Upload).values(thumbnail_state="failed", derive_attempts=3))
     lost.unlink()
     for _ in range(2):  # told again where the receiver was killed before it knew of the first answer
-        uploads.register([again], utcnow())
+        registration.register([again], utcnow())
         assert second.exists()
     row = db.session.scalars(select(Upload)).one()
     assert (row.id, row.path, row.state) == ("a" * 32, again["path"], "stored")
@@ -298,9 +290,9 @@ def test_a_double_is_deleted_only_after_the_commit(
     van: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again, _, second = told_twice(tmp_path)
-    monkeypatch.setattr(uploads, "put_all", Mock(side_effect=ValueError("another record of the report")))
+    monkeypatch.setattr(registration, "put_all", Mock(side_effect=ValueError("another record of the report")))
     with pytest.raises(ValueError, match="another record"):
-        uploads.register([again], utcnow())
+        registration.register([again], utcnow())
     assert second.exists()
 
 
@@ -310,24 +302,24 @@ def test_a_file_that_cannot_be_moved_to_its_place_is_refused_alone(van: Device, 
         kept(tmp_path, record)
     (tmp_path / "media" / "2026").write_text("no folder")
     with pytest.raises(Refused):
-        uploads.register([stuck, good], utcnow())
+        registration.register([stuck, good], utcnow())
     db.session.rollback()
-    uploads.register([good], utcnow())
+    registration.register([good], utcnow())
     assert db.session.scalars(select(Upload.id)).all() == ["b" * 32]
 
 
 def test_progress_of_many_files_is_one_bulk_and_a_stored_one_stays_stored(van: Device) -> None:
-    uploads.register([sidecar()], utcnow())
+    registration.register([sidecar()], utcnow())
     coming = [
         sidecar(f"{n:032x}", state="receiving", received_packets=n, sha256=None, identifier=f"cam/{n}.mp4")
         for n in range(1, 4)
     ]
     late = sidecar(state="receiving", received_packets=1, sha256=None)
-    uploads.progress([*coming, late], utcnow())
+    registration.progress([*coming, late], utcnow())
     for record in coming:
         record["received_packets"] += 10
     coming[0]["metadata"] = None  # what is known stays
-    uploads.progress(coming, utcnow())
+    registration.progress(coming, utcnow())
     db.session.expire_all()
     rows = {u.id: u for u in db.session.scalars(select(Upload))}
     assert [(rows[c["upload"]].state, rows[c["upload"]].received_packets) for c in coming] == [
@@ -343,17 +335,17 @@ def test_files_of_one_bulk_that_are_known_and_new_and_of_strangers_are_stored(va
         sidecar("2" * 32, timestamp=1_795_600_001_000),
     )
     strange = sidecar("3" * 32, timestamp=1_795_600_002_000, imei="356307042441013")
-    uploads.progress([known | {"state": "receiving"}], utcnow())
+    registration.progress([known | {"state": "receiving"}], utcnow())
     began = db.session.get_one(Upload, "1" * 32).started_at
     db.session.rollback()
-    uploads.register([known | {"started_at": utcnow().isoformat()}, new, strange], utcnow())
+    registration.register([known | {"started_at": utcnow().isoformat()}, new, strange], utcnow())
     db.session.expire_all()
     rows = {u.id[0]: u for u in db.session.scalars(select(Upload))}
     assert {n: u.state for n, u in rows.items()} == {"1": "stored", "2": "stored", "3": "quarantined"}
     assert {n: u.settle_due for n, u in rows.items()} == {"1": True, "2": True, "3": False}
     assert rows["1"].started_at == began
     background.settle(utcnow)
-    uploads.register([known], utcnow())  # told again
+    registration.register([known], utcnow())  # told again
     assert not db.session.get_one(Upload, "1" * 32, populate_existing=True).settle_due
 
 
@@ -372,7 +364,7 @@ def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
     row = asked(van, "both")
     take(sidecar())
     assert row.state == State.ANSWERED
-    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
+    recovery.sweep(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
     later = sidecar("d" * 32, identifier="%photor", source="rear", path=f"{IMEI}/2026/11/24/{'d' * 32}.jpg")
@@ -383,7 +375,7 @@ def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
 
 def test_a_file_of_an_expired_command_is_linked_and_the_command_says_so(van: Device) -> None:
     row = asked(van)
-    leftovers.sweep(lambda: utcnow() + timedelta(hours=2))
+    recovery.sweep(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "no_file")
     take(sidecar())
@@ -395,12 +387,12 @@ def test_a_link_fixed_by_a_person_stays_and_done_is_withdrawn(van: Device) -> No
     row = asked(van)
     take(sidecar())
     upload = db.session.scalars(select(Upload)).one()
-    links.fix(upload, None, "ops@example.com", utcnow())
+    link_service.fix(upload, None, "ops@example.com", utcnow())
     db.session.expire_all()
     assert (upload.command_id, upload.link_certainty, row.state) == (None, "manual", State.ANSWERED)
     take(sidecar())
     assert upload.command_id is None
-    links.fix(upload, row, "ops@example.com", utcnow())
+    link_service.fix(upload, row, "ops@example.com", utcnow())
     db.session.expire_all()
     assert (row.state, upload.link_reason) == (State.DONE, "linked by ops@example.com")
 
@@ -411,7 +403,7 @@ def woken(app: Flask) -> list[tuple[int, State]]:
     seen: list[tuple[int, State]] = []
 
     def put(topic: str, ident: str, *, first: bool = False) -> None:
-        if topic == queue.DEVICES:
+        if topic == job_queue.DEVICES:
             with db.engine.connect() as other:
                 state = other.scalar(select(Command.state).where(Command.device_id == int(ident)))
             seen.append((int(ident), State(state)))
@@ -434,8 +426,8 @@ def test_a_device_is_woken_after_a_person_s_link_is_committed(
     row = asked(van)
     take(sidecar())
     upload = db.session.scalars(select(Upload)).one()
-    links.fix(upload, None, "ops@example.com", utcnow())
-    links.fix(upload, row, "ops@example.com", utcnow())
+    link_service.fix(upload, None, "ops@example.com", utcnow())
+    link_service.fix(upload, row, "ops@example.com", utcnow())
     assert woken == [(van.id, State.DONE)] * 2
 
 
@@ -450,20 +442,20 @@ def test_a_link_to_a_command_that_cannot_have_made_it_is_refused(van: Device) ->
     take(sidecar())
     upload = db.session.scalars(select(Upload)).one()
     with pytest.raises(Invalid) as caught:
-        links.fix(upload, row, "ops@example.com", utcnow())
+        link_service.fix(upload, row, "ops@example.com", utcnow())
     assert "command" in caught.value.errors
 
 
 def test_a_trigger_file_ties_to_the_record_of_the_same_trigger_and_time(van: Device) -> None:
     moment = datetime.now(UTC).replace(microsecond=0)
     take(sidecar(trigger=1, timestamp=int(moment.timestamp() * 1000)))
-    assert records.accept(van, moment + timedelta(seconds=3), {"499": 1, "498": 3}, utcnow())
-    assert not records.accept(van, moment + timedelta(seconds=3), {"499": 1, "498": 3}, utcnow())
+    assert telemetry.accept(van, moment + timedelta(seconds=3), {"499": 1, "498": 3}, utcnow())
+    assert not telemetry.accept(van, moment + timedelta(seconds=3), {"499": 1, "498": 3}, utcnow())
     upload = db.session.scalars(select(Upload)).one()
     assert upload.command_id is None
     assert upload.link_reason == "taken by itself: trigger DIN1"
     assert upload.record_id == db.session.scalars(select(Record)).one().id
-    item = statuses.get(van.id, "camera.front.state")
+    item = status_table.get(van.id, "camera.front.state")
     assert item is not None
     assert (item.value, item.verdict, item.source_kind) == ("SD card mounted", "good", "record")
 
@@ -492,7 +484,7 @@ def test_a_server_that_the_device_confirmed_otherwise_is_not_ours_whatever_was_s
     app.extensions["dualcam_config"] = dataclasses.replace(config, **ids)
     van.camera_server_configured = True
     assert server_advice(van, {}) is None
-    statuses.note(
+    status_table.note(
         van,
         "parameter.2020",
         "other.example.com",
@@ -507,9 +499,9 @@ def test_a_server_that_the_device_confirmed_otherwise_is_not_ours_whatever_was_s
 
 def test_an_older_record_does_not_overwrite_a_newer_state(van: Device) -> None:
     now = utcnow()
-    records.accept(van, now, {"497": 3}, now)
-    records.accept(van, now - timedelta(minutes=5), {"497": 1}, now)
-    item = statuses.get(van.id, "camera.rear.state")
+    telemetry.accept(van, now, {"497": 3}, now)
+    telemetry.accept(van, now - timedelta(minutes=5), {"497": 1}, now)
+    item = status_table.get(van.id, "camera.rear.state")
     assert item is not None
     assert item.value == "SD card mounted"
 
@@ -522,12 +514,12 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     take(sidecar(path=path, admission="quarantine"))
     upload = db.session.scalars(select(Upload)).one()
     assert upload.state == "quarantined"
-    device = devices.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
-    assert uploads.adopt(device, utcnow()) == 1
+    device = registry.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
+    assert registration.adopt(device, utcnow()) == 1
     db.session.expire_all()
     assert (upload.state, upload.device_id) == ("stored", device.id)
     assert upload.path is not None
-    found = uploads.media().path(upload.path)
+    found = registration.media().path(upload.path)
     assert found is not None
     assert found.read_bytes() == b"picture"
     assert found.with_name(f"{found.name}.json").read_bytes() == b"what the camera told"
@@ -544,7 +536,7 @@ def test_a_device_is_added_while_the_store_is_away_and_its_files_are_adopted_lat
     take(sidecar(path=f"quarantine/{IMEI}/x.jpg", admission="quarantine"))
     headers = {"Authorization": f"Bearer {auth.create_token('t', Role.ADMIN)}", "Idempotency-Key": "one"}
     given = {"imei": IMEI, "phone": "+12025550111"}
-    monkeypatch.setattr(uploads.media(), "move", move)
+    monkeypatch.setattr(registration.media(), "move", move)
     for _ in range(2):
         assert app.test_client().post("/api/v1/devices", json=given, headers=headers).status_code == 201
     assert db.session.get_one(Upload, "a" * 32).state == "quarantined"
@@ -563,7 +555,7 @@ def test_many_tabs_that_begin_to_watch_a_device_at_once_all_may(van: Device, app
         with app.app_context():
             try:
                 ready.wait(20)
-                uploads.watch(ident, utcnow())
+                registration.watch(ident, utcnow())
             except BaseException as error:  # noqa: BLE001 - told below
                 errors.append(error)
 
@@ -573,7 +565,7 @@ def test_many_tabs_that_begin_to_watch_a_device_at_once_all_may(van: Device, app
     for thread in threads:
         thread.join(30)
     assert not errors
-    assert uploads.watched(utcnow()) == {IMEI}
+    assert registration.watched(utcnow()) == {IMEI}
 
 
 def test_a_file_of_a_device_that_was_deleted_meanwhile_goes_into_quarantine(
@@ -583,16 +575,16 @@ def test_a_file_of_a_device_that_was_deleted_meanwhile_goes_into_quarantine(
     plain = tmp_path / "media" / record["path"]
     plain.parent.mkdir(parents=True)
     plain.write_bytes(b"picture")
-    devices.archive(van, utcnow())
+    registry.archive(van, utcnow())
     for _ in range(2):  # told again: the receiver was killed before it knew that it had been heard
-        (told,) = uploads.register([record], utcnow())
+        (told,) = registration.register([record], utcnow())
     assert (told["admission"], told["path"]) == ("quarantine", f"quarantine/{IMEI}/{record['path']}")
     assert (tmp_path / "media" / told["path"]).read_bytes() == b"picture"
     assert not plain.exists()
     upload = db.session.scalars(select(Upload)).one()
     assert (upload.state, upload.path, upload.device_id) == ("quarantined", told["path"], None)
-    again = devices.add({"imei": IMEI, "phone": "+12025550112"}, utcnow())
-    assert uploads.adopt(again, utcnow()) == 1
+    again = registry.add({"imei": IMEI, "phone": "+12025550112"}, utcnow())
+    assert registration.adopt(again, utcnow()) == 1
     assert plain.read_bytes() == b"picture"
 
 
@@ -606,9 +598,9 @@ def _store(tmp_path: Path, record: dict[str, Any], data: bytes) -> Upload:
 
 def test_a_photo_gets_a_thumbnail(van: Device, tmp_path: Path) -> None:
     upload = _store(tmp_path, sidecar(), media.photo("front", "Van", 1_795_500_000, 3, 75))
-    assert videos.make([upload.id], utcnow)
+    assert previews.make([upload.id], utcnow)
     db.session.expire_all()
-    found = uploads.media().path(videos.thumbnail(upload) or "")
+    found = registration.media().path(previews.thumbnail(upload) or "")
     assert found is not None
     assert found.read_bytes()[:2] == b"\xff\xd8"
 
@@ -621,17 +613,19 @@ def test_photos_that_wait_get_their_thumbnails_at_once_and_a_bad_one_harms_no_ot
     for n, (ident, data) in enumerate(by_data.items()):
         path = f"{IMEI}/2026/11/24/{ident}.jpg"
         _store(tmp_path, sidecar(ident, path=path, timestamp=1_795_600_000_000 + n), data)
-    assert sorted(queue.take(queue.PHOTOS, 99)) == sorted(by_data)
-    assert queue.take(queue.PHOTOS, 99) == []
-    assert videos.make([ident for ident in by_data if ident[0] in "13"], utcnow)
-    assert not videos.make(list(by_data), utcnow)  # two are done, one is no picture
+    assert sorted(job_queue.take(job_queue.PHOTOS, 99)) == sorted(by_data)
+    assert job_queue.take(job_queue.PHOTOS, 99) == []
+    assert previews.make([ident for ident in by_data if ident[0] in "13"], utcnow)
+    assert not previews.make(list(by_data), utcnow)  # two are done, one is no picture
     db.session.expire_all()
     rows = db.session.scalars(select(Upload).order_by(Upload.id)).all()
     assert [row.thumbnail_state for row in rows] == ["ready", "failed", "ready", "ready", "ready"]
     assert [row.derived_error is None for row in rows] == [True, False, True, True, True]
     assert [row.derive_attempts for row in rows] == [1] * 5
     assert all(
-        uploads.media().path(videos.thumbnail(row) or "") for row in rows if row.thumbnail_state == "ready"
+        registration.media().path(previews.thumbnail(row) or "")
+        for row in rows
+        if row.thumbnail_state == "ready"
     )
 
 
@@ -643,15 +637,15 @@ def test_a_photo_whose_original_cannot_be_had_now_holds_up_no_other(
         path = f"{IMEI}/2026/11/24/{ident}.jpg"
         picture = media.photo("front", "Van", 1_795_500_000, 3, 75)
         _store(tmp_path, sidecar(ident, path=path, timestamp=1_795_600_000_000 + n), picture)
-    real = type(uploads.media()).path
+    real = type(registration.media()).path
 
     def path_of(self: Any, name: str) -> Path | None:
         if idents[0] in name:
             raise MediaError("The store is away.")
         return real(self, name)
 
-    monkeypatch.setattr(type(uploads.media()), "path", path_of)
-    assert not videos.make(idents, utcnow)
+    monkeypatch.setattr(type(registration.media()), "path", path_of)
+    assert not previews.make(idents, utcnow)
     db.session.expire_all()
     rows = db.session.scalars(select(Upload).order_by(Upload.id)).all()
     assert [row.thumbnail_state for row in rows] == [None, "ready", "ready"]
@@ -673,10 +667,10 @@ def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
     }
     record = sidecar(path=f"{IMEI}/2026/11/24/{'a' * 32}.h265", **video)
     upload = _store(tmp_path, record, media.clip("front", "Van", 1_795_500_000, 2, 25))
-    assert videos.make([upload.id], utcnow)
+    assert previews.make([upload.id], utcnow)
     db.session.expire_all()
     assert (upload.playback_frame_rate, upload.playback_assumed) == (30, True)
-    with av.open(str(uploads.media().path(videos.video(upload) or ""))) as made:
+    with av.open(str(registration.media().path(previews.video(upload) or ""))) as made:
         stream = made.streams.video[0]
         assert (stream.codec_context.name, stream.frames, int(stream.average_rate or 0)) == ("h264", 50, 30)
 
@@ -684,8 +678,8 @@ def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
 @pytest.mark.parametrize("data", [b"", b"no picture at all" * 100])
 def test_what_cannot_be_decoded_stays_stored_and_says_why(van: Device, tmp_path: Path, data: bytes) -> None:
     upload = _store(tmp_path, sidecar(), data)
-    assert not videos.make([upload.id], utcnow)
-    assert not videos.make([upload.id], utcnow)
+    assert not previews.make([upload.id], utcnow)
+    assert not previews.make([upload.id], utcnow)
     db.session.expire_all()
     assert (upload.state, upload.thumbnail_state) == ("stored", "failed")
     assert upload.derived_error
@@ -699,7 +693,7 @@ def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
     record = sidecar(file_type=kind, extension=extension, path=f"{IMEI}/2026/11/24/{'a' * 32}.{extension}")
     torn = media.photo("front", "Van", 1_795_500_000, 3, 75)[:400] if kind == "photo" else b"no video" * 100
     upload = _store(tmp_path, record, torn)
-    assert not videos.make([upload.id], utcnow)
+    assert not previews.make([upload.id], utcnow)
     db.session.expire_all()
     assert "decoded" in (upload.derived_error or "")
     assert "/" not in (upload.derived_error or "")
@@ -708,9 +702,9 @@ def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
 
 def test_a_photo_without_its_end_is_shown_as_far_as_it_goes(app: Flask, van: Device, tmp_path: Path) -> None:
     upload = _store(tmp_path, sidecar(), (VECTORS / "photo-cut-at-60-percent.jpg").read_bytes())
-    assert videos.make([upload.id], utcnow)
+    assert previews.make([upload.id], utcnow)
     db.session.expire_all()
-    assert (upload.thumbnail_state, upload.derived_error) == ("ready", pictures.END_MISSING)
+    assert (upload.thumbnail_state, upload.derived_error) == ("ready", photo_decoder.END_MISSING)
     page = Visitor(app, Role.VIEWER).get(f"/uploads/{upload.id}").text
     assert f"/uploads/{upload.id}/content?inline=1" in page
     assert "The end of this photo is missing" in page
@@ -723,7 +717,7 @@ def test_a_video_that_is_too_long_is_shown_up_to_the_limit_and_its_page_says_so(
     video = {"identifier": "%videof", "file_type": "video", "extension": "h265", "frame_rate": 1}
     record = sidecar(path=f"{IMEI}/2026/11/24/{'a' * 32}.h265", **video)
     upload = _store(tmp_path, record, bombs.h265(128, 128, 130))
-    assert videos.make([upload.id], utcnow)
+    assert previews.make([upload.id], utcnow)
     page = Visitor(app, Role.VIEWER).get(f"/uploads/{upload.id}").text
     assert "<video controls" in page
     assert "The copy holds the first 120 seconds of this video" in page
@@ -736,20 +730,20 @@ def test_a_full_disk_is_never_the_photos_fault(
     now = utcnow()
     full = [
         (
-            videos,
+            previews,
             "_photos",
             Mock(decode=lambda photos, most_pixels: [Outcome("No space left on device", retry=True)]),
         ),
-        (videos.tempfile, "TemporaryDirectory", Mock(side_effect=OSError(28, "No space left on device"))),
+        (previews.tempfile, "TemporaryDirectory", Mock(side_effect=OSError(28, "No space left on device"))),
     ]
     for minute, (where, name, stand_in) in enumerate(full * 3):
         with monkeypatch.context() as patch:
             patch.setattr(where, name, stand_in)
             at = now + timedelta(minutes=2 * minute)
-            assert not videos.make([upload.id], lambda at=at: at)
+            assert not previews.make([upload.id], lambda at=at: at)
     db.session.expire_all()
     assert (upload.thumbnail_state, upload.derived_error, upload.derive_attempts) == (None, None, 0)
-    assert videos.make([upload.id], lambda: now + timedelta(hours=1))
+    assert previews.make([upload.id], lambda: now + timedelta(hours=1))
 
 
 def test_a_file_at_which_a_worker_was_ended_each_time_says_so_and_is_not_waited_for(
@@ -757,16 +751,16 @@ def test_a_file_at_which_a_worker_was_ended_each_time_says_so_and_is_not_waited_
 ) -> None:
     upload = _store(tmp_path, sidecar(), b"never read")
     now = utcnow()
-    for attempt in range(videos.ATTEMPTS):
-        assert videos._claim([upload.id], now + attempt * videos.LEASE * 2)
+    for attempt in range(previews.ATTEMPTS):
+        assert previews._claim([upload.id], now + attempt * previews.LEASE * 2)
         db.session.commit()
-    last = now + (videos.ATTEMPTS - 1) * videos.LEASE * 2
-    videos.sweep(lambda: last)
+    last = now + (previews.ATTEMPTS - 1) * previews.LEASE * 2
+    previews.sweep(lambda: last)
     db.session.expire_all()
     assert upload.thumbnail_state is None
-    videos.sweep(lambda: last + videos.LEASE * 2)
+    previews.sweep(lambda: last + previews.LEASE * 2)
     db.session.expire_all()
-    assert (upload.thumbnail_state, upload.derived_error) == ("failed", videos.BROKEN_OFF)
+    assert (upload.thumbnail_state, upload.derived_error) == ("failed", previews.BROKEN_OFF)
 
 
 def test_what_a_killed_worker_left_is_removed_and_what_is_worked_on_stays(app: Flask) -> None:
@@ -775,10 +769,10 @@ def test_what_a_killed_worker_left_is_removed_and_what_is_worked_on_stays(app: F
     for folder in old, young:
         folder.mkdir(parents=True)
         (folder / "original.h265").write_bytes(b"x" * 1000)
-    before = (utcnow() - 2 * videos.LEFT_AFTER).timestamp()
+    before = (utcnow() - 2 * previews.LEFT_AFTER).timestamp()
     for path in (old / "original.h265", old, young):
         os.utime(path, (before, before))
-    videos.remove_left(utcnow)
+    previews.remove_left(utcnow)
     assert [path.name for path in spool.iterdir() if path.name.startswith("derive-")] == ["derive-young"]
 
 
@@ -786,13 +780,13 @@ def test_new_files_are_taken_in_their_order_and_so_many_at_once(
     van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device that never stops sending holds no other's file up."""
-    monkeypatch.setattr(uploads, "SETTLED_AT_ONCE", 4)
-    other = devices.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
+    monkeypatch.setattr(registration, "SETTLED_AT_ONCE", 4)
+    other = registry.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
     many = [sidecar(f"{n}" * 32, timestamp=1_795_600_000_000 + n) for n in range(1, 9)]
     late = sidecar("25" + "0" * 30, imei=other.imei, timestamp=1_795_600_000_000)
-    uploads.register([*many, late], utcnow())
+    registration.register([*many, late], utcnow())
     passed_over: dict[int, Exception] = {}
-    assert uploads.settle(utcnow(), passed_over) == 4
+    assert registration.settle(utcnow(), passed_over) == 4
     assert waiting() == [f"{n}" * 32 for n in range(4, 9)]
     background.settle(utcnow)
     assert waiting() == []
@@ -805,16 +799,16 @@ def waiting() -> list[str]:
 def test_a_device_whose_files_cannot_be_settled_holds_no_other_up(
     van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = devices.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
-    uploads.register([sidecar("1" * 32), sidecar("2" * 32, imei=other.imei)], utcnow())
-    relink = links.relink
+    other = registry.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
+    registration.register([sidecar("1" * 32), sidecar("2" * 32, imei=other.imei)], utcnow())
+    relink = link_service.relink
 
     def relink_no_file_of_it(device: Device, now: datetime) -> None:
         if device.imei == IMEI:
             raise ValueError("a mistake")
         relink(device, now)
 
-    monkeypatch.setattr(links, "relink", relink_no_file_of_it)
+    monkeypatch.setattr(link_service, "relink", relink_no_file_of_it)
     background.settle(utcnow)
     assert waiting() == ["1" * 32]
     monkeypatch.undo()
@@ -825,24 +819,24 @@ def test_a_device_whose_files_cannot_be_settled_holds_no_other_up(
 def test_copies_of_a_file_that_was_asked_for_are_made_first(van: Device) -> None:
     row = asked(van)
     by_itself = [sidecar(f"{n}" * 32, timestamp=1_795_600_000_000 + n, trigger=9) for n in range(1, 4)]
-    uploads.register([*by_itself, sidecar("9" * 32)], utcnow())
+    registration.register([*by_itself, sidecar("9" * 32)], utcnow())
     background.settle(utcnow)
     assert db.session.get_one(Upload, "9" * 32).command_id == row.id
-    photos = queue.queue().queues[queue.PHOTOS]
+    photos = job_queue.queue().queues[job_queue.PHOTOS]
     idents = [task.args[0] for task in photos.pending()]
     assert idents == ["9" * 32, "1" * 32, "2" * 32, "3" * 32]
-    videos.sweep(lambda: utcnow() + timedelta(hours=1))
+    previews.sweep(lambda: utcnow() + timedelta(hours=1))
     assert photos.pending_count() == 4  # they are known there
     photos.flush()
-    videos.sweep(lambda: utcnow() + timedelta(hours=1))
+    previews.sweep(lambda: utcnow() + timedelta(hours=1))
     assert photos.pending_count() == 4
 
 
 def test_a_record_of_a_clock_that_is_ahead_pins_nothing(van: Device) -> None:
     now = utcnow()
-    records.accept(van, now + timedelta(hours=20), {"239": 0}, now - timedelta(seconds=1))
-    records.accept(van, now, {"239": 1}, now)
-    item = statuses.get(van.id, "ignition")
+    telemetry.accept(van, now + timedelta(hours=20), {"239": 0}, now - timedelta(seconds=1))
+    telemetry.accept(van, now, {"239": 1}, now)
+    item = status_table.get(van.id, "ignition")
     assert item is not None
     assert item.value == "on"
 
@@ -851,8 +845,8 @@ def test_a_record_of_a_clock_that_is_ahead_pins_nothing(van: Device) -> None:
 def test_a_trigger_in_a_record_is_told_and_no_fault_of_the_device(
     van: Device, value: int, told: tuple[str, str] | None
 ) -> None:
-    records.accept(van, utcnow(), {"499": value}, utcnow())
-    item = statuses.get(van.id, "sos")
+    telemetry.accept(van, utcnow(), {"499": value}, utcnow())
+    item = status_table.get(van.id, "sos")
     assert (item and (item.value, item.verdict)) == told
 
 
@@ -860,14 +854,14 @@ def test_an_older_file_that_is_told_late_is_not_the_last_one(van: Device) -> Non
     earlier = (utcnow() - timedelta(hours=2)).isoformat()
     take(sidecar(size=2))
     take(sidecar("d" * 32, size=1, sha256="e" * 64, received_at=earlier))
-    item = statuses.get(van.id, "upload.last")
+    item = status_table.get(van.id, "upload.last")
     assert item is not None
     assert item.source_id == "a" * 32
 
 
 def test_a_file_that_was_given_up_and_comes_whole_ends_its_request(van: Device) -> None:
     row = asked(van)
-    uploads.progress([sidecar(state="receiving", received_at=None, path=None, sha256=None)], utcnow())
+    registration.progress([sidecar(state="receiving", received_at=None, path=None, sha256=None)], utcnow())
     db.session.get_one(Upload, "a" * 32).state = "damaged"
     db.session.commit()
     take(sidecar())
@@ -877,11 +871,11 @@ def test_a_file_that_was_given_up_and_comes_whole_ends_its_request(van: Device) 
 
 def test_triggers_that_are_switched_on_later_unlink_nothing(van: Device) -> None:
     source = {"source_kind": "command", "source_id": "x"}
-    statuses.note(van, "parameter.66022", "0", Verdict.GOOD, now=utcnow(), **source)
+    status_table.note(van, "parameter.66022", "0", Verdict.GOOD, now=utcnow(), **source)
     row = asked(van)
     take(sidecar(metadata=None))
-    statuses.note(van, "parameter.66022", "8", Verdict.GOOD, now=utcnow(), **source)
-    links.relink(lifecycle.lock_device(van.id), utcnow())
+    status_table.note(van, "parameter.66022", "8", Verdict.GOOD, now=utcnow(), **source)
+    link_service.relink(command_state.lock_device(van.id), utcnow())
     assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
 
 
@@ -890,7 +884,7 @@ def test_narrower_windows_unlink_nothing_of_before(app: Flask, van: Device) -> N
     take(sidecar(timestamp=int((utcnow() - timedelta(seconds=3)).timestamp() * 1000)))
     config = app.extensions["dualcam_config"]
     app.extensions["dualcam_config"] = dataclasses.replace(config, link_capture_tolerance=0.0)
-    links.relink(lifecycle.lock_device(van.id), utcnow())
+    link_service.relink(command_state.lock_device(van.id), utcnow())
     assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
 
 
@@ -903,7 +897,7 @@ def test_a_device_that_holds_our_earlier_name_is_told_the_new_one(app: Flask, va
         camera_port_parameter=70002,
     )
     told = Values({70001: "old.example.com", 70002: str(config.camera_server_port)}, new=False)
-    answers.learn(van, [told], ("message", "x"), utcnow(), changing=False)
+    reply_effects.learn(van, [told], ("message", "x"), utcnow(), changing=False)
     db.session.commit()
     assert "server" not in wish(van).arguments
     reached_at(app, "new.example.com")
@@ -912,9 +906,9 @@ def test_a_device_that_holds_our_earlier_name_is_told_the_new_one(app: Flask, va
 
 def test_a_lease_of_a_clock_that_was_ahead_holds_up_no_copies(van: Device) -> None:
     take(sidecar())
-    assert videos._claim(["a" * 32], utcnow() + timedelta(days=365))
-    assert not videos._claim(["a" * 32], utcnow() + timedelta(days=365))
-    assert videos._claim(["a" * 32], utcnow())
+    assert previews._claim(["a" * 32], utcnow() + timedelta(days=365))
+    assert not previews._claim(["a" * 32], utcnow() + timedelta(days=365))
+    assert previews._claim(["a" * 32], utcnow())
 
 
 # from where a file came
@@ -961,7 +955,7 @@ def test_a_file_that_is_told_again_says_the_same_of_its_network(van: Device) -> 
 def test_a_network_that_was_not_seen_for_long_is_another_one_again(van: Device) -> None:
     came(1, "198.51.100.7")
     came(2, "192.0.2.1", 30)
-    uploads.forget_networks(FIRST_AT + timedelta(days=2), 1)
+    registration.forget_networks(FIRST_AT + timedelta(days=2), 1)
     assert came(3, "198.51.100.7", 60).other_network
 
 
@@ -975,4 +969,4 @@ def test_what_a_device_sent_today_is_counted_for_its_limit(van: Device) -> None:
     for number, day in enumerate((FIRST_AT - timedelta(days=1), FIRST_AT, FIRST_AT)):
         upload = first_id(day) + f"{number:020x}"
         take(sidecar(upload, size=1000, sha256=f"{number:064x}", timestamp=number + 1))
-    assert uploads.sent_today(IMEI, FIRST_AT) == (2, 2000)
+    assert registration.sent_today(IMEI, FIRST_AT) == (2, 2000)

@@ -11,7 +11,7 @@ import pytest
 import requests
 from stack import Stack
 
-from provisioning import http_worker
+from provisioning.web import gunicorn_worker
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def connect(web: Stack, data: bytes) -> socket.socket:
 def test_connections_that_only_wait_are_closed_for_new_ones(web: Stack) -> None:
     slow = [
         connect(web, HEAD + b"Content-Length: 100000\r\n\r\nhalf")
-        for _ in range(http_worker.MOST_INCOMPLETE + 50)
+        for _ in range(gunicorn_worker.MOST_INCOMPLETE + 50)
     ]
     assert requests.get(f"{web.environment['PUBLIC_URL']}/healthz", timeout=30).text == "ok\n"
     assert slow[0].recv(100).startswith(b"HTTP/1.1 503 ")  # the oldest; it hears why
@@ -75,7 +75,7 @@ class Drip:
 
 def test_a_body_that_does_not_come_in_time_is_told_so_and_reaches_no_app() -> None:
     told: list[str] = []
-    app = http_worker.WholeBody(
+    app = gunicorn_worker.WholeBody(
         lambda environ, start: [b"reached"], lambda: told.append("whole"), seconds=0.05
     )
     (body,) = app({"wsgi.input": Drip()}, lambda status, headers: told.append(status))
@@ -84,6 +84,6 @@ def test_a_body_that_does_not_come_in_time_is_told_so_and_reaches_no_app() -> No
 
 
 def test_a_body_beyond_the_limit_is_not_read_to_its_end() -> None:
-    source = io.BytesIO(bytes(3 * http_worker.BODY_MAX))
-    found = http_worker._read(source)
-    assert len(found.getvalue()) == source.tell() == http_worker.BODY_MAX + 1
+    source = io.BytesIO(bytes(3 * gunicorn_worker.BODY_MAX))
+    found = gunicorn_worker._read(source)
+    assert len(found.getvalue()) == source.tell() == gunicorn_worker.BODY_MAX + 1

@@ -148,10 +148,7 @@ def run(options: Options) -> Figures:
 
 
 def settle(
-    sys: System,
-    vehicles: list[Vehicle],
-    others: evidence.Tally | None = None,
-    seconds: float = 420,
+    sys: System, vehicles: list[Vehicle], others: evidence.Tally | None = None, seconds: float = 420
 ) -> Figures:
     """Wait for the end of all that is under way; then hold every promise. Raises BrokenPromise.
 

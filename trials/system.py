@@ -19,7 +19,7 @@ from stack import Stack
 from trials.evidence import BrokenPromise, Database, Figures
 
 SHARE = re.compile(r"^(\w+): +(\d+) kB$", re.MULTILINE)
-HELPER = "provisioning.transcode"  # makes thumbnails and copies: one a video, one for a thousand photos
+HELPER = "provisioning.media.decoder_process"  # makes thumbnails and copies: one a video, one for a thousand photos
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,31 @@
 """Tables and their state machines, one file a noun. Rules that need more than one row live in the rooms above."""
 
-from .base import Base, UTCDateTime, changed, db, first_id, new_id, put_all, take_write_lock, utcnow
-from .commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
-from .devices import Device, DevicePhone, Record, StatusItem, Verdict
-from .jobs import JobState
-from .messages import RECONCILER, STATUS_RANK, UNCLAIMED, Cursor, Direction, GatewayEvent, Message
-from .people import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User, WebSession
-from .profiles import Change, ChecklistRun, Profile
-from .sqlite import Patient
-from .uploads import (
+from provisioning.models.base import (
+    Base,
+    UTCDateTime,
+    changed,
+    db,
+    first_id,
+    new_id,
+    put_all,
+    take_write_lock,
+    utcnow,
+)
+from provisioning.models.commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
+from provisioning.models.devices import Device, DevicePhone, Record, StatusItem, Verdict
+from provisioning.models.jobs import JobState
+from provisioning.models.messages import (
+    RECONCILER,
+    STATUS_RANK,
+    UNCLAIMED,
+    Cursor,
+    Direction,
+    GatewayEvent,
+    Message,
+)
+from provisioning.models.profiles import Change, ChecklistRun, Profile
+from provisioning.models.sqlite import Patient
+from provisioning.models.uploads import (
     TRIGGERS,
     UNSTORED,
     Certainty,
@@ -21,6 +38,7 @@ from .uploads import (
     files_of,
     in_state,
 )
+from provisioning.models.users import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User, WebSession
 
 __all__ = [
     "ENDED",

@@ -17,9 +17,8 @@ from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
 
+from provisioning.models.sqlite import BUSY_MS, Patient
 from receiver.ids import Ids
-
-from .sqlite import BUSY_MS, Patient
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -97,9 +96,14 @@ _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.in
 
 
 def put_all(
-    model: type[Base], rows: Iterable[dict[str, Any]], by: str, *, once: Collection[str] = (),
-    added: Collection[str] = (), where: ColumnElement[bool] | None = None,
-) -> None:  # fmt: skip
+    model: type[Base],
+    rows: Iterable[dict[str, Any]],
+    by: str,
+    *,
+    once: Collection[str] = (),
+    added: Collection[str] = (),
+    where: ColumnElement[bool] | None = None,
+) -> None:
     """Insert rows, or update those with the same `by` (columns of a unique index) where they meet `where`.
 
     A column that a row does not give stays as it is, and so does one of `once`; one of `added` is added to what is

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, new_id, partial_index, utcnow
-from .devices import Device
+from provisioning.models.base import db, new_id, partial_index, utcnow
+from provisioning.models.devices import Device
 
 
 class State(StrEnum):
@@ -49,7 +49,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 class Command(db.Model):  # type: ignore[name-defined]
     """Something asked of a device by one SMS.
 
-    `kind` and `arguments` are the typed command (provisioning.commands.to_arguments); `text` is the SMS with
+    `kind` and `arguments` are the typed command (provisioning.tracker.language.to_arguments); `text` is the SMS with
     credentials as dots, the true text is composed when it is sent. `in_flight`: holds the device's one SMS
     place; `capturing`: holds its capture place (camreq until its files are linked or it ends).
     """
@@ -121,7 +121,7 @@ class Command(db.Model):  # type: ignore[name-defined]
 
 
 class SenderBucket(db.Model):  # type: ignore[name-defined]
-    """Token bucket of one sender number: one atomic UPDATE takes a token (provisioning.outbox)."""
+    """Token bucket of one sender number: one atomic UPDATE takes a token (provisioning.commands.submission)."""
 
     __tablename__ = "sender_buckets"
 

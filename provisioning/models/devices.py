@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, partial_index, utcnow
+from provisioning.models.base import db, partial_index, utcnow
 
 LIVE = "archived_at IS NULL"
 
@@ -16,7 +16,7 @@ class Device(db.Model):  # type: ignore[name-defined]
     """A tracker with its DualCam.
 
     IMEI and phone are unique among devices that are not archived. SMS credentials are encrypted
-    (provisioning.secrets); `sms_*` are in use, `pending_*` the other pair that the device may hold.
+    (provisioning.core.encryption); `sms_*` are in use, `pending_*` the other pair that the device may hold.
     """
 
     __tablename__ = "devices"
@@ -35,7 +35,7 @@ class Device(db.Model):  # type: ignore[name-defined]
     sms_password: Mapped[str | None] = mapped_column(Text)
     pending_login: Mapped[str | None] = mapped_column(Text)
     pending_password: Mapped[str | None] = mapped_column(Text)
-    # provisioning.credentials.Phase; NULL: at rest (with a pending pair: it is kept until an answer leaves no doubt)
+    # devices.credentials.Phase; NULL: at rest (with a pending pair: it is kept until an answer leaves no doubt)
     credentials_state: Mapped[str | None] = mapped_column(String(16))
     # the newest change of credentials that was handed over, until a person says what the device holds
     credentials_change: Mapped[str | None] = mapped_column(String(32))

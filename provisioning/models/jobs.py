@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .base import db
+from provisioning.models.base import db
 
 
 class JobState(db.Model):  # type: ignore[name-defined]

@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, and_, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, new_id, partial_index, utcnow
-from .commands import Command
-from .devices import Device
+from provisioning.models.base import db, new_id, partial_index, utcnow
+from provisioning.models.commands import Command
+from provisioning.models.devices import Device
 
 
 class Direction(StrEnum):

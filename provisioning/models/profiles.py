@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, new_id, partial_index, utcnow
-from .devices import Device
+from provisioning.models.base import db, new_id, partial_index, utcnow
+from provisioning.models.devices import Device
 
 
 class Profile(db.Model):  # type: ignore[name-defined]
@@ -46,7 +46,7 @@ class ChecklistRun(db.Model):  # type: ignore[name-defined]
 
 
 class Change(db.Model):  # type: ignore[name-defined]
-    """Something that open pages show has changed (provisioning.events); swept away after minutes."""
+    """Something that open pages show has changed (provisioning.core.change_feed); swept away after minutes."""
 
     __tablename__ = "changes"
 

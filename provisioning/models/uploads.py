@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, String, Text, and_, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from .base import db, partial_index, utcnow
-from .commands import Command
-from .devices import Device
+from provisioning.models.base import db, partial_index, utcnow
+from provisioning.models.commands import Command
+from provisioning.models.devices import Device
 
 
 class UploadState(StrEnum):
@@ -105,7 +105,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
     link_certainty: Mapped[str | None] = mapped_column(String(10))
     link_fixed: Mapped[bool] = mapped_column(default=False)
     linked_at: Mapped[datetime | None]
-    # settings and parameters that count for its link, as they were when it was first decided (provisioning.links)
+    # settings and parameters that count for its link, as they were when it was first decided (media.link_service)
     link_basis: Mapped[dict[str, Any] | None]
     record_id: Mapped[str | None] = mapped_column(ForeignKey("records.id"), index=True)
 

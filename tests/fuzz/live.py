@@ -162,8 +162,8 @@ def campaign(folder: Path, seconds: float, most: int, seed: int) -> dict[str, ob
     """Fuzz a receiver of this process's own; give what was seen. Raises AssertionError at a broken promise."""
     from test_server import QUICK, Running
 
-    from receiver.connection import Settings
-    from receiver.product import Admission
+    from receiver.backend.port import Admission
+    from receiver.net.connection import Settings
 
     running = Running(folder, Settings(QUICK, lines_per_minute=0, max_per_device=8))
     running.notes.admit = lambda imei: Admission.KNOWN  # type: ignore[method-assign]

@@ -13,9 +13,9 @@ from pathlib import Path
 from camera_model import kermit
 from driver import Line, Machine
 
-from receiver import protocol
-from receiver.protocol import HEADER, Message, ProtocolError, Reader, Run
-from receiver.session import Limits, State
+from receiver.wire import protocol
+from receiver.wire.protocol import HEADER, Message, ProtocolError, Reader, Run
+from receiver.wire.session import Limits, State
 
 LIMITS = Limits(max_size=32 * 1024, bad_packets=3, go_backs=3, offers=12)
 WITHOUT_DEADLINE = (State.ADMISSION, State.STORAGE, State.COMMIT, State.CLOSED)

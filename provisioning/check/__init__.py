@@ -1,0 +1,1 @@
+"""The checklist of a device: its steps and verdicts, and the runner."""

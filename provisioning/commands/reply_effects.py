@@ -1,0 +1,312 @@
+"""What follows from a device's words: for the command they answer, and for what is known of the device."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from provisioning.commands import command_state, submission
+from provisioning.core.config import current_config
+from provisioning.devices import credentials, status_table
+from provisioning.models import Command, Device, State, Verdict, db
+from provisioning.tracker.language import (
+    Accepted,
+    AlreadyCaptured,
+    CameraAction,
+    CameraVersions,
+    Info,
+    ParametersRefused,
+    Preparing,
+    Refused,
+    Reply,
+    ResetAcknowledged,
+    Unread,
+    Values,
+    mask,
+)
+from provisioning.tracker.parameters import RECONFIGURING
+
+LONGEST_REPLY = 4000
+
+
+def changes(command: Command) -> bool:
+    """Say whether values in the answer to this command are new in the device: it sets them, or reads them back."""
+    parent = db.session.get(Command, command.parent_id) if command.parent_id else None
+    return "setparam" in (command.kind, parent.kind if parent else None)
+
+
+def learn(
+    device: Device, replies: Sequence[Reply], source: tuple[str, str], at: datetime, *, changing: bool
+) -> None:
+    """Take everything the words say of the device into its status, whatever command they answer.
+
+    `at`: when the device said it. `changing`: values that differ from those known before have just been set.
+    """
+    told: dict[str, Any] = {"now": at, "source_kind": source[0], "source_id": source[1]}
+    for reply in replies:
+        match reply:
+            case Values():
+                _learn_values(device, reply, source, at, changing or reply.new)
+            case CameraVersions():
+                _learn_versions(device, reply, told)
+            case Info():
+                _learn_info(device, reply, told)
+
+
+def _learn_values(
+    device: Device, reply: Values, source: tuple[str, str], at: datetime, changing: bool
+) -> None:
+    numbers = RECONFIGURING & set(reply.values)
+    before = status_table.confirmed(device.id, numbers)
+    status_table.confirm_parameters(device, reply, source, at)
+    if changing and status_table.confirmed(device.id, numbers) != before:
+        device.reconfiguring_until = command_state.later(at, current_config().reconfiguration_wait)
+    config = current_config()
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    if None not in ids and set(ids) & set(reply.values):
+        held = status_table.confirmed(device.id, [number for number in ids if number is not None])
+        device.camera_server_configured = held.get(ids[0] or 0) == config.camera_server_domain and held.get(
+            ids[1] or 0
+        ) == str(config.camera_server_port)
+
+
+def _learn_versions(device: Device, reply: CameraVersions, told: dict[str, Any]) -> None:
+    for camera, version, failed in (
+        ("front", reply.front, reply.front_failed),
+        ("rear", reply.rear, reply.rear_failed),
+    ):
+        if failed:
+            status_table.note(device, f"camera.{camera}.version", "did not answer", Verdict.BAD, **told)
+        elif version:
+            status_table.note(device, f"camera.{camera}.version", version, Verdict.GOOD, **told)
+
+
+def _learn_info(device: Device, reply: Info, told: dict[str, Any]) -> None:
+    for key, value in reply.values.items():
+        status_table.note(device, f"info.{reply.name}.{key}"[:64], value, Verdict.GOOD, **told)
+    if reply.name != "getver":
+        return
+    version = reply.values.get("Ver")
+    if version and status_table.note(device, "firmware", version, Verdict.GOOD, **told) is not None:
+        device.firmware = version[:64]
+    if imei := reply.values.get("IMEI"):
+        good = imei == device.imei
+        text = None if good else "Another tracker answers at this number: check phone number and SIM."
+        status_table.note(device, "imei", imei, Verdict.GOOD if good else Verdict.BAD, text=text, **told)
+
+
+def apply(
+    command: Command,
+    device: Device,
+    replies: Sequence[Reply],
+    text: str,
+    now: datetime,
+    at: datetime | None = None,
+) -> None:
+    """Take an SMS as the answer to a command: its words, its result, its state. `text` is masked.
+
+    `at`: when the device said it, if not just now. States move, and waits begin, now.
+    """
+    at = at or now
+    command.reply = "\n".join(filter(None, [command.reply, text]))[:LONGEST_REPLY]
+    command.last_reply_at, command.updated_at = max(at, command.last_reply_at or at), now
+    result = dict(command.result or {})
+    secrets = [s for which in ("current", "pending") for s in submission.credentials(device, which) if s]
+    result["replies"] = [
+        *result.get("replies", []),
+        *(reply.as_json(secrets=tuple(secrets)) for reply in replies),
+    ]
+    command.result = result
+    if all(isinstance(reply, Unread) for reply in replies):
+        return  # shown with the command, which waits on: they may not even be its answer
+    status_table.note_asked(device, command, now)
+    command.answered_at = command.answered_at or at
+    command.lease_until = None
+    credentials.answered(command, device, replies, text, now)
+    if command.state == State.CANCELLED:
+        command.in_flight, command.expires_at = False, None
+        if credentials.is_change(command):
+            credentials.ended(command, device, now)
+        command_state.remark(command, "It was cancelled after it was handed over; the device answered.", now)
+        return
+    _BY_KIND.get(command.kind, _simple)(command, device, replies, now)
+
+
+def _simple(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    for reply in replies:
+        if command.kind not in reply.answers:
+            continue
+        if isinstance(reply, CameraAction) and not reply.success:
+            _fail(command, device, "camera_action_failed", reply.sentence, True, now)
+        elif isinstance(reply, CameraVersions) and reply.front_failed and reply.rear_failed:
+            _fail(command, device, "camera_version_failed", reply.sentence, True, now)
+        elif isinstance(reply, CameraAction | CameraVersions | Info | ResetAcknowledged):
+            _move(command, State.DONE, now, note=reply.sentence)
+        return
+    if refusal := _refusal(replies):
+        _refuse(command, device, refusal, now)
+
+
+def _refusal(replies: Sequence[Reply]) -> Refused | None:
+    return next((reply for reply in replies if isinstance(reply, Refused)), None)
+
+
+def _refuse(command: Command, device: Device, refusal: Refused, now: datetime) -> None:
+    """End what the device refused, in its own words: what a code means is written for photos and videos."""
+    secrets = [s for which in ("current", "pending") for s in submission.credentials(device, which) if s]
+    words = mask(refusal.message, secrets)
+    _fail(
+        command, device, refusal.code, f"The device answered: {words} {refusal.sentence}", refusal.retry, now
+    )
+
+
+def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    asked = {int(number) for number in command.arguments["parameters"]}
+    held: dict[int, str] = {
+        int(number): value for number, value in (command.result or {}).get("values", {}).items()
+    }
+    refused: list[str] = []
+    for reply in replies:
+        if isinstance(reply, Values):
+            held.update({number: value for number, value in reply.shown.items() if number in asked})
+        elif isinstance(reply, ParametersRefused):
+            refused.append(reply.sentence)
+    missing = sorted(asked - set(held))
+    command.result = dict(command.result or {}) | {
+        "values": {str(number): value for number, value in held.items()},
+        "missing": missing,
+    }
+    refusal = _refusal(replies)
+    if refusal is not None and not held:
+        _refuse(command, device, refusal, now)
+    elif held or refused:
+        if missing and not held:
+            _fail(command, device, "not_answered", " ".join(refused), False, now)
+        else:
+            note = f"The device did not tell {', '.join(map(str, missing))}." if missing else None
+            _move(command, State.DONE, now, note=note)
+    if command.parent_id and (parent := db.session.get(Command, command.parent_id)):
+        _settle_setparam(parent, device, now)
+
+
+def _setparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    if credentials.is_change(command):
+        return  # its words have been taken for what they prove
+    told = [reply for reply in replies if isinstance(reply, Values | ParametersRefused)]
+    if not told and (refusal := _refusal(replies)):
+        _refuse(command, device, refusal, now)
+    else:
+        _settle_setparam(command, device, now, told=told)
+
+
+def _settle_setparam(command: Command, device: Device, now: datetime, told: Sequence[Reply] = ()) -> None:
+    """Compare what was asked with what the device said since; ask again, once, for what is missing."""
+    asked = {int(number): value for number, value in command.arguments.get("parameters", {}).items()}
+    held = dict((command.result or {}).get("values", {}))
+    for reply in told:
+        if isinstance(reply, Values):
+            held |= {str(number): value for number, value in reply.shown.items() if number in asked}
+    if not told and command.kind == "setparam":
+        for child in _children(command):
+            held |= (child.result or {}).get("values", {})
+    command.result = dict(command.result or {}) | {"values": held}
+    different = sorted(
+        n
+        for n, value in asked.items()
+        if str(n) in held and not status_table.same(n, held[str(n)], str(value))
+    )
+    missing = sorted(n for n in asked if str(n) not in held)
+    children = _children(command)
+    if not missing and not different:
+        _move(command, State.DONE, now, note="every parameter is confirmed by the device")
+    elif not children:
+        if command_state.may_move(command, State.ANSWERED):
+            wait = command_state.later(now, 2 * current_config().sms_reply_timeout)
+            command_state.move(
+                command,
+                State.ANSWERED,
+                now,
+                expires_at=wait,
+                note="not everything is confirmed; the device is asked what it holds",
+            )
+            submission.read_back(command, device, missing or different, now)
+    elif all(child.state not in (State.QUEUED, *command_state.HOLDS_LINE) for child in children):
+        _setparam_failed(command, device, asked, held, missing, different, now)
+
+
+def _setparam_failed(
+    command: Command,
+    device: Device,
+    asked: dict[int, Any],
+    held: dict[str, str],
+    missing: list[int],
+    different: list[int],
+    now: datetime,
+) -> None:
+    parts = [
+        f"{number}: asked for {asked[number]}, the device holds {held[str(number)]}" for number in different
+    ]
+    if missing:
+        parts.append(f"not told: {', '.join(map(str, missing))}")
+    code = "value_differs" if different else "not_confirmed"
+    sentence = f"The device did not take over everything ({'; '.join(parts)}). Its firmware may be too old."
+    _fail(command, device, code, sentence, True, now)
+
+
+def _children(command: Command) -> list[Command]:
+    return list(db.session.query(Command).filter(Command.parent_id == command.id).order_by(Command.id))
+
+
+def _getver(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    if command.parent_id is not None:
+        replies = [reply for reply in replies if not isinstance(reply, Refused)]  # proves no credentials
+    _simple(command, device, replies, now)
+
+
+def _camreq(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    for reply in replies:
+        match reply:
+            case Accepted():
+                _answered(command, now, reply.sentence)
+            case Preparing():
+                _preparing(command, reply, now)
+            case AlreadyCaptured():
+                command.result = dict(command.result or {}) | {"already_captured": True}
+                _fail(command, device, reply.code, reply.sentence, reply.retry, now)
+            case Refused():
+                _fail(command, device, reply.code, reply.sentence, reply.retry, now)
+
+
+def _answered(command: Command, now: datetime, note: str) -> None:
+    command.result = dict(command.result or {}) | {"accepted": True}
+    if command.state in command_state.HOLDS_LINE:
+        wait = command_state.later(now, current_config().capture_timeout)
+        command_state.move(command, State.ANSWERED, now, note=note, expires_at=wait)
+
+
+def _preparing(command: Command, reply: Preparing, now: datetime) -> None:
+    result = dict(command.result or {})
+    times = result.get("file_timestamps", [])
+    if reply.file_timestamp is not None and reply.file_timestamp not in times:
+        times = [*times, reply.file_timestamp]
+    command.result = result | {"file_timestamps": times}
+    _answered(command, now, reply.sentence)
+    if command.foreign_server:
+        command.result = dict(command.result) | {"foreign_server": True}
+        _move(command, State.DONE, now, note="the file goes to another server and will not be seen here")
+
+
+_BY_KIND = {"getparam": _getparam, "setparam": _setparam, "getver": _getver, "camreq": _camreq}
+
+
+def _move(command: Command, state: State, now: datetime, note: str | None = None) -> None:
+    if command.state != state and command_state.may_move(command, state):
+        command_state.move(command, state, now, note=note)
+
+
+def _fail(command: Command, device: Device, code: str, message: str, retry: bool, now: datetime) -> None:
+    if command_state.may_move(command, State.FAILED):
+        command_state.move(command, State.FAILED, now, error=(code, message, retry))
+    elif command.state == State.FAILED:
+        command.error_code, command.error_message, command.error_retry = code, message, retry
+    at = command.last_reply_at or now
+    status_table.remark_error(device, f"{command.kind}: {message}", now=at, source=("command", command.id))

@@ -1,0 +1,380 @@
+"""Commands wait here: what may be asked is checked, composed and queued; nothing is sent in this file.
+
+Called by the API, the pages and the checklist inside their transaction; they commit, then `wake`. The sending
+itself, by the worker, is in `sending`.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from provisioning.commands import command_state, transfer_times
+from provisioning.core import encryption, job_queue
+from provisioning.core.config import Config, current_config
+from provisioning.core.errors import AlreadyHere, Conflict, Forbidden, Invalid, Unavailable
+from provisioning.devices import credentials as pairs
+from provisioning.devices import status_table
+from provisioning.models import (
+    OPEN,
+    Command,
+    Device,
+    State,
+    Upload,
+    UploadState,
+    db,
+    files_of,
+    in_state,
+    new_id,
+)
+from provisioning.tracker import language
+from provisioning.tracker.language import CamReq, SetParam, UnsendableText
+from provisioning.tracker.language import Command as Asked
+from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
+
+NO_GATEWAY = "No SMS gateway is configured: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM."
+SERVICE = "service"
+
+
+# where the tracker sends its own data (AVL records): domain, port, protocol
+AVL_SERVER = (2004, 2005, 2006)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: shown in the command, and whether other servers may be named."""
+
+    label: str
+    admin: bool = False
+
+
+def catalogue() -> Mapping[int, Parameter]:
+    """Give the parameter catalogue, with the camera server's ids where the settings name them."""
+    config = current_config()
+    if config.camera_domain_parameter is None and config.camera_port_parameter is None:
+        return CATALOGUE
+    return with_camera_server(config.camera_domain_parameter, config.camera_port_parameter)
+
+
+def preview(device: Device | None, asked: Asked) -> tuple[language.Sms, ...]:
+    """Compose the SMS of a command as they would be sent; without a device, with five-letter credentials.
+
+    Raises Conflict where the text cannot be sent.
+    """
+    login, password = credentials(device, "current") if device else ("login", "pass1")
+    return _compose(asked, login, password, device.model if device else None)
+
+
+def submit(
+    device: Device, asked: Asked, asker: Asker, now: datetime, *, batch: str | None = None
+) -> list[Command]:
+    """Queue a command, one row for each SMS; the caller commits, then calls `wake`.
+
+    Raises Conflict (no credentials, the same request still open, the same video here), Forbidden or Invalid (server),
+    Unavailable.
+    """
+    config = current_config()
+    if not config.gateway_configured:
+        raise Unavailable(NO_GATEWAY, code="gateway_not_configured")
+    device = command_state.lock_device(device.id)
+    if device.archived_at is not None:
+        raise Conflict("The device is archived.", code="archived")
+    if isinstance(asked, SetParam) and CREDENTIALS & set(asked.parameters):
+        return [_set_credentials(device, asked, asker, now)]
+    foreign = False
+    if isinstance(asked, CamReq):
+        asked = _with_server(device, asked, asker, config)
+        foreign = asked.server is not None and asked.server != own_server(config)
+        _refuse_twin(device, asked, foreign)
+        if not foreign:
+            _refuse_what_is_here(device, asked)
+    if isinstance(asked, SetParam):
+        _refuse_other_server(asked.parameters, asker, config)
+    texts = _compose(asked, *credentials(device, "current"), device.model)
+    batch = batch or (new_id() if len(texts) > 1 else None)
+    rows = [_row(device, sms, asker.label, now, batch=batch, foreign_server=foreign) for sms in texts]
+    if isinstance(asked, CamReq) and not foreign and (warning := _too_slow(device, asked, config)):
+        command_state.remark(rows[0], warning, now)
+    db.session.flush()
+    return rows
+
+
+def pace(device: Device) -> str | None:
+    """Say what a slow line lets through within a request's wait; None where the last check found none."""
+    rate = _speed(device)
+    return (
+        transfer_times.limits(rate, current_config().capture_timeout)
+        if rate and transfer_times.is_slow(rate)
+        else None
+    )
+
+
+def _too_slow(device: Device, asked: CamReq, config: Config) -> str | None:
+    if (rate := _speed(device)) is None:
+        return None
+    needed = transfer_times.size(asked.file_type, asked.duration, len(command_state.sources(asked.source)))
+    return transfer_times.too_long(needed, rate, config.capture_timeout)
+
+
+def _speed(device: Device) -> float | None:
+    row = status_table.get(device.id, status_table.SPEED)
+    return float(row.value) if row and row.value else None
+
+
+def provision(
+    device: Device, parameters: Mapping[Any, Any], asker: Asker, now: datetime, *, raw: bool = False
+) -> list[Command]:
+    """Check and complete a parameter set and queue its SMS as one batch. Raises ParameterErrors and submit's."""
+    return submit(
+        device, SetParam(complete(parameters, raw=raw, catalogue=catalogue())), asker, now, batch=new_id()
+    )
+
+
+def cancel(command: Command, now: datetime) -> None:
+    """Cancel a command; what was handed over may still happen, and its file is still linked. Raises Conflict."""
+    device = command_state.lock_device(command.device_id)
+    if command.state not in OPEN:
+        raise Conflict(f"The command has already ended ({command.state}).", code="already_ended")
+    if command.state == State.QUEUED:
+        note = "cancelled before it was sent"
+        command_state.move(command, State.CANCELLED, now, note=note)
+    else:
+        note = "no longer waited for; it was handed over and may still happen"
+        command_state.move(command, State.CANCELLED, now, note=note)
+        command_state.remark(
+            command, "No longer waited for. It was handed over, so it may still happen.", now
+        )
+    pairs.ended(command, device, now)
+
+
+def wake(device_id: int) -> None:
+    """Have a device's queue looked at now. Call it after the commit."""
+    job_queue.wake(job_queue.DEVICES, device_id)
+
+
+def typed(command: Command, now: datetime) -> Asked:
+    """Give a row's typed command; credentials in a setparam are decrypted.
+
+    A camreq that names our own server names it as cameras reach it now.
+    """
+    arguments = command.arguments
+    if "encrypted" in arguments:
+        clear = {number: encryption.decrypt(value) for number, value in arguments["encrypted"].items()}
+        return SetParam({int(number): value for number, value in clear.items()})
+    asked = language.from_arguments(command.kind, arguments, now=int(now.timestamp()), catalogue=catalogue())
+    if isinstance(asked, CamReq) and asked.server is not None and not command.foreign_server:
+        return dataclasses.replace(asked, server=own_server(current_config()))
+    return asked
+
+
+def credentials(device: Device, which: str) -> tuple[str, str]:
+    """Give a device's login and password in clear: "current" or "pending"."""
+    return pairs.pair(device, which)
+
+
+def compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
+    """Compose the SMS of a command for the gateway. Raises Conflict where it must not be sent."""
+    return _compose(asked, login, password, model)
+
+
+def _compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
+    config = current_config()
+    try:
+        return language.compose(
+            asked,
+            login=login,
+            password=password,
+            family=language.family(model),
+            catalogue=catalogue(),
+            keeps_spaces=config.sms_keeps_leading_spaces,
+            figure_space=config.sms_figure_space,
+        )
+    except UnsendableText as error:
+        code = "no_sms_credentials" if not (login or password) else "unsendable"
+        raise Conflict(str(error), code=code) from error
+
+
+def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: Any) -> Command:
+    seconds = current_config().queue_timeout
+    return command_state.enqueue(
+        device,
+        kind=sms.command.name,
+        arguments=language.to_arguments(sms.command),
+        text=sms.masked,
+        length=sms.length,
+        now=now,
+        requested_by=label,
+        expires_at=command_state.later(now, seconds),
+        **more,
+    )
+
+
+def _with_server(device: Device, asked: CamReq, asker: Asker, config: Config) -> CamReq:
+    own = own_server(config)
+    if asked.server and asked.server != own:
+        if not asker.admin:
+            raise Forbidden("Only an admin may send files to another server.", code="forbidden")
+        address = f"{asked.server.domain}:{asked.server.port}"
+        if not {address, asked.server.domain} & set(config.camera_servers_allowed):
+            raise Invalid(
+                "This server is not allowed.",
+                errors={"server": [f"{address} does not stand in CAMERA_SERVERS_ALLOWED."]},
+            )
+        return asked
+    needs = asked.resolution is not None or not _sends_here(device, config)
+    if asked.resolution is not None and own is None:
+        raise Invalid(
+            "A resolution needs the camera server's address in the request.",
+            errors={"resolution": ["Set CAMERA_SERVER_DOMAIN, or leave the resolution as configured."]},
+        )
+    return dataclasses.replace(asked, server=own if needs else None)
+
+
+def _sends_here(device: Device, config: Config) -> bool:
+    """Say whether the device's own setting brings files here: as was said, unless it confirmed another server."""
+    return device.camera_server_configured and not _holds_other_server(device, config)
+
+
+def _holds_other_server(device: Device, config: Config) -> bool:
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    if not any(ids):
+        return False
+    held = status_table.confirmed(device.id, [number for number in ids if number is not None])
+    ours = (config.camera_server_domain, str(config.camera_server_port))
+    return any(held.get(number or 0, wanted) != wanted for number, wanted in zip(ids, ours, strict=True))
+
+
+def server_advice(device: Device | None, parameters: Mapping[Any, Any]) -> str | None:
+    """Say how to set the device's own camera server to this service.
+
+    None where that is known: somebody said so, a file that came by a trigger proved it, or these parameters set it.
+    """
+    config = current_config()
+    own = own_server(config)
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    if own and tuple(str(parameters.get(number)) for number in ids) == (own.domain, str(own.port)):
+        return None
+    if device and not _holds_other_server(device, config):
+        proof = status_table.get(device.id, status_table.SERVER_PROVED)
+        if device.camera_server_configured or (proof and proof.value == own_address(config)):
+            return None
+    if own and None not in ids:
+        how = f"send {ids[0]} = {own.domain} and {ids[1]} = {own.port}"
+    else:
+        how = (
+            "enter it by the Configurator (Domain and Port in the tab RS232/RS485 or Camera Settings), then tick in the"
+            " vehicle's data that it is set"
+        )
+    return (
+        "Nothing that the vehicle takes by itself will reach this service until the vehicle's own camera server is set"
+        f" to {own_address(config)}: {how}. Requests name the server themselves, triggers and periodic photos do not."
+    )
+
+
+def _refuse_other_server(parameters: Mapping[int, Any], asker: Asker, config: Config) -> None:
+    """Refuse values that would send a device's files or its own data elsewhere. Raises Forbidden or Invalid."""
+    own = own_server(config)
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    default = (own.domain, own.port) if own else ("", 0)
+    domain, port = (
+        parameters.get(number, value) if number is not None else value
+        for number, value in zip(ids, default, strict=True)
+    )
+    changed = [number for number in ids if number in parameters]
+    is_other = bool(changed) and (str(domain), str(port)) != tuple(str(value) for value in default)
+    named = [number for number in AVL_SERVER if number in parameters]
+    if (is_other or named) and not asker.admin:
+        raise Forbidden("Only an admin may set the server that a device sends to.", code="forbidden")
+    if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
+        text = f"{domain}:{port} is not this service and does not stand in CAMERA_SERVERS_ALLOWED."
+        raise Invalid("This server is not allowed.", errors={str(number): [text] for number in changed})
+
+
+def own_server(config: Config) -> language.Server | None:
+    """Give where cameras reach this service; None where no setting says so."""
+    if not config.camera_server_domain:
+        return None
+    return language.Server(config.camera_server_domain, config.camera_server_port)
+
+
+def own_address(config: Config) -> str:
+    """Give where cameras reach this service, in words."""
+    own = own_server(config)
+    return f"{own.domain}:{own.port}" if own else "this service's address"
+
+
+def _refuse_twin(device: Device, asked: CamReq, foreign: bool) -> None:
+    wanted = _wish(language.to_arguments(asked), foreign)
+    waiting = db.session.scalars(
+        select(Command).where(
+            Command.device_id == device.id, Command.kind == asked.name, Command.state.in_(OPEN)
+        )
+    )
+    for command in waiting:
+        if _wish(command.arguments, command.foreign_server) == wanted:
+            raise Conflict(
+                f"The same request is still under way (command {command.id}). Wait for it, or cancel it.",
+                code="already_requested",
+            )
+
+
+def _wish(arguments: Mapping[str, Any], foreign: bool) -> dict[str, Any]:
+    """Give what a camreq asks for; how cameras reach our own server is no part of it."""
+    return {name: value for name, value in arguments.items() if foreign or name != "server"}
+
+
+def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
+    """Let no video be fetched twice: the camera would send the same file, and that is stored once."""
+    if asked.timestamp is None or asked.resolution is not None:
+        return
+    found = db.session.execute(
+        select(Upload.id, Upload.source)
+        .where(
+            files_of(device),
+            Upload.timestamp == datetime.fromtimestamp(asked.timestamp, UTC),
+            Upload.file_type == "video",
+            in_state(UploadState.STORED),
+            Upload.trigger == 0,
+            Upload.duration == asked.duration,
+        )
+        .order_by(Upload.id)
+    )
+    here = {source: ident for ident, source in found}
+    wanted = command_state.sources(asked.source)
+    if not (had := [source for source in wanted if source in here]):
+        return
+    clips = " and ".join(f"of the {source} camera (upload {here[source]})" for source in had)
+    left = [source for source in wanted if source not in here]
+    raise AlreadyHere(
+        f"This video {clips} is here already.",
+        uploads={source: here[source] for source in had},
+        advice=f"Ask for the {left[0]} camera alone." if left else "Nothing was sent.",
+    )
+
+
+def _set_credentials(device: Device, asked: SetParam, asker: Asker, now: datetime) -> Command:
+    """Queue a change of 3003 and 3004; both pairs are held until the device proves which one is true."""
+    wanted = (str(asked.parameters[3003]), str(asked.parameters[3004]))
+    pairs.demand_change(device, wanted)
+    (sms,) = _compose(asked, *credentials(device, "current"), device.model)
+    encrypted = {str(number): encryption.encrypt(str(value)) for number, value in asked.parameters.items()}
+    row = command_state.enqueue(
+        device,
+        kind=asked.name,
+        arguments={"encrypted": encrypted},
+        text=sms.masked,
+        length=sms.length,
+        now=now,
+        requested_by=asker.label,
+        expires_at=command_state.later(now, current_config().queue_timeout),
+    )
+    pairs.asked(device, row, now)
+    return row
+
+
+def read_back(command: Command, device: Device, numbers: Sequence[int], now: datetime) -> list[Command]:
+    """Queue the getparam that asks the device for what a setparam did not confirm."""
+    asked = language.GetParam(tuple(numbers))
+    return [_row(device, sms, SERVICE, now, parent_id=command.id) for sms in preview(device, asked)]

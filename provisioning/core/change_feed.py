@@ -1,0 +1,192 @@
+"""What open pages hear of: rows of `changes`, and the server-sent events made from them.
+
+`publish` writes in the caller's transaction, so a page hears of nothing that was rolled back. One poller a
+process reads new rows while somebody listens; a listener holds no database session.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from flask import Flask
+from sqlalchemy import delete, insert, select
+
+from provisioning.core.errors import TooMany
+from provisioning.models import Change, db, utcnow
+
+POLL_SECONDS = 1.0
+# PostgreSQL numbers rows before they are committed: a lower id may appear after a higher one
+OVERLAP = timedelta(seconds=30)
+KEEP = timedelta(minutes=5)
+COMMENT_SECONDS = 15.0  # keeps proxies from closing a silent stream
+QUEUE_SIZE = 200
+RETRY_MS = 2000
+# at once, in one process: each is a connection, of which a worker has a thousand
+STREAMS_PER_USER = 10
+STREAMS = 200
+TOPICS = ("checklist", "commands", "devices", "messages", "status", "uploads")
+
+
+def publish(device_id: int | None, topic: str) -> None:
+    """Tell open pages that something changed; in the caller's transaction, once per topic and unit of work."""
+    pending = {(c.device_id, c.topic) for c in db.session.new if isinstance(c, Change)}
+    if (device_id, topic) not in pending:
+        db.session.add(Change(device_id=device_id, topic=topic, at=utcnow()))
+
+
+def publish_all(device_ids: Iterable[int | None], topic: str) -> None:
+    """Tell open pages that something changed at many devices; in the caller's transaction."""
+    now = utcnow()
+    if rows := [{"device_id": ident, "topic": topic, "at": now} for ident in set(device_ids)]:
+        db.session.connection().execute(insert(Change), rows)
+
+
+def sweep(now: datetime) -> None:
+    """Remove rows that every poller has read."""
+    db.session.execute(delete(Change).where(Change.at < now - KEEP))
+    db.session.commit()
+
+
+class Place:
+    """Where one stream waits for what it tells; `end` wakes it for the last time."""
+
+    def __init__(self) -> None:
+        self.inbox: queue.Queue[str | None] = queue.Queue(QUEUE_SIZE)
+        self.is_ended = False
+
+    def end(self) -> None:
+        """Have the stream end."""
+        self.is_ended = True
+        try:
+            self.inbox.put_nowait(None)
+        except queue.Full:
+            pass  # it looks before it waits again
+
+
+class Hub:
+    """The listeners of one process and the one poller that feeds them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: dict[int, tuple[int | None, queue.Queue[str | None]]] = {}
+        self._poller: threading.Thread | None = None
+        self._next = 0
+        self._held: dict[str, list[Place]] = {}  # of streams by who holds them, the oldest first
+
+    def listen(self, app: Flask, device_id: int | None, place: Place) -> int:
+        """Add a listener for one device (None: all); give its number."""
+        with self._lock:
+            self._next += 1
+            self._listeners[self._next] = (device_id, place.inbox)
+            if self._poller is None or not self._poller.is_alive():
+                self._poller = threading.Thread(target=self._poll, args=(app,), name="events", daemon=True)
+                self._poller.start()
+            return self._next
+
+    def hold(self, who: str) -> Place:
+        """Take a place for a stream of somebody; `let_go` gives it back. Raises TooMany where all places are taken.
+
+        Beyond STREAMS_PER_USER the oldest of that user ends: a page that is still there connects again, and one
+        that was left is only noticed at its next line.
+        """
+        with self._lock:
+            own = self._held.setdefault(who, [])
+            if len(own) >= STREAMS_PER_USER:
+                own.pop(0).end()
+            elif sum(len(places) for places in self._held.values()) >= STREAMS:
+                raise TooMany(
+                    "Too many pages hear of changes at once; try again in a minute.", retry_after=60
+                )
+            own.append(place := Place())
+            return place
+
+    def let_go(self, who: str, place: Place) -> None:
+        """Give back the place of a stream."""
+        with self._lock:
+            own = self._held.get(who, [])
+            if place in own:
+                own.remove(place)
+            if not own:
+                self._held.pop(who, None)
+
+    def leave(self, number: int) -> None:
+        """Remove a listener."""
+        with self._lock:
+            self._listeners.pop(number, None)
+
+    def _poll(self, app: Flask) -> None:
+        seen: dict[int, datetime] = {}
+        while self._listeners:
+            now = utcnow()
+            try:
+                with app.app_context():
+                    rows = db.session.execute(
+                        select(Change.id, Change.device_id, Change.topic, Change.at).where(
+                            Change.at >= now - OVERLAP
+                        )
+                    ).all()
+            except Exception:
+                app.logger.warning("events: the database is away", exc_info=True)
+                rows = []
+            fresh = [row for row in rows if row.id not in seen]
+            seen = {number: at for number, at in seen.items() if at >= now - 2 * OVERLAP}
+            seen.update({row.id: row.at for row in rows})
+            for row in sorted(fresh, key=lambda r: r.id):
+                self._deliver(row.device_id, row.topic)
+            time.sleep(POLL_SECONDS)
+
+    def _deliver(self, device_id: int | None, topic: str) -> None:
+        with self._lock:
+            listeners = list(self._listeners.values())
+        for wanted, inbox in listeners:
+            if wanted is None or device_id is None or wanted == device_id:
+                try:
+                    inbox.put_nowait(topic)
+                except queue.Full:
+                    pass  # a page this far behind fetches everything anyway with what it has queued
+
+
+hub = Hub()
+
+
+def stream(
+    app: Flask, device_id: int | None, since: datetime | None, until: float, place: Place
+) -> Iterator[str]:
+    """Give server-sent events for one page until `until` (steady seconds): first what changed after `since`.
+
+    `since` is when the page was made, or when it last heard of us: nothing in between is missed. An id is a
+    time in Unix milliseconds, which the page gives back when it reconnects, so ending a stream costs nothing.
+    """
+    number = hub.listen(app, device_id, place)
+    try:
+        yield f"retry: {RETRY_MS}\n\n"
+        topics = _missed(app, device_id, since) if since else set()
+        while time.monotonic() < until and not place.is_ended:
+            heard = int(utcnow().timestamp() * 1000)
+            for topic in sorted(topics):
+                yield f"id: {heard}\nevent: {topic}\ndata: {heard}\n\n"
+            if not topics:
+                yield f"id: {heard}\nevent: heard\ndata: {heard}\n\n"
+            told: list[str | None] = []
+            try:
+                told.append(place.inbox.get(timeout=COMMENT_SECONDS))
+                while True:
+                    told.append(place.inbox.get_nowait())
+            except queue.Empty:
+                pass
+            topics = {topic for topic in told if topic is not None}
+    finally:
+        hub.leave(number)
+
+
+def _missed(app: Flask, device_id: int | None, since: datetime) -> set[str]:
+    """Give the topics that changed since then; all of them where the rows are gone already."""
+    if since < utcnow() - KEEP + OVERLAP:
+        return set(TOPICS)
+    with app.app_context():
+        wanted = select(Change.topic).where(Change.at >= since - OVERLAP).distinct()
+        if device_id is not None:
+            wanted = wanted.where((Change.device_id == device_id) | Change.device_id.is_(None))
+        return set(db.session.scalars(wanted))

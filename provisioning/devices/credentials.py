@@ -1,0 +1,445 @@
+"""A change of a device's SMS login and password: which pairs the device may hold, and which answer proves one.
+
+`TRANSITIONS` is the whole state machine: a phase and a fact give the next phase. The functions below it turn what
+happened to a command into a fact; `_apply` is the only place that writes the device's row. A pair is forgotten only
+when an answer leaves no doubt, when the change cannot have reached the device, or when a person says what it holds.
+Called by outbox, sending, endings, answers and devices, which hold the device's lock and commit.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import func, select
+
+from provisioning.commands import command_state
+from provisioning.core import encryption
+from provisioning.core.config import current_config
+from provisioning.core.errors import Conflict
+from provisioning.devices import status_table
+from provisioning.models import OPEN, Command, Device, Direction, Message, State, db
+from provisioning.tracker import language
+from provisioning.tracker.language import GetVer, Refused, Reply, UnsendableText, Values
+
+SERVICE = "service"  # who asks for a proof
+ON_ITS_WAY = timedelta(hours=24)  # an SMS and what answers it come within that time, or never
+LOGIN, PASSWORD = "3003", "3004"
+
+Pair = tuple[str, str]  # login and password in clear
+
+
+class Phase(StrEnum):
+    """Where a change of credentials stands; the column holds these words, and NULL for `settled` and `kept`."""
+
+    SETTLED = "settled"  # one pair is known
+    KEPT = "kept"  # the pair in use was answered, the other one may still be, or become, the true one
+    QUEUED = "queued"  # the change waits to be sent
+    SENT = "sent"  # the change was handed over
+    TRYING_PENDING = "trying_pending"  # a getver with the pending pair is under way
+    TRYING_CURRENT = "trying_current"  # a getver with the current pair is under way
+    UNDECIDED = "undecided"  # neither was answered
+
+
+class Fact(StrEnum):
+    """What happened, as far as it bears on the credentials."""
+
+    ASKED = "a change is asked for"
+    HANDED_OVER = "the change is handed over"
+    CANNOT_ARRIVE = "the change ended and cannot reach the device"
+    UNCONFIRMED = "the change ended, or was answered, without being confirmed"
+    PROVED = "an answer proves a pair"
+    ANSWERED = "an answer speaks for a pair, with a doubt left"
+    PENDING_SILENT = "the getver with the pending pair ended without an answer"
+    CURRENT_SILENT = "the getver with the current pair ended without an answer"
+    GIVEN_UP = "the getver of this service was cancelled, or its answer tells nothing"
+    GETVER_SILENT = "a getver that a person asked for ended without an answer"
+    SAID = "a person says which pair the device holds"
+
+
+_DECIDES = {Fact.PROVED: Phase.SETTLED, Fact.ANSWERED: Phase.KEPT}
+_BOTH_HELD = _DECIDES | {
+    Fact.UNCONFIRMED: Phase.TRYING_PENDING,
+    Fact.GETVER_SILENT: Phase.TRYING_PENDING,
+    Fact.SAID: Phase.SETTLED,
+}
+
+# From each phase, what a fact leads to; a fact that is not named changes nothing, for it comes late or twice.
+TRANSITIONS: dict[Phase, dict[Fact, Phase]] = {
+    Phase.SETTLED: {
+        Fact.ASKED: Phase.QUEUED,
+        Fact.HANDED_OVER: Phase.SENT,
+        **_DECIDES,
+        Fact.SAID: Phase.SETTLED,
+    },
+    Phase.QUEUED: {Fact.HANDED_OVER: Phase.SENT, Fact.CANNOT_ARRIVE: Phase.SETTLED},
+    Phase.SENT: _DECIDES | {Fact.CANNOT_ARRIVE: Phase.SETTLED, Fact.UNCONFIRMED: Phase.TRYING_PENDING},
+    Phase.TRYING_PENDING: _DECIDES
+    | {Fact.PENDING_SILENT: Phase.TRYING_CURRENT, Fact.GIVEN_UP: Phase.UNDECIDED},
+    Phase.TRYING_CURRENT: _DECIDES | {Fact.CURRENT_SILENT: Phase.UNDECIDED, Fact.GIVEN_UP: Phase.UNDECIDED},
+    Phase.UNDECIDED: _BOTH_HELD,
+    Phase.KEPT: _BOTH_HELD,
+}
+
+AT_REST = frozenset({Phase.SETTLED, Phase.KEPT, Phase.UNDECIDED})
+TRYING = {Phase.TRYING_PENDING: "pending", Phase.TRYING_CURRENT: "current"}
+
+
+def phase_of(device: Device) -> Phase:
+    """Give where a device's change of credentials stands."""
+    if device.credentials_state is not None:
+        return Phase(device.credentials_state)
+    return Phase.SETTLED if device.pending_login is None else Phase.KEPT
+
+
+def waits_for_proof(device: Device) -> bool:
+    """Say whether commands must wait until a getver of this service has ended."""
+    return phase_of(device) in TRYING
+
+
+def pair(device: Device, which: str) -> Pair:
+    """Give a device's login and password in clear: "current" or "pending"."""
+    if which == "pending":
+        return encryption.decrypt(device.pending_login), encryption.decrypt(device.pending_password)
+    return encryption.decrypt(device.sms_login), encryption.decrypt(device.sms_password)
+
+
+def is_change(command: Command) -> bool:
+    """Say whether a command sets the device's SMS login and password."""
+    return "encrypted" in command.arguments
+
+
+def pair_set_by(change: Command) -> Pair:
+    """Give the pair that a change of credentials brings, in clear, from its own arguments."""
+    encrypted = change.arguments["encrypted"]
+    return encryption.decrypt(encrypted[LOGIN]), encryption.decrypt(encrypted[PASSWORD])
+
+
+# facts
+
+
+def demand_change(device: Device, wanted: Pair) -> None:
+    """Let a new change begin only where no pair would be lost by it. Raises Conflict."""
+    _demand_rest(device, "A change of the credentials is still under way; wait for it.")
+    change = _change(device)
+    if phase_of(device) is not Phase.SETTLED and (change is None or wanted != pair_set_by(change)):
+        raise Conflict(
+            "It is not proved yet which SMS login and password the device holds, and a third pair could lock it out."
+            " Send the last pair again, ask the device for something when the vehicle is awake, or enter what it"
+            " holds at “Change”.",
+            code="credentials_pending",
+        )
+
+
+def asked(device: Device, change: Command, now: datetime) -> None:
+    """Note that a change of credentials was queued."""
+    _apply(device, Fact.ASKED, now, change=change)
+
+
+def handed_over(command: Command, device: Device, now: datetime) -> None:
+    """Note with which pair a command is handed to the gateway, and that a change may reach the device from now on."""
+    command.sent_with = _fingerprint(pair(device, command.credentials))
+    if is_change(command):
+        device.credentials_change = command.id
+        _apply(device, Fact.HANDED_OVER, now, change=command)
+
+
+def ended(command: Command, device: Device, now: datetime) -> None:
+    """Go on after a command that ended without its answer: expired, failed or cancelled.
+
+    What was cancelled while it holds the SMS place may still be answered: it counts once the place is free.
+    """
+    fact = _end_of(command, device)
+    if fact is not None:
+        _apply(device, fact, now, source=command.id)
+
+
+def _end_of(command: Command, device: Device) -> Fact | None:
+    cancelled = command.state == State.CANCELLED
+    if is_change(command):
+        if cancelled and command.in_flight:
+            return None
+        if _never_arrives(command):
+            return Fact.CANNOT_ARRIVE
+        if command.id != device.credentials_change:
+            return None
+        # elsewhere words that did not confirm it have counted already
+        counts = phase_of(device) is Phase.SENT or command.answered_at is None
+        return Fact.UNCONFIRMED if counts else None
+    if _is_proof(command, device):
+        if cancelled:
+            return Fact.GIVEN_UP
+        return Fact.PENDING_SILENT if command.credentials == "pending" else Fact.CURRENT_SILENT
+    asked_by_person = command.kind == "getver" and command.parent_id is None
+    if asked_by_person and not cancelled and command.sending_at is not None and device.credentials_change:
+        return Fact.GETVER_SILENT
+    return None
+
+
+def answered(command: Command, device: Device, replies: Sequence[Reply], text: str, now: datetime) -> None:
+    """Take what an answer proves of the pair that the device holds. `text` is the masked SMS."""
+    if not any(command.kind in reply.answers for reply in replies):
+        return  # a refusal may be meant for another command
+    if is_change(command):
+        _change_answered(command, device, replies, now)
+        return
+    if phase_of(device) is Phase.SETTLED and command.sent_with == _fingerprint(pair(device, "current")):
+        return
+    change = _change(device)
+    held = _proved_pair(command, device, change)
+    if held is None or change is None:
+        if _is_proof(command, device):
+            _apply(device, Fact.GIVEN_UP, now)
+        return
+    is_new = held == pair_set_by(change)
+    unclear = _may_answer_another(command, device, replies, text, now)
+    if unclear and phase_of(device) in (Phase.SETTLED, Phase.KEPT):
+        return  # what is known already is worth more
+    doubt = unclear or (not is_new and _may_still_arrive(change, command))
+    _decide(device, change, held, doubt, now, "the device answers to its new SMS credentials")
+
+
+def said(device: Device, now: datetime) -> None:
+    """Let a person's word end a change; the caller writes the pair. Raises Conflict while the change is under way."""
+    text = "The SMS login and password are being changed at this moment; wait for the outcome."
+    _demand_rest(device, text, errors={"sms_login": [text]})
+    device.credentials_change = None  # what was sent before proves nothing any more
+    _apply(device, Fact.SAID, now)
+
+
+# how a fact is found
+
+
+def _demand_rest(device: Device, text: str, errors: Any = None) -> None:
+    waiting = db.session.scalars(
+        select(Command).where(
+            Command.device_id == device.id, Command.kind == "setparam", Command.state.in_(OPEN)
+        )
+    )
+    if phase_of(device) not in AT_REST or any(is_change(command) for command in waiting):
+        raise Conflict(text, code="credentials_pending", errors=errors)
+
+
+def _change(device: Device) -> Command | None:
+    """Give the newest change that was handed over, unless a person's word has ended it."""
+    return db.session.get(Command, device.credentials_change) if device.credentials_change else None
+
+
+def _is_proof(command: Command, device: Device) -> bool:
+    return (
+        command.kind == "getver"
+        and command.parent_id is not None
+        and command.parent_id == device.credentials_change
+    )
+
+
+def _fingerprint(pair: Pair) -> str:
+    return encryption.keyed_hash("\0".join(pair))[:32]
+
+
+def _change_answered(change: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    told: dict[int, str] = {}
+    for reply in replies:
+        if isinstance(reply, Values):
+            told.update(reply.values)
+    brought = pair_set_by(change)
+    if change.id != device.credentials_change:
+        return  # a newer change, or a person's word, has taken its place
+    if (told.get(int(LOGIN)), told.get(int(PASSWORD))) == brought:
+        _decide(
+            device,
+            change,
+            brought,
+            _has_twin(change, brought, now),
+            now,
+            "the device confirmed its new SMS credentials",
+        )
+    elif change.in_flight and command_state.may_move(change, State.ANSWERED):
+        note = "the new SMS credentials are being proved by a getver with each pair"
+        command_state.move(change, State.ANSWERED, now, note=note)
+        _apply(device, Fact.UNCONFIRMED, now, source=change.id)
+
+
+def _has_twin(change: Command, brought: Pair, now: datetime) -> bool:
+    """Say whether another change of late set the same pair: the words may be meant for that one."""
+    others = db.session.scalars(
+        select(Command).where(
+            Command.device_id == change.device_id,
+            Command.sending_at >= now - ON_ITS_WAY,
+            Command.kind == "setparam",
+            Command.id != change.id,
+        )
+    )
+    return any(is_change(other) and pair_set_by(other) == brought for other in others)
+
+
+def _proved_pair(command: Command, device: Device, change: Command | None) -> Pair | None:
+    """Give the pair that a command was sent with; None where that tells nothing of the time after the change."""
+    if change is None or change.sending_at is None or command.sending_at is None:
+        return None
+    if command.sending_at <= change.sending_at:
+        return None
+    for known in (pair(device, "current"), pair(device, "pending"), pair_set_by(change)):
+        if _fingerprint(known) == command.sent_with:
+            return known
+    return None
+
+
+def _may_answer_another(
+    command: Command, device: Device, replies: Sequence[Reply], text: str, now: datetime
+) -> bool:
+    """Say whether the words may belong to a command that was sent with another pair, or came once before."""
+    kinds = {kind for reply in replies for kind in reply.answers}
+    if any(isinstance(reply, Refused) for reply in replies):
+        kinds |= set(language.COMMANDS)
+    since = now - ON_ITS_WAY
+    rival = db.session.scalar(
+        select(Command.id)
+        .where(
+            Command.device_id == device.id,
+            Command.sending_at >= since,
+            Command.kind.in_(kinds),
+            Command.answered_at.is_(None) | (Command.state != State.DONE),
+            Command.id != command.id,
+            Command.sent_with.is_(None) | (Command.sent_with != command.sent_with),
+        )
+        .limit(1)
+    )
+    same_words = db.session.scalar(
+        select(func.count()).where(
+            Message.device_id == device.id,
+            Message.created_at >= since,
+            Message.direction == Direction.IN,
+            Message.body == text,
+        )
+    )
+    return rival is not None or (same_words or 0) > 1
+
+
+def _never_arrives(change: Command) -> bool:
+    if change.state == State.FAILED and change.error_retry is False:
+        return True  # refused for good by the gateway or the network
+    attempts = db.session.scalars(
+        select(Message).where(Message.command_id == change.id, Message.direction == Direction.OUT)
+    )
+    return all(message.sid is None and message.status == "failed" for message in attempts)
+
+
+def _may_still_arrive(change: Command, command: Command) -> bool:
+    """Say whether a change may have reached the device after a command that was handed over later than it."""
+    assert change.sending_at is not None
+    assert command.sending_at is not None
+    if (
+        change.answered_at is not None
+        and change.match == "certain"
+        and command.sending_at > change.answered_at
+    ):
+        return False
+    return command.sending_at < change.sending_at + ON_ITS_WAY and not _never_arrives(change)
+
+
+# what follows
+
+
+def _decide(device: Device, change: Command, held: Pair, doubt: bool, now: datetime, note: str) -> None:
+    before = phase_of(device)
+    if before is Phase.QUEUED or (before is Phase.SETTLED and (doubt or held == pair(device, "current"))):
+        return _end_change(device, change, held, now, note)
+    if held != pair(device, "current"):
+        _use_other(device, held)
+    _apply(device, Fact.ANSWERED if doubt else Fact.PROVED, now)
+    _end_change(device, change, held, now, note)
+
+
+def _end_change(device: Device, change: Command, held: Pair, now: datetime, note: str) -> None:
+    """Move the change itself to the end that fits the pair that is in use now."""
+    if held != pair(device, "current"):
+        return
+    if held == pair_set_by(change):
+        if change.state != State.DONE and command_state.may_move(change, State.DONE):
+            command_state.move(change, State.DONE, now, note=note)
+    elif change.state in (State.ANSWERED, State.EXPIRED, State.DONE):
+        text = "The device still obeys its old SMS credentials; they stay."
+        command_state.move(change, State.FAILED, now, error=("credentials_not_changed", text, True))
+        status_table.remark_error(device, f"setparam: {text}", now=now, source=("command", change.id))
+
+
+def _use_other(device: Device, held: Pair) -> None:
+    """Send with this pair from now on, and hold the one that was in use before as the other one."""
+    device.pending_login, device.pending_password = _encrypted(pair(device, "current"))
+    device.sms_login, device.sms_password = _encrypted(held)
+
+
+def _encrypted(pair: Pair) -> Pair:
+    return encryption.encrypt(pair[0]), encryption.encrypt(pair[1])
+
+
+def _apply(
+    device: Device, fact: Fact, now: datetime, *, change: Command | None = None, source: str | None = None
+) -> None:
+    """Move the device's row by the table; proofs begin and end with the phases that need them."""
+    before = phase_of(device)
+    phase = TRANSITIONS[before].get(fact, before)
+    if before is Phase.SETTLED and change is not None:
+        device.pending_login, device.pending_password = _encrypted(pair_set_by(change))
+    if phase is Phase.SETTLED:
+        device.pending_login = device.pending_password = None
+    device.credentials_state = None if phase in (Phase.SETTLED, Phase.KEPT) else phase.value
+    if phase is before:
+        return
+    if before in TRYING:
+        _drop_proofs(device, now)
+    if phase in TRYING:
+        _prove(device, phase, now)
+    elif fact is Fact.CURRENT_SILENT:
+        status_table.remark_error(
+            device,
+            "The device answered neither with its old nor with its new SMS credentials; both are kept."
+            " Ask for getver again when the vehicle is awake.",
+            now=now,
+            source=("command", source or ""),
+        )
+
+
+def _prove(device: Device, phase: Phase, now: datetime) -> None:
+    """Queue the getver with the pair that a phase tries; one that cannot be sent counts as not answered."""
+    which, config = TRYING[phase], current_config()
+    try:
+        (sms,) = language.compose(
+            GetVer(),
+            login=pair(device, which)[0],
+            password=pair(device, which)[1],
+            family=language.family(device.model),
+            keeps_spaces=config.sms_keeps_leading_spaces,
+            figure_space=config.sms_figure_space,
+        )
+    except encryption.Undecryptable as error:
+        source = ("command", device.credentials_change or "")
+        status_table.remark_error(device, error.message, now=now, source=source)
+        return _apply(device, Fact.GIVEN_UP, now)
+    except UnsendableText:
+        silent = Fact.PENDING_SILENT if which == "pending" else Fact.CURRENT_SILENT
+        return _apply(device, silent, now, source=device.credentials_change)
+    command_state.enqueue(
+        device,
+        kind=sms.command.name,
+        arguments=language.to_arguments(sms.command),
+        text=sms.masked,
+        length=sms.length,
+        now=now,
+        requested_by=SERVICE,
+        expires_at=command_state.later(now, config.queue_timeout),
+        parent_id=device.credentials_change,
+        credentials=which,
+    )
+    return None
+
+
+def _drop_proofs(device: Device, now: datetime) -> None:
+    """End the getvers of this service that wait: what they should prove is known, or nobody waits for it."""
+    waiting = db.session.scalars(
+        select(Command).where(Command.parent_id == device.credentials_change, Command.state == State.QUEUED)
+    )
+    for command in waiting:
+        if _is_proof(command, device):
+            command_state.move(command, State.CANCELLED, now, note="not needed any more")

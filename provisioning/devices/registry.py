@@ -1,0 +1,146 @@
+"""Devices: adding, changing, archiving; and the numbers they had. Input is checked by `schemas` before."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from provisioning.commands import command_state
+from provisioning.core import change_feed, encryption
+from provisioning.core.errors import Conflict, NotFound
+from provisioning.devices import credentials
+from provisioning.models import Command, Device, DevicePhone, State, db
+from provisioning.tracker.normalization import clean_imei, clean_line
+
+TAKEN = {"imei": "There is a device with this IMEI.", "phone": "There is a device with this phone number."}
+
+
+def find(imei: str) -> Device:
+    """Give the live device with this IMEI. Raises NotFound."""
+    device = db.session.scalar(select(Device).where(Device.imei == imei, Device.archived_at.is_(None)))
+    if device is None:
+        raise NotFound(f"There is no device with the IMEI {imei[:20]}.")
+    return device
+
+
+def ids_of(imei: str) -> Sequence[int]:
+    """Give the ids of all devices that have this IMEI, or had it before they were archived."""
+    return db.session.scalars(select(Device.id).where(Device.imei == imei)).all()
+
+
+def named(text: str) -> Device:
+    """Give the live device with this IMEI, or the only one with this name. Raises NotFound."""
+    text = clean_line(text)
+    imei = clean_imei(text)
+    found = db.session.scalars(
+        select(Device)
+        .where(Device.archived_at.is_(None), (Device.imei == imei) | (Device.name == text))
+        .order_by(Device.imei != imei)
+        .limit(2)
+    ).all()
+    if not found or (found[0].imei != imei and len(found) > 1):
+        raise NotFound(f"There is no device, or more than one, called {text[:40]}; give its IMEI.")
+    return found[0]
+
+
+def add(values: Mapping[str, Any], now: datetime) -> Device:
+    """Add a device and commit. Raises Conflict naming IMEI or phone, where one is taken."""
+    device = Device(
+        imei=values["imei"],
+        phone=values["phone"],
+        name=values.get("name") or "",
+        model=values.get("model") or "",
+        time_zone=values.get("time_zone") or "UTC",
+        created_at=now,
+        updated_at=now,
+    )
+    _set_credentials(device, values)
+    device.camera_server_configured = bool(values.get("camera_server_configured"))
+    db.session.add(device)
+    device.phones.append(DevicePhone(phone=device.phone, since=now))
+    _save(device, db.session.commit)
+    change_feed.publish(device.id, "devices")
+    db.session.commit()
+    return device
+
+
+def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
+    """Change what is given and commit. Credentials are what the device already has: nothing is sent.
+
+    Raises Conflict where the phone number is taken, or credentials are just being changed by SMS.
+    """
+    device = command_state.lock_device(device.id)
+    for name in ("name", "model", "time_zone", "camera_server_configured"):
+        if name in values:
+            setattr(device, name, values[name])
+    if {"sms_login", "sms_password"} & set(values):
+        credentials.said(device, now)
+    _set_credentials(device, values)
+    if "phone" in values:
+        set_phone(device, values["phone"], now)
+    device.updated_at = now
+    change_feed.publish(device.id, "devices")
+    _save(device, db.session.commit)
+    return device
+
+
+def set_phone(device: Device, phone: str, now: datetime) -> None:
+    """Give a device another number; the old one stays known for the time it was in use. The caller commits."""
+    if phone == device.phone:
+        return
+    owner = db.session.scalar(
+        select(Device.id).where(Device.phone == phone, Device.archived_at.is_(None), Device.id != device.id)
+    )
+    if owner is not None:
+        raise Conflict(TAKEN["phone"], code="taken", errors={"phone": [TAKEN["phone"]]})
+    for row in device.phones:
+        row.until = row.until or now
+    device.phone = phone
+    device.phones.append(DevicePhone(phone=phone, since=now))
+    _save(device, db.session.flush)
+
+
+def archive(device: Device, now: datetime) -> None:
+    """Take a device out of use and commit: its files, commands and links stay, IMEI and phone become free."""
+    device = command_state.lock_device(device.id)
+    device.archived_at = now
+    db.session.execute(
+        update(DevicePhone)
+        .where(DevicePhone.device_id == device.id, DevicePhone.until.is_(None))
+        .values(until=now)
+    )
+    waiting = select(Command).where(Command.device_id == device.id, Command.state == State.QUEUED)
+    for command in db.session.scalars(waiting):
+        command_state.move(command, State.CANCELLED, now, note="the device was archived before it was sent")
+    change_feed.publish(device.id, "devices")
+    db.session.commit()
+
+
+def _set_credentials(device: Device, values: Mapping[str, Any]) -> None:
+    for name in ("sms_login", "sms_password"):
+        if name in values:
+            setattr(device, name, encryption.encrypt(values[name]) if values[name] else None)
+
+
+def _save(device: Device, write: Callable[[], None]) -> None:
+    """Flush or commit; what another request took at the same moment is a Conflict that names it."""
+    imei, phone = device.imei, device.phone
+    try:
+        write()
+    except IntegrityError as error:
+        db.session.rollback()
+        live = select(Device.imei, Device.phone).where(Device.archived_at.is_(None))
+        taken = [
+            name
+            for name, found in (
+                ("imei", db.session.execute(live.where(Device.imei == imei)).first()),
+                ("phone", db.session.execute(live.where(Device.phone == phone)).first()),
+            )
+            if found
+        ]
+        if not taken:
+            raise
+        errors = {name: [TAKEN[name]] for name in taken}
+        raise Conflict(" ".join(TAKEN[name] for name in taken), code="taken", errors=errors) from error

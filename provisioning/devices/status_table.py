@@ -1,0 +1,182 @@
+"""The status table: what is known of a device, item by item, with a verdict and where it comes from."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, literal_column, or_, select
+
+from provisioning.commands.reply_matching import same
+from provisioning.core import change_feed
+from provisioning.models import Command, Device, StatusItem, Verdict, db, put_all, utcnow
+from provisioning.tracker.language import Values
+from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN
+
+SPEED = "upload.speed"  # bytes per second of the last check's own files
+SERVER_PROVED = "camera.server"  # our address as it was when a file came that the vehicle sent by itself
+AHEAD = timedelta(hours=1)  # a time of ours so far ahead of now was written by a clock that was wrong
+
+
+def get(device_id: int, item: str) -> StatusItem | None:
+    """Give one item, or None."""
+    return db.session.scalar(
+        select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item == item)
+    )
+
+
+def note(
+    device: Device,
+    item: str,
+    value: str | None,
+    verdict: Verdict,
+    *,
+    now: datetime,
+    source_kind: str,
+    source_id: str | None,
+    text: str | None = None,
+) -> StatusItem | None:
+    """Set what is known of an item at `now`, the time of the fact; `since` moves only when the value does.
+
+    An older fact than the one that is known changes nothing: None.
+    """
+    row = get(device.id, item)
+    if row is not None and row.value is not None and now < row.checked_at <= utcnow() + AHEAD:
+        return None
+    if row is None:
+        row = StatusItem(device_id=device.id, item=item, since=now)
+        db.session.add(row)
+    elif row.value != value:
+        row.since = now
+    row.value, row.verdict, row.note = value, verdict, text
+    row.checked_at, row.source_kind, row.source_id = now, source_kind, source_id
+    db.session.flush()
+    change_feed.publish(device.id, "status")
+    return row
+
+
+def note_all(
+    item: str,
+    source_kind: str,
+    told: Mapping[int, tuple[str, str, datetime]],
+    now: datetime,
+    verdict: Verdict = Verdict.GOOD,
+    text: str | None = None,
+) -> None:
+    """Set an item that is new each time, for many devices at once.
+
+    By device id the value, the source's id and the time of the fact; what is known from later stays.
+    """
+    rows = [
+        {
+            "device_id": device_id,
+            "item": item,
+            "value": value,
+            "verdict": verdict,
+            "note": text,
+            "since": min(at, now),
+            "checked_at": min(at, now),
+            "source_kind": source_kind,
+            "source_id": source_id,
+        }
+        for device_id, (value, source_id, at) in told.items()
+    ]
+    told_later: ColumnElement[datetime] = literal_column("excluded.checked_at")
+    newer = or_(StatusItem.checked_at <= told_later, StatusItem.checked_at > now + AHEAD)
+    put_all(StatusItem, rows, "device_id, item", where=newer)
+    change_feed.publish_all(told, "status")
+
+
+def note_asked(device: Device, command: Command, now: datetime) -> None:
+    """Remember what a setparam that went out asks of each parameter; the verdict waits for the device's own words.
+
+    For other commands nothing happens, nor where the device has answered: then it was remembered before.
+    """
+    if command.kind != "setparam" or command.answered_at is not None:
+        return
+    values = command.arguments.get("parameters") or command.arguments["encrypted"]
+    for number, value in ((int(number), value) for number, value in values.items()):
+        row = get(device.id, f"parameter.{number}")
+        if row is None:
+            row = StatusItem(device_id=device.id, item=f"parameter.{number}", since=now, checked_at=now)
+            row.source_kind, row.source_id = "command", command.id
+            db.session.add(row)
+        row.asked = SECRET_SHOWN if number in CREDENTIALS else str(value)
+        _judge(row)
+    db.session.flush()
+    change_feed.publish(device.id, "status")
+
+
+def confirm_parameters(device: Device, reply: Values, source: tuple[str, str], now: datetime) -> None:
+    """Take values in the device's own words, whatever command they answer."""
+    for number, value in reply.shown.items():
+        row = note(
+            device,
+            f"parameter.{number}",
+            value,
+            Verdict.UNKNOWN,
+            now=now,
+            source_kind=source[0],
+            source_id=source[1],
+        )
+        if row is not None:
+            _judge(row)
+
+
+def _judge(row: StatusItem) -> None:
+    if row.asked is None:
+        row.verdict, row.note = (Verdict.GOOD if row.value is not None else Verdict.UNKNOWN), None
+    elif row.value is None:
+        row.verdict, row.note = Verdict.UNKNOWN, f"asked for {row.asked}, not confirmed yet"
+    elif same(int(row.item.split(".")[1]), row.value, row.asked):
+        row.verdict, row.note = Verdict.GOOD, None
+    else:
+        row.verdict, row.note = Verdict.BAD, f"asked for {row.asked}, the device holds {row.value}"
+
+
+def parameters(device_id: int, numbers: Iterable[int]) -> list[StatusItem]:
+    """Give what is known of these parameters, asked for or confirmed."""
+    wanted = [f"parameter.{number}" for number in numbers]
+    rows = select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item.in_(wanted))
+    return list(db.session.scalars(rows))
+
+
+def confirmed(device_id: int, numbers: Iterable[int]) -> dict[int, str]:
+    """Give what the device itself confirmed of these parameters."""
+    rows = parameters(device_id, numbers)
+    return {int(row.item.split(".")[1]): row.value for row in rows if row.value is not None}
+
+
+def known_parameters(device_id: int) -> dict[int, str]:
+    """Give every parameter value that the device confirmed."""
+    rows = db.session.scalars(
+        select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item.like("parameter.%"))
+    )
+    return {int(row.item.split(".")[1]): row.value for row in rows if row.value is not None}
+
+
+def shown(device_ids: Iterable[int], items: Iterable[str]) -> dict[int, dict[str, StatusItem]]:
+    """Give these items of many devices, by device id and name."""
+    found: dict[int, dict[str, StatusItem]] = {}
+    query = select(StatusItem).where(StatusItem.device_id.in_(device_ids), StatusItem.item.in_(items))
+    for row in db.session.scalars(query):
+        found.setdefault(row.device_id, {})[row.item] = row
+    return found
+
+
+def worst_verdicts(device_ids: Iterable[int]) -> dict[int, str]:
+    """Give the worst verdict among each device's items, the last problem left out; unknown ones count least."""
+    found: dict[int, set[str]] = {}
+    query = select(StatusItem.device_id, StatusItem.verdict).distinct()
+    for device_id, verdict in db.session.execute(
+        query.where(StatusItem.device_id.in_(device_ids), StatusItem.item != "error.last")
+    ):
+        found.setdefault(device_id, set()).add(verdict)
+    order = (Verdict.BAD, Verdict.WARN, Verdict.GOOD)
+    return {
+        device_id: next((verdict for verdict in order if verdict in verdicts), Verdict.UNKNOWN)
+        for device_id, verdicts in found.items()
+    }
+
+
+def remark_error(device: Device, text: str, *, now: datetime, source: tuple[str, str]) -> None:
+    """Remember the last thing that went wrong."""
+    note(device, "error.last", text, Verdict.WARN, now=now, source_kind=source[0], source_id=source[1])

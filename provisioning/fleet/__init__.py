@@ -1,0 +1,1 @@
+"""What concerns many vehicles: presets."""

@@ -1,0 +1,204 @@
+"""TCP connections as rows. A device's connections have one each; strangers, who can make any number, share few.
+
+A refused device that comes back every second would write 2.6 million rows a month: its refusals are counted in one
+row a day. The receiver's `__main__` reports here, in bulk; the worker's sweep forgets.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
+
+from provisioning.commands import command_state
+from provisioning.core import change_feed
+from provisioning.devices import status_table
+from provisioning.models import Device, Session, StatusItem, Verdict, db, put_all
+from receiver.addresses import network
+from receiver.backend.port import SessionFacts
+from receiver.net.daily_limits import FULL
+from receiver.wire.foreign_protocols import AVL, AVL_TEXT
+
+STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
+OTHERS = "others"
+TRACKER_SERVER = "tracker.server"  # where the tracker's own data went, where that was here
+ASTRAY_FOR = timedelta(days=1)  # a tracker whose server was corrected comes no more: then the item goes
+DAY_FULL = "files.day_limit"  # it was reached within a day
+COUNTED = 100  # IMEIs; beyond that nobody needs the number
+LEFT_AFTER = timedelta(hours=24)  # few connections last so long, and the end of one that does is still told
+FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
+
+
+def note(facts: Sequence[SessionFacts], now: datetime) -> None:
+    """Take connections that began or ended: a few statements for any number; a row each, strangers' counted."""
+    devices = _devices(fact.imei for fact in facts if fact.imei)
+    # a tracker that sends its own data here comes again and again
+    astray = [fact for fact in facts if fact.code == AVL]
+    own = [f for f in facts if (f.imei in devices and f.code != AVL) or f.files]
+    put_all(
+        Session,
+        [_row(fact, devices.get(fact.imei or "")) for fact in own],
+        "id",
+        once=("address", "started_at"),
+    )
+    contacts = {
+        devices[fact.imei]: (command_state.stamp(_seen_at(fact)), fact.id, _seen_at(fact))
+        for fact in sorted(own, key=_seen_at)
+        if fact.imei in devices and fact.code != "unknown_device"
+    }
+    _count_strangers(
+        [f for f in facts if (f.imei not in devices or f.code == AVL) and not f.files and f.ended_at]
+    )
+    status_table.note_all("contact.tcp", "session", contacts, now)
+    status_table.note_all(
+        TRACKER_SERVER,
+        "session",
+        {
+            devices[fact.imei]: ("the camera port", fact.id, _seen_at(fact))
+            for fact in astray
+            if fact.imei in devices
+        },
+        now,
+        verdict=Verdict.BAD,
+        text=AVL_TEXT,
+    )
+    status_table.note_all(
+        DAY_FULL,
+        "session",
+        {
+            devices[fact.imei]: ("reached", fact.id, _seen_at(fact))
+            for fact in own
+            if fact.imei in devices and fact.code == FULL[0]
+        },
+        now,
+        verdict=Verdict.WARN,
+        text=FULL[1],
+    )
+    change_feed.publish_all(contacts, "uploads")
+    if any(fact.imei not in devices for fact in facts):
+        change_feed.publish_all([None], "devices")
+    db.session.commit()
+
+
+def _seen_at(fact: SessionFacts) -> datetime:
+    return fact.ended_at or fact.started_at
+
+
+def _devices(imeis: Iterable[str]) -> dict[str, int]:
+    found = db.session.execute(
+        select(Device.imei, Device.id).where(Device.imei.in_(set(imeis)), Device.archived_at.is_(None))
+    )
+    return {row.imei: row.id for row in found}
+
+
+def _row(fact: SessionFacts, device_id: int | None) -> dict[str, Any]:
+    return {
+        "id": fact.id,
+        "imei": fact.imei,
+        "device_id": device_id,
+        "address": fact.address,
+        "started_at": fact.started_at,
+        "ended_at": fact.ended_at,
+        "reason": fact.reason,
+        "code": fact.code,
+        "files": fact.files,
+        "bytes_received": fact.bytes_received,
+        "crc_errors": fact.crc_errors,
+        "resumes": fact.resumes,
+    }
+
+
+def _count_strangers(facts: Sequence[SessionFacts]) -> None:
+    """Count the connections of strangers that brought nothing: one row a day, peer and way to end."""
+    if not facts:
+        return
+    day = min(fact.started_at for fact in facts).replace(hour=0, minute=0, second=0, microsecond=0)
+    peers = {_peer(fact) for fact in facts} | {OTHERS}
+    rows = {
+        (row.peer, row.code, row.started_at.date()): row.id
+        for row in db.session.execute(
+            select(Session.id, Session.peer, Session.code, Session.started_at).where(
+                Session.peer.in_(peers), Session.started_at >= day
+            )
+        )
+    }
+    room = STRANGERS_A_DAY - (
+        db.session.scalar(select(func.count()).where(Session.peer.is_not(None), Session.started_at >= day))
+        or 0
+    )
+    counted: dict[str, dict[str, Any]] = {}
+    for fact in facts:
+        peer, rest = _peer(fact), (fact.code, fact.started_at.date())
+        if (peer, *rest) not in rows and room <= 0:
+            peer = OTHERS
+        if (peer, *rest) not in rows:
+            room -= 1
+            rows[peer, *rest] = fact.id
+        row = counted.setdefault(
+            rows[peer, *rest],
+            {
+                "id": rows[peer, *rest],
+                "peer": peer,
+                "imei": fact.imei if peer != OTHERS else None,
+                "code": fact.code,
+                "started_at": fact.started_at,
+                "connections": 0,
+                "bytes_received": 0,
+                "files": 0,
+                "crc_errors": 0,
+                "resumes": 0,
+            },
+        )
+        row["connections"] += 1
+        row["bytes_received"] += fact.bytes_received
+        row |= {"ended_at": fact.ended_at, "reason": fact.reason, "address": fact.address}
+    # added up by the database: another receiver counts the same stranger at this moment
+    put_all(
+        Session,
+        counted.values(),
+        "id",
+        once=("peer", "imei", "code", "started_at", "files", "crc_errors", "resumes"),
+        added=("connections", "bytes_received"),
+    )
+
+
+def _peer(fact: SessionFacts) -> str:
+    return fact.imei or network(fact.address)
+
+
+def of_strangers() -> ColumnElement[bool]:
+    """Give the condition that a connection is of an IMEI that no device has now."""
+    known = select(Device.imei).where(Device.archived_at.is_(None))
+    return and_(Session.device_id.is_(None), Session.imei.is_not(None), Session.imei.not_in(known))
+
+
+def strangers_counted() -> int:
+    """Count the IMEIs that connected and that no device has now, up to COUNTED: pages ask often."""
+    some = select(Session.imei).where(of_strangers()).distinct().limit(COUNTED).subquery()
+    return db.session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def close_left(now: datetime) -> None:
+    """End connections that nobody told the end of: their receiver was killed."""
+    reason = "The receiver that had it was ended; how the connection ended is not known."
+    db.session.execute(
+        update(Session)
+        .where(Session.ended_at.is_(None), Session.started_at < now - LEFT_AFTER)
+        .values(ended_at=Session.started_at, code="unknown", reason=reason)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
+
+
+def forget(now: datetime, days: int) -> None:
+    """Remove connections older than so many days, some at a time, and word of trackers that came astray."""
+    old = select(Session.id).where(Session.started_at < now - timedelta(days=days)).limit(FORGOTTEN_AT_ONCE)
+    db.session.execute(
+        delete(Session).where(Session.id.in_(old)).execution_options(synchronize_session=False)
+    )
+    db.session.execute(
+        delete(StatusItem)
+        .where(StatusItem.item.in_((TRACKER_SERVER, DAY_FULL)), StatusItem.checked_at < now - ASTRAY_FOR)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()

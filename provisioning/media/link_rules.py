@@ -1,0 +1,248 @@
+"""Which request made which file: a pure decision over one device's facts, with reason and certainty.
+
+No SQL, no clock. `links` gathers the facts and applies the decision; docs/linking.md has the table. The outcome
+does not depend on the order in which facts arrived. Times are Unix seconds, as floats.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+SERVER_REQUEST = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How far times may differ, in seconds."""
+
+    certain: float = 2.0
+    probable: float = 15.0
+    window: float = 86_400.0
+    capture_tolerance: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What is not told by files and requests: `unasked_possible`, triggers or periodic photos may be on.
+
+    `time_zone`: the camera's, in minutes.
+    """
+
+    windows: Windows
+    unasked_possible: bool = False
+    time_zone: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An upload: what it is, when the camera took it and when it reached us."""
+
+    id: str
+    file_type: str
+    source: str
+    arrived: float
+    has_metadata: bool = True
+    trigger: int | None = SERVER_REQUEST
+    captured: float | None = None  # the camera's timestamp; None or 0: not told
+    trigger_time: float | None = None
+    time_zone: int | None = None  # minutes
+    fixed: bool = False
+    command: str | None = None  # where fixed by a person
+    basis: Basis | None = None  # as it was when this file was first decided
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A camreq that was handed over."""
+
+    id: str
+    file_type: str
+    sources: tuple[str, ...]
+    handed_over: float
+    asked: float | None = None  # the moment a video was asked from
+    told: tuple[float, ...] = ()  # "Preparing to send file from timestamp …"
+    open: bool = True
+    refused: bool = False  # the device said that it did not happen
+    already_captured: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A decision: the request (None: none), why, and how sure: certain, probable, low or None."""
+
+    command: str | None
+    reason: str
+    certainty: str | None
+
+
+@dataclass(slots=True)
+class _Slots:
+    """Which cameras of which requests have their file."""
+
+    taken: set[tuple[str, str]] = field(default_factory=set)
+
+    def free(self, request: Request, file: File) -> bool:
+        return (request.id, file.source) not in self.taken
+
+
+def decide(
+    files: Sequence[File],
+    requests: Sequence[Request],
+    windows: Windows,
+    *,
+    unasked_possible: bool,
+    time_zone: int | None = None,
+    trigger_names: dict[int, str] | None = None,
+) -> dict[str, Link]:
+    """Decide for every file that no person fixed.
+
+    By the file's own basis; where it has none, by `windows`, `unasked_possible` and `time_zone`.
+    """
+    present = Basis(windows, unasked_possible, time_zone)
+    slots = _Slots({(f.command, f.source) for f in files if f.fixed and f.command})
+    decided: dict[str, Link] = {}
+    waiting = []
+    for file in sorted(files, key=lambda f: (f.arrived, f.id)):
+        if file.fixed:
+            continue
+        if by_itself := taken_by_itself(file.trigger, file.has_metadata, trigger_names):
+            decided[file.id] = by_itself
+        else:
+            waiting.append(file)
+    for make in (_by_time, _by_zone):
+        pairs = [
+            (*found, request.handed_over, file, request)
+            for file in waiting
+            if file.has_metadata
+            for step in (make(file.basis or present),)
+            for request in _candidates(file, requests, step.windows, zone=step.zone)
+            if (found := step.score(file, request)) is not None
+        ]
+        for _, certainty, reason, _, file, request in sorted(pairs, key=lambda p: (p[0], p[3], p[4].id)):
+            if file.id not in decided and slots.free(request, file):
+                slots.taken.add((request.id, file.source))
+                decided[file.id] = Link(request.id, reason, certainty)
+    for file in waiting:
+        if file.id not in decided:
+            decided[file.id] = _by_order(file, requests, file.basis or present, slots)
+    return decided
+
+
+def taken_by_itself(
+    trigger: int | None, has_metadata: bool, trigger_names: dict[int, str] | None = None
+) -> Link | None:
+    """Give the decision for a file whose metadata names another trigger than a request; None for any other.
+
+    No further fact changes it, and such a file changes no other's.
+    """
+    if not has_metadata or trigger in (None, SERVER_REQUEST):
+        return None
+    name = (trigger_names or {}).get(trigger or 0, f"number {trigger}")
+    return Link(None, f"taken by itself: trigger {name}", None)
+
+
+def _candidates(
+    file: File, requests: Iterable[Request], windows: Windows, *, zone: bool = False
+) -> list[Request]:
+    return [
+        request
+        for request in requests
+        if request.file_type == file.file_type
+        and file.source in request.sources
+        and not request.already_captured
+        # both are of our own clocks: what began to come before a request was handed over was not made by it
+        and 0 <= file.arrived - request.handed_over <= windows.window
+        and (zone or not _too_early(file, request, windows))
+    ]
+
+
+def _too_early(file: File, request: Request, windows: Windows) -> bool:
+    """A photo that was taken before its request was handed over was not made by it."""
+    if file.file_type != "photo" or not file.captured:
+        return False
+    return file.captured < request.handed_over - windows.capture_tolerance
+
+
+def _moments(request: Request) -> list[float]:
+    return [*([request.asked] if request.asked is not None else []), *request.told]
+
+
+def _captured(file: File) -> list[float]:
+    return [moment for moment in (file.captured, file.trigger_time) if moment]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    shifts: tuple[float, ...]
+    windows: Windows
+    zone: bool
+
+    def score(self, file: File, request: Request) -> tuple[float, str, str] | None:
+        differences = [
+            abs(taken + shift - moment)
+            for taken in _captured(file)
+            for moment in _moments(request)
+            for shift in (self.shifts or _zone_shifts(file.time_zone))
+        ]
+        if not differences:
+            return None
+        difference = min(differences)
+        if self.zone:
+            if difference > self.windows.certain:
+                return None
+            return difference, "low", "its time fits the request if the camera's time zone is taken off"
+        if difference <= self.windows.certain:
+            return difference, "certain", f"its time is that of the request ({difference:.0f} s apart)"
+        if difference <= self.windows.probable:
+            return difference, "probable", f"its time is near that of the request ({difference:.0f} s apart)"
+        return None
+
+
+def _by_time(basis: Basis) -> _Step:
+    return _Step((0.0,), basis.windows, zone=False)
+
+
+def _by_zone(basis: Basis) -> _Step:
+    return _Step(_zone_shifts(basis.time_zone) if basis.time_zone else (), basis.windows, zone=True)
+
+
+def _zone_shifts(minutes: int | None) -> tuple[float, ...]:
+    return (minutes * 60.0, -minutes * 60.0) if minutes else ()
+
+
+def _by_order(file: File, requests: Sequence[Request], basis: Basis, slots: _Slots) -> Link:
+    windows = basis.windows
+    fitting = [r for r in _candidates(file, requests, windows) if slots.free(r, file)]
+    if not file.has_metadata:
+        return _without_metadata(file, fitting, slots, basis.unasked_possible)
+    if not fitting:
+        early = [r for r in _candidates(file, requests, windows, zone=True) if slots.free(r, file)]
+        reason = (
+            "captured before we asked"
+            if early or _after_already_captured(file, requests)
+            else "no request fits"
+        )
+        return Link(None, reason, None)
+    chosen = min(fitting, key=lambda r: (r.refused, not r.open, r.handed_over, r.id))
+    slots.taken.add((chosen.id, file.source))
+    reason = (
+        "the only request that fits"
+        if len(fitting) == 1
+        else "the first of several requests that fit, by order"
+    )
+    return Link(chosen.id, reason, "probable")
+
+
+def _after_already_captured(file: File, requests: Sequence[Request]) -> bool:
+    return any(
+        r.already_captured and r.file_type == file.file_type and file.source in r.sources for r in requests
+    )
+
+
+def _without_metadata(file: File, fitting: list[Request], slots: _Slots, unasked_possible: bool) -> Link:
+    if unasked_possible:
+        return Link(None, "no metadata, and triggers or periodic photos are on: it may be one of those", None)
+    if len(fitting) != 1:
+        reason = "no metadata, and several requests fit" if fitting else "no request fits"
+        return Link(None, reason, None)
+    slots.taken.add((fitting[0].id, file.source))
+    return Link(fitting[0].id, "no metadata; the only request that fits", "low")

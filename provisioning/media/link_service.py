@@ -1,0 +1,311 @@
+"""Ties files to the requests and records that caused them, anew on each new fact, until a person decides.
+
+Gathers a device's facts, has `linking` decide, applies it to uploads and to the commands' states.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, or_, select
+
+from provisioning.commands import command_state, submission
+from provisioning.core import change_feed
+from provisioning.core.config import current_config
+from provisioning.core.errors import Invalid
+from provisioning.devices import status_table
+from provisioning.media.link_rules import (
+    SERVER_REQUEST,
+    Basis,
+    File,
+    Link,
+    Request,
+    Windows,
+    decide,
+    taken_by_itself,
+)
+from provisioning.models import (
+    TRIGGERS,
+    Certainty,
+    Command,
+    Device,
+    Record,
+    State,
+    Upload,
+    UploadState,
+    db,
+    files_of,
+    first_id,
+)
+from provisioning.tracker.parameters import BY_ITSELF, as_integer
+
+RECORD_SECONDS = 15.0  # a record and the file of the same trigger differ by no more
+
+
+def taken_by_themselves(uploads: Sequence[Any]) -> dict[str, str]:
+    """Give those of the new files that no request can have made and no record tells of, by id with the reason.
+
+    `uploads`: rows with the columns id, device_id, trigger, timestamp, has_metadata and link_fixed.
+    """
+    reasons = {}
+    for row in uploads:
+        has_metadata = row.has_metadata and row.timestamp is not None
+        link = None if row.link_fixed else taken_by_itself(row.trigger, has_metadata, TRIGGERS)
+        if link is not None:
+            reasons[row.id] = link.reason
+    told = select(Record.id).where(Record.device_id == Device.id).exists()
+    ours = {row.device_id for row in uploads if row.id in reasons}
+    with_records = set(db.session.scalars(select(Device.id).where(Device.id.in_(ours), told)))
+    return {
+        row.id: reasons[row.id] for row in uploads if row.id in reasons and row.device_id not in with_records
+    }
+
+
+def relink(device: Device, now: datetime) -> bool:
+    """Decide anew which of a device's recent files its requests made; the caller holds its lock and commits.
+
+    Gives whether a request became done, so that another may go: then the caller wakes the device after its commit.
+    Files that were taken by themselves are left out: there may be thousands, and each is decided when it comes.
+    """
+    config = current_config()
+    window = timedelta(seconds=config.link_window)
+    uploads = db.session.scalars(
+        select(Upload)
+        .where(
+            files_of(device),
+            Upload.state == UploadState.STORED,
+            Upload.id >= first_id(now - 2 * window),
+            or_(
+                Upload.trigger.is_(None),
+                Upload.trigger == SERVER_REQUEST,
+                Upload.timestamp.is_(None),
+                Upload.has_metadata.is_(False),
+                Upload.command_id.is_not(None),
+                Upload.link_reason.is_(None),
+            ),
+        )
+        .order_by(Upload.id)
+    ).all()
+    if not uploads:
+        return False
+    windows = Windows(
+        config.link_certain_seconds,
+        config.link_probable_seconds,
+        float(config.link_window),
+        config.link_capture_tolerance,
+    )
+    unasked = _unasked_possible(device)
+    zone = as_integer(status_table.confirmed(device.id, [66024]).get(66024))
+    present = {"windows": list(astuple(windows)), "unasked": unasked, "zone": zone}
+    files = [_file(upload, _basis(upload, present)) for upload in uploads]
+    longest = max(file.basis.windows.window for file in files if file.basis)
+    commands = db.session.scalars(
+        select(Command).where(
+            Command.device_id == device.id,
+            Command.kind == "camreq",
+            Command.sending_at.is_not(None),
+            Command.sending_at >= uploads[0].started_at - 2 * timedelta(seconds=longest),
+        )
+    ).all()
+    requests = [_request(command) for command in commands if not command.foreign_server]
+    decided = decide(files, requests, windows, unasked_possible=bool(unasked), trigger_names=TRIGGERS)
+    for upload in uploads:
+        if upload.id in decided:
+            _apply(upload, decided[upload.id], now)
+    db.session.flush()
+    return _settle(commands, now)
+
+
+def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
+    """Give by what a file is decided, and keep it: a setting of later changes no link of before.
+
+    What was not known of the device then counts once it is.
+    """
+    known = {name: value for name, value in (upload.link_basis or {}).items() if value is not None}
+    basis = {**present, **known}
+    if basis != upload.link_basis:
+        upload.link_basis = basis
+    return Basis(Windows(*basis["windows"]), bool(basis["unasked"]), basis["zone"])
+
+
+def _file(upload: Upload, basis: Basis) -> File:
+    return File(
+        id=upload.id,
+        file_type=upload.file_type,
+        source=upload.source,
+        arrived=upload.started_at.timestamp(),
+        has_metadata=upload.has_metadata and upload.timestamp is not None,
+        trigger=upload.trigger,
+        captured=upload.timestamp.timestamp() if upload.timestamp else None,
+        trigger_time=upload.trigger_timestamp.timestamp() if upload.trigger_timestamp else None,
+        time_zone=upload.camera_time_zone,
+        fixed=upload.link_fixed,
+        command=upload.command_id,
+        basis=basis,
+    )
+
+
+def _request(command: Command) -> Request:
+    assert command.sending_at is not None
+    result = command.result or {}
+    asked = command.arguments.get("timestamp")
+    return Request(
+        id=command.id,
+        file_type=command.arguments["file_type"],
+        sources=command_state.wanted_sources(command),
+        handed_over=command.sending_at.timestamp(),
+        asked=float(asked) if asked is not None else None,
+        told=tuple(ms / 1000 for ms in result.get("file_timestamps", [])),
+        open=command.state not in (State.FAILED, State.EXPIRED, State.CANCELLED),
+        refused=command.state == State.FAILED and command.error_code != "partial",
+        already_captured=bool(result.get("already_captured")),
+    )
+
+
+def _unasked_possible(device: Device) -> bool | None:
+    """Say whether triggers or periodic photos may be on; None where nothing is known of them."""
+    items = status_table.parameters(device.id, BY_ITSELF)
+    return any(as_integer(value) for item in items for value in (item.value, item.asked)) if items else None
+
+
+def _apply(upload: Upload, link: Link, now: datetime) -> None:
+    if (upload.command_id, upload.link_reason, upload.link_certainty) == (
+        link.command,
+        link.reason,
+        link.certainty,
+    ):
+        return
+    upload.command_id, upload.link_reason, upload.link_certainty = link.command, link.reason, link.certainty
+    upload.linked_at = now
+    change_feed.publish(upload.device_id, "uploads")
+
+
+def tie_record(upload: Upload) -> None:
+    """Tie a new file to the record that tells of its trigger, if there is one."""
+    if upload.record_id is not None or upload.trigger is None or upload.timestamp is None:
+        return
+    moment = upload.trigger_timestamp or upload.timestamp
+    near = timedelta(seconds=RECORD_SECONDS)
+    records = db.session.scalars(
+        select(Record).where(
+            Record.device_id == upload.device_id,
+            Record.timestamp >= moment - near,
+            Record.timestamp <= moment + near,
+        )
+    )
+    same = [record for record in records if as_integer(record.values.get("499")) == upload.trigger]
+    if same:
+        upload.record_id = min(same, key=lambda r: abs(r.timestamp - moment)).id
+
+
+def tie(device: Device, record: Record, now: datetime) -> None:
+    """Tie the recent files of a record's trigger to it; the caller holds the device's lock and commits."""
+    trigger = as_integer(record.values.get("499"))
+    if trigger is None:
+        return
+    near, recent = (
+        timedelta(seconds=RECORD_SECONDS),
+        now - 2 * timedelta(seconds=current_config().link_window),
+    )
+    moment = func.coalesce(Upload.trigger_timestamp, Upload.timestamp)
+    waiting = db.session.scalars(
+        select(Upload).where(
+            files_of(device),
+            Upload.state == UploadState.STORED,
+            Upload.id >= first_id(recent),
+            Upload.record_id.is_(None),
+            Upload.trigger == trigger,
+            moment >= record.timestamp - near,
+            moment <= record.timestamp + near,
+        )
+    )
+    for upload in waiting:
+        upload.record_id = record.id
+        change_feed.publish(device.id, "uploads")
+
+
+def _settle(commands: Sequence[Command], now: datetime) -> bool:
+    """Bring requests in line with their files; say whether one became done by it."""
+    open_before = [command for command in commands if command.state != State.DONE]
+    linked = uploads_of(commands)
+    for command in commands:
+        _settle_one(command, linked.get(command.id, []), now)
+    return any(command.state == State.DONE for command in open_before)
+
+
+def _settle_one(command: Command, linked: Sequence[Upload], now: datetime) -> None:
+    """Bring a request's state in line with the files that are linked to it."""
+    uploads = [upload for upload in linked if upload.state == UploadState.STORED]
+    sources = sorted({upload.source for upload in uploads})
+    if sources == (command.result or {}).get("linked", []) and not (sources and command.state != State.DONE):
+        return
+    command.result = dict(command.result or {}) | {"linked": sources}
+    missing = command_state.missing_sources(command, sources)
+    if not missing and command.state != State.DONE:
+        if command_state.may_move(command, State.DONE):
+            note = "every file has come" if len(sources) > 1 else "the file has come"
+            command_state.move(command, State.DONE, now, note=note)
+    elif missing and command.state == State.DONE and not command.foreign_server:
+        wait = command_state.later(now, current_config().capture_timeout)
+        command_state.move(
+            command, State.ANSWERED, now, note="a file was unlinked; waiting again", expires_at=wait
+        )
+    elif missing and sources and command.state in (State.EXPIRED, State.FAILED):
+        _partial(command, missing, now)
+    change_feed.publish(command.device_id, "commands")
+
+
+def _partial(command: Command, missing: Sequence[str], now: datetime) -> None:
+    text = f"Only one of two files came; that of the {' and '.join(missing)} camera is missing."
+    if command.error_code == "partial":
+        return
+    if command.state == State.EXPIRED:
+        command_state.move(command, State.FAILED, now, error=("partial", text, True))
+    else:
+        command.error_code, command.error_message = "partial", f"{text} {command.error_message or ''}".strip()
+
+
+def uploads_of(commands: Sequence[Command]) -> dict[str, list[Upload]]:
+    """Give the linked uploads of several commands, by command id."""
+    found: dict[str, list[Upload]] = defaultdict(list)
+    rows = db.session.scalars(
+        select(Upload).where(Upload.command_id.in_([command.id for command in commands]))
+    )
+    # sorted here: SQLite may go through all uploads to have them in this order
+    for upload in sorted(rows, key=lambda upload: upload.id):
+        found[str(upload.command_id)].append(upload)
+    return found
+
+
+def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None:
+    """Link a file by hand (to nothing, with None); no rule changes it afterwards. Commits. Raises Invalid."""
+    if upload.device_id is None:
+        raise Invalid("This file belongs to no device; add the device first.", code="no_device")
+    if command is not None:
+        wrong = None
+        if command.device_id != upload.device_id:
+            wrong = "This command belongs to another device."
+        elif command.kind != "camreq":
+            wrong = "Only a photo or video request can have made a file."
+        elif command.arguments["file_type"] != upload.file_type:
+            wrong = f"This command asked for a {command.arguments['file_type']}."
+        elif upload.source not in command_state.wanted_sources(command):
+            wrong = f"This command did not ask for the {upload.source} camera."
+        if wrong:
+            raise Invalid("The link cannot be made.", errors={"command": [wrong]})
+    device_id, before = upload.device_id, upload.command_id
+    device = command_state.lock_device(device_id)
+    upload.command_id = command.id if command else None
+    upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
+    upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
+    db.session.flush()
+    has_ended = relink(device, now)
+    # a request older than what is linked by itself follows a person's word all the same
+    idents = sorted(ident for ident in {before, upload.command_id} if ident)
+    has_ended |= _settle([db.session.get_one(Command, ident) for ident in idents], now)
+    change_feed.publish(device_id, "uploads")
+    db.session.commit()
+    if has_ended:
+        submission.wake(device_id)

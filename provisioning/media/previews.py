@@ -1,0 +1,267 @@
+"""Copies for the browser: thumbnails of photos and videos, H.264 of the cameras' H.265. Originals are never touched.
+
+Work is claimed by a lease on the upload's row. Photos do not wait for videos, and are done many at once.
+"""
+
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from sqlalchemy import ColumnElement, case, or_, select, update
+
+from provisioning.core import change_feed, job_queue
+from provisioning.core.config import current_config
+from provisioning.devices import status_table
+from provisioning.media import registration
+from provisioning.media.decoder_pool import Outcome, PhotoDecoder, decode_video
+from provisioning.models import Device, StatusItem, Upload, UploadState, db, in_state
+from provisioning.tracker.parameters import as_integer
+from receiver.store.media_store import MediaError
+
+log = structlog.get_logger(__name__)
+
+READY, FAILED = "ready", "failed"
+THUMBNAIL, VIDEO = ".thumbnail.jpg", ".mp4"  # endings of derived files
+ATTEMPTS = 3
+LEASE = timedelta(minutes=15)
+AWAY = timedelta(minutes=1)  # until a store that is away, or a full disk, is tried again
+WORKING = "derive-"  # beginning of the names of working folders in the spool
+LEFT_AFTER = timedelta(hours=3)  # no work on copies takes so long
+BROKEN_OFF = "Making the copy was broken off each time it was tried; the original can be downloaded."
+ASSUMED_FRAME_RATE = 30  # the default of parameter 66003
+
+_photos = PhotoDecoder()  # its child ends when this process does: its input is closed then
+
+
+def thumbnail(upload: Upload) -> str | None:
+    """Give the thumbnail's key in the media store once it is there."""
+    return key(upload.id, THUMBNAIL) if upload.thumbnail_state == READY else None
+
+
+def video(upload: Upload) -> str | None:
+    """Give the H.264 copy's key in the media store once it is there."""
+    return key(upload.id, VIDEO) if upload.video_state == READY else None
+
+
+def key(ident: str, ending: str) -> str:
+    """Give the key in the media store of an upload's copy with this ending."""
+    return f"derived/{ident}{ending}"
+
+
+def sweep(clock: Callable[[], datetime]) -> None:
+    """Have files looked at that still lack their copies, where the queues do not know them any more."""
+    _give_up(clock())
+    if not all(job_queue.is_empty(topic) for topic in job_queue.COPIES.values()):
+        return
+    waiting = db.session.execute(
+        select(Upload.id, Upload.file_type)
+        .where(
+            in_state(UploadState.STORED),
+            Upload.thumbnail_state.is_(None),
+            Upload.derive_attempts < ATTEMPTS,
+            _free(clock()),
+            Upload.received_at < clock() - timedelta(seconds=20),  # newer ones are in the queues
+        )
+        .order_by(Upload.id)
+        .limit(100)
+    ).all()
+    db.session.commit()
+    for ident, file_type in waiting:
+        job_queue.wake(job_queue.COPIES[file_type], ident)
+
+
+def _give_up(now: datetime) -> None:
+    """End the copies of files at which a worker was ended each time."""
+    lost = db.session.execute(
+        update(Upload)
+        .where(
+            in_state(UploadState.STORED),
+            Upload.thumbnail_state.is_(None),
+            Upload.derive_attempts >= ATTEMPTS,
+            _free(now),
+        )
+        .values(
+            thumbnail_state=FAILED,
+            derived_error=BROKEN_OFF,
+            derive_lease_until=None,
+            updated_at=now,
+            video_state=case((Upload.file_type == "video", FAILED)),
+        )
+        .returning(Upload.device_id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    change_feed.publish_all({row.device_id for row in lost}, "uploads")
+    db.session.commit()
+
+
+def remove_left(clock: Callable[[], datetime]) -> None:
+    """Remove working folders of copies that a killed process left: they may hold whole originals."""
+    for folder in current_config().media_spool.glob(f"{WORKING}*"):
+        try:
+            touched = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        except OSError:
+            continue  # its owner has just removed it
+        if clock().timestamp() - touched > LEFT_AFTER.total_seconds():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def make(idents: Sequence[str], clock: Callable[[], datetime]) -> bool:
+    """Make the copies of uploads, but of those that another worker is at; say whether all were made."""
+    claimed = _claim(idents, clock())
+    playback = {upload.id: frame_rate(upload) for upload in claimed if upload.file_type == "video"}
+    db.session.commit()
+    outcomes: dict[str, Outcome] = {}
+    made: set[str] = set()
+    away: dict[str, str] = {}
+    try:
+        spool = current_config().media_spool
+        spool.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=WORKING, dir=spool, ignore_cleanup_errors=True) as folder:
+            sources, away = _fetch(claimed, Path(folder))
+            outcomes = _decode(sources, playback, Path(folder))
+            away |= {ident: one.problem or "" for ident, one in outcomes.items() if one.retry}
+            made, unsafe = _put([ident for ident in sources if ident not in away], Path(folder))
+            away |= unsafe
+    except OSError as error:  # no room to work in
+        away = {upload.id: str(error.strerror or error) for upload in claimed}
+    if away:
+        log.warning("copies are made later", uploads=len(away), reason=next(iter(away.values())))
+        _put_off(list(away), clock())
+    _note([upload for upload in claimed if upload.id not in away], made, outcomes, playback, clock())
+    return len(claimed) == len(idents) and not away and not any(one.problem for one in outcomes.values())
+
+
+def _fetch(claimed: Sequence[Any], work: Path) -> tuple[dict[str, Path | None], dict[str, str]]:
+    """Give where each original can be read, None where there is none; and where the store is away, why."""
+    sources: dict[str, Path | None] = {}
+    away: dict[str, str] = {}
+    for upload in claimed:
+        original = upload.path or ""
+        try:
+            sources[upload.id] = registration.media().path(original)
+            copy = work / f"original-{upload.id}{Path(original).suffix}"
+            if sources[upload.id] is None and registration.media().fetch(original, copy):
+                sources[upload.id] = copy
+        except MediaError as error:
+            away[upload.id] = str(error)
+            sources.pop(upload.id, None)
+    return sources, away
+
+
+def _decode(
+    sources: Mapping[str, Path | None], playback: Mapping[str, tuple[int, bool]], work: Path
+) -> dict[str, Outcome]:
+    """Make the copies that can be made, in `work`; give how each came out, by upload."""
+    there = [(ident, source) for ident, source in sources.items() if source is not None]
+    photos = [(ident, source) for ident, source in there if ident not in playback]
+    config = current_config()
+    most_pixels = round(config.photo_max_megapixels * 1_000_000)
+    found = _photos.decode([(source, work / ident) for ident, source in photos], most_pixels)
+    outcomes = dict(zip((ident for ident, _ in photos), found, strict=True))
+    for ident, source in there:
+        if ident in playback:
+            rate = playback[ident][0]
+            outcomes[ident] = decode_video(
+                source, work / ident, rate, config.video_max_side, config.video_cpu_seconds
+            )
+    missing = Outcome("The original is not there.")
+    return {ident: outcomes.get(ident, missing) for ident in sources}
+
+
+def _put(idents: Iterable[str], work: Path) -> tuple[set[str], dict[str, str]]:
+    """Put the copies into the store; give their keys, and by upload why they are not safe there."""
+    copies = [(ident, ending) for ident in idents for ending in (THUMBNAIL, VIDEO)]
+    copies = [(ident, ending) for ident, ending in copies if (work / f"{ident}{ending}").is_file()]
+    errors = registration.media().put_all(
+        [(work / f"{ident}{ending}", key(ident, ending)) for ident, ending in copies]
+    )
+    unsafe = {ident: str(error) for (ident, _), error in zip(copies, errors, strict=True) if error}
+    return {key(ident, ending) for ident, ending in copies}, unsafe
+
+
+def _put_off(idents: Sequence[str], now: datetime) -> None:
+    """Try again in a while; it was no fault of the files."""
+    db.session.execute(
+        update(Upload)
+        .where(Upload.id.in_(idents))
+        .values(derive_attempts=Upload.derive_attempts - 1, derive_lease_until=now + AWAY)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    """Give the condition that no worker is at an upload; a lease too far ahead is of a clock that was wrong."""
+    until = Upload.derive_lease_until
+    return or_(until.is_(None), until < now, until > now + 2 * LEASE)
+
+
+def _claim(idents: Sequence[str], now: datetime) -> Sequence[Any]:
+    """Give what is needed of the rows that are ours now."""
+    return db.session.execute(
+        update(Upload)
+        .where(
+            Upload.id.in_(idents),
+            Upload.state == UploadState.STORED,
+            Upload.thumbnail_state.is_(None),
+            _free(now),
+            Upload.derive_attempts < ATTEMPTS,
+        )
+        .values(derive_lease_until=now + LEASE, derive_attempts=Upload.derive_attempts + 1)
+        .returning(
+            Upload.id,
+            Upload.device_id,
+            Upload.path,
+            Upload.file_type,
+            Upload.frame_rate,
+            Upload.timestamp,
+            Upload.started_at,
+        )
+        .execution_options(synchronize_session=False)
+    ).all()
+
+
+def frame_rate(upload: Any) -> tuple[int, bool]:
+    """Give a video's frames per second and whether they are assumed: metadata, else 66003 as it was, else 30."""
+    if upload.frame_rate and 1 <= upload.frame_rate <= 120:
+        return upload.frame_rate, False
+    device = db.session.get(Device, upload.device_id) if upload.device_id else None
+    item: StatusItem | None = status_table.get(device.id, "parameter.66003") if device else None
+    captured = upload.timestamp or upload.started_at
+    rate = as_integer(item.value) if item is not None and item.since <= captured else None
+    if rate and 1 <= rate <= 120:
+        return rate, False
+    return ASSUMED_FRAME_RATE, True
+
+
+def _note(
+    claimed: Sequence[Any],
+    made: set[str],
+    outcomes: Mapping[str, Outcome],
+    playback: Mapping[str, tuple[int, bool]],
+    now: datetime,
+) -> None:
+    """Write down how it went: a statement for all photos that went well."""
+    alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
+    for upload in claimed:
+        outcome = outcomes[upload.id]
+        told: dict[str, Any] = {"derived_error": outcome.problem or outcome.note}
+        told["thumbnail_state"] = READY if key(upload.id, THUMBNAIL) in made else FAILED
+        if upload.id in playback:
+            told["video_state"] = READY if key(upload.id, VIDEO) in made else FAILED
+            told["playback_frame_rate"], told["playback_assumed"] = playback[upload.id]
+        alike[tuple(told.items())].append(upload.id)
+    for told_of, idents in alike.items():
+        db.session.execute(
+            update(Upload)
+            .where(Upload.id.in_(idents))
+            .values(derive_lease_until=None, updated_at=now, **dict(told_of))
+            .execution_options(synchronize_session=False)
+        )
+    change_feed.publish_all({upload.device_id for upload in claimed}, "uploads")
+    db.session.commit()

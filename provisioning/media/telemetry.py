@@ -1,0 +1,72 @@
+"""Records of the customer's telematics platform: camera states, SOS triggers, ignition.
+
+Source: vendor's AVL ids 497 (rear camera), 498 (front camera), 499 (SOS trigger), 239 (ignition).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import select
+
+from provisioning.commands import command_state
+from provisioning.devices import status_table
+from provisioning.media import link_service
+from provisioning.media.link_rules import SERVER_REQUEST
+from provisioning.models import TRIGGERS, Device, Record, Verdict, db, new_id
+
+KNOWN = ("239", "497", "498", "499")
+CAMERAS = {"498": "front", "497": "rear"}
+CAMERA_STATES = {
+    0: ("not detected", Verdict.BAD),
+    1: ("no SD card", Verdict.BAD),
+    2: ("SD card could not be mounted", Verdict.BAD),
+    3: ("SD card mounted", Verdict.GOOD),
+    4: ("SD card faulty", Verdict.BAD),
+}
+
+
+def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: datetime) -> bool:
+    """Take one record; False if it was known. Commits.
+
+    Older records than what is known change no status; one of a clock that is ahead counts as of now.
+    """
+    device = command_state.lock_device(device.id)
+    told = {key: int(values[key]) for key in KNOWN if key in values}
+    fingerprint = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    known = select(Record.id).where(
+        Record.device_id == device.id, Record.timestamp == timestamp, Record.fingerprint == fingerprint
+    )
+    if db.session.scalar(known):
+        db.session.rollback()
+        return False
+    record = Record(
+        id=new_id(),
+        device_id=device.id,
+        timestamp=timestamp,
+        values=told,
+        fingerprint=fingerprint,
+        received_at=now,
+    )
+    db.session.add(record)
+    db.session.flush()
+    for key, value in told.items():
+        _note(device, key, value, record, min(timestamp, now))
+    link_service.tie(device, record, now)
+    db.session.commit()
+    return True
+
+
+def _note(device: Device, key: str, value: int, record: Record, at: datetime) -> None:
+    if key in CAMERAS:
+        item = f"camera.{CAMERAS[key]}.state"
+        text, verdict = CAMERA_STATES.get(value, (f"state {value}", Verdict.UNKNOWN))
+    elif key == "499":
+        if value == SERVER_REQUEST:
+            return  # a file that was asked for is no trigger
+        # it tells of one moment, and nothing of how the device is now
+        item, text, verdict = "sos", TRIGGERS.get(value, f"trigger {value}"), Verdict.UNKNOWN
+    else:
+        item, text, verdict = "ignition", "on" if value else "off", Verdict.GOOD
+    status_table.note(device, item, text, verdict, now=at, source_kind="record", source_id=record.id)

@@ -1,0 +1,239 @@
+"""One SMS on its way out: claims a device's next command, hands it to the gateway, notes what that said.
+
+Two short transactions with the gateway's answer between them; whatever line a process is killed at, the row
+tells the sweep (`leftovers`) what to do. Called by the worker.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import case, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from provisioning.commands import command_state, outcomes, submission
+from provisioning.core import change_feed, encryption
+from provisioning.core.config import current_config
+from provisioning.core.errors import Conflict, GatewayError
+from provisioning.devices import credentials, status_table
+from provisioning.models import Command, Device, Direction, Message, SenderBucket, State, changed, db, new_id
+from provisioning.sms import gateway
+from provisioning.tracker import language
+from provisioning.tracker.parameters import ParameterErrors
+
+log = structlog.get_logger(__name__)
+
+FIGURE_SPACE = "\u2007"  # stands for two blanks on its way to the gateway
+LEASE_SECONDS = 90  # longer than the gateway's time-out: after it the process that held it is gone
+ATTEMPTS = 8  # with the waits below about 20 minutes
+LOOKUP_EVERY = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One claimed command, ready for the gateway. Holds the true text: never log it."""
+
+    command_id: str
+    device_id: int
+    message_id: str
+    phone: str
+    text: str
+    validity: int
+
+
+def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
+    """Send the device's next command if one may go now; say whether one was handed over.
+
+    Raises Unavailable where no gateway is configured.
+    """
+    carrier = gateway.gateway()  # before anything is claimed: without a gateway nothing is under way
+    attempt = _claim(device_id, clock())
+    if attempt is None:
+        return False
+    try:
+        sent = carrier.send(attempt.phone, attempt.text, attempt.message_id, attempt.validity)
+    except GatewayError as error:
+        _note_failure(attempt, error, clock())
+        return False
+    _note_sent(attempt, sent.sid, sent.status, clock())
+    return True
+
+
+def _claim(device_id: int, now: datetime) -> Attempt | None:
+    device = command_state.lock_device(device_id)
+    command = _next(device, now)
+    if command is None:
+        db.session.commit()
+        return None
+    if not _take_token(now):
+        command.due_at = command_state.later(now, 1 / current_config().sms_per_second)
+        db.session.commit()
+        return None
+    try:
+        sms = _text(command, device, now)
+    except Conflict as error:
+        outcomes.fail(command, device, error.code, error.message, False, now)
+        db.session.commit()
+        return None
+    command.text, command.length = sms.masked, sms.length
+    reply_timeout = current_config().sms_reply_timeout
+    command_state.move(command, State.SENDING, now, expires_at=command_state.later(now, reply_timeout))
+    command.capturing = command.kind == "camreq"
+    command.sending_at, command.attempts = now, command.attempts + 1
+    command.lease_until = command_state.later(now, LEASE_SECONDS)
+    credentials.handed_over(command, device, now)
+    message = Message(
+        id=new_id(),
+        direction=Direction.OUT,
+        sender=current_config().sender or "",
+        recipient=device.phone,
+        body=sms.masked,
+        body_hash=text_hash(sms.text),
+        status="sending",
+        device_id=device.id,
+        command_id=command.id,
+        claimed=True,
+        created_at=now,
+    )
+    db.session.add(message)
+    attempt = Attempt(command.id, device.id, message.id, device.phone, sms.text, min(reply_timeout, 36_000))
+    try:
+        db.session.commit()
+    except IntegrityError:
+        # the partial unique index: another process holds the device's place
+        db.session.rollback()
+        return None
+    return attempt
+
+
+def text_hash(text: str) -> str:
+    """Hash a text as the gateway will list it, to find its message again without keeping the text."""
+    return encryption.keyed_hash(text.replace(FIGURE_SPACE, "  ").strip())
+
+
+def _text(command: Command, device: Device, now: datetime) -> language.Sms:
+    """Compose a row's SMS as settings and credentials are now. Raises Conflict where that cannot be one right SMS."""
+    try:
+        texts = submission.compose(
+            submission.typed(command, now), *submission.credentials(device, command.credentials), device.model
+        )
+    except (language.CommandErrors, ParameterErrors) as error:
+        text = f"The settings of this service have changed since it was asked: {error}"
+        raise Conflict(text, code="unsendable") from error
+    except encryption.Undecryptable as error:
+        raise Conflict(str(error), code="no_sms_credentials") from error
+    if len(texts) != 1:
+        text = "With the login and password that were entered since, it takes more than one SMS. Ask again."
+        raise Conflict(text, code="unsendable")
+    return texts[0]
+
+
+def _next(device: Device, now: datetime) -> Command | None:
+    """Choose what may go now: proofs and read-backs first, then by order of asking."""
+    if device.archived_at is not None:
+        return None
+    held = db.session.scalars(
+        select(Command).where(Command.device_id == device.id, Command.in_flight | Command.capturing)
+    ).all()
+    if any(command.in_flight for command in held):
+        return None
+    capturing = bool(held)
+    waiting = db.session.scalars(
+        select(Command)
+        .where(Command.device_id == device.id, Command.state == State.QUEUED, Command.due_at <= now)
+        .order_by(case((Command.parent_id.is_not(None), 0), else_=1), Command.id)
+        .limit(50)
+    )
+    for command in waiting:
+        if credentials.waits_for_proof(device) and command.parent_id is None:
+            command_state.remark(command, "Waits until the new SMS credentials are proved.", now)
+        elif command.kind == "camreq" and capturing:
+            command_state.remark(command, "Waits for the files of the request before it.", now)
+        elif command.kind == "camreq" and (until := _reconfiguring(device, now)):
+            command.due_at = until
+            command_state.remark(
+                command, "Waits about half a minute: the camera takes over its new settings.", now
+            )
+        else:
+            return command
+    return None
+
+
+def _reconfiguring(device: Device, now: datetime) -> datetime | None:
+    """Give until when the camera takes no request; a time too far ahead was written by a clock that was wrong."""
+    until, longest = device.reconfiguring_until, current_config().reconfiguration_wait
+    return until if until is not None and now < until <= command_state.later(now, longest) else None
+
+
+def _take_token(now: datetime) -> bool:
+    """Take one token of the sender's bucket in one atomic statement; say whether there was one."""
+    config, at = current_config(), now.timestamp()
+    # a time ahead of now, by a clock that was set wrong, counts as now
+    since = case((SenderBucket.at < at, at - SenderBucket.at), else_=0.0)
+    filled = SenderBucket.tokens + since * config.sms_per_second
+    tokens = case((filled > config.sms_burst, float(config.sms_burst)), else_=filled)
+    take = (
+        update(SenderBucket)
+        .where(SenderBucket.sender == config.sender, tokens >= 1)
+        .values(tokens=tokens - 1, at=at)
+        .execution_options(synchronize_session=False)
+    )
+    if changed(take):
+        return True
+    if db.session.get(SenderBucket, config.sender) is not None:
+        return False
+    try:
+        with db.session.begin_nested():
+            db.session.execute(
+                insert(SenderBucket).values(sender=config.sender, tokens=float(config.sms_burst), at=at)
+            )
+    except IntegrityError:
+        pass  # another process made it just now
+    return bool(changed(take))
+
+
+def _note_sent(attempt: Attempt, sid: str, status: str, now: datetime) -> None:
+    device = command_state.lock_device(attempt.device_id)
+    message = db.session.get_one(Message, attempt.message_id)
+    command = db.session.get_one(Command, attempt.command_id)
+    status_table.note_asked(device, command, now)
+    if message.sid is None:
+        message.sid = sid
+    if message.status == "sending":
+        message.status = status
+    command.lease_until = None
+    # a reply or a report may have overtaken the gateway's own answer
+    if command.state in (State.SENDING, State.UNKNOWN):
+        command_state.move(command, State.SENT, now)
+    change_feed.publish(attempt.device_id, "messages")
+    db.session.commit()
+
+
+def _note_failure(attempt: Attempt, error: GatewayError, now: datetime) -> None:
+    device = command_state.lock_device(attempt.device_id)
+    message = db.session.get_one(Message, attempt.message_id)
+    command = db.session.get_one(Command, attempt.command_id)
+    command.lease_until = None
+    log.warning("SMS not handed over", command=command.id, code=error.code, sent=error.sent)
+    if error.sent == "unknown":
+        message.status = "unknown"
+        if command.state == State.SENDING:
+            command_state.move(command, State.UNKNOWN, now, note=error.message)
+            command.due_at = command_state.later(now, LOOKUP_EVERY)
+    else:
+        message.status, message.error_code = "failed", error.code
+        if command.state == State.CANCELLED:
+            command.in_flight, command.expires_at = False, None
+            command_state.remark(command, "It was cancelled and never sent.", now)
+            if credentials.is_change(command):
+                credentials.ended(command, device, now)
+        if command.state == State.SENDING:
+            if error.permanent or command.attempts >= ATTEMPTS:
+                outcomes.fail(command, device, error.code, error.message, not error.permanent, now)
+            else:
+                given_up = command_state.later(command.created_at, current_config().queue_timeout)
+                command_state.move(command, State.QUEUED, now, note=error.message, expires_at=given_up)
+                command.due_at = command_state.later(now, min(300, 5 * 2 ** (command.attempts - 1)))
+                command_state.remark(command, error.message, now)
+    db.session.commit()

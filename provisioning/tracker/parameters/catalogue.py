@@ -1,0 +1,307 @@
+"""The catalogue: every device parameter the product knows, one row each, in the order a person would read it.
+
+No rules about sets of parameters here (`validation`), no warnings (`warnings`), no words for values
+(`words`). Read by the forms, the API's `GET /parameters`, the composer and the readers of replies.
+Source: the vendor's parameter pages.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from provisioning.tracker.parameters.parameter import Parameter
+
+_CAMERAS = MappingProxyType({0: "None", 1: "Front", 2: "Rear", 3: "Both"})
+_NEEDS_DUALCAM = "Takes effect only with 151 = 18 (DualCam) and 150 = 1 (RS232)."
+
+_ROWS = (
+    Parameter(
+        151,
+        "RS232 mode",
+        "integer",
+        "What the serial port talks to; 18 is the DualCam.",
+        minimum=0,
+        maximum=255,
+        choices=MappingProxyType({18: "DualCam"}),
+        default=0,
+        since="03.27.00.Rev.100",
+        depends=(
+            "Needs 150 = 1.",
+            "The maker's pages disagree on the first firmware: 03.27.00.Rev.100 or 03.27.06.Rev.360.",
+        ),
+    ),
+    Parameter(
+        150,
+        "External UART mode",
+        "choice",
+        "Switches the serial port on that the camera is wired to.",
+        choices=MappingProxyType({0: "Disabled", 1: "RS232", 2: "RS485"}),
+        default=0,
+        depends=("Must be 1 for DualCam, together with 151 = 18.",),
+    ),
+    Parameter(
+        152,
+        "RS232 baud rate",
+        "choice",
+        "Speed of the serial port; 0 takes what suits the mode and is right for DualCam.",
+        choices=MappingProxyType(
+            {
+                0: "Default for the mode",
+                1: "1200",
+                2: "2400",
+                3: "9600",
+                4: "14400",
+                5: "19200",
+                6: "38400",
+                7: "57600",
+                8: "115200",
+            }
+        ),
+        default=0,
+        unit="baud",
+        depends=("Leave it at 0 with 151 = 18.",),
+    ),
+    Parameter(
+        113,
+        "Data protocol",
+        "choice",
+        "How the tracker packs its records; camera states and triggers need Codec 8 Extended.",
+        choices=MappingProxyType({0: "Codec 8", 1: "Codec 8 Extended"}),
+        depends=("AVL 497, 498 and 499 are sent only with 113 = 1.",),
+    ),
+    Parameter(
+        66000,
+        "Picture resolution",
+        "choice",
+        "Size of a photo, unless a request names another.",
+        choices=MappingProxyType({0: "160x120", 1: "320x240", 2: "640x480", 3: "1280x720", 4: "1920x1080"}),
+        default=3,
+        depends=(_NEEDS_DUALCAM,),
+    ),
+    Parameter(
+        66001,
+        "Picture compression",
+        "integer",
+        "How strongly a photo is compressed.",
+        minimum=0,
+        maximum=100,
+        default=50,
+        unit="%",
+        depends=(_NEEDS_DUALCAM, "A change reconfigures the camera, about 30 s."),
+    ),
+    Parameter(
+        66002,
+        "On-screen display",
+        "choice",
+        "Switches the on-screen display in the picture on.",
+        choices=MappingProxyType({0: "Off", 1: "On"}),
+        default=0,
+        depends=(_NEEDS_DUALCAM, "A change reconfigures the camera, about 30 s."),
+    ),
+    Parameter(
+        66003,
+        "Video frame rate",
+        "choice",
+        "Frames a second of a video.",
+        choices=MappingProxyType({20: "20", 25: "25", 30: "30"}),
+        default=30,
+        unit="fps",
+        depends=(_NEEDS_DUALCAM, "A change reconfigures the camera, about 30 s."),
+    ),
+    Parameter(
+        66006,
+        "Periodic image",
+        "choice",
+        "Sends photos by itself, again and again, of the chosen cameras.",
+        choices=MappingProxyType({0: "Off", 1: "Front", 2: "Rear", 3: "Both"}),
+        default=0,
+        depends=(
+            _NEEDS_DUALCAM,
+            "66007 is the interval.",
+            "Firmware before 03.27.03.Rev.04 knows only on and off.",
+        ),
+    ),
+    Parameter(
+        66007,
+        "Periodic image interval",
+        "integer",
+        "Time from one periodic photo to the next.",
+        minimum=10,
+        maximum=1800,
+        default=600,
+        unit="s",
+        depends=("Used only with 66006 on.",),
+    ),
+    Parameter(
+        66009,
+        "Video before the trigger",
+        "integer",
+        "How much of a triggered video lies before the trigger.",
+        minimum=1,
+        maximum=10,
+        default=5,
+        unit="s",
+        depends=("Used only with a trigger in 66023.",),
+    ),
+    Parameter(
+        66010,
+        "Video after the trigger",
+        "integer",
+        "How much of a triggered video lies after the trigger.",
+        minimum=1,
+        maximum=10,
+        default=5,
+        unit="s",
+        depends=("Used only with a trigger in 66023.",),
+    ),
+    Parameter(
+        66020,
+        "Scenario mode",
+        "choice",
+        "When the camera may work: with the ignition on, or always.",
+        choices=MappingProxyType({0: "On ignition", 1: "Always"}),
+        default=0,
+        depends=(
+            _NEEDS_DUALCAM,
+            "Firmware before 03.27.03.Rev.105 works with the ignition on only.",
+            "Always works in every sleep mode but Ultra, and needs a camera on permanent supply.",
+        ),
+    ),
+    Parameter(
+        66022,
+        "Image trigger",
+        "mask",
+        "Events that take a photo; each sends the pictures of both cameras.",
+        bits=MappingProxyType(
+            {
+                2: "DIN1",
+                4: "DIN2",
+                8: "Crash",
+                16: "Towing",
+                32: "Idling",
+                64: "Geofence",
+                128: "Unplug",
+                256: "GreenDriving",
+            }
+        ),
+        default=0,
+        depends=(_NEEDS_DUALCAM,),
+    ),
+    Parameter(
+        66023,
+        "Video trigger",
+        "mask",
+        "Events that take a video of the cameras that 66040, 66041 and 66042 name.",
+        bits=MappingProxyType({2: "DIN1", 4: "DIN2", 8: "Crash"}),
+        default=0,
+        depends=(_NEEDS_DUALCAM, "Each trigger needs its source: DIN1 66040, DIN2 66041, Crash 66042."),
+    ),
+    Parameter(
+        66040,
+        "Video source for DIN1",
+        "choice",
+        "Cameras that record when DIN1 triggers.",
+        choices=_CAMERAS,
+        default=0,
+        depends=("Used only with DIN1 in 66023.",),
+    ),
+    Parameter(
+        66041,
+        "Video source for DIN2",
+        "choice",
+        "Cameras that record when DIN2 triggers.",
+        choices=_CAMERAS,
+        default=0,
+        depends=("Used only with DIN2 in 66023.",),
+    ),
+    Parameter(
+        66042,
+        "Video source for Crash",
+        "choice",
+        "Cameras that record when a crash triggers.",
+        choices=_CAMERAS,
+        default=0,
+        depends=("Used only with Crash in 66023.",),
+    ),
+    Parameter(
+        66024,
+        "Camera time zone",
+        "integer",
+        "Offset from UTC that the camera stamps its footage with.",
+        minimum=-720,
+        maximum=840,
+        step=30,
+        default=0,
+        unit="min",
+        since="03.27.07.Rev.364",
+        depends=(_NEEDS_DUALCAM, "Footage recorded before a change can no longer be asked for by its time."),
+    ),
+    Parameter(
+        66025,
+        "File transfer priority",
+        "choice",
+        "Which files the camera offers first.",
+        choices=MappingProxyType({0: "Picture", 1: "Video", 2: "Alternating"}),
+        default=2,
+        depends=(_NEEDS_DUALCAM,),
+    ),
+    Parameter(
+        3003,
+        "SMS login",
+        "text",
+        "First word of every SMS command.",
+        default="",
+        max_length=5,
+        shape="alphanumeric",
+        depends=("Set together with 3004, in an SMS of their own.",),
+        secret=True,
+    ),
+    Parameter(
+        3004,
+        "SMS password",
+        "text",
+        "Second word of every SMS command.",
+        default="",
+        max_length=5,
+        shape="alphanumeric",
+        depends=("Set together with 3003, in an SMS of their own.",),
+        secret=True,
+    ),
+)
+
+CATALOGUE: Mapping[int, Parameter] = MappingProxyType({row.id: row for row in _ROWS})
+
+# After a confirmed change of these the camera is reconfigured for about 30 s.
+RECONFIGURING = frozenset({150, 151, 66001, 66002, 66003})
+CREDENTIALS = frozenset({3003, 3004})
+
+
+def with_camera_server(domain_id: int | None, port_id: int | None) -> Mapping[int, Parameter]:
+    """Return the catalogue with the camera server's domain and port under the ids that the operator named.
+
+    Their ids are not published; None leaves that one out. Raises ValueError when an id is taken.
+    """
+    rows = dict(CATALOGUE)
+    if domain_id is not None:
+        rows[domain_id] = Parameter(
+            domain_id,
+            "Camera server domain",
+            "text",
+            "Host name or IPv4 address that the camera sends its files to.",
+            max_length=55,
+            shape="host",
+            depends=(_NEEDS_DUALCAM,),
+        )
+    if port_id is not None:
+        rows[port_id] = Parameter(
+            port_id,
+            "Camera server port",
+            "integer",
+            "TCP port that the camera sends its files to.",
+            minimum=1,
+            maximum=65535,
+            depends=(_NEEDS_DUALCAM,),
+        )
+    named = [number for number in (domain_id, port_id) if number is not None]
+    if len(set(named)) < len(named) or any(number in CATALOGUE for number in named):
+        raise ValueError("the camera server's domain and port need two ids that no other parameter has")
+    return MappingProxyType(rows)

@@ -1,0 +1,51 @@
+"""Words for parameter values: what a person reads where the wire has a number.
+
+Used by pages, warnings and the sentences of replies. Values come from people and from devices, so
+nothing here fails on a value that the catalogue does not allow.
+"""
+
+from collections.abc import Mapping
+
+from provisioning.tracker.normalization import clean_text
+from provisioning.tracker.parameters.catalogue import CATALOGUE
+from provisioning.tracker.parameters.parameter import Parameter
+
+SECRET_SHOWN = "\u2022" * 5  # always five dots, so that the length is not told
+
+
+def mask_names(id: int, value: int) -> list[str]:
+    """Name the bits of a trigger mask, lowest first; a bit without a name reads "bit 512"; 0 is empty."""
+    bits = CATALOGUE[id].bits
+    if value < 0:
+        return [str(value)]
+    present = [1 << place for place in range(value.bit_length()) if value >> place & 1]
+    return [bits.get(bit, f"bit {bit}") for bit in present]
+
+
+def describe(id: int, value: int | str, *, catalogue: Mapping[int, Parameter] = CATALOGUE) -> str:
+    """Say a value in words: "DIN1, Crash", "1280x720", "30 fps"; secrets as dots; never fails."""
+    parameter = catalogue.get(id)
+    if parameter is None:
+        return str(value)
+    if parameter.secret:
+        return SECRET_SHOWN if value else ""
+    number = as_integer(value)
+    if parameter.kind == "text" or number is None:
+        return str(value)
+    if parameter.kind == "mask":
+        return ", ".join(mask_names(id, number)) or "None"
+    words = parameter.choices.get(number, str(number))
+    counted = parameter.unit and as_integer(words) is not None
+    return f"{words} {parameter.unit}" if counted else words
+
+
+def as_integer(value: object) -> int | None:
+    """Read a whole number from an int or from its decimal text; None for anything else (bool too)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        number = clean_text(value)
+        digits = number.removeprefix("-")
+        if digits.isascii() and digits.isdigit() and len(digits) <= 18:
+            return int(number)
+    return None

@@ -1,0 +1,57 @@
+"""The checklist of a device: begin one, see how it goes, answer what needs eyes."""
+
+from typing import Any
+
+from flask import Response
+
+from provisioning.check import runner
+from provisioning.core.errors import Conflict, NotFound
+from provisioning.devices import registry
+from provisioning.models import ChecklistRun, Device, Role, utcnow
+from provisioning.web import auth
+from provisioning.web.api import openapi
+from provisioning.web.api.shared import answer, repeatable
+from provisioning.web.schemas import CheckAnswerSchema
+
+blueprint = openapi.Blueprint("checks", __name__, description="Checklists")
+
+
+def _newest(device: Device) -> ChecklistRun:
+    run = runner.current(device)
+    if run is None:
+        raise NotFound("No check was made of this device.", code="not_run")
+    return run
+
+
+@blueprint.post("/devices/<imei>/check")
+@auth.require(Role.SUPPORT)
+@blueprint.response(202, openapi.CHECK)
+@repeatable
+def begin(imei: str) -> Response:
+    """Begin a check. A 409 (`run_open`) where one is open."""
+    run = runner.start(registry.find(imei), auth.caller().label, utcnow())
+    runner.advance(run, utcnow())
+    return answer(runner.told(run), 202)
+
+
+@blueprint.get("/devices/<imei>/check")
+@auth.require(Role.VIEWER)
+@blueprint.response(200, openapi.CHECK)
+def show(imei: str) -> dict[str, Any]:
+    """Show the newest check: its steps, its verdict, or the question that it waits for a person with."""
+    return runner.told(_newest(registry.find(imei)))
+
+
+@blueprint.post("/devices/<imei>/check/answers")
+@auth.require(Role.SUPPORT)
+@blueprint.arguments(CheckAnswerSchema)
+@blueprint.response(200, openapi.CHECK)
+@repeatable
+def reply(given: dict[str, str], imei: str) -> Response:
+    """Answer a question of the newest check; `unable` ends it with the likely cause."""
+    run = _newest(registry.find(imei))
+    if given["question"] not in runner.questions_of(run):
+        raise Conflict("The check does not ask this now.", code="not_asked")
+    runner.answer(run, given["question"], given["answer"], utcnow())
+    runner.advance(run, utcnow())
+    return answer(runner.told(run), 200)

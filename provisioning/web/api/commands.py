@@ -1,0 +1,113 @@
+"""Commands: asking, looking, cancelling; and provisioning."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Response
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from provisioning.commands import submission
+from provisioning.core.errors import Invalid
+from provisioning.devices import credentials, registry
+from provisioning.fleet import presets
+from provisioning.media import link_service
+from provisioning.models import Command, Role, db, utcnow
+from provisioning.tracker import language
+from provisioning.web import auth, serializers
+from provisioning.web.api import openapi, shared
+from provisioning.web.api.shared import answer, repeatable
+from provisioning.web.schemas import CommandFilter, CommandSchema, ProvisionSchema
+
+blueprint = openapi.Blueprint("commands", __name__, description="What is asked of devices")
+
+NEEDS_INSTALLER = frozenset({"setparam", "camget_sdformat", "camget_restart", "cpureset"})
+
+
+def show(rows: Sequence[Command]) -> list[dict[str, Any]]:
+    """Show commands with their uploads."""
+    found = link_service.uploads_of(rows)
+    return [serializers.command(row, found.get(row.id, [])) for row in rows]
+
+
+def asker() -> submission.Asker:
+    """Give who asks."""
+    who = auth.caller()
+    return submission.Asker(who.label, who.may(Role.ADMIN))
+
+
+@blueprint.post("/devices/<imei>/commands")
+@auth.require(Role.SUPPORT)
+@blueprint.arguments(CommandSchema, shape="CommandRequest")
+@blueprint.response(202, openapi.COMMAND)
+@repeatable
+def ask(given: dict[str, Any], imei: str) -> Response:
+    """Ask something of a device. A setparam or getparam that needs several SMS names them all in `batch`."""
+    name = given.pop("command")
+    if name in NEEDS_INSTALLER:
+        auth.demand(Role.INSTALLER)
+    device = registry.find(imei)
+    now = utcnow()
+    asked = language.from_arguments(name, given, now=int(now.timestamp()), catalogue=submission.catalogue())
+    rows = submission.submit(device, asked, asker(), now)
+    db.session.commit()
+    submission.wake(device.id)
+    return answer(serializers.command(rows[0], [], [row.id for row in rows] if len(rows) > 1 else ()), 202)
+
+
+@blueprint.post("/devices/<imei>/provision")
+@auth.require(Role.INSTALLER)
+@blueprint.arguments(ProvisionSchema, shape="ProvisionRequest")
+@blueprint.response(202, openapi.COMMANDS)
+@repeatable
+def provision(given: dict[str, Any], imei: str) -> Response:
+    """Send a parameter set, or a profile, to a device."""
+    device = registry.find(imei)
+    if ("parameters" in given) == ("profile" in given):
+        raise Invalid(
+            "Give either parameters or a profile.", errors={"parameters": ["Either this, or profile."]}
+        )
+    parameters = given.get("parameters") or {}
+    if "profile" in given:
+        parameters = presets.find(given["profile"]).parameters
+    rows = submission.provision(device, parameters, asker(), utcnow(), raw=given["raw"])
+    db.session.commit()
+    submission.wake(device.id)
+    return answer({"commands": show(rows)}, 202)
+
+
+@blueprint.get("/commands")
+@auth.require(Role.VIEWER)
+@blueprint.arguments(CommandFilter, location="query")
+@blueprint.response(200, openapi.page(openapi.COMMAND))
+def list_commands(given: dict[str, Any]) -> dict[str, Any]:
+    """List commands, newest first."""
+    query = select(Command).options(joinedload(Command.device))
+    if "imei" in given:
+        query = query.where(Command.device_id.in_(registry.ids_of(given["imei"])))
+    if "state" in given:
+        query = query.where(Command.state == given["state"])
+    return shared.page(query, Command.id, given, show)
+
+
+@blueprint.get("/commands/<ident>")
+@auth.require(Role.VIEWER)
+@blueprint.response(200, openapi.COMMAND)
+def get_command(ident: str) -> dict[str, Any]:
+    """Show a command: its life, its reply, its files."""
+    return show([shared.command(ident)])[0]
+
+
+@blueprint.post("/commands/<ident>/cancel")
+@auth.require(Role.SUPPORT)
+@blueprint.response(200, openapi.COMMAND)
+@repeatable
+def cancel(ident: str) -> Response:
+    """Cancel a command; what was handed over may still happen."""
+    row = shared.command(ident)
+    if credentials.is_change(row):
+        auth.demand(Role.INSTALLER)
+    submission.cancel(row, utcnow())
+    db.session.commit()
+    submission.wake(row.device_id)
+    return answer(show([row])[0], 200)

@@ -1,0 +1,92 @@
+"""Devices, their status and their records."""
+
+from typing import Any
+
+from flask import Response
+from sqlalchemy import select
+
+from provisioning.devices import registry
+from provisioning.media import registration, telemetry
+from provisioning.models import Device, Role, StatusItem, db, utcnow
+from provisioning.web import auth, serializers
+from provisioning.web.api import openapi
+from provisioning.web.api.shared import answer, repeatable
+from provisioning.web.schemas import DeviceChangeSchema, DeviceSchema, PageSchema, RecordSchema
+
+blueprint = openapi.Blueprint("devices", __name__, description="Trackers with a DualCam")
+
+
+@blueprint.get("/devices")
+@auth.require(Role.VIEWER)
+@blueprint.arguments(PageSchema, location="query")
+@blueprint.response(200, openapi.page(openapi.DEVICE))
+def list_devices(given: dict[str, Any]) -> dict[str, Any]:
+    """List devices by IMEI."""
+    query = select(Device).where(Device.archived_at.is_(None)).order_by(Device.imei).limit(given["limit"] + 1)
+    if given.get("cursor"):
+        query = query.where(Device.imei > given["cursor"])
+    rows = db.session.scalars(query).all()
+    more = len(rows) > given["limit"]
+    rows = rows[: given["limit"]]
+    return {"items": [serializers.device(row) for row in rows], "next": rows[-1].imei if more else None}
+
+
+@blueprint.post("/devices")
+@auth.require(Role.INSTALLER)
+@blueprint.arguments(DeviceSchema)
+@blueprint.response(201, openapi.DEVICE)
+@repeatable
+def add_device(given: dict[str, Any]) -> Response:
+    """Add a device."""
+    device = registry.add(given, utcnow())
+    registration.adopt_if_possible(device, utcnow())
+    return answer(serializers.device(device), 201)
+
+
+@blueprint.get("/devices/<imei>")
+@auth.require(Role.VIEWER)
+@blueprint.response(200, openapi.DEVICE)
+def get_device(imei: str) -> dict[str, Any]:
+    """Show a device."""
+    return serializers.device(registry.find(imei))
+
+
+@blueprint.patch("/devices/<imei>")
+@auth.require(Role.INSTALLER)
+@blueprint.arguments(DeviceChangeSchema(partial=True), required=False)
+@blueprint.response(200, openapi.DEVICE)
+def change_device(given: dict[str, Any], imei: str) -> dict[str, Any]:
+    """Change a device; SMS credentials are those that it already has, nothing is sent."""
+    return serializers.device(registry.change(registry.find(imei), given, utcnow()))
+
+
+@blueprint.delete("/devices/<imei>")
+@auth.require(Role.INSTALLER)
+@blueprint.response(204)
+def archive_device(imei: str) -> Response:
+    """Archive a device: files, commands and links stay; IMEI and phone become free."""
+    registry.archive(registry.find(imei), utcnow())
+    return Response(status=204)
+
+
+@blueprint.get("/devices/<imei>/status")
+@auth.require(Role.VIEWER)
+@blueprint.response(200, openapi.STATUS)
+def get_status(imei: str) -> dict[str, Any]:
+    """Show what is known of a device, item by item."""
+    rows = db.session.scalars(
+        select(StatusItem).where(StatusItem.device_id == registry.find(imei).id).order_by(StatusItem.item)
+    )
+    return {"items": [serializers.status_item(row) for row in rows]}
+
+
+@blueprint.post("/devices/<imei>/records")
+@auth.require(Role.SUPPORT)
+@blueprint.arguments(RecordSchema, shape="RecordRequest")
+@blueprint.alt_response(200, schema=openapi.RECORDED, description="the record was known", success=True)
+@blueprint.response(201, openapi.RECORDED)
+@repeatable
+def add_record(given: dict[str, Any], imei: str) -> Response:
+    """Take a record of the telematics platform: AVL 497, 498, 499, 239."""
+    new = telemetry.accept(registry.find(imei), given["timestamp"], given["values"], utcnow())
+    return answer({"accepted": True, "known": not new}, 201 if new else 200)

@@ -1,0 +1,40 @@
+"""Messages and TCP sessions."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from provisioning.devices import registry
+from provisioning.models import UNCLAIMED, Message, Role, Session
+from provisioning.web import auth, serializers
+from provisioning.web.api import openapi, shared
+from provisioning.web.schemas import Filter, MessageFilter
+
+blueprint = openapi.Blueprint("lists", __name__, description="SMS and TCP sessions")
+
+
+@blueprint.get("/messages")
+@auth.require(Role.VIEWER)
+@blueprint.arguments(MessageFilter, location="query")
+@blueprint.response(200, openapi.page(openapi.MESSAGE))
+def list_messages(given: dict[str, Any]) -> dict[str, Any]:
+    """List SMS both ways, newest first."""
+    query = select(Message).options(joinedload(Message.device))
+    if "imei" in given:
+        query = query.where(Message.device_id.in_(registry.ids_of(given["imei"])))
+    if given["unclaimed"]:
+        query = query.where(UNCLAIMED)
+    return shared.page(query, Message.id, given, lambda rows: [serializers.message(row) for row in rows])
+
+
+@blueprint.get("/sessions")
+@auth.require(Role.VIEWER)
+@blueprint.arguments(Filter, location="query")
+@blueprint.response(200, openapi.page(openapi.SESSION))
+def list_sessions(given: dict[str, Any]) -> dict[str, Any]:
+    """List TCP sessions of devices and strangers, newest first."""
+    query = select(Session)
+    if "imei" in given:
+        query = query.where(Session.imei == given["imei"])
+    return shared.page(query, Session.id, given, lambda rows: [serializers.session(row) for row in rows])

@@ -1,0 +1,269 @@
+"""What the OpenAPI document says of bodies whose rules stand below the schemas: commands and sets of parameters.
+
+For reading only: the rules are in `commands` and `parameters`, and a test calls every operation with what this file
+allows. The shapes depend on the settings: which servers may be named, and which parameters the catalogue has.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from provisioning.commands.submission import own_server
+from provisioning.core.config import Config
+from provisioning.tracker.language import LONGEST_VIDEO, RESOLUTIONS, Source
+from provisioning.tracker.language.definitions import PLAIN
+from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, Parameter
+from provisioning.web.schemas import IMEI, TEXT
+
+Shape = dict[str, Any]
+
+EARLIEST = 946_684_800  # Unix seconds: 2000-01-01
+NULL: Shape = {"type": "null"}
+TRUE: Shape = {"type": "boolean", "const": True}
+FALSE: Shape = {"type": "boolean", "const": False}
+RAW_VALUE: Shape = {
+    "anyOf": [
+        {"type": "integer", "minimum": -999_999_999_999_999_999, "maximum": 999_999_999_999_999_999},
+        {"type": "string", "pattern": r"^[A-Za-z0-9._/+!?()\-]{1,120}$"},
+    ],
+    "description": "a whole number, or text of the GSM-7 alphabet without blanks and ; : ,",
+}
+PROFILE: Shape = {
+    "type": "string",
+    "format": "profile",
+    "description": "the name of a profile that there is, or name@version",
+    **TEXT,
+}
+SECONDS: Shape = {"type": "integer", "minimum": 1, "maximum": LONGEST_VIDEO}
+ISO_8601 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+PARAMETER_ID = "^[1-9][0-9]{0,7}$"
+# a moment that has passed: Unix seconds, or ISO 8601 with a zone
+PAST: Shape = {
+    "anyOf": [
+        {"type": "integer", "minimum": EARLIEST, "description": "Unix seconds, not later than now"},
+        {
+            "type": "string",
+            "format": "past-time",
+            "pattern": ISO_8601,
+            "description": "ISO 8601 with a zone, not later than now",
+        },
+    ]
+}
+
+
+def shapes(catalogue: Mapping[int, Parameter], config: Config) -> dict[str, Shape]:
+    """Give the bodies by the names of their components."""
+    return {
+        "PlanRequest": _either_raw(
+            "parameters", _set(catalogue), _raw_set(catalogue), imei={"type": "string", **IMEI}
+        ),
+        "ProfileRequest": _body(
+            {
+                "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$"},
+                "description": {"type": "string", "maxLength": 2000, **TEXT},
+                "parameters": _set(catalogue),
+            },
+            "name",
+            "parameters",
+        ),
+        "ProvisionRequest": {
+            "anyOf": [
+                *_either_raw("parameters", _set(catalogue), _raw_set(catalogue))["anyOf"],
+                _body({"profile": PROFILE, "raw": {"type": "boolean"}}, "profile"),
+            ]
+        },
+        "CommandRequest": {"anyOf": [*_commands(catalogue), *_camreqs(config)]},
+        "RecordRequest": _record(),
+    }
+
+
+def _body(properties: Shape, *required: str) -> Shape:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _either_raw(name: str, checked: Shape, raw: Shape, **more: Shape) -> Shape:
+    """Describe a body whose set may hold other ids only where `raw` is true."""
+    return {
+        "anyOf": [
+            _body({name: checked, "raw": FALSE, **more}, name),
+            _body({name: raw, "raw": TRUE, **more}, name, "raw"),
+        ]
+    }
+
+
+def _values(catalogue: Mapping[int, Parameter], required: Mapping[int, int]) -> Shape:
+    return {
+        str(number): _number(required[number]) if number in required else _value(parameter)
+        for number, parameter in catalogue.items()
+        if number not in CREDENTIALS
+    }
+
+
+def _set(catalogue: Mapping[int, Parameter]) -> Shape:
+    return {
+        "type": "object",
+        "properties": _values(catalogue, REQUIRED),
+        "additionalProperties": False,
+        "description": "by parameter id; 151 and 150 are added by themselves",
+    }
+
+
+def _raw_set(catalogue: Mapping[int, Parameter]) -> Shape:
+    """Describe a set with ids that the catalogue does not know; never the credentials, which are set alone."""
+    return _set(catalogue) | {
+        "propertyNames": {
+            "pattern": PARAMETER_ID,
+            "not": {"enum": [str(number) for number in sorted(CREDENTIALS)]},
+        },
+        "additionalProperties": RAW_VALUE,
+    }
+
+
+def _number(*allowed: int) -> Shape:
+    return {"type": "integer", "enum": [*allowed]}
+
+
+def _value(parameter: Parameter) -> Shape:
+    if parameter.kind == "choice":
+        return _number(*parameter.choices)
+    if parameter.kind == "mask":
+        names = [*parameter.bits.values()]
+        bits = {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": sum(parameter.bits),
+            "multipleOf": min(parameter.bits),
+        }
+        return {"anyOf": [bits, {"type": "array", "items": {"type": "string", "enum": names}}]}
+    if parameter.kind == "integer":
+        bounds = {"minimum": parameter.minimum, "maximum": parameter.maximum, "multipleOf": parameter.step}
+        return {"type": "integer", **{name: bound for name, bound in bounds.items() if bound is not None}}
+    if parameter.shape == "host":
+        return HOST
+    return {"type": "string", "pattern": f"^[A-Za-z0-9]{{1,{parameter.max_length or 120}}}$"}
+
+
+HOST: Shape = {
+    "type": "string",
+    "pattern": r"^[A-Za-z]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?(\.[A-Za-z]([A-Za-z0-9-]{0,14}[A-Za-z0-9])?){0,2}$",
+}
+
+
+def _commands(catalogue: Mapping[int, Parameter]) -> list[Shape]:
+    """Describe all commands but camreq."""
+    ids = {"type": "array", "minItems": 1, "uniqueItems": True}
+    credential: Shape = {"type": "string", "pattern": "^[A-Za-z0-9]{1,5}$"}
+    pair = {str(number): credential for number in sorted(CREDENTIALS)}
+    values = _values(catalogue, {})
+    return [
+        _body({"command": {"enum": sorted(PLAIN)}}, "command"),
+        _body(
+            {
+                "command": {"enum": ["camget_sdformat", "camget_restart"]},
+                "camera": {"enum": ["front", "rear"]},
+            },
+            "command",
+            "camera",
+        ),
+        _body(
+            {
+                "command": {"const": "getparam"},
+                "raw": _optional(FALSE),
+                "parameters": ids | {"items": {"type": "integer", "enum": sorted(catalogue)}},
+            },
+            "command",
+            "parameters",
+        ),
+        _body(
+            {
+                "command": {"const": "getparam"},
+                "raw": TRUE,
+                "parameters": ids | {"items": {"type": "integer", "minimum": 1, "maximum": 99_999_999}},
+            },
+            "command",
+            "parameters",
+            "raw",
+        ),
+        _body(
+            {
+                "command": {"const": "setparam"},
+                "raw": _optional({"type": "boolean"}),
+                "parameters": _body(pair, *pair),
+            },
+            "command",
+            "parameters",
+        ),
+        _body(
+            {
+                "command": {"const": "setparam"},
+                "raw": _optional(FALSE),
+                "parameters": _body(values) | {"minProperties": 1},
+            },
+            "command",
+            "parameters",
+        ),
+        _body(
+            {
+                "command": {"const": "setparam"},
+                "raw": TRUE,
+                "parameters": _raw_set(catalogue) | {"properties": values, "minProperties": 1},
+            },
+            "command",
+            "parameters",
+            "raw",
+        ),
+    ]
+
+
+def _camreqs(config: Config) -> list[Shape]:
+    """Describe requests for a photo and for a video."""
+    asked: Shape = {"command": {"const": "camreq"}, "source": {"enum": [*Source]}} | _server(config)
+    resolutions = [*RESOLUTIONS] if own_server(config) else ["configured"]
+    return [
+        _body(
+            asked
+            | {
+                "file_type": {"const": "photo"},
+                "resolution": _optional({"enum": resolutions}),
+                "timestamp": NULL,
+                "duration": NULL,
+            },
+            "command",
+            "file_type",
+            "source",
+        ),
+        _body(
+            asked
+            | {"file_type": {"const": "video"}, "timestamp": PAST, "duration": SECONDS, "resolution": NULL},
+            "command",
+            "file_type",
+            "source",
+            "timestamp",
+            "duration",
+        ),
+    ]
+
+
+def _optional(shape: Shape) -> Shape:
+    return {"anyOf": [shape, NULL]}
+
+
+def _server(config: Config) -> Shape:
+    """Describe our own server alone: the document is open to everybody, the list of allowed servers is not."""
+    places: list[Shape] = [NULL]
+    if own := own_server(config):
+        places.append(_body({"domain": {"const": own.domain}, "port": _number(own.port)}, "domain", "port"))
+    described = "admins may also name those of CAMERA_SERVERS_ALLOWED"
+    return {"server": {"anyOf": places, "description": described}}
+
+
+def _record() -> Shape:
+    state: Shape = {"type": "integer", "minimum": 0, "maximum": 65_535}
+    names = {"239": "ignition", "497": "rear camera state", "498": "front camera state", "499": "SOS trigger"}
+    values = {number: state | {"description": name} for number, name in names.items()}
+    kept = {"type": "object", "properties": values, "description": "by AVL id; others are left out"}
+    return _body({"timestamp": PAST, "values": kept}, "timestamp", "values")

@@ -1,0 +1,115 @@
+"""What the API's views share: repeated requests, pages of lists, the objects that a URL names."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from flask import Request, Response, jsonify, make_response, request
+from sqlalchemy import Select
+from webargs.flaskparser import FlaskParser
+
+from provisioning.core import idempotency
+from provisioning.core.errors import Invalid, NotFound, ServiceError
+from provisioning.models import Command, Upload, db, utcnow
+from provisioning.tracker.language import CommandErrors
+from provisioning.tracker.parameters import ParameterErrors
+from provisioning.web import auth
+
+EXACT = 2**53  # up to here a float holds every whole number
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Arguments(FlaskParser):
+    """Reads a body; JSON too deep or with a number too long for Python's reader is malformed like any other."""
+
+    def _raw_load_json(self, req: Request) -> Any:
+        try:
+            return _with_whole_numbers(super()._raw_load_json(req))
+        except json.JSONDecodeError:
+            raise
+        except (RecursionError, ValueError) as error:
+            # webargs takes an empty doc for a body that was left out
+            raise json.JSONDecodeError(type(error).__name__, doc="[", pos=0) from None
+
+
+def _with_whole_numbers(given: Any) -> Any:
+    """Read 630.0 as 630: JSON has one kind of number, and some programs write all of them so."""
+    if isinstance(given, float) and given.is_integer() and abs(given) < EXACT:
+        return int(given)
+    if isinstance(given, dict):
+        return {key: _with_whole_numbers(value) for key, value in given.items()}
+    return [_with_whole_numbers(value) for value in given] if isinstance(given, list) else given
+
+
+def repeatable(view: F) -> F:
+    """Answer a POST with a known `Idempotency-Key` as it was answered the first time."""
+
+    @functools.wraps(view)
+    def once(*args: Any, **kwargs: Any) -> Any:
+        key = request.headers.get("Idempotency-Key")
+        if not key:
+            return _run(view, *args, **kwargs)
+        if len(key) > 255:
+            raise Invalid("The key is too long.", errors={"Idempotency-Key": ["At most 255 characters."]})
+        scope = auth.caller().scope
+        mark = idempotency.fingerprint(request.method, request.full_path, request.get_data())
+        known = idempotency.begin(scope, key, mark, utcnow())
+        if known is not None:
+            answer = jsonify(known.body)
+            answer.status_code = known.status
+            answer.headers["Idempotency-Replayed"] = "true"
+            return answer
+        try:
+            answer = make_response(_run(view, *args, **kwargs))
+        except ServiceError:
+            db.session.rollback()
+            idempotency.abandon(scope, key)
+            raise
+        idempotency.finish(scope, key, answer.status_code, answer.get_json(silent=True))
+        db.session.commit()
+        return answer
+
+    return once  # type: ignore[return-value]
+
+
+def _run(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    try:
+        return view(*args, **kwargs)
+    except (CommandErrors, ParameterErrors) as error:
+        raise Invalid("Some values are wrong; nothing was sent.", errors=error.errors) from error
+
+
+def answer(body: Any, status: int) -> Response:
+    """Answer JSON with a status."""
+    made = jsonify(body)
+    made.status_code = status
+    return made
+
+
+def page(
+    query: Select[Any], column: Any, given: dict[str, Any], show: Callable[[Sequence[Any]], list[Any]]
+) -> dict:
+    """Give one page of a list, newest first: items and the cursor of the next."""
+    if given.get("cursor"):
+        query = query.where(column < given["cursor"])
+    rows = db.session.scalars(query.order_by(column.desc()).limit(given["limit"] + 1)).all()
+    more = len(rows) > given["limit"]
+    rows = rows[: given["limit"]]
+    return {"items": show(rows), "next": getattr(rows[-1], column.key) if more else None}
+
+
+def command(ident: str) -> Command:
+    """Give the command that the URL names. Raises NotFound."""
+    found = db.session.get(Command, ident)
+    if found is None:
+        raise NotFound("There is no such command.")
+    return found
+
+
+def upload(ident: str) -> Upload:
+    """Give the upload that the URL names. Raises NotFound."""
+    found = db.session.get(Upload, ident)
+    if found is None:
+        raise NotFound("There is no such upload.")
+    return found

@@ -1,0 +1,98 @@
+"""Uploads: what they are, which command made them, and their bytes."""
+
+from typing import Any
+
+from flask import Response
+from sqlalchemy import select
+
+from provisioning.core.errors import NotFound
+from provisioning.media import link_service, previews, registration
+from provisioning.models import UNSTORED, Role, Upload, UploadState, in_state, utcnow
+from provisioning.web import auth, serializers
+from provisioning.web.api import openapi, shared
+from provisioning.web.responses import ORIGINALS, original, send
+from provisioning.web.schemas import LinkSchema, UploadFilter
+
+blueprint = openapi.Blueprint("uploads", __name__, description="Files of the cameras")
+
+
+@blueprint.get("/uploads")
+@auth.require(Role.VIEWER)
+@blueprint.arguments(UploadFilter, location="query")
+@blueprint.response(200, openapi.page(openapi.UPLOAD))
+def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
+    """List uploads, newest first."""
+    query = select(Upload)
+    if "imei" in given:
+        query = query.where(Upload.imei == given["imei"])
+    if "command" in given:
+        query = query.where(Upload.command_id == given["command"])
+    if "state" in given:
+        state = UploadState(given["state"])
+        query = query.where(in_state(state))
+        if state is not UploadState.STORED:
+            query = query.where(UNSTORED)  # said twice, for the index
+    return shared.page(query, Upload.id, given, lambda rows: [serializers.upload(row) for row in rows])
+
+
+@blueprint.get("/uploads/<ident>")
+@auth.require(Role.VIEWER)
+@blueprint.response(200, openapi.UPLOAD)
+def get_upload(ident: str) -> dict[str, Any]:
+    """Show an upload and what made it."""
+    return serializers.upload(shared.upload(ident))
+
+
+@blueprint.patch("/uploads/<ident>/link")
+@auth.require(Role.SUPPORT)
+@blueprint.arguments(LinkSchema)
+@blueprint.response(200, openapi.UPLOAD)
+def fix_link(given: dict[str, Any], ident: str) -> dict[str, Any]:
+    """Say which command made a file, or that none did; no rule changes it afterwards."""
+    upload = shared.upload(ident)
+    command = shared.command(given["command"]) if given["command"] is not None else None
+    link_service.fix(upload, command, auth.caller().label, utcnow())
+    return serializers.upload(upload)
+
+
+@blueprint.get("/uploads/<ident>/content")
+@auth.require(Role.VIEWER)
+@blueprint.file(*ORIGINALS.values(), "application/octet-stream")
+def get_content(ident: str) -> Response:
+    """Give the original, byte for byte as the camera sent it."""
+    upload = shared.upload(ident)
+    if upload.path is None:
+        raise NotFound(f"The file is not complete yet ({upload.state}).", code="not_ready")
+    name = f"{upload.imei}-{upload.source}-{upload.id}"
+    answer = original(registration.media(), upload.path, name, upload.sha256)
+    if answer is None:
+        raise NotFound("The file is not in the media store any more.", code="gone")
+    return answer
+
+
+@blueprint.get("/uploads/<ident>/thumbnail.jpg")
+@auth.require(Role.VIEWER)
+@blueprint.file("image/jpeg")
+def get_thumbnail(ident: str) -> Response:
+    """Give a small picture of a photo or video."""
+    upload = shared.upload(ident)
+    return _derived(upload, previews.thumbnail(upload), "image/jpeg")
+
+
+@blueprint.get("/uploads/<ident>/video.mp4")
+@auth.require(Role.VIEWER)
+@blueprint.file("video/mp4")
+def get_video(ident: str) -> Response:
+    """Give the H.264 copy of a video."""
+    upload = shared.upload(ident)
+    if upload.file_type != "video":
+        raise NotFound("This is a photo.")
+    return _derived(upload, previews.video(upload), "video/mp4")
+
+
+def _derived(upload: Upload, key: str | None, kind: str) -> Response:
+    answer = send(registration.media(), key, kind, None, None) if key else None
+    if answer is None:
+        text = upload.derived_error or "It is being made; try again in some seconds."
+        raise NotFound(text, code="unreadable" if upload.derived_error else "not_ready")
+    return answer

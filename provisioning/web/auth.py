@@ -1,0 +1,162 @@
+"""Who is calling and what they may do: roles, API tokens, the user of a session.
+
+Pages authenticate by session cookie (Flask-Login), the API by bearer token only, so that no form on a
+foreign page can use the API with a cookie. Views use `require(role)`; rules about rows live elsewhere.
+"""
+
+import functools
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from flask import Flask, Request, g
+from flask_login import LoginManager, current_user
+from sqlalchemy import select, update
+
+from provisioning.core.errors import Forbidden, Invalid, ServiceError
+from provisioning.models import RANK, ApiToken, Role, User, changed, db, utcnow
+from provisioning.web import sign_in
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TOKEN_DAYS = 365
+TOKEN_SEEN_EVERY = timedelta(minutes=1)  # last_used_at is for people: no write per request
+
+login_manager = LoginManager()
+
+
+class Unauthenticated(ServiceError):
+    """No valid bearer token."""
+
+    status = 401
+    code = "unauthenticated"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever makes the request: a user or a token."""
+
+    scope: str  # "user:1", "token:3": whose idempotency keys
+    label: str  # shown as "asked by"
+    role: Role
+
+    def may(self, role: Role) -> bool:
+        """Say whether the caller has at least this role."""
+        return RANK[self.role] >= RANK[role]
+
+
+class SignedIn:
+    """Flask-Login's view of a user in a session; the id is the session's key."""
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+
+    def __init__(self, user: User, key: str) -> None:
+        self.user = user
+        self.key = key
+
+    def get_id(self) -> str:
+        return self.key
+
+
+def init_app(app: Flask) -> None:
+    """Attach sign-in to the app."""
+    login_manager.init_app(app)
+    login_manager.login_view = "pages.login"
+    login_manager.login_message = "Please sign in."
+
+
+@login_manager.user_loader
+def _load_user(key: str) -> SignedIn | None:
+    user = sign_in.user_of(key, utcnow())
+    return SignedIn(user, key) if user else None
+
+
+def caller() -> Caller:
+    """Give who makes this request. Raises Unauthenticated where nobody is known."""
+    found = getattr(g, "caller", None)
+    if found is not None:
+        return found
+    if current_user.is_authenticated:
+        user = current_user.user
+        return Caller(f"user:{user.id}", user.email, Role(user.role))
+    raise Unauthenticated("Sign in first.")
+
+
+def authenticate_bearer(request: Request, now: datetime) -> Caller:
+    """Set and give the caller by `Authorization: Bearer TOKEN`. Raises Unauthenticated (401)."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated(
+            "Send the header 'Authorization: Bearer TOKEN'; `flask tokens create` makes one."
+        )
+    row = db.session.scalar(
+        select(ApiToken).where(ApiToken.token_hash == _hash(token.strip()), ApiToken.revoked_at.is_(None))
+    )
+    if row is None:
+        raise Unauthenticated("This token is not known, or was revoked.")
+    if row.expires_at <= now:
+        raise Unauthenticated("This token has come to its end; `flask tokens create` makes a new one.")
+    if row.last_used_at is None or now - row.last_used_at > TOKEN_SEEN_EVERY:
+        db.session.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=now))
+        db.session.commit()
+    g.caller = Caller(f"token:{row.id}", f"token {row.name}", Role(row.role))
+    return g.caller
+
+
+def require(role: Role) -> Callable[[F], F]:
+    """Let a view run only for callers with at least `role`; else Unauthenticated or Forbidden."""
+
+    def wrap(view: F) -> F:
+        @functools.wraps(view)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            demand(role)
+            return view(*args, **kwargs)
+
+        return guarded  # type: ignore[return-value]
+
+    return wrap
+
+
+def demand(role: Role) -> Caller:
+    """Give the caller if it has at least `role`. Raises Unauthenticated or Forbidden."""
+    who = caller()
+    if not who.may(role):
+        raise Forbidden(f"This needs the role {role.value}; you have the role {who.role.value}.")
+    return who
+
+
+def create_token(name: str, role: Role, days: int = TOKEN_DAYS) -> str:
+    """Add an API token and give its clear text, which is stored nowhere. Raises Invalid where the name is taken."""
+    now = utcnow()
+    same = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None)]
+    db.session.execute(update(ApiToken).where(*same, ApiToken.expires_at <= now).values(revoked_at=now))
+    if db.session.scalar(select(ApiToken.id).where(*same)):
+        raise Invalid(
+            "The token cannot be made.",
+            errors={"name": [f"There is a token named {name}: revoke it first, or take another name."]},
+        )
+    clear = "dct_" + secrets.token_urlsafe(32)
+    expires = now + timedelta(days=days)
+    db.session.add(ApiToken(name=name[:100], role=role.value, token_hash=_hash(clear), expires_at=expires))
+    db.session.commit()
+    return clear
+
+
+def revoke_token(name: str) -> bool:
+    """Revoke the token of that name; say whether there was one."""
+    count = changed(
+        update(ApiToken)
+        .where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
+        .values(revoked_at=utcnow())
+    )
+    db.session.commit()
+    return count > 0
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,232 @@
+"""Server-rendered pages: who, in, do, out. Rules live in the rooms below; the same schemas as the API check input.
+
+Forms work without JavaScript; htmx refreshes parts when server-sent events tell of changes.
+"""
+
+import secrets
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from provisioning.core.config import current_config
+from provisioning.core.errors import ServiceError, TooMany, Unavailable
+from provisioning.media.registration import media as uploads_media
+from provisioning.models import Role, db, utcnow
+from provisioning.web import auth
+from provisioning.web.pages import (
+    checklist,
+    commands,
+    device,
+    devices,
+    live,
+    messages,
+    profiles,
+    provision,
+    requests,
+    sessions,
+    uploads,
+)
+from provisioning.web.responses import error_body, kept_headers, refuse_control_characters
+from receiver.store.media_store import MediaError
+from receiver.wire.protocol import UNSHOWN
+
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none';"
+    " object-src 'none';"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+HSTS_SECONDS = 365 * 86_400
+ERRORS = {
+    400: (
+        "This did not work",
+        "The form was too old, or came from elsewhere. Go back, load the page anew, try again.",
+    ),
+    403: ("Not allowed", "Your role does not allow this. Ask an administrator."),
+    404: ("Not found", "There is nothing here. It may have been archived, or the address is wrong."),
+    405: ("Not like that", "This address is for forms only."),
+    413: ("Too large", "What was sent is too large."),
+    422: ("Not understood", "Some of what was sent cannot be read. Go back and correct it."),
+    429: ("Too often", "Wait a while, then try again."),
+    500: ("Our mistake", "Something went wrong on our side; it has been logged. Try again in a minute."),
+    503: ("Not available", "Something this needs is not reachable now. Try again in a minute."),
+}
+
+blueprint = Blueprint("pages", __name__)
+for _room in (
+    sessions,
+    devices,
+    device,
+    requests,
+    provision,
+    commands,
+    uploads,
+    messages,
+    profiles,
+    checklist,
+    live,
+):
+    _room.attach(blueprint)
+
+
+def init_app(app: Flask) -> None:
+    """Attach the pages to the app."""
+    app.register_blueprint(blueprint)
+    app.before_request(refuse_control_characters)
+    app.after_request(_headers)
+    app.register_error_handler(ServiceError, _service_error)
+    app.register_error_handler(MediaError, _store_away)
+    app.register_error_handler(CSRFError, _http_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _crash)
+    app.jinja_env.filters.update(local=local, size=size, stamped=datetime.fromisoformat, shown=shown)
+    app.context_processor(_context)
+
+
+def _context() -> dict[str, Any]:
+    try:
+        who: auth.Caller | None = auth.caller()
+    except auth.Unauthenticated:
+        who = None
+    now = utcnow()
+    return {
+        "who": who,
+        "Role": Role,
+        "now": now,
+        "now_ms": int(now.timestamp() * 1000),
+        "nonce": lambda: secrets.token_hex(16),
+    }
+
+
+def _headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if response.mimetype == "text/html":  # a page kept by the browser shows old states and sends old nonces
+        response.headers.setdefault("Cache-Control", "no-store")
+    if current_app.config["SESSION_COOKIE_SECURE"]:
+        response.headers.setdefault("Strict-Transport-Security", f"max-age={HSTS_SECONDS}")
+    if _store_serves() and response.mimetype == "text/html":
+        origin = _store_origin()
+        response.headers["Content-Security-Policy"] = (
+            POLICY.replace("img-src 'self'", f"img-src 'self' {origin}") + f" media-src 'self' {origin}"
+        )
+    return response
+
+
+def _store_serves() -> bool:
+    config = current_config()
+    return config.media_url.startswith("s3:") and config.media_delivery == "redirect"
+
+
+def _store_origin() -> str:
+    """Give where pictures and videos come from when the object store serves them itself."""
+    link = urlsplit(uploads_media().link("x", "image/jpeg", None) or "")
+    return f"{link.scheme}://{link.netloc}"
+
+
+def _is_page() -> bool:
+    return not request.path.startswith(("/api/", "/webhooks/"))
+
+
+def _service_error(error: ServiceError) -> ResponseReturnValue:
+    db.session.rollback()
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
+    if isinstance(error, auth.Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if not _is_page():
+        return error.as_json(), error.status, headers
+    if isinstance(error, auth.Unauthenticated):
+        return _to_login()
+    return *_error_page(error.status, error.message), headers
+
+
+def _to_login() -> ResponseReturnValue:
+    """Send to the sign-in page and afterwards back to the page one was on; htmx must load it whole."""
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        return "", 401
+    path = request.full_path.rstrip("?") if request.method != "POST" else ""
+    if "HX-Request" in request.headers or not path:
+        came_from = urlsplit(request.referrer or "")
+        path = own_path(came_from.path + ("?" + came_from.query if came_from.query else "") or "/")
+    target = url_for("pages.login", next=path, ended=1 if request.method == "POST" else None)
+    if "HX-Request" in request.headers:
+        return "", 401, {"HX-Redirect": target}
+    return redirect(target)
+
+
+def _store_away(error: MediaError) -> ResponseReturnValue:
+    return _service_error(Unavailable(f"The media store cannot be used now; try again later. ({error})"))
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    if error.code and error.code < 400:
+        return error.get_response()
+    if not _is_page():
+        return error_body(error), error.code or 500, kept_headers(error)
+    if isinstance(error, CSRFError) and request.endpoint != "pages.login" and _context()["who"] is None:
+        db.session.rollback()
+        return _to_login()
+    return _error_page(error.code or 500, None)
+
+
+def _crash(error: Exception) -> ResponseReturnValue:
+    db.session.rollback()
+    current_app.logger.exception("request failed: %s %s", request.method, request.path)
+    if not _is_page():
+        return {
+            "code": "internal",
+            "message": "Something went wrong on our side; it has been logged.",
+            "errors": {},
+        }, 500
+    return _error_page(500, None)
+
+
+def _error_page(status: int, message: str | None) -> tuple[str, int]:
+    title, text = ERRORS.get(status, (f"Error {status}", "Go back and try again."))
+    return render_template("error.html", title=title, text=message or text, status=status), status
+
+
+def own_path(target: str) -> str:
+    """Give a path of our own to go to, whatever was asked."""
+    parts = urlsplit(target)
+    fine = (
+        target.startswith("/")
+        and not target.startswith(("//", "/\\"))
+        and not parts.scheme
+        and not parts.netloc
+        and target.isprintable()
+    )
+    return target if fine else "/"
+
+
+def local(moment: datetime | None, zone: str = "UTC") -> str:
+    """Show a time in a zone, with its name."""
+    if moment is None:
+        return "never"
+    shown = moment.astimezone(ZoneInfo(zone))
+    return f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
+
+
+def shown(value: object) -> object:
+    """Show a camera's text as the receiver takes it now; rows of older versions may hold what no page can."""
+    return UNSHOWN.sub("\ufffd", value) if isinstance(value, str) else value
+
+
+def size(count: int | None) -> str:
+    """Show a number of bytes."""
+    if not count:
+        return "0"
+    for limit, unit, name in ((1e3, 1, "bytes"), (1e6, 1e3, "kB"), (1e12, 1e6, "MB")):
+        if count < limit:
+            return f"{count / unit:.0f} {name}" if unit < 1e6 else f"{count / unit:.1f} {name}"
+    return str(count)

@@ -1,0 +1,74 @@
+"""The checklist's page: start with its cost, watch, answer, read the verdict."""
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from provisioning.check import runner
+from provisioning.check.steps import STEPS, VERDICTS
+from provisioning.core.errors import Invalid, ServiceError
+from provisioning.devices import registry
+from provisioning.models import Device, Role, utcnow
+from provisioning.web import auth
+from provisioning.web.pages import forms
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the room's addresses."""
+    blueprint.add_url_rule("/devices/<imei>/checklist", "checklist", show)
+    blueprint.add_url_rule("/devices/<imei>/checklist", "checklist_do", act, methods=["POST"])
+
+
+@auth.require(Role.VIEWER)
+def show(imei: str) -> ResponseReturnValue:
+    """Show the newest run, or offer one."""
+    return _page(registry.find(imei))
+
+
+def _page(device: Device, problem: str | None = None) -> str:
+    run = runner.current(device)
+    try:
+        cost: int | None = runner.cost(device)
+    except ServiceError as error:
+        cost, problem = None, problem or error.message
+    verdict = next((v for v in VERDICTS if run and v.id == run.verdict), None)
+    return render_template(
+        "checklist.html",
+        device=device,
+        run=run,
+        steps=STEPS,
+        cost=cost,
+        problem=problem,
+        verdict=verdict,
+        grounds=runner.grounds_of(run) if run else [],
+        questions=runner.questions_of(run) if run else {},
+        certainty=runner.certainty_of(run) if run else None,
+    )
+
+
+@auth.require(Role.SUPPORT)
+def act(imei: str) -> ResponseReturnValue:
+    """Start, end, answer, or ask a step again."""
+    device = registry.find(imei)
+
+    def work() -> str:
+        _act(device)
+        return url_for("pages.checklist", imei=imei)
+
+    return forms.once(work, lambda error: (_page(device, error.message), error.status))
+
+
+def _act(device: Device) -> None:
+    what, now = request.form.get("do", ""), utcnow()
+    run = runner.start(device, auth.caller().label, now) if what == "start" else runner.current(device)
+    if run is None:
+        raise Invalid("There is no run; start one.")
+    if what == "stop":
+        runner.stop(run, now)
+        return
+    if what == "answer":
+        runner.answer(run, request.form.get("step", ""), request.form.get("answer", ""), now)
+    elif what == "again":
+        runner.again(run, request.form.get("step", ""), now)
+    elif what != "start":
+        raise Invalid("There is no such button.")
+    runner.advance(run, now)

@@ -1,0 +1,68 @@
+"""Server-sent events: pages hear that something changed and fetch the part anew."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from flask import Blueprint, Flask, Response, current_app, request
+
+from provisioning.core import change_feed
+from provisioning.devices import registry
+from provisioning.media import registration
+from provisioning.models import Role, utcnow
+from provisioning.web import auth
+
+STREAM_SECONDS = 300.0  # then the page reconnects: ends streams of people who signed out, and of old code
+
+WATCH_EVERY = 10.0
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the room's addresses."""
+    blueprint.add_url_rule("/events", "events", everything)
+    blueprint.add_url_rule("/devices/<imei>/events", "device_events", of_device)
+
+
+@auth.require(Role.VIEWER)
+def everything() -> Response:
+    """Tell of all devices."""
+    return _stream(None)
+
+
+@auth.require(Role.VIEWER)
+def of_device(imei: str) -> Response:
+    """Tell of one device."""
+    return _stream(registry.find(imei).id)
+
+
+def _stream(device_id: int | None) -> Response:
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    who = auth.caller().scope
+    place = change_feed.hub.hold(who)
+    lines = change_feed.stream(app, device_id, _since(), time.monotonic() + STREAM_SECONDS, place)
+    if device_id is not None:
+        lines = _watching(app, device_id, lines)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    answer = Response(lines, mimetype="text/event-stream", headers=headers)
+    answer.call_on_close(lambda: change_feed.hub.let_go(who, place))
+    return answer
+
+
+def _watching(app: Flask, device_id: int, lines: Iterator[str]) -> Iterator[str]:
+    """Have the receiver tell the device's progress often while somebody looks."""
+    told = 0.0
+    for line in lines:
+        if time.monotonic() - told > WATCH_EVERY:
+            told = time.monotonic()
+            with app.app_context():
+                registration.watch(device_id, utcnow())
+        yield line
+
+
+def _since() -> datetime | None:
+    """Give when the page last heard of us, else when it was made (Unix milliseconds)."""
+    text = request.headers.get("Last-Event-ID") or request.args.get("since", "")
+    try:
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,69 @@
+"""Signing in and out."""
+
+from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, login_user, logout_user
+
+from provisioning.core.errors import ServiceError, TooMany
+from provisioning.models import utcnow
+from provisioning.web import auth, sign_in
+
+# tells the browsers of users from those of strangers who guess
+KNOWN_BROWSER = "known_browser"
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the room's addresses."""
+    blueprint.add_url_rule("/login", "login", login, methods=["GET", "POST"])
+    blueprint.add_url_rule("/logout", "logout", logout, methods=["POST"])
+
+
+def login() -> ResponseReturnValue:
+    """Sign in, then go where one wanted to."""
+    from provisioning.web.pages import own_path
+
+    target = own_path(request.values.get("next", "/"))
+    if request.method != "POST":
+        if current_user.is_authenticated:
+            return redirect(target)
+        problem = (
+            "Your session has ended. Sign in, then send the form again." if "ended" in request.args else None
+        )
+        return render_template("login.html", target=target, email="", problem=problem)
+    email = request.form.get("email", "")
+    try:
+        made = sign_in.sign_in(
+            email,
+            request.form.get("password", ""),
+            request.remote_addr or "",
+            utcnow(),
+            browser=request.cookies.get(KNOWN_BROWSER, ""),
+            agent=request.user_agent.string,
+        )
+    except ServiceError as error:
+        headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
+        page = render_template("login.html", target=target, email=email, problem=error.message)
+        return page, error.status, headers
+    session.clear()  # whoever planted a cookie before knows nothing of this one
+    session.permanent = True
+    login_user(auth.SignedIn(made.user, made.key))
+    answer = redirect(target)
+    answer.set_cookie(
+        KNOWN_BROWSER,
+        made.browser,
+        max_age=sign_in.BROWSER_DAYS * 86_400,
+        path=url_for("pages.login"),
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+        httponly=True,
+        samesite="Strict",
+    )
+    return answer
+
+
+def logout() -> ResponseReturnValue:
+    """Sign out: the session ends here and on the server."""
+    if current_user.is_authenticated:
+        sign_in.sign_out(current_user.key)
+    logout_user()
+    session.clear()
+    return redirect(url_for("pages.login"))

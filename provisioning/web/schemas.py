@@ -1,0 +1,307 @@
+"""marshmallow schemas: one gate for forms and JSON, and the shapes of answers. Rules of commands and parameters
+live in their own rooms; here stand the fields of devices, profiles, records and uploads.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import available_timezones
+
+from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
+from stdnum import imei as stdnum_imei
+
+from provisioning.check.steps import LOOKS, QUESTIONS
+from provisioning.models import State, UploadState
+from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
+
+PHONE = re.compile(r"\+[0-9]{8,15}")
+CREDENTIAL = re.compile(r"[A-Za-z0-9]{1,5}")
+ZONES = frozenset(available_timezones())
+MILLISECONDS_FROM = 100_000_000_000
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Readable(Schema):
+    """Input: what is no text (control characters, half a surrogate pair) is refused by field, at any depth; then the
+    texts are cleaned, each as its field asks.
+    """
+
+    left_out: frozenset[str] = frozenset()  # fields of which only numbers are kept
+    cleaned: Mapping[str, Callable[[str], str]] = {
+        "imei": clean_imei,
+        "phone": clean_phone,
+        "name": clean_line,
+        "model": clean_line,
+    }
+
+    @pre_load
+    def clean(self, data: Any, **_: Any) -> Any:
+        """Look at every name and text that was given, and clean the texts."""
+        if not isinstance(data, Mapping):
+            return data
+        errors = {
+            CONTROL.sub("?", str(key)).translate(_SHOWN)[:40]: [UNKEEPABLE]
+            for key, value in data.items()
+            if key not in self.left_out and (_unkeepable(key) or _unkeepable(value))
+        }
+        if errors:
+            raise ValidationError(errors)
+        return {
+            key: self.cleaned.get(key, clean_text)(value) if isinstance(value, str) else value
+            for key, value in data.items()
+        }
+
+
+def _unkeepable(value: Any) -> bool:
+    if isinstance(value, str):
+        return CONTROL.search(value) is not None or _HALF.search(value) is not None
+    if isinstance(value, Mapping):
+        return any(_unkeepable(key) or _unkeepable(item) for key, item in value.items())
+    return isinstance(value, list) and any(_unkeepable(item) for item in value)
+
+
+UNKEEPABLE = "This holds a character that is no text (NUL, another control character, or half of a pair)."
+_HALF = re.compile("[\ud800-\udfff]")
+_SHOWN = dict.fromkeys(range(0xD800, 0xE000), "?")
+# what `Readable` takes, for the API's document
+TEXT = {"pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"}
+
+
+class Strict(Readable):
+    """Input: unknown fields are refused by name."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": "There is no such field."}
+
+
+def check_imei(value: str) -> None:
+    """Accept exactly 15 digits with a right check digit."""
+    if not re.fullmatch(r"[0-9]{15}", value):
+        raise ValidationError("An IMEI has exactly 15 digits.")
+    if not stdnum_imei.is_valid(value):
+        raise ValidationError("The check digit is wrong: compare the number with the label on the device.")
+
+
+def check_phone(value: str) -> None:
+    """Accept E.164 in form; M2M numbers follow no numbering plan."""
+    if not PHONE.fullmatch(value):
+        raise ValidationError(
+            "Give the number with its country code, such as +12025550123 (+ and 8 to 15 digits)."
+        )
+
+
+def check_credential(value: str) -> None:
+    """Accept what a tracker holds: letters and digits, at most 5; empty for none."""
+    if value and not CREDENTIAL.fullmatch(value):
+        raise ValidationError("Letters and digits only, at most 5.")
+
+
+def check_zone(value: str) -> None:
+    """Accept an IANA name."""
+    if value not in ZONES:
+        raise ValidationError("Not an IANA time zone, such as Europe/Vilnius.")
+
+
+# how the API's document shows them; what people paste is cleaned before it is checked
+IMEI = {
+    "pattern": "^[0-9]{15}$",
+    "format": "imei",
+    "description": "15 digits, the last a check digit (Luhn); blanks, hyphens and slashes are taken off",
+}
+PHONE_SHAPE = {
+    "pattern": r"^\+[0-9]{8,15}$",
+    "description": "with country code; blanks, hyphens, brackets are taken off, and 00 is read as +",
+}
+CREDENTIAL_SHAPE = {
+    "pattern": "^[A-Za-z0-9]{0,5}$",
+    "description": "what the device already has; empty: none",
+}
+ZONE = {"format": "time-zone", "description": "IANA name, such as Europe/Vilnius"}
+
+
+class Flag(fields.Boolean):
+    """True or false, and no number or word that may stand for it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise ValidationError("Give true or false.")
+
+
+def _credential() -> fields.String:
+    return fields.String(
+        load_default="", allow_none=True, validate=check_credential, load_only=True, metadata=CREDENTIAL_SHAPE
+    )
+
+
+def _text(**options: Any) -> fields.String:
+    return fields.String(load_default="", **options)
+
+
+class DeviceSchema(Strict):
+    """A device as it is added."""
+
+    imei = fields.String(required=True, validate=check_imei, metadata=IMEI)
+    phone = fields.String(required=True, validate=check_phone, metadata=PHONE_SHAPE)
+    name = _text(validate=validate.Length(max=100), metadata=TEXT)
+    model = _text(validate=validate.Length(max=32), metadata=TEXT)
+    sms_login = _credential()
+    sms_password = _credential()
+    time_zone = fields.String(load_default="UTC", validate=check_zone, metadata=ZONE)
+    camera_server_configured = Flag(
+        load_default=False, metadata={"description": "the camera's server is set in the device itself"}
+    )
+
+
+class DeviceChangeSchema(DeviceSchema):
+    """What may change of a device; the IMEI may not."""
+
+    class Meta:
+        unknown = RAISE
+        exclude = ("imei",)
+
+
+class Moment(fields.Field):
+    """Unix seconds, Unix milliseconds or ISO 8601 with a zone, to an aware datetime."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> datetime:
+        try:
+            moment = self._read(value)
+        except (ValueError, OverflowError, OSError, TypeError):
+            raise ValidationError("Give Unix seconds, or ISO 8601 with a zone.") from None
+        if moment < EARLIEST or moment > datetime.now(UTC) + timedelta(days=1):
+            raise ValidationError("This time is before the year 2000, or in the future.")
+        return moment
+
+    def _read(self, value: Any) -> datetime:
+        if isinstance(value, bool):
+            raise TypeError
+        if isinstance(value, int | float) or (isinstance(value, str) and value.strip().isdigit()):
+            number = float(value)
+            return datetime.fromtimestamp(number / 1000 if number >= MILLISECONDS_FROM else number, UTC)
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError("no zone")
+        return moment.astimezone(UTC)
+
+
+def _avl(text: str) -> fields.Integer:
+    return fields.Integer(strict=True, validate=validate.Range(0, 65_535), metadata={"description": text})
+
+
+AvlSchema = type(
+    "AvlSchema",
+    (Schema,),
+    {
+        "__doc__": "Values of a record by AVL id; those that this service does not use are left out.",
+        "Meta": type("Meta", (), {"unknown": EXCLUDE}),
+        "239": _avl("ignition"),
+        "497": _avl("rear camera state"),
+        "498": _avl("front camera state"),
+        "499": _avl("SOS trigger"),
+    },
+)
+
+
+class RecordSchema(Strict):
+    """A record of the telematics platform."""
+
+    left_out = frozenset({"values"})
+
+    timestamp = Moment(required=True, metadata={"description": "Unix seconds, milliseconds, or ISO 8601"})
+    values = fields.Nested(AvlSchema, required=True)
+
+
+class ProfileSchema(Strict):
+    """A profile as it is made; the parameters are checked as one set."""
+
+    # its name stands in addresses and requests: a line end in it is refused, not taken off
+    cleaned = {**Readable.cleaned, "name": lambda name: name.strip(" \u00a0\u200b\ufeff")}
+
+    name = fields.String(
+        required=True,
+        validate=validate.Regexp(
+            r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$(?!\n)",
+            error=("Letters, digits, blanks, dots, dashes; it begins with a letter or digit."),
+        ),
+    )
+    description = _text(validate=validate.Length(max=2000), metadata=TEXT)
+    parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
+
+
+class CheckAnswerSchema(Strict):
+    """A person's answer to a question of a check."""
+
+    question = fields.String(required=True, validate=validate.OneOf(QUESTIONS))
+    answer = fields.String(required=True, validate=validate.OneOf([choice for choice, _ in LOOKS]))
+
+
+class PlanSchema(Strict):
+    """A parameter set to be planned."""
+
+    parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
+    imei = fields.String(validate=check_imei, metadata=IMEI)
+    raw = Flag(load_default=False)
+
+
+class ProvisionSchema(Strict):
+    """A parameter set, or the name of a profile ("name" or "name@version")."""
+
+    parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True))
+    profile = fields.String()
+    raw = Flag(load_default=False)
+
+
+class LinkSchema(Strict):
+    """A link fixed by hand: a command's id, or null for none."""
+
+    command = fields.String(required=True, allow_none=True, metadata=TEXT)
+
+
+class PageSchema(Readable):
+    """Where a list begins and how long it is."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    cursor = fields.String(
+        validate=validate.Regexp(r"^[0-9a-f]{1,32}$", error="This is not a cursor of ours.")
+    )
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, 200))
+
+
+class CommandSchema(Readable):
+    """A command by name; its other fields are its arguments."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    command = fields.String(required=True)
+
+
+class Filter(PageSchema):
+    """A list of things of one device."""
+
+    imei = fields.String(validate=validate.Length(max=40), metadata=TEXT)
+
+
+class CommandFilter(Filter):
+    """A list of commands."""
+
+    state = fields.String(validate=validate.OneOf([state.value for state in State]))
+
+
+class UploadFilter(Filter):
+    """A list of uploads."""
+
+    command = fields.String(validate=validate.Length(max=32), metadata=TEXT)
+    state = fields.String(validate=validate.OneOf([state.value for state in UploadState]))
+
+
+class MessageFilter(Filter):
+    """A list of messages; `unclaimed`: inbound texts that no command took."""
+
+    unclaimed = fields.Boolean(load_default=False)

@@ -1,0 +1,174 @@
+"""How rows look from outside: the JSON of the API, which pages use as well. No rules, no credentials in clear."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from provisioning.commands.command_state import stamp
+from provisioning.models import TRIGGERS, Command, Device, Message, Profile, Session, StatusItem, Upload
+
+SHOWN = "•••••"
+CONTRACT_SOURCES = ("command", "upload", "record")
+
+
+def moment(value: datetime | None) -> str | None:
+    """Give a time as RFC 3339 in UTC."""
+    return stamp(value) if value is not None else None
+
+
+def device(row: Device) -> dict[str, Any]:
+    """Show a device; credentials as dots."""
+    return {
+        "imei": row.imei,
+        "phone": row.phone,
+        "name": row.name,
+        "model": row.model,
+        "sms_login": SHOWN if row.sms_login else None,
+        "sms_password": SHOWN if row.sms_password else None,
+        "credentials_pending": row.credentials_state is not None,
+        "time_zone": row.time_zone,
+        "firmware": row.firmware,
+        "camera_server_configured": row.camera_server_configured,
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
+        "archived_at": moment(row.archived_at),
+    }
+
+
+def status_item(row: StatusItem) -> dict[str, Any]:
+    """Show a status item; `source` names what told it, `seen_in` a message or session that did."""
+    told = {row.source_kind: row.source_id} if row.source_kind else None
+    return {
+        "item": row.item,
+        "value": row.value,
+        "asked": row.asked,
+        "verdict": row.verdict,
+        "note": row.note,
+        "since": moment(row.since),
+        "checked_at": moment(row.checked_at),
+        "source": told if row.source_kind in CONTRACT_SOURCES else None,
+        "seen_in": told if row.source_kind not in CONTRACT_SOURCES else None,
+    }
+
+
+def command(row: Command, uploads: Sequence[Upload], batch: Sequence[str] = ()) -> dict[str, Any]:
+    """Show a command with its uploads."""
+    error = None
+    if row.error_code:
+        error = {"code": row.error_code, "message": row.error_message, "retry": bool(row.error_retry)}
+    return {
+        "id": row.id,
+        "imei": row.device.imei,
+        "command": row.kind,
+        "arguments": {} if "encrypted" in row.arguments else row.arguments,
+        "state": row.state,
+        "text": row.text,
+        "length": row.length,
+        "reply": row.reply,
+        "result": row.result,
+        "match": row.match,
+        "error": error,
+        "note": row.note,
+        "late": row.late,
+        "uploads": [upload(item) for item in uploads],
+        "history": row.history,
+        "requested_by": row.requested_by,
+        "parent": row.parent_id,
+        "batch": list(batch) or None,
+        "created_at": moment(row.created_at),
+        "updated_at": moment(row.updated_at),
+        "expires_at": moment(row.expires_at),
+    }
+
+
+def upload(row: Upload) -> dict[str, Any]:
+    """Show an upload; `link` says which command made it, why, and how sure that is."""
+    return {
+        "id": row.id,
+        "imei": row.imei,
+        "file_type": row.file_type,
+        "source": row.source,
+        "trigger": row.trigger,
+        "trigger_name": TRIGGERS.get(row.trigger, f"number {row.trigger}")
+        if row.trigger is not None
+        else None,
+        "timestamp": moment(row.timestamp),
+        "trigger_timestamp": moment(row.trigger_timestamp),
+        "duration": row.duration,
+        "frame_rate": row.frame_rate,
+        "camera_time_zone": row.camera_time_zone,
+        "latitude": row.latitude,
+        "longitude": row.longitude,
+        "state": row.state,
+        "size": row.size,
+        "packets": row.packets,
+        "received_packets": row.received_packets,
+        "sha256": row.sha256,
+        "crc_errors": row.crc_errors,
+        "resumes": row.resumes,
+        "started_at": moment(row.started_at),
+        "received_at": moment(row.received_at),
+        "address": row.address,
+        "other_network": row.other_network,
+        "link": {
+            "command": row.command_id,
+            "reason": row.link_reason,
+            "certainty": row.link_certainty,
+            "record": row.record_id,
+        },
+        "thumbnail": row.thumbnail_state,
+        "video": row.video_state,
+        "playback": {"frame_rate": row.playback_frame_rate, "assumed": row.playback_assumed}
+        if row.playback_frame_rate
+        else None,
+        "problem": row.derived_error,
+    }
+
+
+def message(row: Message) -> dict[str, Any]:
+    """Show an SMS; its text never holds credentials."""
+    return {
+        "id": row.id,
+        "direction": row.direction,
+        "imei": row.device.imei if row.device else None,
+        "command": row.command_id,
+        "from": row.sender,
+        "to": row.recipient,
+        "text": row.body,
+        "status": row.status,
+        "error_code": row.error_code,
+        "claimed": row.claimed,
+        "note": row.note,
+        "created_at": moment(row.created_at),
+    }
+
+
+def session(row: Session) -> dict[str, Any]:
+    """Show a TCP session."""
+    return {
+        "id": row.id,
+        "imei": row.imei,
+        "known": row.device_id is not None,
+        "address": row.address,
+        "started_at": moment(row.started_at),
+        "ended_at": moment(row.ended_at),
+        "code": row.code,
+        "reason": row.reason,
+        "files": row.files,
+        "bytes": row.bytes_received,
+        "crc_errors": row.crc_errors,
+        "resumes": row.resumes,
+        "connections": row.connections,
+    }
+
+
+def profile(row: Profile) -> dict[str, Any]:
+    """Show one version of a profile."""
+    return {
+        "name": row.name,
+        "version": row.version,
+        "description": row.description,
+        "parameters": row.parameters,
+        "created_by": row.created_by,
+        "created_at": moment(row.created_at),
+    }

@@ -1,0 +1,201 @@
+"""Signing in: limits on guessing that spare the owner, and sessions that are kept on the server.
+
+Attempts are counted before a password is hashed, so that many at once get no more than their bound. A browser in which
+the user has signed in before carries a signed cookie and has a bound of its own: strangers who guess, also from the
+same address, do not shut the owner out. Users themselves are in `users`.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import current_app
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
+
+from provisioning.core import threads
+from provisioning.core.config import current_config
+from provisioning.core.errors import Invalid, TooMany
+from provisioning.models import LoginFailure, User, WebSession, changed, db
+from provisioning.web import users
+from receiver.addresses import network
+
+WINDOW = timedelta(minutes=15)
+# failed sign-ins within WINDOW
+PER_PAIR = 10  # of one e-mail from one address
+PER_BROWSER = 10  # of one e-mail from a browser in which its user has signed in before
+PER_ADDRESS = 50  # an office may share one; IPv6 by its network of 64 bits, which one customer has
+PER_EMAIL = 100  # from everywhere but the browsers of its user
+# attempts that may wait for a hash, each a tenth of a second; the owner's browsers come in where strangers do not
+WAITING = 10
+WAITING_KNOWN = 20
+BROWSER_DAYS = 365
+SEEN_EVERY = timedelta(minutes=1)  # last_seen_at is for people: no write per request
+TOO_MANY = "Too many failed sign-ins. Wait 15 minutes, then try again."
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What a browser gets for a right password: the session's key, and the cookie that tells it from strangers."""
+
+    user: User
+    key: str
+    browser: str
+
+
+def sign_in(
+    email: str, password: str, address: str, now: datetime, *, browser: str = "", agent: str = ""
+) -> SignIn:
+    """Begin a session for a right e-mail and password. Raises Invalid, or TooMany after many failures.
+
+    `address`: the client's; `browser`: the cookie of an earlier sign-in; `agent`: what the browser calls itself.
+    """
+    email = users.normalised(email)[:254]
+    user = db.session.scalar(select(User).where(User.email == email, User.active))
+    attempt = LoginFailure(email=email, address=network_of(address), browser=_known(browser, user), at=now)
+    db.session.add(attempt)
+    db.session.commit()  # counts from now on, for all that are made at the same time
+    if _is_beyond(attempt, now):
+        _forget(attempt)
+        raise TooMany(TOO_MANY, retry_after=int(WINDOW.total_seconds()))
+    stored = user.password_hash if user else users.NOBODY
+    db.session.commit()  # hold no transaction while hashing yields
+    try:
+        right = users.verify(stored, password, WAITING_KNOWN if attempt.browser else WAITING)
+    except threads.Busy:
+        _forget(attempt)
+        raise TooMany("Too many sign in at this moment. Try again in some seconds.", retry_after=5) from None
+    if not right or user is None:
+        db.session.execute(delete(LoginFailure).where(LoginFailure.at < now - WINDOW))
+        db.session.commit()
+        raise Invalid("E-mail or password is wrong.")
+    user.last_login_at = now
+    db.session.execute(delete(LoginFailure).where(_bucket(attempt)))
+    return begin(user, address, agent, now)
+
+
+def _is_beyond(attempt: LoginFailure, now: datetime) -> bool:
+    """Say whether an attempt is one too many; it is counted itself."""
+    if attempt.browser:
+        where, bounds = [_bucket(attempt)], [PER_BROWSER]
+    else:
+        strange = LoginFailure.browser.is_(None)
+        where = [
+            _bucket(attempt),
+            LoginFailure.address == attempt.address,
+            and_(LoginFailure.email == attempt.email, strange),
+        ]
+        bounds = [PER_PAIR, PER_ADDRESS, PER_EMAIL]
+    counts = db.session.execute(
+        select(*(func.sum(case((condition, 1), else_=0)) for condition in where)).where(
+            LoginFailure.at > now - WINDOW, or_(*where)
+        )
+    ).one()
+    return any((count or 0) > bound for count, bound in zip(counts, bounds, strict=True))
+
+
+def _bucket(attempt: LoginFailure) -> ColumnElement[bool]:
+    """Give the condition of the attempts that are counted together with this one most narrowly."""
+    if attempt.browser:
+        return and_(LoginFailure.email == attempt.email, LoginFailure.browser == attempt.browser)
+    return and_(
+        LoginFailure.email == attempt.email,
+        LoginFailure.address == attempt.address,
+        LoginFailure.browser.is_(None),
+    )
+
+
+def _forget(attempt: LoginFailure) -> None:
+    db.session.delete(attempt)
+    db.session.commit()
+
+
+def network_of(address: str) -> str:
+    """Give what stands for a client: its IPv4 address, or the network of 64 bits of its IPv6 address."""
+    return network(f"{address}:0")[:45]  # which reads a peer: an address with a port
+
+
+# browsers in which a user has signed in before
+
+
+def _signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(current_app.secret_key or "", salt="known-browser")
+
+
+def _known(cookie: str, user: User | None) -> str | None:
+    """Give the id of a browser in which this user has signed in before, by its cookie."""
+    if not cookie or user is None:
+        return None
+    try:
+        user_id, browser = _signer().loads(cookie, max_age=BROWSER_DAYS * 86_400)
+    except (BadSignature, TypeError, ValueError):
+        return None
+    return browser if user_id == user.id else None
+
+
+# sessions
+
+
+def begin(user: User, address: str, agent: str, now: datetime) -> SignIn:
+    """Begin a session of a user whose password was right; old sessions of everybody go."""
+    key = secrets.token_urlsafe(32)
+    db.session.execute(delete(WebSession).where(WebSession.expires_at < now))
+    db.session.add(
+        WebSession(
+            key_hash=_hash(key),
+            user_id=user.id,
+            address=address[:45],
+            agent=agent[:200],
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + timedelta(hours=current_config().session_hours),
+        )
+    )
+    db.session.commit()
+    return SignIn(user, key, _signer().dumps([user.id, secrets.token_hex(16)]))
+
+
+def user_of(key: str, now: datetime) -> User | None:
+    """Give the user whose session has this key; None where it ended, or the user may not sign in."""
+    row = db.session.execute(
+        select(WebSession, User)
+        .join(User, User.id == WebSession.user_id)
+        .where(WebSession.key_hash == _hash(key), WebSession.expires_at > now, User.active)
+    ).one_or_none()
+    if row is None:
+        return None
+    found, user = row
+    if now - found.last_seen_at > SEEN_EVERY:
+        db.session.execute(update(WebSession).where(WebSession.id == found.id).values(last_seen_at=now))
+        db.session.commit()
+    return user
+
+
+def sign_out(key: str) -> None:
+    """End the session with this key."""
+    db.session.execute(delete(WebSession).where(WebSession.key_hash == _hash(key)))
+    db.session.commit()
+
+
+def sessions_of(user: User, now: datetime) -> list[WebSession]:
+    """Give a user's sessions, the newest first."""
+    return list(
+        db.session.scalars(
+            select(WebSession)
+            .where(WebSession.user_id == user.id, WebSession.expires_at > now)
+            .order_by(WebSession.id.desc())
+        )
+    )
+
+
+def end_sessions(user: User, session_id: int | None = None) -> int:
+    """End one session of a user, or all; give how many there were."""
+    one = [WebSession.id == session_id] if session_id is not None else []
+    count = changed(delete(WebSession).where(WebSession.user_id == user.id, *one))
+    db.session.commit()
+    return count
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,49 @@
+"""Many things told in one unit of work, and the one among them found that cannot be taken. Pure; called by `reports`.
+
+A thing that the product refuses must hold up no other: the bulk is halved until it stands alone. Whatever else fails
+is raised, and what was not told by then is told again: the database is away, and nothing is wrong with the things.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from receiver.backend.port import Refused
+
+Thing = TypeVar("Thing")
+
+
+def tell(
+    waiting: Callable[[int], list[Thing]],
+    take: Callable[[list[Thing]], object],
+    done: Callable[[list[Thing]], object],
+    refused: Callable[[Thing, Refused], object],
+    most: int,
+) -> None:
+    """Have `take` take all that is waiting, `most` at once; each thing is done with once, taken or refused.
+
+    `waiting` gives the first of what is left, as many as it is asked for.
+    """
+    size = most
+    while things := waiting(size):
+        try:
+            take(things)
+        except Refused as error:
+            if len(things) > 1:
+                size = len(things) // 2
+                continue
+            _tell_once_more(things, take, refused, error)
+        done(things)
+        size = min(2 * size, most)
+
+
+def _tell_once_more(
+    things: list[Thing],
+    take: Callable[[list[Thing]], object],
+    refused: Callable[[Thing, Refused], object],
+    error: Refused,
+) -> None:
+    """Try the one again: another process may have stored the same at that moment, and has by now."""
+    try:
+        take(things)
+    except Refused:
+        refused(things[0], error)

@@ -1,0 +1,295 @@
+"""What the product is told, in bulk: sessions, stored files, progress; and what earlier processes left behind.
+
+Whatever fails stays queued and is told again: the database may be away for as long as it likes. What the product
+refuses holds up nothing else: a stored file's sidecar stays where it is and is tried again after a while. Called by
+`server` and its connections.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import structlog
+from gevent.event import Event
+from gevent.lock import BoundedSemaphore
+
+from receiver.backend import bisecting
+from receiver.backend.port import Refused, SessionFacts
+from receiver.net.connection import Connection
+from receiver.spool.cleanup import Janitor, Swept
+from receiver.spool.lease_client import Handover
+from receiver.spool.sidecar import Record
+from receiver.store.media_store import MediaError
+
+if TYPE_CHECKING:
+    from receiver.net.server import Server
+
+log = structlog.get_logger("receiver")
+REPORT_SECONDS = 1.0  # between bulk reports of sessions and stored files
+WATCHED_SECONDS = 2.0  # between progress reports of devices that somebody looks at
+UNWATCHED_SECONDS = 30.0  # and of all others
+BULK = 200  # rows in one report: bounds its memory and how long it holds the database
+AWAY_SECONDS = 2.0  # between tries while the product's database is away
+LEFT_SECONDS = 60.0  # a stored file that is not handed over after so long was left by a process that died
+REFUSED_SECONDS = 3600.0  # between tries of a stored file whose record the product refuses
+EVENTS_KEPT = 10_000  # session rows that wait for a database that is away; older ones are dropped first
+
+
+class Reports:
+    """The queues of one process, and the greenlets that empty them."""
+
+    def __init__(self, server: "Server") -> None:
+        self._server, self._product, self._store = server, server.product, server.store
+        self._janitor = Janitor(server.store, time.monotonic)
+        self.counters: dict[str, Callable[[float], None]] = {}  # metrics, set by `__main__`
+        self._facts: deque[SessionFacts] = deque(maxlen=EVENTS_KEPT)
+        # those beyond are found again by their sidecars
+        self._stored: deque[Record] = deque(maxlen=EVENTS_KEPT)
+        self._partials: dict[str, Record] = {}
+        self.refused: dict[
+            str, float
+        ] = {}  # uploads of stored files, and until when they are left alone (steady)
+        self._news = Event()
+        self._telling = BoundedSemaphore()  # held while what is queued is out of its queues
+
+    def start(self) -> None:
+        """Begin to report, to recover and to tidy."""
+        for work in (self._report, self._progress, self._recover, self._tidy):
+            gevent.spawn(work)
+
+    def wake(self) -> None:
+        """Tell soon what is queued."""
+        self._news.set()
+
+    def count(self, facts: SessionFacts) -> None:
+        """Count an ended session."""
+        told = {"files": facts.files, "bytes": facts.bytes_received, "crc_errors": facts.crc_errors}
+        for name, count in self.counters.items():
+            count(told[name])
+
+    def tell(self, facts: SessionFacts) -> None:
+        """Queue what is known of a session for the product."""
+        self._facts.append(facts)
+        self._news.set()
+
+    def stored(self, record: Record) -> None:
+        """Queue a stored file for the product."""
+        self._stored.append(record)
+        self._news.set()
+
+    def left_partial(self, record: Record, *, share: bool) -> None:
+        """Queue a partial file's record for the product; other receivers may go on with it."""
+        self._partials[record["upload"]] = record
+        self._news.set()
+        if self._server.handover is not None and share:
+            self._server.handover.leave(record)
+
+    def flush(self) -> None:
+        """Tell the product what is still queued, as far as it can be told now (at the end of a worker)."""
+        try:
+            self._tell()
+        except Exception:
+            log.warning("last reports lost; the files themselves are safe", exc_info=True)
+
+    def _report(self) -> None:
+        while True:
+            self._news.wait()
+            self._news.clear()
+            try:
+                self._tell()
+                gevent.sleep(REPORT_SECONDS)
+            except Exception:
+                log.warning(
+                    "not reported, will try again",
+                    sessions=len(self._facts),
+                    files=len(self._stored),
+                    exc_info=True,
+                )
+                gevent.sleep(AWAY_SECONDS)
+                self._news.set()
+
+    def _tell(self) -> None:
+        """Tell in bulk what is queued by now: stored files, partial ones, sessions. What fails stays queued."""
+        with self._telling:
+            self._tell_in_turn()
+
+    def _tell_in_turn(self) -> None:
+        released = self._server.handover.released() if self._server.handover is not None else []
+        self._hand_in(self._stored)
+        _tell_all(
+            deque(self._partials.values()), self._product.progress, self._drop_record, self._told_partials
+        )
+        _tell_all(self._store.given_up, self._product.superseded, lambda upload, why: None)
+        _tell_all(
+            self._facts,
+            lambda facts: self._product.sessions(list({f.id: f for f in facts}.values())),
+            self._drop_facts,
+        )
+        if self._server.handover is not None:
+            self._server.handover.give_back(released)
+
+    def _told_partials(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if self._partials.get(record["upload"]) is record:
+                del self._partials[record["upload"]]
+
+    def _hand_in(self, records: deque[Record]) -> None:
+        """Give stored files to the product, until none are left of these."""
+        _tell_all(records, self._take_stored, self._set_aside)
+
+    def _take_stored(self, records: list[Record]) -> None:
+        """Give stored files to the product; then nobody needs their sidecars any more."""
+        taken = self._product.stored(records)
+        self._server.aside(self._store.delivered, taken)
+        if self._store.exchange is not None:
+            try:
+                self._store.exchange.delivered(taken)
+            except MediaError as error:
+                log.warning("sidecars stay in the store, will try again", reason=str(error))
+
+    def _set_aside(self, record: Record, why: Refused) -> None:
+        """Leave a stored file alone whose record the product refuses: its sidecar and its bytes stay where they are."""
+        self._leave_alone(record, "stored file refused, will try again", why)
+
+    def _pass_over(self, record: Record, error: Exception) -> None:
+        """Leave a stored file alone that cannot be read or put where it belongs: it holds up no other."""
+        self._leave_alone(record, "stored file cannot be handled, will try again", error)
+
+    def _leave_alone(self, record: Record, event: str, why: Exception) -> None:
+        self.refused[record["upload"]] = time.monotonic() + REFUSED_SECONDS
+        log.error(
+            event,
+            imei=record["imei"],
+            upload=record["upload"],
+            sidecar=record.get("pending"),
+            reason=str(why),
+        )
+
+    def _left_alone(self) -> set[str]:
+        """Give the uploads whose records are not tried again yet."""
+        now = time.monotonic()
+        self.refused = {upload: until for upload, until in self.refused.items() if until > now}
+        return set(self.refused)
+
+    def _drop_record(self, record: Record, why: Refused) -> None:
+        """Do without the progress of a file: its bytes and its sidecar are told of again when it goes on."""
+        if self._server.quota.allows(record["imei"]):
+            log.error("progress refused", imei=record["imei"], upload=record["upload"], reason=str(why))
+
+    def _drop_facts(self, facts: SessionFacts, why: Refused) -> None:
+        log.error(
+            "session refused",
+            session=facts.id,
+            imei=facts.imei,
+            address=facts.address,
+            code=facts.code,
+            files=facts.files,
+            reason=str(why),
+        )
+
+    def _progress(self) -> None:
+        """Report how far files have come: soon where somebody looks, elsewhere seldom, and not of all at once."""
+        turn, turns = 0, max(1, round(UNWATCHED_SECONDS / WATCHED_SECONDS))
+        while True:
+            gevent.sleep(WATCHED_SECONDS)
+            turn = (turn + 1) % turns
+            moving = [c for c in self._server.connections if c.moved and c.transfer is not None]
+            if not moving:
+                continue
+            try:
+                watched = self._product.watched()
+                moving = [c for c in moving if _chance(c) % turns == turn or c.facts.imei in watched]
+                _tell_all(deque(self._records(moving)), self._product.progress, self._drop_record)
+            except Exception:
+                log.warning("progress not reported", exc_info=True)
+
+    def _records(self, moving: Sequence[Connection]) -> Iterator[Record]:
+        for connection in moving:
+            connection.moved = False
+            if connection.transfer and (record := connection.transfer.progress()):
+                yield record
+
+    def _recover(self) -> None:
+        """Hand over stored files that an earlier process left, and share partial files that could not be shared."""
+        left = timedelta(0)
+        while True:
+            try:
+                while records := self._server.with_media(
+                    self._store.pending, self._server.now() - left, self._left_alone(), BULK, self._pass_over
+                ):
+                    self._hand_in(deque(records))
+                if self._server.handover is not None:
+                    self._recover_shared(self._server.handover)
+                left = timedelta(seconds=LEFT_SECONDS)
+            except Exception:
+                log.warning("files left by earlier processes wait, will try again", exc_info=True)
+                gevent.sleep(AWAY_SECONDS)
+                continue
+            gevent.sleep(LEFT_SECONDS / 2)
+
+    def _recover_shared(self, handover: Handover) -> None:
+        """Hand over what machines that are lost had stored, and leave for others what nobody here goes on with."""
+        assert self._store.exchange is not None
+        left = self._server.now() - timedelta(seconds=LEFT_SECONDS)
+        self._hand_in(deque(self._store.exchange.owed(left, self._left_alone(), failed=self._pass_over)))
+
+        def tell(record: Record) -> None:
+            self.left_partial(record, share=False)
+
+        handover.leave_rest(
+            self._server.hold, lambda imei, identifier: self._server.release(None, imei, identifier), tell
+        )
+
+    def _tidy(self) -> None:
+        gone: list[str] = []  # uploads that the product was not told of yet
+        while True:
+            try:
+                swept: Swept = self._server.with_media(self._janitor.sweep, self._server.now())
+                for what in swept.odd:
+                    log.warning("odd file in the spool", what=what)
+                if swept.away:
+                    log.warning("media store away, swept later", reason=swept.away)
+                gone += swept.gone
+                if gone:
+                    self._product.expired(gone)
+                    gone.clear()
+            except Exception:
+                log.warning("expiry failed, will try again", exc_info=True)
+            gevent.sleep(3600)
+
+
+def _chance(connection: Connection) -> int:
+    """Give a number that stays the same for a session and is evenly spread over all."""
+    return int(connection.facts.id[-4:], 16)
+
+
+def _tell_all(
+    things: deque[Any],
+    take: Callable[[list[Any]], object],
+    refused: Callable[[Any, Refused], object],
+    done: Callable[[list[Any]], object] = lambda told: None,
+) -> None:
+    """Tell all that is queued, in bulk; what is told, or refused, leaves the queue.
+
+    What comes meanwhile waits for the next time: else a stream of files that never pauses would be told one by one for
+    ever, and nothing else. What was not told goes back to where it stood; a queue that is full then drops its oldest.
+    """
+    waiting = deque(things)
+    things.clear()
+
+    def leave(told: list[Any]) -> None:
+        for _ in told:
+            waiting.popleft()
+        done(told)
+
+    try:
+        bisecting.tell(lambda most: list(islice(waiting, most)), take, leave, refused, BULK)
+    finally:
+        if waiting:
+            newer = list(things)
+            things.clear()
+            things.extend([*waiting, *newer])

@@ -1,0 +1,1 @@
+"""The network side: listener, connections, limits, PROXY header and TLS."""

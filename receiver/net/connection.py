@@ -1,0 +1,423 @@
+"""One camera's line: reads its socket, feeds its session, performs the actions that come out; deadlines.
+
+Knows sockets and time. All that connections share is the server's: see `server`.
+"""
+
+import contextlib
+import os
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import structlog
+
+from receiver.addresses import network
+from receiver.backend.port import Admission, SessionFacts
+from receiver.net.daily_limits import FULL
+from receiver.net.proxy_tls import FrontError
+from receiver.spool.file_transfer import Transfer
+from receiver.store.durability import StorageError, new_id
+from receiver.wire import session as s
+from receiver.wire.foreign_protocols import AVL
+from receiver.wire.protocol import Message, ProtocolError, Reader
+
+if TYPE_CHECKING:
+    from receiver.net.server import Server
+
+log = structlog.get_logger("receiver")
+# bytes read at once: the more a line brings, the more is asked for; beyond 128 KiB malloc gives the freed block back
+# to the kernel, and each read would pay for its pages again (measured: 420 page faults a MB)
+RECEIVE_LEAST, RECEIVE_MOST = 8 * 1024, 128 * 1024
+# a line so slow that it takes long is left alone until it has about so much: a read costs the same for one packet or
+# for four
+WORTH_READING, REST_SECONDS, REST_LEAST = 5 * 1024, 1.5, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits of the driver, with their reasons; times in seconds."""
+
+    limits: s.Limits
+    quarantine_unknown: bool = False
+    max_connections: int = 10_000  # about 14 KiB each
+    max_per_device: int = 2  # one live, one closing
+    max_per_address: int = 0  # off: a whole fleet may share one address
+    min_bytes_per_minute: int = 2048  # checked file bytes: a tenth of the slowest useful line; 0: no limit
+    lines_per_minute: int = (
+        60  # log lines and session rows of one peer: a fleet's device causes a few an hour
+    )
+    files_per_day: int = 5000  # of a known device; 0: no limit
+    bytes_per_day: int = 2048 * 2**20
+
+
+FOREIGN = ("foreign_network", "The address is in none of the networks that devices may connect from.")
+
+
+class Ended(Exception):
+    """The connection is ended by us, from outside its session."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Connection:
+    """One socket with its session."""
+
+    __slots__ = (
+        "_appetite",
+        "_closed",
+        "_minute",
+        "_minute_bytes",
+        "_pace",
+        "_read_at",
+        "_told",
+        "admission",
+        "busy",
+        "ending",
+        "facts",
+        "moved",
+        "reader",
+        "server",
+        "session",
+        "sock",
+        "transfer",
+    )
+
+    def __init__(self, server: "Server", sock: Any, address: str) -> None:
+        self.server, self.sock = server, sock
+        self.facts = SessionFacts(new_id(server.now()), address, server.now())
+        self.session = s.Session(server.settings.limits, time.monotonic())
+        self.reader = Reader()
+        self.transfer: Transfer | None = None
+        self.admission = "known"
+        self.moved = False  # bytes were taken since the last report
+        self.busy = False  # in work whose answer the device shall still get
+        self.ending: Ended | None = None
+        self._closed: s.Close | None = None
+        self._appetite = RECEIVE_LEAST
+        self._told = False  # the product knows of this session
+        self._minute, self._minute_bytes = time.monotonic(), 0
+        self._read_at, self._pace = (
+            self._minute,
+            0.0,
+        )  # bytes per second since the read before; 0: more was waiting
+
+    def run(self) -> None:
+        """Serve until the session ends; whatever happens, keep what came and say why it ended."""
+        code, reason = "lost", "The device closed the line."
+        try:
+            self._greet()
+            while self._closed is None:
+                deadline = self.session.deadline
+                overdue = deadline is not None and time.monotonic() >= deadline
+                data = self._receive()
+                if data == b"":
+                    break
+                wants_rest = data is not None and self._hear(data)
+                # what lay there at the deadline was heard; what keeps coming does not put it off
+                if data is None or (overdue and self._closed is None and self.session.deadline == deadline):
+                    self._perform(self.session.expired(time.monotonic()))
+                del data  # not to be held while we wait
+                if wants_rest:
+                    self._rest()
+            if self._closed is not None:
+                code, reason = self._closed.code, self._closed.reason
+        except (ProtocolError, StorageError, FrontError) as error:
+            code, reason = error.code, str(error)
+            if isinstance(error, ProtocolError):
+                self.session.blame_file()
+                self.facts.imei = self.facts.imei or error.imei
+        except Ended as ended:
+            code, reason = ended.code, ended.reason
+        except TimeoutError:
+            code, reason = "timeout", "The device did not read our answer."
+        except OSError as error:
+            code, reason = "lost", f"The line broke ({error.strerror or error})."
+        except Exception:
+            log.exception("session failed", session=self.facts.id, imei=self.facts.imei)
+            code, reason = "internal", "A mistake of ours ended the session; the log tells."
+        finally:
+            if self.ending is not None:
+                code, reason = self.ending.code, self.ending.reason
+            self._end(code, reason)
+
+    def turn_away(self, code: str, reason: str) -> None:
+        """End before the device's first byte is read; the log and the product hear of it as of any other end."""
+        self._end(code, reason)
+
+    def _hear(self, data: bytes) -> bool:
+        """Take bytes that came; say whether they were a file's, of which more is to come."""
+        self.facts.bytes_received += len(data)
+        missing = self.session.missing
+        self.reader.feed(data, self._take)
+        return 0 < self.session.missing < missing
+
+    def end(self, ended: Ended) -> None:
+        """End from outside: now, or after the commit that is under way. Nothing is thrown into running work."""
+        if self.ending is None:
+            self.ending = ended
+            if not self.busy:
+                self._wake()
+
+    def _wake(self) -> None:
+        """End every wait on the socket, below TLS."""
+        try:
+            with socket.socket(fileno=os.dup(self.sock.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it is closed already
+
+    def _greet(self) -> None:
+        front = self.server.front
+        if front.plain:
+            return
+        wait = self.server.settings.limits.init
+        silent = Ended("no_greeting", "The line did not get past its PROXY header and TLS handshake.")
+        try:
+            with gevent.Timeout(wait, silent):  # in all: each wait alone could be drawn out byte by byte
+                self.sock, address = front.greet(self.sock, self.facts.address, wait)
+                # the socket is held before its handshake, so that `end` reaches it
+                if front.allows(address):
+                    front.finish(self.sock, wait)
+        except TimeoutError:
+            raise silent from None
+        if address != self.facts.address:
+            self.facts.address = address
+            if not self.server.front.allows(address):
+                raise Ended(*FOREIGN)
+            if not self.server.crowd.comes_from(self, network(address)):
+                raise Ended("crowded", "Too many connections from this address.")
+
+    def _receive(self) -> bytes | None:
+        """Give what comes next; None at the session's deadline, empty at the end of the line."""
+        self.server.give_turn(time.monotonic())
+        if self.ending is not None:
+            return self._left_over(self.ending)
+        if self.session.deadline is None:
+            self.sock.settimeout(None)
+        else:
+            self.sock.settimeout(max(self.session.deadline - time.monotonic(), 0.001))
+        # up to the end of a full frame: the reader then keeps no piece of one, to be joined with what comes next
+        wanted = self._appetite - (self._appetite + self.reader.held) % self.reader.full_frame
+        try:
+            data: bytes = self.sock.recv(wanted)
+        except TimeoutError:
+            return None
+        is_all = len(data) < wanted and not hasattr(self.sock, "do_handshake")  # TLS gives record by record
+        if len(data) == wanted:
+            self._appetite = min(2 * self._appetite, RECEIVE_MOST)
+        elif len(data) < self._appetite // 4:
+            self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
+        self.server.reads += 1
+        now = time.monotonic()
+        self._pace, self._read_at = (len(data) / max(now - self._read_at, 1e-6) if is_all else 0.0), now
+        if now - self._minute >= 60:
+            if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
+                raise Ended("too_slow", f"Only {self._minute_bytes} bytes came in a minute.")
+            self._minute, self._minute_bytes = now, 0
+        return data
+
+    def _left_over(self, ending: Ended) -> bytes:
+        """Give what came before a newer connection took the file over, so that it need not come again; then end."""
+        data = b""
+        if ending.code == "taken_over":
+            self.sock.settimeout(0.0)
+            with contextlib.suppress(BlockingIOError, TimeoutError):
+                data = self.sock.recv(RECEIVE_MOST)
+        if not data:
+            raise ending
+        return data
+
+    def _rest(self) -> None:
+        """After bytes of a file: let a slow line gather some more, except near the end, which is to be answered."""
+        rest = min(WORTH_READING / self._pace, REST_SECONDS) if self._pace else 0.0
+        if rest > REST_LEAST and self.session.missing > 2 * self._pace * rest:
+            gevent.sleep(rest)
+
+    def _take(self, message: Message) -> None:
+        if self._closed is None:
+            now = time.monotonic()
+            self.server.give_turn(now)
+            self._perform(self.session.receive(message, now))
+
+    def _perform(self, actions: list[s.Action]) -> None:
+        for action in actions:
+            if self._closed is not None:
+                return
+            if isinstance(action, s.Close):
+                self._closed = action
+            elif isinstance(action, s.Again):
+                for message in action.messages:
+                    self._take(message)
+            elif more := self._act(action):
+                self._perform(more)
+
+    def _act(self, action: s.Action) -> list[s.Action]:
+        match action:
+            case s.Write(offset, payload, chain):
+                return self._write(offset, payload, chain)
+            case s.Send(data):
+                self.sock.settimeout(self.server.settings.limits.answer)
+                self.sock.sendall(data)
+            case s.Admit(imei):
+                known = self._admit(imei)
+                if not known:
+                    self._slow_down(imei)
+                elif self.admission == "known" and not self.server.may_send(imei, 0):
+                    return self.session.refused(*FULL)
+                now = time.monotonic()
+                names = (*self.server.settings.limits.order, s.BY_PATH)
+                return self.session.admitted(known, now, self.server.failures.of(imei, names, now))
+            case s.OpenFile(offer):
+                return self._open(offer)
+            case s.GoBack(offset):
+                assert self.transfer is not None
+                self.transfer.go_back(offset)
+                return self.session.went_back(self.transfer.chain, time.monotonic())
+            case s.Commit():
+                return self._commit()
+            case s.CrcError():
+                self.facts.crc_errors += 1
+                if self.transfer:
+                    self.transfer.record["crc_errors"] = self.transfer.record.get("crc_errors", 0) + 1
+        return []
+
+    def _write(self, offset: int, payload: bytes, chain: int | None) -> list[s.Action]:
+        assert self.transfer is not None
+        self.moved = True
+        self._minute_bytes += len(payload)
+        now = self.server.now()
+        same = self.transfer.write(offset, payload, now, chain)
+        if self.transfer.wants_safety(now):
+            self._make_safe()
+        return self.session.written(same, time.monotonic())
+
+    def _admit(self, imei: str) -> bool:
+        self.facts.imei = imei
+        self.server.arrived(self)
+        try:
+            known = self.server.product.admit(imei) is Admission.KNOWN
+        except Exception:
+            # nobody can say who is known while the database is away: keep the files of whom we do not remember under
+            # the quarantine's caps
+            if self.server.quota.allows("database away"):
+                log.warning("database away", imei=imei, exc_info=True)
+            if not self.server.acquaintance.has(imei, time.monotonic()):
+                self.admission = "quarantine"
+            return True
+        self.server.acquaintance.heard(imei, known, time.monotonic())
+        if not known and self.server.settings.quarantine_unknown:
+            self.admission = "quarantine"
+            known = True
+        if known and self.server.quota.allows(imei):
+            self._tell()
+        return known
+
+    def _slow_down(self, imei: str) -> None:
+        """Let an address that tries many unknown IMEIs wait for its answer, without a place among the others."""
+        if delay := self.server.guesses.delay(network(self.facts.address), imei, time.monotonic()):
+            self.server.left(self)
+            self.server.guesses.wait(delay)
+
+    def _open(self, offer: s.Offer) -> list[s.Action]:
+        if self.admission == "known" and not self.server.may_send(self.facts.imei or "", offer.size):
+            return self.session.refused(*FULL)
+        try:
+            self.transfer = self.server.open(self, offer)
+        except StorageError as error:
+            return self.session.failed(error.code, str(error))
+        self.facts.resumes += self.transfer.received > 0
+        self._minute, self._minute_bytes = time.monotonic(), 0
+        return self.session.opened(self.transfer.received, self.transfer.chain, time.monotonic())
+
+    def _commit(self) -> list[s.Action]:
+        assert self.transfer is not None
+        transfer = self.transfer
+        transfer.flush()
+        self.busy = True
+        try:
+            record = self.server.commit(self, transfer)
+        except StorageError as error:
+            return self.session.failed(error.code, str(error))
+        finally:
+            self.busy = False
+        self._let_go(transfer)
+        name = s.BY_PATH if transfer.record["by_path"] else transfer.record["identifier"]
+        self.server.failures.forget(transfer.record["imei"], name)
+        if record is not None:
+            self.facts.files += 1
+            self.server.daily.add(record["imei"], record["size"], self.server.now())
+            self.server.reports.stored(record)
+        return self.session.committed(time.monotonic())
+
+    def _make_safe(self) -> None:
+        """Let what is held survive a power cut. If the connection is ended meanwhile, its answer still goes out."""
+        assert self.transfer is not None
+        self.transfer.flush()
+        self.busy = True
+        try:
+            self.server.make_safe(self.transfer)
+        finally:
+            self.busy = False
+
+    def _let_go(self, transfer: Transfer) -> None:
+        transfer.leave()
+        self.transfer = None
+        self.server.release(self, self.facts.imei or "", transfer.record["identifier"])
+
+    def _end(self, code: str, reason: str) -> None:
+        if self.facts.imei is not None and self.session.failed_file is not None:
+            self.server.failures.note(self.facts.imei, self.session.failed_file, time.monotonic())
+        self.sock.close()  # from now on the device may come back
+        if (transfer := self.transfer) is not None:
+            try:
+                transfer.flush()
+                transfer.left_behind()
+                if record := self.server.make_safe(transfer):
+                    # a newer session of this machine goes on with it where it lies
+                    self.server.reports.left_partial(record, share=code != "taken_over")
+            except StorageError as error:
+                # the last safe state stands on disk
+                if self.server.quota.allows("partial file not kept"):
+                    log.warning("partial file not kept", session=self.facts.id, reason=str(error))
+            self._let_go(transfer)
+        self.facts.ended_at, self.facts.code, self.facts.reason = self.server.now(), code, reason
+        self.server.left(self)
+        self.server.reports.count(self.facts)
+        if (
+            code == "lost"
+            and not self.facts.bytes_received
+            and self.server.front.is_proxy(self.facts.address)
+        ):
+            return  # a load balancer looks every second whether we live
+        if not self._told and not self._worth_telling(code):
+            return
+        self._tell()
+        log.info(
+            "session ended",
+            session=self.facts.id,
+            imei=self.facts.imei,
+            address=self.facts.address,
+            code=code,
+            reason=reason,
+            files=self.facts.files,
+            bytes=self.facts.bytes_received,
+            crc_errors=self.facts.crc_errors,
+        )
+
+    def _tell(self) -> None:
+        self._told = True
+        self.server.reports.tell(self.facts)
+
+    def _worth_telling(self, code: str) -> bool:
+        """Say whether an ended session that the product has not heard of belongs in the log and the database."""
+        facts = self.facts
+        if facts.files:
+            return True
+        if not facts.bytes_received and self.server.front.is_proxy(facts.address):
+            return code not in ("lost", "timeout", "no_words", FOREIGN[0])  # a balancer's health check
+        known = facts.imei is not None and code not in ("unknown_device", AVL)  # these were not asked about
+        return self.server.quota.allows((known and facts.imei) or network(facts.address))

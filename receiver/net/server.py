@@ -1,0 +1,321 @@
+"""The gevent driver: all connections of a process, and what they share: limits, files in hand, takeover, stop.
+
+Knows sockets and time, nothing of the product but the port `Product`, given in by `__main__`.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import gevent
+import gevent.socket
+import structlog
+
+from receiver.addresses import host, network
+from receiver.backend.batching import Gather
+from receiver.backend.known_devices import Acquaintance
+from receiver.backend.port import Product
+from receiver.backend.reporter import Reports
+from receiver.net.connection import FOREIGN, Connection, Ended, Settings
+from receiver.net.connection_limits import Crowd
+from receiver.net.daily_limits import Daily
+from receiver.net.guess_limits import Guesses
+from receiver.net.log_quota import WINDOW_SECONDS, Quota
+from receiver.net.proxy_tls import Front
+from receiver.net.shared_stack import Apart
+from receiver.spool.failed_files import Failures
+from receiver.spool.file_locks import Claims
+from receiver.spool.file_transfer import Asker, Transfer
+from receiver.spool.lease_client import Handover, claim_of
+from receiver.spool.sidecar import Record
+from receiver.spool.spool import Store
+from receiver.store.durability import StorageError
+from receiver.store.media_store import MediaError
+from receiver.wire import session as s
+
+log = structlog.get_logger("receiver")
+SILENT_SECONDS = 5.0  # for the INIT of a device that had just connected when the receiver was told to stop
+GIVE_WAY_SECONDS = 10.0  # for an older connection to let go of its file
+GIVE_WAY_POLL = 0.05
+SEND_BUFFER = 16 * 1024  # bytes in the kernel for a device that does not read: all our answers are short
+TURN_SECONDS = 0.005  # after so much work without a wait the other lines have their turn
+LEFT_OUT_LINES = 20  # peers named in a minute whose lines were left out
+
+
+class Server:
+    """All connections of this process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        product: Product,
+        now: Callable[[], datetime],
+        front: Front | None = None,
+    ) -> None:
+        self.settings, self.store, self.product, self.now = settings, store, product, now
+        self.front = front or Front()
+        self.claims = Claims(store.spool / "claims")
+        self.crowd: Crowd[Connection] = Crowd(
+            settings.max_connections, settings.max_per_device, settings.max_per_address
+        )
+        self.connections = self.crowd.everyone  # oldest first
+        self.apart = Apart()
+        self.quota = Quota(settings.lines_per_minute)
+        self.handover = (
+            Handover(store, product, now, self.quota.allows) if store.exchange is not None else None
+        )
+        self.acquaintance = Acquaintance()
+        self.failures = Failures()
+        self.guesses = Guesses()
+        self.daily = Daily(settings.files_per_day, settings.bytes_per_day)
+        # who has which file of which device in hand; None: it is being shared with other machines
+        self.holders: dict[tuple[str, str], Connection | None] = {}
+        self.stopping = False
+        self.reads = 0  # from all lines
+        hub = gevent.get_hub()
+        self._pool = hub.threadpool
+        self._turned_at = time.monotonic()
+        self._turns = hub.loop.check()
+        store.aside = self.aside
+        self._commits: Gather[Transfer, None] = Gather(self._make_stored)
+        self._safes: Gather[Transfer, None] = Gather(
+            lambda transfers: self.aside(store.make_safe, transfers, now())
+        )
+        self.reports = Reports(self)
+
+    def start(self) -> None:
+        """Start what runs beside the connections."""
+        self._turns.start(self._note_turn)
+        self.reports.start()
+        for work in (self._give_way, self._tell_left_out):
+            gevent.spawn(work)
+        if self.handover is not None:
+            gevent.spawn(self.handover.watch, self._end_for_another_machine)
+
+    def serve(self, sock: Any, address: str) -> None:
+        """Serve one connection to its end (in a greenlet of its own)."""
+        connection = Connection(self, sock, address)
+        connection.session.stopping = self.stopping  # accepted at the last moment
+        if not self._is_balancer(address) and not self.front.allows(address):
+            connection.turn_away(*FOREIGN)  # before it takes a place
+            return
+        if not self._room(connection):
+            self.left(connection)
+            sock.close()
+            if self.quota.allows(network(address)):
+                log.warning(
+                    "connection refused: too many", address=address, connections=len(self.connections)
+                )
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        connection.run()
+
+    def stop(self) -> None:
+        """Let each session end itself after its present or first file; those that stay silent end soon."""
+        self.stopping = True
+        self.guesses.release()
+        for connection in self.connections:
+            connection.session.stopping = True
+        gevent.spawn_later(SILENT_SECONDS, self._end_silent)
+
+    def _end_silent(self) -> None:
+        for connection in list(self.connections):
+            if connection.facts.imei is None:
+                connection.end(Ended("stopped", "The receiver restarts."))
+
+    def _note_turn(self) -> None:
+        self._turned_at = time.monotonic()
+
+    def give_turn(self, now: float) -> None:
+        """Let other lines run, if none could for a while. `now` in steady seconds.
+
+        gevent changes to another greenlet only where one waits, and a line that always has bytes to read never does.
+        """
+        if now - self._turned_at < TURN_SECONDS:
+            return
+        gevent.sleep(0)
+        self._turned_at = time.monotonic()
+
+    def aside(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do what blocks off the hub, in a thread."""
+        return self._pool.apply(work, given)
+
+    def with_media(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do what also reaches for the media store: a shared one over sockets, which wait without blocking."""
+        return work(*given) if self.store.media.shared else self.aside(work, *given)
+
+    def commit(self, connection: Connection, transfer: Transfer) -> Record | None:
+        """Make a whole file safe, together with others that wait; give its record, None if it was stored before.
+
+        Raises StorageError; then nothing may be acknowledged.
+        """
+        if self.handover is not None:
+            self.handover.check(connection.facts.imei or "", transfer.record["identifier"])
+        self._commits.ask(transfer)
+        if self.store.media.shared:  # reached over sockets, which wait without blocking: each for itself
+            (problem,) = self.store.place([transfer])
+            if problem is not None:
+                raise problem
+        return transfer.committed()
+
+    def _make_stored(self, transfers: Sequence[Transfer]) -> list[StorageError | None]:
+        work = self.store.seal if self.store.media.shared else self.store.commit
+        problems: list[StorageError | None] = self.aside(work, transfers, self.now())
+        return problems
+
+    def make_safe(self, transfer: Transfer) -> Record | None:
+        """Make what is held of a file survive a power cut, together with others; give its record, as `commit` does.
+
+        Raises StorageError.
+        """
+        self._safes.ask(transfer)
+        return transfer.committed()
+
+    # limits
+
+    def _is_balancer(self, address: str) -> bool:
+        """Say whether a peer names the device's address later."""
+        return not self.front.plain and self.front.is_proxy(address)
+
+    def _room(self, newest: Connection) -> bool:
+        address = newest.facts.address
+        if not self.crowd.enter(newest, None if self._is_balancer(address) else network(address)):
+            return False
+        surplus = self.crowd.surplus(newest)
+        if surplus is not None and surplus is not newest:
+            surplus.end(Ended("crowded", "Too many connections; this one had sent no INIT."))
+        return surplus is not newest
+
+    def arrived(self, connection: Connection) -> None:
+        """Count a connection for its device: one live, one closing; more end the oldest idle one."""
+        assert connection.facts.imei is not None
+        for surplus in self.crowd.arrived(connection, connection.facts.imei):
+            surplus.end(Ended("crowded", "The device opened too many connections."))
+
+    def may_send(self, imei: str, more: int) -> bool:
+        """Say whether a known device may send so many bytes more today; while nobody can be asked it may."""
+        try:
+            return self.daily.allows(
+                imei, more, self.now(), lambda: self.product.sent_today(imei, self.now())
+            )
+        except Exception:
+            if self.quota.allows("database away"):
+                log.warning("database away", imei=imei, exc_info=True)
+            return True
+
+    def left(self, connection: Connection) -> None:
+        """Forget a connection."""
+        self.crowd.left(connection, connection.facts.imei)
+
+    def _tell_left_out(self) -> None:
+        while True:
+            gevent.sleep(WINDOW_SECONDS)
+            left_out = self.quota.turn()
+            for peer, lines in sorted(left_out.items(), key=lambda item: -item[1])[:LEFT_OUT_LINES]:
+                log.warning("lines and session rows left out", peer=peer, count=lines)
+
+    # one file, one session
+
+    def open(self, connection: Connection, offer: s.Offer) -> Transfer:
+        """Open a file for a session; an older session of the device at the same file gives way.
+
+        Raises StorageError.
+        """
+        imei = connection.facts.imei or ""
+        try:
+            self._claim(connection, imei, offer.identifier)
+            if self.handover is not None:
+                self.handover.take(imei, offer.identifier, lambda: connection.ending is not None)
+            before = self._recall(imei, offer)
+            asker = Asker(
+                imei,
+                connection.admission,
+                connection.facts.id,
+                self.now(),
+                host(connection.facts.address),
+                self.front.networks,
+            )
+            if self.store.media.shared:  # reached over sockets, which wait
+                return self.store.open(asker, offer, before)
+            return self.apart.do(self.store.open, asker, offer, before)
+        except BaseException as error:
+            self.release(connection, imei, offer.identifier)
+            if isinstance(error, OSError):
+                raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
+            raise
+
+    def _claim(self, connection: Connection, imei: str, identifier: str) -> None:
+        deadline, asked = time.monotonic() + GIVE_WAY_SECONDS, False
+        while True:
+            if self._end_holder(imei, identifier):
+                pass
+            elif self.claims.take(imei, identifier):
+                self.holders[imei, claim_of(identifier)] = connection
+                return
+            elif not asked:
+                self.claims.ask(imei, identifier)
+                asked = True
+            if time.monotonic() >= deadline:
+                raise StorageError("busy", "An older connection of this device does not let go of its file.")
+            gevent.sleep(GIVE_WAY_POLL)
+
+    def _end_holder(self, imei: str, identifier: str) -> bool:
+        """Ask this process's session at a file to end; say whether it is in hand here."""
+        if holder := self.holders.get((imei, claim_of(identifier))):
+            holder.end(Ended("taken_over", "A newer connection of this device went on with the file."))
+        if self.handover is not None:
+            self.handover.give_way(
+                imei, identifier
+            )  # the session may be over, and its part on its way to the store
+        return (imei, claim_of(identifier)) in self.holders
+
+    def _end_for_another_machine(self, imei: str, identifier: str) -> None:
+        if holder := self.holders.get((imei, claim_of(identifier))):
+            holder.end(Ended("handed_over", "The device went on with the file at another receiver."))
+
+    def release(self, connection: Connection | None, imei: str, identifier: str) -> None:
+        """Give a file's claim back."""
+        if (imei, claim_of(identifier)) in self.holders and self.holders[
+            imei, claim_of(identifier)
+        ] is connection:
+            del self.holders[imei, claim_of(identifier)]
+            self.claims.release(imei, identifier)
+            if self.handover is not None:
+                self.handover.drop(imei, identifier)
+                self.reports.wake()
+
+    def hold(self, imei: str, identifier: str) -> bool:
+        """Take a file into hand that no session has; say whether it was free."""
+        if (imei, claim_of(identifier)) in self.holders or not self.claims.take(imei, identifier):
+            return False
+        self.holders[imei, claim_of(identifier)] = None
+        return True
+
+    def _give_way(self) -> None:
+        """Answer other processes of this machine that ask for a claim."""
+        while True:
+            gevent.socket.wait_read(self.claims.socket.fileno())
+            self._end_holder(*self.claims.asked())
+
+    def _recall(self, imei: str, offer: s.Offer) -> Record | None:
+        if not (offer.metadata and offer.metadata.timestamp):
+            return None
+        try:
+            return self.product.recall(imei, offer)
+        except Exception:
+            if self.quota.allows("database away"):
+                log.warning("database away", imei=imei, exc_info=True)
+            return self._announced(imei, offer)
+
+    def _announced(self, imei: str, offer: s.Offer) -> Record | None:
+        """Find a file that was stored, perhaps by another machine, while nobody could be told."""
+        if self.store.exchange is None:
+            return None
+        try:
+            records = self.store.exchange.announced(imei)
+        except MediaError:
+            return None
+        return next((r for r in records if self.store.is_of(r, offer)), None)

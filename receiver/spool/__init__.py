@@ -1,0 +1,1 @@
+"""Partial files on this machine: transfer, sidecars, locks, leases, quarantine and cleanup."""

@@ -1,0 +1,546 @@
+"""One file on its way, in the hands of one session: taking bytes, comparing, resuming, and being whole.
+
+The driver calls it; what blocks may run in a thread, after flush(). How many are made safe at once, and where they
+go then, is the store's: see `storage`.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import replace as replace_fields
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from receiver.addresses import Network, is_within
+from receiver.spool.sidecar import Record
+from receiver.store.durability import (
+    StorageError,
+    camera_time,
+    new_id,
+    overwrite,
+    pieces,
+    read_sidecar,
+    replace,
+    sameness,
+    stamp,
+    write_out,
+)
+from receiver.store.media_store import MediaError
+from receiver.wire import protocol
+from receiver.wire.protocol import PACKET
+from receiver.wire.session import Offer
+
+if TYPE_CHECKING:
+    from receiver.spool.spool import Store
+
+KINDS = {
+    "%photof": ("photo", "front", "jpg"),
+    "%photor": ("photo", "rear", "jpg"),
+    "%videof": ("video", "front", "h265"),
+    "%videor": ("video", "rear", "h265"),
+}
+# a path says by parts of itself what it is; the first that fits. Source: other servers, see docs/protocol.md
+PATH_SOURCES = {
+    "mdas9": "adas",
+    "dsm": "dsm",
+    "dualcam_front": "front",
+    "dualcam_rear": "rear",
+    "dashcam": "dashcam",
+}
+PATH_ENDINGS = {".jpg": ("photo", "jpg"), ".mp4": ("video", "mp4"), ".h265": ("video", "h265")}
+BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for each slow device
+SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
+COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
+MUCH = 1024 * 1024  # bytes; more than that is not read while other lines wait
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who offers a file: the device, whether it is known, its session, when, and from which address.
+
+    `networks`: from where the bytes of a partial file must have come for this one to go on with it; none: anywhere.
+    """
+
+    imei: str
+    admission: str  # known | quarantine
+    session: str
+    now: datetime
+    address: str | None = None
+    networks: Sequence[Network] = ()
+
+    def goes_on_with(self, record: Record) -> bool:
+        """Say whether what is held of a file came from where devices may connect from; older sidecars do not say."""
+        address = record.get("address")
+        return not self.networks or address is None or is_within(address, self.networks)
+
+
+def quarantined(imei: str, path: str) -> str:
+    """Give the key of an unknown device's file: by device, so that caps are counted quickly."""
+    return f"quarantine/{imei}/{path}"
+
+
+def adopted(imei: str, path: str) -> str:
+    """Give the key that a quarantined file has among the ordinary ones."""
+    return path.removeprefix(f"quarantine/{imei}/")
+
+
+def describe(offer: Offer) -> tuple[str, str, str]:
+    """Give file type, source and file name ending of an offered file."""
+    if not offer.by_path:
+        return KINDS[offer.identifier]
+    path = offer.identifier.lower()
+    source = next((name for part, name in PATH_SOURCES.items() if part in path), "unknown")
+    for ending, (kind, extension) in PATH_ENDINGS.items():
+        if path.endswith(ending):
+            return kind, source, extension
+    return ("photo", source, "jpg") if "picture" in path else ("video", source, "bin")
+
+
+class Transfer:
+    """One file on its way, in the hands of one session."""
+
+    __slots__ = (
+        "_asker",
+        "_buffer",
+        "_compare_until",
+        "_losses",
+        "_offer",
+        "_safe_at",
+        "_unproven",
+        "chain",
+        "named",
+        "part",
+        "received",
+        "record",
+        "sidecar",
+        "store",
+        "stored_before",
+    )
+
+    def __init__(self, store: "Store", record: Record, asker: Asker, offer: Offer) -> None:
+        self.store, self.record = store, record
+        self.received = 0  # bytes held, from the beginning
+        self.chain = 0  # their CRC
+        self._asker, self._offer = asker, offer
+        self.part = f"{store.partials}/{record['imei']}/{record['upload']}.part"
+        self.sidecar = f"{self.part[:-5]}.json"
+        self.stored_before = False  # a stored file that is offered again: compare, do not write
+        self._compare_until = 0  # what is held up to here is compared as it comes again
+        self._unproven = False  # nothing has shown yet that what is held is of the file that is offered
+        self._buffer = b""  # the last bytes of those held, not yet written
+        self._safe_at = asker.now
+        self._losses = store.losses
+        # the names of both survive a power cut: later sidecars need no fsync of the folder, since what a power cut
+        # may then bring back is the one before, which promises less
+        self.named = False
+        store.active.add(record["upload"])
+
+    # how a transfer comes to be
+
+    @classmethod
+    def begin(cls, store: "Store", asker: Asker, offer: Offer) -> "Transfer":
+        """Begin a file from its first byte."""
+        now, upload = asker.now, new_id(asker.now)
+        kind, source, extension = describe(offer)
+        path = f"{now:%Y/%m/%d/%H}/{asker.imei}_{upload}.{extension}"
+        if asker.admission == "quarantine":
+            path = quarantined(asker.imei, path)
+        record = {
+            "imei": asker.imei,
+            "upload": upload,
+            "session": asker.session,
+            "admission": asker.admission,
+            "identifier": offer.identifier,
+            "by_path": offer.by_path,
+            "count": offer.count,
+            "packets": -(-offer.size // PACKET),
+            "file_type": kind,
+            "source": source,
+            "extension": extension,
+            "metadata": asdict(offer.metadata) if offer.metadata else None,
+            "received_packets": 0,
+            "size": 0,
+            "sha256": None,
+            "path": path,
+            "state": "receiving",
+            "started_at": stamp(now),
+            "updated_at": stamp(now),
+            "address": asker.address,
+            "received_at": None,
+            "resumes": 0,
+            "crc_errors": 0,
+            "safe": 0,
+            "boot": store.boot,
+        }
+        transfer = cls(store, record, asker, offer)
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(transfer.part))
+            store.files.write(transfer.part, b"", 0)
+            # not fsynced: nothing is promised yet
+            os.close(overwrite(transfer.sidecar, record))
+        except OSError as error:
+            transfer.leave()  # the camera comes again and again: a full disk must not fill with empty files
+            raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
+        return transfer
+
+    @classmethod
+    def resume(cls, store: "Store", record: Record, asker: Asker, offer: Offer) -> "Transfer":
+        """Go on with a partial file; where no time proves that it is the same, the device's next CRC has to."""
+        record = record | {"session": asker.session, "updated_at": stamp(asker.now), "state": "receiving"}
+        record["address"] = asker.address
+        transfer = cls(store, record, asker, offer)
+        part = transfer.part
+        try:
+            held = os.stat(part).st_size
+            if record["boot"] != store.boot:
+                held = min(held, record["safe"])
+            # whole packets only; the last one may be short and is always taken again
+            held = max(0, min(held, offer.size - 1) // PACKET * PACKET)
+            os.truncate(part, held)
+            transfer._unproven = bool(held) and not camera_time(record)
+            transfer._stand_at(held)
+            record["resumes"] += 1
+            record["boot"] = store.boot
+            shorter = held // PACKET < record["safe"] // PACKET
+            # else bytes that come now could be taken for those that were safe
+            record["safe"] = min(record["safe"], held)
+            replace(transfer.sidecar, record, safe=shorter)
+        except BaseException as error:
+            transfer._release()
+            if isinstance(error, OSError):
+                raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
+            raise
+        return transfer
+
+    @classmethod
+    def compare_stored(cls, store: "Store", record: Record, asker: Asker, offer: Offer) -> "Transfer":
+        """Ask only for the end of a stored file, to be sure that it is the same. Raises MediaError."""
+        transfer = cls(store, dict(record), asker, offer)
+        transfer.stored_before = True
+        transfer._compare_until = record["size"]
+        begin = (record["size"] - 1) // PACKET * PACKET
+        try:
+            transfer.chain = transfer._chain_before(begin)
+        except BaseException:
+            transfer._release()
+            raise
+        transfer.received = begin
+        return transfer
+
+    def _stand_at(self, offset: int) -> None:
+        """Stand behind so many bytes; their CRC is made anew from the bytes themselves."""
+        aside = offset > MUCH
+        self.chain = self.store.aside(self._held_chain, offset) if aside else self._held_chain(offset)
+        self.received = offset
+
+    def _held_chain(self, left: int) -> int:
+        """Give the CRC of so many bytes that are held. Blocks."""
+        chain = 0
+        with open(self.part, "rb") as file:
+            while left:
+                piece = file.read(min(left, COMPARED_AT_ONCE))
+                if not piece:
+                    raise StorageError("partial_lost", "The partial file is shorter than its sidecar says.")
+                chain = protocol.crc(piece, chain)
+                left -= len(piece)
+        return chain
+
+    # taking bytes
+
+    def write(self, offset: int, payload: bytes, now: datetime, chain: int | None = None) -> bool:
+        """Take checked bytes; False when they differ from those held: then the file begins again.
+
+        `chain`: the CRC of all bytes up to their end, where the device's own is that one. Raises StorageError.
+        """
+        assert offset == self.received
+        if self._unproven and chain is None:
+            self._compare_all()
+            return False
+        self._unproven = False
+        known = max(0, min(len(payload), self._compare_until - offset))
+        if self.stored_before and not self._fits_stored(offset + len(payload)):
+            self._start_again(now)
+            return False
+        if known and self._held(offset, known) != payload[:known]:
+            self._start_again(now)
+            return False
+        self.received += len(payload)
+        self.chain = protocol.crc(payload, self.chain) if chain is None else chain
+        if new := payload[known:] if known else payload:
+            if len(self._buffer) + len(new) >= BUFFER:
+                self.flush(new)
+            else:
+                self._buffer += new
+        return True
+
+    def _compare_all(self) -> None:
+        """Stand at the first byte: the device's CRC does not go on from what is held, so all of it is compared."""
+        self._compare_until = max(self._compare_until, self.received)
+        self.received, self.chain, self._unproven = 0, 0, False
+
+    def _fits_stored(self, end: int) -> bool:
+        """Say whether a stored file can have bytes that end here: its last packet must have its length."""
+        size = self.record["size"]
+        return bool(
+            end == size or (end < size and (self._offer.by_path or end <= (size - 1) // PACKET * PACKET))
+        )
+
+    def wants_safety(self, now: datetime) -> bool:
+        """Say whether it is time for `make_safe`."""
+        # abs: when the clock is moved back, one fsync too many
+        return abs((now - self._safe_at).total_seconds()) >= SAFE_SECONDS and not self.stored_before
+
+    def go_back(self, offset: int) -> None:
+        """Stand at an earlier byte: what is held from there on is compared as it comes again."""
+        self._compare_until = max(self._compare_until, self.received)
+        if self.stored_before:
+            try:
+                self.chain = self._chain_before(offset)
+            except MediaError as error:
+                raise StorageError("store_away", str(error)) from error
+            self.received = offset
+        else:
+            self.flush()
+            self._stand_at(offset)
+            self._unproven = self._unproven and offset > 0
+
+    def _chain_before(self, end: int) -> int:
+        """Give the CRC of a stored file's bytes up to `end`. Raises MediaError."""
+        # a shared store is reached over sockets, which wait without blocking
+        aside = end > MUCH and not self.store.media.shared
+        return self.store.aside(self._stored_chain, end) if aside else self._stored_chain(end)
+
+    def _stored_chain(self, end: int) -> int:
+        """Read in pieces: memory is bounded."""
+        chain = 0
+        for at in range(0, end, COMPARED_AT_ONCE):
+            count = min(COMPARED_AT_ONCE, end - at)
+            chain = protocol.crc(self.store.media.read(self.record["path"], at, count) or b"", chain)
+        return chain
+
+    def _held(self, offset: int, count: int) -> bytes:
+        if self.stored_before:
+            try:
+                return self.store.media.read(self.record["path"], offset, count) or b""
+            except MediaError as error:
+                raise StorageError("store_away", str(error)) from error
+        with open(self.part, "rb") as file:
+            file.seek(offset)
+            return file.read(count)
+
+    def _start_again(self, now: datetime) -> None:
+        """It is another file: from the first byte. A partial is given up, a stored file stays as it is."""
+        old, offer = self.record, self._offer
+        asker = replace_fields(self._asker, now=now)
+        self.store.active.discard(old["upload"])
+        self._compare_until, self.received, self.chain, self._buffer = 0, 0, 0, b""
+        if not self.stored_before:
+            self.store.discard(old)
+        fresh = self.store.begin(asker, offer)
+        self.record, self._asker = fresh.record, asker
+        self.part, self.sidecar = fresh.part, fresh.sidecar
+        self.stored_before, self.named = False, False
+
+    def flush(self, more: bytes = b"") -> None:
+        """Write what was gathered. Raises StorageError."""
+        data = self._buffer + more if self._buffer else more
+        if not data:
+            return
+        try:
+            self.store.files.write(self.part, data, self.received - len(data))
+        except OSError as error:
+            self.received -= len(data)  # never more than is there
+            self._buffer = b""
+            raise StorageError("disk", f"The file cannot be written: {error.strerror}.") from error
+        self._buffer = b""
+
+    # how it ends; what blocks may run in a thread, after flush()
+
+    def progress(self) -> Record | None:
+        """Give the record as it is now, None for a stored file that is compared."""
+        if self.stored_before:
+            return None
+        return self.record | {"received_packets": self.received // PACKET, "size": self.received}
+
+    def make_safe(self, now: datetime) -> Record | None:
+        """Make the bytes held of this one file survive a power cut, after flush(); give its record.
+
+        None for a stored file that is compared. Blocks. Raises StorageError.
+        """
+        (problem,) = self.store.make_safe([self], now)
+        if problem is not None:
+            raise problem
+        return self.committed()
+
+    def write_held(self, now: datetime) -> tuple[int, ...]:
+        """Begin to write the bytes held and a new sidecar to disk; give the descriptors to fsync. Raises OSError."""
+        self._safe_at = now
+        if self.stored_before or not self.held:
+            return ()
+        part = self._write_part()
+        try:
+            sidecar = self._write_beside(self._as_held(now))
+        except BaseException:
+            os.close(part)
+            raise
+        write_out(sidecar)
+        return part, sidecar
+
+    def _as_held(self, now: datetime) -> Record:
+        return self.record | {
+            "safe": self.held,
+            "updated_at": stamp(now),
+            "received_packets": self.held // PACKET,
+            "size": self.held,
+        }
+
+    def _write_beside(self, record: Record) -> int:
+        try:
+            return overwrite(f"{self.sidecar}.tmp", record)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.sidecar}.tmp")  # a full disk must not fill with what cannot be read
+            raise
+
+    def be_held(self, now: datetime) -> None:
+        """Put the new sidecar in the old one's place, once its bytes and the file's are on disk. Raises OSError."""
+        if not self.stored_before and self.held:
+            os.replace(f"{self.sidecar}.tmp", self.sidecar)
+            self.record = self._as_held(now)
+
+    def left_behind(self) -> None:
+        """Be a partial file that waits for its device from now on."""
+        if not self.stored_before:
+            self.record["state"] = "partial"
+
+    def fsync(self, descriptors: Iterable[int]) -> None:
+        """Wait until all that was written out is on disk. Raises OSError."""
+        try:
+            for descriptor in descriptors:
+                os.fsync(descriptor)
+        except OSError:
+            self.distrust()
+            raise
+
+    def distrust(self) -> None:
+        """Believe the bytes only as far as they were safe before: after a failed fsync the next one tells nothing."""
+        if self.stored_before:
+            return
+        self.record["boot"] = ""
+        with contextlib.suppress(OSError):
+            replace(self.sidecar, self.record, safe=False)
+
+    def _write_part(self) -> int:
+        """Begin to write the bytes held to disk; give the file's descriptor. Raises OSError."""
+        if self._losses != self.store.losses:
+            self.distrust()
+        if not self.record["boot"]:
+            raise OSError(errno.EIO, "an earlier fsync failed")
+        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if self.held < os.fstat(part).st_size:
+                os.ftruncate(part, self.held)  # a piece of what could not be written whole
+        except BaseException:
+            os.close(part)
+            raise
+        write_out(part)
+        return part
+
+    def commit(self, now: datetime) -> Record | None:
+        """Make this one file safe in the media store, after flush(); give its record, None if it was stored before.
+
+        Blocks. Raises StorageError; then nothing may be acknowledged.
+        """
+        (problem,) = self.store.commit([self], now)
+        if problem is not None:
+            raise problem
+        return self.committed()
+
+    def committed(self) -> Record | None:
+        """Give the record of the file that was made safe, None if it was stored before or nothing came of it."""
+        return None if self.stored_before or not self.held else self.record
+
+    def write_out(self, now: datetime) -> tuple[int, ...]:
+        """Begin to write the whole file and its sidecar to disk; give the descriptors to fsync. Raises OSError."""
+        if self.stored_before:
+            return ()
+        part = self._write_part()
+        try:
+            self.record |= {
+                "state": "stored",
+                "sha256": self._read_back(part),
+                "size": self.received,
+                "received_at": stamp(now),
+                "received_packets": self.record["packets"],
+                "updated_at": stamp(now),
+            }
+            sidecar = self._overwrite_sidecar()
+        except BaseException:
+            os.close(part)
+            raise
+        write_out(sidecar)
+        return part, sidecar
+
+    def _read_back(self, part: int) -> str:
+        """Give the file's SHA-256, while the disk writes it. Raises OSError where it is not what came."""
+        hashed, chain, size = hashlib.sha256(), 0, 0
+        for piece in pieces(part):
+            hashed.update(piece)
+            chain, size = protocol.crc(piece, chain), size + len(piece)
+        if (size, chain) != (self.received, self.chain):
+            self.record["safe"] = 0  # it comes again from its first byte
+            self.distrust()
+            raise OSError(errno.EIO, "what was written is not what came")
+        return hashed.hexdigest()
+
+    def _overwrite_sidecar(self) -> int:
+        """In place: a file less to make and to remove; torn by a power cut it costs a partial file, nothing more."""
+        try:
+            return overwrite(self.sidecar, self.record)
+        except OSError:
+            # the disk is full: be what it was before, which is shorter
+            with contextlib.suppress(OSError):
+                os.close(overwrite(self.sidecar, self.record | {"state": "receiving", "sha256": None}))
+            raise
+
+    def hand_in(self) -> None:
+        """Move the sidecar among those that wait for the product, under the name by which the file is known again."""
+        if self.stored_before:
+            return
+        record, moment = self.record, camera_time(self.record)
+        name = f"{record['imei']}_{record['upload']}.json"
+        if moment:
+            same = f"{record['imei']}_{sameness(record['identifier'], record['count'], moment)}.json"
+            other = read_sidecar(self.store.spool / "pending" / same)
+            if other is None or other["upload"] == record["upload"]:
+                name = same  # else another file of the same time and size waits
+        record["pending"] = name
+        os.rename(self.sidecar, self.store._pending_path(record))
+
+    def take_back(self) -> None:
+        """Be a partial file again: it could not be stored."""
+        if name := self.record.pop("pending", None):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self.store.spool / "pending" / name, self.sidecar)
+        self.record |= {"state": "receiving", "sha256": None, "received_at": None}
+
+    @property
+    def held(self) -> int:
+        """How many bytes of the file are on disk or in the buffer, those too that are still to be compared."""
+        return max(self.received, self._compare_until)
+
+    def leave(self) -> None:
+        """Give the file out of hand; of one that nothing came of, nothing stays."""
+        self._release()
+        if not self.stored_before and not self.held:
+            for path in (self.part, self.sidecar):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+    def _release(self) -> None:
+        self.store.files.close(self.part)
+        self.store.active.discard(self.record["upload"])

@@ -1,0 +1,1 @@
+"""Media stores for finished files: a local folder or an S3-compatible bucket."""

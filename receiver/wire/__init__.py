@@ -1,0 +1,1 @@
+"""The camera protocol, pure: frames, messages and the session machine."""

@@ -1,0 +1,599 @@
+"""One camera's session, pure: a table of (state, message) → handler; actions come out, the driver performs them.
+
+No sockets, files or clock: `now` (seconds of any steady clock) comes in, and so do the answers to actions
+(`admitted`, `opened`, `written`, `went_back`, `committed`). Called by `server`. Source: vendor's protocol page,
+file data transfer; for the path flow other servers, see docs/protocol.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from receiver.wire import protocol
+from receiver.wire.protocol import (
+    PACKET,
+    Data,
+    FrameRate,
+    Init,
+    Message,
+    Metadata,
+    Path,
+    Run,
+    Start,
+    Status,
+    Sync,
+)
+
+# what a device may send for one file without an answer of ours: packets that were under way when we asked for other
+# ones, or a whole file a second time (65,536 packets at the default limit of size)
+IGNORED_PACKETS = 100_000
+MESSAGE_WEIGHT = 100  # packets: a device has no reason to repeat another message a thousand times
+DEFAULT_ORDER = ("%photof", "%photor", "%videof", "%videor")
+STATUS_TEXTS = {
+    0x00: "the device says that it has finished",
+    0x01: "the device gave up after its reconnections",
+    0x02: "the device failed to close its GPRS link",
+    0x03: "the device failed to close its socket",
+    0x04: "the device broke the transfer off",
+    0x05: "the device took our answer to its INIT for invalid",
+    0x06: "the device took our RESUME for invalid",
+    0x11: "the camera is not configured, or the file is not available",
+}
+
+
+class State(Enum):
+    """What the session waits for."""
+
+    INIT = "INIT"
+    ADMISSION = "admission"
+    PATH = "PATH"
+    METADATA = "METADATA"
+    START = "START"
+    STORAGE = "storage"
+    SYNC = "SYNC"
+    DATA = "DATA"
+    COMMIT = "commit"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits with their reasons; times in seconds."""
+
+    order: tuple[str, ...] = DEFAULT_ORDER
+    max_size: int = 64 * 2**20  # bytes; a 30 s video has about 9 MB
+    # CRC errors, or STARTs, without a good packet between: a line this bad is better tried again later
+    bad_packets: int = 30
+    bad_seconds: float = 60.0  # without one good packet since the first bad one
+    init: float = 30.0
+    metadata: float = 10.0
+    answer: float = 20.0
+    progress: float = 60.0  # for one packet; the driver also watches bytes over time
+    go_backs: int = 100  # within a file: each reads again all that is held before
+    offers: int = (
+        250  # files asked for in a session: what it remembers of them is bounded; the device comes again
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A file as the device announces it. `count`: packets, or bytes where it is offered by path."""
+
+    identifier: str
+    by_path: bool
+    count: int
+    metadata: Metadata | None
+
+    @property
+    def size(self) -> int:
+        """The most bytes it can have."""
+        return self.count if self.by_path else self.count * PACKET
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Find out whether this device is known; answer by `admitted`."""
+
+    imei: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """Find or make the partial file; answer by `opened`."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Take checked bytes at this offset; answer by `written`.
+
+    `chain`: the CRC of all bytes of the file up to their end, where the device's own is that one, else None.
+    """
+
+    offset: int
+    payload: bytes
+    chain: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoBack:
+    """The device goes on at an earlier byte than asked: what is held from there is compared, by `went_back`."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Take these one by one: a run of packets that did not check as a whole."""
+
+    messages: tuple[Data, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Make the file safe; answer by `committed`. Only then is it acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrcError:
+    """For the counters: bytes at this offset that did not match."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the connection; `code` for programs, `reason` a sentence."""
+
+    code: str
+    reason: str
+
+
+Action = Send | Admit | OpenFile | Write | GoBack | Again | Commit | CrcError | Close
+
+
+class Session:
+    """The state of one connection. Every verb returns the actions to perform, in order."""
+
+    __slots__ = (
+        "_asked",
+        "_bad",
+        "_bad_since",
+        "_bases",
+        "_begins_again",
+        "_chain",
+        "_doubtful",
+        "_ignored",
+        "_init",
+        "_last",
+        "_metadata_silent",
+        "_moved",
+        "_offered",
+        "_offers",
+        "_path",
+        "_repeated",
+        "_skip",
+        "_taken",
+        "_too_large",
+        "_went_back",
+        "_whole",
+        "deadline",
+        "failed_file",
+        "imei",
+        "limits",
+        "metadata",
+        "offer",
+        "received",
+        "state",
+        "stopping",
+    )
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self.limits = limits
+        self.state = State.INIT
+        self.imei: str | None = None
+        self.offer = Offer("", False, 0, None)  # the file in hand; count 0 until its START
+        self.metadata: Metadata | None = None
+        self.received = 0  # checked bytes of the file in hand
+        self.deadline: float | None = now + limits.init
+        self.failed_file: str | None = (
+            None  # the one whose failure ended the session, as the order of files names it
+        )
+        self.stopping = False  # take the present file, or one if there was none yet, and no other
+        self._init: Init | None = None  # the last one
+        self._offered: tuple[str, ...] = ()
+        self._last: frozenset[str] = frozenset()  # to be asked for after all others
+        self._asked = ""  # the file in hand, as the order of files names it
+        self._moved = False  # packets of it were taken in this session
+        self._too_large = ""  # why a file was passed over
+        self._path: bytes | None = None  # of the file in hand, as the device wrote it
+        self._skip: frozenset[str] = frozenset()
+        self._taken: frozenset[tuple[str, int]] = frozenset()  # identifier and timestamp of what was stored
+        self._repeated = False  # 0x0009 was sent: COMPLETE does not work after it
+        self._metadata_silent = False
+        self._chain = 0  # CRC that the device goes on with
+        self._whole = True  # it is that of all bytes held, not only of those since a RESUME
+        self._bases: tuple[int, ...] = (0,)
+        self._doubtful = (
+            False  # no time says that what is held is of this file, and no packet has shown it yet
+        )
+        self._begins_again = False  # asked for from the first byte, as soon as storage stands there
+        self._bad = 0
+        self._bad_since: float | None = None
+        self._went_back = 0
+        self._offers = 0
+        self._ignored = 0  # weight of the messages without an answer, since a file was chosen
+
+    def receive(self, message: Message, now: float) -> list[Action]:
+        """Take a message of the device."""
+        handler = TRANSITIONS.get((self.state, type(message)))
+        if handler is None:
+            if self.state is State.CLOSED:
+                return []
+            return self._out_of_order(message)
+        return handler(self, message, now) or self._unanswered(message)
+
+    def _out_of_order(self, message: Message) -> list[Action]:
+        return self._close(
+            "out_of_order", f"The device sent {_name(message)} while we waited for {self.state.value}."
+        )
+
+    def _unanswered(self, message: Message) -> list[Action]:
+        """Count a message that was answered by nothing; too many of them end the session."""
+        self._ignored += _weight(message)
+        if self._ignored <= IGNORED_PACKETS:
+            return []
+        return self._close("out_of_order", "The device keeps sending messages that nobody asked for.")
+
+    @property
+    def missing(self) -> int:
+        """Give how many bytes of the present file are still to come; 0 while none is sent."""
+        return self.offer.size - self.received if self.state is State.DATA else 0
+
+    def expired(self, now: float) -> list[Action]:
+        """Take the end of the present wait."""
+        if self.state is State.METADATA:
+            self._metadata_silent = True
+            return self._request_file(now)
+        if self._bad_since is not None and now - self._bad_since >= self.limits.bad_seconds:
+            return self._close("bad_crc", f"No packet with a right CRC for {self.limits.bad_seconds:.0f} s.")
+        if self.state is State.INIT and self.imei is not None:
+            return self._close("done", "The device did not go on after its file was acknowledged.")
+        return self._close("timeout", f"The device was silent while we waited for {self.state.value}.")
+
+    # answers to actions
+
+    def admitted(self, known: bool, now: float, last: frozenset[str] = frozenset()) -> list[Action]:
+        """Take whether the device may send files, and which of them are asked for after all others."""
+        self._last = last
+        if not known:
+            return self._refuse("unknown_device", "No device has this IMEI; add it first.")
+        return self._choose(now)
+
+    def opened(self, received: int, chain: int, now: float) -> list[Action]:
+        """Take where the file goes on: how many bytes are held, and their CRC."""
+        self.received, self._chain, self._whole = received, chain, True
+        self._doubtful = bool(received) and not (self.offer.metadata and self.offer.metadata.timestamp)
+        return self._resume(now)
+
+    def written(self, same: bool, now: float) -> list[Action]:
+        """Take whether bytes that were already held are the same; a difference means another file."""
+        if not same:
+            self.received, self._chain, self._whole = 0, 0, True
+            return self._resume(now)
+        if not self._complete():
+            return []
+        self.state, self.deadline = State.COMMIT, None
+        return [Commit()]
+
+    def went_back(self, chain: int, now: float) -> list[Action]:
+        """Take the CRC of what stands before the earlier place."""
+        self._chain, self._whole = chain, True
+        if self._begins_again:
+            self._begins_again = False
+            return self._resume(now)
+        return self._expect_data(now)
+
+    def committed(self, now: float) -> list[Action]:
+        """Take that the file is safe: acknowledge it and go on."""
+        stamp = self.metadata.timestamp if self.metadata else 0
+        self._taken |= {(self.offer.identifier, stamp)}
+        if self.stopping and not self._repeated:
+            return [
+                Send(protocol.COMPLETE),
+                *self._close("stopped", "The receiver restarts; the file is safe."),
+            ]
+        return self._repeat_init(now)
+
+    def refused(self, code: str, reason: str) -> list[Action]:
+        """Take that the device may not go on: it is told, and keeps its files."""
+        return self._refuse(code, reason)
+
+    def blame_file(self) -> None:
+        """Take that the file in hand, if there is one, ended the session."""
+        if self.state in ASKED:
+            self.failed_file = self._asked
+
+    def failed(self, code: str, reason: str) -> list[Action]:
+        """Take that the driver could not do what was asked: end without acknowledgement."""
+        return self._close(code, reason)
+
+    # messages
+
+    def _on_init(self, init: Init, now: float) -> list[Action]:
+        if self.imei not in (None, init.imei):
+            return self._close("imei_changed", "The device changed its IMEI within a session.")
+        first, self.imei, self._init = self.imei is None, init.imei, init
+        self._offered = (*init.files, BY_PATH) if init.has_path else init.files
+        if first:
+            self.state, self.deadline = State.ADMISSION, None
+            return [Admit(init.imei)]
+        return self._choose(now)
+
+    def _on_init_again(self, init: Init, now: float) -> list[Action]:
+        """Answer an INIT that the device repeats while it waits for us: the same question, by the same deadline."""
+        if init != self._init:
+            return self._out_of_order(init)
+        if self.state is State.PATH:
+            question = protocol.PATH_REQUEST
+        else:
+            question = self._metadata_request() if self.state is State.METADATA else self._file_request()
+        return self._unanswered(init) or [Send(question)]
+
+    def _on_path_again(self, path: Path, now: float) -> list[Action]:
+        """Ignore the second answer to a question that was repeated."""
+        return [] if path.raw == self._path else self._out_of_order(path)
+
+    def _on_path(self, path: Path, now: float) -> list[Action]:
+        name = path.text
+        if not name or name in self._skip:
+            self._skip |= {BY_PATH}
+            return self._choose(now)
+        self.offer, self._path = Offer(name, True, 0, None), path.raw
+        return self._request_metadata(now)
+
+    def _on_metadata(self, metadata: Metadata, now: float) -> list[Action]:
+        if not self._about_this(metadata):
+            return []
+        if (self.offer.identifier, metadata.timestamp) in self._taken:
+            self._skip |= {BY_PATH if self.offer.by_path else self.offer.identifier}
+            return self._choose(now)
+        self.metadata = metadata
+        return self._request_file(now)
+
+    def _on_late_metadata(self, metadata: Metadata, now: float) -> list[Action]:
+        """An answer to 0x000A after we went on without it: of use until storage was asked for this file."""
+        if self.imei is None:
+            return self._ignore(metadata, now)
+        if self.state is State.START and self._about_this(metadata):
+            self.metadata = metadata
+        return []
+
+    def _on_frame_rate(self, rate: FrameRate, now: float) -> list[Action]:
+        if self.metadata is not None and self.metadata.frame_rate is None:
+            self.metadata = replace(self.metadata, frame_rate=rate.value)
+        return []
+
+    def _about_this(self, metadata: Metadata) -> bool:
+        named = protocol.FILE_BITS.get(metadata.file_type)
+        return named is None or self.offer.by_path or named == self.offer.identifier
+
+    def _on_start(self, start: Start, now: float) -> list[Action]:
+        self.offer = offer = replace(self.offer, count=start.count, metadata=self.metadata)
+        self.received, self._chain = (
+            0,
+            0,
+        )  # those of the file before, until storage says what is held of this one
+        untimed = not (self.metadata and self.metadata.timestamp)
+        if not start.count or (untimed and (offer.identifier, 0) in self._taken):
+            self._skip |= {offer.identifier}
+            return self._repeat_init(now)
+        if offer.size > self.limits.max_size:
+            self._too_large = f"The device announced {offer.size} bytes; the limit is {self.limits.max_size}."
+            self._skip |= {offer.identifier}
+            return self._repeat_init(now)
+        self._moved = False
+        self._bad, self._bad_since, self._went_back = 0, None, 0
+        self.state, self.deadline = State.STORAGE, None
+        return [OpenFile(offer)]
+
+    def _on_start_again(self, start: Start, now: float) -> list[Action]:
+        if start.count != self.offer.count:
+            return self._close("file_changed", "The device announced another size for the same file.")
+        self._bad += 1
+        if self._bad > self.limits.bad_packets:
+            return self._close("out_of_order", "The device repeats its START and sends nothing.")
+        # before its SYNC it repeats what we answered already: a second RESUME would bring the file twice
+        return self._resume(now) if self.state is State.DATA else []
+
+    def _on_sync(self, sync: Sync, now: float) -> list[Action]:
+        # packets count from 1, and 0 and 1 both mean the beginning
+        offset = sync.position if self.offer.by_path else max(sync.position - 1, 0) * PACKET
+        if offset > self.received:
+            return self._bad_packet(now)
+        if offset == self.received:
+            return self._expect_data(now)
+        self._went_back += 1
+        if self._went_back > self.limits.go_backs:
+            return self._close("sync", "The device keeps going back to earlier packets.")
+        self.received = offset
+        return [GoBack(offset)]
+
+    def _expect_data(self, now: float) -> list[Action]:
+        self._bases = (self._chain, 0) if self._chain else (0,)
+        if self.state is not State.DATA:  # a SYNC that is repeated puts nothing off
+            self.state, self.deadline = State.DATA, now + self.limits.progress
+        return []
+
+    def _on_run(self, run: Run, now: float) -> list[Action]:
+        size = run.count * PACKET
+        if self.received + size > self.offer.size or not run.stands_at(self.received):
+            return [Again(tuple(run.split()))]
+        payload = run.payload
+        for base in self._bases:
+            if run.is_chained(payload, base):
+                return self._take(payload, base, run.crc, now)
+        if self.offer.by_path and run.is_unchained(payload):
+            self._whole = self._whole and run.count == 1
+            return self._take(payload, 0, run.crc, now)
+        return [Again(tuple(run.split()))]
+
+    def _on_data(self, data: Data, now: float) -> list[Action]:
+        size = len(data.payload)
+        if self.received + size > self.offer.size:
+            return self._close("too_much", "The device sent more than it announced.")
+        last = self.offer.by_path or self.received + PACKET >= self.offer.size
+        if size != PACKET and not last:
+            return self._close("short_packet", f"The packet at byte {self.received} is too short.")
+        if data.offset not in (None, self.received):
+            return self._bad_packet(now)
+        for base in self._bases:
+            if protocol.crc(data.payload, base) == data.crc:
+                return self._take(data.payload, base, data.crc, now)
+        if self._doubtful:
+            # its CRC may go on from another file than the one that is held: all of that is compared
+            self._doubtful, self._begins_again, self.received = False, True, 0
+            return [CrcError(0), GoBack(0)]
+        return self._bad_packet(now)
+
+    def _take(self, payload: bytes, base: int, crc: int, now: float) -> list[Action]:
+        offset, self.received = self.received, self.received + len(payload)
+        self._whole, self._doubtful = self._whole and base == self._chain, False
+        # whether the path flow chains its CRC is not known
+        self._chain, self._bases = crc, (crc, 0) if self.offer.by_path and crc else (crc,)
+        self._bad, self._bad_since = 0, None
+        self._moved = True
+        self.deadline = now + self.limits.progress
+        return [Write(offset, payload, crc if self._whole else None)]
+
+    def _complete(self) -> bool:
+        # the last packet may be short: one byte of it is enough to be there
+        return self.received > self.offer.size - (1 if self.offer.by_path else PACKET)
+
+    def _on_status(self, status: Status, now: float) -> list[Action]:
+        text = STATUS_TEXTS.get(status.code, "the device ended the transfer")
+        return self._close("device_status", f"Status 0x{status.code:02x}: {text}.")
+
+    def _ignore(self, message: Message, now: float) -> list[Action]:
+        if self.imei is None:
+            return self._close("out_of_order", f"The device sent {_name(message)} before its INIT.")
+        return []
+
+    # steps
+
+    def _choose(self, now: float) -> list[Action]:
+        order = (*self.limits.order, BY_PATH)
+        left = [name for name in order if name in self._offered and name not in self._skip]
+        left.sort(key=self._last.__contains__)  # stable
+        if not left or (self.stopping and self._taken):
+            if self._too_large:
+                return self._refuse("too_large", self._too_large)
+            return self._refuse("done", "Nothing is left to send.")
+        self._offers += 1
+        self._ignored = 0
+        if self._offers > self.limits.offers:
+            return self._refuse("enough", "Enough for one session; the device may come again.")
+        self.metadata, self._asked = None, left[0]
+        if left[0] == BY_PATH:
+            self.state, self.deadline = State.PATH, now + self.limits.answer
+            return [Send(protocol.PATH_REQUEST)]
+        self.offer, self._path = Offer(left[0], False, 0, None), None
+        return self._request_metadata(now)
+
+    def _request_metadata(self, now: float) -> list[Action]:
+        if self._metadata_silent:
+            return self._request_file(now)
+        self.state, self.deadline = State.METADATA, now + self.limits.metadata
+        return [Send(self._metadata_request())]
+
+    def _metadata_request(self) -> bytes:
+        return protocol.metadata_request(b"" if self.offer.by_path else self.offer.identifier.encode())
+
+    def _request_file(self, now: float) -> list[Action]:
+        self.state, self.deadline = State.START, now + self.limits.answer
+        return [Send(self._file_request())]
+
+    def _file_request(self) -> bytes:
+        return protocol.file_request(self._path or self.offer.identifier.encode())
+
+    def _resume(self, now: float) -> list[Action]:
+        self.state, self.deadline = State.SYNC, now + self.limits.answer
+        if self._bad_since is not None:
+            self.deadline = min(self.deadline, self._bad_since + self.limits.bad_seconds)
+        position = self.received if self.offer.by_path else self.received // PACKET + 1
+        return [Send(protocol.resume(position))]
+
+    def _bad_packet(self, now: float) -> list[Action]:
+        self._bad += 1
+        self._bad_since = now if self._bad_since is None else self._bad_since
+        error = CrcError(self.received)
+        if self._bad > self.limits.bad_packets or now - self._bad_since >= self.limits.bad_seconds:
+            return [error, *self._close("bad_crc", f"{self._bad} packets in a row with a wrong CRC.")]
+        return [error, *self._resume(now)]
+
+    def _repeat_init(self, now: float) -> list[Action]:
+        self._repeated = True
+        self.state, self.deadline = State.INIT, now + self.limits.answer
+        return [Send(protocol.REPEAT_INIT)]
+
+    def _refuse(self, code: str, reason: str) -> list[Action]:
+        return [Send(protocol.CLOSE), *self._close(code, reason)]
+
+    def _close(self, code: str, reason: str) -> list[Action]:
+        silent = code == "timeout" and not self._moved  # else it is the line that died
+        if silent or code in FAILED:
+            self.blame_file()
+        self.state, self.deadline = State.CLOSED, None
+        return [Close(code, reason)]
+
+
+def _name(message: Message) -> str:
+    return "DATA" if isinstance(message, Run) else type(message).__name__.upper()
+
+
+def _weight(message: Message) -> int:
+    """Give what a message that gets no answer counts, in packets: the same however TCP cut them."""
+    if isinstance(message, Run):
+        return message.count
+    return 1 if isinstance(message, Data) else MESSAGE_WEIGHT
+
+
+BY_PATH = "by path"  # stands in the order of files for the one whose path must be asked for
+# in these states a file is in hand; ends that are the file's own, which the next session may meet again
+ASKED = (State.PATH, State.METADATA, State.START, State.SYNC, State.DATA)
+FAILED = ("device_status", "bad_crc", "sync", "short_packet", "too_much", "file_changed", "out_of_order")
+Handler = Callable[[Session, Any, float], list[Action]]
+
+# Every pair that may occur; any other pair ends the session in `receive`. docs/protocol.md draws it.
+TRANSITIONS: dict[tuple[State, type], Handler] = {
+    (State.INIT, Init): Session._on_init,
+    (State.PATH, Path): Session._on_path,
+    (State.METADATA, Metadata): Session._on_metadata,
+    (State.START, Start): Session._on_start,
+    (State.SYNC, Start): Session._on_start_again,
+    (State.DATA, Start): Session._on_start_again,
+    (State.SYNC, Sync): Session._on_sync,
+    (State.DATA, Sync): Session._on_sync,
+    (State.DATA, Data): Session._on_data,
+    (State.DATA, Run): Session._on_run,
+    # what a device repeats while it waits for us
+    **{(state, Init): Session._on_init_again for state in (State.PATH, State.METADATA, State.START)},
+    **{(state, Path): Session._on_path_again for state in (State.METADATA, State.START)},
+    # what was under way before the device read our RESUME, or our 0x0009
+    **{(State.SYNC, kind): Session._ignore for kind in (Data, Run)},
+    **{(State.INIT, kind): Session._ignore for kind in (Start, Sync, Data, Run)},
+    # an answer to 0x000A that comes after we went on without it
+    **{
+        (state, Metadata): Session._on_late_metadata
+        for state in (State.INIT, State.PATH, State.START, State.SYNC, State.DATA)
+    },
+    **{(state, FrameRate): Session._on_frame_rate for state in State},
+    **{(state, Status): Session._on_status for state in State if state is not State.CLOSED},
+}
