@@ -19,7 +19,7 @@ import rows
 
 from provisioning import worker
 from provisioning.devices import registry
-from provisioning.media import previews, registration
+from provisioning.media import previews, registration, storage
 from provisioning.models import new_id, utcnow
 from simulator import media
 
@@ -64,7 +64,7 @@ def _spent(process: psutil.Process) -> float:
 def _store(photo: bytes) -> str:
     """Have a photo stored and told, as the receiver does."""
     record = rows.record(new_id())
-    path = registration.media().root / record["path"]
+    path = storage.media().root / record["path"]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(photo)
     registration.register([record], utcnow())

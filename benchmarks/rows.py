@@ -30,10 +30,10 @@ from flask import Flask  # noqa: E402
 from sqlalchemy import func, insert, select, text  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import background  # noqa: E402
+from provisioning import schedule  # noqa: E402
 from provisioning.core.config import load  # noqa: E402
 from provisioning.devices import registry  # noqa: E402
-from provisioning.media import camera_sessions, previews, registration  # noqa: E402
+from provisioning.media import camera_sessions, previews, registration, settlement  # noqa: E402
 from provisioning.models import (  # noqa: E402
     Command,
     Device,
@@ -232,7 +232,7 @@ def told_in_bulk() -> dict[str, float]:
 def linked(name: str, count: int) -> dict[str, float]:
     """Settle what was told, as the worker does."""
     began, busy = time.perf_counter(), time.process_time()
-    background.settle(utcnow)
+    settlement.settle_all(utcnow)
     took, busy = time.perf_counter() - began, time.process_time() - busy
     return {
         f"{name} linked, processor ms each": round(1000 * busy / count, 2),
@@ -260,7 +260,7 @@ def measure(app: Flask) -> dict[str, float]:
 
     def new_file() -> None:
         registration.register([record(new_id())], utcnow())
-        background.settle(utcnow)
+        settlement.settle_all(utcnow)
 
     def reply() -> None:
         params = {"MessageSid": new_id(), "From": NUMBER, "To": "+12025550100", "Body": "words of nobody"}
@@ -282,7 +282,7 @@ def measure(app: Flask) -> dict[str, float]:
         "a new file, registered and linked": took(new_file),
         "a reply by SMS": took(reply),
         "the sweep of each three seconds": took(
-            lambda: (background.settle(utcnow), background.sweep(utcnow), previews.sweep(utcnow))
+            lambda: (settlement.settle_all(utcnow), schedule.sweep(utcnow), previews.sweep(utcnow))
         ),
     }
     for path in (

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from provisioning.core.errors import ServiceError
 from provisioning.devices import registry
-from provisioning.media import registration
+from provisioning.media import registration, settlement
 from provisioning.models import ApiToken, Role, User, db, utcnow
 from provisioning.sms import key_rotation
 from provisioning.web import auth, sign_in
@@ -203,7 +203,7 @@ def devices_import(file: TextIO) -> None:
                 click.echo(f"{imei}\tknown")
                 continue
             device = registry.add(values, utcnow())
-            registration.adopt_if_possible(device, utcnow())
+            settlement.adopt_if_possible(device, utcnow())
             click.echo(f"{imei}\tadded")
         except ValidationError as error:
             failed += 1

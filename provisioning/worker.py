@@ -21,10 +21,10 @@ from gevent.event import Event  # noqa: E402
 from huey.consumer import Consumer  # noqa: E402
 
 from app import create_app  # noqa: E402
-from provisioning import background  # noqa: E402
+from provisioning import schedule  # noqa: E402
 from provisioning.core import job_queue, jobs, logging_setup  # noqa: E402
 from provisioning.core.config import ConfigError, current_config  # noqa: E402
-from provisioning.media import previews  # noqa: E402
+from provisioning.media import previews, settlement  # noqa: E402
 from provisioning.models import Cursor, db, put_all, utcnow  # noqa: E402
 from provisioning.sms import dispatch  # noqa: E402
 
@@ -51,7 +51,7 @@ def main() -> int:
         gevent.signal_handler(number, stop.set)
     consumers = _start_queues(app, stop)
     with app.app_context():
-        table = background.table(current_config())
+        table = schedule.table(current_config())
     ended: dict[str, datetime] = {}
     for job in table:
         gevent.spawn(_repeat, app, job.seconds, partial(_run, job, ended), stop)
@@ -107,7 +107,7 @@ def _photos(ident: str) -> None:
 
 HANDLERS: dict[str, Callable[[str], object]] = {
     job_queue.DEVICES: lambda ident: _drive(int(ident)),
-    job_queue.FILES: lambda ident: background.settle(utcnow),
+    job_queue.FILES: lambda ident: settlement.settle_all(utcnow),
     job_queue.PHOTOS: _photos,
     job_queue.VIDEOS: lambda ident: previews.make([ident], utcnow),
 }

@@ -30,7 +30,7 @@ from sqlalchemy.exc import (  # noqa: E402
 from app import create_app  # noqa: E402
 from provisioning.core import logging_setup  # noqa: E402
 from provisioning.core.config import Config, ConfigError, load  # noqa: E402
-from provisioning.media import camera_sessions, file_leases, registration  # noqa: E402
+from provisioning.media import camera_sessions, file_leases, registration, storage  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from provisioning.web.client_address import may_look  # noqa: E402
 from receiver.backend.batching import Gather  # noqa: E402
@@ -323,7 +323,7 @@ def main() -> int:
             networks=config.receiver_networks,
         )
         product = DatabaseProduct(app, threads=config.database_url.startswith("sqlite"))
-        server = Server(settings(config), registration.store(config), product, utcnow, front)
+        server = Server(settings(config), storage.store(config), product, utcnow, front)
         return server, health(app, server, config)
 
     binding = Binding(

@@ -33,10 +33,10 @@ from provisioning.check.steps import (
     grounds,
     sentence,
 )
-from provisioning.commands import command_state, submission
+from provisioning.commands import submission
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import registry, status_table
-from provisioning.models import ChecklistRun, Command, Device, State, Upload, db, utcnow
+from provisioning.models import ChecklistRun, Command, Device, State, Upload, db, timestamps, utcnow
 from provisioning.models import Verdict as Grade
 from provisioning.sms import dispatch, recovery
 from provisioning.tracker import language
@@ -518,7 +518,7 @@ def wait_in_vain(phone: Phone, run: ChecklistRun, seconds: float) -> None:
     phone.report(list(phone.twilio.messages)[-1], "delivered")
     db.session.expire_all()
     (row,) = db.session.scalars(select(Command).where(Command.in_flight))
-    ago = command_state.stamp(utcnow() - timedelta(seconds=seconds))
+    ago = timestamps.stamp(utcnow() - timedelta(seconds=seconds))
     row.history = [*row.history[:-1], row.history[-1] | {"at": ago}]
     db.session.commit()
     runner.advance(run, utcnow())

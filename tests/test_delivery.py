@@ -21,7 +21,7 @@ from werkzeug.serving import make_server
 from app import create_app
 from provisioning.core.config import load
 from provisioning.devices import registry
-from provisioning.media import previews, registration
+from provisioning.media import previews, registration, storage
 from provisioning.models import Role, Upload, db, new_id, utcnow
 from provisioning.web import auth, users
 from simulator import media
@@ -53,7 +53,7 @@ def app(s3: s3_server.Server, delivery: str, tmp_path_factory: pytest.TempPathFa
         for ident, data, kind in (("a" * 32, PHOTO, "jpg"), ("b" * 32, CLIP, "h265")):
             (folder / "local").write_bytes(data)
             path = f"2026/11/24/12/{IMEI}_{ident}.{kind}"
-            registration.media().put(folder / "local", path)
+            storage.media().put(folder / "local", path)
             changes: dict[str, Any] = {"path": path, "extension": kind, "size": len(data)}
             if kind == "h265":
                 changes |= {"identifier": "%videof", "file_type": "video", "duration": 2}
@@ -68,7 +68,7 @@ def _make_copies(ident: str) -> None:
     upload = db.session.get_one(Upload, ident)
     known = [key for key in COPIES if ident in key]
     for key in known:
-        registration.media().write(key, COPIES[key])
+        storage.media().write(key, COPIES[key])
         if key.endswith(previews.VIDEO):
             upload.video_state = previews.READY
         else:
@@ -76,8 +76,8 @@ def _make_copies(ident: str) -> None:
     db.session.commit()
     if not known:
         assert previews.make([ident], utcnow)
-        for entry in registration.media().entries("derived/"):
-            COPIES[entry.key] = registration.media().read(entry.key, 0, entry.size) or b""
+        for entry in storage.media().entries("derived/"):
+            COPIES[entry.key] = storage.media().read(entry.key, 0, entry.size) or b""
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +164,9 @@ def test_what_a_client_has_already_is_not_sent_again(program: Any) -> None:
 
 def test_a_file_that_is_gone_says_so(program: Any) -> None:
     path = db.session.get_one(Upload, "a" * 32).path or ""
-    registration.media().delete(path)
+    storage.media().delete(path)
     answer = program(f"/uploads/{'a' * 32}/content")
-    registration.media().write(path, PHOTO)
+    storage.media().write(path, PHOTO)
     assert (answer.status_code, answer.json()["code"]) == (404, "gone")
 
 

@@ -14,11 +14,11 @@ from sqlalchemy import event, func, select
 from test_pages import Visitor
 from test_uploads import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
 
-from provisioning import background
+from provisioning import schedule
 from provisioning.commands import submission
-from provisioning.media import previews, registration, retention, telemetry
+from provisioning.media import previews, registration, retention, settlement, telemetry
 from provisioning.models import Device, Role, State, Upload, UploadState, db, new_id, utcnow
-from provisioning.sms import dispatch
+from provisioning.sms import dispatch, reconcile
 from provisioning.tracker import language
 from provisioning.web import auth
 from provisioning.web.pages.device import MODELS
@@ -137,8 +137,8 @@ def test_files_and_periodic_work_read_no_whole_table(
     registration.progress([sidecar("a" * 32, state="receiving")], utcnow())
     registration.register([sidecar("a" * 32), sidecar("b" * 32, imei="356307042441013")], utcnow())
     for _ in range(2):
-        background.settle(utcnow)
-        background.sweep(utcnow)
+        settlement.settle_all(utcnow)
+        schedule.sweep(utcnow)
         previews.sweep(lambda: ahead)
     retention.sweep(lambda: ahead)
 
@@ -167,7 +167,7 @@ def test_commands_and_replies_read_no_whole_table(
             assert phone.reply(text, phone=number).status_code < 300
     outbound = next(iter(phone.twilio.messages.values()))
     assert phone.report(outbound.sid, "delivered").status_code < 300
-    background.reconcile(utcnow)
+    reconcile.reconcile(utcnow)
     assert "It is" in Visitor(phone.app, Role.ADMIN).get("/messages").text
 
 
@@ -192,7 +192,7 @@ def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Devic
             loaded.clear()
             now = int(began.timestamp() * 1000) + number  # near the record, however long this takes
             registration.register([sidecar(new_id(), trigger=trigger, timestamp=now)], utcnow())
-            background.settle(utcnow)
+            settlement.settle_all(utcnow)
             db.session.rollback()
         assert len(set(loaded)) <= 3
     event.remove(db.engine, "before_cursor_execute", count)
@@ -208,7 +208,7 @@ def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Devic
 def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list[Any]) -> None:  # noqa: F811
     command = asked(van)
     registration.register([sidecar("a" * 32)], utcnow())
-    background.settle(utcnow)
+    settlement.settle_all(utcnow)
     visitor, token = Visitor(app, Role.ADMIN), auth.create_token("growth", Role.VIEWER)
     for path in (
         "/devices",

@@ -20,9 +20,8 @@ from conftest import wait_until
 from test_server import IMEI, QUICK, Notes, Running
 
 from provisioning.models import utcnow
-from receiver.backend import reporter
+from receiver.backend import lease_client, reporter
 from receiver.net.connection import Settings
-from receiver.spool import lease_client
 from receiver.spool.cleanup import Janitor
 from receiver.spool.file_transfer import Asker, Transfer
 from receiver.spool.spool import Caps, Store

@@ -16,12 +16,12 @@ from driver import BEGAN
 from test_server import Notes
 
 from provisioning.models import utcnow
+from receiver.backend.lease_client import Handover
 from receiver.net.log_quota import Quota
 from receiver.spool import cleanup
 from receiver.spool import spool as spool_module
 from receiver.spool.cleanup import Janitor, Swept
 from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.lease_client import Handover
 from receiver.spool.shared_partials import Exchange
 from receiver.spool.sidecar import Record
 from receiver.spool.spool import PARTIALS_KEPT, Caps, Store

@@ -15,12 +15,11 @@ from test_sms import NUMBER, ask, at, send
 from test_uploads import sidecar, take
 from werkzeug.serving import make_server
 
-from provisioning import background
-from provisioning.commands import command_state
+from provisioning import schedule
 from provisioning.core import encryption, jobs
 from provisioning.core.errors import GatewayError, Unavailable
 from provisioning.devices import registry
-from provisioning.media import registration
+from provisioning.media import storage
 from provisioning.models import (
     Command,
     Cursor,
@@ -30,11 +29,13 @@ from provisioning.models import (
     JobState,
     Message,
     State,
+    command_state,
     db,
+    locks,
     utcnow,
 )
 from provisioning.models.base import new_id
-from provisioning.sms import dispatch, gateway, inbound, recovery
+from provisioning.sms import dispatch, gateway, inbound, reconcile, recovery
 from receiver.store.media_store import MediaError
 
 OTHER = "+12025550112"
@@ -65,7 +66,7 @@ def unclear(device: Device) -> Command:
     """A command of which nobody knows whether it went out."""
     row = ask(device, "getver")[0]
     assert dispatch._claim(device.id, utcnow())
-    command_state.lock_device(device.id)
+    locks.lock_device(device.id)
     command_state.move(row, State.UNKNOWN, utcnow())
     row.due_at = utcnow()
     db.session.commit()
@@ -138,7 +139,7 @@ def test_a_row_that_fails_stops_no_other_row_and_leaves_nothing_half_done(app: F
 
 
 def test_every_job_of_the_worker_has_a_name_of_its_own_and_a_pause(app: Flask) -> None:
-    table = background.table(app.extensions["dualcam_config"])
+    table = schedule.table(app.extensions["dualcam_config"])
     assert len({job.name for job in table}) == len(table)
     assert all(job.seconds > 0 for job in table)
 
@@ -158,7 +159,7 @@ def test_without_a_gateway_all_that_needs_none_goes_on(phone: Phone, van: Device
     waiting = ask(van, "getio")[0]
     old_key()
     phone.app.extensions["dualcam_gateway"] = None
-    background.sweep(at(3))
+    schedule.sweep(at(3))
     assert db.session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
     assert error_of("look_up") == "gateway_not_configured"
     assert (row.state, waiting.state) == (State.UNKNOWN, State.QUEUED)
@@ -231,12 +232,12 @@ def test_a_store_that_is_away_stops_only_what_needs_it(
     take(sidecar(imei="356307042441013", path="quarantine/356307042441013/x.jpg", admission="quarantine"))
     registry.add({"imei": "356307042441013", "phone": OTHER}, utcnow())
     old_key()
-    monkeypatch.setattr(registration.media(), "move", move)
-    background.sweep(at(3))
+    monkeypatch.setattr(storage.media(), "move", move)
+    schedule.sweep(at(3))
     assert db.session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
     assert error_of("adopt") == "MediaError"
     monkeypatch.undo()
-    background.sweep(at(6))
+    schedule.sweep(at(6))
     assert error_of("adopt") is None
 
 
@@ -249,8 +250,8 @@ def test_a_device_whose_key_is_lost_stops_no_other(phone: Phone, van: Device, ot
     lose_key(van)
     phone.twilio.take(NUMBER, "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
     phone.twilio.take(OTHER, VERSION)
-    background.reconcile(utcnow)
-    background.sweep(at(3))
+    reconcile.reconcile(utcnow)
+    schedule.sweep(at(3))
     db.session.expire_all()
     assert (mine.state, theirs.state) == (State.SENT, State.DONE)
     assert error_of("owed_events") == "EventOwed"
@@ -267,10 +268,10 @@ def test_a_text_whose_secrets_no_key_opens_is_kept_unreadable_until_the_key_is_b
     (event,) = db.session.scalars(select(GatewayEvent)).all()
     assert "cam11" not in str(event.payload)
     assert not db.session.scalars(select(Message).where(Message.direction == "in")).all()
-    background.sweep(at(3))
+    schedule.sweep(at(3))
     db.session.get_one(Device, van.id).sms_login = before
     db.session.commit()
-    background.sweep(at(600))
+    schedule.sweep(at(600))
     db.session.expire_all()
     assert row.state == State.DONE
     assert event.processed_at is not None
@@ -320,11 +321,11 @@ def test_a_text_that_cannot_be_taken_is_owed_and_the_next_one_is_taken(
 
     monkeypatch.setattr(inbound, "find_device", find)
     with pytest.raises(jobs.RowsFailed):
-        background.reconcile(utcnow)
+        reconcile.reconcile(utcnow)
     db.session.expire_all()
     assert row.state == State.DONE
     monkeypatch.undo()
-    background.sweep(at(3))
+    schedule.sweep(at(3))
     assert db.session.scalars(select(Message.body).where(Message.sender == NUMBER)).all() == ["words"]
 
 

@@ -31,7 +31,7 @@ PURE_MAY = {
 }  # fmt: skip
 GEVENT = (
     "receiver/net/server", "receiver/net/connection", "receiver/backend/reporter", "receiver/backend/batching",
-    "receiver/spool/lease_client",
+    "receiver/backend/lease_client",
     "receiver/net/guess_limits",
     "receiver/supervisor", "receiver/__main__",
     "provisioning/worker", "provisioning/core/threads", "provisioning/web/gunicorn_worker", "gunicorn.conf",

@@ -14,11 +14,10 @@ from sqlalchemy.exc import OperationalError
 from test_uploads import IMEI, sidecar
 
 from app import create_app
-from provisioning.commands import command_state
 from provisioning.core.config import Config
 from provisioning.devices import registry
 from provisioning.media import camera_sessions, registration
-from provisioning.models import Device, Session, Upload, db
+from provisioning.models import Device, Session, Upload, db, locks
 from receiver.backend.port import SessionFacts
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -63,7 +62,7 @@ def test_what_the_receiver_tells_of_a_device_does_not_wait_for_its_unit_of_work(
 ) -> None:
     # it tells of many devices at once: one that waits here would hold the rows of the others, and whoever works on
     # one of those and wants a row of this device next waits for ever
-    command_state.lock_device(van.id)
+    locks.lock_device(van.id)
     with impatient.app_context():
         tell()
         assert db.session.scalars(select(row)).one().device_id == van.id
@@ -71,9 +70,9 @@ def test_what_the_receiver_tells_of_a_device_does_not_wait_for_its_unit_of_work(
 
 
 def test_two_units_of_work_on_a_device_wait_for_each_other(van: Device, impatient: Flask) -> None:
-    command_state.lock_device(van.id)
+    locks.lock_device(van.id)
     with impatient.app_context(), pytest.raises(OperationalError, match="lock timeout"):
-        command_state.lock_device(van.id)
+        locks.lock_device(van.id)
     db.session.commit()
     with impatient.app_context():
-        assert command_state.lock_device(van.id).imei == IMEI
+        assert locks.lock_device(van.id).imei == IMEI

@@ -12,7 +12,7 @@ from test_uploads import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` i
 
 from provisioning.devices import status_table
 from provisioning.fleet import presets
-from provisioning.media import previews, registration, retention, telemetry
+from provisioning.media import previews, registration, retention, storage, telemetry
 from provisioning.models import (
     RECONCILER,
     ChecklistRun,
@@ -58,9 +58,9 @@ def stored(at: datetime, **changes: Any) -> Upload:
     record = sidecar(
         ident, path=f"2026/{ident}.jpg", sha256=ident * 2, timestamp=int(at.timestamp() * 1000), **changes
     )
-    registration.media().write(record["path"], b"picture")
-    registration.media().write(f"{record['path']}.json", b"{}")
-    registration.media().write(previews.key(ident, previews.THUMBNAIL), b"small")
+    storage.media().write(record["path"], b"picture")
+    storage.media().write(f"{record['path']}.json", b"{}")
+    storage.media().write(previews.key(ident, previews.THUMBNAIL), b"small")
     take(record | {"started_at": at.isoformat(), "received_at": at.isoformat()})
     upload = db.session.get_one(Upload, ident)
     upload.updated_at = at
@@ -99,7 +99,7 @@ def test_old_files_go_with_their_copies_and_sidecars(app: Flask, van: Device, tm
     path, kept = old.path, young.id
     assert retention.sweep(utcnow) == {"uploads": 1}
     assert db.session.scalars(select(Upload.id)).all() == [kept]
-    assert registration.media().size(path or "") is None
+    assert storage.media().size(path or "") is None
     assert len([p for p in (tmp_path / "media").rglob("*") if p.is_file()]) == 3
     assert retention.sweep(utcnow) == {}
 

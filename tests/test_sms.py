@@ -14,13 +14,13 @@ from sqlalchemy import event, func, select
 from stdnum import luhn
 from werkzeug.datastructures import MultiDict
 
-from provisioning import background
+from provisioning import schedule
 from provisioning.commands import submission
 from provisioning.core import job_queue
 from provisioning.core.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.devices import registry, status_table
 from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
-from provisioning.sms import dispatch, gateway, inbound, recovery
+from provisioning.sms import dispatch, gateway, inbound, reconcile, recovery
 from provisioning.tracker import language
 
 ASKER = submission.Asker("tests")
@@ -402,9 +402,9 @@ def test_an_attempt_of_a_clock_that_was_ahead_ends_in_time(phone: Phone, van: De
 def test_a_look_ahead_of_now_hides_no_text_from_the_reconciler(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
-    background.reconcile(at(365 * 86_400))
+    reconcile.reconcile(at(365 * 86_400))
     phone.twilio.take(NUMBER, "Photo request from source 1.")
-    background.reconcile(utcnow)
+    reconcile.reconcile(utcnow)
     db.session.expire_all()
     assert row.state == State.ANSWERED
 
@@ -501,7 +501,7 @@ def test_what_no_webhook_told_is_reconciled_and_only_once(phone: Phone, van: Dev
     send(van)
     phone.twilio.take(NUMBER, "Photo request from source 1.")  # no webhook is configured in the stand-in
     for _ in range(2):
-        background.reconcile(utcnow)
+        reconcile.reconcile(utcnow)
     db.session.expire_all()
     assert row.state == State.ANSWERED
     assert row.reply == "Photo request from source 1."
@@ -514,9 +514,9 @@ def test_messages_that_are_known_cost_no_statement_each(phone: Phone, van: Devic
     for count in 0, 30:
         for number in range(count):
             phone.twilio.take(NUMBER, f"words {number}")
-        background.reconcile(utcnow)
+        reconcile.reconcile(utcnow)
         with counted() as statements:
-            background.reconcile(utcnow)
+            reconcile.reconcile(utcnow)
         costs.append(len(statements))
     assert db.session.scalar(select(func.count()).where(GatewayEvent.kind == "inbound")) == 30
     assert costs[0] == costs[1] < 12
@@ -588,7 +588,7 @@ def reply_at(phone: Phone, seconds: float, text: str) -> None:
     """Bring a text as if it came so many seconds from now."""
     now = at(seconds)()
     params = {"MessageSid": f"SMat{seconds:.0f}", "From": NUMBER, "To": "+12025550100", "Body": text}
-    background.follow(inbound.receive(params, now, via="webhook"), now)
+    inbound.follow(inbound.receive(params, now, via="webhook"), now)
 
 
 def change_credentials(van: Device) -> Command:
@@ -650,7 +650,7 @@ def test_an_event_whose_effects_failed_is_tried_again(phone: Phone, van: Device)
     }
     db.session.add(GatewayEvent(kind="inbound", token="in:SMowed", via="webhook", payload=payload))
     db.session.commit()
-    background.sweep(utcnow)
+    schedule.sweep(utcnow)
     db.session.expire_all()
     assert row.state == State.ANSWERED
 

@@ -11,7 +11,7 @@ from gateway_double import Phone, message_sid
 from sqlalchemy import select, update
 from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
 
-from provisioning import background
+from provisioning import schedule
 from provisioning.commands import submission
 from provisioning.core.errors import Conflict, GatewayError
 from provisioning.devices import registry, status_table
@@ -26,9 +26,10 @@ from provisioning.models import (
     Upload,
     UploadState,
     db,
+    locks,
     utcnow,
 )
-from provisioning.sms import dispatch, gateway, inbound, recovery, unmatched
+from provisioning.sms import dispatch, gateway, inbound, reconcile, recovery, unmatched
 from receiver.store.durability import new_id as receiver_id
 
 VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
@@ -54,9 +55,8 @@ def file_of(van: Device, *, captured: float = 0.0, source: str = "front") -> Upl
 
 
 def relink(van: Device) -> None:
-    from provisioning.commands import command_state
 
-    link_service.relink(command_state.lock_device(van.id), utcnow())
+    link_service.relink(locks.lock_device(van.id), utcnow())
     db.session.commit()
 
 
@@ -393,7 +393,7 @@ def test_a_text_whose_effects_were_owed_counts_as_of_when_it_came(phone: Phone, 
         GatewayEvent(kind="inbound", token="in:SMowed", via="webhook", payload=payload, received_at=came)
     )
     db.session.commit()
-    background.sweep(utcnow)
+    schedule.sweep(utcnow)
     found = status_table.get(van.id, "parameter.66001")
     assert found is not None
     assert found.checked_at == came
@@ -612,9 +612,9 @@ def test_an_old_file_that_a_person_links_ends_its_request(phone: Phone, van: Dev
 def test_a_reconciler_that_was_away_for_two_days_finds_what_came(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
-    background.reconcile(at(-2 * 86_400))
+    reconcile.reconcile(at(-2 * 86_400))
     phone.twilio.take(NUMBER, "Photo request from source 1.")
-    background.reconcile(utcnow)
+    reconcile.reconcile(utcnow)
     db.session.expire_all()
     assert row.state == State.ANSWERED
     assert status_table.get(van.id, "contact.sms") is not None

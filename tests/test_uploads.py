@@ -16,16 +16,38 @@ from flask import Flask
 from sqlalchemy import func, select, update
 from test_pages import Visitor
 
-from provisioning import background
-from provisioning.commands import command_state, reply_effects
+from provisioning import schedule
+from provisioning.commands import reply_effects
 from provisioning.commands.submission import Asker, provision, server_advice, submit, typed
 from provisioning.core import job_queue
 from provisioning.core.config import Config
 from provisioning.core.errors import Conflict, Forbidden, Invalid
 from provisioning.devices import registry, status_table
-from provisioning.media import link_service, photo_decoder, previews, registration, telemetry
+from provisioning.media import (
+    device_networks,
+    link_service,
+    photo_decoder,
+    previews,
+    registration,
+    settlement,
+    storage,
+    telemetry,
+)
 from provisioning.media.decoder_pool import Outcome
-from provisioning.models import Command, Device, Record, Role, State, Upload, Verdict, db, first_id, utcnow
+from provisioning.models import (
+    Command,
+    Device,
+    Record,
+    Role,
+    State,
+    Upload,
+    Verdict,
+    command_state,
+    db,
+    first_id,
+    locks,
+    utcnow,
+)
 from provisioning.sms import recovery
 from provisioning.tracker.language import Values, from_arguments, read_replies
 from provisioning.web import auth
@@ -69,7 +91,7 @@ def asked(device: Device, source: str = "front", **arguments: Any) -> Command:
 def take(record: dict[str, Any]) -> None:
     """As the receiver and then the worker do."""
     registration.register([record], utcnow())
-    background.settle(utcnow)
+    settlement.settle_all(utcnow)
 
 
 def sidecar(upload: str = "a" * 32, **changes: Any) -> dict[str, Any]:
@@ -344,7 +366,7 @@ def test_files_of_one_bulk_that_are_known_and_new_and_of_strangers_are_stored(va
     assert {n: u.state for n, u in rows.items()} == {"1": "stored", "2": "stored", "3": "quarantined"}
     assert {n: u.settle_due for n, u in rows.items()} == {"1": True, "2": True, "3": False}
     assert rows["1"].started_at == began
-    background.settle(utcnow)
+    settlement.settle_all(utcnow)
     registration.register([known], utcnow())  # told again
     assert not db.session.get_one(Upload, "1" * 32, populate_existing=True).settle_due
 
@@ -515,11 +537,11 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     upload = db.session.scalars(select(Upload)).one()
     assert upload.state == "quarantined"
     device = registry.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
-    assert registration.adopt(device, utcnow()) == 1
+    assert settlement.adopt(device, utcnow()) == 1
     db.session.expire_all()
     assert (upload.state, upload.device_id) == ("stored", device.id)
     assert upload.path is not None
-    found = registration.media().path(upload.path)
+    found = storage.media().path(upload.path)
     assert found is not None
     assert found.read_bytes() == b"picture"
     assert found.with_name(f"{found.name}.json").read_bytes() == b"what the camera told"
@@ -536,12 +558,12 @@ def test_a_device_is_added_while_the_store_is_away_and_its_files_are_adopted_lat
     take(sidecar(path=f"quarantine/{IMEI}/x.jpg", admission="quarantine"))
     headers = {"Authorization": f"Bearer {auth.create_token('t', Role.ADMIN)}", "Idempotency-Key": "one"}
     given = {"imei": IMEI, "phone": "+12025550111"}
-    monkeypatch.setattr(registration.media(), "move", move)
+    monkeypatch.setattr(storage.media(), "move", move)
     for _ in range(2):
         assert app.test_client().post("/api/v1/devices", json=given, headers=headers).status_code == 201
     assert db.session.get_one(Upload, "a" * 32).state == "quarantined"
     monkeypatch.undo()
-    background.sweep(utcnow)
+    schedule.sweep(utcnow)
     db.session.expire_all()
     assert db.session.get_one(Upload, "a" * 32).state == "stored"
 
@@ -584,7 +606,7 @@ def test_a_file_of_a_device_that_was_deleted_meanwhile_goes_into_quarantine(
     upload = db.session.scalars(select(Upload)).one()
     assert (upload.state, upload.path, upload.device_id) == ("quarantined", told["path"], None)
     again = registry.add({"imei": IMEI, "phone": "+12025550112"}, utcnow())
-    assert registration.adopt(again, utcnow()) == 1
+    assert settlement.adopt(again, utcnow()) == 1
     assert plain.read_bytes() == b"picture"
 
 
@@ -600,7 +622,7 @@ def test_a_photo_gets_a_thumbnail(van: Device, tmp_path: Path) -> None:
     upload = _store(tmp_path, sidecar(), media.photo("front", "Van", 1_795_500_000, 3, 75))
     assert previews.make([upload.id], utcnow)
     db.session.expire_all()
-    found = registration.media().path(previews.thumbnail(upload) or "")
+    found = storage.media().path(previews.thumbnail(upload) or "")
     assert found is not None
     assert found.read_bytes()[:2] == b"\xff\xd8"
 
@@ -623,9 +645,7 @@ def test_photos_that_wait_get_their_thumbnails_at_once_and_a_bad_one_harms_no_ot
     assert [row.derived_error is None for row in rows] == [True, False, True, True, True]
     assert [row.derive_attempts for row in rows] == [1] * 5
     assert all(
-        registration.media().path(previews.thumbnail(row) or "")
-        for row in rows
-        if row.thumbnail_state == "ready"
+        storage.media().path(previews.thumbnail(row) or "") for row in rows if row.thumbnail_state == "ready"
     )
 
 
@@ -637,14 +657,14 @@ def test_a_photo_whose_original_cannot_be_had_now_holds_up_no_other(
         path = f"{IMEI}/2026/11/24/{ident}.jpg"
         picture = media.photo("front", "Van", 1_795_500_000, 3, 75)
         _store(tmp_path, sidecar(ident, path=path, timestamp=1_795_600_000_000 + n), picture)
-    real = type(registration.media()).path
+    real = type(storage.media()).path
 
     def path_of(self: Any, name: str) -> Path | None:
         if idents[0] in name:
             raise MediaError("The store is away.")
         return real(self, name)
 
-    monkeypatch.setattr(type(registration.media()), "path", path_of)
+    monkeypatch.setattr(type(storage.media()), "path", path_of)
     assert not previews.make(idents, utcnow)
     db.session.expire_all()
     rows = db.session.scalars(select(Upload).order_by(Upload.id)).all()
@@ -670,7 +690,7 @@ def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
     assert previews.make([upload.id], utcnow)
     db.session.expire_all()
     assert (upload.playback_frame_rate, upload.playback_assumed) == (30, True)
-    with av.open(str(registration.media().path(previews.video(upload) or ""))) as made:
+    with av.open(str(storage.media().path(previews.video(upload) or ""))) as made:
         stream = made.streams.video[0]
         assert (stream.codec_context.name, stream.frames, int(stream.average_rate or 0)) == ("h264", 50, 30)
 
@@ -786,9 +806,9 @@ def test_new_files_are_taken_in_their_order_and_so_many_at_once(
     late = sidecar("25" + "0" * 30, imei=other.imei, timestamp=1_795_600_000_000)
     registration.register([*many, late], utcnow())
     passed_over: dict[int, Exception] = {}
-    assert registration.settle(utcnow(), passed_over) == 4
+    assert settlement.settle(utcnow(), passed_over) == 4
     assert waiting() == [f"{n}" * 32 for n in range(4, 9)]
-    background.settle(utcnow)
+    settlement.settle_all(utcnow)
     assert waiting() == []
 
 
@@ -809,10 +829,10 @@ def test_a_device_whose_files_cannot_be_settled_holds_no_other_up(
         relink(device, now)
 
     monkeypatch.setattr(link_service, "relink", relink_no_file_of_it)
-    background.settle(utcnow)
+    settlement.settle_all(utcnow)
     assert waiting() == ["1" * 32]
     monkeypatch.undo()
-    background.settle(utcnow)
+    settlement.settle_all(utcnow)
     assert waiting() == []
 
 
@@ -820,7 +840,7 @@ def test_copies_of_a_file_that_was_asked_for_are_made_first(van: Device) -> None
     row = asked(van)
     by_itself = [sidecar(f"{n}" * 32, timestamp=1_795_600_000_000 + n, trigger=9) for n in range(1, 4)]
     registration.register([*by_itself, sidecar("9" * 32)], utcnow())
-    background.settle(utcnow)
+    settlement.settle_all(utcnow)
     assert db.session.get_one(Upload, "9" * 32).command_id == row.id
     photos = job_queue.queue().queues[job_queue.PHOTOS]
     idents = [task.args[0] for task in photos.pending()]
@@ -875,7 +895,7 @@ def test_triggers_that_are_switched_on_later_unlink_nothing(van: Device) -> None
     row = asked(van)
     take(sidecar(metadata=None))
     status_table.note(van, "parameter.66022", "8", Verdict.GOOD, now=utcnow(), **source)
-    link_service.relink(command_state.lock_device(van.id), utcnow())
+    link_service.relink(locks.lock_device(van.id), utcnow())
     assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
 
 
@@ -884,7 +904,7 @@ def test_narrower_windows_unlink_nothing_of_before(app: Flask, van: Device) -> N
     take(sidecar(timestamp=int((utcnow() - timedelta(seconds=3)).timestamp() * 1000)))
     config = app.extensions["dualcam_config"]
     app.extensions["dualcam_config"] = dataclasses.replace(config, link_capture_tolerance=0.0)
-    link_service.relink(command_state.lock_device(van.id), utcnow())
+    link_service.relink(locks.lock_device(van.id), utcnow())
     assert (row.state, db.session.get_one(Upload, "a" * 32).command_id) == (State.DONE, row.id)
 
 
@@ -955,7 +975,7 @@ def test_a_file_that_is_told_again_says_the_same_of_its_network(van: Device) -> 
 def test_a_network_that_was_not_seen_for_long_is_another_one_again(van: Device) -> None:
     came(1, "198.51.100.7")
     came(2, "192.0.2.1", 30)
-    registration.forget_networks(FIRST_AT + timedelta(days=2), 1)
+    device_networks.forget_networks(FIRST_AT + timedelta(days=2), 1)
     assert came(3, "198.51.100.7", 60).other_network
 
 

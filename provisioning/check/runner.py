@@ -33,8 +33,8 @@ from provisioning.check.steps import (
     sentence,
     who,
 )
-from provisioning.commands import command_state, submission, transfer_times
-from provisioning.core import change_feed, jobs
+from provisioning.commands import submission, transfer_times
+from provisioning.core import jobs
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, Invalid, ServiceError
 from provisioning.devices import status_table
@@ -49,9 +49,12 @@ from provisioning.models import (
     Upload,
     UploadState,
     Verdict,
+    changes,
     db,
     files_of,
     first_id,
+    locks,
+    timestamps,
 )
 from provisioning.tracker import language
 from provisioning.tracker.parameters import BY_ITSELF, as_integer, find_warnings
@@ -87,20 +90,20 @@ def cost(device: Device) -> int:
 
 def start(device: Device, by: str, now: datetime) -> ChecklistRun:
     """Begin a run and commit. Raises Conflict while one is open."""
-    device = command_state.lock_device(device.id)
+    device = locks.lock_device(device.id)
     run = current(device)
     if run is not None and run.ended_at is None:
         raise Conflict("A run is under way; go on with it, or end it first.", code="run_open")
     run = ChecklistRun(device_id=device.id, steps={}, started_by=by, started_at=now, updated_at=now)
     db.session.add(run)
-    change_feed.publish(device.id, "checklist")
+    changes.publish(device.id, "checklist")
     db.session.commit()
     return run
 
 
 def stop(run: ChecklistRun, now: datetime) -> None:
     """End a run before its end and commit; what it has not sent yet is withdrawn."""
-    command_state.lock_device(run.device_id)
+    locks.lock_device(run.device_id)
     _end(run, "Ended before it was through.", now)
     db.session.commit()
 
@@ -112,7 +115,7 @@ def _end(run: ChecklistRun, text: str, now: datetime) -> None:
         if row.state == State.QUEUED:
             submission.cancel(row, now)
     run.ended_at, run.verdict, run.verdict_text = now, "stopped", text
-    change_feed.publish(run.device_id, "checklist")
+    changes.publish(run.device_id, "checklist")
 
 
 def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
@@ -120,7 +123,7 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
     step = next((s for s in STEPS if s.id == step_id), None)
     if step is None or choice not in dict(step.answers):
         raise Invalid("There is no such question or answer.")
-    command_state.lock_device(run.device_id)
+    locks.lock_device(run.device_id)
     run.steps = run.steps | {
         step_id: {
             "state": "done",
@@ -136,7 +139,7 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
     """Ask a step again, and what depends on it, and commit. Raises Invalid."""
     if step_id not in {step.id for step in STEPS}:
         raise Invalid("There is no such step.")
-    command_state.lock_device(run.device_id)
+    locks.lock_device(run.device_id)
     # what a person saw before something was mended proves nothing afterwards
     gone = {step_id} | {s.id for s in STEPS if step_id in s.needs or not s.commands}
     run.steps = {name: value for name, value in run.steps.items() if name not in gone} | {
@@ -144,13 +147,13 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
     }
     run.ended_at = run.verdict = run.verdict_text = None
     run.waits_for_person, run.updated_at = False, now
-    change_feed.publish(run.device_id, "checklist")
+    changes.publish(run.device_id, "checklist")
     db.session.commit()
 
 
 def advance(run: ChecklistRun, now: datetime) -> None:
     """Go on with a run as far as it goes without waiting, and commit."""
-    device = command_state.lock_device(run.device_id)
+    device = locks.lock_device(run.device_id)
     if run.ended_at is not None:
         db.session.commit()
         return
@@ -174,7 +177,7 @@ def advance(run: ChecklistRun, now: datetime) -> None:
     run.waits_for_person = waiting and not running
     if run.steps != before or run.ended_at:
         run.updated_at = now
-        change_feed.publish(device.id, "checklist")
+        changes.publish(device.id, "checklist")
     db.session.commit()
     if asked:
         submission.wake(device.id)
@@ -291,7 +294,7 @@ def _ask(
         # what was bad is asked again: a run follows upon something that was mended
         if known and step.read(_facts(run, step, [_outcome(known)], device)).verdict == GOOD:
             idents.append(known.id)
-            reused = command_state.stamp(known.answered_at or now)
+            reused = timestamps.stamp(known.answered_at or now)
             continue
         if (asked := None if entry.get("fresh") else _asked_already(run, name)) is not None:
             idents.append(asked.id)
@@ -523,8 +526,8 @@ def told(run: ChecklistRun) -> dict[str, Any]:
     waits = next(iter(questions), None)
     return {
         "state": "ended" if run.ended_at else "waiting" if run.waits_for_person else "running",
-        "started_at": command_state.stamp(run.started_at),
-        "ended_at": command_state.stamp(run.ended_at) if run.ended_at else None,
+        "started_at": timestamps.stamp(run.started_at),
+        "ended_at": timestamps.stamp(run.ended_at) if run.ended_at else None,
         "started_by": run.started_by,
         "steps": [_told_step(step, run.steps.get(step.id, {})) for step in STEPS],
         "verdict": None
@@ -607,7 +610,7 @@ def _answered_late(now: datetime) -> Sequence[str]:
 def _reconsider(ident: str, now: datetime) -> None:
     """Read again what was answered after the end of a run, and decide anew; nothing is asked."""
     run = db.session.get_one(ChecklistRun, ident)
-    device = command_state.lock_device(run.device_id)
+    device = locks.lock_device(run.device_id)
     before = dict(run.steps)
     for step in STEPS if run.ended_at is not None and run.verdict != "stopped" else ():
         entry = run.steps.get(step.id, {})
@@ -619,7 +622,7 @@ def _reconsider(ident: str, now: datetime) -> None:
     run.updated_at = now
     if run.steps != before:
         _finish(run, now)
-        change_feed.publish(run.device_id, "checklist")
+        changes.publish(run.device_id, "checklist")
     db.session.commit()
 
 
@@ -628,7 +631,7 @@ def _go_on(ident: str, is_left: bool, now: datetime) -> None:
     if not is_left:
         advance(run, now)
         return
-    command_state.lock_device(run.device_id)
+    locks.lock_device(run.device_id)
     if run.updated_at < now - LEFT_AFTER:  # nobody answered at this moment
         _end(run, f"Ended by itself: nobody went on with it for {LEFT_AFTER.days} days.", now)
     db.session.commit()

@@ -11,9 +11,8 @@ from typing import Any
 from sqlalchemy import select
 
 from provisioning.check.steps import VERDICTS, grade
-from provisioning.commands import command_state
 from provisioning.devices import status_table
-from provisioning.models import ChecklistRun, Command, Device, State, Verdict, db, first_id
+from provisioning.models import ChecklistRun, Command, Device, State, Verdict, command_state, db, first_id
 
 RECENT = timedelta(days=30)  # older requests say nothing of today
 LAST_REQUESTS = 4  # enough to see the last one of each camera

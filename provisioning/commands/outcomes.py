@@ -6,9 +6,8 @@ credentials moves on to its next step. Called by what sends, sweeps and reads re
 
 from datetime import datetime
 
-from provisioning.commands import command_state
 from provisioning.devices import credentials, status_table
-from provisioning.models import Command, Device, Message, State
+from provisioning.models import Command, Device, Message, State, command_state
 
 
 def fail(command: Command, device: Device, code: str, message: str, retry: bool, now: datetime) -> None:

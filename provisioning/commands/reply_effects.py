@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from provisioning.commands import command_state, submission
+from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.devices import credentials, status_table
-from provisioning.models import Command, Device, State, Verdict, db
+from provisioning.models import Command, Device, State, Verdict, command_state, db, timestamps
 from provisioning.tracker.language import (
     Accepted,
     AlreadyCaptured,
@@ -59,7 +59,7 @@ def _learn_values(
     before = status_table.confirmed(device.id, numbers)
     status_table.confirm_parameters(device, reply, source, at)
     if changing and status_table.confirmed(device.id, numbers) != before:
-        device.reconfiguring_until = command_state.later(at, current_config().reconfiguration_wait)
+        device.reconfiguring_until = timestamps.later(at, current_config().reconfiguration_wait)
     config = current_config()
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
     if None not in ids and set(ids) & set(reply.values):
@@ -220,7 +220,7 @@ def _settle_setparam(command: Command, device: Device, now: datetime, told: Sequ
         _move(command, State.DONE, now, note="every parameter is confirmed by the device")
     elif not children:
         if command_state.may_move(command, State.ANSWERED):
-            wait = command_state.later(now, 2 * current_config().sms_reply_timeout)
+            wait = timestamps.later(now, 2 * current_config().sms_reply_timeout)
             command_state.move(
                 command,
                 State.ANSWERED,
@@ -279,7 +279,7 @@ def _camreq(command: Command, device: Device, replies: Sequence[Reply], now: dat
 def _answered(command: Command, now: datetime, note: str) -> None:
     command.result = dict(command.result or {}) | {"accepted": True}
     if command.state in command_state.HOLDS_LINE:
-        wait = command_state.later(now, current_config().capture_timeout)
+        wait = timestamps.later(now, current_config().capture_timeout)
         command_state.move(command, State.ANSWERED, now, note=note, expires_at=wait)
 
 

@@ -22,7 +22,7 @@ from provisioning.tracker.language import (
     Unread,
     Values,
 )
-from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, as_integer
+from provisioning.tracker.parameters import CREDENTIALS, same
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +148,3 @@ def _fit_accepted(reply: Accepted, arguments: Mapping[str, Any]) -> int:
     if any(value is not None and value != arguments.get(name) for name, value in told.items()):
         return NONE
     return STRONG
-
-
-def same(number: int, value: str, asked: str) -> bool:
-    """Compare two values of a parameter: as numbers where the catalogue says so, else letter by letter."""
-    parameter = CATALOGUE.get(number)
-    left, right = as_integer(value), as_integer(asked)
-    if parameter is None or parameter.kind == "text" or left is None or right is None:
-        return value == asked
-    return left == right

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from provisioning.commands import command_state, transfer_times
+from provisioning.commands import transfer_times
 from provisioning.core import encryption, job_queue
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import AlreadyHere, Conflict, Forbidden, Invalid, Unavailable
@@ -24,13 +24,16 @@ from provisioning.models import (
     State,
     Upload,
     UploadState,
+    command_state,
     db,
     files_of,
     in_state,
+    locks,
     new_id,
+    timestamps,
 )
 from provisioning.tracker import language
-from provisioning.tracker.language import CamReq, SetParam, UnsendableText
+from provisioning.tracker.language import CamReq, SetParam, UnsendableText, definitions
 from provisioning.tracker.language import Command as Asked
 from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
 
@@ -78,7 +81,7 @@ def submit(
     config = current_config()
     if not config.gateway_configured:
         raise Unavailable(NO_GATEWAY, code="gateway_not_configured")
-    device = command_state.lock_device(device.id)
+    device = locks.lock_device(device.id)
     if device.archived_at is not None:
         raise Conflict("The device is archived.", code="archived")
     if isinstance(asked, SetParam) and CREDENTIALS & set(asked.parameters):
@@ -114,7 +117,7 @@ def pace(device: Device) -> str | None:
 def _too_slow(device: Device, asked: CamReq, config: Config) -> str | None:
     if (rate := _speed(device)) is None:
         return None
-    needed = transfer_times.size(asked.file_type, asked.duration, len(command_state.sources(asked.source)))
+    needed = transfer_times.size(asked.file_type, asked.duration, len(definitions.cameras(asked.source)))
     return transfer_times.too_long(needed, rate, config.capture_timeout)
 
 
@@ -134,7 +137,7 @@ def provision(
 
 def cancel(command: Command, now: datetime) -> None:
     """Cancel a command; what was handed over may still happen, and its file is still linked. Raises Conflict."""
-    device = command_state.lock_device(command.device_id)
+    device = locks.lock_device(command.device_id)
     if command.state not in OPEN:
         raise Conflict(f"The command has already ended ({command.state}).", code="already_ended")
     if command.state == State.QUEUED:
@@ -206,7 +209,7 @@ def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: A
         length=sms.length,
         now=now,
         requested_by=label,
-        expires_at=command_state.later(now, seconds),
+        expires_at=timestamps.later(now, seconds),
         **more,
     )
 
@@ -342,7 +345,7 @@ def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
         .order_by(Upload.id)
     )
     here = {source: ident for ident, source in found}
-    wanted = command_state.sources(asked.source)
+    wanted = definitions.cameras(asked.source)
     if not (had := [source for source in wanted if source in here]):
         return
     clips = " and ".join(f"of the {source} camera (upload {here[source]})" for source in had)
@@ -368,7 +371,7 @@ def _set_credentials(device: Device, asked: SetParam, asker: Asker, now: datetim
         length=sms.length,
         now=now,
         requested_by=asker.label,
-        expires_at=command_state.later(now, current_config().queue_timeout),
+        expires_at=timestamps.later(now, current_config().queue_timeout),
     )
     pairs.asked(device, row, now)
     return row

@@ -7,11 +7,11 @@ process reads new rows while somebody listens; a listener holds no database sess
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from flask import Flask
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from provisioning.core.errors import TooMany
 from provisioning.models import Change, db, utcnow
@@ -27,20 +27,6 @@ RETRY_MS = 2000
 STREAMS_PER_USER = 10
 STREAMS = 200
 TOPICS = ("checklist", "commands", "devices", "messages", "status", "uploads")
-
-
-def publish(device_id: int | None, topic: str) -> None:
-    """Tell open pages that something changed; in the caller's transaction, once per topic and unit of work."""
-    pending = {(c.device_id, c.topic) for c in db.session.new if isinstance(c, Change)}
-    if (device_id, topic) not in pending:
-        db.session.add(Change(device_id=device_id, topic=topic, at=utcnow()))
-
-
-def publish_all(device_ids: Iterable[int | None], topic: str) -> None:
-    """Tell open pages that something changed at many devices; in the caller's transaction."""
-    now = utcnow()
-    if rows := [{"device_id": ident, "topic": topic, "at": now} for ident in set(device_ids)]:
-        db.session.connection().execute(insert(Change), rows)
 
 
 def sweep(now: datetime) -> None:

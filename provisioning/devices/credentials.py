@@ -13,12 +13,21 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from provisioning.commands import command_state
 from provisioning.core import encryption
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict
 from provisioning.devices import status_table
-from provisioning.models import OPEN, Command, Device, Direction, Message, State, db
+from provisioning.models import (
+    OPEN,
+    Command,
+    Device,
+    Direction,
+    Message,
+    State,
+    command_state,
+    db,
+    timestamps,
+)
 from provisioning.tracker import language
 from provisioning.tracker.language import GetVer, Refused, Reply, UnsendableText, Values
 
@@ -428,7 +437,7 @@ def _prove(device: Device, phase: Phase, now: datetime) -> None:
         length=sms.length,
         now=now,
         requested_by=SERVICE,
-        expires_at=command_state.later(now, config.queue_timeout),
+        expires_at=timestamps.later(now, config.queue_timeout),
         parent_id=device.credentials_change,
         credentials=which,
     )

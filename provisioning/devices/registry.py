@@ -7,11 +7,10 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.commands import command_state
-from provisioning.core import change_feed, encryption
+from provisioning.core import encryption
 from provisioning.core.errors import Conflict, NotFound
 from provisioning.devices import credentials
-from provisioning.models import Command, Device, DevicePhone, State, db
+from provisioning.models import Command, Device, DevicePhone, State, changes, command_state, db, locks
 from provisioning.tracker.normalization import clean_imei, clean_line
 
 TAKEN = {"imei": "There is a device with this IMEI.", "phone": "There is a device with this phone number."}
@@ -61,7 +60,7 @@ def add(values: Mapping[str, Any], now: datetime) -> Device:
     db.session.add(device)
     device.phones.append(DevicePhone(phone=device.phone, since=now))
     _save(device, db.session.commit)
-    change_feed.publish(device.id, "devices")
+    changes.publish(device.id, "devices")
     db.session.commit()
     return device
 
@@ -71,7 +70,7 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
 
     Raises Conflict where the phone number is taken, or credentials are just being changed by SMS.
     """
-    device = command_state.lock_device(device.id)
+    device = locks.lock_device(device.id)
     for name in ("name", "model", "time_zone", "camera_server_configured"):
         if name in values:
             setattr(device, name, values[name])
@@ -81,7 +80,7 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
     if "phone" in values:
         set_phone(device, values["phone"], now)
     device.updated_at = now
-    change_feed.publish(device.id, "devices")
+    changes.publish(device.id, "devices")
     _save(device, db.session.commit)
     return device
 
@@ -104,7 +103,7 @@ def set_phone(device: Device, phone: str, now: datetime) -> None:
 
 def archive(device: Device, now: datetime) -> None:
     """Take a device out of use and commit: its files, commands and links stay, IMEI and phone become free."""
-    device = command_state.lock_device(device.id)
+    device = locks.lock_device(device.id)
     device.archived_at = now
     db.session.execute(
         update(DevicePhone)
@@ -114,7 +113,7 @@ def archive(device: Device, now: datetime) -> None:
     waiting = select(Command).where(Command.device_id == device.id, Command.state == State.QUEUED)
     for command in db.session.scalars(waiting):
         command_state.move(command, State.CANCELLED, now, note="the device was archived before it was sent")
-    change_feed.publish(device.id, "devices")
+    changes.publish(device.id, "devices")
     db.session.commit()
 
 

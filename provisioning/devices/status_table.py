@@ -5,11 +5,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, literal_column, or_, select
 
-from provisioning.commands.reply_matching import same
-from provisioning.core import change_feed
-from provisioning.models import Command, Device, StatusItem, Verdict, db, put_all, utcnow
+from provisioning.models import Command, Device, StatusItem, Verdict, changes, db, put_all, utcnow
 from provisioning.tracker.language import Values
-from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN
+from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN, same
 
 SPEED = "upload.speed"  # bytes per second of the last check's own files
 SERVER_PROVED = "camera.server"  # our address as it was when a file came that the vehicle sent by itself
@@ -49,7 +47,7 @@ def note(
     row.value, row.verdict, row.note = value, verdict, text
     row.checked_at, row.source_kind, row.source_id = now, source_kind, source_id
     db.session.flush()
-    change_feed.publish(device.id, "status")
+    changes.publish(device.id, "status")
     return row
 
 
@@ -82,7 +80,7 @@ def note_all(
     told_later: ColumnElement[datetime] = literal_column("excluded.checked_at")
     newer = or_(StatusItem.checked_at <= told_later, StatusItem.checked_at > now + AHEAD)
     put_all(StatusItem, rows, "device_id, item", where=newer)
-    change_feed.publish_all(told, "status")
+    changes.publish_all(told, "status")
 
 
 def note_asked(device: Device, command: Command, now: datetime) -> None:
@@ -102,7 +100,7 @@ def note_asked(device: Device, command: Command, now: datetime) -> None:
         row.asked = SECRET_SHOWN if number in CREDENTIALS else str(value)
         _judge(row)
     db.session.flush()
-    change_feed.publish(device.id, "status")
+    changes.publish(device.id, "status")
 
 
 def confirm_parameters(device: Device, reply: Values, source: tuple[str, str], now: datetime) -> None:

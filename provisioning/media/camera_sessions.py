@@ -10,10 +10,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
-from provisioning.commands import command_state
-from provisioning.core import change_feed
 from provisioning.devices import status_table
-from provisioning.models import Device, Session, StatusItem, Verdict, db, put_all
+from provisioning.models import Device, Session, StatusItem, Verdict, changes, db, put_all, timestamps
 from receiver.addresses import network
 from receiver.backend.port import SessionFacts
 from receiver.net.daily_limits import FULL
@@ -42,7 +40,7 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         once=("address", "started_at"),
     )
     contacts = {
-        devices[fact.imei]: (command_state.stamp(_seen_at(fact)), fact.id, _seen_at(fact))
+        devices[fact.imei]: (timestamps.stamp(_seen_at(fact)), fact.id, _seen_at(fact))
         for fact in sorted(own, key=_seen_at)
         if fact.imei in devices and fact.code != "unknown_device"
     }
@@ -74,9 +72,9 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         verdict=Verdict.WARN,
         text=FULL[1],
     )
-    change_feed.publish_all(contacts, "uploads")
+    changes.publish_all(contacts, "uploads")
     if any(fact.imei not in devices for fact in facts):
-        change_feed.publish_all([None], "devices")
+        changes.publish_all([None], "devices")
     db.session.commit()
 
 

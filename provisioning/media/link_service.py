@@ -11,8 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
-from provisioning.commands import command_state, submission
-from provisioning.core import change_feed
+from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid
 from provisioning.devices import status_table
@@ -35,9 +34,13 @@ from provisioning.models import (
     State,
     Upload,
     UploadState,
+    changes,
+    command_state,
     db,
     files_of,
     first_id,
+    locks,
+    timestamps,
 )
 from provisioning.tracker.parameters import BY_ITSELF, as_integer
 
@@ -179,7 +182,7 @@ def _apply(upload: Upload, link: Link, now: datetime) -> None:
         return
     upload.command_id, upload.link_reason, upload.link_certainty = link.command, link.reason, link.certainty
     upload.linked_at = now
-    change_feed.publish(upload.device_id, "uploads")
+    changes.publish(upload.device_id, "uploads")
 
 
 def tie_record(upload: Upload) -> None:
@@ -223,7 +226,7 @@ def tie(device: Device, record: Record, now: datetime) -> None:
     )
     for upload in waiting:
         upload.record_id = record.id
-        change_feed.publish(device.id, "uploads")
+        changes.publish(device.id, "uploads")
 
 
 def _settle(commands: Sequence[Command], now: datetime) -> bool:
@@ -248,13 +251,13 @@ def _settle_one(command: Command, linked: Sequence[Upload], now: datetime) -> No
             note = "every file has come" if len(sources) > 1 else "the file has come"
             command_state.move(command, State.DONE, now, note=note)
     elif missing and command.state == State.DONE and not command.foreign_server:
-        wait = command_state.later(now, current_config().capture_timeout)
+        wait = timestamps.later(now, current_config().capture_timeout)
         command_state.move(
             command, State.ANSWERED, now, note="a file was unlinked; waiting again", expires_at=wait
         )
     elif missing and sources and command.state in (State.EXPIRED, State.FAILED):
         _partial(command, missing, now)
-    change_feed.publish(command.device_id, "commands")
+    changes.publish(command.device_id, "commands")
 
 
 def _partial(command: Command, missing: Sequence[str], now: datetime) -> None:
@@ -296,7 +299,7 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
         if wrong:
             raise Invalid("The link cannot be made.", errors={"command": [wrong]})
     device_id, before = upload.device_id, upload.command_id
-    device = command_state.lock_device(device_id)
+    device = locks.lock_device(device_id)
     upload.command_id = command.id if command else None
     upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
     upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
@@ -305,7 +308,7 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     # a request older than what is linked by itself follows a person's word all the same
     idents = sorted(ident for ident in {before, upload.command_id} if ident)
     has_ended |= _settle([db.session.get_one(Command, ident) for ident in idents], now)
-    change_feed.publish(device_id, "uploads")
+    changes.publish(device_id, "uploads")
     db.session.commit()
     if has_ended:
         submission.wake(device_id)

@@ -14,12 +14,12 @@ from typing import Any
 import structlog
 from sqlalchemy import ColumnElement, case, or_, select, update
 
-from provisioning.core import change_feed, job_queue
+from provisioning.core import job_queue
 from provisioning.core.config import current_config
 from provisioning.devices import status_table
-from provisioning.media import registration
+from provisioning.media import storage
 from provisioning.media.decoder_pool import Outcome, PhotoDecoder, decode_video
-from provisioning.models import Device, StatusItem, Upload, UploadState, db, in_state
+from provisioning.models import Device, StatusItem, Upload, UploadState, changes, db, in_state
 from provisioning.tracker.parameters import as_integer
 from receiver.store.media_store import MediaError
 
@@ -95,7 +95,7 @@ def _give_up(now: datetime) -> None:
         .returning(Upload.device_id)
         .execution_options(synchronize_session=False)
     ).all()
-    change_feed.publish_all({row.device_id for row in lost}, "uploads")
+    changes.publish_all({row.device_id for row in lost}, "uploads")
     db.session.commit()
 
 
@@ -143,9 +143,9 @@ def _fetch(claimed: Sequence[Any], work: Path) -> tuple[dict[str, Path | None], 
     for upload in claimed:
         original = upload.path or ""
         try:
-            sources[upload.id] = registration.media().path(original)
+            sources[upload.id] = storage.media().path(original)
             copy = work / f"original-{upload.id}{Path(original).suffix}"
-            if sources[upload.id] is None and registration.media().fetch(original, copy):
+            if sources[upload.id] is None and storage.media().fetch(original, copy):
                 sources[upload.id] = copy
         except MediaError as error:
             away[upload.id] = str(error)
@@ -177,7 +177,7 @@ def _put(idents: Iterable[str], work: Path) -> tuple[set[str], dict[str, str]]:
     """Put the copies into the store; give their keys, and by upload why they are not safe there."""
     copies = [(ident, ending) for ident in idents for ending in (THUMBNAIL, VIDEO)]
     copies = [(ident, ending) for ident, ending in copies if (work / f"{ident}{ending}").is_file()]
-    errors = registration.media().put_all(
+    errors = storage.media().put_all(
         [(work / f"{ident}{ending}", key(ident, ending)) for ident, ending in copies]
     )
     unsafe = {ident: str(error) for (ident, _), error in zip(copies, errors, strict=True) if error}
@@ -263,5 +263,5 @@ def _note(
             .values(derive_lease_until=None, updated_at=now, **dict(told_of))
             .execution_options(synchronize_session=False)
         )
-    change_feed.publish_all({upload.device_id for upload in claimed}, "uploads")
+    changes.publish_all({upload.device_id for upload in claimed}, "uploads")
     db.session.commit()

@@ -4,28 +4,21 @@ The receiver's `__main__` calls it, one short unit of work each, in bulk; every 
 harmlessly. What follows from a new file (its link, the device's status) is the worker's: `background.settle`.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from flask import current_app
-from sqlalchemy import Connection, bindparam, delete, func, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, bindparam, delete, func, select
 
-from provisioning.commands import command_state, submission
-from provisioning.core import change_feed, job_queue
-from provisioning.core.config import Config, current_config
-from provisioning.devices import status_table
-from provisioning.media import link_service
-from provisioning.media.link_rules import SERVER_REQUEST
+from provisioning.core import job_queue
+from provisioning.media import device_networks, storage
 from provisioning.models import (
     Device,
-    DeviceNetwork,
     Upload,
     UploadState,
     Watch,
+    changes,
     db,
     first_id,
     in_state,
@@ -33,47 +26,20 @@ from provisioning.models import (
     take_write_lock,
     utcnow,
 )
-from receiver.addresses import origin
 from receiver.backend.port import Refused
 from receiver.spool.file_transfer import adopted, quarantined
 from receiver.spool.shared_partials import place
 from receiver.spool.sidecar import Record
-from receiver.spool.spool import Caps, Store
-from receiver.store.media_store import Media, MediaError, connect, is_away
+from receiver.store.media_store import MediaError, is_away
 from receiver.wire.session import Offer
 
 log = structlog.get_logger(__name__)
 
-MEBI = 2**20
-NEW_NETWORK_FOR = timedelta(days=1)  # how long files say that their network is another one than before
-SETTLED_AT_ONCE = 500  # files in one round
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
 IS_COMING = in_state(*COMING)
 # for a file whose copies are to be made anew
 COPIES_DUE = {"thumbnail_state": None, "video_state": None, "derived_error": None, "derive_attempts": 0}
 OFFERED = ("imei", "identifier", "file_type", "source", "announced", "started_at")  # never change
-
-
-def store(config: Config | None = None) -> Store:
-    """Give this machine's spool with the media store behind it."""
-    config = config or current_config()
-    caps = Caps(
-        files_per_device=config.quarantine_files_per_device,
-        bytes_per_device=config.quarantine_mib_per_device * MEBI,
-        bytes_in_all=config.quarantine_mib * MEBI,
-        quarantine_days=config.quarantine_days,
-        partial_days=config.receiver_partial_days,
-        hours_without_metadata=config.receiver_resume_hours_without_metadata,
-    )
-    return Store(config.media_spool, connect(config.media_url), caps)
-
-
-def media() -> Media:
-    """Give the media store, connected once in each process. Raises MediaError where it cannot be used."""
-    found: Media | None = current_app.extensions.get("dualcam_media")
-    if found is None:
-        found = current_app.extensions["dualcam_media"] = connect(current_config().media_url)
-    return found
 
 
 # made once: building a statement costs more than executing it
@@ -165,7 +131,7 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
                 continue  # it was registered already, in the row of the lost file before it
             if known in COMING:
                 db.session.execute(delete(Upload).where(Upload.id == record["upload"]))
-            if place(media(), before):
+            if place(storage.media(), before):
                 doubles.append(record["path"])
                 continue
             # the bytes of that row are lost: it tells of these from now on
@@ -177,53 +143,14 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
         if same:
             stored[same] = record | {"upload": row["id"]}
         touched.add(device_id)
-    _judge_networks(rows)
+    device_networks.judge(rows)
     put_all(Upload, rows, "id", once=OFFERED)
-    change_feed.publish_all(touched, "uploads")
+    changes.publish_all(touched, "uploads")
     db.session.commit()
     # after the commit: a record that is told again, because the database refused another one, still has its bytes
-    media().delete(*doubles)
+    storage.media().delete(*doubles)
     job_queue.wake(job_queue.FILES, "stored")
     return records
-
-
-def _judge_networks(rows: Sequence[dict[str, Any]]) -> None:
-    """Say of each file whether it came from another network than its device's files before; remember the networks.
-
-    A network is another one for NEW_NETWORK_FOR after its first file: a stranger may send more than one.
-    """
-    told = [row for row in rows if row.get("device_id") is not None and row["address"]]
-    if not told:
-        return
-    ids = {row["device_id"] for row in told}
-    seen: dict[int, dict[str, datetime]] = defaultdict(dict)
-    for one in db.session.scalars(select(DeviceNetwork).where(DeviceNetwork.device_id.in_(ids))):
-        seen[one.device_id][one.network] = one.first_at
-    last: dict[tuple[int, str], datetime] = {}
-    for row in sorted(told, key=lambda row: row["received_at"]):
-        own, network, at = seen[row["device_id"]], origin(row["address"]), row["received_at"]
-        first = own.setdefault(network, at)
-        is_new = at - first < NEW_NETWORK_FOR
-        row["other_network"] = is_new and any(
-            before < first for name, before in own.items() if name != network
-        )
-        last[row["device_id"], network] = at
-    put_all(
-        DeviceNetwork,
-        [
-            {"device_id": device_id, "network": network, "first_at": seen[device_id][network], "last_at": at}
-            for (device_id, network), at in last.items()
-        ],
-        "device_id, network",
-        once=("first_at",),
-    )
-
-
-def forget_networks(now: datetime, days: int) -> None:
-    """Forget the networks that no file of a device came from for so many days: then they are new again."""
-    old = DeviceNetwork.last_at < now - timedelta(days=days)
-    db.session.execute(delete(DeviceNetwork).where(old).execution_options(synchronize_session=False))
-    db.session.commit()
 
 
 def _devices(imeis: Iterable[str]) -> dict[str, int]:
@@ -249,9 +176,9 @@ def _in_its_place(record: Record, *, known: bool) -> Record:
     if path == record["path"]:
         return record
     try:
-        media().move(record["path"], path)
+        storage.media().move(record["path"], path)
     except MediaError as error:
-        if is_away(media(), error):
+        if is_away(storage.media(), error):
             raise
         raise Refused(str(error)) from error  # it is this file's own: it holds up no other
     return record | {"admission": "known" if known else "quarantine", "path": path}
@@ -306,7 +233,7 @@ def progress(records: Sequence[Record], now: datetime) -> None:
         for record in records
     ]
     put_all(Upload, rows, "id", once=OFFERED, where=IS_COMING)
-    change_feed.publish_all({devices.get(record["imei"]) for record in records}, "uploads")
+    changes.publish_all({devices.get(record["imei"]) for record in records}, "uploads")
     db.session.commit()
 
 
@@ -317,7 +244,7 @@ def expired(idents: Sequence[str], now: datetime) -> None:
             db.session.delete(upload)
         elif upload.state in COMING:
             upload.state, upload.updated_at = UploadState.DAMAGED, now
-        change_feed.publish(upload.device_id, "uploads")
+        changes.publish(upload.device_id, "uploads")
     db.session.commit()
 
 
@@ -379,178 +306,6 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def settle(now: datetime, passed_over: dict[int, Exception]) -> int:
-    """Do what follows from new files, the oldest first: status, links, copies; give how many there were.
-
-    A device whose files cannot be settled, by a mistake of ours, is named in the log and added to `passed_over`:
-    it holds no other up.
-    """
-    waiting = db.session.execute(
-        select(*_SETTLED_BY)
-        .where(Upload.settle_due, Upload.device_id.is_not(None), Upload.device_id.not_in(passed_over))
-        .order_by(Upload.id)
-        .limit(SETTLED_AT_ONCE)
-    ).all()
-    if not waiting:
-        db.session.rollback()
-        return 0
-    taken = link_service.taken_by_themselves(waiting)
-    _settle_at_once(waiting, taken, now)
-    fresh: dict[int, list[str]] = defaultdict(list)
-    for row in waiting:
-        if row.id not in taken:
-            fresh[row.device_id].append(row.id)
-    for device_id, idents in fresh.items():
-        try:
-            _settle_device(command_state.lock_device(device_id), idents, now)
-        except OperationalError:
-            raise  # the database is away, or chose this work to end a deadlock: all is done again
-        except Exception as error:
-            log.exception("work failed: what follows from new files", device=device_id)
-            db.session.rollback()
-            passed_over[device_id] = error
-    return len(waiting)
-
-
-_SETTLED_BY = (
-    Upload.id,
-    Upload.device_id,
-    Upload.imei,
-    Upload.identifier,
-    Upload.announced,
-    Upload.timestamp,
-    Upload.received_at,
-    Upload.file_type,
-    Upload.source,
-    Upload.size,
-    Upload.trigger,
-    Upload.has_metadata,
-    Upload.link_fixed,
-)
-
-
-def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datetime) -> None:
-    """Tell the status of all devices, and settle the files that were taken by themselves: by id with the reason.
-
-    Some statements for any number of files.
-    """
-    _tell_last(waiting, now)
-    # locked in their order, as reports do: two that want the same rows do not wait for each other crosswise
-    held = db.session.execute(
-        select(Upload.id, Upload.file_type)
-        .where(Upload.id.in_(taken), Upload.settle_due, Upload.link_fixed.is_(False))
-        .order_by(Upload.id)
-        .with_for_update(skip_locked=True)
-    ).all()
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for ident, _ in held:
-        by_reason[taken[ident]].append(ident)
-    for reason, idents in by_reason.items():
-        db.session.execute(
-            update(Upload)
-            .where(Upload.id.in_(idents))
-            .values(settle_due=False, link_reason=reason, link_certainty=None, linked_at=now)
-        )
-    _supersede([row for row in waiting if row.id in taken])
-    change_feed.publish_all({row.device_id for row in waiting if row.id in taken}, "uploads")
-    db.session.commit()
-    for ident, file_type in held:
-        job_queue.wake(job_queue.COPIES[file_type], ident)
-
-
-def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
-    """Tell the newest of these files of each device, as of when it came."""
-    by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
-    told = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
-    status_table.note_all("upload.last", "upload", told, now)
-    # no request named a server for these: the device's own setting brought them here
-    address = submission.own_address(current_config())
-    unasked = {
-        row.device_id: (address, row.id, row.received_at or now)
-        for row in by_time
-        if row.has_metadata and row.trigger not in (None, SERVER_REQUEST)
-    }
-    if unasked:
-        status_table.note_all(status_table.SERVER_PROVED, "upload", unasked, now)
-
-
-def _words(upload: Any) -> str:
-    return f"{upload.source} {upload.file_type}, {upload.size} bytes"
-
-
-def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None:
-    """Link a device's new files, which a request may have made."""
-    fresh = db.session.scalars(
-        select(Upload).where(Upload.id.in_(idents), Upload.settle_due).order_by(Upload.id)
-    ).all()
-    if not fresh:  # another worker was here
-        db.session.commit()
-        return
-    for upload in fresh:
-        upload.settle_due = False
-        link_service.tie_record(upload)
-    _supersede(fresh)
-    device_id, has_ended = device.id, link_service.relink(device, now)
-    change_feed.publish(device_id, "uploads")
-    stored = [
-        (job_queue.COPIES[u.file_type], u.id, u.command_id is not None)
-        for u in fresh
-        if u.state == UploadState.STORED
-    ]
-    db.session.commit()
-    if has_ended:
-        submission.wake(device_id)
-    for topic, ident, is_asked in stored:
-        job_queue.wake(topic, ident, first=is_asked)  # somebody waits for it
-
-
-def _supersede(whole: Sequence[Any]) -> None:
-    """Remove what other sessions had of files that are whole now."""
-    same = {_offered(upload) for upload in whole if upload.timestamp is not None}
-    coming = db.session.execute(
-        select(Upload.id, Upload.imei, Upload.identifier, Upload.announced, Upload.timestamp).where(
-            Upload.imei.in_({imei for imei, *_ in same}), IS_COMING
-        )
-    )
-    if idents := [row.id for row in coming if _offered(row) in same]:
-        _forget_coming(idents)
-
-
-def _offered(upload: Any) -> tuple[Any, ...]:
-    return (upload.imei, upload.identifier, upload.announced, upload.timestamp)
-
-
-def adopt(device: Device, now: datetime) -> int:
-    """Take the quarantined files of a newly added device among the ordinary ones; give how many."""
-    waiting = db.session.execute(
-        select(Upload.id, Upload.path).where(Upload.imei == device.imei, in_state(UploadState.QUARANTINED))
-    ).all()
-    db.session.rollback()
-    moved: dict[str, str] = {}
-    for row in waiting:
-        if row.path and row.path.startswith("quarantine/"):
-            moved[row.id] = adopted(device.imei, row.path)
-            media().move(row.path, moved[row.id])
-            media().move(f"{row.path}.json", f"{moved[row.id]}.json")
-    device = command_state.lock_device(device.id)
-    for ident, path in moved.items():
-        found = db.session.get_one(Upload, ident)
-        found.path, found.state, found.device_id, found.settle_due = path, UploadState.STORED, device.id, True
-    if moved:
-        _tell_last([db.session.get_one(Upload, ident) for ident in moved], now)
-    _settle_device(device, list(moved), now)
-    return len(moved)
-
-
-def adopt_if_possible(device: Device, now: datetime) -> None:
-    """Adopt the quarantined files of a newly added device; where the store is away, the worker does it later."""
-    try:
-        adopt(device, now)
-    except MediaError as error:
-        db.session.rollback()
-        log.warning("quarantined files are adopted later", device=device.id, reason=str(error))
-
-
 WATCH_SECONDS = 40.0
 
 
@@ -571,11 +326,11 @@ def watched(now: datetime) -> set[str]:
 
 def superseded(idents: Sequence[str]) -> None:
     """Take that partial files are of no use any more: the same files are stored, or others came in their place."""
-    _forget_coming(idents)
+    forget_coming(idents)
     db.session.commit()
 
 
-def _forget_coming(idents: Sequence[str]) -> None:
+def forget_coming(idents: Sequence[str]) -> None:
     db.session.execute(
         delete(Upload).where(Upload.id.in_(idents), IS_COMING).execution_options(synchronize_session=False)
     )

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from provisioning.commands import command_state
 from provisioning.media import link_service
 from provisioning.models import (
     OPEN,
@@ -19,6 +18,7 @@ from provisioning.models import (
     State,
     Upload,
     UploadState,
+    command_state,
     db,
     in_state,
     utcnow,

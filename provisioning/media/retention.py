@@ -11,9 +11,9 @@ import structlog
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from provisioning.core import change_feed, jobs
+from provisioning.core import jobs
 from provisioning.core.config import current_config
-from provisioning.media import file_leases, previews, registration
+from provisioning.media import file_leases, previews, registration, storage
 from provisioning.models import (
     ENDED,
     OPEN,
@@ -30,6 +30,7 @@ from provisioning.models import (
     Upload,
     UploadState,
     changed,
+    changes,
     db,
     first_id,
 )
@@ -211,13 +212,13 @@ def _remove_uploads(oldest: datetime) -> int:
     keys = [key for row in rows if row.path for key in (row.path, f"{row.path}.json")]
     keys += [previews.key(row.id, ending) for row in rows for ending in (previews.THUMBNAIL, previews.VIDEO)]
     try:
-        registration.media().delete(*keys)  # first the files: without its row nobody would find one again
+        storage.media().delete(*keys)  # first the files: without its row nobody would find one again
     except MediaError as error:
         log.warning("media store away, old files are removed later", reason=str(error))
         return 0
     idents = [row.id for row in rows]
     changed(delete(Upload).where(Upload.id.in_(idents)).execution_options(synchronize_session=False))
-    change_feed.publish_all({row.device_id for row in rows}, "uploads")
+    changes.publish_all({row.device_id for row in rows}, "uploads")
     db.session.commit()
     return len(rows)
 

@@ -10,11 +10,10 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from provisioning.commands import command_state
 from provisioning.devices import status_table
 from provisioning.media import link_service
 from provisioning.media.link_rules import SERVER_REQUEST
-from provisioning.models import TRIGGERS, Device, Record, Verdict, db, new_id
+from provisioning.models import TRIGGERS, Device, Record, Verdict, db, locks, new_id
 
 KNOWN = ("239", "497", "498", "499")
 CAMERAS = {"498": "front", "497": "rear"}
@@ -32,7 +31,7 @@ def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: 
 
     Older records than what is known change no status; one of a clock that is ahead counts as of now.
     """
-    device = command_state.lock_device(device.id)
+    device = locks.lock_device(device.id)
     told = {key: int(values[key]) for key in KNOWN if key in values}
     fingerprint = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     known = select(Record.id).where(

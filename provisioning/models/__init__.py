@@ -11,6 +11,8 @@ from provisioning.models.base import (
     take_write_lock,
     utcnow,
 )
+from provisioning.models.changes import Change
+from provisioning.models.checks import ChecklistRun
 from provisioning.models.commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from provisioning.models.devices import Device, DevicePhone, Record, StatusItem, Verdict
 from provisioning.models.jobs import JobState
@@ -23,7 +25,7 @@ from provisioning.models.messages import (
     GatewayEvent,
     Message,
 )
-from provisioning.models.profiles import Change, ChecklistRun, Profile
+from provisioning.models.profiles import Profile
 from provisioning.models.sqlite import Patient
 from provisioning.models.uploads import (
     TRIGGERS,

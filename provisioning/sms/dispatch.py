@@ -12,12 +12,26 @@ import structlog
 from sqlalchemy import case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.commands import command_state, outcomes, submission
-from provisioning.core import change_feed, encryption
+from provisioning.commands import outcomes, submission
+from provisioning.core import encryption
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, GatewayError
 from provisioning.devices import credentials, status_table
-from provisioning.models import Command, Device, Direction, Message, SenderBucket, State, changed, db, new_id
+from provisioning.models import (
+    Command,
+    Device,
+    Direction,
+    Message,
+    SenderBucket,
+    State,
+    changed,
+    changes,
+    command_state,
+    db,
+    locks,
+    new_id,
+    timestamps,
+)
 from provisioning.sms import gateway
 from provisioning.tracker import language
 from provisioning.tracker.parameters import ParameterErrors
@@ -61,13 +75,13 @@ def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
 
 
 def _claim(device_id: int, now: datetime) -> Attempt | None:
-    device = command_state.lock_device(device_id)
+    device = locks.lock_device(device_id)
     command = _next(device, now)
     if command is None:
         db.session.commit()
         return None
     if not _take_token(now):
-        command.due_at = command_state.later(now, 1 / current_config().sms_per_second)
+        command.due_at = timestamps.later(now, 1 / current_config().sms_per_second)
         db.session.commit()
         return None
     try:
@@ -78,10 +92,10 @@ def _claim(device_id: int, now: datetime) -> Attempt | None:
         return None
     command.text, command.length = sms.masked, sms.length
     reply_timeout = current_config().sms_reply_timeout
-    command_state.move(command, State.SENDING, now, expires_at=command_state.later(now, reply_timeout))
+    command_state.move(command, State.SENDING, now, expires_at=timestamps.later(now, reply_timeout))
     command.capturing = command.kind == "camreq"
     command.sending_at, command.attempts = now, command.attempts + 1
-    command.lease_until = command_state.later(now, LEASE_SECONDS)
+    command.lease_until = timestamps.later(now, LEASE_SECONDS)
     credentials.handed_over(command, device, now)
     message = Message(
         id=new_id(),
@@ -163,7 +177,7 @@ def _next(device: Device, now: datetime) -> Command | None:
 def _reconfiguring(device: Device, now: datetime) -> datetime | None:
     """Give until when the camera takes no request; a time too far ahead was written by a clock that was wrong."""
     until, longest = device.reconfiguring_until, current_config().reconfiguration_wait
-    return until if until is not None and now < until <= command_state.later(now, longest) else None
+    return until if until is not None and now < until <= timestamps.later(now, longest) else None
 
 
 def _take_token(now: datetime) -> bool:
@@ -194,7 +208,7 @@ def _take_token(now: datetime) -> bool:
 
 
 def _note_sent(attempt: Attempt, sid: str, status: str, now: datetime) -> None:
-    device = command_state.lock_device(attempt.device_id)
+    device = locks.lock_device(attempt.device_id)
     message = db.session.get_one(Message, attempt.message_id)
     command = db.session.get_one(Command, attempt.command_id)
     status_table.note_asked(device, command, now)
@@ -206,12 +220,12 @@ def _note_sent(attempt: Attempt, sid: str, status: str, now: datetime) -> None:
     # a reply or a report may have overtaken the gateway's own answer
     if command.state in (State.SENDING, State.UNKNOWN):
         command_state.move(command, State.SENT, now)
-    change_feed.publish(attempt.device_id, "messages")
+    changes.publish(attempt.device_id, "messages")
     db.session.commit()
 
 
 def _note_failure(attempt: Attempt, error: GatewayError, now: datetime) -> None:
-    device = command_state.lock_device(attempt.device_id)
+    device = locks.lock_device(attempt.device_id)
     message = db.session.get_one(Message, attempt.message_id)
     command = db.session.get_one(Command, attempt.command_id)
     command.lease_until = None
@@ -220,7 +234,7 @@ def _note_failure(attempt: Attempt, error: GatewayError, now: datetime) -> None:
         message.status = "unknown"
         if command.state == State.SENDING:
             command_state.move(command, State.UNKNOWN, now, note=error.message)
-            command.due_at = command_state.later(now, LOOKUP_EVERY)
+            command.due_at = timestamps.later(now, LOOKUP_EVERY)
     else:
         message.status, message.error_code = "failed", error.code
         if command.state == State.CANCELLED:
@@ -232,8 +246,8 @@ def _note_failure(attempt: Attempt, error: GatewayError, now: datetime) -> None:
             if error.permanent or command.attempts >= ATTEMPTS:
                 outcomes.fail(command, device, error.code, error.message, not error.permanent, now)
             else:
-                given_up = command_state.later(command.created_at, current_config().queue_timeout)
+                given_up = timestamps.later(command.created_at, current_config().queue_timeout)
                 command_state.move(command, State.QUEUED, now, note=error.message, expires_at=given_up)
-                command.due_at = command_state.later(now, min(300, 5 * 2 ** (command.attempts - 1)))
+                command.due_at = timestamps.later(now, min(300, 5 * 2 ** (command.attempts - 1)))
                 command_state.remark(command, error.message, now)
     db.session.commit()

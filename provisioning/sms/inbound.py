@@ -14,9 +14,9 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.commands import command_state, outcomes, reply_effects, submission
+from provisioning.commands import outcomes, reply_effects, submission
 from provisioning.commands.reply_matching import Candidate, Match, choose
-from provisioning.core import change_feed, encryption
+from provisioning.core import encryption
 from provisioning.core.errors import Conflict, ServiceError
 from provisioning.devices import credentials, status_table
 from provisioning.media import link_service
@@ -31,8 +31,12 @@ from provisioning.models import (
     State,
     Upload,
     Verdict,
+    changes,
+    command_state,
     db,
+    locks,
     new_id,
+    timestamps,
 )
 from provisioning.sms import gateway, unmatched
 from provisioning.tracker import language
@@ -52,6 +56,12 @@ class Touched:
     """What device an event changed, for the caller to wake."""
 
     device_id: int | None
+
+
+def follow(touched: Touched, now: datetime) -> None:
+    """Go on after an event: the device's SMS place may be free. If this is lost, the sweep drives what is due."""
+    if touched.device_id is not None:
+        submission.wake(touched.device_id)
 
 
 class EventOwed(Exception):
@@ -120,7 +130,7 @@ def _once(
         return _repeated(known, now)
     device_id = _device_of(params, kind, at or now)
     if device_id is not None:
-        command_state.lock_device(device_id)
+        locks.lock_device(device_id)
     event = GatewayEvent(
         id=new_id(),
         kind=kind,
@@ -128,7 +138,7 @@ def _once(
         via=via,
         received_at=now,
         attempts=0,
-        payload=dict(params) | ({"at": command_state.stamp(at)} if at else {}),
+        payload=dict(params) | ({"at": timestamps.stamp(at)} if at else {}),
     )
     if kind == "inbound":
         event.payload = event.payload | _kept_text(params.get("Body", ""), device_id)
@@ -152,7 +162,7 @@ def owe(one: Listed, error: Exception, now: datetime) -> None:
         token=token,
         via="reconciler",
         received_at=now,
-        payload=params | kept | ({"at": command_state.stamp(one.at)} if one.at else {}),
+        payload=params | kept | ({"at": timestamps.stamp(one.at)} if one.at else {}),
         attempts=0,
     )
     _put_off(event, error, now)
@@ -183,7 +193,7 @@ def _process(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> T
 def _put_off(event: GatewayEvent, error: Exception, now: datetime) -> None:
     """Try an event again: at once, then after ever longer waits."""
     wait = min(EVENT_WAIT_SECONDS, 3 * (2 ** min(event.attempts, 10) - 1))
-    event.attempts, event.due_at = event.attempts + 1, command_state.later(now, wait)
+    event.attempts, event.due_at = event.attempts + 1, timestamps.later(now, wait)
     event.error = f"{type(error).__name__}: {error}"[:500]
 
 
@@ -217,7 +227,7 @@ def retry_event(ident: str, now: datetime) -> Touched:
     event = db.session.get_one(GatewayEvent, ident)
     device_id = _device_of(event.payload, event.kind, _told_at(event))
     if device_id is not None:
-        command_state.lock_device(device_id)
+        locks.lock_device(device_id)
     event = db.session.get_one(GatewayEvent, ident, with_for_update=True, populate_existing=True)
     if event.processed_at is not None:
         db.session.rollback()
@@ -318,7 +328,7 @@ def _take_text(event: GatewayEvent, params: Mapping[str, str], now: datetime) ->
         received_at=event.received_at,
     )
     db.session.add(message)
-    change_feed.publish(device_id, "messages")
+    changes.publish(device_id, "messages")
     if device is None:
         message.note = "No device has this number."
         return Touched(None)
@@ -330,7 +340,7 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
     status_table.note(
         device,
         "contact.sms",
-        command_state.stamp(at),
+        timestamps.stamp(at),
         Verdict.GOOD,
         now=at,
         source_kind="message",
@@ -491,7 +501,7 @@ def _take_report(event: GatewayEvent, params: Mapping[str, str], now: datetime) 
     is_news = STATUS_RANK.get(status, -1) > STATUS_RANK.get(message.status, -1)
     if is_news:
         message.status = status
-    change_feed.publish(message.device_id, "messages")
+    changes.publish(message.device_id, "messages")
     if is_news and message.command_id is not None and message.device_id is not None:
         _move_command(message, status, now)
     return Touched(message.device_id)
@@ -531,7 +541,7 @@ def claim_sender(
 
     Raises Conflict where the text is none that waits for its device.
     """
-    command_state.lock_device(device.id)
+    locks.lock_device(device.id)
     message = db.session.get_one(Message, message.id, with_for_update=True, populate_existing=True)
     unmatched.demand_open(message)
     if message.device_id is not None:

@@ -12,12 +12,24 @@ import structlog
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
-from provisioning.commands import command_state, outcomes, submission
-from provisioning.core import change_feed, job_queue, jobs
+from provisioning.commands import outcomes, submission
+from provisioning.core import job_queue, jobs
 from provisioning.core.config import current_config
 from provisioning.core.errors import GatewayError
 from provisioning.devices import credentials, status_table
-from provisioning.models import OPEN, Command, Device, Direction, Message, State, db
+from provisioning.models import (
+    OPEN,
+    Command,
+    Device,
+    Direction,
+    Message,
+    State,
+    changes,
+    command_state,
+    db,
+    locks,
+    timestamps,
+)
 from provisioning.sms import dispatch, gateway
 from provisioning.tracker import language
 
@@ -45,7 +57,7 @@ def _bring_back(clock: Callable[[], datetime]) -> None:
 
     def bring_back(row: tuple[str, int]) -> None:
         ident, device_id = row
-        command_state.lock_device(device_id)
+        locks.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         ahead = command.updated_at - now
         if command.state in OPEN and ahead > AHEAD:
@@ -63,7 +75,7 @@ def _free_leases(clock: Callable[[], datetime]) -> None:
     def free(row: tuple[str, int]) -> None:
         ident, device_id = row
         now = clock()
-        command_state.lock_device(device_id)
+        locks.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         if command.state == State.SENDING and command.lease_until and command.lease_until < now:
             command_state.move(
@@ -101,8 +113,8 @@ def _look_up_one(ident: str, device_id: int, clock: Callable[[], datetime]) -> N
 
 def _put_off(ident: str, device_id: int, now: datetime) -> None:
     """Look a command up again in a while, so that the others have their turn."""
-    command_state.lock_device(device_id)
-    db.session.get_one(Command, ident).due_at = command_state.later(now, dispatch.LOOKUP_EVERY)
+    locks.lock_device(device_id)
+    db.session.get_one(Command, ident).due_at = timestamps.later(now, dispatch.LOOKUP_EVERY)
     db.session.commit()
 
 
@@ -138,11 +150,11 @@ def _learn_sid(ident: str) -> None:
     db.session.commit()
     sid = _find(phone, began, text_hash)
     assert device_id is not None
-    command_state.lock_device(device_id)
+    locks.lock_device(device_id)
     message = db.session.get_one(Message, ident)
     if message.sid is None:
         message.sid, message.status = sid, "sent" if sid else "failed"
-        change_feed.publish(device_id, "messages")
+        changes.publish(device_id, "messages")
     db.session.commit()
 
 
@@ -160,7 +172,7 @@ def _find(phone: str, began: datetime, wanted: str | None) -> str | None:
 
 
 def _resolve(ident: str, device_id: int, message_id: str, sid: str | None, now: datetime) -> None:
-    device = command_state.lock_device(device_id)
+    device = locks.lock_device(device_id)
     command, message = db.session.get_one(Command, ident), db.session.get_one(Message, message_id)
     if command.state != State.UNKNOWN:
         db.session.commit()
@@ -170,7 +182,7 @@ def _resolve(ident: str, device_id: int, message_id: str, sid: str | None, now: 
         status_table.note_asked(device, command, now)
         command_state.move(command, State.SENT, now, note="found at the gateway: it went out")
     elif now - message.created_at < NOT_SENT_AFTER:
-        command.due_at = command_state.later(now, dispatch.LOOKUP_EVERY)
+        command.due_at = timestamps.later(now, dispatch.LOOKUP_EVERY)
     else:
         message.status = "failed"
         _not_sent(command, device, now)
@@ -199,7 +211,7 @@ def _not_sent(command: Command, device: Device, now: datetime) -> None:
             State.QUEUED,
             now,
             note="the gateway does not have it: sent again",
-            expires_at=command_state.later(now, current_config().queue_timeout),
+            expires_at=timestamps.later(now, current_config().queue_timeout),
         )
         command.due_at = now
         return
@@ -235,7 +247,7 @@ def _expire(clock: Callable[[], datetime]) -> None:
 
     def expire(row: tuple[str, int]) -> None:
         ident, device_id = row
-        device = command_state.lock_device(device_id)
+        device = locks.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         now = clock()
         if command.state in waiting and command.expires_at and command.expires_at < now:
@@ -250,7 +262,7 @@ def _free_lines(clock: Callable[[], datetime]) -> None:
 
     def free(row: tuple[str, int]) -> None:
         ident, device_id = row
-        device = command_state.lock_device(device_id)
+        device = locks.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         if command.state == State.CANCELLED and command.expires_at and command.expires_at < clock():
             command.in_flight, command.expires_at = False, None

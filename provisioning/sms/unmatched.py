@@ -6,9 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import literal, select, union_all
 
-from provisioning.core import change_feed
 from provisioning.core.errors import Conflict
-from provisioning.models import Command, Device, Direction, Message, db
+from provisioning.models import Command, Device, Direction, Message, changes, db
 from provisioning.tracker import language
 
 SILENT_SINCE = timedelta(hours=24)  # so long a device that owes an answer is thought of
@@ -23,7 +22,7 @@ def put_aside(message: Message, by: str) -> None:
     demand_open(message)
     message.claimed = True
     message.note = f"Put aside by {by}."
-    change_feed.publish(message.device_id, "messages")
+    changes.publish(message.device_id, "messages")
     db.session.commit()
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from provisioning.core import job_queue
 from provisioning.core.config import current_config
-from provisioning.media import registration
+from provisioning.media import storage
 from provisioning.models import (
     OPEN,
     UNSTORED,
@@ -87,7 +87,7 @@ def _queue() -> str | None:
 
 def _store() -> str | None:
     try:
-        problem = registration.media().ready()
+        problem = storage.media().ready()
     except MediaError as error:
         problem = str(error)
     return f"store: {problem}" if problem else None

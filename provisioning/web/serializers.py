@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from provisioning.commands.command_state import stamp
 from provisioning.models import TRIGGERS, Command, Device, Message, Profile, Session, StatusItem, Upload
+from provisioning.models.timestamps import stamp
 
 SHOWN = "•••••"
 CONTRACT_SOURCES = ("command", "upload", "record")

@@ -4,7 +4,6 @@ import re
 
 from flask import Blueprint, Response, request
 
-from provisioning import background
 from provisioning.core.config import current_config
 from provisioning.core.errors import Forbidden
 from provisioning.models import utcnow
@@ -46,12 +45,12 @@ def _parameters() -> dict[str, str]:
 @blueprint.post("/inbound")
 def receive_text() -> Response:
     """Take a text that a device sent."""
-    background.follow(inbound.receive(_parameters(), utcnow(), via="webhook"), utcnow())
+    inbound.follow(inbound.receive(_parameters(), utcnow(), via="webhook"), utcnow())
     return Response(EMPTY, mimetype="text/xml")
 
 
 @blueprint.post("/status")
 def receive_report() -> Response:
     """Take a report on a message of ours."""
-    background.follow(inbound.report(_parameters(), utcnow(), via="webhook"), utcnow())
+    inbound.follow(inbound.report(_parameters(), utcnow(), via="webhook"), utcnow())
     return Response(EMPTY, mimetype="text/xml")

@@ -18,10 +18,10 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from receiver.backend import bisecting
+from receiver.backend.lease_client import Handover
 from receiver.backend.port import Refused, SessionFacts
 from receiver.net.connection import Connection
 from receiver.spool.cleanup import Janitor, Swept
-from receiver.spool.lease_client import Handover
 from receiver.spool.sidecar import Record
 from receiver.store.media_store import MediaError
 

@@ -16,6 +16,7 @@ import structlog
 from receiver.addresses import host, network
 from receiver.backend.batching import Gather
 from receiver.backend.known_devices import Acquaintance
+from receiver.backend.lease_client import Handover, claim_of
 from receiver.backend.port import Product
 from receiver.backend.reporter import Reports
 from receiver.net.connection import FOREIGN, Connection, Ended, Settings
@@ -28,7 +29,6 @@ from receiver.net.shared_stack import Apart
 from receiver.spool.failed_files import Failures
 from receiver.spool.file_locks import Claims
 from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.lease_client import Handover, claim_of
 from receiver.spool.sidecar import Record
 from receiver.spool.spool import Store
 from receiver.store.durability import StorageError

@@ -162,3 +162,8 @@ _WITH_ARGUMENTS: tuple[type[Command], ...] = (SetParam, GetParam, CamReq, CamGet
 COMMANDS: Mapping[str, type[Command]] = MappingProxyType(
     {**{kind.name: kind for kind in _WITH_ARGUMENTS}, **PLAIN}
 )
+
+
+def cameras(source: str) -> tuple[str, ...]:
+    """Give the cameras that a request's source names."""
+    return ("front", "rear") if source == "both" else (source,)

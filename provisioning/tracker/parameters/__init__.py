@@ -12,7 +12,7 @@ from provisioning.tracker.parameters.catalogue import (
 )
 from provisioning.tracker.parameters.firmware import firmware_at_least
 from provisioning.tracker.parameters.gsm7 import outside_gsm7, septets
-from provisioning.tracker.parameters.labels import SECRET_SHOWN, as_integer, describe, mask_names
+from provisioning.tracker.parameters.labels import SECRET_SHOWN, as_integer, describe, mask_names, same
 from provisioning.tracker.parameters.parameter import Parameter
 from provisioning.tracker.parameters.validation import REQUIRED, ParameterErrors, complete, validate
 from provisioning.tracker.parameters.values import host_problem
@@ -35,6 +35,7 @@ __all__ = [
     "host_problem",
     "mask_names",
     "outside_gsm7",
+    "same",
     "septets",
     "validate",
     "with_camera_server",

@@ -49,3 +49,12 @@ def as_integer(value: object) -> int | None:
         if digits.isascii() and digits.isdigit() and len(digits) <= 18:
             return int(number)
     return None
+
+
+def same(number: int, value: str, asked: str) -> bool:
+    """Compare two values of a parameter: as numbers where the catalogue says so, else letter by letter."""
+    parameter = CATALOGUE.get(number)
+    left, right = as_integer(value), as_integer(asked)
+    if parameter is None or parameter.kind == "text" or left is None or right is None:
+        return value == asked
+    return left == right

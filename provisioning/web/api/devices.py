@@ -6,7 +6,7 @@ from flask import Response
 from sqlalchemy import select
 
 from provisioning.devices import registry
-from provisioning.media import registration, telemetry
+from provisioning.media import settlement, telemetry
 from provisioning.models import Device, Role, StatusItem, db, utcnow
 from provisioning.web import auth, serializers
 from provisioning.web.api import openapi
@@ -39,7 +39,7 @@ def list_devices(given: dict[str, Any]) -> dict[str, Any]:
 def add_device(given: dict[str, Any]) -> Response:
     """Add a device."""
     device = registry.add(given, utcnow())
-    registration.adopt_if_possible(device, utcnow())
+    settlement.adopt_if_possible(device, utcnow())
     return answer(serializers.device(device), 201)
 
 

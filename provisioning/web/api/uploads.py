@@ -6,7 +6,7 @@ from flask import Response
 from sqlalchemy import select
 
 from provisioning.core.errors import NotFound
-from provisioning.media import link_service, previews, registration
+from provisioning.media import link_service, previews, storage
 from provisioning.models import UNSTORED, Role, Upload, UploadState, in_state, utcnow
 from provisioning.web import auth, serializers
 from provisioning.web.api import openapi, shared
@@ -64,7 +64,7 @@ def get_content(ident: str) -> Response:
     if upload.path is None:
         raise NotFound(f"The file is not complete yet ({upload.state}).", code="not_ready")
     name = f"{upload.imei}-{upload.source}-{upload.id}"
-    answer = original(registration.media(), upload.path, name, upload.sha256)
+    answer = original(storage.media(), upload.path, name, upload.sha256)
     if answer is None:
         raise NotFound("The file is not in the media store any more.", code="gone")
     return answer
@@ -91,7 +91,7 @@ def get_video(ident: str) -> Response:
 
 
 def _derived(upload: Upload, key: str | None, kind: str) -> Response:
-    answer = send(registration.media(), key, kind, None, None) if key else None
+    answer = send(storage.media(), key, kind, None, None) if key else None
     if answer is None:
         text = upload.derived_error or "It is being made; try again in some seconds."
         raise NotFound(text, code="unreadable" if upload.derived_error else "not_ready")

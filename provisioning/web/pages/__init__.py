@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
-from provisioning.media.registration import media as uploads_media
+from provisioning.media.storage import media as uploads_media
 from provisioning.models import Role, db, utcnow
 from provisioning.web import auth
 from provisioning.web.pages import (
@@ -32,6 +32,7 @@ from provisioning.web.pages import (
     sessions,
     uploads,
 )
+from provisioning.web.redirects import own_path
 from provisioning.web.responses import error_body, kept_headers, refuse_control_characters
 from receiver.store.media_store import MediaError
 from receiver.wire.protocol import UNSHOWN
@@ -194,19 +195,6 @@ def _crash(error: Exception) -> ResponseReturnValue:
 def _error_page(status: int, message: str | None) -> tuple[str, int]:
     title, text = ERRORS.get(status, (f"Error {status}", "Go back and try again."))
     return render_template("error.html", title=title, text=message or text, status=status), status
-
-
-def own_path(target: str) -> str:
-    """Give a path of our own to go to, whatever was asked."""
-    parts = urlsplit(target)
-    fine = (
-        target.startswith("/")
-        and not target.startswith(("//", "/\\"))
-        and not parts.scheme
-        and not parts.netloc
-        and target.isprintable()
-    )
-    return target if fine else "/"
 
 
 def local(moment: datetime | None, zone: str = "UTC") -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from provisioning.check import standing
 from provisioning.core.errors import NotFound, ServiceError
 from provisioning.devices import registry, status_table
-from provisioning.media import camera_sessions, registration
+from provisioning.media import camera_sessions, settlement
 from provisioning.models import (
     OPEN,
     UNCLAIMED,
@@ -107,7 +107,7 @@ def add_device() -> ResponseReturnValue:
 
     def work() -> str:
         device = registry.add(forms.load(DeviceSchema(), *FIELDS), utcnow())
-        registration.adopt_if_possible(device, utcnow())
+        settlement.adopt_if_possible(device, utcnow())
         return url_for("pages.device", imei=device.imei)
 
     return forms.once(work, lambda error: (_form(None, request.form, error.errors, error), error.status))

@@ -5,7 +5,6 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from provisioning import background
 from provisioning.core.errors import Invalid, NotFound
 from provisioning.devices import registry
 from provisioning.models import UNCLAIMED, Device, Message, Role, db, utcnow
@@ -74,7 +73,7 @@ def claim(ident: str) -> ResponseReturnValue:
         touched = inbound.claim_sender(
             message, device, lambda d, phone: registry.set_phone(d, phone, now), now
         )
-        background.follow(touched, now)
+        inbound.follow(touched, now)
         return url_for("pages.device", imei=device.imei)
 
     return forms.once(work, lambda error: (_page(error.message, message), error.status))

@@ -7,6 +7,7 @@ from flask_login import current_user, login_user, logout_user
 from provisioning.core.errors import ServiceError, TooMany
 from provisioning.models import utcnow
 from provisioning.web import auth, sign_in
+from provisioning.web.redirects import own_path
 
 # tells the browsers of users from those of strangers who guess
 KNOWN_BROWSER = "known_browser"
@@ -20,8 +21,6 @@ def attach(blueprint: Blueprint) -> None:
 
 def login() -> ResponseReturnValue:
     """Sign in, then go where one wanted to."""
-    from provisioning.web.pages import own_path
-
     target = own_path(request.values.get("next", "/"))
     if request.method != "POST":
         if current_user.is_authenticated:

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from provisioning.core.errors import NotFound
-from provisioning.media import link_service, previews, registration
+from provisioning.media import link_service, previews, storage
 from provisioning.models import TRIGGERS, Command, Record, Role, Upload, db, utcnow
 from provisioning.web import auth
 from provisioning.web.pages import forms
@@ -63,7 +63,7 @@ def content(ident: str) -> Response:
     """Give the original."""
     upload = _find(ident)
     name = None if "inline" in request.args else f"{upload.imei}-{upload.source}-{upload.id}"
-    answer = original(registration.media(), upload.path, name, upload.sha256) if upload.path else None
+    answer = original(storage.media(), upload.path, name, upload.sha256) if upload.path else None
     if answer is None:
         raise NotFound("The file is not complete yet, or not there any more.")
     return answer
@@ -82,7 +82,7 @@ def video(ident: str) -> Response:
 
 
 def _derived(key: str | None, kind: str) -> Response:
-    answer = send(registration.media(), key, kind, None, None) if key else None
+    answer = send(storage.media(), key, kind, None, None) if key else None
     if answer is None:
         raise NotFound("It is still being made.")
     return answer

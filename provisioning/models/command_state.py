@@ -1,16 +1,14 @@
-"""A command's life: how a row is made and how its state moves. The only place that changes Command.state.
+"""The state of a command: how a row is made and how its state moves. Only this module changes `Command.state`.
 
-Every unit of work that changes commands of a device begins with `lock_device`: one device, one writer at a time,
-across processes. No texts are composed here and nothing is sent. Called by outbox, sending, inbox and links.
+Every unit of work that changes commands of a device begins with `locks.lock_device`.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
-from provisioning.core import change_feed
 from provisioning.models import (
     ENDED,
     TRANSITIONS,
@@ -19,10 +17,12 @@ from provisioning.models import (
     Direction,
     Message,
     State,
+    changes,
     db,
     new_id,
-    take_write_lock,
+    timestamps,
 )
+from provisioning.tracker.language import definitions
 
 # the device's one SMS place is held from handing over until reply, failure or time-out
 HOLDS_LINE = frozenset({State.SENDING, State.SENT, State.DELIVERED, State.UNKNOWN})
@@ -32,19 +32,6 @@ HOLDS_CAPTURE = HOLDS_LINE | {State.ANSWERED}
 
 class WrongTurn(Exception):
     """A state change that the table forbids: a mistake in our code, not in the world."""
-
-
-def lock_device(device_id: int) -> Device:
-    """Begin a unit of work on one device: wait for other writers, then give it as it is now."""
-    take_write_lock(db.session.connection())
-    db.session.expire_all()
-    return db.session.scalars(
-        select(Device)
-        .where(Device.id == device_id)
-        # rows that name the device may be added meanwhile: who adds some of several devices would deadlock with us
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).one()
 
 
 def last_message(command_id: str) -> Message | None:
@@ -90,16 +77,11 @@ def enqueue(
         parent_id=parent_id,
         credentials=credentials,
         foreign_server=foreign_server,
-        history=[{"at": stamp(now), "state": State.QUEUED.value, "note": None}],
+        history=[{"at": timestamps.stamp(now), "state": State.QUEUED.value, "note": None}],
     )
     db.session.add(command)
-    change_feed.publish(device.id, "commands")
+    changes.publish(device.id, "commands")
     return command
-
-
-def stamp(now: datetime) -> str:
-    """Write a time as the API does: RFC 3339 in UTC."""
-    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def may_move(command: Command, state: State) -> bool:
@@ -134,8 +116,8 @@ def move(
     if expires_at is not None or (state in ENDED and not line_kept):
         command.expires_at = expires_at
     command.error_code, command.error_message, command.error_retry = error or (None, None, None)
-    command.history = [*command.history, {"at": stamp(now), "state": state.value, "note": note}]
-    change_feed.publish(command.device_id, "commands")
+    command.history = [*command.history, {"at": timestamps.stamp(now), "state": state.value, "note": note}]
+    changes.publish(command.device_id, "commands")
 
 
 def remark(command: Command, note: str | None, now: datetime) -> None:
@@ -143,22 +125,12 @@ def remark(command: Command, note: str | None, now: datetime) -> None:
     if command.note != note:
         command.note = note
         command.updated_at = now
-        change_feed.publish(command.device_id, "commands")
-
-
-def later(now: datetime, seconds: float) -> datetime:
-    """Give the moment so many seconds after `now`."""
-    return now + timedelta(seconds=seconds)
+        changes.publish(command.device_id, "commands")
 
 
 def wanted_sources(command: Command) -> tuple[str, ...]:
     """Give the cameras whose file a camreq asks for."""
-    return sources(str(command.arguments.get("source")))
-
-
-def sources(source: str) -> tuple[str, ...]:
-    """Give the cameras that a request's source names."""
-    return ("front", "rear") if source == "both" else (source,)
+    return definitions.cameras(str(command.arguments.get("source")))
 
 
 def missing_sources(command: Command, linked: Iterable[str]) -> list[str]:

@@ -1,0 +1,234 @@
+"""What follows from new files: the device's status, links, copies; and the adoption of quarantined files.
+
+The worker calls it. The receiver only registers files (`registration`).
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
+
+from provisioning.commands import submission
+from provisioning.core import job_queue, jobs
+from provisioning.core.config import current_config
+from provisioning.devices import status_table
+from provisioning.media import link_service, registration, storage
+from provisioning.media.link_rules import SERVER_REQUEST
+from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks
+from receiver.spool.file_transfer import adopted
+from receiver.store.media_store import MediaError
+
+log = structlog.get_logger(__name__)
+
+SETTLED_AT_ONCE = 500  # files in one round
+
+
+def settle(now: datetime, passed_over: dict[int, Exception]) -> int:
+    """Do what follows from new files, the oldest first: status, links, copies; give how many there were.
+
+    A device whose files cannot be settled, by a mistake of ours, is named in the log and added to `passed_over`:
+    it holds no other up.
+    """
+    waiting = db.session.execute(
+        select(*_SETTLED_BY)
+        .where(Upload.settle_due, Upload.device_id.is_not(None), Upload.device_id.not_in(passed_over))
+        .order_by(Upload.id)
+        .limit(SETTLED_AT_ONCE)
+    ).all()
+    if not waiting:
+        db.session.rollback()
+        return 0
+    taken = link_service.taken_by_themselves(waiting)
+    _settle_at_once(waiting, taken, now)
+    fresh: dict[int, list[str]] = defaultdict(list)
+    for row in waiting:
+        if row.id not in taken:
+            fresh[row.device_id].append(row.id)
+    for device_id, idents in fresh.items():
+        try:
+            _settle_device(locks.lock_device(device_id), idents, now)
+        except OperationalError:
+            raise  # the database is away, or chose this work to end a deadlock: all is done again
+        except Exception as error:
+            log.exception("work failed: what follows from new files", device=device_id)
+            db.session.rollback()
+            passed_over[device_id] = error
+    return len(waiting)
+
+
+_SETTLED_BY = (
+    Upload.id,
+    Upload.device_id,
+    Upload.imei,
+    Upload.identifier,
+    Upload.announced,
+    Upload.timestamp,
+    Upload.received_at,
+    Upload.file_type,
+    Upload.source,
+    Upload.size,
+    Upload.trigger,
+    Upload.has_metadata,
+    Upload.link_fixed,
+)
+
+
+def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datetime) -> None:
+    """Tell the status of all devices, and settle the files that were taken by themselves: by id with the reason.
+
+    Some statements for any number of files.
+    """
+    _tell_last(waiting, now)
+    # locked in their order, as reports do: two that want the same rows do not wait for each other crosswise
+    held = db.session.execute(
+        select(Upload.id, Upload.file_type)
+        .where(Upload.id.in_(taken), Upload.settle_due, Upload.link_fixed.is_(False))
+        .order_by(Upload.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for ident, _ in held:
+        by_reason[taken[ident]].append(ident)
+    for reason, idents in by_reason.items():
+        db.session.execute(
+            update(Upload)
+            .where(Upload.id.in_(idents))
+            .values(settle_due=False, link_reason=reason, link_certainty=None, linked_at=now)
+        )
+    _supersede([row for row in waiting if row.id in taken])
+    changes.publish_all({row.device_id for row in waiting if row.id in taken}, "uploads")
+    db.session.commit()
+    for ident, file_type in held:
+        job_queue.wake(job_queue.COPIES[file_type], ident)
+
+
+def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
+    """Tell the newest of these files of each device, as of when it came."""
+    by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
+    told = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
+    status_table.note_all("upload.last", "upload", told, now)
+    # no request named a server for these: the device's own setting brought them here
+    address = submission.own_address(current_config())
+    unasked = {
+        row.device_id: (address, row.id, row.received_at or now)
+        for row in by_time
+        if row.has_metadata and row.trigger not in (None, SERVER_REQUEST)
+    }
+    if unasked:
+        status_table.note_all(status_table.SERVER_PROVED, "upload", unasked, now)
+
+
+def _words(upload: Any) -> str:
+    return f"{upload.source} {upload.file_type}, {upload.size} bytes"
+
+
+def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None:
+    """Link a device's new files, which a request may have made."""
+    fresh = db.session.scalars(
+        select(Upload).where(Upload.id.in_(idents), Upload.settle_due).order_by(Upload.id)
+    ).all()
+    if not fresh:  # another worker was here
+        db.session.commit()
+        return
+    for upload in fresh:
+        upload.settle_due = False
+        link_service.tie_record(upload)
+    _supersede(fresh)
+    device_id, has_ended = device.id, link_service.relink(device, now)
+    changes.publish(device_id, "uploads")
+    stored = [
+        (job_queue.COPIES[u.file_type], u.id, u.command_id is not None)
+        for u in fresh
+        if u.state == UploadState.STORED
+    ]
+    db.session.commit()
+    if has_ended:
+        submission.wake(device_id)
+    for topic, ident, is_asked in stored:
+        job_queue.wake(topic, ident, first=is_asked)  # somebody waits for it
+
+
+def _supersede(whole: Sequence[Any]) -> None:
+    """Remove what other sessions had of files that are whole now."""
+    same = {_offered(upload) for upload in whole if upload.timestamp is not None}
+    coming = db.session.execute(
+        select(Upload.id, Upload.imei, Upload.identifier, Upload.announced, Upload.timestamp).where(
+            Upload.imei.in_({imei for imei, *_ in same}), registration.IS_COMING
+        )
+    )
+    if idents := [row.id for row in coming if _offered(row) in same]:
+        registration.forget_coming(idents)
+
+
+def _offered(upload: Any) -> tuple[Any, ...]:
+    return (upload.imei, upload.identifier, upload.announced, upload.timestamp)
+
+
+def adopt(device: Device, now: datetime) -> int:
+    """Take the quarantined files of a newly added device among the ordinary ones; give how many."""
+    waiting = db.session.execute(
+        select(Upload.id, Upload.path).where(Upload.imei == device.imei, in_state(UploadState.QUARANTINED))
+    ).all()
+    db.session.rollback()
+    moved: dict[str, str] = {}
+    for row in waiting:
+        if row.path and row.path.startswith("quarantine/"):
+            moved[row.id] = adopted(device.imei, row.path)
+            storage.media().move(row.path, moved[row.id])
+            storage.media().move(f"{row.path}.json", f"{moved[row.id]}.json")
+    device = locks.lock_device(device.id)
+    for ident, path in moved.items():
+        found = db.session.get_one(Upload, ident)
+        found.path, found.state, found.device_id, found.settle_due = path, UploadState.STORED, device.id, True
+    if moved:
+        _tell_last([db.session.get_one(Upload, ident) for ident in moved], now)
+    _settle_device(device, list(moved), now)
+    return len(moved)
+
+
+def adopt_if_possible(device: Device, now: datetime) -> None:
+    """Adopt the quarantined files of a newly added device; where the store is away, the worker does it later."""
+    try:
+        adopt(device, now)
+    except MediaError as error:
+        db.session.rollback()
+        log.warning("quarantined files are adopted later", device=device.id, reason=str(error))
+
+
+_settling = threading.Lock()  # two at once would do the same files
+
+
+def settle_all(clock: Callable[[], datetime]) -> dict[int, Exception]:
+    """Do what follows from new files, until there are none; give the devices whose files could not be settled."""
+    failed: dict[int, Exception] = {}
+    with _settling:
+        while settle(clock(), failed):
+            pass
+    return failed
+
+
+def settle_job(clock: Callable[[], datetime]) -> None:
+    if failed := settle_all(clock):
+        raise jobs.RowsFailed(list(failed.values()))
+
+
+def adopt_waiting(clock: Callable[[], datetime]) -> None:
+    """Adopt quarantined files of devices that were added meanwhile, wherever that was interrupted."""
+    waiting = db.session.scalars(
+        select(Device.id)
+        .join(Upload, Upload.imei == Device.imei)
+        .where(in_state(UploadState.QUARANTINED), Device.archived_at.is_(None))
+        .distinct()
+    ).all()
+    db.session.commit()
+
+    def adopt_one(device_id: int) -> None:
+        adopt(db.session.get_one(Device, device_id), clock())
+        db.session.commit()
+
+    jobs.each("adopt", waiting, adopt_one)
