@@ -17,15 +17,16 @@ from test_server import Notes
 
 from provisioning.models import utcnow
 from receiver.backend.lease_client import Handover
-from receiver.net.log_quota import Quota
+from receiver.backend.log_quota import Quota
 from receiver.spool import cleanup
 from receiver.spool import spool as spool_module
 from receiver.spool.cleanup import Janitor, Swept
 from receiver.spool.file_transfer import Asker, Transfer
 from receiver.spool.shared_partials import Exchange
 from receiver.spool.sidecar import Record
+from receiver.spool.sidecar_files import read_sidecar
 from receiver.spool.spool import PARTIALS_KEPT, Caps, Store
-from receiver.store.durability import StorageError, new_id, read_sidecar
+from receiver.store.durability import StorageError, new_id
 from receiver.store.local_folder import Folder
 from receiver.store.media_store import MediaError
 from receiver.wire import protocol
@@ -416,7 +417,7 @@ def test_a_file_in_the_place_of_a_devices_folder_refuses_that_device_alone(spool
 def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_end(spool: Spool) -> None:
     record = spool.store_whole()
     (spool.folder / "media" / record["path"]).unlink()
-    waiting = spool.store._pending_path(record)
+    waiting = spool.store.pending_path(record)
     spool.touch(waiting)
     spool.restart()
     assert spool.store.pending(spool.now) == []
@@ -488,7 +489,7 @@ def test_a_stored_file_that_cannot_be_looked_at_keeps_its_sidecar_and_holds_up_n
     swept = spool.sweep(3)
     assert swept.gone == [part.stem]
     assert len(swept.odd) == 1
-    assert spool.store._pending_path(record).exists()
+    assert spool.store.pending_path(record).exists()
 
 
 def test_a_quarantined_file_that_cannot_be_removed_is_told_once_and_holds_up_no_other(
@@ -496,7 +497,7 @@ def test_a_quarantined_file_that_cannot_be_removed_is_told_once_and_holds_up_no_
 ) -> None:
     records = [quarantined(spool, number) for number in range(3)]
     for record in records:
-        spool.store._pending_path(record).unlink()
+        spool.store.pending_path(record).unlink()
     stuck.stuck = records[0]["path"]
     spool.now += timedelta(days=15)
     swept = spool.sweep(3)
@@ -521,11 +522,11 @@ def test_a_sidecar_that_cannot_go_beside_its_file_does_not_hold_up_the_others(
     records = [spool.store_whole(offer(1_795_600_000_000 + number)) for number in range(2)]
     stuck.stuck = records[0]["path"]
     spool.store.delivered(records)
-    waiting = [spool.store._pending_path(record).exists() for record in records]
+    waiting = [spool.store.pending_path(record).exists() for record in records]
     assert waiting == [True, False]
     stuck.stuck = ""
     assert spool.store.pending(spool.now) == []  # moved now, and not told again
-    assert not spool.store._pending_path(records[0]).exists()
+    assert not spool.store.pending_path(records[0]).exists()
 
 
 class Shared(Stuck):

@@ -1,4 +1,9 @@
-"""The rooms' import rules (docs/architecture.md), read off the source itself."""
+"""The import rules of docs/architecture.md, read off the source itself.
+
+tests/layers.txt ranks every module: a module imports only from modules that stand below it. The table of modules in
+docs/architecture.md is made from it and from the first sentence of each module's docstring, by
+`python tests/test_layers.py`. A new module gets a line here; a module that has none fails.
+"""
 
 import ast
 from pathlib import Path
@@ -8,127 +13,155 @@ import pytest
 pytestmark = pytest.mark.quick
 
 ROOT = Path(__file__).parent.parent
+DOCUMENT = ROOT / "docs" / "architecture.md"
+FIRST, LAST = "<!-- modules: made by python tests/test_layers.py -->", "<!-- end of modules -->"
 FILES = sorted(
     path
-    for path in [ROOT / "app.py", *(ROOT / "provisioning").rglob("*.py"), *(ROOT / "receiver").rglob("*.py"),
-                 *(ROOT / "simulator").rglob("*.py")]
-)  # fmt: skip
+    for path in [
+        ROOT / "app.py",
+        *(ROOT / "provisioning").rglob("*.py"),
+        *(ROOT / "receiver").rglob("*.py"),
+        *(ROOT / "simulator").rglob("*.py"),
+    ]
+)
 
+LAYERS = (ROOT / "tests" / "layers.txt").read_text().split()
+
+# no clock, no files, no sockets, no Flask, no SQL, no logging
 PURE = (
-    "receiver/wire/protocol",
-    "receiver/wire/session",
-    "receiver/wire/foreign_protocols",
-    "provisioning/tracker/parameters",
-    "provisioning/tracker/language",
-    "provisioning/tracker/normalization",
-    "provisioning/commands/reply_matching",
-    "provisioning/media/link_rules",
+    "provisioning.check.steps",
+    "provisioning.commands.reply_matching",
+    "provisioning.commands.transfer_times",
+    "provisioning.media.link_rules",
+    "provisioning.tracker",
+    "receiver.wire",
 )
 PURE_MAY = {
-    "json",
-    "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "functools", "itertools", "math",
-    "re", "string", "struct", "types", "typing", "ipaddress", "unicodedata", "marshmallow", "fastcrc",
+    "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fastcrc", "functools", "ipaddress",
+    "itertools", "json", "marshmallow", "math", "re", "string", "struct", "types", "typing", "unicodedata",
 }  # fmt: skip
 GEVENT = (
-    "receiver/net/server", "receiver/net/connection", "receiver/backend/reporter", "receiver/backend/batching",
-    "receiver/backend/lease_client",
-    "receiver/net/guess_limits",
-    "receiver/supervisor", "receiver/__main__",
-    "provisioning/worker", "provisioning/core/threads", "provisioning/web/gunicorn_worker", "gunicorn.conf",
-)  # fmt: skip
+    "provisioning.core.threads",
+    "provisioning.web.gunicorn_worker",
+    "provisioning.worker",
+    "receiver.__main__",
+    "receiver.backend",
+    "receiver.net",
+    "receiver.supervisor",
+)
+# what the product may know of the receiver: its stores, its port, and what crosses both
+RECEIVER_MAY_BE_USED = (
+    "receiver.addresses",
+    "receiver.backend.port",
+    "receiver.ids",
+    "receiver.spool",
+    "receiver.store",
+    "receiver.wire",
+)
 
 
-def room(path: Path) -> str:
-    """Give the path from the root without its ending."""
-    return path.relative_to(ROOT).with_suffix("").as_posix().removesuffix("/__init__")
+def module_of(path: Path) -> str:
+    """Give the dotted name of a module."""
+    return path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in FILES}
 
 
 def imports(path: Path) -> set[str]:
-    """Give every module a file imports, absolute; `from x import y` counts as x and x.y."""
-    package = path.parent.relative_to(ROOT).as_posix()
+    """Give every module that a file imports, absolute; `from x import y` counts as x.y where that is a module."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split("/")[: len(package.split("/")) - node.level + 1]
-                base = ".".join([*above, *([node.module] if node.module else [])])
-            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+            assert not node.level, f"{path}: imports are absolute"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES else node.module or "")
     return found
 
 
-def tops(path: Path) -> set[str]:
-    return {name.split(".")[0] for name in imports(path)}
+def under(module: str, *packages: str) -> bool:
+    """Say whether a module is one of these or stands in one of them."""
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-@pytest.mark.parametrize("path", FILES, ids=room)
-def test_the_room_keeps_the_import_rules(path: Path) -> None:
-    name, used, modules = room(path), tops(path), imports(path)
-    if name.startswith(PURE):
-        inside = {module for module in modules if module.split(".")[0] in ("receiver", "provisioning")}
-        assert used - {"receiver", "provisioning"} <= PURE_MAY, "a pure room does no I/O"
-        assert all(
-            module.replace(".", "/").startswith((*PURE, "receiver", "provisioning")) for module in inside
+def ours(path: Path) -> set[str]:
+    """Give the product's own modules that a file imports."""
+    return {module for module in imports(path) if under(module, "app", "provisioning", "receiver")}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_it_may(module: str) -> None:
+    path = MODULES[module]
+    modules = imports(path)
+    tops = {name.split(".")[0] for name in modules}
+    if under(module, *PURE):
+        assert tops - {"provisioning", "receiver"} <= PURE_MAY, "a pure module does no I/O"
+        assert all(under(name, *PURE) for name in ours(path)), "a pure module imports only pure modules"
+    if under(module, "receiver") and module != "receiver.__main__":
+        assert not tops & {"flask", "sqlalchemy", "provisioning", "app"}, (
+            "the receiver knows nothing of the product"
         )
-        allowed = {"receiver", "provisioning"} | {p.replace("/", ".") for p in PURE}
-        assert all(m in allowed or m.startswith(tuple(a + "." for a in allowed - {"receiver", "provisioning"}))
-                   for m in inside if m.count(".") < 2), "a pure room imports only pure rooms"  # fmt: skip
-    if name.startswith("receiver/") and name != "receiver/__main__":
-        assert not used & {"flask", "sqlalchemy", "provisioning", "app"}, "the receiver knows no product"
-    if name.startswith("simulator"):
-        assert not used & {"provisioning", "receiver", "app"}, "the simulator is an independent witness"
-    if name != "provisioning/sms/gateway" and not name.startswith("simulator"):
-        assert "twilio" not in used, "only the gateway knows Twilio's client"
-    if name != "receiver/store/s3":
-        assert not used & {"boto3", "botocore"}, "only the bucket knows the object store's client"
-    if not name.startswith((*GEVENT, "simulator")):
-        assert "gevent" not in used, "gevent stays in the entry points"
-    if name not in ("provisioning/worker", "receiver/__main__"):
-        assert "app" not in used, "only entry points import app"
-    if name.startswith(("provisioning", "receiver")) and name not in (
-        "provisioning/core/config",
-        "provisioning/models/base",
+    if under(module, "provisioning"):
+        known = {name for name in modules if under(name, "receiver")}
+        assert all(under(name, *RECEIVER_MAY_BE_USED) for name in known), (
+            "not a part of the receiver that may be used"
+        )
+    if under(module, "simulator"):
+        assert not tops & {"provisioning", "receiver", "app"}, "the simulator is an independent witness"
+    elif module != "provisioning.sms.gateway":
+        assert "twilio" not in tops, "only one module knows Twilio's client"
+    if module != "receiver.store.s3":
+        assert not tops & {"boto3", "botocore"}, "only one module knows the object store's client"
+    if not under(module, *GEVENT, "simulator"):
+        assert "gevent" not in tops, "gevent stays in the entries and the network packages"
+    if module not in ("provisioning.worker", "receiver.__main__"):
+        assert "app" not in tops, "only entries import app"
+    if under(module, "provisioning", "receiver") and module not in (
+        "provisioning.core.config",
+        "provisioning.models.base",
     ):
-        assert "os.environ" not in path.read_text(), "only config reads the environment"
+        assert "os.environ" not in path.read_text(), "only core.config reads the environment"
 
 
-ORDER = [
-    {"cli", "worker"},
-    {"pages", "api", "webhooks"},
-    {"auth"},
-    {"schemas"},
-    {"background"},
-    {"checklist", "retention"},
-    {"inbox", "records", "devices", "profiles", "videos"},
-    {"answers", "connections", "leftovers", "uploads"},
-    {"sending", "links"},
-    {"endings"},
-    {"outbox"},
-    {"credentials"},
-    {"leases"},
-    {"idempotency", "statuses", "lifecycle", "jobs"},
-    {"events", "queue"},
-    {"gateway", "secrets"},
-    {"models", "web"},
-    {"matching", "linking"},
-    {"commands"},
-    {"parameters"},
-    {"errors", "config"},
-    {"cleaning"},
-]
+@pytest.mark.parametrize("module", [module for module in MODULES if not under(module, "simulator")])
+def test_a_module_imports_only_from_modules_below_it(module: str) -> None:
+    assert module in LAYERS, "a new module needs its line in tests/layers.txt"
+    for other in ours(MODULES[module]):
+        assert LAYERS.index(other) > LAYERS.index(module), f"{module} must not import {other}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=room)
-def test_rooms_import_only_what_stands_below(path: Path) -> None:
-    parts = room(path).split("/")
-    if parts[0] != "provisioning" or len(parts) < 2:
-        return
-    rank = {name: level for level, names in enumerate(ORDER) for name in names}
-    if parts[1] not in rank:
-        return
-    for module in imports(path):
-        other = module.split(".")
-        if other[0] == "provisioning" and len(other) > 1 and other[1] in rank and other[1] != parts[1]:
-            assert rank[other[1]] > rank[parts[1]], f"{parts[1]} must not import {other[1]}"
+def test_every_line_is_a_module_once() -> None:
+    assert len(LAYERS) == len(set(LAYERS))
+    assert set(LAYERS) <= set(MODULES), "a line names no module"
+
+
+def table() -> str:
+    """Give the modules in their order, each with the first sentence of its docstring."""
+    lines = ["| module | what it is |", "|---|---|"]
+    for module in LAYERS:
+        doc = ast.get_docstring(ast.parse(MODULES[module].read_text())) or ""
+        first = " ".join(doc.split("\n\n")[0].split()).replace("|", "\\|")
+        name = f"**`{module}`**" if MODULES[module].name == "__init__.py" else f"`{module}`"
+        lines.append(f"| {name} | {first} |")
+    return "\n".join(lines)
+
+
+def filled(text: str) -> str:
+    """Give the document with the table as it is now."""
+    before, begin, rest = text.partition(FIRST)
+    _, end, after = rest.partition(LAST)
+    assert begin, f"{FIRST} is missing in {DOCUMENT}"
+    assert end, f"{LAST} is missing in {DOCUMENT}"
+    return f"{before}{FIRST}\n{table()}\n{LAST}{after}"
+
+
+def test_the_document_shows_the_modules_as_they_are() -> None:
+    text = DOCUMENT.read_text()
+    assert filled(text) == text, "run python tests/test_layers.py"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(filled(DOCUMENT.read_text()))

@@ -20,11 +20,11 @@ from driver import BEGAN, Line, Machine
 from test_server import IMEI, QUICK, UNKNOWN, Notes, Running, content, drip, init
 
 from receiver.backend.lease_client import Handover
+from receiver.backend.log_quota import PEERS, Quota
 from receiver.net.connection import Settings
 from receiver.net.connection_limits import Crowd
 from receiver.net.daily_limits import Daily
 from receiver.net.guess_limits import ADDRESSES, Guesses
-from receiver.net.log_quota import PEERS, Quota
 from receiver.spool.file_transfer import Asker
 from receiver.spool.spool import Caps, Store
 from receiver.store.durability import OpenFiles, StorageError

@@ -12,8 +12,9 @@ import requests
 import s3_proxy
 import s3_server
 
+from receiver.store.factory import connect
 from receiver.store.local_folder import Folder
-from receiver.store.media_store import Media, MediaError, connect
+from receiver.store.media_store import Media, MediaError
 from receiver.store.s3 import PART, Bucket
 
 BIG = 2 * PART + 12_345  # goes in three parts

@@ -20,8 +20,8 @@ from provisioning.media import registration
 from provisioning.models import Upload, db, utcnow
 from receiver.spool.file_transfer import Asker, Transfer
 from receiver.spool.sidecar import Record
+from receiver.spool.sidecar_files import read_sidecar
 from receiver.spool.spool import Caps, Store
-from receiver.store.durability import read_sidecar
 from receiver.store.local_folder import Folder
 from receiver.wire import protocol
 from receiver.wire.protocol import PACKET, Metadata
@@ -96,7 +96,7 @@ def test_every_sidecar_that_a_file_has_in_its_life_is_believed(tmp_path: Path, o
     record = again.commit(spool.now)
     again.leave()
     assert record is not None
-    believed(spool.store._pending_path(record), record)
+    believed(spool.store.pending_path(record), record)
     spool.restart()
     assert [found["upload"] for found in spool.store.pending(spool.now)] == [record["upload"]]
 

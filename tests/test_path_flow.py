@@ -22,7 +22,7 @@ from test_uploads import IMEI, asked, sidecar, take, van
 
 from provisioning.models import Device, State, Upload, db
 from receiver.net.connection import Settings
-from receiver.spool.file_transfer import describe
+from receiver.store.keys import describe
 from receiver.wire.protocol import Metadata, Reader
 from receiver.wire.session import Offer
 

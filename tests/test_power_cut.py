@@ -21,10 +21,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.spool import spool
-from receiver.spool.file_transfer import Asker, Transfer, adopted
+from receiver.spool.file_transfer import Asker, Transfer
 from receiver.spool.sidecar import Record
 from receiver.spool.spool import Caps, Store
 from receiver.store.durability import FileSystem, StorageError
+from receiver.store.keys import adopted
 from receiver.store.local_folder import Folder
 from receiver.wire.protocol import PACKET, Metadata
 from receiver.wire.session import Offer

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from provisioning.devices import status_table
 from provisioning.models import Device, Session, StatusItem, Verdict, changes, db, put_all, timestamps
 from receiver.addresses import network
+from receiver.backend.port import DAY_FULL as DAY_REACHED
 from receiver.backend.port import SessionFacts
-from receiver.net.daily_limits import FULL
 from receiver.wire.foreign_protocols import AVL, AVL_TEXT
 
 STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
@@ -66,11 +66,11 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         {
             devices[fact.imei]: ("reached", fact.id, _seen_at(fact))
             for fact in own
-            if fact.imei in devices and fact.code == FULL[0]
+            if fact.imei in devices and fact.code == DAY_REACHED[0]
         },
         now,
         verdict=Verdict.WARN,
-        text=FULL[1],
+        text=DAY_REACHED[1],
     )
     changes.publish_all(contacts, "uploads")
     if any(fact.imei not in devices for fact in facts):

@@ -27,9 +27,9 @@ from provisioning.models import (
     utcnow,
 )
 from receiver.backend.port import Refused
-from receiver.spool.file_transfer import adopted, quarantined
 from receiver.spool.shared_partials import place
 from receiver.spool.sidecar import Record
+from receiver.store.keys import adopted, quarantined
 from receiver.store.media_store import MediaError, is_away
 from receiver.wire.session import Offer
 

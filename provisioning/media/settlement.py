@@ -20,7 +20,7 @@ from provisioning.devices import status_table
 from provisioning.media import link_service, registration, storage
 from provisioning.media.link_rules import SERVER_REQUEST
 from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks
-from receiver.spool.file_transfer import adopted
+from receiver.store.keys import adopted
 from receiver.store.media_store import MediaError
 
 log = structlog.get_logger(__name__)

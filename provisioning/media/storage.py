@@ -4,7 +4,8 @@ from flask import current_app
 
 from provisioning.core.config import Config, current_config
 from receiver.spool.spool import Caps, Store
-from receiver.store.media_store import Media, connect
+from receiver.store.factory import connect
+from receiver.store.media_store import Media
 
 MEBI = 2**20
 

@@ -9,6 +9,9 @@ from typing import Protocol
 from receiver.spool.sidecar import Record
 from receiver.wire.session import Offer
 
+# code and reason of a session that ends because its device has sent enough today
+DAY_FULL = ("day_full", "The device has sent as much as one may in a day; the camera keeps the rest.")
+
 
 class Refused(Exception):
     """The product is there and cannot take what it was given: it would not fit the next time either.

@@ -7,10 +7,10 @@ refuses holds up nothing else: a stored file's sidecar stays where it is and is 
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import gevent
 import structlog
@@ -19,14 +19,13 @@ from gevent.lock import BoundedSemaphore
 
 from receiver.backend import bisecting
 from receiver.backend.lease_client import Handover
-from receiver.backend.port import Refused, SessionFacts
-from receiver.net.connection import Connection
+from receiver.backend.log_quota import Quota
+from receiver.backend.port import Product, Refused, SessionFacts
 from receiver.spool.cleanup import Janitor, Swept
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import Record
+from receiver.spool.spool import Store
 from receiver.store.media_store import MediaError
-
-if TYPE_CHECKING:
-    from receiver.net.server import Server
 
 log = structlog.get_logger("receiver")
 REPORT_SECONDS = 1.0  # between bulk reports of sessions and stored files
@@ -39,12 +38,45 @@ REFUSED_SECONDS = 3600.0  # between tries of a stored file whose record the prod
 EVENTS_KEPT = 10_000  # session rows that wait for a database that is away; older ones are dropped first
 
 
+class Sender(Protocol):
+    """A connection whose file is on its way."""
+
+    moved: bool
+    transfer: Transfer | None
+    facts: SessionFacts
+
+
+class Host(Protocol):
+    """What the reporter needs of the server whose files and sessions it reports."""
+
+    product: Product
+    store: Store
+    quota: Quota
+    handover: Handover | None
+    now: Callable[[], datetime]
+
+    def senders(self) -> Iterable[Sender]:
+        """Give all connections."""
+
+    def aside(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do blocking work in a thread."""
+
+    def with_media(self, work: Callable[..., Any], *given: Any) -> Any:
+        """Do work that also uses the media store."""
+
+    def hold(self, imei: str, identifier: str) -> bool:
+        """Take a file that no session has; say whether it was free."""
+
+    def release(self, connection: None, imei: str, identifier: str) -> None:
+        """Give a file back."""
+
+
 class Reports:
     """The queues of one process, and the greenlets that empty them."""
 
-    def __init__(self, server: "Server") -> None:
-        self._server, self._product, self._store = server, server.product, server.store
-        self._janitor = Janitor(server.store, time.monotonic)
+    def __init__(self, host: Host) -> None:
+        self._host, self._product, self._store = host, host.product, host.store
+        self._janitor = Janitor(host.store, time.monotonic)
         self.counters: dict[str, Callable[[float], None]] = {}  # metrics, set by `__main__`
         self._facts: deque[SessionFacts] = deque(maxlen=EVENTS_KEPT)
         # those beyond are found again by their sidecars
@@ -85,8 +117,8 @@ class Reports:
         """Queue a partial file's record for the product; other receivers may go on with it."""
         self._partials[record["upload"]] = record
         self._news.set()
-        if self._server.handover is not None and share:
-            self._server.handover.leave(record)
+        if self._host.handover is not None and share:
+            self._host.handover.leave(record)
 
     def flush(self) -> None:
         """Tell the product what is still queued, as far as it can be told now (at the end of a worker)."""
@@ -118,7 +150,7 @@ class Reports:
             self._tell_in_turn()
 
     def _tell_in_turn(self) -> None:
-        released = self._server.handover.released() if self._server.handover is not None else []
+        released = self._host.handover.released() if self._host.handover is not None else []
         self._hand_in(self._stored)
         _tell_all(
             deque(self._partials.values()), self._product.progress, self._drop_record, self._told_partials
@@ -129,8 +161,8 @@ class Reports:
             lambda facts: self._product.sessions(list({f.id: f for f in facts}.values())),
             self._drop_facts,
         )
-        if self._server.handover is not None:
-            self._server.handover.give_back(released)
+        if self._host.handover is not None:
+            self._host.handover.give_back(released)
 
     def _told_partials(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -144,7 +176,7 @@ class Reports:
     def _take_stored(self, records: list[Record]) -> None:
         """Give stored files to the product; then nobody needs their sidecars any more."""
         taken = self._product.stored(records)
-        self._server.aside(self._store.delivered, taken)
+        self._host.aside(self._store.delivered, taken)
         if self._store.exchange is not None:
             try:
                 self._store.exchange.delivered(taken)
@@ -177,7 +209,7 @@ class Reports:
 
     def _drop_record(self, record: Record, why: Refused) -> None:
         """Do without the progress of a file: its bytes and its sidecar are told of again when it goes on."""
-        if self._server.quota.allows(record["imei"]):
+        if self._host.quota.allows(record["imei"]):
             log.error("progress refused", imei=record["imei"], upload=record["upload"], reason=str(why))
 
     def _drop_facts(self, facts: SessionFacts, why: Refused) -> None:
@@ -197,7 +229,7 @@ class Reports:
         while True:
             gevent.sleep(WATCHED_SECONDS)
             turn = (turn + 1) % turns
-            moving = [c for c in self._server.connections if c.moved and c.transfer is not None]
+            moving = [c for c in self._host.senders() if c.moved and c.transfer is not None]
             if not moving:
                 continue
             try:
@@ -207,7 +239,7 @@ class Reports:
             except Exception:
                 log.warning("progress not reported", exc_info=True)
 
-    def _records(self, moving: Sequence[Connection]) -> Iterator[Record]:
+    def _records(self, moving: Sequence[Sender]) -> Iterator[Record]:
         for connection in moving:
             connection.moved = False
             if connection.transfer and (record := connection.transfer.progress()):
@@ -218,12 +250,12 @@ class Reports:
         left = timedelta(0)
         while True:
             try:
-                while records := self._server.with_media(
-                    self._store.pending, self._server.now() - left, self._left_alone(), BULK, self._pass_over
+                while records := self._host.with_media(
+                    self._store.pending, self._host.now() - left, self._left_alone(), BULK, self._pass_over
                 ):
                     self._hand_in(deque(records))
-                if self._server.handover is not None:
-                    self._recover_shared(self._server.handover)
+                if self._host.handover is not None:
+                    self._recover_shared(self._host.handover)
                 left = timedelta(seconds=LEFT_SECONDS)
             except Exception:
                 log.warning("files left by earlier processes wait, will try again", exc_info=True)
@@ -234,21 +266,21 @@ class Reports:
     def _recover_shared(self, handover: Handover) -> None:
         """Hand over what machines that are lost had stored, and leave for others what nobody here goes on with."""
         assert self._store.exchange is not None
-        left = self._server.now() - timedelta(seconds=LEFT_SECONDS)
+        left = self._host.now() - timedelta(seconds=LEFT_SECONDS)
         self._hand_in(deque(self._store.exchange.owed(left, self._left_alone(), failed=self._pass_over)))
 
         def tell(record: Record) -> None:
             self.left_partial(record, share=False)
 
         handover.leave_rest(
-            self._server.hold, lambda imei, identifier: self._server.release(None, imei, identifier), tell
+            self._host.hold, lambda imei, identifier: self._host.release(None, imei, identifier), tell
         )
 
     def _tidy(self) -> None:
         gone: list[str] = []  # uploads that the product was not told of yet
         while True:
             try:
-                swept: Swept = self._server.with_media(self._janitor.sweep, self._server.now())
+                swept: Swept = self._host.with_media(self._janitor.sweep, self._host.now())
                 for what in swept.odd:
                     log.warning("odd file in the spool", what=what)
                 if swept.away:
@@ -262,7 +294,7 @@ class Reports:
             gevent.sleep(3600)
 
 
-def _chance(connection: Connection) -> int:
+def _chance(connection: Sender) -> int:
     """Give a number that stays the same for a session and is evenly spread over all."""
     return int(connection.facts.id[-4:], 16)
 

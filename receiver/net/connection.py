@@ -7,24 +7,30 @@ import contextlib
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import gevent
 import structlog
 
 from receiver.addresses import network
-from receiver.backend.port import Admission, SessionFacts
-from receiver.net.daily_limits import FULL
-from receiver.net.proxy_tls import FrontError
+from receiver.backend.known_devices import Acquaintance
+from receiver.backend.log_quota import Quota
+from receiver.backend.port import DAY_FULL, Admission, Product, SessionFacts
+from receiver.backend.reporter import Reports
+from receiver.net.connection_limits import Crowd
+from receiver.net.daily_limits import Daily
+from receiver.net.guess_limits import Guesses
+from receiver.net.proxy_tls import Front, FrontError
+from receiver.spool.failed_files import Failures
 from receiver.spool.file_transfer import Transfer
+from receiver.spool.sidecar import Record
 from receiver.store.durability import StorageError, new_id
 from receiver.wire import session as s
 from receiver.wire.foreign_protocols import AVL
 from receiver.wire.protocol import Message, ProtocolError, Reader
-
-if TYPE_CHECKING:
-    from receiver.net.server import Server
 
 log = structlog.get_logger("receiver")
 # bytes read at once: the more a line brings, the more is asked for; beyond 128 KiB malloc gives the freed block back
@@ -63,6 +69,47 @@ class Ended(Exception):
         self.code, self.reason = code, reason
 
 
+class Host(Protocol):
+    """What a connection needs of the server: what all connections share."""
+
+    settings: Settings
+    product: Product
+    front: Front
+    crowd: Crowd["Connection"]
+    quota: Quota
+    acquaintance: Acquaintance
+    failures: Failures
+    guesses: Guesses
+    daily: Daily
+    reports: Reports
+    now: Callable[[], datetime]
+    reads: int
+
+    def give_turn(self, now: float) -> None:
+        """Let other connections run, if none could for a while."""
+
+    def arrived(self, connection: "Connection") -> None:
+        """Count a connection for its device."""
+
+    def left(self, connection: "Connection") -> None:
+        """Forget a connection."""
+
+    def may_send(self, imei: str, more: int) -> bool:
+        """Say whether a known device may send so many bytes more today."""
+
+    def open(self, connection: "Connection", offer: s.Offer) -> Transfer:
+        """Open a file for a session. Raises StorageError."""
+
+    def commit(self, connection: "Connection", transfer: Transfer) -> Record | None:
+        """Make a whole file safe. Raises StorageError."""
+
+    def make_safe(self, transfer: Transfer) -> Record | None:
+        """Make what is held of a file survive a power cut. Raises StorageError."""
+
+    def release(self, connection: "Connection", imei: str, identifier: str) -> None:
+        """Give a file back."""
+
+
 class Connection:
     """One socket with its session."""
 
@@ -86,7 +133,7 @@ class Connection:
         "transfer",
     )
 
-    def __init__(self, server: "Server", sock: Any, address: str) -> None:
+    def __init__(self, server: "Host", sock: Any, address: str) -> None:
         self.server, self.sock = server, sock
         self.facts = SessionFacts(new_id(server.now()), address, server.now())
         self.session = s.Session(server.settings.limits, time.monotonic())
@@ -267,7 +314,7 @@ class Connection:
                 if not known:
                     self._slow_down(imei)
                 elif self.admission == "known" and not self.server.may_send(imei, 0):
-                    return self.session.refused(*FULL)
+                    return self.session.refused(*DAY_FULL)
                 now = time.monotonic()
                 names = (*self.server.settings.limits.order, s.BY_PATH)
                 return self.session.admitted(known, now, self.server.failures.of(imei, names, now))
@@ -324,7 +371,7 @@ class Connection:
 
     def _open(self, offer: s.Offer) -> list[s.Action]:
         if self.admission == "known" and not self.server.may_send(self.facts.imei or "", offer.size):
-            return self.session.refused(*FULL)
+            return self.session.refused(*DAY_FULL)
         try:
             self.transfer = self.server.open(self, offer)
         except StorageError as error:

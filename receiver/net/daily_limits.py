@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 MOST = 50_000  # devices counted at once; those counted first are asked about again
-FULL = ("day_full", "The device has sent as much as one may in a day; the camera keeps the rest.")
 
 
 @dataclass(slots=True)

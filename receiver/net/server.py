@@ -5,7 +5,7 @@ Knows sockets and time, nothing of the product but the port `Product`, given in 
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,13 +17,13 @@ from receiver.addresses import host, network
 from receiver.backend.batching import Gather
 from receiver.backend.known_devices import Acquaintance
 from receiver.backend.lease_client import Handover, claim_of
+from receiver.backend.log_quota import WINDOW_SECONDS, Quota
 from receiver.backend.port import Product
 from receiver.backend.reporter import Reports
 from receiver.net.connection import FOREIGN, Connection, Ended, Settings
 from receiver.net.connection_limits import Crowd
 from receiver.net.daily_limits import Daily
 from receiver.net.guess_limits import Guesses
-from receiver.net.log_quota import WINDOW_SECONDS, Quota
 from receiver.net.proxy_tls import Front
 from receiver.net.shared_stack import Apart
 from receiver.spool.failed_files import Failures
@@ -112,6 +112,10 @@ class Server:
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         connection.run()
+
+    def senders(self) -> Iterable[Connection]:
+        """Give all connections, the oldest first."""
+        return self.connections
 
     def stop(self) -> None:
         """Let each session end itself after its present or first file; those that stay silent end soon."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from receiver.spool.sidecar import IMEI, UPLOAD, Record
+from receiver.spool.sidecar_files import read_sidecar
 from receiver.spool.spool import Store
-from receiver.store.durability import read_sidecar
 from receiver.store.media_store import MediaError, is_away
 
 SETTLED_SECONDS = 3000.0  # between the sweeps that must agree

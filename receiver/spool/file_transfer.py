@@ -8,49 +8,23 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import replace as replace_fields
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any, Protocol
 
 from receiver.addresses import Network, is_within
 from receiver.spool.sidecar import Record
-from receiver.store.durability import (
-    StorageError,
-    camera_time,
-    new_id,
-    overwrite,
-    pieces,
-    read_sidecar,
-    replace,
-    sameness,
-    stamp,
-    write_out,
-)
-from receiver.store.media_store import MediaError
+from receiver.spool.sidecar_files import camera_time, overwrite, read_sidecar, replace
+from receiver.store.durability import OpenFiles, StorageError, new_id, pieces, sameness, stamp, write_out
+from receiver.store.keys import describe, quarantined
+from receiver.store.media_store import Media, MediaError
 from receiver.wire import protocol
 from receiver.wire.protocol import PACKET
 from receiver.wire.session import Offer
 
-if TYPE_CHECKING:
-    from receiver.spool.spool import Store
-
-KINDS = {
-    "%photof": ("photo", "front", "jpg"),
-    "%photor": ("photo", "rear", "jpg"),
-    "%videof": ("video", "front", "h265"),
-    "%videor": ("video", "rear", "h265"),
-}
-# a path says by parts of itself what it is; the first that fits. Source: other servers, see docs/protocol.md
-PATH_SOURCES = {
-    "mdas9": "adas",
-    "dsm": "dsm",
-    "dualcam_front": "front",
-    "dualcam_rear": "rear",
-    "dashcam": "dashcam",
-}
-PATH_ENDINGS = {".jpg": ("photo", "jpg"), ".mp4": ("video", "mp4"), ".h265": ("video", "h265")}
 BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for each slow device
 SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
 COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
@@ -77,26 +51,32 @@ class Asker:
         return not self.networks or address is None or is_within(address, self.networks)
 
 
-def quarantined(imei: str, path: str) -> str:
-    """Give the key of an unknown device's file: by device, so that caps are counted quickly."""
-    return f"quarantine/{imei}/{path}"
+class Host(Protocol):
+    """What a transfer needs of the spool that it writes into."""
 
+    partials: str
+    losses: int
+    active: set[str]
+    boot: str
+    files: OpenFiles
+    media: Media
+    aside: Callable[..., Any]
+    spool: Path
 
-def adopted(imei: str, path: str) -> str:
-    """Give the key that a quarantined file has among the ordinary ones."""
-    return path.removeprefix(f"quarantine/{imei}/")
+    def begin(self, asker: Asker, offer: Offer) -> "Transfer":
+        """Begin a file from its first byte. Raises StorageError."""
 
+    def discard(self, record: Record) -> None:
+        """Give up a partial file."""
 
-def describe(offer: Offer) -> tuple[str, str, str]:
-    """Give file type, source and file name ending of an offered file."""
-    if not offer.by_path:
-        return KINDS[offer.identifier]
-    path = offer.identifier.lower()
-    source = next((name for part, name in PATH_SOURCES.items() if part in path), "unknown")
-    for ending, (kind, extension) in PATH_ENDINGS.items():
-        if path.endswith(ending):
-            return kind, source, extension
-    return ("photo", source, "jpg") if "picture" in path else ("video", source, "bin")
+    def make_safe(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
+        """Make what is held of files survive a power cut; give the problem of each."""
+
+    def commit(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
+        """Make whole files safe in the media store; give the problem of each."""
+
+    def pending_path(self, record: Record) -> Path:
+        """Give where the sidecar of a stored file waits for the product."""
 
 
 class Transfer:
@@ -120,7 +100,7 @@ class Transfer:
         "stored_before",
     )
 
-    def __init__(self, store: "Store", record: Record, asker: Asker, offer: Offer) -> None:
+    def __init__(self, store: Host, record: Record, asker: Asker, offer: Offer) -> None:
         self.store, self.record = store, record
         self.received = 0  # bytes held, from the beginning
         self.chain = 0  # their CRC
@@ -141,7 +121,7 @@ class Transfer:
     # how a transfer comes to be
 
     @classmethod
-    def begin(cls, store: "Store", asker: Asker, offer: Offer) -> "Transfer":
+    def begin(cls, store: Host, asker: Asker, offer: Offer) -> "Transfer":
         """Begin a file from its first byte."""
         now, upload = asker.now, new_id(asker.now)
         kind, source, extension = describe(offer)
@@ -188,7 +168,7 @@ class Transfer:
         return transfer
 
     @classmethod
-    def resume(cls, store: "Store", record: Record, asker: Asker, offer: Offer) -> "Transfer":
+    def resume(cls, store: Host, record: Record, asker: Asker, offer: Offer) -> "Transfer":
         """Go on with a partial file; where no time proves that it is the same, the device's next CRC has to."""
         record = record | {"session": asker.session, "updated_at": stamp(asker.now), "state": "receiving"}
         record["address"] = asker.address
@@ -217,7 +197,7 @@ class Transfer:
         return transfer
 
     @classmethod
-    def compare_stored(cls, store: "Store", record: Record, asker: Asker, offer: Offer) -> "Transfer":
+    def compare_stored(cls, store: Host, record: Record, asker: Asker, offer: Offer) -> "Transfer":
         """Ask only for the end of a stored file, to be sure that it is the same. Raises MediaError."""
         transfer = cls(store, dict(record), asker, offer)
         transfer.stored_before = True
@@ -519,7 +499,7 @@ class Transfer:
             if other is None or other["upload"] == record["upload"]:
                 name = same  # else another file of the same time and size waits
         record["pending"] = name
-        os.rename(self.sidecar, self.store._pending_path(record))
+        os.rename(self.sidecar, self.store.pending_path(record))
 
     def take_back(self) -> None:
         """Be a partial file again: it could not be stored."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.spool.sidecar import announced
-from receiver.store.durability import read_sidecar
+from receiver.spool.sidecar_files import read_sidecar
 from receiver.store.media_store import Media
 
 COUNT_SECONDS = 60.0

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from receiver.spool.file_transfer import adopted, quarantined
 from receiver.spool.sidecar import Record, sound
+from receiver.store.keys import adopted, quarantined
 from receiver.store.media_store import Media, MediaError, is_away
 
 NAME = re.compile(r"partial/[0-9]+/[0-9a-f]{32}\.[0-9a-f]{32}\.json")

@@ -20,18 +20,16 @@ from receiver.spool.file_transfer import Asker, Transfer
 from receiver.spool.quarantine_budget import Quarantine, counted
 from receiver.spool.shared_partials import Exchange, Left, place, places
 from receiver.spool.sidecar import Record, announced
+from receiver.spool.sidecar_files import camera_time, read_sidecar, replace
 from receiver.store.durability import (
     FileSystem,
     OpenFiles,
     StorageError,
     boot_id,
-    camera_time,
     digest_of,
     is_part,
     lacks_room,
     make_folder,
-    read_sidecar,
-    replace,
     sameness,
     stamp,
     sync_folder,
@@ -258,7 +256,7 @@ class Store:
         return self._place(record) is not None
 
     def _give_back(self, record: Record) -> None:
-        waiting, sidecar = self._pending_path(record), self._part(record).with_suffix(".json")
+        waiting, sidecar = self.pending_path(record), self._part(record).with_suffix(".json")
         if sidecar.exists():
             waiting.unlink(missing_ok=True)
         else:
@@ -282,19 +280,20 @@ class Store:
             try:
                 path = next((key for key in places(record) if self.media.path(key) is not None), None)
                 if path is None:  # the store is no folder
-                    self._pending_path(record).unlink(missing_ok=True)
+                    self.pending_path(record).unlink(missing_ok=True)
                 else:
                     beside.append(record | {"path": path})
             except (OSError, MediaError):
                 self._told.add(record["upload"])
-        problems = self.media.put_all([(self._pending_path(r), f"{r['path']}.json") for r in beside])
+        problems = self.media.put_all([(self.pending_path(r), f"{r['path']}.json") for r in beside])
         for record, problem in zip(beside, problems, strict=True):
             if problem is None:
                 self._told.discard(record["upload"])
             else:
                 self._told.add(record["upload"])
 
-    def _pending_path(self, record: Record) -> Path:
+    def pending_path(self, record: Record) -> Path:
+        """Give where the sidecar of a stored file waits for the product."""
         # one that another machine left may name none, or a place outside
         name = record.get("pending") or f"{record['imei']}_{record['upload']}.json"
         return self.spool / "pending" / Path(str(name)).name

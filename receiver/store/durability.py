@@ -2,9 +2,7 @@
 
 import contextlib
 import ctypes
-import errno
 import hashlib
-import json
 import os
 import re
 import resource
@@ -14,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from receiver.ids import Ids
-from receiver.spool.sidecar import Record, sound
 
 LEAST_FREE = 16 * 2**20  # bytes: a long video and its neighbours
 LEAST_INODES = 64
@@ -101,37 +98,6 @@ def boot_id() -> str:
         return os.urandom(16).hex()  # each start may have followed a power cut
 
 
-def overwrite(path: str, value: Record) -> int:
-    """Write a sidecar in place, new or not; give its descriptor."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        data = json.dumps(value).encode()
-        os.ftruncate(descriptor, written := os.write(descriptor, data))
-        if written < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def replace(path: str, value: Record, *, safe: bool) -> None:
-    """Write a sidecar over the one that is there: at any moment one of both can be read."""
-    try:
-        with open(f"{path}.tmp", "w") as file:
-            json.dump(value, file)
-            if safe:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(f"{path}.tmp", path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(f"{path}.tmp")  # a full disk must not fill with what cannot be read
-        raise
-    if safe:
-        sync_folder(Path(path).parent)
-
-
 _libc = ctypes.CDLL(None, use_errno=True)
 WRITE_OUT = 2  # SYNC_FILE_RANGE_WRITE
 
@@ -171,14 +137,6 @@ class FileSystem:
             raise OSError(code, os.strerror(code))
 
 
-def read_sidecar(path: Path) -> Record | None:
-    """Give what a sidecar says, None if it is not there or cannot be believed."""
-    try:
-        return sound(json.loads(path.read_bytes()))
-    except (OSError, ValueError, RecursionError):
-        return None
-
-
 def is_part(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
@@ -206,10 +164,6 @@ def pieces(descriptor: int) -> Iterator[bytes]:
     while piece := os.pread(descriptor, READ_AT_ONCE, at):
         yield piece
         at += len(piece)
-
-
-def camera_time(record: Record) -> int:
-    return (record["metadata"] or {}).get("timestamp") or 0
 
 
 class OpenFiles:

@@ -86,16 +86,3 @@ class translated:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, OSError):
             raise MediaError(f"The file cannot be kept or read: {error.strerror or error}.") from error
-
-
-def connect(url: str) -> Media:
-    """Give the store that MEDIA_URL names: file:///folder or s3://bucket/prefix."""
-    # here and not above: both stores know this file, and boto3 takes memory that a folder does not need
-    if url.startswith("s3://"):
-        from receiver.store.s3 import Bucket
-
-        name, _, prefix = url.removeprefix("s3://").partition("/")
-        return Bucket(name, prefix)
-    from receiver.store.local_folder import Folder
-
-    return Folder(Path(url.removeprefix("file://")))
