@@ -21,7 +21,7 @@ OTHER = "356307042441013"
 CHILD = """
 import os, sys
 from pathlib import Path
-from receiver.claims import Claims
+from receiver.spool.file_locks import Claims
 claims = Claims(Path(sys.argv[1]))
 print("ready", flush=True)
 for line in sys.stdin:

@@ -24,7 +24,7 @@ from gevent import monkey
 monkey.patch_all()
 import sys, gevent
 from app import create_app
-from provisioning import queue
+from provisioning.core import job_queue as queue
 from provisioning.models import Cursor, db
 
 app = create_app()

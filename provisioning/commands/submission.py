@@ -1,7 +1,7 @@
 """Commands wait here: what may be asked is checked, composed and queued; nothing is sent in this file.
 
 Called by the API, the pages and the checklist inside their transaction; they commit, then `wake`. The sending
-itself, by the worker, is in `sending`.
+itself, by the worker, is in `dispatch`.
 """
 
 import dataclasses

@@ -19,7 +19,7 @@ from marshmallow.validate import OneOf, Range
 
 from provisioning.tracker.normalization import clean_text
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 DOMAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,53}[A-Za-z0-9])?")  # a device holds at most 55 characters
 SENDER = re.compile(r"\+[1-9][0-9]{7,14}")
 # names may not look like addresses that are none

@@ -1,7 +1,7 @@
 """Isolates background work: a job that fails, or one row in it, stops no other job and no other row.
 
 What fails is rolled back, logged and counted in a row of `jobs`, from which /readyz and /metrics tell which job has
-been failing since when. Which jobs there are and how often they run stands in `background`; the worker repeats them.
+been failing since when. Which jobs there are and how often they run stands in `schedule`; the worker repeats them.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -1,6 +1,6 @@
 """Ties files to the requests and records that caused them, anew on each new fact, until a person decides.
 
-Gathers a device's facts, has `linking` decide, applies it to uploads and to the commands' states.
+Gathers a device's facts, has `link_rules` decide, applies it to uploads and to the commands' states.
 """
 
 from collections import defaultdict

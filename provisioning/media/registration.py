@@ -1,7 +1,7 @@
 """Files as the receiver reports them: rows from sidecars, sessions, admission, adoption, and the way to the bytes.
 
 The receiver's `__main__` calls it, one short unit of work each, in bulk; every function may be repeated
-harmlessly. What follows from a new file (its link, the device's status) is the worker's: `background.settle`.
+harmlessly. What follows from a new file (its link, the device's status) is the worker's: `schedule.settle`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """One SMS on its way out: claims a device's next command, hands it to the gateway, notes what that said.
 
 Two short transactions with the gateway's answer between them; whatever line a process is killed at, the row
-tells the sweep (`leftovers`) what to do. Called by the worker.
+tells the sweep (`recovery`) what to do. Called by the worker.
 """
 
 from collections.abc import Callable

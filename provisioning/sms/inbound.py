@@ -2,7 +2,7 @@
 
 A raw event is kept with its effects in one transaction; if reading it fails, it stays owed and the sweep tries
 again. Webhooks and the reconciler bring events through the same two functions. Which command a text answers is
-decided in `matching`; what the words mean in `commands`.
+decided in `reply_matching`; what the words mean in `commands`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Texts that nobody claimed: whose they may be, and putting them aside. Taking one for a device's is `inbox`'s."""
+"""Texts that nobody claimed: whose they may be, and putting them aside. Taking one for a device's is `inbound`'s."""
 
 import re
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ Networks = tuple[Network, ...]
 
 
 class ForwardedFor:
-    """WSGI middleware: sets REMOTE_ADDR to the client's address where the peer is one of `proxies`."""
+    """WSGI middleware: sets REMOTE_ADDR to the client's address where the peer is one of `client_address`."""
 
     def __init__(self, app: WSGIApplication, proxies: Networks) -> None:
         self._app, self._proxies = app, proxies

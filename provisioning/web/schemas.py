@@ -302,6 +302,6 @@ class UploadFilter(Filter):
 
 
 class MessageFilter(Filter):
-    """A list of messages; `unclaimed`: inbound texts that no command took."""
+    """A list of messages; `unmatched`: inbound texts that no command took."""
 
     unclaimed = fields.Boolean(load_default=False)

@@ -1,6 +1,6 @@
 """People who sign in: adding, roles, passwords, shutting out and removing. Called by the command line.
 
-Signing in itself, its limits and its sessions are in `signin`.
+Signing in itself, its limits and its sessions are in `sign_in`.
 """
 
 from argon2 import PasswordHasher

@@ -3,7 +3,7 @@
 Layout: `<spool>/partial/<imei>/<upload>.part` with its `.json` while a file comes; then the media store, with the
 sidecar in `<spool>/pending/` until the product has it. A file is acknowledged only after commit() has returned:
 its bytes are safe under their key, and so is its sidecar. Through a shared media store the receivers of several
-machines hand on partial files and news of stored ones: see `exchange`.
+machines hand on partial files and news of stored ones: see `shared_partials`.
 """
 
 import os

@@ -1,8 +1,8 @@
 """SMS commands and replies, pure: typed arguments to exact text, and a device's words to typed results.
 
 No clock, files, sockets, Flask or SQL; no credentials are kept. Called by the outbox, the inbox, forms,
-the API and the simulator. A new command is one class in `requests`, its text in `wire`, its arguments in
-`arguments`, and a vector file.
+the API and the simulator. A new command is one class in `requests`, its text in `encoding`, its arguments in
+`parsing`, and a vector file.
 """
 
 from provisioning.tracker.language.definitions import (

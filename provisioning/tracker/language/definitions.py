@@ -1,6 +1,6 @@
 """What can be asked of a device: one frozen class a command, with its typed arguments.
 
-No text and no checks here: `arguments` makes these from JSON or forms, `wire` turns them into SMS bodies.
+No text and no checks here: `parsing` makes these from JSON or forms, `encoding` turns them into SMS bodies.
 Source: vendor's DualCam SMS commands and FMB SMS/GPRS command pages.
 """
 

@@ -1,6 +1,6 @@
 """What a device's SMS can mean: one frozen class a kind of reply, with its sentence for people.
 
-No reading here (`reading`). `text` is the piece of the SMS in the device's own words, not masked; `sentence`
+No reading here (`reply_reader`). `text` is the piece of the SMS in the device's own words, not masked; `sentence`
 and `as_json` never hold a credential. `answers` names the commands that a reply of this kind can belong to,
 `command` is that name where there is only one. Device times are Unix milliseconds.
 """
