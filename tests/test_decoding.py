@@ -278,7 +278,7 @@ def test_children_know_no_secret_and_bound_themselves_before_they_load_a_decoder
 
 def test_a_copy_that_grows_too_large_is_the_files_fault(tmp_path: Path) -> None:
     limits = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
-    run = f"{limits}; import sys; from provisioning.media import decoder_process as transcode; sys.exit(transcode.main(sys.argv[1:]))"
+    run = f"{limits}; import sys; from provisioning.media.decoder_process import main; sys.exit(main(sys.argv[1:]))"
     source = tmp_path / "long.h265"
     source.write_bytes(bombs.h265(640, 360, 60))
     done = subprocess.run(
