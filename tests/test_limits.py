@@ -25,7 +25,7 @@ from receiver.crowd import Crowd
 from receiver.daily import Daily
 from receiver.files import OpenFiles, StorageError
 from receiver.folder import Folder
-from receiver.guesses import ADDRESSES, Guesses
+from receiver.guesses import ADDRESSES, IMEIS, IMEIS_OF_AN_ADDRESS, Guesses
 from receiver.handover import Handover
 from receiver.media import MediaError
 from receiver.quota import PEERS, Quota
@@ -153,16 +153,45 @@ def test_an_address_that_tries_many_unknown_imeis_waits_longer_each_time() -> No
     guesses = Guesses(free=2)
     assert [guesses.delay("a", str(n), 0.0) for n in range(5)] == [0.0, 0.0, 0.5, 1.0, 2.0]
     assert max(guesses.delay("a", str(n), 0.0) for n in range(5, 50)) == 30.0
-    assert guesses.delay("a", "0", 0.0) == 0.0  # the same device again
     assert guesses.delay("b", "7", 0.0) == 0.0
     assert guesses.delay("a", "99", 4000.0) == 0.0
 
 
-def test_the_addresses_that_are_remembered_are_bounded() -> None:
+def test_an_unknown_device_that_returns_is_one_imei_and_does_not_wait_again() -> None:
+    guesses = Guesses(free=2)
+    fleet = [str(number) for number in range(8)]  # behind one address, none of them added yet
+    assert [guesses.delay("a", imei, 0.0) for imei in fleet] == [0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+    for minute in range(1, 100):
+        assert [guesses.delay("a", imei, 60.0 * minute) for imei in fleet] == [0.0] * 8
+    assert guesses.delay("a", "another", 6000.0) == 30.0
+
+
+def test_an_imei_that_is_tried_again_before_its_refusal_waits_for_the_rest_of_it() -> None:
+    guesses = Guesses(free=0)
+    assert [guesses.delay("a", str(number), 0.0) for number in range(4)] == [0.5, 1.0, 2.0, 4.0]
+    assert guesses.delay("a", "3", 1.0) == 3.0
+    assert guesses.delay("a", "3", 5.0) == 0.0
+
+
+def test_of_an_address_only_the_imeis_that_it_tried_last_are_remembered() -> None:
+    guesses = Guesses(free=0)
+    guesses.delay("a", "first", 0.0)
+    for number in range(IMEIS_OF_AN_ADDRESS):
+        guesses.delay("a", str(number), 0.0)
+    assert guesses.delay("a", "0", 100.0) == 0.0
+    assert guesses.delay("a", "first", 100.0) == 30.0
+
+
+def test_the_addresses_and_imeis_that_are_remembered_are_bounded() -> None:
     guesses = Guesses()
     for number in range(ADDRESSES + 100):
         guesses.delay(str(number), IMEI, 0.0)
     assert len(guesses._tries) == ADDRESSES
+    for number in range(IMEIS // 50 + 1):
+        for imei in range(50):
+            guesses.delay(f"many {number}", str(imei), 0.0)
+    assert sum(len(tries.due) for tries in guesses._tries.values()) <= IMEIS
+    assert guesses.delay("0", "another", 0.0) == 0.0  # forgotten: it tried longest ago
 
 
 def test_a_guess_waits_without_a_place_while_a_known_device_of_its_address_is_served(
