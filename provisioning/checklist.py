@@ -365,7 +365,7 @@ def _stray(row: Command) -> Upload | None:
             files_of(row.device), Upload.file_type == "photo", Upload.trigger == 0,
             Upload.source == row.arguments["source"], Upload.state == UploadState.STORED,
             Upload.command_id.is_(None), Upload.link_reason.is_not(None), Upload.link_fixed.is_(False),
-            Upload.id >= first_id(row.sending_at), Upload.timestamp < row.sending_at,
+            Upload.looked_like.is_(None), Upload.id >= first_id(row.sending_at), Upload.timestamp < row.sending_at,
         )
         .order_by(Upload.id)
         .limit(1)

@@ -5,7 +5,7 @@ Gathers a device's facts, has `linking` decide, applies it to uploads and to the
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -79,6 +79,7 @@ def relink(device: Device, now: datetime) -> bool:
     zone = as_integer(statuses.confirmed(device.id, [66024]).get(66024))
     present = {"windows": list(astuple(windows)), "unasked": unasked, "zone": zone}
     files = [_file(upload, _basis(upload, present)) for upload in uploads]
+    recent = {upload.id for upload in uploads}
     longest = max(file.basis.windows.window for file in files if file.basis)
     commands = db.session.scalars(
         select(Command).where(
@@ -87,6 +88,8 @@ def relink(device: Device, now: datetime) -> bool:
         )
     ).all()  # fmt: skip
     requests = [_request(command) for command in commands if not command.foreign_server]
+    linked = uploads_of(commands)
+    files += [_answer(upload) for rows in linked.values() for upload in rows if upload.id not in recent]
     decided = decide(files, requests, windows, unasked_possible=bool(unasked), trigger_names=TRIGGERS)
     for upload in uploads:
         if upload.id in decided:
@@ -107,15 +110,21 @@ def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
     return Basis(Windows(*basis["windows"]), bool(basis["unasked"]), basis["zone"])
 
 
-def _file(upload: Upload, basis: Basis) -> File:
+def _file(upload: Upload, basis: Basis | None) -> File:
     return File(
         id=upload.id, file_type=upload.file_type, source=upload.source, arrived=upload.started_at.timestamp(),
         has_metadata=upload.has_metadata and upload.timestamp is not None, trigger=upload.trigger,
         captured=upload.timestamp.timestamp() if upload.timestamp else None,
         trigger_time=upload.trigger_timestamp.timestamp() if upload.trigger_timestamp else None,
         time_zone=upload.camera_time_zone, fixed=upload.link_fixed, command=upload.command_id,
-        basis=basis,
+        basis=basis, whole=upload.received_at.timestamp() if upload.received_at else None,
     )  # fmt: skip
+
+
+def _answer(upload: Upload) -> File:
+    """Give a file that is too old to be decided anew: it keeps its place at its request."""
+    is_answer = upload.link_certainty == Certainty.CERTAIN
+    return replace(_file(upload, None), fixed=True, is_answer=is_answer)
 
 
 def _request(command: Command) -> Request:
@@ -139,14 +148,11 @@ def _unasked_possible(device: Device) -> bool | None:
 
 
 def _apply(upload: Upload, link: Link, now: datetime) -> None:
-    if (upload.command_id, upload.link_reason, upload.link_certainty) == (
-        link.command,
-        link.reason,
-        link.certainty,
-    ):
+    known = (upload.command_id, upload.link_reason, upload.link_certainty, upload.looked_like)
+    if known == (link.command, link.reason, link.certainty, link.looked_like):
         return
     upload.command_id, upload.link_reason, upload.link_certainty = link.command, link.reason, link.certainty
-    upload.linked_at = now
+    upload.looked_like, upload.linked_at = link.looked_like, now
     events.publish(upload.device_id, "uploads")
 
 
@@ -264,6 +270,7 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     upload.command_id = command.id if command else None
     upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
     upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
+    upload.looked_like = None  # a person has looked at it
     db.session.flush()
     has_ended = relink(device, now)
     # a request older than what is linked by itself follows a person's word all the same

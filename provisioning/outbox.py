@@ -302,7 +302,7 @@ def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
         .where(
             files_of(device), Upload.timestamp == datetime.fromtimestamp(asked.timestamp, UTC),
             Upload.file_type == "video", in_state(UploadState.STORED), Upload.trigger == 0,
-            Upload.duration == asked.duration,
+            Upload.duration == asked.duration, Upload.looked_like.is_(None),
         )
         .order_by(Upload.id)
     )  # fmt: skip

@@ -44,7 +44,7 @@ def _page(upload: Upload, problem: str | None = None) -> str:
     ).all()
     return render_template(
         "upload.html", upload=upload, device=upload.device, problem=problem, record=_record(upload),
-        triggers=TRIGGERS,
+        triggers=TRIGGERS, looked_like=db.session.get(Command, upload.looked_like) if upload.looked_like else None,
         requests=[r for r in requests if r.arguments["file_type"] == upload.file_type],
     )  # fmt: skip
 
