@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from provisioning.check import runner
 from provisioning.check.steps import STEPS
-from provisioning.models import ChecklistRun, Command, Device, Role, db, utcnow
+from provisioning.models import ChecklistRun, Command, Device, Role, Upload, db, utcnow
 from provisioning.web import auth
 
 IMEI = "352094082736916"
@@ -363,3 +363,17 @@ def test_a_check_asks_a_person_and_ends_with_the_answer(api: Api, van: str) -> N
         None,
         ["cameras", "rear"],
     )
+
+
+def test_an_upload_that_may_not_be_of_the_device_says_so(api: Api, van: str) -> None:
+    device = db.session.scalars(select(Device)).one()
+    for ident, request in (("a" * 32, "c" * 32), ("b" * 32, None)):
+        db.session.add(
+            Upload(id=ident, imei=IMEI, device_id=device.id, identifier="%photof", file_type="photo",
+                   source="front", state="stored", looked_like=request)
+        )  # fmt: skip
+    db.session.commit()
+    shown = api("GET", f"/uploads/{'a' * 32}").json
+    assert (shown["doubtful"], shown["link"]["looked_like"]) == (True, "c" * 32)
+    listed = [(row["id"][0], row["doubtful"]) for row in api("GET", f"/uploads?imei={IMEI}").json["items"]]
+    assert listed == [("b", False), ("a", True)]

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from unittest.mock import Mock
 
 import pytest
@@ -24,7 +25,7 @@ from receiver.backend.log_quota import PEERS, Quota
 from receiver.net.connection import Settings
 from receiver.net.connection_limits import Crowd
 from receiver.net.daily_limits import Daily
-from receiver.net.guess_limits import ADDRESSES, Guesses
+from receiver.net.guess_limits import ADDRESSES, IMEIS, IMEIS_OF_AN_ADDRESS, Guesses
 from receiver.spool.file_transfer import Asker
 from receiver.spool.spool import Caps, Store
 from receiver.store.durability import OpenFiles, StorageError
@@ -115,15 +116,50 @@ def test_a_quota_does_not_grow_with_the_number_of_peers() -> None:
 # what a known device may send in a day
 
 
-def test_what_a_device_sent_is_asked_once_a_day_and_counted_from_there() -> None:
-    daily, asked = Daily(3, 1000), Mock(return_value=(1, 100))
-    assert daily.allows(IMEI, 900, BEGAN, asked)
-    assert not daily.allows(IMEI, 901, BEGAN, asked)
+def test_what_a_device_sent_today_is_counted_from_what_it_had_sent_before() -> None:
+    daily, before = Daily(3, 1000), Mock(return_value=(1, 100))
+    assert daily.allows(IMEI, 900, BEGAN, before)
+    assert not daily.allows(IMEI, 901, BEGAN, before)
     daily.add(IMEI, 1, BEGAN)
     daily.add(IMEI, 1, BEGAN)
-    assert not daily.allows(IMEI, 0, BEGAN, asked)
-    assert asked.call_count == 1
-    assert daily.allows(IMEI, 0, BEGAN + timedelta(days=1), asked)
+    assert not daily.allows(IMEI, 0, BEGAN, before)
+    assert daily.allows(IMEI, 0, BEGAN + timedelta(days=1), before)
+
+
+def test_what_a_device_sent_is_asked_again_after_each_sixty_fourth_of_its_limit() -> None:
+    daily, before = Daily(6400, 0), Mock(return_value=(0, 0))
+    for _ in range(1000):
+        assert daily.allows(IMEI, 0, BEGAN, before)
+        daily.add(IMEI, 1, BEGAN)
+    assert before.call_count == 10
+
+
+@pytest.mark.parametrize("processes", [1, 2, 8])
+@pytest.mark.parametrize("limits", [(1280, 0), (0, 1280 * 100)])
+def test_a_device_that_goes_from_process_to_process_gets_a_sixty_fourth_more_of_each(
+    processes: int, limits: tuple[int, int]
+) -> None:
+    taken: list[int] = []
+    receiving, random = [Daily(*limits) for _ in range(processes)], Random(processes)
+    for _ in range(5000):
+        process = random.choice(receiving)
+        if process.allows(IMEI, 100, BEGAN, lambda: (len(taken), sum(taken))):
+            process.add(IMEI, 100, BEGAN)
+            taken.append(100)
+    assert 1280 <= len(taken) <= 1280 + (processes - 1) * 20
+
+
+def test_while_nobody_can_be_asked_a_process_goes_by_its_own_count() -> None:
+    daily, away, there = Daily(3, 0), Mock(return_value=None), Mock(return_value=(2, 0))
+    assert [_sends(daily, away) for _ in range(4)] == [True, True, True, False]
+    daily = Daily(3, 0)
+    assert [_sends(daily, ask) for ask in (away, there, there)] == [True, True, False]
+
+
+def _sends(daily: Daily, ask: Mock) -> bool:
+    if allowed := daily.allows(IMEI, 0, BEGAN, ask):
+        daily.add(IMEI, 1, BEGAN)
+    return allowed
 
 
 @pytest.mark.parametrize("limit", [{"files_per_day": 2}, {"bytes_per_day": 7 * 1024}])
@@ -136,6 +172,33 @@ def test_beyond_a_days_limit_the_session_ends_with_close_and_the_camera_keeps_it
     wait_until(lambda: running.notes.codes == ["day_full"])
     assert camera.acknowledged == ["%photof", "%photor"]
     assert camera.received[-1] == b"\0\0"
+
+
+class Counting(Notes):
+    """A product of several receivers that counts what they told."""
+
+    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+        return len(self.stored_files), 0
+
+
+def test_what_a_device_sent_to_another_receiver_counts(tmp_path: Path, receivers: list[Running]) -> None:
+    notes = Counting()
+    for name in "ab":
+        receivers.append(Running(tmp_path / name, Settings(limits=SLOW, files_per_day=3), notes=notes))
+    for number in range(3):
+        CameraModel(files={"%photof": content(100, number)}).run(receivers[number % 2].port)
+        wait_until(lambda told=number + 1: len(notes.stored_files) == told)
+    CameraModel(files={"%photof": content(100, 3)}).run(receivers[1].port)
+    wait_until(lambda: "day_full" in notes.codes)
+    assert [len(running.files()) for running in receivers] == [2, 1]
+
+
+def test_a_device_fills_no_disk_while_the_database_is_away(tmp_path: Path, receivers: list[Running]) -> None:
+    receivers.append(running := receiver(tmp_path, files_per_day=2))
+    for number in range(3):
+        CameraModel(files={"%photof": content(100, number)}).run(running.port)
+        running.notes.away = True
+    assert sorted(running.files()) == sorted([content(100, 0), content(100, 1)])
 
 
 def test_what_a_device_sent_before_a_restart_counts(tmp_path: Path, receivers: list[Running]) -> None:
@@ -153,16 +216,45 @@ def test_an_address_that_tries_many_unknown_imeis_waits_longer_each_time() -> No
     guesses = Guesses(free=2)
     assert [guesses.delay("a", str(n), 0.0) for n in range(5)] == [0.0, 0.0, 0.5, 1.0, 2.0]
     assert max(guesses.delay("a", str(n), 0.0) for n in range(5, 50)) == 30.0
-    assert guesses.delay("a", "0", 0.0) == 0.0  # the same device again
     assert guesses.delay("b", "7", 0.0) == 0.0
     assert guesses.delay("a", "99", 4000.0) == 0.0
 
 
-def test_the_addresses_that_are_remembered_are_bounded() -> None:
+def test_an_unknown_device_that_returns_is_one_imei_and_does_not_wait_again() -> None:
+    guesses = Guesses(free=2)
+    fleet = [str(number) for number in range(8)]  # behind one address, none of them added yet
+    assert [guesses.delay("a", imei, 0.0) for imei in fleet] == [0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+    for minute in range(1, 100):
+        assert [guesses.delay("a", imei, 60.0 * minute) for imei in fleet] == [0.0] * 8
+    assert guesses.delay("a", "another", 6000.0) == 30.0
+
+
+def test_an_imei_that_is_tried_again_before_its_refusal_waits_for_the_rest_of_it() -> None:
+    guesses = Guesses(free=0)
+    assert [guesses.delay("a", str(number), 0.0) for number in range(4)] == [0.5, 1.0, 2.0, 4.0]
+    assert guesses.delay("a", "3", 1.0) == 3.0
+    assert guesses.delay("a", "3", 5.0) == 0.0
+
+
+def test_of_an_address_only_the_imeis_that_it_tried_last_are_remembered() -> None:
+    guesses = Guesses(free=0)
+    guesses.delay("a", "first", 0.0)
+    for number in range(IMEIS_OF_AN_ADDRESS):
+        guesses.delay("a", str(number), 0.0)
+    assert guesses.delay("a", "0", 100.0) == 0.0
+    assert guesses.delay("a", "first", 100.0) == 30.0
+
+
+def test_the_addresses_and_imeis_that_are_remembered_are_bounded() -> None:
     guesses = Guesses()
     for number in range(ADDRESSES + 100):
         guesses.delay(str(number), IMEI, 0.0)
     assert len(guesses._tries) == ADDRESSES
+    for number in range(IMEIS // 50 + 1):
+        for imei in range(50):
+            guesses.delay(f"many {number}", str(imei), 0.0)
+    assert sum(len(tries.due) for tries in guesses._tries.values()) <= IMEIS
+    assert guesses.delay("0", "another", 0.0) == 0.0  # forgotten: it tried longest ago
 
 
 def test_a_guess_waits_without_a_place_while_a_known_device_of_its_address_is_served(

@@ -18,7 +18,7 @@ VECTORS = sorted((ROOT / "tests" / "vectors" / "links").glob("*.txt"))
 class Scenario:
     files: list[File] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
-    expected: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    expected: dict[str, tuple[str | None, str | None, str | None]] = field(default_factory=dict)
     unasked: bool = False
     zone: int | None = None
 
@@ -40,7 +40,8 @@ def read(path: Path) -> Scenario:
             case "file":
                 scenario.files.append(_file(words, options))
             case "=":
-                scenario.expected[words[1]] = tuple(None if w == "-" else w for w in words[2:4])  # type: ignore[assignment]
+                command, certainty = (None if w == "-" else w for w in words[2:4])
+                scenario.expected[words[1]] = (command, certainty, options.get("looked-like"))
     return scenario
 
 
@@ -56,6 +57,7 @@ def _request(words: list[str], options: dict[str, str]) -> Request:
 def _file(words: list[str], options: dict[str, str]) -> File:
     return File(
         id=words[1], file_type=words[2], source=words[3], arrived=float(options["arrived"]),
+        whole=float(options["whole"]) if "whole" in options else None,
         has_metadata="nometa" not in words, trigger=int(options.get("trigger", 0)),
         captured=float(options["captured"]) if "captured" in options else None,
         fixed="fixed" in options, command=options.get("fixed"),
@@ -70,5 +72,6 @@ def test_the_scenario_ends_as_written_in_whatever_order_facts_come(path: Path) -
             decided = decide(
                 files, requests, Windows(), unasked_possible=scenario.unasked, time_zone=scenario.zone
             )
-            assert {n: (link.command, link.certainty) for n, link in decided.items()} == scenario.expected
+            found = {n: (link.command, link.certainty, link.looked_like) for n, link in decided.items()}
+            assert found == scenario.expected
             assert all(link.reason for link in decided.values())

@@ -704,6 +704,27 @@ def test_the_page_of_a_file_tells_from_where_it_came(van: Device, visitor: Visit
     assert ("another network than this vehicle's files" in page) is other
 
 
+def test_a_file_that_may_not_be_of_the_vehicle_says_so_and_stands_apart_from_its_own(
+    van: Device, visitor: Visitor
+) -> None:
+    request = command(van)
+    row, own = upload(van, looked_like=request.id), upload(van)
+    assert "This may not be a file of this vehicle" in (page := visitor.get(f"/uploads/{row.id}").text)
+    assert f"/commands/{request.id}" in page
+    assert "may not be a file of this vehicle" not in visitor.get(f"/uploads/{own.id}").text
+    listed = {name: visitor.get(f"/devices/{van.imei}/all/{name}").text for name in ("uploads", "doubtful")}
+    assert (row.id in listed["uploads"], own.id in listed["uploads"]) == (False, True)
+    assert (row.id in listed["doubtful"], own.id in listed["doubtful"]) == (True, False)
+    assert "Files that may not be of this vehicle" in visitor.get(f"/devices/{van.imei}").text
+
+
+def test_a_vehicle_whose_files_are_all_its_own_has_no_list_of_doubtful_ones(
+    van: Device, visitor: Visitor
+) -> None:
+    upload(van)
+    assert "may not be" not in visitor.get(f"/devices/{van.imei}").text
+
+
 def ended_check(device: Device, verdict: str) -> None:
     now = utcnow()
     db.session.add(

@@ -40,8 +40,10 @@ def test_files_come_once_over_lines_that_break_and_corrupt(database: str) -> Non
 
 
 @pytest.mark.trial
-def test_refused_strangers_stay_few_rows() -> None:
-    assert strangers.run(Options(seed=14, rounds=20))["rows"] <= 40
+def test_unknown_devices_that_return_stay_few_rows_and_an_address_that_tries_many_imeis_waits() -> None:
+    seen = strangers.run(Options(seed=14, rounds=20))
+    assert seen["rows"] <= 40
+    assert seen["guesses_waited"][-2] >= 4.0
 
 
 @pytest.mark.trial

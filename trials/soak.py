@@ -20,7 +20,7 @@ import requests
 
 from trials import fleet, kills
 from trials.evidence import Figures, hold
-from trials.strangers import knock
+from trials.strangers import connect
 from trials.system import Options, System, system
 
 CAMERAS = 100
@@ -163,7 +163,7 @@ def strangers(sys: System, ends: threading.Event) -> None:
     """Come back every second, and be refused."""
     while not ends.wait(1):
         for number in range(5):
-            knock(sys.stack.receiver_port, fleet.imei(900_000 + number))
+            connect(sys.stack.receiver_port, fleet.imei(900_000 + number))
 
 
 def reader(sys: System, ends: threading.Event) -> None:

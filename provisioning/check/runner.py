@@ -383,6 +383,7 @@ def _stray(row: Command) -> Upload | None:
             Upload.command_id.is_(None),
             Upload.link_reason.is_not(None),
             Upload.link_fixed.is_(False),
+            Upload.looked_like.is_(None),
             Upload.id >= first_id(row.sending_at),
             Upload.timestamp < row.sending_at,
         )

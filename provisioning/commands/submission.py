@@ -341,6 +341,7 @@ def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
             in_state(UploadState.STORED),
             Upload.trigger == 0,
             Upload.duration == asked.duration,
+            Upload.looked_like.is_(None),
         )
         .order_by(Upload.id)
     )

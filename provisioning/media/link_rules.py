@@ -39,14 +39,16 @@ class File:
     id: str
     file_type: str
     source: str
-    arrived: float
+    arrived: float  # when it began to come
+    whole: float | None = None  # when all of it was here
     has_metadata: bool = True
     trigger: int | None = SERVER_REQUEST
     captured: float | None = None  # the camera's timestamp; None or 0: not told
     trigger_time: float | None = None
     time_zone: int | None = None  # minutes
-    fixed: bool = False
-    command: str | None = None  # where fixed by a person
+    fixed: bool = False  # by a person, or too old to be decided anew
+    command: str | None = None  # where fixed
+    is_answer: bool = False  # where fixed: it is the certain answer to that request
     basis: Basis | None = None  # as it was when this file was first decided
 
 
@@ -67,21 +69,31 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A decision: the request (None: none), why, and how sure: certain, probable, low or None."""
+    """A decision: the request (None: none), why, and how sure: certain, probable, low or None.
+
+    `looked_like`: the request that this file would answer, had its certain answer not come: the file is doubtful.
+    """
 
     command: str | None
     reason: str
     certainty: str | None
+    looked_like: str | None = None
 
 
 @dataclass(slots=True)
 class _Slots:
-    """Which cameras of which requests have their file."""
+    """Which cameras of which requests have their file, and which of these files is so for certain."""
 
     taken: set[tuple[str, str]] = field(default_factory=set)
+    certain: dict[tuple[str, str], File] = field(default_factory=dict)
 
     def free(self, request: Request, file: File) -> bool:
         return (request.id, file.source) not in self.taken
+
+    def lost(self, request: Request, file: File) -> bool:
+        """Condition: the request waited when the file began to come, and got its certain answer from another file."""
+        answer = self.certain.get((request.id, file.source))
+        return answer is not None and file.arrived < (answer.whole or answer.arrived)
 
 
 def decide(
@@ -93,12 +105,13 @@ def decide(
     time_zone: int | None = None,
     trigger_names: dict[int, str] | None = None,
 ) -> dict[str, Link]:
-    """Decide for every file that no person fixed.
+    """Decide for every file that is not fixed.
 
     By the file's own basis; where it has none, by `windows`, `unasked_possible` and `time_zone`.
     """
     present = Basis(windows, unasked_possible, time_zone)
-    slots = _Slots({(f.command, f.source) for f in files if f.fixed and f.command})
+    fixed = {(f.command, f.source): f for f in files if f.fixed and f.command}
+    slots = _Slots(set(fixed), {slot: f for slot, f in fixed.items() if f.is_answer})
     decided: dict[str, Link] = {}
     waiting = []
     for file in sorted(files, key=lambda f: (f.arrived, f.id)):
@@ -121,6 +134,8 @@ def decide(
             if file.id not in decided and slots.free(request, file):
                 slots.taken.add((request.id, file.source))
                 decided[file.id] = Link(request.id, reason, certainty)
+                if certainty == "certain":
+                    slots.certain[request.id, file.source] = file
     for file in waiting:
         if file.id not in decided:
             decided[file.id] = _by_order(file, requests, file.basis or present, slots)
@@ -211,9 +226,13 @@ def _zone_shifts(minutes: int | None) -> tuple[float, ...]:
 
 def _by_order(file: File, requests: Sequence[Request], basis: Basis, slots: _Slots) -> Link:
     windows = basis.windows
-    fitting = [r for r in _candidates(file, requests, windows) if slots.free(r, file)]
+    candidates = _candidates(file, requests, windows)
+    fitting = [r for r in candidates if slots.free(r, file)]
+    lost = [r for r in candidates if slots.lost(r, file) and not _is_certain(file, r, basis)]
     if not file.has_metadata:
-        return _without_metadata(file, fitting, slots, basis.unasked_possible)
+        return _without_metadata(file, fitting, lost, slots, basis.unasked_possible)
+    if not fitting and lost:
+        return _doubtful(_first(lost))
     if not fitting:
         early = [r for r in _candidates(file, requests, windows, zone=True) if slots.free(r, file)]
         reason = (
@@ -222,7 +241,7 @@ def _by_order(file: File, requests: Sequence[Request], basis: Basis, slots: _Slo
             else "no request fits"
         )
         return Link(None, reason, None)
-    chosen = min(fitting, key=lambda r: (r.refused, not r.open, r.handed_over, r.id))
+    chosen = _first(fitting)
     slots.taken.add((chosen.id, file.source))
     reason = (
         "the only request that fits"
@@ -232,15 +251,33 @@ def _by_order(file: File, requests: Sequence[Request], basis: Basis, slots: _Slo
     return Link(chosen.id, reason, "probable")
 
 
+def _first(requests: Iterable[Request]) -> Request:
+    return min(requests, key=lambda r: (r.refused, not r.open, r.handed_over, r.id))
+
+
+def _is_certain(file: File, request: Request, basis: Basis) -> bool:
+    found = _by_time(basis).score(file, request)
+    return found is not None and found[1] == "certain"
+
+
+def _doubtful(request: Request) -> Link:
+    reason = "it looked like the answer to a request, but the file that certainly is the answer came as well"
+    return Link(None, reason, None, request.id)
+
+
 def _after_already_captured(file: File, requests: Sequence[Request]) -> bool:
     return any(
         r.already_captured and r.file_type == file.file_type and file.source in r.sources for r in requests
     )
 
 
-def _without_metadata(file: File, fitting: list[Request], slots: _Slots, unasked_possible: bool) -> Link:
+def _without_metadata(
+    file: File, fitting: list[Request], lost: list[Request], slots: _Slots, unasked_possible: bool
+) -> Link:
     if unasked_possible:
         return Link(None, "no metadata, and triggers or periodic photos are on: it may be one of those", None)
+    if not fitting and len(lost) == 1:
+        return _doubtful(lost[0])
     if len(fitting) != 1:
         reason = "no metadata, and several requests fit" if fitting else "no request fits"
         return Link(None, reason, None)

@@ -5,7 +5,7 @@ Gathers a device's facts, has `link_rules` decide, applies it to uploads and to 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,6 +103,7 @@ def relink(device: Device, now: datetime) -> bool:
     zone = as_integer(status_table.confirmed(device.id, [66024]).get(66024))
     present = {"windows": list(astuple(windows)), "unasked": unasked, "zone": zone}
     files = [_file(upload, _basis(upload, present)) for upload in uploads]
+    recent = {upload.id for upload in uploads}
     longest = max(file.basis.windows.window for file in files if file.basis)
     commands = db.session.scalars(
         select(Command).where(
@@ -113,6 +114,8 @@ def relink(device: Device, now: datetime) -> bool:
         )
     ).all()
     requests = [_request(command) for command in commands if not command.foreign_server]
+    linked = uploads_of(commands)
+    files += [_answer(upload) for rows in linked.values() for upload in rows if upload.id not in recent]
     decided = decide(files, requests, windows, unasked_possible=bool(unasked), trigger_names=TRIGGERS)
     for upload in uploads:
         if upload.id in decided:
@@ -133,7 +136,7 @@ def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
     return Basis(Windows(*basis["windows"]), bool(basis["unasked"]), basis["zone"])
 
 
-def _file(upload: Upload, basis: Basis) -> File:
+def _file(upload: Upload, basis: Basis | None) -> File:
     return File(
         id=upload.id,
         file_type=upload.file_type,
@@ -147,7 +150,14 @@ def _file(upload: Upload, basis: Basis) -> File:
         fixed=upload.link_fixed,
         command=upload.command_id,
         basis=basis,
+        whole=upload.received_at.timestamp() if upload.received_at else None,
     )
+
+
+def _answer(upload: Upload) -> File:
+    """Give a file that is too old to be decided anew: it keeps its place at its request."""
+    is_answer = upload.link_certainty == Certainty.CERTAIN
+    return replace(_file(upload, None), fixed=True, is_answer=is_answer)
 
 
 def _request(command: Command) -> Request:
@@ -174,14 +184,11 @@ def _unasked_possible(device: Device) -> bool | None:
 
 
 def _apply(upload: Upload, link: Link, now: datetime) -> None:
-    if (upload.command_id, upload.link_reason, upload.link_certainty) == (
-        link.command,
-        link.reason,
-        link.certainty,
-    ):
+    known = (upload.command_id, upload.link_reason, upload.link_certainty, upload.looked_like)
+    if known == (link.command, link.reason, link.certainty, link.looked_like):
         return
     upload.command_id, upload.link_reason, upload.link_certainty = link.command, link.reason, link.certainty
-    upload.linked_at = now
+    upload.looked_like, upload.linked_at = link.looked_like, now
     changes.publish(upload.device_id, "uploads")
 
 
@@ -303,6 +310,7 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     upload.command_id = command.id if command else None
     upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
     upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
+    upload.looked_like = None  # a person has looked at it
     db.session.flush()
     has_ended = relink(device, now)
     # a request older than what is linked by itself follows a person's word all the same

@@ -62,6 +62,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
         partial_index("ix_uploads_coming", "imei", where="state IN ('receiving', 'partial')"),
         partial_index("ix_uploads_quarantined", "imei", where="state = 'quarantined'"),
         partial_index("ix_uploads_copies_due", "id", where="state = 'stored' AND thumbnail_state IS NULL"),
+        partial_index("ix_uploads_doubtful", "imei", "id", where="looked_like IS NOT NULL"),
         partial_index("ix_uploads_settle_due", "id", where="settle_due", on_sqlite="settle_due = 1"),
     )
 
@@ -105,6 +106,8 @@ class Upload(db.Model):  # type: ignore[name-defined]
     link_certainty: Mapped[str | None] = mapped_column(String(10))
     link_fixed: Mapped[bool] = mapped_column(default=False)
     linked_at: Mapped[datetime | None]
+    # the request that it looked like the answer to, though the certain answer came too: it may be of another sender
+    looked_like: Mapped[str | None] = mapped_column(String(32))
     # settings and parameters that count for its link, as they were when it was first decided (media.link_service)
     link_basis: Mapped[dict[str, Any] | None]
     record_id: Mapped[str | None] = mapped_column(ForeignKey("records.id"), index=True)

@@ -115,7 +115,9 @@ def upload(row: Upload) -> dict[str, Any]:
             "reason": row.link_reason,
             "certainty": row.link_certainty,
             "record": row.record_id,
+            "looked_like": row.looked_like,
         },
+        "doubtful": row.looked_like is not None,
         "thumbnail": row.thumbnail_state,
         "video": row.video_state,
         "playback": {"frame_rate": row.playback_frame_rate, "assumed": row.playback_assumed}

@@ -12,14 +12,18 @@ from gevent.event import Event
 FREE = 5  # IMEIs of an address that are refused at once: devices that nobody has added yet
 FIRST_SECONDS, MOST_SECONDS = 0.5, 30.0
 FORGOTTEN_SECONDS = 3600.0  # after the last try of an address
-ADDRESSES = 10_000  # remembered at once; those that tried longest ago are forgotten first
-WAITING = 256  # refusals that wait at once, in one process: beyond it the oldest is told early
+# what is remembered at once, about 10 MiB; the address that tried longest ago is forgotten first
+ADDRESSES, IMEIS = 10_000, 50_000
+IMEIS_OF_AN_ADDRESS = 200  # a fleet behind one address, of which no device has been added
+WAITING = 256  # refusals that wait at once, in one process: beyond it the oldest is answered early
 
 
 @dataclass(slots=True)
 class _Tries:
-    imeis: set[str] = field(default_factory=set)  # the first of them, up to FREE
-    beyond: int = 0
+    """What one address tried: so many IMEIs, and when the refusal of each is due; the last that was tried last."""
+
+    count: int = 0
+    due: dict[str, float] = field(default_factory=dict)
     at: float = 0.0
 
 
@@ -29,24 +33,48 @@ class Guesses:
     def __init__(self, free: int = FREE) -> None:
         self.free = free
         self._tries: OrderedDict[str, _Tries] = OrderedDict()
+        self._imeis = 0  # remembered, of all addresses
         self._waiting: OrderedDict[Event, None] = OrderedDict()
 
     def delay(self, address: str, imei: str, now: float) -> float:
-        """Take that an address tried an unknown IMEI; give how long its refusal waits. All in seconds."""
-        tries = self._tries.pop(address, None)
-        if tries is None or now - tries.at > FORGOTTEN_SECONDS:
-            tries = _Tries()
+        """Take that an address tried an unknown IMEI; give how long its refusal waits. All in seconds.
+
+        An IMEI that the address tried before is no further guess: it waits until its first refusal is due, so that
+        breaking the connection off is no way around the wait.
+        """
+        tries = self._remembered(address, now)
+        due = tries.due.pop(imei, None)
+        if due is None:
+            tries.count += 1
+            beyond = tries.count - self.free
+            due = now
+            if beyond > 0:
+                due += min(FIRST_SECONDS * 2 ** min(beyond - 1, 10), MOST_SECONDS)
+            self._make_room(tries)
+        tries.due[imei] = due
+        return max(0.0, due - now)
+
+    def _remembered(self, address: str, now: float) -> _Tries:
+        """Give what an address tried, as the one that tried last; nothing where that was long ago."""
+        tries = self._tries.get(address)
+        if tries is not None and now - tries.at > FORGOTTEN_SECONDS:
+            self._imeis -= len(tries.due)
+            tries = None
+        tries = tries or _Tries()
         self._tries[address] = tries
-        if len(self._tries) > ADDRESSES:
-            self._tries.popitem(last=False)
+        self._tries.move_to_end(address)
         tries.at = now
-        if imei in tries.imeis:
-            return 0.0
-        if len(tries.imeis) < self.free:
-            tries.imeis.add(imei)
-            return 0.0
-        tries.beyond += 1
-        return float(min(FIRST_SECONDS * 2 ** min(tries.beyond - 1, 10), MOST_SECONDS))
+        return tries
+
+    def _make_room(self, tries: _Tries) -> None:
+        """Count one more IMEI of an address; forget what is too much."""
+        self._imeis += 1
+        if len(tries.due) == IMEIS_OF_AN_ADDRESS:
+            del tries.due[next(iter(tries.due))]
+            self._imeis -= 1
+        while len(self._tries) > ADDRESSES or self._imeis > IMEIS:
+            _, oldest = self._tries.popitem(last=False)
+            self._imeis -= len(oldest.due)
 
     def wait(self, seconds: float) -> None:
         """Wait; other greenlets run meanwhile."""

@@ -200,15 +200,16 @@ class Server:
             surplus.end(Ended("crowded", "The device opened too many connections."))
 
     def may_send(self, imei: str, more: int) -> bool:
-        """Say whether a known device may send so many bytes more today; while nobody can be asked it may."""
+        """Say whether a known device may send so many bytes more today."""
+        return self.daily.allows(imei, more, self.now(), lambda: self._sent_today(imei))
+
+    def _sent_today(self, imei: str) -> tuple[int, int] | None:
         try:
-            return self.daily.allows(
-                imei, more, self.now(), lambda: self.product.sent_today(imei, self.now())
-            )
+            return self.product.sent_today(imei, self.now())
         except Exception:
             if self.quota.allows("database away"):
                 log.warning("database away", imei=imei, exc_info=True)
-            return True
+            return None
 
     def left(self, connection: Connection) -> None:
         """Forget a connection."""

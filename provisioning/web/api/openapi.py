@@ -197,7 +197,15 @@ UPLOAD = _object(
         reason=_or_null(TEXT),
         record=_or_null(TEXT),
         certainty=_or_null(_one_of(*Certainty)),
+        looked_like=_or_null(
+            TEXT | {"description": "the command that a doubtful file looked like the answer to"}
+        ),
     ),
+    doubtful=FLAG
+    | {
+        "description": "the file looked like the answer to a command, but another one certainly is that: it may not be "
+        "of this device"
+    },
     thumbnail=_or_null(TEXT),
     video=_or_null(TEXT),
     playback=_or_null(ANYTHING),

@@ -35,8 +35,10 @@ from provisioning.web.pages.parameters import words
 
 ROWS = 10  # of each list on the device's page; the rest is behind a link
 PAGE = 50
-MODELS: Mapping[str, Any] = {"commands": Command, "uploads": Upload, "messages": Message, "sessions": Session}
-PARTS = ("verdict", "status", "commands", "uploads", "messages", "sessions")
+MODELS: Mapping[str, Any] = {
+    "commands": Command, "uploads": Upload, "doubtful": Upload, "messages": Message, "sessions": Session,
+}  # fmt: skip
+PARTS = ("verdict", "status", "commands", "uploads", "doubtful", "messages", "sessions")
 PLAIN = ("getver", "getinfo", "getstatus", "getio", "camgetver")
 RISKY = ("camget_restart", "camget_sdformat", "cpureset")
 
@@ -110,6 +112,9 @@ def _part(device: Device, name: str, limit: int = ROWS, before: str = "") -> str
         return render_template("parts/status.html", device=device, groups=_grouped(items))
     model = MODELS[name]
     query = select(model).where(files_of(device) if model is Upload else model.device_id == device.id)
+    if model is Upload:
+        is_doubtful = Upload.looked_like.is_not(None)
+        query = query.where(is_doubtful if name == "doubtful" else ~is_doubtful)
     if before:
         query = query.where(model.id < before)
     rows = db.session.scalars(query.order_by(model.id.desc()).limit(limit + 1)).all()

@@ -50,6 +50,7 @@ def _page(upload: Upload, problem: str | None = None) -> str:
         problem=problem,
         record=_record(upload),
         triggers=TRIGGERS,
+        looked_like=db.session.get(Command, upload.looked_like) if upload.looked_like else None,
         requests=[r for r in requests if r.arguments["file_type"] == upload.file_type],
     )
 
