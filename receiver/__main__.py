@@ -39,7 +39,7 @@ from receiver.front import Front  # noqa: E402
 from receiver.gather import Gather  # noqa: E402
 from receiver.product import Admission, Refused, SessionFacts  # noqa: E402
 from receiver.server import Server  # noqa: E402
-from receiver.sidecars import Record  # noqa: E402
+from receiver.sidecars import Record, StoredFile  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
 
 IDENTIFIERS = {
@@ -80,7 +80,7 @@ class DatabaseProduct:
     def __init__(self, app: Flask, threads: bool) -> None:
         self._app, self._threads = app, threads
         self._admissions: Gather[str, bool] = Gather(partial(self._ask_reading, uploads.known))
-        self._recalls: Gather[tuple[str, session.Offer], Record | None] = Gather(
+        self._recalls: Gather[tuple[str, session.Offer], StoredFile | None] = Gather(
             partial(self._ask_reading, uploads.recall)
         )
         self._reader: Connection | None = None  # of SQLite, for the hub alone
@@ -174,9 +174,9 @@ class DatabaseProduct:
         found = self._look_up(self._admissions, uploads.known, imei)
         return Admission.KNOWN if found else Admission.UNKNOWN
 
-    def recall(self, imei: str, offer: session.Offer) -> Record | None:
+    def recall(self, imei: str, offer: session.Offer) -> StoredFile | None:
         """Find a file that was stored before."""
-        found: Record | None = self._look_up(self._recalls, uploads.recall, (imei, offer))
+        found: StoredFile | None = self._look_up(self._recalls, uploads.recall, (imei, offer))
         return found
 
     def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 from receiver.session import Offer
-from receiver.sidecars import Record
+from receiver.sidecars import Record, StoredFile
 
 
 class Refused(Exception):
@@ -50,7 +50,7 @@ class Product(Protocol):
     def admit(self, imei: str) -> Admission:
         """Say whether a device may send files; never from a cache."""
 
-    def recall(self, imei: str, offer: Offer) -> Record | None:
+    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         """Give a stored file with this identifier, count and timestamp."""
 
     def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from receiver.media import MediaError
 from receiver.product import Product
 from receiver.quota import WINDOW_SECONDS, Quota
 from receiver.reports import Reports
-from receiver.sidecars import Record
+from receiver.sidecars import Record, StoredFile
 from receiver.storage import Store
 from receiver.transfer import Asker, Transfer
 
@@ -293,7 +293,7 @@ class Server:
             gevent.socket.wait_read(self.claims.socket.fileno())
             self._end_holder(*self.claims.asked())
 
-    def _recall(self, imei: str, offer: s.Offer) -> Record | None:
+    def _recall(self, imei: str, offer: s.Offer) -> StoredFile | None:
         if not (offer.metadata and offer.metadata.timestamp):
             return None
         try:
@@ -303,7 +303,7 @@ class Server:
                 log.warning("database away", imei=imei, exc_info=True)
             return self._announced(imei, offer)
 
-    def _announced(self, imei: str, offer: s.Offer) -> Record | None:
+    def _announced(self, imei: str, offer: s.Offer) -> StoredFile | None:
         """Find a file that was stored, perhaps by another machine, while nobody could be told."""
         if self.store.exchange is None:
             return None
@@ -311,4 +311,4 @@ class Server:
             records = self.store.exchange.announced(imei)
         except MediaError:
             return None
-        return next((r for r in records if self.store.is_of(r, offer)), None)
+        return next((StoredFile.of(r) for r in records if self.store.is_of(r, offer)), None)

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from receiver.media import Media, MediaError, is_away
 from receiver.protocol import PACKET
 from receiver.quarantine import Quarantine, counted
 from receiver.session import Offer
-from receiver.sidecars import Record, announced
+from receiver.sidecars import Record, StoredFile, announced
 from receiver.transfer import Asker, Transfer
 
 log = structlog.get_logger("receiver")
@@ -92,7 +93,7 @@ class Store:
             make_folder(folder)
         self.disk = FileSystem(spool)
 
-    def open(self, asker: Asker, offer: Offer, stored_before: Record | None = None) -> "Transfer":
+    def open(self, asker: Asker, offer: Offer, stored_before: StoredFile | None = None) -> "Transfer":
         """Find the partial or stored file that this is, or begin a new one.
 
         `stored_before`: a stored file with the same identifier, count and timestamp, as the product knows it.
@@ -100,8 +101,8 @@ class Store:
         """
         stored = stored_before or self._pending_like(asker.imei, offer)
         try:
-            if stored and (path := self._place(stored)):
-                return Transfer.compare_stored(self, stored | {"path": path}, asker, offer)
+            if stored and (path := place(self.media, asker.imei, stored.path, stored.size)):
+                return Transfer.compare_stored(self, replace_fields(stored, path=path), asker, offer)
             left = self._fetch_left(asker, offer)
         except MediaError:
             left = []  # the store is away: take the file, and acknowledge nothing before it is back
@@ -164,13 +165,13 @@ class Store:
         # a time to come means that the clock was moved: then nobody knows how old it is
         return abs(now - when(record["updated_at"])) > timedelta(hours=self.caps.hours_without_metadata)
 
-    def _pending_like(self, imei: str, offer: Offer) -> Record | None:
+    def _pending_like(self, imei: str, offer: Offer) -> StoredFile | None:
         """Find a stored file that the product may not have yet, by the name that it must have."""
         if not (offer.metadata and offer.metadata.timestamp):
             return None
         same = sameness(offer.identifier, offer.count, offer.metadata.timestamp)
         record = read_sidecar(self.spool / "pending" / f"{imei}_{same}.json")
-        return record if record is not None and self.is_of(record, offer) else None
+        return StoredFile.of(record) if record is not None and self.is_of(record, offer) else None
 
     def is_of(self, record: Record, offer: Offer) -> bool:
         """Say whether a record is of the file that is offered: same identifier, count and time, not 0."""
@@ -267,7 +268,7 @@ class Store:
 
     def _place(self, record: Record) -> str | None:
         """Give where a file is in the media store: put there, or moved by the product. Raises MediaError."""
-        return place(self.media, record)
+        return place(self.media, record["imei"], record["path"], record["size"])
 
     def delivered(self, records: Iterable[Record]) -> None:
         """Take that the product has these files: their sidecars go beside them, or are done with.
@@ -277,7 +278,14 @@ class Store:
         beside: list[Record] = []
         for record in records:
             try:
-                path = next((key for key in places(record) if self.media.path(key) is not None), None)
+                path = next(
+                    (
+                        key
+                        for key in places(record["imei"], record["path"])
+                        if self.media.path(key) is not None
+                    ),
+                    None,
+                )
                 if path is None:  # the store is no folder
                     self._pending_path(record).unlink(missing_ok=True)
                 else:

@@ -12,7 +12,7 @@ from receiver import session as s
 from receiver.files import StorageError
 from receiver.folder import Folder
 from receiver.protocol import Message, ProtocolError, Reader
-from receiver.sidecars import Record
+from receiver.sidecars import Record, StoredFile
 from receiver.storage import Caps, Store
 from receiver.transfer import Asker, Transfer
 
@@ -46,7 +46,7 @@ class Machine:
     def partials(self) -> list[bytes]:
         return [p.read_bytes() for p in sorted((self.folder / "spool").rglob("*.part"))]
 
-    def recall(self, imei: str, offer: s.Offer) -> Record | None:
+    def recall(self, imei: str, offer: s.Offer) -> StoredFile | None:
         stamp = offer.metadata.timestamp if offer.metadata else 0
         for record in self.stored if stamp else ():
             same = (record["imei"], record["identifier"], record["count"])
@@ -54,7 +54,7 @@ class Machine:
                 same == (imei, offer.identifier, offer.count)
                 and (record["metadata"] or {}).get("timestamp") == stamp
             ):
-                return record
+                return StoredFile.of(record)
         return None
 
 

@@ -26,7 +26,7 @@ from receiver.media import MediaError
 from receiver.protocol import PACKET, Metadata, _path_metadata
 from receiver.quota import Quota
 from receiver.session import Offer
-from receiver.sidecars import Record
+from receiver.sidecars import Record, StoredFile
 from receiver.storage import PARTIALS_KEPT, Caps, Store
 from receiver.transfer import Asker, Transfer
 
@@ -603,9 +603,9 @@ def test_a_partial_file_in_hand_is_passed_over_by_its_name(spool: Spool) -> None
 class Asked(Notes):
     """A product to which a file that is asked for is stored, or none."""
 
-    stored_before: Record | None = None
+    stored_before: StoredFile | None = None
 
-    def recall(self, imei: str, offer: Offer) -> Record | None:
+    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         return self.stored_before
 
 
@@ -865,7 +865,7 @@ def test_a_stored_file_that_comes_again_with_another_end_is_held_to_the_caps(tmp
     spool = Spool(tmp_path, caps=Caps(files_per_device=2))
     before = quarantined(spool, 0)
     quarantined(spool, 1)
-    transfer = spool.store.open(Asker(OTHER, "quarantine", SESSION, spool.now), offer(), before)
+    transfer = spool.store.open(Asker(OTHER, "quarantine", SESSION, spool.now), offer(), StoredFile.of(before))
     with pytest.raises(StorageError, match="as much as one may"):
         transfer.write(3 * PACKET, b"another end", spool.now)
     leave(transfer, spool.now)

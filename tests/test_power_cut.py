@@ -25,7 +25,7 @@ from receiver.files import FileSystem, StorageError
 from receiver.folder import Folder
 from receiver.protocol import PACKET, Metadata
 from receiver.session import Offer
-from receiver.sidecars import Record
+from receiver.sidecars import Record, StoredFile
 from receiver.storage import Caps, Store
 from receiver.transfer import Asker, Transfer, adopted
 
@@ -87,11 +87,12 @@ class Receiver:
         asker = Asker(IMEI, self.admission, "5" * 32, at)
         self.name, self.transfer = name, self.store.open(asker, offer, self._recall(offer))
 
-    def _recall(self, offer: Offer) -> Record | None:
+    def _recall(self, offer: Offer) -> StoredFile | None:
         if offer.metadata is None:
             return None
         asked = (offer.identifier, offer.count)
-        return next((r for r in self.registered if (r["identifier"], r["count"]) == asked), None)
+        same = (r for r in self.registered if (r["identifier"], r["count"]) == asked)
+        return next((StoredFile.of(r) for r in same), None)
 
     def packets(self, most: int = 1000) -> None:
         """The device sends on from where we stand; a file that differs begins again."""

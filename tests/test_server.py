@@ -26,7 +26,7 @@ from receiver.media import Media
 from receiver.product import Admission, SessionFacts
 from receiver.server import Server
 from receiver.session import Limits, Offer
-from receiver.sidecars import Record
+from receiver.sidecars import Record, StoredFile
 from receiver.storage import Caps, Store
 
 IMEI = "352094082736916"
@@ -55,7 +55,7 @@ class Notes:
         self._reach()
         return Admission.KNOWN if imei in self.known else Admission.UNKNOWN
 
-    def recall(self, imei: str, offer: Offer) -> Record | None:
+    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         self._reach()
         stamp = offer.metadata.timestamp if offer.metadata else 0
         for record in self.stored_files.values():
@@ -65,7 +65,7 @@ class Notes:
                 offer.count,
             )
             if same and record["metadata"] and record["metadata"]["timestamp"] == stamp:
-                return record
+                return StoredFile.of(record)
         return None
 
     def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
