@@ -39,7 +39,7 @@ from receiver.net.connection import Settings  # noqa: E402
 from receiver.net.proxy_tls import Front  # noqa: E402
 from receiver.net.server import Server  # noqa: E402
 from receiver.net.shared_stack import Apart  # noqa: E402
-from receiver.spool.sidecar import Record  # noqa: E402
+from receiver.spool.sidecar import Record, StoredFile  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
 from receiver.wire import session  # noqa: E402
 
@@ -84,7 +84,7 @@ class DatabaseProduct:
     def __init__(self, app: Flask, threads: bool) -> None:
         self._app, self._threads = app, threads
         self._admissions: Gather[str, bool] = Gather(partial(self._ask_reading, registration.known))
-        self._recalls: Gather[tuple[str, session.Offer], Record | None] = Gather(
+        self._recalls: Gather[tuple[str, session.Offer], StoredFile | None] = Gather(
             partial(self._ask_reading, registration.recall)
         )
         self._reader: Connection | None = None  # of SQLite, for the hub alone
@@ -178,9 +178,9 @@ class DatabaseProduct:
         found = self._look_up(self._admissions, registration.known, imei)
         return Admission.KNOWN if found else Admission.UNKNOWN
 
-    def recall(self, imei: str, offer: session.Offer) -> Record | None:
+    def recall(self, imei: str, offer: session.Offer) -> StoredFile | None:
         """Find a file that was stored before."""
-        found: Record | None = self._look_up(self._recalls, registration.recall, (imei, offer))
+        found: StoredFile | None = self._look_up(self._recalls, registration.recall, (imei, offer))
         return found
 
     def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:

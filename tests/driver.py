@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import Record, StoredFile
 from receiver.spool.spool import Caps, Store
 from receiver.store.durability import StorageError
 from receiver.store.local_folder import Folder
@@ -46,7 +46,7 @@ class Machine:
     def partials(self) -> list[bytes]:
         return [p.read_bytes() for p in sorted((self.folder / "spool").rglob("*.part"))]
 
-    def recall(self, imei: str, offer: s.Offer) -> Record | None:
+    def recall(self, imei: str, offer: s.Offer) -> StoredFile | None:
         stamp = offer.metadata.timestamp if offer.metadata else 0
         for record in self.stored if stamp else ():
             same = (record["imei"], record["identifier"], record["count"])
@@ -54,7 +54,7 @@ class Machine:
                 same == (imei, offer.identifier, offer.count)
                 and (record["metadata"] or {}).get("timestamp") == stamp
             ):
-                return record
+                return StoredFile.of(record)
         return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from camera_model import CameraModel
 from conftest import wait_until
 from stack import Stack, running
 
@@ -68,6 +69,21 @@ def test_provision_photo_video_link(either_product: Stack) -> None:
     assert sorted(hashlib.sha256(p.read_bytes()).hexdigest() for p in originals(stack)) == sorted(
         u["sha256"] for u in stack.api("GET", f"/uploads?imei={IMEI}")["items"]
     )
+
+
+def test_a_file_whose_acknowledgement_was_lost_is_acknowledged_when_it_comes_again(
+    either_product: Stack,
+) -> None:
+    stack, imei = either_product, "352094080980029"
+    vehicle = {"imei": imei, "phone": "+12025550194", "model": "FMC125"}
+    stack.api("POST", "/devices", vehicle, status=201)
+    data = {"%photof": bytes(range(256)) * 10}
+    for times in (1, 2):
+        camera = CameraModel(imei=imei, files=dict(data), timestamps={"%photof": 1_795_600_000_000})
+        camera.run(stack.receiver_port)
+        assert camera.acknowledged == ["%photof"], f"the {times}. time"
+        uploads = wait_until(lambda: stack.api("GET", f"/uploads?imei={imei}&state=stored")["items"])
+    assert [upload["size"] for upload in uploads] == [2560]
 
 
 @pytest.mark.trial

@@ -23,7 +23,7 @@ from receiver.spool import spool as spool_module
 from receiver.spool.cleanup import Janitor, Swept
 from receiver.spool.file_transfer import Asker, Transfer
 from receiver.spool.shared_partials import Exchange
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import Record, StoredFile
 from receiver.spool.sidecar_files import read_sidecar
 from receiver.spool.spool import PARTIALS_KEPT, Caps, Store
 from receiver.store.durability import StorageError, new_id
@@ -611,9 +611,9 @@ def test_a_partial_file_in_hand_is_passed_over_by_its_name(spool: Spool) -> None
 class Asked(Notes):
     """A product to which a file that is asked for is stored, or none."""
 
-    stored_before: Record | None = None
+    stored_before: StoredFile | None = None
 
-    def recall(self, imei: str, offer: Offer) -> Record | None:
+    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         return self.stored_before
 
 
@@ -873,7 +873,9 @@ def test_a_stored_file_that_comes_again_with_another_end_is_held_to_the_caps(tmp
     spool = Spool(tmp_path, caps=Caps(files_per_device=2))
     before = quarantined(spool, 0)
     quarantined(spool, 1)
-    transfer = spool.store.open(Asker(OTHER, "quarantine", SESSION, spool.now), offer(), before)
+    transfer = spool.store.open(
+        Asker(OTHER, "quarantine", SESSION, spool.now), offer(), StoredFile.of(before)
+    )
     with pytest.raises(StorageError, match="as much as one may"):
         transfer.write(3 * PACKET, b"another end", spool.now)
     leave(transfer, spool.now)

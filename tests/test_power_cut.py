@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from receiver.spool import spool
 from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import Record, StoredFile
 from receiver.spool.spool import Caps, Store
 from receiver.store.durability import FileSystem, StorageError
 from receiver.store.keys import adopted
@@ -88,11 +88,12 @@ class Receiver:
         asker = Asker(IMEI, self.admission, "5" * 32, at)
         self.name, self.transfer = name, self.store.open(asker, offer, self._recall(offer))
 
-    def _recall(self, offer: Offer) -> Record | None:
+    def _recall(self, offer: Offer) -> StoredFile | None:
         if offer.metadata is None:
             return None
         asked = (offer.identifier, offer.count)
-        return next((r for r in self.registered if (r["identifier"], r["count"]) == asked), None)
+        same = (r for r in self.registered if (r["identifier"], r["count"]) == asked)
+        return next((StoredFile.of(r) for r in same), None)
 
     def packets(self, most: int = 1000) -> None:
         """The device sends on from where we stand; a file that differs begins again."""

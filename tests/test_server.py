@@ -24,7 +24,7 @@ from receiver.net.connection import Settings
 from receiver.net.proxy_tls import Front
 from receiver.net.server import Server
 from receiver.spool import file_transfer
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import Record, StoredFile
 from receiver.spool.spool import Caps, Store
 from receiver.store.local_folder import Folder
 from receiver.store.media_store import Media
@@ -57,7 +57,7 @@ class Notes:
         self._reach()
         return Admission.KNOWN if imei in self.known else Admission.UNKNOWN
 
-    def recall(self, imei: str, offer: Offer) -> Record | None:
+    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         self._reach()
         stamp = offer.metadata.timestamp if offer.metadata else 0
         for record in self.stored_files.values():
@@ -67,7 +67,7 @@ class Notes:
                 offer.count,
             )
             if same and record["metadata"] and record["metadata"]["timestamp"] == stamp:
-                return record
+                return StoredFile.of(record)
         return None
 
     def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:

@@ -801,7 +801,7 @@ def test_new_files_are_taken_in_their_order_and_so_many_at_once(
     van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device that never stops sending holds no other's file up."""
-    monkeypatch.setattr(registration, "SETTLED_AT_ONCE", 4)
+    monkeypatch.setattr(settlement, "SETTLED_AT_ONCE", 4)
     other = registry.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
     many = [sidecar(f"{n}" * 32, timestamp=1_795_600_000_000 + n) for n in range(1, 9)]
     late = sidecar("25" + "0" * 30, imei=other.imei, timestamp=1_795_600_000_000)

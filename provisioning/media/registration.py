@@ -28,7 +28,7 @@ from provisioning.models import (
 )
 from receiver.backend.port import Refused
 from receiver.spool.shared_partials import place
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import Record, StoredFile
 from receiver.store.keys import adopted, quarantined
 from receiver.store.media_store import MediaError, is_away
 from receiver.wire.session import Offer
@@ -62,10 +62,10 @@ def known(connection: Connection, imeis: Sequence[str]) -> list[bool]:
     return [imei in found for imei in imeis]
 
 
-def recall(connection: Connection, offers: Sequence[tuple[str, Offer]]) -> list[Record | None]:
+def recall(connection: Connection, offers: Sequence[tuple[str, Offer]]) -> list[StoredFile | None]:
     """Give for each offer of a device the stored file with its identifier, count and time, if there is one.
 
-    One statement. The record has what the receiver must know of a file to compare it.
+    One statement.
     """
     wanted = {(imei, _moment(offer.metadata.timestamp)) for imei, offer in offers if offer.metadata}
     rows = connection.execute(
@@ -86,21 +86,11 @@ def sent_today(imei: str, now: datetime) -> tuple[int, int]:
     return int(files), int(size)
 
 
-def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> Record | None:
+def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> StoredFile | None:
     if offer.metadata is None:
         return None
     row = found.get((imei, offer.identifier, offer.count, _moment(offer.metadata.timestamp)))
-    if row is None:
-        return None
-    return {
-        "imei": imei,
-        "upload": row.id,
-        "identifier": offer.identifier,
-        "count": offer.count,
-        "path": row.path,
-        "size": row.size,
-        "metadata": {"timestamp": offer.metadata.timestamp},
-    }
+    return StoredFile(row.id, row.path, row.size) if row is not None else None
 
 
 def register(records: Sequence[Record], now: datetime) -> list[Record]:
@@ -131,7 +121,7 @@ def register(records: Sequence[Record], now: datetime) -> list[Record]:
                 continue  # it was registered already, in the row of the lost file before it
             if known in COMING:
                 db.session.execute(delete(Upload).where(Upload.id == record["upload"]))
-            if place(storage.media(), before):
+            if place(storage.media(), before["imei"], before["path"], before["size"]):
                 doubles.append(record["path"])
                 continue
             # the bytes of that row are lost: it tells of these from now on

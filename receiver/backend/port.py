@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import Record, StoredFile
 from receiver.wire.session import Offer
 
 # code and reason of a session that ends because its device has sent enough today
@@ -53,7 +53,7 @@ class Product(Protocol):
     def admit(self, imei: str) -> Admission:
         """Say whether a device may send files; never from a cache."""
 
-    def recall(self, imei: str, offer: Offer) -> Record | None:
+    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         """Give a stored file with this identifier, count and timestamp."""
 
     def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:

@@ -329,7 +329,7 @@ class Connection:
             case s.CrcError():
                 self.facts.crc_errors += 1
                 if self.transfer:
-                    self.transfer.record["crc_errors"] = self.transfer.record.get("crc_errors", 0) + 1
+                    self.transfer.record["crc_errors"] += 1
         return []
 
     def _write(self, offset: int, payload: bytes, chain: int | None) -> list[s.Action]:

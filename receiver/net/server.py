@@ -29,7 +29,7 @@ from receiver.net.shared_stack import Apart
 from receiver.spool.failed_files import Failures
 from receiver.spool.file_locks import Claims
 from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import Record, StoredFile
 from receiver.spool.spool import Store
 from receiver.store.durability import StorageError
 from receiver.store.media_store import MediaError
@@ -305,7 +305,7 @@ class Server:
             gevent.socket.wait_read(self.claims.socket.fileno())
             self._end_holder(*self.claims.asked())
 
-    def _recall(self, imei: str, offer: s.Offer) -> Record | None:
+    def _recall(self, imei: str, offer: s.Offer) -> StoredFile | None:
         if not (offer.metadata and offer.metadata.timestamp):
             return None
         try:
@@ -315,7 +315,7 @@ class Server:
                 log.warning("database away", imei=imei, exc_info=True)
             return self._announced(imei, offer)
 
-    def _announced(self, imei: str, offer: s.Offer) -> Record | None:
+    def _announced(self, imei: str, offer: s.Offer) -> StoredFile | None:
         """Find a file that was stored, perhaps by another machine, while nobody could be told."""
         if self.store.exchange is None:
             return None
@@ -323,4 +323,4 @@ class Server:
             records = self.store.exchange.announced(imei)
         except MediaError:
             return None
-        return next((r for r in records if self.store.is_of(r, offer)), None)
+        return next((StoredFile.of(r) for r in records if self.store.is_of(r, offer)), None)

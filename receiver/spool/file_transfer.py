@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from receiver.addresses import Network, is_within
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import Record, StoredFile
 from receiver.spool.sidecar_files import camera_time, overwrite, read_sidecar, replace
 from receiver.store.durability import OpenFiles, StorageError, new_id, pieces, sameness, stamp, write_out
 from receiver.store.keys import describe, quarantined
@@ -79,6 +79,20 @@ class Host(Protocol):
         """Give where the sidecar of a stored file waits for the product."""
 
 
+def _record_of(store: Host, asker: Asker, offer: Offer, file: StoredFile) -> Record:
+    """Give the whole record of an offered file, as its sidecar begins; `file` says its id, its place and its size."""
+    kind, source, extension = describe(offer)
+    return {
+        "imei": asker.imei, "upload": file.upload, "session": asker.session, "admission": asker.admission,
+        "identifier": offer.identifier, "by_path": offer.by_path, "count": offer.count,
+        "packets": -(-offer.size // PACKET), "file_type": kind, "source": source, "extension": extension,
+        "metadata": asdict(offer.metadata) if offer.metadata else None, "received_packets": 0, "size": file.size,
+        "sha256": None, "path": file.path, "state": "receiving", "started_at": stamp(asker.now),
+        "updated_at": stamp(asker.now), "address": asker.address, "received_at": None, "resumes": 0, "crc_errors": 0,
+        "safe": 0, "boot": store.boot,
+    }  # fmt: skip
+
+
 class Transfer:
     """One file on its way, in the hands of one session."""
 
@@ -123,38 +137,11 @@ class Transfer:
     @classmethod
     def begin(cls, store: Host, asker: Asker, offer: Offer) -> "Transfer":
         """Begin a file from its first byte."""
-        now, upload = asker.now, new_id(asker.now)
-        kind, source, extension = describe(offer)
-        path = f"{now:%Y/%m/%d/%H}/{asker.imei}_{upload}.{extension}"
+        upload = new_id(asker.now)
+        path = f"{asker.now:%Y/%m/%d/%H}/{asker.imei}_{upload}.{describe(offer)[2]}"
         if asker.admission == "quarantine":
             path = quarantined(asker.imei, path)
-        record = {
-            "imei": asker.imei,
-            "upload": upload,
-            "session": asker.session,
-            "admission": asker.admission,
-            "identifier": offer.identifier,
-            "by_path": offer.by_path,
-            "count": offer.count,
-            "packets": -(-offer.size // PACKET),
-            "file_type": kind,
-            "source": source,
-            "extension": extension,
-            "metadata": asdict(offer.metadata) if offer.metadata else None,
-            "received_packets": 0,
-            "size": 0,
-            "sha256": None,
-            "path": path,
-            "state": "receiving",
-            "started_at": stamp(now),
-            "updated_at": stamp(now),
-            "address": asker.address,
-            "received_at": None,
-            "resumes": 0,
-            "crc_errors": 0,
-            "safe": 0,
-            "boot": store.boot,
-        }
+        record = _record_of(store, asker, offer, StoredFile(upload, path, 0))
         transfer = cls(store, record, asker, offer)
         try:
             with contextlib.suppress(FileExistsError):
@@ -197,12 +184,12 @@ class Transfer:
         return transfer
 
     @classmethod
-    def compare_stored(cls, store: Host, record: Record, asker: Asker, offer: Offer) -> "Transfer":
+    def compare_stored(cls, store: Host, stored: StoredFile, asker: Asker, offer: Offer) -> "Transfer":
         """Ask only for the end of a stored file, to be sure that it is the same. Raises MediaError."""
-        transfer = cls(store, dict(record), asker, offer)
+        transfer = cls(store, _record_of(store, asker, offer, stored), asker, offer)
         transfer.stored_before = True
-        transfer._compare_until = record["size"]
-        begin = (record["size"] - 1) // PACKET * PACKET
+        transfer._compare_until = stored.size
+        begin = (stored.size - 1) // PACKET * PACKET
         try:
             transfer.chain = transfer._chain_before(begin)
         except BaseException:

@@ -139,7 +139,7 @@ class Exchange:
             try:
                 if (record := self._read(entry.key)) is None:
                     continue
-                if place(self._media, record):
+                if place(self._media, record["imei"], record["path"], record["size"]):
                     found.append(record)
                 else:  # by our own clock: nobody knows how far the store's is from it
                     since = self._alone[entry.key] = alone.get(entry.key, self._steady())
@@ -162,15 +162,15 @@ class Exchange:
             return None
 
 
-def place(media: Media, record: Record) -> str | None:
+def place(media: Media, imei: str, path: str, size: int) -> str | None:
     """Give where a file is in the store: where it was put, or where the product moved it. Raises MediaError."""
-    return next((key for key in places(record) if media.size(key) == record["size"]), None)
+    return next((key for key in places(imei, path) if media.size(key) == size), None)
 
 
-def places(record: Record) -> Iterable[str]:
+def places(imei: str, path: str) -> Iterable[str]:
     """Give the keys that a stored file may have: its own, among the ordinary ones, in quarantine."""
-    ordinary = adopted(record["imei"], record["path"])
-    return dict.fromkeys((record["path"], ordinary, quarantined(record["imei"], ordinary)))
+    ordinary = adopted(imei, path)
+    return dict.fromkeys((path, ordinary, quarantined(imei, ordinary)))
 
 
 def _pending(record: Record) -> str:

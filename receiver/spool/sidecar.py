@@ -5,6 +5,7 @@ What is not sound is as if it were not there; the janitor says so, and removes i
 """
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 from types import NoneType
@@ -50,6 +51,20 @@ DEFAULTS: Record = {
 # of metadata: the path flow may tell no trigger, or none that can be read
 TOLD: dict[str, type | tuple[type, ...]] = {"timestamp": int, "trigger": (int, NoneType), "duration": int}
 NUMBERS = ("received_packets", "packets", "size", "resumes", "crc_errors", "safe")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A stored file of a device: what must be known of it to compare it with one that is offered."""
+
+    upload: str
+    path: str
+    size: int
+
+    @classmethod
+    def of(cls, record: Record) -> "StoredFile":
+        """Take it out of a sidecar."""
+        return cls(record["upload"], record["path"], record["size"])
 
 
 def sound(found: Any) -> Record | None:

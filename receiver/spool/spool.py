@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import structlog
 from receiver.spool.file_transfer import Asker, Transfer
 from receiver.spool.quarantine_budget import Quarantine, counted
 from receiver.spool.shared_partials import Exchange, Left, place, places
-from receiver.spool.sidecar import Record, announced
+from receiver.spool.sidecar import Record, StoredFile, announced
 from receiver.spool.sidecar_files import camera_time, read_sidecar, replace
 from receiver.store.durability import (
     FileSystem,
@@ -90,7 +91,7 @@ class Store:
             make_folder(folder)
         self.disk = FileSystem(spool)
 
-    def open(self, asker: Asker, offer: Offer, stored_before: Record | None = None) -> "Transfer":
+    def open(self, asker: Asker, offer: Offer, stored_before: StoredFile | None = None) -> "Transfer":
         """Find the partial or stored file that this is, or begin a new one.
 
         `stored_before`: a stored file with the same identifier, count and timestamp, as the product knows it.
@@ -98,8 +99,8 @@ class Store:
         """
         stored = stored_before or self._pending_like(asker.imei, offer)
         try:
-            if stored and (path := self._place(stored)):
-                return Transfer.compare_stored(self, stored | {"path": path}, asker, offer)
+            if stored and (path := place(self.media, asker.imei, stored.path, stored.size)):
+                return Transfer.compare_stored(self, replace_fields(stored, path=path), asker, offer)
             left = self._fetch_left(asker, offer)
         except MediaError:
             left = []  # the store is away: take the file, and acknowledge nothing before it is back
@@ -162,13 +163,13 @@ class Store:
         # a time to come means that the clock was moved: then nobody knows how old it is
         return abs(now - when(record["updated_at"])) > timedelta(hours=self.caps.hours_without_metadata)
 
-    def _pending_like(self, imei: str, offer: Offer) -> Record | None:
+    def _pending_like(self, imei: str, offer: Offer) -> StoredFile | None:
         """Find a stored file that the product may not have yet, by the name that it must have."""
         if not (offer.metadata and offer.metadata.timestamp):
             return None
         same = sameness(offer.identifier, offer.count, offer.metadata.timestamp)
         record = read_sidecar(self.spool / "pending" / f"{imei}_{same}.json")
-        return record if record is not None and self.is_of(record, offer) else None
+        return StoredFile.of(record) if record is not None and self.is_of(record, offer) else None
 
     def is_of(self, record: Record, offer: Offer) -> bool:
         """Say whether a record is of the file that is offered: same identifier, count and time, not 0."""
@@ -268,7 +269,7 @@ class Store:
 
     def _place(self, record: Record) -> str | None:
         """Give where a file is in the media store: put there, or moved by the product. Raises MediaError."""
-        return place(self.media, record)
+        return place(self.media, record["imei"], record["path"], record["size"])
 
     def delivered(self, records: Iterable[Record]) -> None:
         """Take that the product has these files: their sidecars go beside them, or are done with.
@@ -278,7 +279,14 @@ class Store:
         beside: list[Record] = []
         for record in records:
             try:
-                path = next((key for key in places(record) if self.media.path(key) is not None), None)
+                path = next(
+                    (
+                        key
+                        for key in places(record["imei"], record["path"])
+                        if self.media.path(key) is not None
+                    ),
+                    None,
+                )
                 if path is None:  # the store is no folder
                     self.pending_path(record).unlink(missing_ok=True)
                 else:
