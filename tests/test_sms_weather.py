@@ -4,7 +4,7 @@ of number and of credentials in between.
 
 import dataclasses
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from gateway_double import Phone, message_sid
@@ -41,9 +41,11 @@ def van(phone: Phone) -> Device:
     return registry.add(given, utcnow())
 
 
-def file_of(van: Device, *, captured: float = 0.0, source: str = "front") -> Upload:
-    """A stored photo that was taken, and arrived, so many seconds from now."""
-    moment = utcnow() + timedelta(seconds=captured)
+def file_of(
+    van: Device, *, captured: float = 0.0, source: str = "front", taken: datetime | None = None
+) -> Upload:
+    """A stored photo that was taken, and arrived, so many seconds from now or at a moment."""
+    moment = taken or utcnow() + timedelta(seconds=captured)
     upload = Upload(
         id=receiver_id(moment), imei=van.imei, device_id=van.id, identifier=f"%photo{source[0]}",
         file_type="photo", source=source, state=UploadState.STORED, has_metadata=True, trigger=0, timestamp=moment,
@@ -89,6 +91,39 @@ def test_a_late_announcement_goes_by_its_time_and_not_to_the_next_request(phone:
     db.session.expire_all()
     assert (first.state, second.state) == (State.DONE, State.SENT)
     assert second.reply is None
+
+
+def test_two_photos_of_one_camera_within_two_seconds_belong_to_their_own_requests(
+    phone: Phone, van: Device
+) -> None:
+    taken = utcnow().replace(microsecond=700_000) + timedelta(seconds=1)
+    rows = []
+    for moment in (taken, taken + timedelta(seconds=1.7)):
+        rows.append(photo(van))
+        send(van)
+        phone.reply("Photo request from source 1.")
+        phone.reply(f"Preparing to send file from timestamp {int(moment.timestamp())}")
+        file_of(van, taken=moment)
+        relink(van)
+    db.session.expire_all()
+    assert [row.state for row in rows] == [State.DONE, State.DONE]
+    assert [len(row.result["file_timestamps"]) for row in rows] == [1, 1]
+
+
+def test_an_announcement_that_is_repeated_goes_to_the_request_that_had_it(phone: Phone, van: Device) -> None:
+    first = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    phone.reply("Preparing to send file from timestamp 1795500100")
+    file_of(van, captured=1)
+    relink(van)
+    second = photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    phone.reply("Preparing to send file from timestamp 1795500100")
+    db.session.expire_all()
+    assert (first.state, second.state) == (State.DONE, State.ANSWERED)
+    assert "file_timestamps" not in second.result
 
 
 def test_a_late_acceptance_goes_to_the_request_that_nobody_answered_yet(phone: Phone, van: Device) -> None:

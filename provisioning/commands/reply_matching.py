@@ -29,8 +29,9 @@ from provisioning.tracker.parameters import CREDENTIALS, same
 class Candidate:
     """A command that a reply could belong to.
 
-    `moments`: Unix seconds that a file of it may be announced with. `unannounced`: a camreq that is done, since its
-    file came before the words that announce it. `answered`: the device has said something to it already.
+    `asked`: the moment that a video was asked for; `reported`: those that the device gave of its files, in words or
+    with a file. Both in Unix seconds. `unannounced`: a camreq that is done, since its file came before the words that
+    announce it. `answered`: the device has said something to it already.
     """
 
     id: str
@@ -38,7 +39,8 @@ class Candidate:
     arguments: Mapping[str, Any]
     in_flight: bool
     capturing: bool
-    moments: tuple[float, ...] = ()
+    asked: float | None = None
+    reported: tuple[float, ...] = ()
     unannounced: bool = False
     answered: bool = False
 
@@ -85,7 +87,7 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
 
 # faint: words that fit better with another kind of command, which is not waiting
 EXACT, STRONG, WEAK, FAINT, NONE = 4, 3, 2, 1, 0
-SAME_MOMENT = 2.0  # seconds
+NEAR_ASKED = 2.0  # seconds: a clip may begin so far from the moment that was asked for
 
 
 def _fit(replies: Sequence[Reply], candidate: Candidate) -> int:
@@ -124,8 +126,11 @@ def _fit_one(reply: Reply, candidate: Candidate) -> int:
 
 def _fit_preparing(reply: Preparing, candidate: Candidate) -> int:
     if reply.file_timestamp is not None:
-        told = reply.file_timestamp / 1000
-        if any(abs(told - moment) <= SAME_MOMENT for moment in candidate.moments):
+        moment = reply.file_timestamp / 1000
+        # a device announces a file with its whole second: the next photo of the same camera may be one second later
+        if int(moment) in map(int, candidate.reported):
+            return EXACT
+        if candidate.asked is not None and abs(moment - candidate.asked) <= NEAR_ASKED:
             return EXACT
     return STRONG if candidate.capturing and not candidate.in_flight else WEAK
 

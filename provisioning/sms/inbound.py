@@ -457,9 +457,8 @@ def _as_candidates(rows: Sequence[Command]) -> list[Candidate]:
 
 def _candidate(row: Command, taken: Sequence[float]) -> Candidate:
     asked = row.arguments.get("timestamp")
-    moments = [*taken, *([float(asked)] if asked is not None else [])]
-    told = (row.result or {}).get("file_timestamps", [])
-    unannounced = row.kind == "camreq" and row.state == State.DONE and not told
+    announced = [milliseconds / 1000 for milliseconds in (row.result or {}).get("file_timestamps", [])]
+    unannounced = row.kind == "camreq" and row.state == State.DONE and not announced
     arguments = row.arguments
     if credentials.is_change(row):
         login, password = credentials.pair_set_by(row)  # compared only: a candidate is neither kept nor shown
@@ -470,8 +469,9 @@ def _candidate(row: Command, taken: Sequence[float]) -> Candidate:
         arguments,
         row.in_flight,
         row.capturing,
-        tuple(moments),
-        unannounced,
+        asked=float(asked) if asked is not None else None,
+        reported=(*taken, *announced),
+        unannounced=unannounced,
         answered=row.answered_at is not None,
     )
 
