@@ -330,9 +330,9 @@ def check(log: power_cut.Log, at: int, tree: power_cut.Tree, root: Path, admissi
     assert {FILES[name][0].identifier for name in acknowledged} <= kept, "an acknowledged file is not kept"
     for name, (_, data) in FILES.items():
         receiver.offer(name)
-        assert receiver.spool.file_transfer is not None
-        if not receiver.spool.file_transfer.stored_before:
-            held = Path(receiver.spool.file_transfer.part).read_bytes()
+        assert receiver.transfer is not None
+        if not receiver.transfer.stored_before:
+            held = Path(receiver.transfer.part).read_bytes()
             assert data.startswith(held) or name == "timeless", f"{name} is resumed on other bytes"
         receiver.commit()
     receiver.deliver()
@@ -452,11 +452,11 @@ def test_after_a_failed_fsync_bytes_are_believed_only_as_far_as_they_were_safe(
     monkeypatch.setattr(os, "fsync", real)
     with pytest.raises(StorageError):
         receiver.leave()
-    assert receiver.spool.file_transfer is not None
-    receiver.spool.file_transfer.leave()
-    receiver.spool.file_transfer = None
+    assert receiver.transfer is not None
+    receiver.transfer.leave()
+    receiver.transfer = None
     receiver.offer("photo")
-    assert receiver.spool.file_transfer.received == PACKET
+    assert receiver.transfer.received == PACKET
     receiver.commit()
     receiver.deliver()
     assert [receiver.stored(record) for record in receiver.registered] == [FILES["photo"][1]]
@@ -485,11 +485,11 @@ def test_after_a_failed_sync_of_all_no_file_in_hand_is_believed(
     # whose bytes were lost is told once, and of nobody
     with pytest.raises(StorageError):
         receiver.safe()
-    assert receiver.spool.file_transfer is not None
-    receiver.spool.file_transfer.leave()
-    receiver.spool.file_transfer = None
+    assert receiver.transfer is not None
+    receiver.transfer.leave()
+    receiver.transfer = None
     receiver.offer("photo")
-    assert receiver.spool.file_transfer.received == PACKET
+    assert receiver.transfer.received == PACKET
     receiver.commit()
     receiver.deliver()
     assert [receiver.stored(record) for record in receiver.registered] == [FILES["photo"][1]]
