@@ -22,17 +22,17 @@ from provisioning.models import utcnow  # noqa: E402
 from receiver.backend.port import Admission  # noqa: E402
 from receiver.net.connection import Settings  # noqa: E402
 from receiver.net.server import Server  # noqa: E402
-from receiver.spool.file_transfer import Asker  # noqa: E402
-from receiver.spool.spool import Caps, Store  # noqa: E402
+from receiver.spool.file_transfer import UploadContext  # noqa: E402
+from receiver.spool.spool import Caps, Spool  # noqa: E402
 from receiver.store.durability import StorageError  # noqa: E402
-from receiver.store.local_folder import Folder  # noqa: E402
+from receiver.store.local_folder import LocalFolder  # noqa: E402
 from receiver.wire.session import Limits, Offer  # noqa: E402
 
 
 class Nowhere:
     """A transfer that takes everything and keeps nothing."""
 
-    def __init__(self, asker: Asker, offer: Offer) -> None:
+    def __init__(self, asker: UploadContext, offer: Offer) -> None:
         self.received = self.chain = 0
         self.record = {
             "imei": asker.imei, "identifier": offer.identifier, "by_path": offer.by_path, "upload": "0" * 32
@@ -52,8 +52,8 @@ class Nowhere:
     def left_behind(self) -> None: ...
 
 
-class NoStore(Store):
-    def open(self, asker: Asker, offer: Offer, stored_before: Any = None) -> Any:
+class NoStore(Spool):
+    def open(self, asker: UploadContext, offer: Offer, stored_before: Any = None) -> Any:
         return Nowhere(asker, offer)
 
     def commit(self, transfers: Sequence[Any], now: datetime) -> list[StorageError | None]:
@@ -75,7 +75,7 @@ class NoProduct:
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="nodisk-"))
-    store = NoStore(folder / "spool", Folder(folder / "media"), Caps())
+    store = NoStore(folder / "spool", LocalFolder(folder / "media"), Caps())
     server = Server(Settings(Limits(metadata=0.1), max_connections=100_000), store, NoProduct(), utcnow)  # type: ignore[arg-type]
     StreamServer(
         ("127.0.0.1", int(sys.argv[1])), lambda s, a: server.serve(s, f"{a[0]}:{a[1]}"), backlog=4096

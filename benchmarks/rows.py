@@ -35,12 +35,12 @@ from provisioning.core.config import load  # noqa: E402
 from provisioning.devices import registry  # noqa: E402
 from provisioning.media import camera_sessions, previews, registration, settlement  # noqa: E402
 from provisioning.models import (  # noqa: E402
+    CameraSession,
     Command,
     Device,
     GatewayEvent,
     Message,
     Role,
-    Session,
     Upload,
     db,
     new_id,
@@ -123,7 +123,7 @@ def old_rows(count: int, ids: list[int]) -> Rows:
             }  # fmt: skip
         yield Upload, upload_row(at, device, imei, command, number)
         if number % 2 == 0:
-            yield Session, {
+            yield CameraSession, {
                 "id": id_of(at), "imei": imei, "device_id": device, "address": "127.0.0.1", "started_at": at,
                 "ended_at": at, "code": "done",
             }  # fmt: skip
@@ -161,7 +161,7 @@ def today(van: Device) -> None:
 
 
 def _put(waiting: dict[Any, list[dict[str, Any]]]) -> None:
-    for model in (Command, Upload, Session, Message, GatewayEvent):
+    for model in (Command, Upload, CameraSession, Message, GatewayEvent):
         if rows := waiting.pop(model, None):
             db.session.execute(insert(model), rows)
     db.session.commit()
@@ -219,7 +219,7 @@ def told_in_bulk() -> dict[str, float]:
     seen = bulk("files", lambda some: registration.register(some, utcnow()), files)
     seen |= bulk("sessions", lambda some: camera_sessions.note(some, utcnow()), lines)
     if db.engine.dialect.name == "postgresql":
-        for model in (Upload, Session):
+        for model in (Upload, CameraSession):
             size = db.session.scalar(select(func.pg_total_relation_size(model.__tablename__)))
             rows = db.session.scalar(select(func.count()).select_from(model))
             seen[f"bytes a row of {model.__tablename__}, with indexes"] = round(size / rows)

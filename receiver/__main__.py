@@ -33,13 +33,13 @@ from provisioning.core.config import Config, ConfigError, load  # noqa: E402
 from provisioning.media import camera_sessions, file_leases, registration, storage  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from provisioning.web.client_address import may_look  # noqa: E402
-from receiver.backend.batching import Gather  # noqa: E402
-from receiver.backend.port import Admission, Refused, SessionFacts  # noqa: E402
+from receiver.backend.batching import Batcher  # noqa: E402
+from receiver.backend.port import Admission, RecordRefused, SessionFacts  # noqa: E402
 from receiver.net.connection import Settings  # noqa: E402
-from receiver.net.proxy_tls import Front  # noqa: E402
+from receiver.net.proxy_tls import Preamble  # noqa: E402
 from receiver.net.server import Server  # noqa: E402
-from receiver.net.shared_stack import Apart  # noqa: E402
-from receiver.spool.sidecar import Record, StoredFile  # noqa: E402
+from receiver.net.shared_stack import SharedStack  # noqa: E402
+from receiver.spool.sidecar import SidecarRecord, StoredFile  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
 from receiver.wire import session  # noqa: E402
 
@@ -83,19 +83,19 @@ class DatabaseProduct:
 
     def __init__(self, app: Flask, threads: bool) -> None:
         self._app, self._threads = app, threads
-        self._admissions: Gather[str, bool] = Gather(partial(self._ask_reading, registration.known))
-        self._recalls: Gather[tuple[str, session.Offer], StoredFile | None] = Gather(
+        self._admissions: Batcher[str, bool] = Batcher(partial(self._ask_reading, registration.known))
+        self._recalls: Batcher[tuple[str, session.Offer], StoredFile | None] = Batcher(
             partial(self._ask_reading, registration.recall)
         )
         self._reader: Connection | None = None  # of SQLite, for the hub alone
-        self._apart = Apart()
+        self._apart = SharedStack()
         self._away_until = 0.0  # steady seconds; until then nobody asks the database; 0: it is there
 
     def _ask_reading(self, work: Callable[[Connection, Sequence[Any]], Any], things: Sequence[Any]) -> Any:
         return self._ask(lambda: work(db.session.connection(), things))
 
     def _look_up(
-        self, gather: Gather[Any, Any], work: Callable[[Connection, Sequence[Any]], Any], thing: Any
+        self, gather: Batcher[Any, Any], work: Callable[[Connection, Sequence[Any]], Any], thing: Any
     ) -> Any:
         """Read what a camera waits for."""
         self._refuse_while_away()  # else it would wait behind the one that tries
@@ -171,7 +171,7 @@ class DatabaseProduct:
                 raise
             cause = getattr(error, "orig", None) or error
             # its first line: those that follow show values
-            raise Refused(f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}") from None
+            raise RecordRefused(f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}") from None
 
     def admit(self, imei: str) -> Admission:
         """Look the device up, each time: an unknown one may have been added a moment ago."""
@@ -188,12 +188,12 @@ class DatabaseProduct:
         found: tuple[int, int] = self._ask(registration.sent_today, imei, now)
         return found
 
-    def stored(self, records: Sequence[Record]) -> list[Record]:
+    def stored(self, records: Sequence[SidecarRecord]) -> list[SidecarRecord]:
         """Take stored files."""
-        taken: list[Record] = self._tell(registration.register, records)
+        taken: list[SidecarRecord] = self._tell(registration.register, records)
         return taken
 
-    def progress(self, records: Sequence[Record]) -> None:
+    def progress(self, records: Sequence[SidecarRecord]) -> None:
         """Store how far files have come."""
         self._tell(registration.progress, records)
 
@@ -268,14 +268,14 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
     refused = Gauge(
         "dualcam_receiver_refused_files", "Stored files that cannot be handed over", registry=registry
     )
-    refused.set_function(lambda: len(server.reports.refused))
+    refused.set_function(lambda: len(server.reporter.refused))
     for name, help_text in (
         ("files", "Files stored"),
         ("bytes", "Bytes received"),
         ("crc_errors", "CRC errors"),
     ):
         counter = Counter(f"dualcam_receiver_{name}", help_text, registry=registry)
-        server.reports.counters[name] = counter.inc
+        server.reporter.counters[name] = counter.inc
 
     def ready() -> str | None:
         try:
@@ -315,7 +315,7 @@ def main() -> int:
 
     def make() -> tuple[Server, Callable[..., Any]]:
         app = create_app(config)
-        front = Front(
+        front = Preamble(
             config.receiver_proxies,
             config.receiver_tls_cert,
             config.receiver_tls_key,

@@ -10,18 +10,18 @@ from functools import cache
 from pathlib import Path
 
 from receiver.wire.protocol import FrameRate, Run, Status
-from receiver.wire.session import TRANSITIONS, Session, State
+from receiver.wire.session import TRANSITIONS, SessionMachine, SessionState
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "protocol.md"
 BEGIN, END = "<!-- {}: made by python -m receiver.diagram -->", "<!-- end of {} -->"
 
 # what is called in a state besides the handlers of messages: the driver's answers to actions, and the deadline
 ANSWERS = {
-    (State.ADMISSION, "admitted"): Session.admitted,
-    (State.METADATA, "deadline"): Session.expired,
-    (State.STORAGE, "opened"): Session.opened,
-    (State.DATA, "written"): Session.written,
-    (State.COMMIT, "committed"): Session.committed,
+    (SessionState.ADMISSION, "admitted"): SessionMachine.admitted,
+    (SessionState.METADATA, "deadline"): SessionMachine.expired,
+    (SessionState.STORAGE, "opened"): SessionMachine.opened,
+    (SessionState.DATA, "written"): SessionMachine.written,
+    (SessionState.COMMIT, "committed"): SessionMachine.committed,
 }
 OMITTED = (FrameRate, Status)  # may come in every state; said in words
 NAMES: dict[type, str] = {Run: "DATA"}
@@ -31,7 +31,7 @@ NAMES: dict[type, str] = {Run: "DATA"}
 def _methods() -> dict[str, tuple[set[str], set[str]]]:
     """Give for each method of Session the states it sets and the methods it calls, read off its source."""
     found = {}
-    (body,) = ast.parse(inspect.getsource(Session)).body
+    (body,) = ast.parse(inspect.getsource(SessionMachine)).body
     assert isinstance(body, ast.ClassDef)
     for method in body.body:
         if isinstance(method, ast.FunctionDef):
@@ -63,9 +63,9 @@ def diagram() -> str:
     ways: dict[tuple[str, str], list[str]] = {}
     handlers = {(s, _name(kind)): h.__name__ for (s, kind), h in TRANSITIONS.items() if kind not in OMITTED}
     handlers |= {key: method.__name__ for key, method in ANSWERS.items()}
-    order = list(State)
+    order = list(SessionState)
     for (state, message), handler in sorted(handlers.items(), key=lambda item: order.index(item[0][0])):
-        for target in sorted(_reached(handler, set()), key=lambda name: order.index(State[name])):
+        for target in sorted(_reached(handler, set()), key=lambda name: order.index(SessionState[name])):
             labels = ways.setdefault((state.name, target), [])
             if message not in labels:
                 labels.append(message)
@@ -82,7 +82,7 @@ def table() -> str:
     """Give what may come in which state, with what happens then: the handler's name."""
     lines = ["| we wait for | message | what we do |", "|---|---|---|"]
     rows: dict[tuple[str, str, str], None] = {}
-    for state in State:
+    for state in SessionState:
         for (at, kind), handler in TRANSITIONS.items():
             if at is state and kind not in OMITTED:
                 doing = handler.__name__.removeprefix("_on_").lstrip("_").replace("_", " ")

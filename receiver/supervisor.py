@@ -60,7 +60,7 @@ class RawWorker(GeventWorker):
         gevent.spawn(self._stop_sessions)
         gevent.spawn(self._settle)
         super().run()
-        self.server.reports.flush()
+        self.server.reporter.flush()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection."""

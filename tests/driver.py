@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.sidecar import Record, StoredFile
-from receiver.spool.spool import Caps, Store
+from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.sidecar import SidecarRecord, StoredFile
+from receiver.spool.spool import Caps, Spool
 from receiver.store.durability import StorageError
-from receiver.store.local_folder import Folder
+from receiver.store.local_folder import LocalFolder
 from receiver.wire import protocol
 from receiver.wire import session as s
-from receiver.wire.protocol import Message, ProtocolError, Reader
+from receiver.wire.protocol import ProtocolError, Reader, WireMessage
 
 BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ class Machine:
 
     folder: Path
     now: float = 0.0
-    stored: list[Record] = field(default_factory=list)
+    stored: list[SidecarRecord] = field(default_factory=list)
     known: bool = True
 
     def __post_init__(self) -> None:
@@ -33,7 +33,7 @@ class Machine:
 
     def restart(self) -> None:
         """Forget everything that is not on disk."""
-        self.store = Store(self.folder / "spool", Folder(self.folder / "media"), Caps())
+        self.store = Spool(self.folder / "spool", LocalFolder(self.folder / "media"), Caps())
 
     @property
     def time(self) -> datetime:
@@ -63,7 +63,7 @@ class Line:
 
     def __init__(self, machine: Machine, limits: s.Limits | None = None) -> None:
         self.machine = machine
-        self.session = s.Session(limits or s.Limits(), machine.now)
+        self.session = s.SessionMachine(limits or s.Limits(), machine.now)
         self.reader = Reader()
         self.transfer: Transfer | None = None
         self.sent = b""
@@ -100,7 +100,7 @@ class Line:
             self.transfer = None
         self.closed = self.closed or s.Close("lost", "")
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: WireMessage) -> None:
         if self.closed is None:
             self._perform(self.session.receive(message, self.machine.now))
 
@@ -125,7 +125,7 @@ class Line:
                 return self.session.admitted(self.machine.known, now)
             case s.OpenFile(offer):
                 assert self.session.imei is not None
-                asker = Asker(self.session.imei, "known", "f" * 32, self.machine.time)
+                asker = UploadContext(self.session.imei, "known", "f" * 32, self.machine.time)
                 self.transfer = self.machine.store.open(asker, offer, self.machine.recall(asker.imei, offer))
                 return self.session.opened(self.transfer.received, self.transfer.chain, now)
             case s.Write(offset, payload, chain):

@@ -4,13 +4,13 @@ import gevent
 import pytest
 from greenlet import getcurrent
 
-from receiver.net.shared_stack import Apart
+from receiver.net.shared_stack import SharedStack
 
 pytestmark = pytest.mark.quick
 
 
 def test_work_is_done_on_one_other_stack_and_gives_what_it_gives() -> None:
-    apart = Apart()
+    apart = SharedStack()
     stacks = {apart.do(getcurrent) for _ in range(3)} | {gevent.spawn(apart.do, getcurrent).get()}
     assert len(stacks) == 1
     assert getcurrent() not in stacks
@@ -18,14 +18,14 @@ def test_work_is_done_on_one_other_stack_and_gives_what_it_gives() -> None:
 
 
 def test_an_error_is_raised_at_the_caller_and_the_next_work_is_done() -> None:
-    apart = Apart()
+    apart = SharedStack()
     with pytest.raises(ZeroDivisionError):
         apart.do(divmod, 7, 0)
     assert apart.do(divmod, 7, 2) == (3, 1)
 
 
 def test_work_that_waits_holds_up_nobody_and_gets_its_own_answer() -> None:
-    apart = Apart()
+    apart = SharedStack()
 
     def slowly(number: int) -> int:
         gevent.sleep(0.01 * number)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, wait_until
 
-from receiver.spool.file_locks import Claims
+from receiver.spool.file_locks import FileLocks
 
 IMEI = "352094082736916"
 OTHER = "356307042441013"
@@ -135,13 +135,13 @@ def test_a_new_process_clears_the_sockets_of_dead_ones(start: Start, tmp_path: P
 
 
 def test_a_process_that_was_forked_does_not_have_its_parents_claims(tmp_path: Path) -> None:
-    claims = Claims(tmp_path / "claims")
+    claims = FileLocks(tmp_path / "claims")
     assert claims.take(IMEI, "%videof")
     child = os.fork()
     if not child:
         # gunicorn makes its workers so: each makes its own claims after the fork
         try:
-            os._exit(0 if not Claims(tmp_path / "claims").take(IMEI, "%videof") else 1)
+            os._exit(0 if not FileLocks(tmp_path / "claims").take(IMEI, "%videof") else 1)
         finally:
             os._exit(2)
     deadline = time.monotonic() + 30

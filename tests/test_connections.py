@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from provisioning.devices import registry, status_table
 from provisioning.media import camera_sessions
-from provisioning.models import Session, db, new_id
+from provisioning.models import CameraSession, db, new_id
 from receiver.backend.port import SessionFacts
 from receiver.wire import foreign_protocols
 
@@ -28,8 +28,8 @@ def ended(
     return facts
 
 
-def rows() -> list[Session]:
-    return list(db.session.scalars(select(Session).order_by(Session.started_at)))
+def rows() -> list[CameraSession]:
+    return list(db.session.scalars(select(CameraSession).order_by(CameraSession.started_at)))
 
 
 def test_a_stranger_that_comes_back_every_second_is_one_row_a_day(app: Flask) -> None:
@@ -57,7 +57,7 @@ def test_receivers_that_count_the_same_stranger_at_once_lose_no_count(
 
     def put_all(*given: Any, **more: Any) -> None:
         """Just before one receiver writes its count, another one does."""
-        if given[0] is Session and not inside:
+        if given[0] is CameraSession and not inside:
             inside.append("another")
             with app.app_context():
                 camera_sessions.note([ended(2)], NOON)
@@ -105,7 +105,7 @@ def test_old_connections_are_forgotten(app: Flask) -> None:
     camera_sessions.forget(NOON + timedelta(days=30), days=90)
     assert len(rows()) == 5
     camera_sessions.forget(NOON + timedelta(days=91), days=90)
-    assert db.session.scalar(select(func.count()).select_from(Session)) == 0
+    assert db.session.scalar(select(func.count()).select_from(CameraSession)) == 0
 
 
 def test_a_connection_whose_receiver_was_killed_does_not_look_open_for_ever(app: Flask) -> None:

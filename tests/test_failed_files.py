@@ -13,7 +13,7 @@ from test_server import IMEI, QUICK, Running, content, init
 
 from receiver.net.connection import Settings
 from receiver.spool import failed_files
-from receiver.spool.failed_files import KEPT_SECONDS, Failures
+from receiver.spool.failed_files import KEPT_SECONDS, FailedFiles
 
 START = frame(1, b"\0\0\0\4\0\0")
 BOTH = init(0x4C)
@@ -73,7 +73,7 @@ def test_a_file_that_came_after_all_has_its_place_again(running: Running) -> Non
 
 
 def test_failures_are_forgotten_in_time() -> None:
-    memory = Failures()
+    memory = FailedFiles()
     memory.note(IMEI, "%photof", 5.0)
     assert memory.of(IMEI, NAMES, 5.0 + KEPT_SECONDS) == {"%photof"}
     assert memory.of(IMEI, NAMES, 5.1 + KEPT_SECONDS) == frozenset()
@@ -81,7 +81,7 @@ def test_failures_are_forgotten_in_time() -> None:
 
 def test_those_that_failed_longest_ago_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failed_files, "MOST", 2)
-    memory = Failures()
+    memory = FailedFiles()
     for now, imei in enumerate("abac"):
         memory.note(imei, "%photof", now)
     assert [imei for imei in "abc" if memory.of(imei, NAMES, 4.0)] == ["a", "c"]

@@ -29,7 +29,7 @@ from stack import Stack
 from test_server import IMEI, QUICK, Running, content, drip, init
 
 from receiver.net.connection import Settings
-from receiver.net.proxy_tls import V2_MAX, V2_SIGNATURE, Front, FrontError, Proxied, parse_proxy
+from receiver.net.proxy_tls import V2_MAX, V2_SIGNATURE, Preamble, PreambleError, Proxied, parse_proxy
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 ELSEWHERE = (ipaddress.ip_network("192.0.2.0/24"),)
@@ -96,7 +96,7 @@ def test_a_header_that_is_not_whole_needs_more(header: bytes) -> None:
 
 @pytest.mark.parametrize("header", BAD)
 def test_a_header_that_cannot_be_read_is_refused(header: bytes) -> None:
-    with pytest.raises(FrontError) as error:
+    with pytest.raises(PreambleError) as error:
         parse_proxy(header)
     assert error.value.code == "proxy"
 
@@ -115,7 +115,7 @@ def test_a_header_that_cannot_be_read_is_refused(header: bytes) -> None:
 def test_any_bytes_are_read_refused_or_waited_for_and_the_header_ends_within_them(data: bytes) -> None:
     try:
         found = parse_proxy(data)
-    except FrontError:
+    except PreambleError:
         return
     if found is None:
         assert len(data) < 16 + V2_MAX
@@ -146,7 +146,7 @@ def test_every_address_is_read_from_both_versions(
     ],
 )
 def test_a_balancer_is_known_by_its_address_in_either_family(address: str, named: bool) -> None:
-    assert Front(LOOPBACK).is_proxy(address) is named
+    assert Preamble(LOOPBACK).is_proxy(address) is named
 
 
 # over real sockets
@@ -156,7 +156,7 @@ def test_a_balancer_is_known_by_its_address_in_either_family(address: str, named
 def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
 
-    def begin(front: Front, **settings: object) -> Running:
+    def begin(front: Preamble, **settings: object) -> Running:
         started.append(Running(tmp_path, Settings(**{"limits": QUICK} | settings), front))  # type: ignore[arg-type]
         return started[-1]
 
@@ -195,7 +195,7 @@ def addresses(running: Running) -> list[str]:
 def test_behind_a_balancer_sessions_have_the_devices_address(
     start: Callable[..., Running], header: bytes, piece: int
 ) -> None:
-    running = start(Front(LOOPBACK))
+    running = start(Preamble(LOOPBACK))
     with structlog.testing.capture_logs() as lines:
         camera = Behind(header, piece=piece)
         camera.run(running.port)
@@ -206,7 +206,7 @@ def test_behind_a_balancer_sessions_have_the_devices_address(
 
 
 def test_limits_count_the_devices_address_behind_a_balancer(start: Callable[..., Running]) -> None:
-    running = start(Front(LOOPBACK), max_per_address=1, limits=QUICK)
+    running = start(Preamble(LOOPBACK), max_per_address=1, limits=QUICK)
     with socket.create_connection(("127.0.0.1", running.port)) as held:
         held.sendall(v2("198.51.100.7", 1))
         wait_until(lambda: [c for c in running.server.connections if c.facts.address == "198.51.100.7:1"])
@@ -218,7 +218,7 @@ def test_limits_count_the_devices_address_behind_a_balancer(start: Callable[...,
 
 
 def test_a_header_from_anybody_else_is_not_believed(start: Callable[..., Running]) -> None:
-    running = start(Front(ELSEWHERE))
+    running = start(Preamble(ELSEWHERE))
     running.raw(v2("198.51.100.7", 50000) + init())
     running.raw(b"PROXY TCP4 198.51.100.7 203.0.113.1 50000 7160\r\n" + init())
     wait_until(lambda: running.notes.codes == ["not_a_camera"] * 2)
@@ -226,14 +226,14 @@ def test_a_header_from_anybody_else_is_not_believed(start: Callable[..., Running
 
 
 def test_a_balancer_without_its_header_is_refused_with_a_reason(start: Callable[..., Running]) -> None:
-    running = start(Front(LOOPBACK))
+    running = start(Preamble(LOOPBACK))
     running.raw(init())
     running.raw(b"PROXY TCP4 198.51")
     wait_until(lambda: running.notes.codes == ["proxy", "no_greeting"])
 
 
 def test_health_checks_of_a_balancer_leave_no_session(start: Callable[..., Running]) -> None:
-    running = start(Front(LOOPBACK))
+    running = start(Preamble(LOOPBACK))
     with structlog.testing.capture_logs() as lines:
         for check in (
             b"",
@@ -253,7 +253,7 @@ def test_health_checks_of_a_balancer_leave_no_session(start: Callable[..., Runni
 
 
 def test_a_header_that_is_drawn_out_ends_at_the_deadline(start: Callable[..., Running]) -> None:
-    running = start(Front(LOOPBACK))
+    running = start(Preamble(LOOPBACK))
     drip(running, b"PROXY TCP4 " + b"1" * 90)
     wait_until(lambda: running.notes.codes == ["no_greeting"])
 
@@ -276,14 +276,14 @@ DEVICES = (ipaddress.ip_network("198.51.100.0/24"), ipaddress.ip_network("2001:d
     ],
 )
 def test_a_device_may_connect_from_the_named_networks_in_either_family(address: str, allowed: bool) -> None:
-    assert Front(networks=DEVICES).allows(address) is allowed
-    assert Front().allows(address)
+    assert Preamble(networks=DEVICES).allows(address) is allowed
+    assert Preamble().allows(address)
 
 
 def test_who_connects_from_elsewhere_is_closed_unheard_and_told_within_its_quota(
     start: Callable[..., Running],
 ) -> None:
-    running = start(Front(networks=ELSEWHERE), lines_per_minute=2)
+    running = start(Preamble(networks=ELSEWHERE), lines_per_minute=2)
     with structlog.testing.capture_logs() as lines:
         assert [running.raw(b"") for _ in range(5)] == [b""] * 5
         wait_until(lambda: running.notes.codes == ["foreign_network"] * 2)
@@ -293,7 +293,7 @@ def test_who_connects_from_elsewhere_is_closed_unheard_and_told_within_its_quota
 
 
 def test_who_connects_from_elsewhere_takes_no_place_of_those_who_may(start: Callable[..., Running]) -> None:
-    running = start(Front(networks=[ipaddress.ip_network("127.0.0.2")]), max_connections=1)
+    running = start(Preamble(networks=[ipaddress.ip_network("127.0.0.2")]), max_connections=1)
     own = ("127.0.0.1", running.port)
     with socket.create_connection(own, source_address=("127.0.0.2", 0)) as held:
         wait_until(lambda: running.server.connections)
@@ -304,7 +304,7 @@ def test_who_connects_from_elsewhere_takes_no_place_of_those_who_may(start: Call
 
 
 def test_behind_a_balancer_the_devices_own_address_decides(start: Callable[..., Running]) -> None:
-    running = start(Front(LOOPBACK, networks=DEVICES))
+    running = start(Preamble(LOOPBACK, networks=DEVICES))
     camera = Behind(v2("198.51.100.7", 50000))
     camera.run(running.port)
     assert camera.acknowledged == ["%photof"]
@@ -317,7 +317,7 @@ def test_behind_a_balancer_the_devices_own_address_decides(start: Callable[..., 
 def test_a_balancers_own_connection_from_no_named_network_leaves_no_session(
     start: Callable[..., Running],
 ) -> None:
-    running = start(Front(LOOPBACK, networks=DEVICES))
+    running = start(Preamble(LOOPBACK, networks=DEVICES))
     for check in (b"PROXY UNKNOWN\r\n", V2_SIGNATURE + b"\x20\x00\x00\x00"):
         running.raw(check)
     Behind(v2("198.51.100.7", 50000)).run(running.port)
@@ -359,9 +359,9 @@ def client(made: x509.Certificate) -> ssl.SSLContext:
     return context
 
 
-def tls_front(cert: Path, key: Path, **more: object) -> Front:
+def tls_front(cert: Path, key: Path, **more: object) -> Preamble:
     # the receiver's entry point patches ssl for gevent; here it is named
-    return Front(
+    return Preamble(
         cert=cert, key=key, make_context=lambda: gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), **more
     )  # type: ignore[arg-type]
 

@@ -22,11 +22,11 @@ from test_server import IMEI, QUICK, Notes, Running
 from provisioning.models import utcnow
 from receiver.backend import lease_client, reporter
 from receiver.net.connection import Settings
-from receiver.spool.cleanup import Janitor
-from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.spool import Caps, Store
-from receiver.store.local_folder import Folder
-from receiver.store.s3 import Bucket
+from receiver.spool.cleanup import Cleaner
+from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.spool import Caps, Spool
+from receiver.store.local_folder import LocalFolder
+from receiver.store.s3 import S3Bucket
 from receiver.wire.session import Offer
 
 DATA = random.Random(1).randbytes(200_000)
@@ -41,8 +41,8 @@ class WithBucket(Running):
         self.bucket = bucket
         super().__init__(folder, SETTINGS, notes=notes)
 
-    def media(self) -> Bucket:
-        return Bucket(self.bucket, "fleet")
+    def media(self) -> S3Bucket:
+        return S3Bucket(self.bucket, "fleet")
 
 
 def camera(data: bytes = DATA, **faults: Any) -> CameraModel:
@@ -50,8 +50,8 @@ def camera(data: bytes = DATA, **faults: Any) -> CameraModel:
 
 
 @pytest.fixture
-def store(bucket: str) -> Bucket:
-    return Bucket(bucket, "fleet")
+def store(bucket: str) -> S3Bucket:
+    return S3Bucket(bucket, "fleet")
 
 
 @pytest.fixture
@@ -75,13 +75,13 @@ def start(tmp_path: Path, bucket: str, notes: Notes, monkeypatch: pytest.MonkeyP
         receiver.stop()
 
 
-def files(store: Bucket) -> list[bytes]:
+def files(store: S3Bucket) -> list[bytes]:
     """All finished originals."""
     keys = [e.key for e in store.entries("") if not e.key.startswith(("partial/", "pending/"))]
     return [store.read(key, 0, 10**8) or b"" for key in keys]
 
 
-def keys(store: Bucket, prefix: str) -> list[str]:
+def keys(store: S3Bucket, prefix: str) -> list[str]:
     return [entry.key for entry in store.entries(prefix)]
 
 
@@ -108,7 +108,7 @@ def started(port: int, packets: int, data: bytes = DATA) -> socket.socket:
 
 
 def test_a_device_comes_back_to_another_receiver_and_goes_on(
-    start: Start, store: Bucket, notes: Notes
+    start: Start, store: S3Bucket, notes: Notes
 ) -> None:
     one, two = start("one"), start("two")
     device = camera(drop_at=150)
@@ -124,7 +124,7 @@ def test_a_device_comes_back_to_another_receiver_and_goes_on(
     wait_until(lambda: len(notes.stored_files) == 1 and not keys(store, "pending/"))
 
 
-def test_a_file_goes_on_over_many_turns(start: Start, store: Bucket) -> None:
+def test_a_file_goes_on_over_many_turns(start: Start, store: S3Bucket) -> None:
     receivers = [start("one"), start("two")]
     device = camera()
     for turn, packet in enumerate((20, 60, 100, 140)):
@@ -138,7 +138,7 @@ def test_a_file_goes_on_over_many_turns(start: Start, store: Bucket) -> None:
 
 
 def test_a_receiver_whose_line_still_looks_open_gives_the_file_to_the_newer_session(
-    start: Start, store: Bucket, notes: Notes
+    start: Start, store: S3Bucket, notes: Notes
 ) -> None:
     one, two = start("one"), start("two")
     with started(one.port, 90):
@@ -151,7 +151,7 @@ def test_a_receiver_whose_line_still_looks_open_gives_the_file_to_the_newer_sess
 
 
 def test_a_receiver_that_does_not_answer_is_passed_over(
-    start: Start, store: Bucket, notes: Notes, monkeypatch: pytest.MonkeyPatch
+    start: Start, store: S3Bucket, notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes.leases[IMEI, "%videof"] = ("lost", "a machine that is gone")
     device = camera()
@@ -162,7 +162,7 @@ def test_a_receiver_that_does_not_answer_is_passed_over(
 
 
 def test_one_that_was_passed_over_can_not_store_the_file_any_more(
-    start: Start, store: Bucket, notes: Notes
+    start: Start, store: S3Bucket, notes: Notes
 ) -> None:
     one = start("one")
     with started(one.port, 195) as line:  # all but the last packet
@@ -177,7 +177,7 @@ def test_one_that_was_passed_over_can_not_store_the_file_any_more(
 
 
 def test_a_killed_receivers_partial_file_is_shared_when_it_comes_back(
-    start: Start, store: Bucket, tmp_path: Path
+    start: Start, store: S3Bucket, tmp_path: Path
 ) -> None:
     (killed,) = leave_killed(tmp_path / "one", store)
     two = start("two")
@@ -193,11 +193,11 @@ def test_a_killed_receivers_partial_file_is_shared_when_it_comes_back(
     assert keys(store, "partial/") == []
 
 
-def leave_killed(folder: Path, store: Bucket, packets: int = 100, stamp: int = 1624960616000) -> list[Path]:
+def leave_killed(folder: Path, store: S3Bucket, packets: int = 100, stamp: int = 1624960616000) -> list[Path]:
     """Leave in a spool what a receiver has in hand at the moment of its kill -9."""
     offer = Offer("%videof", False, 196, metadata(stamp))
     transfer = Transfer.begin(
-        Store(folder / "spool", store, Caps()), Asker(IMEI, "known", "a" * 32, utcnow()), offer
+        Spool(folder / "spool", store, Caps()), UploadContext(IMEI, "known", "a" * 32, utcnow()), offer
     )
     transfer.write(0, DATA[: packets * 1024], utcnow())
     transfer.flush()
@@ -211,7 +211,7 @@ def metadata(stamp: int) -> Any:
 
 
 def test_a_killed_receivers_partial_file_raises_no_finished_file_from_the_dead(
-    start: Start, store: Bucket, tmp_path: Path, notes: Notes
+    start: Start, store: S3Bucket, tmp_path: Path, notes: Notes
 ) -> None:
     (killed,) = leave_killed(tmp_path / "one", store)
     device = camera()
@@ -224,7 +224,9 @@ def test_a_killed_receivers_partial_file_raises_no_finished_file_from_the_dead(
     assert files(store) == [DATA]
 
 
-def test_what_a_lost_machine_had_stored_is_told_by_another(start: Start, store: Bucket, notes: Notes) -> None:
+def test_what_a_lost_machine_had_stored_is_told_by_another(
+    start: Start, store: S3Bucket, notes: Notes
+) -> None:
     one = start("one")
     notes.away = True
     device = camera()
@@ -239,7 +241,7 @@ def test_what_a_lost_machine_had_stored_is_told_by_another(start: Start, store: 
     wait_until(lambda: not keys(store, "pending/"))
 
 
-def test_news_of_a_file_that_was_never_put_tells_nothing(start: Start, store: Bucket, notes: Notes) -> None:
+def test_news_of_a_file_that_was_never_put_tells_nothing(start: Start, store: S3Bucket, notes: Notes) -> None:
     record = {
         "imei": IMEI, "upload": "b" * 32, "path": "2026/11/25/00/x.h265", "size": 10, "identifier": "%videof",
         "count": 1, "state": "stored", "updated_at": "2026-11-25T00:00:00.000Z", "file_type": "video",
@@ -258,7 +260,7 @@ def test_news_of_a_file_that_was_never_put_tells_nothing(start: Start, store: Bu
 
 
 def test_a_file_stored_while_the_database_was_away_is_known_to_another_receiver(
-    start: Start, store: Bucket, notes: Notes
+    start: Start, store: S3Bucket, notes: Notes
 ) -> None:
     one, two = start("one"), start("two")
     notes.away = True
@@ -273,7 +275,7 @@ def test_a_file_stored_while_the_database_was_away_is_known_to_another_receiver(
 
 
 def test_without_a_time_nothing_is_kept_that_could_be_taken_for_another_file(
-    start: Start, store: Bucket
+    start: Start, store: S3Bucket
 ) -> None:
     one, two = start("one"), start("two")
     device = camera(metadata_version=0, drop_at=50, restart_crc=False)
@@ -289,7 +291,7 @@ def test_without_a_time_nothing_is_kept_that_could_be_taken_for_another_file(
     assert keys(store, "partial/") == []
 
 
-def test_another_file_is_never_spliced_onto_what_another_receiver_left(start: Start, store: Bucket) -> None:
+def test_another_file_is_never_spliced_onto_what_another_receiver_left(start: Start, store: S3Bucket) -> None:
     one, two = start("one"), start("two")
     with pytest.raises(LineDropped):
         camera(drop_at=50, metadata_version=0).run(one.port)
@@ -301,7 +303,7 @@ def test_another_file_is_never_spliced_onto_what_another_receiver_left(start: St
     assert keys(store, "partial/") == []
 
 
-def test_a_sidecar_without_all_its_bytes_is_not_there(start: Start, store: Bucket) -> None:
+def test_a_sidecar_without_all_its_bytes_is_not_there(start: Start, store: S3Bucket) -> None:
     one, two = start("one"), start("two")
     device = camera(drop_at=50)
     with pytest.raises(LineDropped):
@@ -319,7 +321,7 @@ def test_while_the_store_is_away_nothing_is_acknowledged_and_what_came_is_shared
     bucket: str,
     s3: s3_server.Server,
     notes: Notes,
-    store: Bucket,
+    store: S3Bucket,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reporter, "LEFT_SECONDS", 1.0)
@@ -343,9 +345,11 @@ def test_while_the_store_is_away_nothing_is_acknowledged_and_what_came_is_shared
         two.stop()
 
 
-def test_an_upload_is_given_up_with_the_last_part_that_was_left_of_it(store: Bucket, tmp_path: Path) -> None:
+def test_an_upload_is_given_up_with_the_last_part_that_was_left_of_it(
+    store: S3Bucket, tmp_path: Path
+) -> None:
     hours = [0.0]
-    janitor = Janitor(spool_of(store, tmp_path), lambda: hours[0] * 3600)
+    janitor = Cleaner(spool_of(store, tmp_path), lambda: hours[0] * 3600)
     store.write(f"partial/{IMEI}/{'a' * 32}.{'b' * 32}.part", b"x")
     (first,) = store.entries("partial/")
     began = first.modified  # by the store, which may have taken its time
@@ -366,11 +370,11 @@ def test_an_upload_is_given_up_with_the_last_part_that_was_left_of_it(store: Buc
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_a_whole_file_that_was_killed_before_it_was_put_is_put_at_the_next_start(
-    kind: str, store: Bucket, tmp_path: Path
+    kind: str, store: S3Bucket, tmp_path: Path
 ) -> None:
-    spool = Store(tmp_path / "spool", store if kind == "bucket" else Folder(tmp_path / "media"), Caps())
+    spool = Spool(tmp_path / "spool", store if kind == "bucket" else LocalFolder(tmp_path / "media"), Caps())
     transfer = sealed(spool)
-    (record,) = Store(tmp_path / "spool", spool.media, Caps()).pending(utcnow())
+    (record,) = Spool(tmp_path / "spool", spool.media, Caps()).pending(utcnow())
     assert record["upload"] == transfer.record["upload"]
     assert spool.media.read(record["path"], 0, 10**6) == DATA
     assert not Path(transfer.part).exists()
@@ -378,14 +382,14 @@ def test_a_whole_file_that_was_killed_before_it_was_put_is_put_at_the_next_start
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
 def test_a_sidecar_whose_file_is_neither_here_nor_there_tells_nothing(
-    kind: str, store: Bucket, tmp_path: Path
+    kind: str, store: S3Bucket, tmp_path: Path
 ) -> None:
-    spool = Store(tmp_path / "spool", store if kind == "bucket" else Folder(tmp_path / "media"), Caps())
+    spool = Spool(tmp_path / "spool", store if kind == "bucket" else LocalFolder(tmp_path / "media"), Caps())
     Path(sealed(spool).part).unlink()
-    assert Store(tmp_path / "spool", spool.media, Caps()).pending(utcnow()) == []
+    assert Spool(tmp_path / "spool", spool.media, Caps()).pending(utcnow()) == []
 
 
-def test_a_whole_file_that_waits_to_be_put_is_not_shared_as_a_part(store: Bucket, tmp_path: Path) -> None:
+def test_a_whole_file_that_waits_to_be_put_is_not_shared_as_a_part(store: S3Bucket, tmp_path: Path) -> None:
     spool = spool_of(store, tmp_path)
     transfer = sealed(spool)
     assert spool.unshared() == []
@@ -393,27 +397,27 @@ def test_a_whole_file_that_waits_to_be_put_is_not_shared_as_a_part(store: Bucket
     assert Path(transfer.part).exists()
 
 
-def sealed(spool: Store) -> Transfer:
+def sealed(spool: Spool) -> Transfer:
     """Leave a whole file as a kill -9 between its sidecar and its putting does."""
     offer = Offer("%videof", False, 196, metadata(1624960616000))
-    transfer = Transfer.begin(spool, Asker(IMEI, "known", "a" * 32, utcnow()), offer)
+    transfer = Transfer.begin(spool, UploadContext(IMEI, "known", "a" * 32, utcnow()), offer)
     transfer.write(0, DATA, utcnow())
     transfer.flush()
     assert spool.seal([transfer], utcnow()) == [None]
     return transfer
 
 
-def spool_of(store: Bucket, tmp_path: Path) -> Store:
-    return Store(tmp_path / "spool", store, Caps())
+def spool_of(store: S3Bucket, tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", store, Caps())
 
 
 @pytest.mark.parametrize("left_by", ["its session", "a killed process"])
 def test_a_device_that_comes_back_while_its_part_goes_to_a_slow_store_goes_on_at_once(
     start: Start, notes: Notes, monkeypatch: pytest.MonkeyPatch, left_by: str
 ) -> None:
-    put, under_way = Bucket.put, threading.Event()
+    put, under_way = S3Bucket.put, threading.Event()
 
-    def slow(self: Bucket, source: str | Path, key: str) -> None:
+    def slow(self: S3Bucket, source: str | Path, key: str) -> None:
         if key.startswith("partial/"):
             under_way.set()
             gevent.sleep(60)
@@ -424,7 +428,7 @@ def test_a_device_that_comes_back_while_its_part_goes_to_a_slow_store_goes_on_at
             lease_client.Handover, "leave", lambda self, record: None
         )  # killed before it was shared
         monkeypatch.setattr(reporter, "LEFT_SECONDS", 0.2)
-    monkeypatch.setattr(Bucket, "put", slow)
+    monkeypatch.setattr(S3Bucket, "put", slow)
     running, device = start("one"), camera(drop_at=150)
     with pytest.raises(LineDropped):
         device.run(running.port)

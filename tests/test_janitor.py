@@ -16,18 +16,18 @@ from driver import BEGAN
 from test_server import Notes
 
 from provisioning.models import utcnow
-from receiver.backend.lease_client import Handover
-from receiver.backend.log_quota import Quota
+from receiver.backend.lease_client import LeaseClient
+from receiver.backend.log_quota import LogQuota
 from receiver.spool import cleanup
 from receiver.spool import spool as spool_module
-from receiver.spool.cleanup import Janitor, Swept
-from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.shared_partials import Exchange
-from receiver.spool.sidecar import Record, StoredFile
+from receiver.spool.cleanup import Cleaner, CleanupResult
+from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.shared_partials import SharedPartials
+from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.sidecar_files import read_sidecar
-from receiver.spool.spool import PARTIALS_KEPT, Caps, Store
+from receiver.spool.spool import PARTIALS_KEPT, Caps, Spool
 from receiver.store.durability import StorageError, new_id
-from receiver.store.local_folder import Folder
+from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import MediaError
 from receiver.wire import protocol
 from receiver.wire.protocol import PACKET, Metadata, _path_metadata
@@ -48,7 +48,7 @@ def offer(timestamp: int = 1_795_600_000_000, identifier: str = "%photof", packe
 
 
 @dataclass
-class Spool:
+class SpoolUnderTest:
     """A spool with a receiver's storage and janitor; two clocks that a test holds."""
 
     folder: Path
@@ -60,11 +60,11 @@ class Spool:
         self.restart()
 
     def restart(self) -> None:
-        self.store = Store(self.folder / "spool", Folder(self.folder / "media"), self.caps)
-        self.janitor = Janitor(self.store, lambda: self.steady)
+        self.store = Spool(self.folder / "spool", LocalFolder(self.folder / "media"), self.caps)
+        self.cleaner = Cleaner(self.store, lambda: self.steady)
 
     def open(self, wanted: Offer, imei: str = IMEI, admission: str = "known") -> Transfer:
-        return self.store.open(Asker(imei, admission, SESSION, self.now), wanted)
+        return self.store.open(UploadContext(imei, admission, SESSION, self.now), wanted)
 
     def leave_partial(self, packets: int = 2, **given: Any) -> Path:
         """A session takes some packets and ends; the files carry the clock's time."""
@@ -78,7 +78,7 @@ class Spool:
         self.touch(Path(transfer.part), Path(transfer.sidecar))
         return Path(transfer.part)
 
-    def store_whole(self, wanted: Offer | None = None, **given: Any) -> Record:
+    def store_whole(self, wanted: Offer | None = None, **given: Any) -> SidecarRecord:
         transfer = self.open(wanted or offer(), **given)
         transfer.write(0, DATA, self.now)
         transfer.flush()
@@ -93,11 +93,11 @@ class Spool:
         for path in paths:
             os.utime(path, (self.now.timestamp(), self.now.timestamp()))
 
-    def sweep(self, hours: int = 2) -> Swept:
+    def sweep(self, hours: int = 2) -> CleanupResult:
         """Sweep every hour for some hours of both clocks; give all that was done."""
-        swept = Swept()
+        swept = CleanupResult()
         for _ in range(hours):
-            found = self.janitor.sweep(self.now)
+            found = self.cleaner.sweep(self.now)
             swept.gone.extend(found.gone)
             swept.odd.extend(found.odd)
             swept.away = found.away
@@ -107,14 +107,14 @@ class Spool:
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Spool:
-    return Spool(tmp_path)
+def spool(tmp_path: Path) -> SpoolUnderTest:
+    return SpoolUnderTest(tmp_path)
 
 
 # expiry and the clock
 
 
-def test_a_partial_file_goes_when_it_has_been_old_in_two_sweeps_an_hour_apart(spool: Spool) -> None:
+def test_a_partial_file_goes_when_it_has_been_old_in_two_sweeps_an_hour_apart(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial()
     spool.now += timedelta(days=15)
     assert spool.sweep(1).gone == []
@@ -122,7 +122,7 @@ def test_a_partial_file_goes_when_it_has_been_old_in_two_sweeps_an_hour_apart(sp
     assert list(part.parent.iterdir()) == []
 
 
-def test_a_partial_file_that_somebody_goes_on_with_stays(spool: Spool) -> None:
+def test_a_partial_file_that_somebody_goes_on_with_stays(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial(1)
     spool.now += timedelta(days=13)
     spool.leave_partial(2)
@@ -131,7 +131,7 @@ def test_a_partial_file_that_somebody_goes_on_with_stays(spool: Spool) -> None:
     assert part.stat().st_size == 2 * PACKET
 
 
-def test_a_clock_that_starts_a_year_ahead_and_is_set_right_costs_nothing(spool: Spool) -> None:
+def test_a_clock_that_starts_a_year_ahead_and_is_set_right_costs_nothing(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial()
     spool.now += YEAR
     spool.sweep(1)
@@ -140,20 +140,20 @@ def test_a_clock_that_starts_a_year_ahead_and_is_set_right_costs_nothing(spool: 
     assert part.exists()
 
 
-def test_two_sweeps_of_a_process_that_restarts_at_once_do_not_count_as_an_hour(spool: Spool) -> None:
+def test_two_sweeps_of_a_process_that_restarts_at_once_do_not_count_as_an_hour(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial()
     spool.now += YEAR
     for _ in range(3):
         spool.restart()
-        spool.janitor.sweep(spool.now)
+        spool.cleaner.sweep(spool.now)
         spool.steady += 60
-        spool.janitor.sweep(spool.now)
+        spool.cleaner.sweep(spool.now)
     assert part.exists()
 
 
 @pytest.mark.parametrize("began", [datetime(1970, 1, 1, tzinfo=BEGAN.tzinfo), BEGAN + 70 * YEAR])
 def test_a_file_written_at_an_impossible_time_stays_its_days_from_when_it_was_seen(
-    spool: Spool, began: datetime
+    spool: SpoolUnderTest, began: datetime
 ) -> None:
     right = spool.now
     spool.now = began
@@ -166,20 +166,22 @@ def test_a_file_written_at_an_impossible_time_stays_its_days_from_when_it_was_se
     assert spool.sweep(2).gone == [part.stem]
 
 
-def test_a_file_stored_before_the_clock_went_back_a_year_is_handed_over(spool: Spool) -> None:
+def test_a_file_stored_before_the_clock_went_back_a_year_is_handed_over(spool: SpoolUnderTest) -> None:
     record = spool.store_whole()
     spool.restart()
     spool.now -= YEAR
     assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
 
 
-def test_a_file_stored_a_moment_ago_by_a_living_process_is_left_to_it(spool: Spool) -> None:
+def test_a_file_stored_a_moment_ago_by_a_living_process_is_left_to_it(spool: SpoolUnderTest) -> None:
     spool.store_whole()
     assert spool.store.pending(spool.now - timedelta(seconds=60)) == []
 
 
 @pytest.mark.parametrize("moved", [YEAR, -YEAR])
-def test_the_bytes_of_a_transfer_become_safe_however_the_clock_jumps(spool: Spool, moved: timedelta) -> None:
+def test_the_bytes_of_a_transfer_become_safe_however_the_clock_jumps(
+    spool: SpoolUnderTest, moved: timedelta
+) -> None:
     transfer = spool.open(offer())
     assert not transfer.wants_safety(spool.now)
     assert transfer.wants_safety(spool.now + moved)
@@ -189,7 +191,7 @@ def test_the_bytes_of_a_transfer_become_safe_however_the_clock_jumps(spool: Spoo
 
 @pytest.mark.parametrize("moved", [YEAR, -YEAR])
 def test_without_a_camera_time_a_moved_clock_means_from_the_first_byte(
-    spool: Spool, moved: timedelta
+    spool: SpoolUnderTest, moved: timedelta
 ) -> None:
     spool.leave_partial(offer=offer(0))
     spool.now += moved
@@ -197,7 +199,7 @@ def test_without_a_camera_time_a_moved_clock_means_from_the_first_byte(
 
 
 @pytest.mark.parametrize("moved", [YEAR, -YEAR])
-def test_with_a_camera_time_a_moved_clock_costs_nothing(spool: Spool, moved: timedelta) -> None:
+def test_with_a_camera_time_a_moved_clock_costs_nothing(spool: SpoolUnderTest, moved: timedelta) -> None:
     spool.leave_partial(2)
     spool.now += moved
     transfer = spool.open(offer())
@@ -212,7 +214,9 @@ def test_ids_are_well_formed_in_any_year_and_sort_by_the_clock(year: int) -> Non
     assert first < later
 
 
-def test_a_waiting_sidecar_is_kept_when_the_product_moved_its_file_into_quarantine(spool: Spool) -> None:
+def test_a_waiting_sidecar_is_kept_when_the_product_moved_its_file_into_quarantine(
+    spool: SpoolUnderTest,
+) -> None:
     record = spool.store_whole()
     spool.store.media.move(record["path"], f"quarantine/{IMEI}/{record['path']}")
     spool.restart()
@@ -224,7 +228,9 @@ def test_a_waiting_sidecar_is_kept_when_the_product_moved_its_file_into_quaranti
 # what a spool may hold
 
 
-def test_a_quarantined_file_goes_after_its_days_and_the_product_is_told_its_upload(spool: Spool) -> None:
+def test_a_quarantined_file_goes_after_its_days_and_the_product_is_told_its_upload(
+    spool: SpoolUnderTest,
+) -> None:
     record = spool.store_whole(imei=OTHER, admission="quarantine")
     spool.store.delivered([record])
     path = spool.folder / "media" / record["path"]
@@ -238,7 +244,7 @@ def test_a_quarantined_file_goes_after_its_days_and_the_product_is_told_its_uplo
     assert not beside.exists()
 
 
-def test_ordinary_files_never_go(spool: Spool) -> None:
+def test_ordinary_files_never_go(spool: SpoolUnderTest) -> None:
     record = spool.store_whole()
     spool.store.delivered([record])
     spool.now += 3 * YEAR
@@ -262,7 +268,7 @@ TORN = [
 
 @pytest.mark.parametrize("content", TORN)
 def test_an_unreadable_sidecar_is_told_once_kept_its_days_and_then_goes_with_its_bytes(
-    spool: Spool, content: bytes
+    spool: SpoolUnderTest, content: bytes
 ) -> None:
     part = spool.leave_partial()
     part.with_suffix(".json").write_bytes(content)
@@ -279,7 +285,7 @@ def test_an_unreadable_sidecar_is_told_once_kept_its_days_and_then_goes_with_its
 
 @pytest.mark.parametrize("content", TORN)
 def test_an_unreadable_sidecar_that_waits_for_the_product_does_not_hold_up_the_others(
-    spool: Spool, content: bytes
+    spool: SpoolUnderTest, content: bytes
 ) -> None:
     waiting = spool.folder / "spool" / "pending" / f"{IMEI}_{'0' * 24}.json"
     waiting.write_bytes(content)
@@ -293,7 +299,7 @@ def test_an_unreadable_sidecar_that_waits_for_the_product_does_not_hold_up_the_o
     assert not waiting.exists()
 
 
-def test_a_sidecar_of_an_older_version_is_used_for_what_it_says(spool: Spool) -> None:
+def test_a_sidecar_of_an_older_version_is_used_for_what_it_says(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial()
     sidecar = part.with_suffix(".json")
     record = json.loads(sidecar.read_text())
@@ -313,7 +319,7 @@ WITHOUT_TRIGGER = {
 
 
 @pytest.mark.parametrize("told", WITHOUT_TRIGGER.values(), ids=WITHOUT_TRIGGER.keys())
-def test_a_partial_file_by_path_without_a_trigger_is_resumed(spool: Spool, told: Metadata) -> None:
+def test_a_partial_file_by_path_without_a_trigger_is_resumed(spool: SpoolUnderTest, told: Metadata) -> None:
     wanted = Offer("dualcam_front/a.mp4", True, 4 * PACKET, told)
     part = spool.leave_partial(packets=3, offer=wanted)
     spool.open(wanted)
@@ -323,14 +329,14 @@ def test_a_partial_file_by_path_without_a_trigger_is_resumed(spool: Spool, told:
 
 @pytest.mark.parametrize("told", WITHOUT_TRIGGER.values(), ids=WITHOUT_TRIGGER.keys())
 def test_a_stored_file_by_path_without_a_trigger_is_handed_over_after_a_kill(
-    spool: Spool, told: Metadata
+    spool: SpoolUnderTest, told: Metadata
 ) -> None:
     record = spool.store_whole(Offer("dualcam_front/a.mp4", True, 4 * PACKET, told))
     spool.restart()
     assert [r["upload"] for r in spool.store.pending(spool.now + timedelta(hours=1))] == [record["upload"]]
 
 
-def test_bytes_without_sidecar_are_kept_their_days(spool: Spool) -> None:
+def test_bytes_without_sidecar_are_kept_their_days(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial()
     part.with_suffix(".json").unlink()
     assert spool.sweep(2).odd == [f"{part} has no sidecar that can be read"]
@@ -340,7 +346,7 @@ def test_bytes_without_sidecar_are_kept_their_days(spool: Spool) -> None:
     assert not part.exists()
 
 
-def test_a_sidecar_without_bytes_and_temporary_files_go_after_a_day(spool: Spool) -> None:
+def test_a_sidecar_without_bytes_and_temporary_files_go_after_a_day(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial()
     part.unlink()
     torn = part.with_suffix(".json.tmp")
@@ -356,7 +362,7 @@ def test_a_sidecar_without_bytes_and_temporary_files_go_after_a_day(spool: Spool
     assert [path for path in (part.with_suffix(".json"), torn, half) if path.exists()] == []
 
 
-def test_an_empty_folder_of_a_device_goes_after_a_day(spool: Spool) -> None:
+def test_an_empty_folder_of_a_device_goes_after_a_day(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial()
     spool.store.discard(json.loads(part.with_suffix(".json").read_text()))
     spool.touch(part.parent)
@@ -365,7 +371,7 @@ def test_an_empty_folder_of_a_device_goes_after_a_day(spool: Spool) -> None:
     assert not part.parent.exists()
 
 
-def test_what_is_not_ours_is_told_once_and_left_alone(spool: Spool, tmp_path: Path) -> None:
+def test_what_is_not_ours_is_told_once_and_left_alone(spool: SpoolUnderTest, tmp_path: Path) -> None:
     partial = spool.folder / "spool" / "partial"
     foreign = tmp_path / "foreign.jpg"
     foreign.write_bytes(b"somebody's")
@@ -385,7 +391,7 @@ def test_what_is_not_ours_is_told_once_and_left_alone(spool: Spool, tmp_path: Pa
 
 
 def test_a_symlink_in_the_place_of_a_partial_file_is_never_written_through(
-    spool: Spool, tmp_path: Path
+    spool: SpoolUnderTest, tmp_path: Path
 ) -> None:
     part = spool.leave_partial()
     foreign = tmp_path / "foreign.jpg"
@@ -398,7 +404,7 @@ def test_a_symlink_in_the_place_of_a_partial_file_is_never_written_through(
     assert foreign.read_bytes() == b"x" * 5000
 
 
-def test_a_sidecar_under_another_name_or_device_is_not_believed(spool: Spool) -> None:
+def test_a_sidecar_under_another_name_or_device_is_not_believed(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial()
     folder = spool.folder / "spool" / "partial" / OTHER
     folder.mkdir()
@@ -406,7 +412,7 @@ def test_a_sidecar_under_another_name_or_device_is_not_believed(spool: Spool) ->
     assert spool.open(offer(), imei=OTHER).received == 0
 
 
-def test_a_file_in_the_place_of_a_devices_folder_refuses_that_device_alone(spool: Spool) -> None:
+def test_a_file_in_the_place_of_a_devices_folder_refuses_that_device_alone(spool: SpoolUnderTest) -> None:
     (spool.folder / "spool" / "partial" / IMEI).write_text("no folder")
     with pytest.raises(StorageError) as caught:
         spool.open(offer())
@@ -414,7 +420,9 @@ def test_a_file_in_the_place_of_a_devices_folder_refuses_that_device_alone(spool
     assert spool.open(offer(), imei=OTHER).received == 0
 
 
-def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_end(spool: Spool) -> None:
+def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_end(
+    spool: SpoolUnderTest,
+) -> None:
     record = spool.store_whole()
     (spool.folder / "media" / record["path"]).unlink()
     waiting = spool.store.pending_path(record)
@@ -430,7 +438,7 @@ def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_en
 # one that cannot be handled among others that can
 
 
-def seal(spool: Spool, wanted: Offer) -> Record:
+def seal(spool: SpoolUnderTest, wanted: Offer) -> SidecarRecord:
     """A file is made safe in the spool, and the process is killed before it goes into the media store."""
     transfer = spool.open(wanted)
     transfer.write(0, DATA, spool.now)
@@ -439,7 +447,7 @@ def seal(spool: Spool, wanted: Offer) -> Record:
     return transfer.record
 
 
-def test_a_stored_file_that_cannot_be_put_in_its_place_holds_up_no_other(spool: Spool) -> None:
+def test_a_stored_file_that_cannot_be_put_in_its_place_holds_up_no_other(spool: SpoolUnderTest) -> None:
     stuck = seal(spool, offer())
     spool.now += HOUR
     others = [seal(spool, offer(1_795_600_000_000 + number)) for number in (1, 2)]
@@ -453,7 +461,7 @@ def test_a_stored_file_that_cannot_be_put_in_its_place_holds_up_no_other(spool: 
     assert failed == [stuck["upload"]]
 
 
-class Stuck(Folder):
+class Stuck(LocalFolder):
     """A media folder in which one file can be neither looked at nor removed."""
 
     stuck = ""
@@ -474,13 +482,13 @@ class Stuck(Folder):
 
 
 @pytest.fixture
-def stuck(spool: Spool) -> Stuck:
+def stuck(spool: SpoolUnderTest) -> Stuck:
     spool.store.media = media = Stuck(spool.folder / "media")
     return media
 
 
 def test_a_stored_file_that_cannot_be_looked_at_keeps_its_sidecar_and_holds_up_no_sweep(
-    spool: Spool, stuck: Stuck
+    spool: SpoolUnderTest, stuck: Stuck
 ) -> None:
     record = spool.store_whole()
     part = spool.leave_partial(offer=offer(1))
@@ -493,7 +501,7 @@ def test_a_stored_file_that_cannot_be_looked_at_keeps_its_sidecar_and_holds_up_n
 
 
 def test_a_quarantined_file_that_cannot_be_removed_is_told_once_and_holds_up_no_other(
-    spool: Spool, stuck: Stuck
+    spool: SpoolUnderTest, stuck: Stuck
 ) -> None:
     records = [quarantined(spool, number) for number in range(3)]
     for record in records:
@@ -506,7 +514,7 @@ def test_a_quarantined_file_that_cannot_be_removed_is_told_once_and_holds_up_no_
 
 
 def test_what_was_given_up_is_told_though_the_media_store_is_away(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
+    spool: SpoolUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = spool.leave_partial()
     spool.now += timedelta(days=15)
@@ -517,7 +525,7 @@ def test_what_was_given_up_is_told_though_the_media_store_is_away(
 
 
 def test_a_sidecar_that_cannot_go_beside_its_file_does_not_hold_up_the_others(
-    spool: Spool, stuck: Stuck
+    spool: SpoolUnderTest, stuck: Stuck
 ) -> None:
     records = [spool.store_whole(offer(1_795_600_000_000 + number)) for number in range(2)]
     stuck.stuck = records[0]["path"]
@@ -539,7 +547,7 @@ class Shared(Stuck):
 
 
 def test_an_announcement_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
-    exchange = Exchange(media := Shared(tmp_path))
+    exchange = SharedPartials(media := Shared(tmp_path))
     for number in range(3):
         record = {
             "imei": IMEI, "upload": f"{number:032x}", "identifier": "%photof", "count": 4, "path": f"{number}.jpg",
@@ -549,7 +557,7 @@ def test_an_announcement_that_cannot_be_read_does_not_hold_up_the_others(tmp_pat
         exchange.announce(record)
         media.write(record["path"], b"file")
     media.stuck = f"pending/{IMEI}/{1:032x}.json"
-    failed: list[Record] = []
+    failed: list[SidecarRecord] = []
     owed = exchange.owed(utcnow() + HOUR, failed=lambda record, error: failed.append(record))
     assert {record["path"] for record in owed} == {"0.jpg", "2.jpg"}
     assert failed == [{"imei": IMEI, "upload": f"{1:032x}"}]
@@ -557,7 +565,7 @@ def test_an_announcement_that_cannot_be_read_does_not_hold_up_the_others(tmp_pat
 
 def test_an_announcement_goes_after_an_hour_without_its_file_by_a_steady_clock(tmp_path: Path) -> None:
     steady = [0.0]
-    exchange = Exchange(media := Shared(tmp_path), lambda: steady[0])
+    exchange = SharedPartials(media := Shared(tmp_path), lambda: steady[0])
     exchange.announce({"imei": IMEI, "upload": "0" * 32, "identifier": "%photof", "count": 4, "path": "0.jpg",
                        "state": "stored", "updated_at": "2026-11-24T12:00:00Z", "file_type": "photo",
                        "source": "front", "size": 4})  # fmt: skip
@@ -569,11 +577,11 @@ def test_an_announcement_goes_after_an_hour_without_its_file_by_a_steady_clock(t
 
 
 @pytest.mark.parametrize("work", ["unshared", "pending", "sweep"])
-def test_before_a_shared_store_the_spool_is_read_aside(spool: Spool, work: str) -> None:
+def test_before_a_shared_store_the_spool_is_read_aside(spool: SpoolUnderTest, work: str) -> None:
     spool.leave_partial()
     spool.store_whole(offer(1))
-    spool.store = Store(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
-    spool.janitor = Janitor(spool.store, lambda: 0.0)
+    spool.store = Spool(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
+    spool.cleaner = Cleaner(spool.store, lambda: 0.0)
     depth = [0]
 
     def aside(work: Any, *given: Any) -> Any:
@@ -583,7 +591,7 @@ def test_before_a_shared_store_the_spool_is_read_aside(spool: Spool, work: str) 
         finally:
             depth[0] -= 1
 
-    def read(path: Path) -> Record | None:
+    def read(path: Path) -> SidecarRecord | None:
         assert depth[0] == 1, f"{path} is read on the hub"
         return read_sidecar(path)
 
@@ -593,11 +601,11 @@ def test_before_a_shared_store_the_spool_is_read_aside(spool: Spool, work: str) 
         mock.patch.object(cleanup, "read_sidecar", read),
     ):
         found = {"unshared": spool.store.unshared, "pending": lambda: spool.store.pending(spool.now),
-                 "sweep": lambda: [spool.janitor.sweep(spool.now)]}[work]()  # fmt: skip
+                 "sweep": lambda: [spool.cleaner.sweep(spool.now)]}[work]()  # fmt: skip
     assert len(found) == 1
 
 
-def test_a_partial_file_in_hand_is_passed_over_by_its_name(spool: Spool) -> None:
+def test_a_partial_file_in_hand_is_passed_over_by_its_name(spool: SpoolUnderTest) -> None:
     parts = [spool.leave_partial(offer=offer(number)) for number in (1, 2)]
     spool.store.active.add(parts[0].stem)
     read: list[Path] = []
@@ -617,10 +625,10 @@ class Asked(Notes):
         return self.stored_before
 
 
-def leave_rest(spool: Spool) -> list[str]:
+def leave_rest(spool: SpoolUnderTest) -> list[str]:
     """Share what nobody goes on with, once; give what was shared."""
     told: list[str] = []
-    handover = Handover(spool.store, Asked(), lambda: spool.now, Quota(0).allows)
+    handover = LeaseClient(spool.store, Asked(), lambda: spool.now, LogQuota(0).allows)
     for _ in range(2):
         handover.leave_rest(
             lambda *file: True, lambda *file: None, lambda record: told.append(record["identifier"])
@@ -629,14 +637,14 @@ def leave_rest(spool: Spool) -> list[str]:
 
 
 @pytest.fixture
-def two_partials(spool: Spool) -> list[Path]:
+def two_partials(spool: SpoolUnderTest) -> list[Path]:
     """Two partial files of sessions that have ended, before a store that several machines share."""
-    spool.store = Store(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
+    spool.store = Spool(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
     return [spool.leave_partial(offer=offer(identifier=name)) for name in ("%photof", "%photor")]
 
 
 def test_a_partial_file_of_a_later_version_is_shared_like_the_others(
-    spool: Spool, two_partials: list[Path]
+    spool: SpoolUnderTest, two_partials: list[Path]
 ) -> None:
     sidecar = two_partials[0].with_suffix(".json")
     record = json.loads(sidecar.read_text())
@@ -645,7 +653,7 @@ def test_a_partial_file_of_a_later_version_is_shared_like_the_others(
 
 
 def test_a_partial_file_that_cannot_be_shared_is_named_once_and_holds_up_no_other(
-    spool: Spool, two_partials: list[Path]
+    spool: SpoolUnderTest, two_partials: list[Path]
 ) -> None:
     two_partials[0].with_suffix(".leaving").mkdir()  # in the way of the copy that is put
     with structlog.testing.capture_logs() as lines:
@@ -653,14 +661,14 @@ def test_a_partial_file_that_cannot_be_shared_is_named_once_and_holds_up_no_othe
     assert [line["upload"] for line in lines] == [two_partials[0].stem]
 
 
-class Away(Folder):
+class Away(LocalFolder):
     """A media folder that cannot be read for a while."""
 
     def read(self, key: str, begin: int, count: int) -> bytes | None:
         raise MediaError("away for a moment")
 
 
-def test_a_stored_file_that_cannot_be_compared_now_is_still_handed_over(spool: Spool) -> None:
+def test_a_stored_file_that_cannot_be_compared_now_is_still_handed_over(spool: SpoolUnderTest) -> None:
     record = spool.store_whole()
     spool.store.media = Away(spool.folder / "media")
     assert spool.open(offer()).received == 0
@@ -668,7 +676,7 @@ def test_a_stored_file_that_cannot_be_compared_now_is_still_handed_over(spool: S
 
 
 def test_a_partial_file_shorter_than_its_chain_asks_for_is_given_out_of_hand(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
+    spool: SpoolUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = spool.leave_partial(packets=2)
     monkeypatch.setattr(protocol, "crc", Mock(side_effect=StorageError("partial_lost", "shorter")))
@@ -688,7 +696,7 @@ def leave(transfer: Transfer, now: datetime) -> None:
     transfer.leave()
 
 
-def test_without_a_time_two_files_with_an_equal_packet_are_not_spliced(spool: Spool) -> None:
+def test_without_a_time_two_files_with_an_equal_packet_are_not_spliced(spool: SpoolUnderTest) -> None:
     first, second, equal = (bytes([number]) * PACKET for number in (1, 2, 3))
     transfer = spool.open(offer(0))
     transfer.write(0, first + equal, spool.now)
@@ -707,14 +715,16 @@ def test_without_a_time_two_files_with_an_equal_packet_are_not_spliced(spool: Sp
     assert spool.store.media.read(record["path"], 0, 9999) == second + equal + second * 2
 
 
-def test_connections_that_bring_no_byte_cost_a_file_without_a_time_nothing(spool: Spool) -> None:
+def test_connections_that_bring_no_byte_cost_a_file_without_a_time_nothing(spool: SpoolUnderTest) -> None:
     part = spool.leave_partial(3, offer=offer(0))
     for _ in range(3):
         leave(spool.open(offer(0)), spool.now)
         assert part.stat().st_size == 3 * PACKET
 
 
-def test_a_line_that_breaks_while_its_file_is_compared_costs_nothing_that_is_held(spool: Spool) -> None:
+def test_a_line_that_breaks_while_its_file_is_compared_costs_nothing_that_is_held(
+    spool: SpoolUnderTest,
+) -> None:
     part = spool.leave_partial(3, offer=offer(0))
     transfer = spool.open(offer(0))
     assert not transfer.write(3 * PACKET, DATA[3 * PACKET :], spool.now)
@@ -728,18 +738,18 @@ def test_a_line_that_breaks_while_its_file_is_compared_costs_nothing_that_is_hel
 # partial files of a device
 
 
-def partials(spool: Spool) -> list[Path]:
+def partials(spool: SpoolUnderTest) -> list[Path]:
     return sorted((spool.folder / "spool" / "partial").rglob("*.*"))
 
 
-def test_a_partial_file_that_nothing_came_of_goes_with_its_session(spool: Spool) -> None:
+def test_a_partial_file_that_nothing_came_of_goes_with_its_session(spool: SpoolUnderTest) -> None:
     for number in range(20):
         leave(spool.open(offer(1_795_600_000_000 + number)), spool.now)
     assert partials(spool) == []
 
 
 def test_of_a_devices_partial_files_the_newest_are_kept_and_the_product_hears_of_the_others(
-    spool: Spool,
+    spool: SpoolUnderTest,
 ) -> None:
     in_hand = spool.open(offer(1))
     in_hand.write(0, DATA[:PACKET], spool.now)
@@ -753,7 +763,9 @@ def test_of_a_devices_partial_files_the_newest_are_kept_and_the_product_hears_of
     assert list(spool.store.given_up) == [path.stem for path in left[:-PARTIALS_KEPT]]
 
 
-def test_a_partial_file_that_is_removed_under_a_session_does_not_come_back_with_a_hole(spool: Spool) -> None:
+def test_a_partial_file_that_is_removed_under_a_session_does_not_come_back_with_a_hole(
+    spool: SpoolUnderTest,
+) -> None:
     transfer = spool.open(offer())
     transfer.write(0, DATA[:PACKET], spool.now)
     transfer.flush()
@@ -765,8 +777,8 @@ def test_a_partial_file_that_is_removed_under_a_session_does_not_come_back_with_
     assert not Path(transfer.part).exists()
 
 
-def test_of_what_a_device_left_in_a_shared_store_the_newest_are_kept(spool: Spool) -> None:
-    spool.store = Store(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
+def test_of_what_a_device_left_in_a_shared_store_the_newest_are_kept(spool: SpoolUnderTest) -> None:
+    spool.store = Spool(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
     parts = []
     for number in range(PARTIALS_KEPT + 2):
         parts.append(spool.leave_partial(1, offer=offer(1 + number)))
@@ -781,7 +793,7 @@ def test_of_what_a_device_left_in_a_shared_store_the_newest_are_kept(spool: Spoo
 # caps of quarantine
 
 
-def quarantined(spool: Spool, number: int, imei: str = OTHER) -> Record:
+def quarantined(spool: SpoolUnderTest, number: int, imei: str = OTHER) -> SidecarRecord:
     return spool.store_whole(offer(1_795_600_000_000 + number), imei=imei, admission="quarantine")
 
 
@@ -790,7 +802,7 @@ def imei(number: int) -> str:
 
 
 def test_an_unknown_device_may_send_so_many_files(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, caps=Caps(files_per_device=2))
+    spool = SpoolUnderTest(tmp_path, caps=Caps(files_per_device=2))
     quarantined(spool, 1)
     spool.leave_partial(offer=offer(2), imei=OTHER, admission="quarantine")
     with pytest.raises(StorageError, match="as much as one may"):
@@ -799,7 +811,7 @@ def test_an_unknown_device_may_send_so_many_files(tmp_path: Path) -> None:
 
 
 def test_an_unknown_device_may_send_so_many_bytes(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, caps=Caps(bytes_per_device=3 * len(DATA) - 1))
+    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_per_device=3 * len(DATA) - 1))
     quarantined(spool, 1)
     quarantined(spool, 2)
     with pytest.raises(StorageError, match="as much as one may"):
@@ -807,7 +819,7 @@ def test_an_unknown_device_may_send_so_many_bytes(tmp_path: Path) -> None:
 
 
 def test_unknown_devices_in_all_may_send_so_many_bytes_partial_ones_too(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, caps=Caps(bytes_in_all=3 * len(DATA)))
+    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=3 * len(DATA)))
     quarantined(spool, 1, imei(1))
     spool.leave_partial(offer=offer(2), imei=imei(2), admission="quarantine")
     spool.restart()
@@ -818,7 +830,7 @@ def test_unknown_devices_in_all_may_send_so_many_bytes_partial_ones_too(tmp_path
 
 
 def test_room_in_the_quarantine_is_found_again_when_files_have_gone(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, caps=Caps(bytes_in_all=2 * len(DATA)))
+    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=2 * len(DATA)))
     records = [quarantined(spool, n, imei(n)) for n in (1, 2)]
     with pytest.raises(StorageError, match="in all"):
         quarantined(spool, 3, imei(3))
@@ -831,14 +843,14 @@ def test_room_in_the_quarantine_is_found_again_when_files_have_gone(tmp_path: Pa
 
 
 def test_processes_of_one_machine_share_the_sum(tmp_path: Path) -> None:
-    one, other = (Spool(tmp_path, caps=Caps(bytes_in_all=2 * len(DATA))) for _ in range(2))
+    one, other = (SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=2 * len(DATA))) for _ in range(2))
     quarantined(one, 1, imei(1))
     quarantined(other, 2, imei(2))
     with pytest.raises(StorageError, match="in all"):
         quarantined(one, 3, imei(3))
 
 
-class Counting(Folder):
+class Counting(LocalFolder):
     """A media folder that counts what it is asked to list."""
 
     listed = 0
@@ -850,7 +862,7 @@ class Counting(Folder):
 
 
 def test_the_cost_of_an_upload_does_not_grow_with_the_quarantined_files_of_others(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = SpoolUnderTest(tmp_path)
     for number in range(60):
         quarantined(spool, number, imei(number))
     spool.store.media = spool.store.quarantine._media = counting = Counting(tmp_path / "media")
@@ -861,7 +873,7 @@ def test_the_cost_of_an_upload_does_not_grow_with_the_quarantined_files_of_other
 
 
 @pytest.mark.parametrize("content", [b"", b"many", b"-5", b"\xff" * 40])
-def test_a_torn_sum_is_counted_anew(spool: Spool, content: bytes) -> None:
+def test_a_torn_sum_is_counted_anew(spool: SpoolUnderTest, content: bytes) -> None:
     quarantined(spool, 1)
     (spool.folder / "spool" / "quarantine.bytes").write_bytes(content)
     spool.now += timedelta(seconds=61)
@@ -870,11 +882,11 @@ def test_a_torn_sum_is_counted_anew(spool: Spool, content: bytes) -> None:
 
 
 def test_a_stored_file_that_comes_again_with_another_end_is_held_to_the_caps(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, caps=Caps(files_per_device=2))
+    spool = SpoolUnderTest(tmp_path, caps=Caps(files_per_device=2))
     before = quarantined(spool, 0)
     quarantined(spool, 1)
     transfer = spool.store.open(
-        Asker(OTHER, "quarantine", SESSION, spool.now), offer(), StoredFile.of(before)
+        UploadContext(OTHER, "quarantine", SESSION, spool.now), offer(), StoredFile.of(before)
     )
     with pytest.raises(StorageError, match="as much as one may"):
         transfer.write(3 * PACKET, b"another end", spool.now)
@@ -883,7 +895,7 @@ def test_a_stored_file_that_comes_again_with_another_end_is_held_to_the_caps(tmp
 
 
 def test_a_partial_file_counts_by_what_it_announced_however_often_all_is_counted(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, caps=Caps(bytes_in_all=5 * len(DATA)))
+    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=5 * len(DATA)))
     for number in (1, 2):
         spool.leave_partial(1, offer=offer(number, packets=8), imei=imei(number), admission="quarantine")
         spool.store.quarantine.count(spool.now)
@@ -892,7 +904,7 @@ def test_a_partial_file_counts_by_what_it_announced_however_often_all_is_counted
 
 
 def test_the_partial_files_of_one_unknown_device_count_by_what_they_announced(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, caps=Caps(bytes_per_device=20 * PACKET))
+    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_per_device=20 * PACKET))
     for number in (1, 2):
         spool.leave_partial(1, offer=offer(number, packets=8), imei=OTHER, admission="quarantine")
     with pytest.raises(StorageError, match="as much as one may"):
@@ -900,7 +912,7 @@ def test_the_partial_files_of_one_unknown_device_count_by_what_they_announced(tm
 
 
 def test_a_file_of_an_unknown_device_counts_a_block_however_small_it_is(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, caps=Caps(bytes_in_all=4 * 4096))
+    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=4 * 4096))
     for number in range(4):
         transfer = spool.open(offer(number + 1, packets=1), imei=imei(number), admission="quarantine")
         transfer.write(0, b"x", spool.now)
@@ -913,7 +925,7 @@ def test_a_file_of_an_unknown_device_counts_a_block_however_small_it_is(tmp_path
 
 
 def test_all_that_unknown_devices_sent_is_counted_aside(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    spool = SpoolUnderTest(tmp_path)
     quarantined(spool, 1)
     aside: list[str] = []
     spool.store.aside = lambda work, *given: aside.append(work.__name__) or work(*given)
@@ -927,11 +939,11 @@ def test_all_that_unknown_devices_sent_is_counted_aside(tmp_path: Path) -> None:
 OWN = (ipaddress.ip_network("198.51.100.0/24"),)
 
 
-def opened_from(spool: Spool, address: str, networks: tuple[Any, ...] = ()) -> Transfer:
-    return spool.store.open(Asker(IMEI, "known", SESSION, spool.now, address, networks), offer())
+def opened_from(spool: SpoolUnderTest, address: str, networks: tuple[Any, ...] = ()) -> Transfer:
+    return spool.store.open(UploadContext(IMEI, "known", SESSION, spool.now, address, networks), offer())
 
 
-def left_from(spool: Spool, address: str) -> Path:
+def left_from(spool: SpoolUnderTest, address: str) -> Path:
     """Leave two packets of a file that came from an address."""
     transfer = opened_from(spool, address)
     transfer.write(0, DATA[: 2 * PACKET], spool.now)
@@ -942,7 +954,7 @@ def left_from(spool: Spool, address: str) -> Path:
     return Path(transfer.part)
 
 
-def test_a_partial_file_tells_the_address_that_its_last_session_came_from(spool: Spool) -> None:
+def test_a_partial_file_tells_the_address_that_its_last_session_came_from(spool: SpoolUnderTest) -> None:
     left_from(spool, "198.51.100.7")
     assert opened_from(spool, "198.51.100.8").record["address"] == "198.51.100.8"
 
@@ -952,7 +964,7 @@ def test_a_partial_file_tells_the_address_that_its_last_session_came_from(spool:
     [("192.0.2.1", 0), ("198.51.100.7", 2 * PACKET), ("::ffff:198.51.100.7", 2 * PACKET)],
 )
 def test_only_a_partial_file_from_the_named_networks_goes_on(
-    spool: Spool, address: str, received: int
+    spool: SpoolUnderTest, address: str, received: int
 ) -> None:
     part = left_from(spool, address)
     assert opened_from(spool, "198.51.100.8", OWN).received == received
@@ -960,7 +972,7 @@ def test_only_a_partial_file_from_the_named_networks_goes_on(
 
 
 @pytest.mark.parametrize("told", [None, 7, "nowhere", {"a": 1}])
-def test_a_sidecar_without_an_address_loses_no_byte(spool: Spool, told: object) -> None:
+def test_a_sidecar_without_an_address_loses_no_byte(spool: SpoolUnderTest, told: object) -> None:
     sidecar = left_from(spool, "198.51.100.7").with_suffix(".json")
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"address": told}))
     assert opened_from(spool, "198.51.100.8", OWN).received == 2 * PACKET

@@ -20,16 +20,16 @@ from conftest import ROOT, wait_until
 from driver import BEGAN, Line, Machine
 from test_server import IMEI, QUICK, UNKNOWN, Notes, Running, content, drip, init
 
-from receiver.backend.lease_client import Handover
-from receiver.backend.log_quota import PEERS, Quota
+from receiver.backend.lease_client import LeaseClient
+from receiver.backend.log_quota import PEERS, LogQuota
 from receiver.net.connection import Settings
-from receiver.net.connection_limits import Crowd
-from receiver.net.daily_limits import Daily
-from receiver.net.guess_limits import ADDRESSES, IMEIS, IMEIS_OF_AN_ADDRESS, Guesses
-from receiver.spool.file_transfer import Asker
-from receiver.spool.spool import Caps, Store
+from receiver.net.connection_limits import ConnectionLimits
+from receiver.net.daily_limits import DailyLimits
+from receiver.net.guess_limits import ADDRESSES, IMEIS, IMEIS_OF_AN_ADDRESS, GuessLimits
+from receiver.spool.file_transfer import UploadContext
+from receiver.spool.spool import Caps, Spool
 from receiver.store.durability import OpenFiles, StorageError
-from receiver.store.local_folder import Folder
+from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import MediaError
 from receiver.wire import protocol
 from receiver.wire.session import Limits, Offer
@@ -45,7 +45,7 @@ class Peer:
 
 
 def test_beyond_the_limit_those_without_init_go_oldest_first_each_once() -> None:
-    crowd: Crowd[Peer] = Crowd(3, 2, 0)
+    crowd: ConnectionLimits[Peer] = ConnectionLimits(3, 2, 0)
     first, second, third, fourth, fifth = (Peer() for _ in range(5))
     for newcomer in (first, second, third):
         crowd.enter(newcomer, "a")
@@ -58,7 +58,7 @@ def test_beyond_the_limit_those_without_init_go_oldest_first_each_once() -> None
 
 
 def test_beyond_the_limit_a_newcomer_goes_where_all_others_have_sent_their_init() -> None:
-    crowd: Crowd[Peer] = Crowd(1, 2, 0)
+    crowd: ConnectionLimits[Peer] = ConnectionLimits(1, 2, 0)
     old, new = Peer(), Peer()
     crowd.enter(old, "a")
     crowd.arrived(old, IMEI)
@@ -67,14 +67,14 @@ def test_beyond_the_limit_a_newcomer_goes_where_all_others_have_sent_their_init(
 
 
 def test_a_device_keeps_its_newest_connections_and_idle_ones_go_first() -> None:
-    crowd: Crowd[Peer] = Crowd(100, 2, 0)
+    crowd: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 0)
     busy, idle, newest = Peer(transfer=object()), Peer(), Peer()
     assert crowd.arrived(busy, IMEI) == crowd.arrived(idle, IMEI) == []
     assert crowd.arrived(newest, IMEI) == [idle]
 
 
 def test_a_connection_that_is_ending_already_is_not_ended_in_place_of_another() -> None:
-    crowd: Crowd[Peer] = Crowd(100, 2, 0)
+    crowd: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 0)
     first, second, third, fourth = (Peer() for _ in range(4))
     crowd.arrived(first, IMEI)
     crowd.arrived(second, IMEI)
@@ -84,7 +84,7 @@ def test_a_connection_that_is_ending_already_is_not_ended_in_place_of_another() 
 
 
 def test_addresses_are_counted_up_and_down_and_forgotten() -> None:
-    crowd: Crowd[Peer] = Crowd(100, 2, 1)
+    crowd: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 1)
     first, second = Peer(), Peer()
     assert crowd.enter(first, "a")
     assert not crowd.enter(second, "a")
@@ -97,7 +97,7 @@ def test_addresses_are_counted_up_and_down_and_forgotten() -> None:
 
 
 def test_a_quota_names_those_whose_lines_were_left_out_and_forgets_them() -> None:
-    quota = Quota(2)
+    quota = LogQuota(2)
     assert [quota.allows("a") for _ in range(4)] == [True, True, False, False]
     assert quota.allows("b")
     assert quota.turn() == {"a": 2}
@@ -106,7 +106,7 @@ def test_a_quota_names_those_whose_lines_were_left_out_and_forgets_them() -> Non
 
 
 def test_a_quota_does_not_grow_with_the_number_of_peers() -> None:
-    quota = Quota(2)
+    quota = LogQuota(2)
     for number in range(PEERS + 1000):
         quota.allows(str(number))
     assert len(quota._counts) == PEERS + 1
@@ -117,7 +117,7 @@ def test_a_quota_does_not_grow_with_the_number_of_peers() -> None:
 
 
 def test_what_a_device_sent_today_is_counted_from_what_it_had_sent_before() -> None:
-    daily, before = Daily(3, 1000), Mock(return_value=(1, 100))
+    daily, before = DailyLimits(3, 1000), Mock(return_value=(1, 100))
     assert daily.allows(IMEI, 900, BEGAN, before)
     assert not daily.allows(IMEI, 901, BEGAN, before)
     daily.add(IMEI, 1, BEGAN)
@@ -127,7 +127,7 @@ def test_what_a_device_sent_today_is_counted_from_what_it_had_sent_before() -> N
 
 
 def test_what_a_device_sent_is_asked_again_after_each_sixty_fourth_of_its_limit() -> None:
-    daily, before = Daily(6400, 0), Mock(return_value=(0, 0))
+    daily, before = DailyLimits(6400, 0), Mock(return_value=(0, 0))
     for _ in range(1000):
         assert daily.allows(IMEI, 0, BEGAN, before)
         daily.add(IMEI, 1, BEGAN)
@@ -140,7 +140,7 @@ def test_a_device_that_goes_from_process_to_process_gets_a_sixty_fourth_more_of_
     processes: int, limits: tuple[int, int]
 ) -> None:
     taken: list[int] = []
-    receiving, random = [Daily(*limits) for _ in range(processes)], Random(processes)
+    receiving, random = [DailyLimits(*limits) for _ in range(processes)], Random(processes)
     for _ in range(5000):
         process = random.choice(receiving)
         if process.allows(IMEI, 100, BEGAN, lambda: (len(taken), sum(taken))):
@@ -150,13 +150,13 @@ def test_a_device_that_goes_from_process_to_process_gets_a_sixty_fourth_more_of_
 
 
 def test_while_nobody_can_be_asked_a_process_goes_by_its_own_count() -> None:
-    daily, away, there = Daily(3, 0), Mock(return_value=None), Mock(return_value=(2, 0))
+    daily, away, there = DailyLimits(3, 0), Mock(return_value=None), Mock(return_value=(2, 0))
     assert [_sends(daily, away) for _ in range(4)] == [True, True, True, False]
-    daily = Daily(3, 0)
+    daily = DailyLimits(3, 0)
     assert [_sends(daily, ask) for ask in (away, there, there)] == [True, True, False]
 
 
-def _sends(daily: Daily, ask: Mock) -> bool:
+def _sends(daily: DailyLimits, ask: Mock) -> bool:
     if allowed := daily.allows(IMEI, 0, BEGAN, ask):
         daily.add(IMEI, 1, BEGAN)
     return allowed
@@ -213,7 +213,7 @@ def test_what_a_device_sent_before_a_restart_counts(tmp_path: Path, receivers: l
 
 
 def test_an_address_that_tries_many_unknown_imeis_waits_longer_each_time() -> None:
-    guesses = Guesses(free=2)
+    guesses = GuessLimits(free=2)
     assert [guesses.delay("a", str(n), 0.0) for n in range(5)] == [0.0, 0.0, 0.5, 1.0, 2.0]
     assert max(guesses.delay("a", str(n), 0.0) for n in range(5, 50)) == 30.0
     assert guesses.delay("b", "7", 0.0) == 0.0
@@ -221,7 +221,7 @@ def test_an_address_that_tries_many_unknown_imeis_waits_longer_each_time() -> No
 
 
 def test_an_unknown_device_that_returns_is_one_imei_and_does_not_wait_again() -> None:
-    guesses = Guesses(free=2)
+    guesses = GuessLimits(free=2)
     fleet = [str(number) for number in range(8)]  # behind one address, none of them added yet
     assert [guesses.delay("a", imei, 0.0) for imei in fleet] == [0.0, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
     for minute in range(1, 100):
@@ -230,14 +230,14 @@ def test_an_unknown_device_that_returns_is_one_imei_and_does_not_wait_again() ->
 
 
 def test_an_imei_that_is_tried_again_before_its_refusal_waits_for_the_rest_of_it() -> None:
-    guesses = Guesses(free=0)
+    guesses = GuessLimits(free=0)
     assert [guesses.delay("a", str(number), 0.0) for number in range(4)] == [0.5, 1.0, 2.0, 4.0]
     assert guesses.delay("a", "3", 1.0) == 3.0
     assert guesses.delay("a", "3", 5.0) == 0.0
 
 
 def test_of_an_address_only_the_imeis_that_it_tried_last_are_remembered() -> None:
-    guesses = Guesses(free=0)
+    guesses = GuessLimits(free=0)
     guesses.delay("a", "first", 0.0)
     for number in range(IMEIS_OF_AN_ADDRESS):
         guesses.delay("a", str(number), 0.0)
@@ -246,7 +246,7 @@ def test_of_an_address_only_the_imeis_that_it_tried_last_are_remembered() -> Non
 
 
 def test_the_addresses_and_imeis_that_are_remembered_are_bounded() -> None:
-    guesses = Guesses()
+    guesses = GuessLimits()
     for number in range(ADDRESSES + 100):
         guesses.delay(str(number), IMEI, 0.0)
     assert len(guesses._tries) == ADDRESSES
@@ -261,14 +261,14 @@ def test_a_guess_waits_without_a_place_while_a_known_device_of_its_address_is_se
     tmp_path: Path, receivers: list[Running]
 ) -> None:
     receivers.append(running := receiver(tmp_path, max_connections=1))
-    running.server.guesses.delay = lambda *given: 1000.0  # type: ignore[method-assign]
+    running.server.guess_limits.delay = lambda *given: 1000.0  # type: ignore[method-assign]
     with socket.create_connection(("127.0.0.1", running.port)) as line:
         line.sendall(init(imei=UNKNOWN))
-        wait_until(lambda: running.server.guesses._waiting)
+        wait_until(lambda: running.server.guess_limits._waiting)
         camera = CameraModel(files={"%photof": content(2000)})
         camera.run(running.port)
         assert camera.acknowledged == ["%photof"]
-        running.server.guesses.release()
+        running.server.guess_limits.release()
         assert line.recv(10) == bytes(4)
 
 
@@ -427,7 +427,7 @@ def test_a_peer_that_floods_with_nonsense_fills_neither_log_nor_database(
         wait_until(lambda: "done" in running.notes.codes)
         assert running.notes.codes.count("not_a_camera") == 5
         assert [line["event"] for line in lines].count("session ended") == 6
-        assert running.server.quota.turn() == {"127.0.0.1": 45}
+        assert running.server.log_quota.turn() == {"127.0.0.1": 45}
 
 
 def test_a_refused_device_that_comes_back_all_the_time_is_told_a_few_times(
@@ -442,11 +442,11 @@ def test_a_refused_device_that_comes_back_all_the_time_is_told_a_few_times(
 
 
 def test_strangers_partial_files_count_against_what_all_strangers_may_send(tmp_path: Path) -> None:
-    store = Store(tmp_path / "spool", Folder(tmp_path / "media"), Caps(bytes_in_all=100 * 1024))
+    store = Spool(tmp_path / "spool", LocalFolder(tmp_path / "media"), Caps(bytes_in_all=100 * 1024))
     kept = 0
     for number in range(20):
         now = BEGAN + timedelta(minutes=number)
-        asker = Asker(f"{number:015d}", "quarantine", "f" * 32, now)
+        asker = UploadContext(f"{number:015d}", "quarantine", "f" * 32, now)
         if kept == 3:
             with pytest.raises(StorageError, match="in all"):
                 store.open(asker, Offer("%photof", False, 30, None))
@@ -462,11 +462,11 @@ def test_strangers_partial_files_count_against_what_all_strangers_may_send(tmp_p
 
 
 def test_while_the_database_is_away_leases_write_no_more_than_one_may(tmp_path: Path) -> None:
-    notes, media = Notes(), Folder(tmp_path / "media")
+    notes, media = Notes(), LocalFolder(tmp_path / "media")
     media.shared = True
     notes.away = True
-    store = Store(tmp_path / "spool", media, Caps())
-    handover = Handover(store, notes, lambda: BEGAN, Quota(3).allows)
+    store = Spool(tmp_path / "spool", media, Caps())
+    handover = LeaseClient(store, notes, lambda: BEGAN, LogQuota(3).allows)
     with structlog.testing.capture_logs() as lines:
         for number in range(10):
             handover.take(f"{number:015d}", "%photof", lambda: False)
@@ -572,7 +572,7 @@ def test_whatever_a_peer_sends_it_makes_us_hold_little(stream, tmp_path: Path) -
     assert line.closed is not None or stream in (late_metadata, unfinished_frames)
 
 
-class Away(Folder):
+class Away(LocalFolder):
     """A media folder that may be away, and counts what it gives at once."""
 
     away = False
@@ -590,7 +590,7 @@ class Away(Folder):
 def offered_again(tmp_path: Path) -> tuple[Line, Away]:
     """A line on which a stored file of 3 MiB is offered again, after its START."""
     machine, packets = Machine(tmp_path), 3072
-    machine.store = Store(tmp_path / "spool", store := Away(tmp_path / "media"), Caps())
+    machine.store = Spool(tmp_path / "spool", store := Away(tmp_path / "media"), Caps())
     data, chain, frames = content(packets * 1024), 0, b""
     for at in range(0, len(data), 1024):
         chain = protocol.crc(data[at : at + 1024], chain)

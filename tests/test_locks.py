@@ -17,7 +17,7 @@ from app import create_app
 from provisioning.core.config import Config
 from provisioning.devices import registry
 from provisioning.media import camera_sessions, registration
-from provisioning.models import Device, Session, Upload, db, locks
+from provisioning.models import CameraSession, Device, Upload, db, locks
 from receiver.backend.port import SessionFacts
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -56,9 +56,9 @@ def progress() -> None:
     registration.progress([sidecar(state="receiving")], NOW)
 
 
-@pytest.mark.parametrize(("tell", "row"), [(sessions, Session), (stored, Upload), (progress, Upload)])
+@pytest.mark.parametrize(("tell", "row"), [(sessions, CameraSession), (stored, Upload), (progress, Upload)])
 def test_what_the_receiver_tells_of_a_device_does_not_wait_for_its_unit_of_work(
-    van: Device, impatient: Flask, tell: Callable[[], None], row: type[Session | Upload]
+    van: Device, impatient: Flask, tell: Callable[[], None], row: type[CameraSession | Upload]
 ) -> None:
     # it tells of many devices at once: one that waits here would hold the rows of the others, and whoever works on
     # one of those and wants a row of this device next waits for ever

@@ -13,9 +13,9 @@ import s3_proxy
 import s3_server
 
 from receiver.store.factory import connect
-from receiver.store.local_folder import Folder
+from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import Media, MediaError
-from receiver.store.s3 import PART, Bucket
+from receiver.store.s3 import PART, S3Bucket
 
 BIG = 2 * PART + 12_345  # goes in three parts
 
@@ -27,13 +27,13 @@ def content(size: int, seed: int = 1) -> bytes:
 @pytest.fixture(params=["folder", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Media:
     if request.param == "folder":
-        return Folder(tmp_path / "media")
-    return Bucket(request.getfixturevalue("bucket"), "fleet/one")
+        return LocalFolder(tmp_path / "media")
+    return S3Bucket(request.getfixturevalue("bucket"), "fleet/one")
 
 
 @pytest.fixture
-def remote(bucket: str) -> Bucket:
-    return Bucket(bucket, "fleet/one")
+def remote(bucket: str) -> S3Bucket:
+    return S3Bucket(bucket, "fleet/one")
 
 
 def local(tmp_path: Path, data: bytes, name: str = "local.part") -> Path:
@@ -200,7 +200,7 @@ def test_across_file_systems_a_file_is_copied_and_nothing_is_left_beside_it(tmp_
     there.mkdir()
     try:
         source = local(there, content(100_000))
-        Folder(tmp_path / "media").put(source, "a/one.jpg")
+        LocalFolder(tmp_path / "media").put(source, "a/one.jpg")
         files = [p for p in (tmp_path / "media").rglob("*") if p.is_file()]
         assert [p.name for p in files] == ["one.jpg"]
         assert files[0].read_bytes() == content(100_000)
@@ -212,7 +212,7 @@ def test_across_file_systems_a_file_is_copied_and_nothing_is_left_beside_it(tmp_
 
 
 def test_a_folder_that_is_a_file_is_not_ready(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "media")
+    folder = LocalFolder(tmp_path / "media")
     folder.write("a/one", b"x")
     with pytest.raises(MediaError):
         folder.write("a/one/two", b"x")
@@ -223,7 +223,7 @@ def test_a_folder_that_is_a_file_is_not_ready(tmp_path: Path) -> None:
 # the bucket
 
 
-def test_a_link_serves_ranges_type_and_name_without_credentials(remote: Bucket) -> None:
+def test_a_link_serves_ranges_type_and_name_without_credentials(remote: S3Bucket) -> None:
     remote.write("a/one.jpg", b"0123456789")
     link = remote.link("a/one.jpg", "image/jpeg", "van-front.jpg")
     assert link is not None
@@ -238,7 +238,7 @@ def test_a_link_serves_ranges_type_and_name_without_credentials(remote: Bucket) 
     assert inline.headers["Content-Disposition"] == "inline"
 
 
-def test_a_changed_link_is_refused(remote: Bucket) -> None:
+def test_a_changed_link_is_refused(remote: S3Bucket) -> None:
     remote.write("a/one.jpg", b"x")
     remote.write("a/two.jpg", b"x")
     link = remote.link("a/one.jpg", "image/jpeg", None) or ""
@@ -250,7 +250,7 @@ def test_prefixes_keep_two_fleets_of_one_bucket_apart(bucket: str, s3: s3_server
     one.write("a/x", b"1")
     two.write("a/x", b"2")
     assert (one.read("a/x", 0, 9), two.read("a/x", 0, 9)) == (b"1", b"2")
-    names = [item["Key"] for item in s3.client().list_objects_v2(Bucket=bucket)["Contents"]]
+    names = [item["Key"] for item in s3.client().list_objects_v2(S3Bucket=bucket)["Contents"]]
     assert sorted(names) == ["one-two/a/x", "one/a/x"]
 
 
@@ -261,13 +261,13 @@ def test_bytes_damaged_on_the_way_are_refused_and_the_file_stays_here(
     data = content(size)
     source = local(tmp_path, data)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
-        store = Bucket(bucket, "")
+        store = S3Bucket(bucket, "")
         proxy.damage = data[50_000:50_008]
         with pytest.raises(MediaError):
             store.put(source, "a/one.jpg")
         assert proxy.damage is None, "the proxy has changed nothing"
     assert source.read_bytes() == data
-    assert Bucket(bucket, "").size("a/one.jpg") is None
+    assert S3Bucket(bucket, "").size("a/one.jpg") is None
 
 
 ERROR = b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -285,17 +285,17 @@ TROUBLES: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def troubled(
     bucket: str, s3: s3_server.Server, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[s3_proxy.Proxy, Bucket]]:
+) -> Iterator[tuple[s3_proxy.Proxy, S3Bucket]]:
     monkeypatch.setattr("receiver.store.s3.SILENCE_SECONDS", 0.3)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
-        store = Bucket(bucket, "", patience=1.0)
+        store = S3Bucket(bucket, "", patience=1.0)
         store.write("a/one", content(200_000))
         yield proxy, store
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_store_in_trouble_gives_an_error_in_bounded_time_whatever_is_asked(
-    troubled: tuple[s3_proxy.Proxy, Bucket], trouble: str, tmp_path: Path
+    troubled: tuple[s3_proxy.Proxy, S3Bucket], trouble: str, tmp_path: Path
 ) -> None:
     proxy, store = troubled
     vars(proxy).update(TROUBLES[trouble])
@@ -326,7 +326,7 @@ def test_a_store_in_trouble_gives_an_error_in_bounded_time_whatever_is_asked(
 
 
 def test_a_store_that_was_away_is_used_again_without_a_restart(
-    troubled: tuple[s3_proxy.Proxy, Bucket], tmp_path: Path
+    troubled: tuple[s3_proxy.Proxy, S3Bucket], tmp_path: Path
 ) -> None:
     proxy, store = troubled
     proxy.refuse = True
@@ -337,7 +337,9 @@ def test_a_store_that_was_away_is_used_again_without_a_restart(
     assert store.read("a/two", 0, 100) == b"picture"
 
 
-def test_a_store_that_only_drips_is_given_up(troubled: tuple[s3_proxy.Proxy, Bucket], tmp_path: Path) -> None:
+def test_a_store_that_only_drips_is_given_up(
+    troubled: tuple[s3_proxy.Proxy, S3Bucket], tmp_path: Path
+) -> None:
     proxy, store = troubled
     proxy.drip = 0.2
     store.write("a/big", b"x")
@@ -349,11 +351,11 @@ def test_a_store_that_only_drips_is_given_up(troubled: tuple[s3_proxy.Proxy, Buc
 def test_a_wrong_key_is_an_error_and_says_so(bucket: str, s3: s3_server.Server) -> None:
     wrong = s3.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     with s3_server.reachable(wrong):
-        store = Bucket(bucket, "")
+        store = S3Bucket(bucket, "")
         with pytest.raises(MediaError):
             store.write("a/one", b"x")
         assert store.ready() is not None
 
 
 def test_a_bucket_that_is_not_there_is_not_ready(s3: s3_server.Server) -> None:
-    assert Bucket("nobody-made-this-one", "").ready() is not None
+    assert S3Bucket("nobody-made-this-one", "").ready() is not None

@@ -14,15 +14,15 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
-from test_janitor import IMEI, OTHER, SESSION, Spool
+from test_janitor import IMEI, OTHER, SESSION
 
 from provisioning.media import registration
 from provisioning.models import Upload, db, utcnow
-from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.sidecar import Record
+from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.sidecar import SidecarRecord
 from receiver.spool.sidecar_files import read_sidecar
-from receiver.spool.spool import Caps, Store
-from receiver.store.local_folder import Folder
+from receiver.spool.spool import Caps, Spool
+from receiver.store.local_folder import LocalFolder
 from receiver.wire import protocol
 from receiver.wire.protocol import PACKET, Metadata
 from receiver.wire.session import Offer
@@ -72,7 +72,7 @@ def bytes_of(offer: Offer, seed: int) -> bytes:
     return bytes([seed]) * (offer.size - (0 if offer.by_path else 1))
 
 
-def believed(path: str | Path, record: Record) -> None:
+def believed(path: str | Path, record: SidecarRecord) -> None:
     found = read_sidecar(Path(path))
     assert found is not None
     assert found | {"pending": None} == record | {"pending": None}
@@ -129,10 +129,10 @@ class Receiver:
         self.start()
 
     def start(self) -> None:
-        self.store = Store(self.folder, Folder(self.media), Caps())
+        self.store = Spool(self.folder, LocalFolder(self.media), Caps())
 
-    def take(self, file: Sent, number: int) -> Record | None:
-        asker = Asker(file.imei, "known", SESSION, BEGAN + timedelta(hours=number))
+    def take(self, file: Sent, number: int) -> SidecarRecord | None:
+        asker = UploadContext(file.imei, "known", SESSION, BEGAN + timedelta(hours=number))
         transfer = self.store.open(asker, file.offer)
         data = bytes_of(file.offer, file.seed)
         if not transfer.write(transfer.received, data[transfer.received :], asker.now):
@@ -142,7 +142,7 @@ class Receiver:
         transfer.leave()
         return record
 
-    def report(self, records: list[Record], together: int) -> None:
+    def report(self, records: list[SidecarRecord], together: int) -> None:
         for at in range(0, len(records), together):
             self.store.delivered(registration.register(records[at : at + together], utcnow()))
 
@@ -153,7 +153,7 @@ def check_all_are_kept(tmp_path: Path, files: list[Sent], together: int) -> None
     db.session.execute(delete(Upload))
     db.session.commit()
     receiver = Receiver(tmp_path / "receiver", tmp_path / "media")
-    told: list[Record] = []
+    told: list[SidecarRecord] = []
     for number, file in enumerate(files):
         record = receiver.take(file, number)
         if record is not None and not file.killed:

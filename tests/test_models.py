@@ -13,11 +13,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 
 from provisioning.models import (
     TRANSITIONS,
+    CameraSession,
     ChecklistRun,
     Command,
     Device,
     Message,
-    Session,
     State,
     db,
     new_id,
@@ -129,7 +129,7 @@ def test_every_code_fits_the_columns_that_keep_codes() -> None:
     assert {"bad_crc", "unknown_device"} <= receiver
     kept = (Command.error_code, Message.error_code, ChecklistRun.verdict)
     assert max(map(len, product)) <= min(column.type.length for column in kept)
-    assert max(map(len, receiver)) <= Session.code.type.length
+    assert max(map(len, receiver)) <= CameraSession.code.type.length
 
 
 def test_a_message_keeps_our_longest_code_on_every_database(app: Flask) -> None:

@@ -22,7 +22,7 @@ from provisioning.core.config import load
 from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.media import telemetry
-from provisioning.models import ChecklistRun, Device, Role, Session, Upload, UploadState, db, utcnow
+from provisioning.models import CameraSession, ChecklistRun, Device, Role, Upload, UploadState, db, utcnow
 from provisioning.sms import inbound
 from provisioning.tracker import language
 from provisioning.web import auth
@@ -78,7 +78,9 @@ def fill() -> None:
             sha256="0" * 64,
         )
     )
-    db.session.add(Session(id="1" * 32, imei=IMEI, device_id=van.id, address="192.0.2.1:40000", ended_at=now))
+    db.session.add(
+        CameraSession(id="1" * 32, imei=IMEI, device_id=van.id, address="192.0.2.1:40000", ended_at=now)
+    )
     db.session.commit()
     presets.save(openapi_formats.PROFILE, "", {"66001": 50}, "tests", now)
     db.session.add(_check_that_ended(van))

@@ -16,12 +16,12 @@ from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
 from provisioning.media import camera_sessions, request_progress
 from provisioning.models import (
+    CameraSession,
     ChecklistRun,
     Command,
     Device,
     Message,
     Role,
-    Session,
     State,
     StatusItem,
     Upload,
@@ -134,7 +134,7 @@ def test_every_list_of_a_device_is_paged_to_its_end(van: Device, visitor: Visito
                                         source="front", state="stored"),
             "messages": lambda s: Message(id=s, direction="out", sender="+1", recipient="+2", body="x", status="sent",
                                           device_id=van.id),
-            "sessions": lambda s: Session(id=s, imei=IMEI, device_id=van.id, address="192.0.2.1:1"),
+            "sessions": lambda s: CameraSession(id=s, imei=IMEI, device_id=van.id, address="192.0.2.1:1"),
         }[name](stamp)  # fmt: skip
         db.session.add(row)
     db.session.commit()
@@ -219,8 +219,8 @@ def test_a_request_for_both_names_the_file_that_is_missing(van: Device, visitor:
 def test_a_request_whose_camera_was_cut_off_tells_why(van: Device, visitor: Visitor) -> None:
     command(van, state=State.ANSWERED, sending_at=utcnow() - timedelta(minutes=1))
     db.session.add(
-        Session(id=new_id(), imei=IMEI, device_id=van.id, address="192.0.2.1:1", started_at=utcnow(), ended_at=utcnow(),
-                code="bad_crc", reason="31 packets in a row with a wrong CRC.")
+        CameraSession(id=new_id(), imei=IMEI, device_id=van.id, address="192.0.2.1:1", started_at=utcnow(),
+                      ended_at=utcnow(), code="bad_crc", reason="31 packets in a row with a wrong CRC.")
     )  # fmt: skip
     db.session.commit()
     assert "The camera connected, but: 31 packets in a row with a wrong CRC." in told(visitor)
@@ -398,7 +398,9 @@ def test_a_text_put_aside_waits_no_more_and_is_kept(van: Device, visitor: Visito
 
 def test_the_files_kept_of_an_unknown_device_can_be_looked_at(app: Flask, visitor: Visitor) -> None:
     upload(None, "quarantined")
-    db.session.add(Session(id=new_id(), imei="350612071913857", address="192.0.2.1:1", started_at=utcnow()))
+    db.session.add(
+        CameraSession(id=new_id(), imei="350612071913857", address="192.0.2.1:1", started_at=utcnow())
+    )
     db.session.commit()
     assert "1 file</a>" in visitor.get("/strangers").text
     assert "front photo" in visitor.get("/strangers/350612071913857").text
@@ -407,14 +409,16 @@ def test_the_files_kept_of_an_unknown_device_can_be_looked_at(app: Flask, visito
 
 def test_an_unknown_imei_is_counted_until_a_device_has_it(app: Flask, van: Device, visitor: Visitor) -> None:
     for imei in ("350612071913857", IMEI):
-        db.session.add(Session(id=new_id(), imei=imei, address="192.0.2.1", peer=imei, ended_at=utcnow()))
+        db.session.add(
+            CameraSession(id=new_id(), imei=imei, address="192.0.2.1", peer=imei, ended_at=utcnow())
+        )
     db.session.commit()
     assert "1 unknown IMEI connected" in visitor.get("/devices").text
 
 
 def test_more_unknown_imeis_than_anybody_needs_to_know_are_not_counted(app: Flask, visitor: Visitor) -> None:
     db.session.add_all(
-        Session(
+        CameraSession(
             id=new_id(), imei=f"{number:015d}", address="192.0.2.1", peer=f"{number:015d}", ended_at=utcnow()
         )
         for number in range(camera_sessions.COUNTED + 5)

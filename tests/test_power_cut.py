@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.spool import spool
-from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.sidecar import Record, StoredFile
-from receiver.spool.spool import Caps, Store
+from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.sidecar import SidecarRecord, StoredFile
+from receiver.spool.spool import Caps, Spool
 from receiver.store.durability import FileSystem, StorageError
 from receiver.store.keys import adopted
-from receiver.store.local_folder import Folder
+from receiver.store.local_folder import LocalFolder
 from receiver.wire.protocol import PACKET, Metadata
 from receiver.wire.session import Offer
 
@@ -67,10 +67,10 @@ class Receiver:
     log: power_cut.Log | None = None
     boot: str = "first"
     admission: str = "known"
-    registered: list[Record] = field(default_factory=list)
+    registered: list[SidecarRecord] = field(default_factory=list)
     transfer: Transfer | None = None
     name: str = ""
-    waiting: list[Record] = field(default_factory=list)
+    waiting: list[SidecarRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -78,14 +78,14 @@ class Receiver:
     def restart(self) -> None:
         """Killed and started again; a transfer in hand is forgotten."""
         self.transfer = None
-        self.store = Store(self.root / "spool", Folder(self.root / "media"), Caps())
+        self.store = Spool(self.root / "spool", LocalFolder(self.root / "media"), Caps())
         self.store.boot = self.boot
 
     def offer(self, name: str, at: datetime = NOW) -> None:
         """A session opens a file."""
         self.leave()
         offer, _ = FILES[name]
-        asker = Asker(IMEI, self.admission, "5" * 32, at)
+        asker = UploadContext(IMEI, self.admission, "5" * 32, at)
         self.name, self.transfer = name, self.store.open(asker, offer, self._recall(offer))
 
     def _recall(self, offer: Offer) -> StoredFile | None:
@@ -150,7 +150,7 @@ class Receiver:
         self._register(records)
         self.store.delivered(records)
 
-    def _register(self, records: list[Record]) -> None:
+    def _register(self, records: list[SidecarRecord]) -> None:
         """The product counts each upload once."""
         known = {record["upload"] for record in self.registered}
         for record in records:
@@ -159,12 +159,12 @@ class Receiver:
                 if self.log is not None:
                     self.log.mark(("registered", dict(record)))
 
-    def place(self, record: Record) -> Path:
+    def place(self, record: SidecarRecord) -> Path:
         """Where a stored file lies: adoption may have moved it."""
         put = self.root / "media" / record["path"]
         return put if put.exists() else self.root / "media" / adopted(IMEI, record["path"])
 
-    def stored(self, record: Record) -> bytes:
+    def stored(self, record: SidecarRecord) -> bytes:
         return self.place(record).read_bytes()
 
 
@@ -470,7 +470,7 @@ def test_after_a_failed_sync_of_all_no_file_in_hand_is_believed(
     receiver.packets(1)
     receiver.safe()
     receiver.packets(1)
-    other = receiver.store.open(Asker(OTHER, "known", "6" * 32, NOW), *FILES["video"][:1])
+    other = receiver.store.open(UploadContext(OTHER, "known", "6" * 32, NOW), *FILES["video"][:1])
     other.write(0, FILES["video"][1][:PACKET], NOW)
     other.flush()
 

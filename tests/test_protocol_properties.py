@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from receiver.wire import protocol
 from receiver.wire import session as s
-from receiver.wire.protocol import Message, Metadata, ProtocolError, Reader, Run
-from receiver.wire.session import Limits, Session
+from receiver.wire.protocol import Metadata, ProtocolError, Reader, Run, WireMessage
+from receiver.wire.session import Limits, SessionMachine
 
 pytestmark = pytest.mark.quick
 
@@ -26,11 +26,11 @@ IMEI = 352094082736916
 PATH_INIT = b"\0\0\0\6" + IMEI.to_bytes(8, "big") + b"\x02\0\4\0"
 
 
-def messages(data: bytes, cuts: list[int]) -> tuple[list[Message], str | None]:
+def messages(data: bytes, cuts: list[int]) -> tuple[list[WireMessage], str | None]:
     """Read bytes in pieces; runs are split, so that only their meaning counts."""
     reader, found = Reader(), []  # type: ignore[var-annotated]
 
-    def take(message: Message) -> None:
+    def take(message: WireMessage) -> None:
         found.extend(message.split() if isinstance(message, Run) else [message])
 
     try:
@@ -111,7 +111,7 @@ class Taker:
     """A session whose file is open: what it takes and answers, without storage."""
 
     def __init__(self, by_path: bool, packets: int, held: int) -> None:
-        self.session = Session(Limits(), 0.0)
+        self.session = SessionMachine(Limits(), 0.0)
         self.reader = Reader()
         self.taken, self.chain, self.answers, self.errors = b"", None, b"", 0  # type: ignore[var-annotated]
         self.by_path, self.packets, self.held = by_path, packets, held

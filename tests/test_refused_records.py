@@ -17,9 +17,9 @@ from test_server import QUICK, Notes, Running, content
 from test_uploads import IMEI, sidecar
 
 from receiver.backend import bisecting, reporter
-from receiver.backend.port import Refused, SessionFacts
+from receiver.backend.port import RecordRefused, SessionFacts
 from receiver.net.connection import Settings
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import SidecarRecord
 
 
 class Table:
@@ -35,7 +35,7 @@ class Table:
         if self.calls == self.away_at:
             raise ConnectionError
         if self.bad & set(numbers):
-            raise Refused("one of them")
+            raise RecordRefused("one of them")
         self.taken += numbers
 
     def tell(self, queue: list[int], most: int = 8) -> None:
@@ -94,22 +94,22 @@ class Strict(Notes):
     fits = False
     tries = 0
 
-    def stored(self, records: Sequence[Record]) -> list[Record]:
+    def stored(self, records: Sequence[SidecarRecord]) -> list[SidecarRecord]:
         if not self.fits and any(record["identifier"] == "%photof" for record in records):
             self.tries += 1
-            raise Refused("it does not fit")
+            raise RecordRefused("it does not fit")
         return super().stored(records)
 
-    def progress(self, records: Sequence[Record]) -> None:
+    def progress(self, records: Sequence[SidecarRecord]) -> None:
         self._reach()  # what is away refuses nothing
         if any(record["identifier"] == "%photof" for record in records):
-            raise Refused("it does not fit")
+            raise RecordRefused("it does not fit")
         super().progress(records)
 
     def sessions(self, facts: Sequence[SessionFacts]) -> None:
         self._reach()
         if any(fact.code == "not_a_camera" for fact in facts):
-            raise Refused("it does not fit")
+            raise RecordRefused("it does not fit")
         super().sessions(facts)
 
 
@@ -120,11 +120,11 @@ def test_partial_files_and_sessions_that_are_refused_hold_up_no_others(tmp_path:
     for name in ("%photof", "%photor"):
         with pytest.raises(LineDropped):
             CameraModel(files={name: content(9000)}, drop_at=4).run(running.port)
-    wait_until(lambda: len(running.server.reports._partials) == 2)
+    wait_until(lambda: len(running.server.reporter._partials) == 2)
     notes.away = False
     wait_until(lambda: [record["identifier"] for record in notes.partial.values()] == ["%photor"])
     wait_until(lambda: notes.codes == ["lost", "lost"])
-    assert not running.server.reports._partials
+    assert not running.server.reporter._partials
     running.stop()
 
 
@@ -139,7 +139,7 @@ def test_a_file_whose_record_was_refused_is_tried_again_after_a_while(
     wait_until(lambda: notes.tries >= 4)
     notes.fits = True
     wait_until(lambda: len(notes.stored_files) == 2)
-    wait_until(lambda: running.server.reports.refused == {})
+    wait_until(lambda: running.server.reporter.refused == {})
     running.stop()
 
 

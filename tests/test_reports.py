@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from receiver.backend.reporter import Reports, _tell_all
+from receiver.backend.reporter import Reporter, _tell_all
 
 pytestmark = pytest.mark.quick
 
@@ -16,14 +16,14 @@ class BusyProduct:
 
     def __init__(self) -> None:
         self.told: list[str] = []
-        self.reports: Reports | None = None
+        self.reporter: Reporter | None = None
 
     def _more(self, kind: str) -> None:
         self.told.append(kind)
-        assert self.reports is not None
+        assert self.reporter is not None
         assert len(self.told) < 50, f"one round has no end: {self.told[:6]} ..."
-        self.reports.stored({"upload": f"{len(self.told):032x}"})
-        self.reports.left_partial({"upload": f"{len(self.told):032x}"}, share=False)
+        self.reporter.stored({"upload": f"{len(self.told):032x}"})
+        self.reporter.left_partial({"upload": f"{len(self.told):032x}"}, share=False)
 
     def stored(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         self._more("stored")
@@ -45,7 +45,7 @@ def test_sessions_are_told_while_files_never_stop_coming() -> None:
     server: Any = SimpleNamespace(
         product=product, store=store, handover=None, aside=lambda work, *given: work(*given)
     )
-    product.reports = reports = Reports(server)
+    product.reporter = reports = Reporter(server)
     reports.tell(SimpleNamespace(id="a" * 32))  # type: ignore[arg-type]
     reports.stored({"upload": "b" * 32})
     reports.left_partial({"upload": "c" * 32}, share=False)

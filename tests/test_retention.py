@@ -22,9 +22,9 @@ from provisioning.models import (
     GatewayEvent,
     Message,
     Profile,
-    Record,
     State,
     StatusItem,
+    TelemetryRecord,
     Upload,
     Verdict,
     db,
@@ -183,16 +183,16 @@ def ended_command(van: Device, at: datetime, **more: Any) -> Command:  # noqa: F
     return row
 
 
-def record(van: Device, at: datetime, value: int) -> Record:  # noqa: F811
+def record(van: Device, at: datetime, value: int) -> TelemetryRecord:  # noqa: F811
     telemetry.accept(van, at, {"239": value}, at)
-    row = db.session.scalars(select(Record).order_by(Record.received_at.desc())).first()
+    row = db.session.scalars(select(TelemetryRecord).order_by(TelemetryRecord.received_at.desc())).first()
     assert row is not None
     db.session.execute(
         update(StatusItem).where(StatusItem.source_id == row.id).values(source_id=(new := an_id(at)))
     )
-    db.session.execute(update(Record).where(Record.id == row.id).values(id=new))
+    db.session.execute(update(TelemetryRecord).where(TelemetryRecord.id == row.id).values(id=new))
     db.session.commit()
-    return db.session.get_one(Record, new)
+    return db.session.get_one(TelemetryRecord, new)
 
 
 def run_of(van: Device, at: datetime, *, is_open: bool = False) -> ChecklistRun:  # noqa: F811
@@ -257,7 +257,7 @@ def test_old_records_go_but_those_that_a_file_or_the_status_rests_on(app: Flask,
     newest = record(van, ago(31), 1)
     left = {tied.id, newest.id}
     assert retention.sweep(utcnow) == {"records": 1}
-    assert set(db.session.scalars(select(Record.id))) == left
+    assert set(db.session.scalars(select(TelemetryRecord.id))) == left
 
 
 def test_old_checks_go_but_the_newest_of_a_device(app: Flask, van: Device) -> None:  # noqa: F811

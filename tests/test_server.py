@@ -21,12 +21,12 @@ from provisioning.models import utcnow
 from receiver.backend import known_devices
 from receiver.backend.port import Admission, SessionFacts
 from receiver.net.connection import Settings
-from receiver.net.proxy_tls import Front
+from receiver.net.proxy_tls import Preamble
 from receiver.net.server import Server
 from receiver.spool import file_transfer
-from receiver.spool.sidecar import Record, StoredFile
-from receiver.spool.spool import Caps, Store
-from receiver.store.local_folder import Folder
+from receiver.spool.sidecar import SidecarRecord, StoredFile
+from receiver.spool.spool import Caps, Spool
+from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import Media
 from receiver.wire import protocol
 from receiver.wire.session import Limits, Offer
@@ -79,11 +79,11 @@ class Notes:
         for fact in facts:
             self.seen[fact.id] = dataclasses.replace(fact)
 
-    def progress(self, records: Sequence[Record]) -> None:
+    def progress(self, records: Sequence[SidecarRecord]) -> None:
         self._reach()
         self.partial.update({record["upload"]: record for record in records})
 
-    def stored(self, records: Sequence[Record]) -> list[Record]:
+    def stored(self, records: Sequence[SidecarRecord]) -> list[SidecarRecord]:
         self._reach()
         self.stored_files.update({record["upload"]: record for record in records})
         return list(records)
@@ -129,17 +129,17 @@ class Running:
     """A receiver in a thread of its own (gevent runs there, cameras run in ours)."""
 
     def __init__(
-        self, folder: Path, settings: Settings, front: Front | None = None, notes: Notes | None = None
+        self, folder: Path, settings: Settings, front: Preamble | None = None, notes: Notes | None = None
     ) -> None:
-        self.notes, self.folder, self.settings, self.front = notes or Notes(), folder, settings, front
+        self.notes, self.folder, self.settings, self.preamble = notes or Notes(), folder, settings, front
         self.ready, self._stop = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         assert self.ready.wait(10)
 
     def _run(self) -> None:
-        self.store = Store(self.folder / "spool", self.media(), Caps(files_per_device=2))
-        self.server = Server(self.settings, self.store, self.notes, utcnow, self.front)
+        self.store = Spool(self.folder / "spool", self.media(), Caps(files_per_device=2))
+        self.server = Server(self.settings, self.store, self.notes, utcnow, self.preamble)
         listener = StreamServer(("127.0.0.1", 0), lambda s, a: self.server.serve(s, f"{a[0]}:{a[1]}"))
         listener.start()
         self.server.start()
@@ -151,7 +151,7 @@ class Running:
         gevent.get_hub().destroy()
 
     def media(self) -> Media:
-        return Folder(self.folder / "media")
+        return LocalFolder(self.folder / "media")
 
     def stop(self) -> None:
         self._stop.set()

@@ -16,7 +16,7 @@ from test_server import QUICK, Running, content
 
 from receiver.net.connection import Settings
 from receiver.store.media_store import Media
-from receiver.store.s3 import Bucket
+from receiver.store.s3 import S3Bucket
 
 SIZE = 200_000
 LAST = SIZE // 1024 + 1  # the number of the last packet
@@ -31,7 +31,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
         yield server
 
 
-class QuickBucket(Bucket):
+class QuickBucket(S3Bucket):
     """A bucket as in production, but for less patience."""
 
     def _connect(self) -> Any:
@@ -42,7 +42,7 @@ class QuickBucket(Bucket):
         return boto3.session.Session().client("s3", config=quick)
 
 
-def bucket() -> Bucket:
+def bucket() -> S3Bucket:
     return QuickBucket("media", "fleet")
 
 

@@ -19,7 +19,7 @@ from test_pages import Visitor
 
 from provisioning import schedule
 from provisioning.commands import reply_effects
-from provisioning.commands.submission import Asker, provision, server_advice, submit, typed
+from provisioning.commands.submission import UploadContext, provision, server_advice, submit, typed
 from provisioning.core import job_queue
 from provisioning.core.config import Config
 from provisioning.core.errors import Conflict, Forbidden, Invalid
@@ -38,9 +38,9 @@ from provisioning.media.decoder_pool import Outcome
 from provisioning.models import (
     Command,
     Device,
-    Record,
     Role,
     State,
+    TelemetryRecord,
     Upload,
     Verdict,
     command_state,
@@ -52,7 +52,7 @@ from provisioning.models import (
 from provisioning.sms import recovery
 from provisioning.tracker.language import Values, from_arguments, read_replies
 from provisioning.web import auth
-from receiver.backend.port import Refused
+from receiver.backend.port import RecordRefused
 from receiver.store.media_store import MediaError
 from receiver.wire.protocol import _path_metadata
 from simulator import media
@@ -71,7 +71,9 @@ def wish(device: Device, source: str = "front", **arguments: Any) -> Command:
     """A camreq that waits."""
     now = utcnow()
     given = {"file_type": "photo", "source": source} | arguments
-    (row,) = submit(device, from_arguments("camreq", given, now=int(now.timestamp())), Asker("tests"), now)
+    (row,) = submit(
+        device, from_arguments("camreq", given, now=int(now.timestamp())), UploadContext("tests"), now
+    )
     return row
 
 
@@ -161,7 +163,7 @@ def test_a_request_to_another_server_stays_so_when_that_becomes_ours(app: Flask,
     app.extensions["dualcam_config"] = config
     given = {"file_type": "photo", "source": "front", "server": {"domain": "new.example.com", "port": 7160}}
     asked_for = from_arguments("camreq", given, now=int(utcnow().timestamp()))
-    (row,) = submit(van, asked_for, Asker("tests", admin=True), utcnow())
+    (row,) = submit(van, asked_for, UploadContext("tests", admin=True), utcnow())
     reached_at(app, "new.example.com")
     command_state.move(row, State.SENDING, utcnow())
     reply_effects.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
@@ -177,7 +179,7 @@ def set_server(app: Flask, van: Device, *, admin: bool, values: dict[str, Any]) 
     changes = SERVER_IDS | {"camera_servers_allowed": ("new.example.com:7160",)}
     config = dataclasses.replace(app.extensions["dualcam_config"], **changes)
     app.extensions["dualcam_config"] = config
-    (row,) = provision(van, values, Asker("tests", admin=admin), utcnow(), raw=True)
+    (row,) = provision(van, values, UploadContext("tests", admin=admin), utcnow(), raw=True)
     return row
 
 
@@ -324,7 +326,7 @@ def test_a_file_that_cannot_be_moved_to_its_place_is_refused_alone(van: Device, 
     for record in (stuck, good):
         kept(tmp_path, record)
     (tmp_path / "media" / "2026").write_text("no folder")
-    with pytest.raises(Refused):
+    with pytest.raises(RecordRefused):
         registration.register([stuck, good], utcnow())
     db.session.rollback()
     registration.register([good], utcnow())
@@ -477,7 +479,7 @@ def test_a_trigger_file_ties_to_the_record_of_the_same_trigger_and_time(van: Dev
     upload = db.session.scalars(select(Upload)).one()
     assert upload.command_id is None
     assert upload.link_reason == "taken by itself: trigger DIN1"
-    assert upload.record_id == db.session.scalars(select(Record)).one().id
+    assert upload.record_id == db.session.scalars(select(TelemetryRecord)).one().id
     item = status_table.get(van.id, "camera.front.state")
     assert item is not None
     assert (item.value, item.verdict, item.source_kind) == ("SD card mounted", "good", "record")

@@ -44,7 +44,7 @@ def run(options: Options) -> Figures:
             load.add(number, fleet.some_files(rng, FILES, (1, 40_000), began=time.time() - 86_400))
         known = threading.Thread(target=load.run, args=(120,), daemon=True)
         known.start()
-        guesses = Guesses(sys.stack.receiver_port)
+        guesses = GuessLimits(sys.stack.receiver_port)
         guesses.start()
         began = time.monotonic()
         connect_all(sys, rounds - rounds // 2, ended)
@@ -101,7 +101,7 @@ def log_lines(sys: System) -> Counter[str]:
     return Counter(line["address"].rpartition(":")[0] for line in lines)
 
 
-class Guesses(threading.Thread):
+class GuessLimits(threading.Thread):
     """One address that tries one IMEI after the other, and the last of them once more: how long each waited."""
 
     def __init__(self, port: int) -> None:

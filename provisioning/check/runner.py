@@ -40,10 +40,10 @@ from provisioning.core.errors import Conflict, Invalid, ServiceError
 from provisioning.devices import status_table
 from provisioning.models import (
     OPEN,
+    CameraSession,
     ChecklistRun,
     Command,
     Device,
-    Session,
     State,
     StatusItem,
     Upload,
@@ -420,9 +420,9 @@ def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Devic
     used = {n: v for n, v in known.items() if n != 113 and as_integer(v) != 0}
     warned = find_warnings(used, known=known, firmware=device.firmware)
     sessions = db.session.scalars(
-        select(Session)
-        .where(Session.imei == device.imei, Session.ended_at.is_not(None))
-        .order_by(Session.id.desc())
+        select(CameraSession)
+        .where(CameraSession.imei == device.imei, CameraSession.ended_at.is_not(None))
+        .order_by(CameraSession.id.desc())
         .limit(10)
     )
     return Facts(

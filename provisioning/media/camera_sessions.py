@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from provisioning.devices import status_table
-from provisioning.models import Device, Session, StatusItem, Verdict, changes, db, put_all, timestamps
+from provisioning.models import CameraSession, Device, StatusItem, Verdict, changes, db, put_all, timestamps
 from receiver.addresses import network
 from receiver.backend.port import DAY_FULL as DAY_REACHED
 from receiver.backend.port import SessionFacts
@@ -34,7 +34,7 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     astray = [fact for fact in facts if fact.code == AVL]
     own = [f for f in facts if (f.imei in devices and f.code != AVL) or f.files]
     put_all(
-        Session,
+        CameraSession,
         [_row(fact, devices.get(fact.imei or "")) for fact in own],
         "id",
         once=("address", "started_at"),
@@ -115,13 +115,15 @@ def _count_strangers(facts: Sequence[SessionFacts]) -> None:
     rows = {
         (row.peer, row.code, row.started_at.date()): row.id
         for row in db.session.execute(
-            select(Session.id, Session.peer, Session.code, Session.started_at).where(
-                Session.peer.in_(peers), Session.started_at >= day
+            select(CameraSession.id, CameraSession.peer, CameraSession.code, CameraSession.started_at).where(
+                CameraSession.peer.in_(peers), CameraSession.started_at >= day
             )
         )
     }
     room = STRANGERS_A_DAY - (
-        db.session.scalar(select(func.count()).where(Session.peer.is_not(None), Session.started_at >= day))
+        db.session.scalar(
+            select(func.count()).where(CameraSession.peer.is_not(None), CameraSession.started_at >= day)
+        )
         or 0
     )
     counted: dict[str, dict[str, Any]] = {}
@@ -152,7 +154,7 @@ def _count_strangers(facts: Sequence[SessionFacts]) -> None:
         row |= {"ended_at": fact.ended_at, "reason": fact.reason, "address": fact.address}
     # added up by the database: another receiver counts the same stranger at this moment
     put_all(
-        Session,
+        CameraSession,
         counted.values(),
         "id",
         once=("peer", "imei", "code", "started_at", "files", "crc_errors", "resumes"),
@@ -167,12 +169,14 @@ def _peer(fact: SessionFacts) -> str:
 def of_strangers() -> ColumnElement[bool]:
     """Give the condition that a connection is of an IMEI that no device has now."""
     known = select(Device.imei).where(Device.archived_at.is_(None))
-    return and_(Session.device_id.is_(None), Session.imei.is_not(None), Session.imei.not_in(known))
+    return and_(
+        CameraSession.device_id.is_(None), CameraSession.imei.is_not(None), CameraSession.imei.not_in(known)
+    )
 
 
 def strangers_counted() -> int:
     """Count the IMEIs that connected and that no device has now, up to COUNTED: pages ask often."""
-    some = select(Session.imei).where(of_strangers()).distinct().limit(COUNTED).subquery()
+    some = select(CameraSession.imei).where(of_strangers()).distinct().limit(COUNTED).subquery()
     return db.session.scalar(select(func.count()).select_from(some)) or 0
 
 
@@ -180,9 +184,9 @@ def close_left(now: datetime) -> None:
     """End connections that nobody told the end of: their receiver was killed."""
     reason = "The receiver that had it was ended; how the connection ended is not known."
     db.session.execute(
-        update(Session)
-        .where(Session.ended_at.is_(None), Session.started_at < now - LEFT_AFTER)
-        .values(ended_at=Session.started_at, code="unknown", reason=reason)
+        update(CameraSession)
+        .where(CameraSession.ended_at.is_(None), CameraSession.started_at < now - LEFT_AFTER)
+        .values(ended_at=CameraSession.started_at, code="unknown", reason=reason)
         .execution_options(synchronize_session=False)
     )
     db.session.commit()
@@ -190,9 +194,13 @@ def close_left(now: datetime) -> None:
 
 def forget(now: datetime, days: int) -> None:
     """Remove connections older than so many days, some at a time, and word of trackers that came astray."""
-    old = select(Session.id).where(Session.started_at < now - timedelta(days=days)).limit(FORGOTTEN_AT_ONCE)
+    old = (
+        select(CameraSession.id)
+        .where(CameraSession.started_at < now - timedelta(days=days))
+        .limit(FORGOTTEN_AT_ONCE)
+    )
     db.session.execute(
-        delete(Session).where(Session.id.in_(old)).execution_options(synchronize_session=False)
+        delete(CameraSession).where(CameraSession.id.in_(old)).execution_options(synchronize_session=False)
     )
     db.session.execute(
         delete(StatusItem)

@@ -30,8 +30,8 @@ from provisioning.models import (
     Certainty,
     Command,
     Device,
-    Record,
     State,
+    TelemetryRecord,
     Upload,
     UploadState,
     changes,
@@ -58,7 +58,7 @@ def taken_by_themselves(uploads: Sequence[Any]) -> dict[str, str]:
         link = None if row.link_fixed else taken_by_itself(row.trigger, has_metadata, TRIGGERS)
         if link is not None:
             reasons[row.id] = link.reason
-    told = select(Record.id).where(Record.device_id == Device.id).exists()
+    told = select(TelemetryRecord.id).where(TelemetryRecord.device_id == Device.id).exists()
     ours = {row.device_id for row in uploads if row.id in reasons}
     with_records = set(db.session.scalars(select(Device.id).where(Device.id.in_(ours), told)))
     return {
@@ -199,10 +199,10 @@ def tie_record(upload: Upload) -> None:
     moment = upload.trigger_timestamp or upload.timestamp
     near = timedelta(seconds=RECORD_SECONDS)
     records = db.session.scalars(
-        select(Record).where(
-            Record.device_id == upload.device_id,
-            Record.timestamp >= moment - near,
-            Record.timestamp <= moment + near,
+        select(TelemetryRecord).where(
+            TelemetryRecord.device_id == upload.device_id,
+            TelemetryRecord.timestamp >= moment - near,
+            TelemetryRecord.timestamp <= moment + near,
         )
     )
     same = [record for record in records if as_integer(record.values.get("499")) == upload.trigger]
@@ -210,7 +210,7 @@ def tie_record(upload: Upload) -> None:
         upload.record_id = min(same, key=lambda r: abs(r.timestamp - moment)).id
 
 
-def tie(device: Device, record: Record, now: datetime) -> None:
+def tie(device: Device, record: TelemetryRecord, now: datetime) -> None:
     """Tie the recent files of a record's trigger to it; the caller holds the device's lock and commits."""
     trigger = as_integer(record.values.get("499"))
     if trigger is None:

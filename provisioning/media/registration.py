@@ -26,9 +26,9 @@ from provisioning.models import (
     take_write_lock,
     utcnow,
 )
-from receiver.backend.port import Refused
+from receiver.backend.port import RecordRefused
 from receiver.spool.shared_partials import place
-from receiver.spool.sidecar import Record, StoredFile
+from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.store.keys import adopted, quarantined
 from receiver.store.media_store import MediaError, is_away
 from receiver.wire.session import Offer
@@ -93,7 +93,7 @@ def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> 
     return StoredFile(row.id, row.path, row.size) if row is not None else None
 
 
-def register(records: Sequence[Record], now: datetime) -> list[Record]:
+def register(records: Sequence[SidecarRecord], now: datetime) -> list[SidecarRecord]:
     """Take stored files into the database, each once. Gives their records, with the paths they have now.
 
     Some statements for any number of files, and a row each. Raises Refused where one of them cannot be moved.
@@ -159,7 +159,7 @@ def _by_ids(idents: Iterable[str]) -> Sequence[Upload]:
     return db.session.scalars(select(Upload).where(Upload.id.in_(set(idents)))).all()
 
 
-def _in_its_place(record: Record, *, known: bool) -> Record:
+def _in_its_place(record: SidecarRecord, *, known: bool) -> SidecarRecord:
     """Move a file among the ordinary ones or into quarantine: its device was added or deleted since it was offered."""
     imei, path = record["imei"], adopted(record["imei"], record["path"])
     path = path if known else quarantined(imei, path)
@@ -170,17 +170,17 @@ def _in_its_place(record: Record, *, known: bool) -> Record:
     except MediaError as error:
         if is_away(storage.media(), error):
             raise
-        raise Refused(str(error)) from error  # it is this file's own: it holds up no other
+        raise RecordRefused(str(error)) from error  # it is this file's own: it holds up no other
     return record | {"admission": "known" if known else "quarantine", "path": path}
 
 
-def _sameness(record: Record) -> tuple[Any, ...] | None:
+def _sameness(record: SidecarRecord) -> tuple[Any, ...] | None:
     """Give by what a file is known that two receivers took at once; None where nothing proves it."""
     timestamp = (record["metadata"] or {}).get("timestamp")
     return (record["imei"], record["identifier"], timestamp, record["sha256"]) if timestamp else None
 
 
-def _stored_like(records: Sequence[Record]) -> dict[tuple[Any, ...], Record]:
+def _stored_like(records: Sequence[SidecarRecord]) -> dict[tuple[Any, ...], SidecarRecord]:
     """Give the stored files whose content one of these records has, by `_sameness`."""
     rows = db.session.execute(
         select(
@@ -215,7 +215,7 @@ def _stored_like(records: Sequence[Record]) -> dict[tuple[Any, ...], Record]:
     }
 
 
-def progress(records: Sequence[Record], now: datetime) -> None:
+def progress(records: Sequence[SidecarRecord], now: datetime) -> None:
     """Take how far files have come: three statements for any number of files, and a row each."""
     devices = _devices(record["imei"] for record in records)
     rows = [
@@ -238,7 +238,7 @@ def expired(idents: Sequence[str], now: datetime) -> None:
     db.session.commit()
 
 
-def _row(record: Record, device_id: int | None) -> dict[str, Any]:
+def _row(record: SidecarRecord, device_id: int | None) -> dict[str, Any]:
     """Give the columns that a record fills; without a device or metadata, none that would take these away."""
     row = {
         "id": record["upload"],

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from provisioning.media import link_service
 from provisioning.models import (
     OPEN,
+    CameraSession,
     Command,
     Device,
-    Session,
     State,
     Upload,
     UploadState,
@@ -39,7 +39,7 @@ def of(rows: Sequence[Command], device: Device) -> tuple[dict[str, list[Upload]]
     """Give, by command id, the linked uploads and the sentence."""
     linked = link_service.uploads_of(rows)
     coming: Sequence[Upload] = ()
-    session: Session | None = None
+    session: CameraSession | None = None
     if any(row.kind == "camreq" and row.state in OPEN for row in rows):
         coming = db.session.scalars(
             select(Upload)
@@ -48,7 +48,10 @@ def of(rows: Sequence[Command], device: Device) -> tuple[dict[str, list[Upload]]
             .limit(8)
         ).all()
         session = db.session.scalar(
-            select(Session).where(Session.device_id == device.id).order_by(Session.id.desc()).limit(1)
+            select(CameraSession)
+            .where(CameraSession.device_id == device.id)
+            .order_by(CameraSession.id.desc())
+            .limit(1)
         )
     return linked, {
         row.id: sentence(row, linked.get(row.id, ()), coming, session, device.time_zone) for row in rows
@@ -56,7 +59,7 @@ def of(rows: Sequence[Command], device: Device) -> tuple[dict[str, list[Upload]]
 
 
 def sentence(
-    row: Command, linked: Iterable[Upload], coming: Sequence[Upload], session: Session | None, zone: str
+    row: Command, linked: Iterable[Upload], coming: Sequence[Upload], session: CameraSession | None, zone: str
 ) -> str:
     """Say it for one command; empty where its files are here and speak for themselves."""
     state = State(row.state)
@@ -77,7 +80,9 @@ def sentence(
     return _file(row, missing, coming, session) + _end(row, zone)
 
 
-def _file(row: Command, missing: Sequence[str], coming: Sequence[Upload], session: Session | None) -> str:
+def _file(
+    row: Command, missing: Sequence[str], coming: Sequence[Upload], session: CameraSession | None
+) -> str:
     kind = row.arguments["file_type"]
     since = row.sending_at or row.created_at
     for upload in coming:

@@ -25,8 +25,8 @@ from provisioning.models import (
     GatewayEvent,
     Message,
     Profile,
-    Record,
     StatusItem,
+    TelemetryRecord,
     Upload,
     UploadState,
     changed,
@@ -75,7 +75,10 @@ def _kinds(now: datetime) -> Iterator[tuple[str, Callable[[], int]]]:
         yield "events", lambda: _in_batches(lambda: _remove(GatewayEvent, done, oldest))
     if days := config.retention_days_records:
         before = _linked_before(now, days)
-        yield "records", lambda: _in_batches(lambda: _remove(Record, _is_free_record(before), before))
+        yield (
+            "records",
+            lambda: _in_batches(lambda: _remove(TelemetryRecord, _is_free_record(before), before)),
+        )
     if days := config.retention_days_checks:
         ended = now - timedelta(days=days)
         yield "checks", lambda: _in_batches(lambda: _remove(ChecklistRun, _is_old_run(ended), ended))
@@ -109,7 +112,7 @@ def _in_batches(remove: Callable[[], int]) -> int:
 
 
 def _remove(
-    model: type[Message | GatewayEvent | Record | ChecklistRun | Command],
+    model: type[Message | GatewayEvent | TelemetryRecord | ChecklistRun | Command],
     which: ColumnElement[bool],
     oldest: datetime,
 ) -> int:
@@ -139,8 +142,8 @@ def _is_source(kind: str, ident: ColumnElement[str] | InstrumentedAttribute[str]
 
 def _is_free_record(oldest: datetime) -> ColumnElement[bool]:
     """Condition: no file and no status item rests on the record."""
-    tied = select(Upload.id).where(Upload.record_id == Record.id).exists()
-    return and_(Record.received_at < oldest, ~tied, ~_is_source("record", Record.id))
+    tied = select(Upload.id).where(Upload.record_id == TelemetryRecord.id).exists()
+    return and_(TelemetryRecord.received_at < oldest, ~tied, ~_is_source("record", TelemetryRecord.id))
 
 
 def _is_old_run(oldest: datetime) -> ColumnElement[bool]:

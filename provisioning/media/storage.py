@@ -3,14 +3,14 @@
 from flask import current_app
 
 from provisioning.core.config import Config, current_config
-from receiver.spool.spool import Caps, Store
+from receiver.spool.spool import Caps, Spool
 from receiver.store.factory import connect
 from receiver.store.media_store import Media
 
 MEBI = 2**20
 
 
-def store(config: Config | None = None) -> Store:
+def store(config: Config | None = None) -> Spool:
     """Give this machine's spool with the media store behind it."""
     config = config or current_config()
     caps = Caps(
@@ -21,7 +21,7 @@ def store(config: Config | None = None) -> Store:
         partial_days=config.receiver_partial_days,
         hours_without_metadata=config.receiver_resume_hours_without_metadata,
     )
-    return Store(config.media_spool, connect(config.media_url), caps)
+    return Spool(config.media_spool, connect(config.media_url), caps)
 
 
 def media() -> Media:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from provisioning.devices import status_table
 from provisioning.media import link_service
 from provisioning.media.link_rules import SERVER_REQUEST
-from provisioning.models import TRIGGERS, Device, Record, Verdict, db, locks, new_id
+from provisioning.models import TRIGGERS, Device, TelemetryRecord, Verdict, db, locks, new_id
 
 KNOWN = ("239", "497", "498", "499")
 CAMERAS = {"498": "front", "497": "rear"}
@@ -34,13 +34,15 @@ def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: 
     device = locks.lock_device(device.id)
     told = {key: int(values[key]) for key in KNOWN if key in values}
     fingerprint = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-    known = select(Record.id).where(
-        Record.device_id == device.id, Record.timestamp == timestamp, Record.fingerprint == fingerprint
+    known = select(TelemetryRecord.id).where(
+        TelemetryRecord.device_id == device.id,
+        TelemetryRecord.timestamp == timestamp,
+        TelemetryRecord.fingerprint == fingerprint,
     )
     if db.session.scalar(known):
         db.session.rollback()
         return False
-    record = Record(
+    record = TelemetryRecord(
         id=new_id(),
         device_id=device.id,
         timestamp=timestamp,
@@ -57,7 +59,7 @@ def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: 
     return True
 
 
-def _note(device: Device, key: str, value: int, record: Record, at: datetime) -> None:
+def _note(device: Device, key: str, value: int, record: TelemetryRecord, at: datetime) -> None:
     if key in CAMERAS:
         item = f"camera.{CAMERAS[key]}.state"
         text, verdict = CAMERA_STATES.get(value, (f"state {value}", Verdict.UNKNOWN))

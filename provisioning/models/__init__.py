@@ -14,7 +14,7 @@ from provisioning.models.base import (
 from provisioning.models.changes import Change
 from provisioning.models.checks import ChecklistRun
 from provisioning.models.commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
-from provisioning.models.devices import Device, DevicePhone, Record, StatusItem, Verdict
+from provisioning.models.devices import Device, DevicePhone, StatusItem, TelemetryRecord, Verdict
 from provisioning.models.jobs import JobState
 from provisioning.models.messages import (
     RECONCILER,
@@ -30,10 +30,10 @@ from provisioning.models.sqlite import Patient
 from provisioning.models.uploads import (
     TRIGGERS,
     UNSTORED,
+    CameraSession,
     Certainty,
     DeviceNetwork,
     Lease,
-    Session,
     Upload,
     UploadState,
     Watch,
@@ -54,6 +54,7 @@ __all__ = [
     "UNSTORED",
     "ApiToken",
     "Base",
+    "CameraSession",
     "Certainty",
     "Change",
     "ChecklistRun",
@@ -71,12 +72,11 @@ __all__ = [
     "Message",
     "Patient",
     "Profile",
-    "Record",
     "Role",
     "SenderBucket",
-    "Session",
     "State",
     "StatusItem",
+    "TelemetryRecord",
     "UTCDateTime",
     "Upload",
     "UploadState",

@@ -101,7 +101,7 @@ class StatusItem(db.Model):  # type: ignore[name-defined]
     source_id: Mapped[str | None] = mapped_column(String(64))
 
 
-class Record(db.Model):  # type: ignore[name-defined]
+class TelemetryRecord(db.Model):  # type: ignore[name-defined]
     """A record of the customer's telematics platform: AVL values 497, 498, 499, 239 by id, at a device time."""
 
     __tablename__ = "records"

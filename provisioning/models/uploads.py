@@ -155,7 +155,7 @@ class DeviceNetwork(db.Model):  # type: ignore[name-defined]
     last_at: Mapped[datetime] = mapped_column(index=True)
 
 
-class Session(db.Model):  # type: ignore[name-defined]
+class CameraSession(db.Model):  # type: ignore[name-defined]
     """One TCP connection of a device and how it ended; or a day's fruitless ones of a stranger (`peer`), counted."""
 
     __tablename__ = "sessions"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from provisioning.models import TRIGGERS, Command, Device, Message, Profile, Session, StatusItem, Upload
+from provisioning.models import TRIGGERS, CameraSession, Command, Device, Message, Profile, StatusItem, Upload
 from provisioning.models.timestamps import stamp
 
 SHOWN = "•••••"
@@ -145,7 +145,7 @@ def message(row: Message) -> dict[str, Any]:
     }
 
 
-def session(row: Session) -> dict[str, Any]:
+def session(row: CameraSession) -> dict[str, Any]:
     """Show a TCP session."""
     return {
         "id": row.id,

@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 MOST = 256  # in one unit of work, so that the first of them does not wait for ever
 
 
-class Gather(Generic[Ask, Answer]):
+class Batcher(Generic[Ask, Answer]):
     """Asks `work` for many at once; it gives an answer for each, in order, or an exception for one of them."""
 
     def __init__(self, work: Callable[[Sequence[Ask]], Sequence[Answer | Exception]]) -> None:

@@ -7,16 +7,16 @@ is raised, and what was not told by then is told again: the database is away, an
 from collections.abc import Callable
 from typing import TypeVar
 
-from receiver.backend.port import Refused
+from receiver.backend.port import RecordRefused
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 
 def tell(
-    waiting: Callable[[int], list[Thing]],
-    take: Callable[[list[Thing]], object],
-    done: Callable[[list[Thing]], object],
-    refused: Callable[[Thing, Refused], object],
+    waiting: Callable[[int], list[Item]],
+    take: Callable[[list[Item]], object],
+    done: Callable[[list[Item]], object],
+    refused: Callable[[Item, RecordRefused], object],
     most: int,
 ) -> None:
     """Have `take` take all that is waiting, `most` at once; each thing is done with once, taken or refused.
@@ -27,7 +27,7 @@ def tell(
     while things := waiting(size):
         try:
             take(things)
-        except Refused as error:
+        except RecordRefused as error:
             if len(things) > 1:
                 size = len(things) // 2
                 continue
@@ -37,13 +37,13 @@ def tell(
 
 
 def _tell_once_more(
-    things: list[Thing],
-    take: Callable[[list[Thing]], object],
-    refused: Callable[[Thing, Refused], object],
-    error: Refused,
+    things: list[Item],
+    take: Callable[[list[Item]], object],
+    refused: Callable[[Item, RecordRefused], object],
+    error: RecordRefused,
 ) -> None:
     """Try the one again: another process may have stored the same at that moment, and has by now."""
     try:
         take(things)
-    except Refused:
+    except RecordRefused:
         refused(things[0], error)

@@ -11,7 +11,7 @@ MOST = 50_000  # devices, about 10 MiB: those heard of longest ago are forgotten
 
 
 @dataclass(slots=True)
-class Acquaintance:
+class KnownDevices:
     """The devices that a process was told to be known, and when (steady seconds)."""
 
     _heard: dict[str, float] = field(default_factory=dict)

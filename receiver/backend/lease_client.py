@@ -17,8 +17,8 @@ import gevent
 import structlog
 
 from receiver.backend.port import Product
-from receiver.spool.sidecar import Record
-from receiver.spool.spool import Store
+from receiver.spool.sidecar import SidecarRecord
+from receiver.spool.spool import Spool
 from receiver.store.durability import StorageError, new_id
 from receiver.store.media_store import MediaError, is_away
 from receiver.wire.protocol import Metadata
@@ -48,11 +48,11 @@ def claim_of(identifier: str) -> str:
     return identifier if identifier.startswith("%") else BY_PATH
 
 
-class Handover:
+class LeaseClient:
     """The leases of one process, and the partial files of its machine that nobody has in hand."""
 
     def __init__(
-        self, store: Store, product: Product, now: Callable[[], datetime], allows: Callable[[str], bool]
+        self, store: Spool, product: Product, now: Callable[[], datetime], allows: Callable[[str], bool]
     ) -> None:
         self._store, self._product, self._now = store, product, now
         self._allows = allows  # whether one more line of a kind may be written in this minute
@@ -127,7 +127,7 @@ class Handover:
                 if token in wanted:
                     end(*key)
 
-    def leave(self, record: Record) -> None:
+    def leave(self, record: SidecarRecord) -> None:
         """Make what a session had of a file reachable for every receiver; what fails is tried again later."""
         token = self._tokens.get((record["imei"], record["identifier"]))
         try:
@@ -139,7 +139,7 @@ class Handover:
             if self._allows("partial file not shared"):
                 log.warning("partial file not shared, will try again", imei=record["imei"], reason=str(error))
 
-    def _share(self, record: Record) -> Record | None:
+    def _share(self, record: SidecarRecord) -> SidecarRecord | None:
         """Share a partial file, as `Store.share` does; None also where `give_way` ended it.
 
         Raises MediaError, OSError.
@@ -157,7 +157,7 @@ class Handover:
             raise error
         return shared
 
-    def _try_to_share(self, record: Record) -> tuple[Record | None, Exception | None]:
+    def _try_to_share(self, record: SidecarRecord) -> tuple[SidecarRecord | None, Exception | None]:
         """Bring an error out of the greenlet as a value: gevent would print it too."""
         try:
             return self._store.share(record, self._now()), None
@@ -173,7 +173,7 @@ class Handover:
         self,
         hold: Callable[[str, str], bool],
         let_go: Callable[[str, str], None],
-        tell: Callable[[Record], None],
+        tell: Callable[[SidecarRecord], None],
     ) -> None:
         """Do the same for what killed processes left on this machine, and what could not be shared before.
 
@@ -201,7 +201,7 @@ class Handover:
             finally:
                 let_go(imei, identifier)
 
-    def _settle(self, record: Record, tell: Callable[[Record], None]) -> None:
+    def _settle(self, record: SidecarRecord, tell: Callable[[SidecarRecord], None]) -> None:
         """Share one partial file, or remove it where nobody can go on with it."""
         if not _timestamp(record) and self._store.is_too_old(record, self._now()):
             self._product.expired([record["upload"]])  # first: what it was not told of is found again
@@ -211,7 +211,7 @@ class Handover:
         elif shared := self._share(record):
             tell(shared)
 
-    def _stored_meanwhile(self, record: Record) -> bool:
+    def _stored_meanwhile(self, record: SidecarRecord) -> bool:
         if not (timestamp := _timestamp(record)):
             return False
         metadata = Metadata(0, 0, timestamp, None, 0)  # what else a sidecar tells may be of another version
@@ -226,5 +226,5 @@ class Handover:
             return False  # a device that offers it again is asked for its last packet only
 
 
-def _timestamp(record: Record) -> int:
+def _timestamp(record: SidecarRecord) -> int:
     return (record["metadata"] or {}).get("timestamp") or 0

@@ -10,7 +10,7 @@ PEERS = 10_000  # remembered at once; all others share one quota, so that memory
 
 
 @dataclass(slots=True)
-class Quota:
+class LogQuota:
     """`most` of each peer in a minute; 0: no limit."""
 
     most: int

@@ -6,14 +6,14 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from receiver.spool.sidecar import Record, StoredFile
+from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.wire.session import Offer
 
 # code and reason of a session that ends because its device has sent enough today
 DAY_FULL = ("day_full", "The device has sent as much as one may in a day; the camera keeps the rest.")
 
 
-class Refused(Exception):
+class RecordRefused(Exception):
     """The product is there and cannot take what it was given: it would not fit the next time either.
 
     Of many things it may be a single one. Nothing of them was taken.
@@ -59,10 +59,10 @@ class Product(Protocol):
     def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
         """Give how many files, and bytes of them, a device has sent since midnight (UTC)."""
 
-    def stored(self, records: Sequence[Record]) -> list[Record]:
+    def stored(self, records: Sequence[SidecarRecord]) -> list[SidecarRecord]:
         """Take stored files, each once; give their records with the paths they have now."""
 
-    def progress(self, records: Sequence[Record]) -> None:
+    def progress(self, records: Sequence[SidecarRecord]) -> None:
         """Take how far files have come."""
 
     def watched(self) -> set[str]:

@@ -18,13 +18,13 @@ from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 
 from receiver.backend import bisecting
-from receiver.backend.lease_client import Handover
-from receiver.backend.log_quota import Quota
-from receiver.backend.port import Product, Refused, SessionFacts
-from receiver.spool.cleanup import Janitor, Swept
+from receiver.backend.lease_client import LeaseClient
+from receiver.backend.log_quota import LogQuota
+from receiver.backend.port import Product, RecordRefused, SessionFacts
+from receiver.spool.cleanup import Cleaner, CleanupResult
 from receiver.spool.file_transfer import Transfer
-from receiver.spool.sidecar import Record
-from receiver.spool.spool import Store
+from receiver.spool.sidecar import SidecarRecord
+from receiver.spool.spool import Spool
 from receiver.store.media_store import MediaError
 
 log = structlog.get_logger("receiver")
@@ -46,13 +46,13 @@ class Sender(Protocol):
     facts: SessionFacts
 
 
-class Host(Protocol):
+class ReporterHost(Protocol):
     """What the reporter needs of the server whose files and sessions it reports."""
 
     product: Product
-    store: Store
-    quota: Quota
-    handover: Handover | None
+    store: Spool
+    log_quota: LogQuota
+    lease_client: LeaseClient | None
     now: Callable[[], datetime]
 
     def senders(self) -> Iterable[Sender]:
@@ -71,17 +71,17 @@ class Host(Protocol):
         """Give a file back."""
 
 
-class Reports:
+class Reporter:
     """The queues of one process, and the greenlets that empty them."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: ReporterHost) -> None:
         self._host, self._product, self._store = host, host.product, host.store
-        self._janitor = Janitor(host.store, time.monotonic)
+        self._janitor = Cleaner(host.store, time.monotonic)
         self.counters: dict[str, Callable[[float], None]] = {}  # metrics, set by `__main__`
         self._facts: deque[SessionFacts] = deque(maxlen=EVENTS_KEPT)
         # those beyond are found again by their sidecars
-        self._stored: deque[Record] = deque(maxlen=EVENTS_KEPT)
-        self._partials: dict[str, Record] = {}
+        self._stored: deque[SidecarRecord] = deque(maxlen=EVENTS_KEPT)
+        self._partials: dict[str, SidecarRecord] = {}
         self.refused: dict[
             str, float
         ] = {}  # uploads of stored files, and until when they are left alone (steady)
@@ -108,17 +108,17 @@ class Reports:
         self._facts.append(facts)
         self._news.set()
 
-    def stored(self, record: Record) -> None:
+    def stored(self, record: SidecarRecord) -> None:
         """Queue a stored file for the product."""
         self._stored.append(record)
         self._news.set()
 
-    def left_partial(self, record: Record, *, share: bool) -> None:
+    def left_partial(self, record: SidecarRecord, *, share: bool) -> None:
         """Queue a partial file's record for the product; other receivers may go on with it."""
         self._partials[record["upload"]] = record
         self._news.set()
-        if self._host.handover is not None and share:
-            self._host.handover.leave(record)
+        if self._host.lease_client is not None and share:
+            self._host.lease_client.leave(record)
 
     def flush(self) -> None:
         """Tell the product what is still queued, as far as it can be told now (at the end of a worker)."""
@@ -150,7 +150,7 @@ class Reports:
             self._tell_in_turn()
 
     def _tell_in_turn(self) -> None:
-        released = self._host.handover.released() if self._host.handover is not None else []
+        released = self._host.lease_client.released() if self._host.lease_client is not None else []
         self._hand_in(self._stored)
         _tell_all(
             deque(self._partials.values()), self._product.progress, self._drop_record, self._told_partials
@@ -161,37 +161,37 @@ class Reports:
             lambda facts: self._product.sessions(list({f.id: f for f in facts}.values())),
             self._drop_facts,
         )
-        if self._host.handover is not None:
-            self._host.handover.give_back(released)
+        if self._host.lease_client is not None:
+            self._host.lease_client.give_back(released)
 
-    def _told_partials(self, records: Sequence[Record]) -> None:
+    def _told_partials(self, records: Sequence[SidecarRecord]) -> None:
         for record in records:
             if self._partials.get(record["upload"]) is record:
                 del self._partials[record["upload"]]
 
-    def _hand_in(self, records: deque[Record]) -> None:
+    def _hand_in(self, records: deque[SidecarRecord]) -> None:
         """Give stored files to the product, until none are left of these."""
         _tell_all(records, self._take_stored, self._set_aside)
 
-    def _take_stored(self, records: list[Record]) -> None:
+    def _take_stored(self, records: list[SidecarRecord]) -> None:
         """Give stored files to the product; then nobody needs their sidecars any more."""
         taken = self._product.stored(records)
         self._host.aside(self._store.delivered, taken)
-        if self._store.exchange is not None:
+        if self._store.shared_partials is not None:
             try:
-                self._store.exchange.delivered(taken)
+                self._store.shared_partials.delivered(taken)
             except MediaError as error:
                 log.warning("sidecars stay in the store, will try again", reason=str(error))
 
-    def _set_aside(self, record: Record, why: Refused) -> None:
+    def _set_aside(self, record: SidecarRecord, why: RecordRefused) -> None:
         """Leave a stored file alone whose record the product refuses: its sidecar and its bytes stay where they are."""
         self._leave_alone(record, "stored file refused, will try again", why)
 
-    def _pass_over(self, record: Record, error: Exception) -> None:
+    def _pass_over(self, record: SidecarRecord, error: Exception) -> None:
         """Leave a stored file alone that cannot be read or put where it belongs: it holds up no other."""
         self._leave_alone(record, "stored file cannot be handled, will try again", error)
 
-    def _leave_alone(self, record: Record, event: str, why: Exception) -> None:
+    def _leave_alone(self, record: SidecarRecord, event: str, why: Exception) -> None:
         self.refused[record["upload"]] = time.monotonic() + REFUSED_SECONDS
         log.error(
             event,
@@ -207,12 +207,12 @@ class Reports:
         self.refused = {upload: until for upload, until in self.refused.items() if until > now}
         return set(self.refused)
 
-    def _drop_record(self, record: Record, why: Refused) -> None:
+    def _drop_record(self, record: SidecarRecord, why: RecordRefused) -> None:
         """Do without the progress of a file: its bytes and its sidecar are told of again when it goes on."""
-        if self._host.quota.allows(record["imei"]):
+        if self._host.log_quota.allows(record["imei"]):
             log.error("progress refused", imei=record["imei"], upload=record["upload"], reason=str(why))
 
-    def _drop_facts(self, facts: SessionFacts, why: Refused) -> None:
+    def _drop_facts(self, facts: SessionFacts, why: RecordRefused) -> None:
         log.error(
             "session refused",
             session=facts.id,
@@ -239,7 +239,7 @@ class Reports:
             except Exception:
                 log.warning("progress not reported", exc_info=True)
 
-    def _records(self, moving: Sequence[Sender]) -> Iterator[Record]:
+    def _records(self, moving: Sequence[Sender]) -> Iterator[SidecarRecord]:
         for connection in moving:
             connection.moved = False
             if connection.transfer and (record := connection.transfer.progress()):
@@ -254,8 +254,8 @@ class Reports:
                     self._store.pending, self._host.now() - left, self._left_alone(), BULK, self._pass_over
                 ):
                     self._hand_in(deque(records))
-                if self._host.handover is not None:
-                    self._recover_shared(self._host.handover)
+                if self._host.lease_client is not None:
+                    self._recover_shared(self._host.lease_client)
                 left = timedelta(seconds=LEFT_SECONDS)
             except Exception:
                 log.warning("files left by earlier processes wait, will try again", exc_info=True)
@@ -263,13 +263,15 @@ class Reports:
                 continue
             gevent.sleep(LEFT_SECONDS / 2)
 
-    def _recover_shared(self, handover: Handover) -> None:
+    def _recover_shared(self, handover: LeaseClient) -> None:
         """Hand over what machines that are lost had stored, and leave for others what nobody here goes on with."""
-        assert self._store.exchange is not None
+        assert self._store.shared_partials is not None
         left = self._host.now() - timedelta(seconds=LEFT_SECONDS)
-        self._hand_in(deque(self._store.exchange.owed(left, self._left_alone(), failed=self._pass_over)))
+        self._hand_in(
+            deque(self._store.shared_partials.owed(left, self._left_alone(), failed=self._pass_over))
+        )
 
-        def tell(record: Record) -> None:
+        def tell(record: SidecarRecord) -> None:
             self.left_partial(record, share=False)
 
         handover.leave_rest(
@@ -280,7 +282,7 @@ class Reports:
         gone: list[str] = []  # uploads that the product was not told of yet
         while True:
             try:
-                swept: Swept = self._host.with_media(self._janitor.sweep, self._host.now())
+                swept: CleanupResult = self._host.with_media(self._janitor.sweep, self._host.now())
                 for what in swept.odd:
                     log.warning("odd file in the spool", what=what)
                 if swept.away:
@@ -302,7 +304,7 @@ def _chance(connection: Sender) -> int:
 def _tell_all(
     things: deque[Any],
     take: Callable[[list[Any]], object],
-    refused: Callable[[Any, Refused], object],
+    refused: Callable[[Any, RecordRefused], object],
     done: Callable[[list[Any]], object] = lambda told: None,
 ) -> None:
     """Tell all that is queued, in bulk; what is told, or refused, leaves the queue.

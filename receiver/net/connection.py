@@ -16,21 +16,21 @@ import gevent
 import structlog
 
 from receiver.addresses import network
-from receiver.backend.known_devices import Acquaintance
-from receiver.backend.log_quota import Quota
+from receiver.backend.known_devices import KnownDevices
+from receiver.backend.log_quota import LogQuota
 from receiver.backend.port import DAY_FULL, Admission, Product, SessionFacts
-from receiver.backend.reporter import Reports
-from receiver.net.connection_limits import Crowd
-from receiver.net.daily_limits import Daily
-from receiver.net.guess_limits import Guesses
-from receiver.net.proxy_tls import Front, FrontError
-from receiver.spool.failed_files import Failures
+from receiver.backend.reporter import Reporter
+from receiver.net.connection_limits import ConnectionLimits
+from receiver.net.daily_limits import DailyLimits
+from receiver.net.guess_limits import GuessLimits
+from receiver.net.proxy_tls import Preamble, PreambleError
+from receiver.spool.failed_files import FailedFiles
 from receiver.spool.file_transfer import Transfer
-from receiver.spool.sidecar import Record
+from receiver.spool.sidecar import SidecarRecord
 from receiver.store.durability import StorageError, new_id
 from receiver.wire import session as s
 from receiver.wire.foreign_protocols import AVL
-from receiver.wire.protocol import Message, ProtocolError, Reader
+from receiver.wire.protocol import ProtocolError, Reader, WireMessage
 
 log = structlog.get_logger("receiver")
 # bytes read at once: the more a line brings, the more is asked for; beyond 128 KiB malloc gives the freed block back
@@ -69,19 +69,19 @@ class Ended(Exception):
         self.code, self.reason = code, reason
 
 
-class Host(Protocol):
+class ConnectionHost(Protocol):
     """What a connection needs of the server: what all connections share."""
 
     settings: Settings
     product: Product
-    front: Front
-    crowd: Crowd["Connection"]
-    quota: Quota
-    acquaintance: Acquaintance
-    failures: Failures
-    guesses: Guesses
-    daily: Daily
-    reports: Reports
+    preamble: Preamble
+    connection_limits: ConnectionLimits["Connection"]
+    log_quota: LogQuota
+    known_devices: KnownDevices
+    failed_files: FailedFiles
+    guess_limits: GuessLimits
+    daily_limits: DailyLimits
+    reporter: Reporter
     now: Callable[[], datetime]
     reads: int
 
@@ -100,10 +100,10 @@ class Host(Protocol):
     def open(self, connection: "Connection", offer: s.Offer) -> Transfer:
         """Open a file for a session. Raises StorageError."""
 
-    def commit(self, connection: "Connection", transfer: Transfer) -> Record | None:
+    def commit(self, connection: "Connection", transfer: Transfer) -> SidecarRecord | None:
         """Make a whole file safe. Raises StorageError."""
 
-    def make_safe(self, transfer: Transfer) -> Record | None:
+    def make_safe(self, transfer: Transfer) -> SidecarRecord | None:
         """Make what is held of a file survive a power cut. Raises StorageError."""
 
     def release(self, connection: "Connection", imei: str, identifier: str) -> None:
@@ -133,10 +133,10 @@ class Connection:
         "transfer",
     )
 
-    def __init__(self, server: "Host", sock: Any, address: str) -> None:
+    def __init__(self, server: "ConnectionHost", sock: Any, address: str) -> None:
         self.server, self.sock = server, sock
         self.facts = SessionFacts(new_id(server.now()), address, server.now())
-        self.session = s.Session(server.settings.limits, time.monotonic())
+        self.session = s.SessionMachine(server.settings.limits, time.monotonic())
         self.reader = Reader()
         self.transfer: Transfer | None = None
         self.admission = "known"
@@ -172,7 +172,7 @@ class Connection:
                     self._rest()
             if self._closed is not None:
                 code, reason = self._closed.code, self._closed.reason
-        except (ProtocolError, StorageError, FrontError) as error:
+        except (ProtocolError, StorageError, PreambleError) as error:
             code, reason = error.code, str(error)
             if isinstance(error, ProtocolError):
                 self.session.blame_file()
@@ -218,7 +218,7 @@ class Connection:
             pass  # it is closed already
 
     def _greet(self) -> None:
-        front = self.server.front
+        front = self.server.preamble
         if front.plain:
             return
         wait = self.server.settings.limits.init
@@ -233,9 +233,9 @@ class Connection:
             raise silent from None
         if address != self.facts.address:
             self.facts.address = address
-            if not self.server.front.allows(address):
+            if not self.server.preamble.allows(address):
                 raise Ended(*FOREIGN)
-            if not self.server.crowd.comes_from(self, network(address)):
+            if not self.server.connection_limits.comes_from(self, network(address)):
                 raise Ended("crowded", "Too many connections from this address.")
 
     def _receive(self) -> bytes | None:
@@ -284,7 +284,7 @@ class Connection:
         if rest > REST_LEAST and self.session.missing > 2 * self._pace * rest:
             gevent.sleep(rest)
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: WireMessage) -> None:
         if self._closed is None:
             now = time.monotonic()
             self.server.give_turn(now)
@@ -317,7 +317,7 @@ class Connection:
                     return self.session.refused(*DAY_FULL)
                 now = time.monotonic()
                 names = (*self.server.settings.limits.order, s.BY_PATH)
-                return self.session.admitted(known, now, self.server.failures.of(imei, names, now))
+                return self.session.admitted(known, now, self.server.failed_files.of(imei, names, now))
             case s.OpenFile(offer):
                 return self._open(offer)
             case s.GoBack(offset):
@@ -350,24 +350,24 @@ class Connection:
         except Exception:
             # nobody can say who is known while the database is away: keep the files of whom we do not remember under
             # the quarantine's caps
-            if self.server.quota.allows("database away"):
+            if self.server.log_quota.allows("database away"):
                 log.warning("database away", imei=imei, exc_info=True)
-            if not self.server.acquaintance.has(imei, time.monotonic()):
+            if not self.server.known_devices.has(imei, time.monotonic()):
                 self.admission = "quarantine"
             return True
-        self.server.acquaintance.heard(imei, known, time.monotonic())
+        self.server.known_devices.heard(imei, known, time.monotonic())
         if not known and self.server.settings.quarantine_unknown:
             self.admission = "quarantine"
             known = True
-        if known and self.server.quota.allows(imei):
+        if known and self.server.log_quota.allows(imei):
             self._tell()
         return known
 
     def _slow_down(self, imei: str) -> None:
         """Let an address that tries many unknown IMEIs wait for its answer, without a place among the others."""
-        if delay := self.server.guesses.delay(network(self.facts.address), imei, time.monotonic()):
+        if delay := self.server.guess_limits.delay(network(self.facts.address), imei, time.monotonic()):
             self.server.left(self)
-            self.server.guesses.wait(delay)
+            self.server.guess_limits.wait(delay)
 
     def _open(self, offer: s.Offer) -> list[s.Action]:
         if self.admission == "known" and not self.server.may_send(self.facts.imei or "", offer.size):
@@ -393,11 +393,11 @@ class Connection:
             self.busy = False
         self._let_go(transfer)
         name = s.BY_PATH if transfer.record["by_path"] else transfer.record["identifier"]
-        self.server.failures.forget(transfer.record["imei"], name)
+        self.server.failed_files.forget(transfer.record["imei"], name)
         if record is not None:
             self.facts.files += 1
-            self.server.daily.add(record["imei"], record["size"], self.server.now())
-            self.server.reports.stored(record)
+            self.server.daily_limits.add(record["imei"], record["size"], self.server.now())
+            self.server.reporter.stored(record)
         return self.session.committed(time.monotonic())
 
     def _make_safe(self) -> None:
@@ -417,7 +417,7 @@ class Connection:
 
     def _end(self, code: str, reason: str) -> None:
         if self.facts.imei is not None and self.session.failed_file is not None:
-            self.server.failures.note(self.facts.imei, self.session.failed_file, time.monotonic())
+            self.server.failed_files.note(self.facts.imei, self.session.failed_file, time.monotonic())
         self.sock.close()  # from now on the device may come back
         if (transfer := self.transfer) is not None:
             try:
@@ -425,19 +425,19 @@ class Connection:
                 transfer.left_behind()
                 if record := self.server.make_safe(transfer):
                     # a newer session of this machine goes on with it where it lies
-                    self.server.reports.left_partial(record, share=code != "taken_over")
+                    self.server.reporter.left_partial(record, share=code != "taken_over")
             except StorageError as error:
                 # the last safe state stands on disk
-                if self.server.quota.allows("partial file not kept"):
+                if self.server.log_quota.allows("partial file not kept"):
                     log.warning("partial file not kept", session=self.facts.id, reason=str(error))
             self._let_go(transfer)
         self.facts.ended_at, self.facts.code, self.facts.reason = self.server.now(), code, reason
         self.server.left(self)
-        self.server.reports.count(self.facts)
+        self.server.reporter.count(self.facts)
         if (
             code == "lost"
             and not self.facts.bytes_received
-            and self.server.front.is_proxy(self.facts.address)
+            and self.server.preamble.is_proxy(self.facts.address)
         ):
             return  # a load balancer looks every second whether we live
         if not self._told and not self._worth_telling(code):
@@ -457,14 +457,14 @@ class Connection:
 
     def _tell(self) -> None:
         self._told = True
-        self.server.reports.tell(self.facts)
+        self.server.reporter.tell(self.facts)
 
     def _worth_telling(self, code: str) -> bool:
         """Say whether an ended session that the product has not heard of belongs in the log and the database."""
         facts = self.facts
         if facts.files:
             return True
-        if not facts.bytes_received and self.server.front.is_proxy(facts.address):
+        if not facts.bytes_received and self.server.preamble.is_proxy(facts.address):
             return code not in ("lost", "timeout", "no_words", FOREIGN[0])  # a balancer's health check
         known = facts.imei is not None and code not in ("unknown_device", AVL)  # these were not asked about
-        return self.server.quota.allows((known and facts.imei) or network(facts.address))
+        return self.server.log_quota.allows((known and facts.imei) or network(facts.address))

@@ -17,7 +17,7 @@ class Peer(Protocol):
 P = TypeVar("P", bound=Peer)
 
 
-class Crowd(Generic[P]):
+class ConnectionLimits(Generic[P]):
     """All connections of this process, and the limits on them; 0 per address: no limit."""
 
     def __init__(self, most: int, per_device: int, per_address: int) -> None:

@@ -25,7 +25,7 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Daily:
+class DailyLimits:
     """The limits of a device and day, and what has been sent; 0: no limit."""
 
     files: int

@@ -27,7 +27,7 @@ class _Tries:
     at: float = 0.0
 
 
-class Guesses:
+class GuessLimits:
     """The addresses that tried unknown IMEIs, and the refusals that wait."""
 
     def __init__(self, free: int = FREE) -> None:

@@ -26,7 +26,7 @@ TLS_HANDSHAKE = 0x16  # first byte of a ClientHello; a camera's first byte is 0x
 FAMILIES = {"TCP4": ipaddress.IPv4Address, "TCP6": ipaddress.IPv6Address}
 
 
-class FrontError(Exception):
+class PreambleError(Exception):
     """The line does not begin as it must: `code` for programs, the text for people."""
 
     def __init__(self, code: str, text: str) -> None:
@@ -47,11 +47,11 @@ def parse_proxy(data: bytes) -> Proxied | None:
     if data.startswith(V2_SIGNATURE[: len(data)]):
         return _parse_v2(data) if len(data) >= V2_HEADER else None
     if not data.startswith(b"PROXY "[: len(data)]):
-        raise FrontError("proxy", "The load balancer sent no PROXY header.")
+        raise PreambleError("proxy", "The load balancer sent no PROXY header.")
     line, end, _ = data[:V1_MAX].partition(b"\r\n")
     if not end:
         if len(data) >= V1_MAX:
-            raise FrontError("proxy", "The PROXY line has no end.")
+            raise PreambleError("proxy", "The PROXY line has no end.")
         return None
     return Proxied(_v1_address(line), len(line) + 2)
 
@@ -66,13 +66,13 @@ def _v1_address(line: bytes) -> str | None:
             raise ValueError(port)
         return f"{FAMILIES[family](source)}:{int(port)}"
     except (ValueError, KeyError):
-        raise FrontError("proxy", "The PROXY line cannot be read.") from None
+        raise PreambleError("proxy", "The PROXY line cannot be read.") from None
 
 
 def _parse_v2(data: bytes) -> Proxied | None:
     version, family, length = data[12], data[13], int.from_bytes(data[14:16], "big")
     if version not in (0x20, 0x21) or length > V2_MAX:
-        raise FrontError("proxy", "The PROXY header is of a version that nobody knows, or too long.")
+        raise PreambleError("proxy", "The PROXY header is of a version that nobody knows, or too long.")
     if len(data) < V2_HEADER + length:
         return None
     body, size = data[V2_HEADER : V2_HEADER + length], V2_HEADER + length
@@ -80,12 +80,12 @@ def _parse_v2(data: bytes) -> Proxied | None:
     if version == 0x20 or width is None:
         return Proxied(None, size)
     if length < 2 * width + 4:
-        raise FrontError("proxy", "The PROXY header is too short for its addresses.")
+        raise PreambleError("proxy", "The PROXY header is too short for its addresses.")
     port = int.from_bytes(body[2 * width : 2 * width + 2], "big")
     return Proxied(f"{ipaddress.ip_address(body[:width])}:{port}", size)
 
 
-class Front:
+class Preamble:
     """How connections of one port begin. `make_context`: TLS in the manner of the sockets (gevent's, patched in)."""
 
     def __init__(
@@ -119,7 +119,7 @@ class Front:
         first = sock.recv(1, socket.MSG_PEEK)
         if not first or first[0] != TLS_HANDSHAKE:
             if first and self._required:
-                raise FrontError("tls", "The device spoke without TLS, which is mandatory here.")
+                raise PreambleError("tls", "The device spoke without TLS, which is mandatory here.")
             return sock, address
         return self._tls().wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
 
@@ -131,7 +131,7 @@ class Front:
         try:
             line.do_handshake()
         except ssl.SSLError as error:
-            raise FrontError("tls", f"The TLS handshake failed: {error.reason or error}.") from None
+            raise PreambleError("tls", f"The TLS handshake failed: {error.reason or error}.") from None
 
     def is_proxy(self, address: str) -> bool:
         """Say whether an address is a load balancer that names the device's."""
@@ -147,7 +147,7 @@ class Front:
             seen = sock.recv(V2_HEADER + V2_MAX, socket.MSG_PEEK)
             if not seen:
                 code = "proxy" if data else "no_words"
-                raise FrontError(code, "The load balancer closed the line without a PROXY header.")
+                raise PreambleError(code, "The load balancer closed the line without a PROXY header.")
             found = parse_proxy(data + seen)
             taken = len(seen) if found is None else found.size - len(data)
             data += sock.recv(taken)
@@ -170,7 +170,7 @@ class Front:
         except (ssl.SSLError, OSError) as error:
             # half written, or between two renames: the old ones go on until both fit
             if self._context is None:
-                raise FrontError("tls", "The TLS certificate cannot be read.") from error
+                raise PreambleError("tls", "The TLS certificate cannot be read.") from error
             if stamp != self._refused:
                 self._refused = stamp
                 log.warning("new TLS certificate not taken, the old one goes on", reason=str(error))

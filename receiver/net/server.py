@@ -14,23 +14,23 @@ import gevent.socket
 import structlog
 
 from receiver.addresses import host, network
-from receiver.backend.batching import Gather
-from receiver.backend.known_devices import Acquaintance
-from receiver.backend.lease_client import Handover, claim_of
-from receiver.backend.log_quota import WINDOW_SECONDS, Quota
+from receiver.backend.batching import Batcher
+from receiver.backend.known_devices import KnownDevices
+from receiver.backend.lease_client import LeaseClient, claim_of
+from receiver.backend.log_quota import WINDOW_SECONDS, LogQuota
 from receiver.backend.port import Product
-from receiver.backend.reporter import Reports
+from receiver.backend.reporter import Reporter
 from receiver.net.connection import FOREIGN, Connection, Ended, Settings
-from receiver.net.connection_limits import Crowd
-from receiver.net.daily_limits import Daily
-from receiver.net.guess_limits import Guesses
-from receiver.net.proxy_tls import Front
-from receiver.net.shared_stack import Apart
-from receiver.spool.failed_files import Failures
-from receiver.spool.file_locks import Claims
-from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.sidecar import Record, StoredFile
-from receiver.spool.spool import Store
+from receiver.net.connection_limits import ConnectionLimits
+from receiver.net.daily_limits import DailyLimits
+from receiver.net.guess_limits import GuessLimits
+from receiver.net.proxy_tls import Preamble
+from receiver.net.shared_stack import SharedStack
+from receiver.spool.failed_files import FailedFiles
+from receiver.spool.file_locks import FileLocks
+from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.sidecar import SidecarRecord, StoredFile
+from receiver.spool.spool import Spool
 from receiver.store.durability import StorageError
 from receiver.store.media_store import MediaError
 from receiver.wire import session as s
@@ -50,27 +50,29 @@ class Server:
     def __init__(
         self,
         settings: Settings,
-        store: Store,
+        store: Spool,
         product: Product,
         now: Callable[[], datetime],
-        front: Front | None = None,
+        preamble: Preamble | None = None,
     ) -> None:
         self.settings, self.store, self.product, self.now = settings, store, product, now
-        self.front = front or Front()
-        self.claims = Claims(store.spool / "claims")
-        self.crowd: Crowd[Connection] = Crowd(
+        self.preamble = preamble or Preamble()
+        self.file_locks = FileLocks(store.spool / "claims")
+        self.connection_limits: ConnectionLimits[Connection] = ConnectionLimits(
             settings.max_connections, settings.max_per_device, settings.max_per_address
         )
-        self.connections = self.crowd.everyone  # oldest first
-        self.apart = Apart()
-        self.quota = Quota(settings.lines_per_minute)
-        self.handover = (
-            Handover(store, product, now, self.quota.allows) if store.exchange is not None else None
+        self.connections = self.connection_limits.everyone  # oldest first
+        self.shared_stack = SharedStack()
+        self.log_quota = LogQuota(settings.lines_per_minute)
+        self.lease_client = (
+            LeaseClient(store, product, now, self.log_quota.allows)
+            if store.shared_partials is not None
+            else None
         )
-        self.acquaintance = Acquaintance()
-        self.failures = Failures()
-        self.guesses = Guesses()
-        self.daily = Daily(settings.files_per_day, settings.bytes_per_day)
+        self.known_devices = KnownDevices()
+        self.failed_files = FailedFiles()
+        self.guess_limits = GuessLimits()
+        self.daily_limits = DailyLimits(settings.files_per_day, settings.bytes_per_day)
         # who has which file of which device in hand; None: it is being shared with other machines
         self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False
@@ -80,32 +82,32 @@ class Server:
         self._turned_at = time.monotonic()
         self._turns = hub.loop.check()
         store.aside = self.aside
-        self._commits: Gather[Transfer, None] = Gather(self._make_stored)
-        self._safes: Gather[Transfer, None] = Gather(
+        self._commits: Batcher[Transfer, None] = Batcher(self._make_stored)
+        self._safes: Batcher[Transfer, None] = Batcher(
             lambda transfers: self.aside(store.make_safe, transfers, now())
         )
-        self.reports = Reports(self)
+        self.reporter = Reporter(self)
 
     def start(self) -> None:
         """Start what runs beside the connections."""
         self._turns.start(self._note_turn)
-        self.reports.start()
+        self.reporter.start()
         for work in (self._give_way, self._tell_left_out):
             gevent.spawn(work)
-        if self.handover is not None:
-            gevent.spawn(self.handover.watch, self._end_for_another_machine)
+        if self.lease_client is not None:
+            gevent.spawn(self.lease_client.watch, self._end_for_another_machine)
 
     def serve(self, sock: Any, address: str) -> None:
         """Serve one connection to its end (in a greenlet of its own)."""
         connection = Connection(self, sock, address)
         connection.session.stopping = self.stopping  # accepted at the last moment
-        if not self._is_balancer(address) and not self.front.allows(address):
+        if not self._is_balancer(address) and not self.preamble.allows(address):
             connection.turn_away(*FOREIGN)  # before it takes a place
             return
         if not self._room(connection):
             self.left(connection)
             sock.close()
-            if self.quota.allows(network(address)):
+            if self.log_quota.allows(network(address)):
                 log.warning(
                     "connection refused: too many", address=address, connections=len(self.connections)
                 )
@@ -120,7 +122,7 @@ class Server:
     def stop(self) -> None:
         """Let each session end itself after its present or first file; those that stay silent end soon."""
         self.stopping = True
-        self.guesses.release()
+        self.guess_limits.release()
         for connection in self.connections:
             connection.session.stopping = True
         gevent.spawn_later(SILENT_SECONDS, self._end_silent)
@@ -151,13 +153,13 @@ class Server:
         """Do what also reaches for the media store: a shared one over sockets, which wait without blocking."""
         return work(*given) if self.store.media.shared else self.aside(work, *given)
 
-    def commit(self, connection: Connection, transfer: Transfer) -> Record | None:
+    def commit(self, connection: Connection, transfer: Transfer) -> SidecarRecord | None:
         """Make a whole file safe, together with others that wait; give its record, None if it was stored before.
 
         Raises StorageError; then nothing may be acknowledged.
         """
-        if self.handover is not None:
-            self.handover.check(connection.facts.imei or "", transfer.record["identifier"])
+        if self.lease_client is not None:
+            self.lease_client.check(connection.facts.imei or "", transfer.record["identifier"])
         self._commits.ask(transfer)
         if self.store.media.shared:  # reached over sockets, which wait without blocking: each for itself
             (problem,) = self.store.place([transfer])
@@ -170,7 +172,7 @@ class Server:
         problems: list[StorageError | None] = self.aside(work, transfers, self.now())
         return problems
 
-    def make_safe(self, transfer: Transfer) -> Record | None:
+    def make_safe(self, transfer: Transfer) -> SidecarRecord | None:
         """Make what is held of a file survive a power cut, together with others; give its record, as `commit` does.
 
         Raises StorageError.
@@ -182,13 +184,13 @@ class Server:
 
     def _is_balancer(self, address: str) -> bool:
         """Say whether a peer names the device's address later."""
-        return not self.front.plain and self.front.is_proxy(address)
+        return not self.preamble.plain and self.preamble.is_proxy(address)
 
     def _room(self, newest: Connection) -> bool:
         address = newest.facts.address
-        if not self.crowd.enter(newest, None if self._is_balancer(address) else network(address)):
+        if not self.connection_limits.enter(newest, None if self._is_balancer(address) else network(address)):
             return False
-        surplus = self.crowd.surplus(newest)
+        surplus = self.connection_limits.surplus(newest)
         if surplus is not None and surplus is not newest:
             surplus.end(Ended("crowded", "Too many connections; this one had sent no INIT."))
         return surplus is not newest
@@ -196,29 +198,29 @@ class Server:
     def arrived(self, connection: Connection) -> None:
         """Count a connection for its device: one live, one closing; more end the oldest idle one."""
         assert connection.facts.imei is not None
-        for surplus in self.crowd.arrived(connection, connection.facts.imei):
+        for surplus in self.connection_limits.arrived(connection, connection.facts.imei):
             surplus.end(Ended("crowded", "The device opened too many connections."))
 
     def may_send(self, imei: str, more: int) -> bool:
         """Say whether a known device may send so many bytes more today."""
-        return self.daily.allows(imei, more, self.now(), lambda: self._sent_today(imei))
+        return self.daily_limits.allows(imei, more, self.now(), lambda: self._sent_today(imei))
 
     def _sent_today(self, imei: str) -> tuple[int, int] | None:
         try:
             return self.product.sent_today(imei, self.now())
         except Exception:
-            if self.quota.allows("database away"):
+            if self.log_quota.allows("database away"):
                 log.warning("database away", imei=imei, exc_info=True)
             return None
 
     def left(self, connection: Connection) -> None:
         """Forget a connection."""
-        self.crowd.left(connection, connection.facts.imei)
+        self.connection_limits.left(connection, connection.facts.imei)
 
     def _tell_left_out(self) -> None:
         while True:
             gevent.sleep(WINDOW_SECONDS)
-            left_out = self.quota.turn()
+            left_out = self.log_quota.turn()
             for peer, lines in sorted(left_out.items(), key=lambda item: -item[1])[:LEFT_OUT_LINES]:
                 log.warning("lines and session rows left out", peer=peer, count=lines)
 
@@ -232,20 +234,20 @@ class Server:
         imei = connection.facts.imei or ""
         try:
             self._claim(connection, imei, offer.identifier)
-            if self.handover is not None:
-                self.handover.take(imei, offer.identifier, lambda: connection.ending is not None)
+            if self.lease_client is not None:
+                self.lease_client.take(imei, offer.identifier, lambda: connection.ending is not None)
             before = self._recall(imei, offer)
-            asker = Asker(
+            asker = UploadContext(
                 imei,
                 connection.admission,
                 connection.facts.id,
                 self.now(),
                 host(connection.facts.address),
-                self.front.networks,
+                self.preamble.networks,
             )
             if self.store.media.shared:  # reached over sockets, which wait
                 return self.store.open(asker, offer, before)
-            return self.apart.do(self.store.open, asker, offer, before)
+            return self.shared_stack.do(self.store.open, asker, offer, before)
         except BaseException as error:
             self.release(connection, imei, offer.identifier)
             if isinstance(error, OSError):
@@ -257,11 +259,11 @@ class Server:
         while True:
             if self._end_holder(imei, identifier):
                 pass
-            elif self.claims.take(imei, identifier):
+            elif self.file_locks.take(imei, identifier):
                 self.holders[imei, claim_of(identifier)] = connection
                 return
             elif not asked:
-                self.claims.ask(imei, identifier)
+                self.file_locks.ask(imei, identifier)
                 asked = True
             if time.monotonic() >= deadline:
                 raise StorageError("busy", "An older connection of this device does not let go of its file.")
@@ -271,8 +273,8 @@ class Server:
         """Ask this process's session at a file to end; say whether it is in hand here."""
         if holder := self.holders.get((imei, claim_of(identifier))):
             holder.end(Ended("taken_over", "A newer connection of this device went on with the file."))
-        if self.handover is not None:
-            self.handover.give_way(
+        if self.lease_client is not None:
+            self.lease_client.give_way(
                 imei, identifier
             )  # the session may be over, and its part on its way to the store
         return (imei, claim_of(identifier)) in self.holders
@@ -287,14 +289,14 @@ class Server:
             imei, claim_of(identifier)
         ] is connection:
             del self.holders[imei, claim_of(identifier)]
-            self.claims.release(imei, identifier)
-            if self.handover is not None:
-                self.handover.drop(imei, identifier)
-                self.reports.wake()
+            self.file_locks.release(imei, identifier)
+            if self.lease_client is not None:
+                self.lease_client.drop(imei, identifier)
+                self.reporter.wake()
 
     def hold(self, imei: str, identifier: str) -> bool:
         """Take a file into hand that no session has; say whether it was free."""
-        if (imei, claim_of(identifier)) in self.holders or not self.claims.take(imei, identifier):
+        if (imei, claim_of(identifier)) in self.holders or not self.file_locks.take(imei, identifier):
             return False
         self.holders[imei, claim_of(identifier)] = None
         return True
@@ -302,8 +304,8 @@ class Server:
     def _give_way(self) -> None:
         """Answer other processes of this machine that ask for a claim."""
         while True:
-            gevent.socket.wait_read(self.claims.socket.fileno())
-            self._end_holder(*self.claims.asked())
+            gevent.socket.wait_read(self.file_locks.socket.fileno())
+            self._end_holder(*self.file_locks.asked())
 
     def _recall(self, imei: str, offer: s.Offer) -> StoredFile | None:
         if not (offer.metadata and offer.metadata.timestamp):
@@ -311,16 +313,16 @@ class Server:
         try:
             return self.product.recall(imei, offer)
         except Exception:
-            if self.quota.allows("database away"):
+            if self.log_quota.allows("database away"):
                 log.warning("database away", imei=imei, exc_info=True)
             return self._announced(imei, offer)
 
     def _announced(self, imei: str, offer: s.Offer) -> StoredFile | None:
         """Find a file that was stored, perhaps by another machine, while nobody could be told."""
-        if self.store.exchange is None:
+        if self.store.shared_partials is None:
             return None
         try:
-            records = self.store.exchange.announced(imei)
+            records = self.store.shared_partials.announced(imei)
         except MediaError:
             return None
         return next((StoredFile.of(r) for r in records if self.store.is_of(r, offer)), None)

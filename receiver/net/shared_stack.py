@@ -12,7 +12,7 @@ from greenlet import getcurrent, greenlet
 Result = TypeVar("Result")
 
 
-class Apart:
+class SharedStack:
     """Does one thing at a time for whoever calls, who gets the result at once."""
 
     def __init__(self) -> None:

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from receiver.spool.sidecar import IMEI, UPLOAD, Record
+from receiver.spool.sidecar import IMEI, UPLOAD, SidecarRecord
 from receiver.spool.sidecar_files import read_sidecar
-from receiver.spool.spool import Store
+from receiver.spool.spool import Spool
 from receiver.store.media_store import MediaError, is_away
 
 SETTLED_SECONDS = 3000.0  # between the sweeps that must agree
@@ -27,7 +27,7 @@ PARTS = (".part", ".json", ".json.tmp", ".part.tmp", ".leaving")
 
 
 @dataclass(slots=True)
-class Swept:
+class CleanupResult:
     """What a sweep did: uploads that were given up, what it found odd for the first time, why the store was away."""
 
     gone: list[str] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class CleanupItem:
     """What goes or stays as a whole: its name, its files, when it was last touched, how long it may stay."""
 
     name: str
@@ -47,17 +47,17 @@ class Thing:
     keys: tuple[str, ...] = ()  # in the media store
 
 
-class Janitor:
+class Cleaner:
     """Sweeps one spool and its media store; each process of a machine may have one."""
 
-    def __init__(self, store: Store, steady: Callable[[], float]) -> None:
+    def __init__(self, store: Spool, steady: Callable[[], float]) -> None:
         self._store, self._steady = store, steady
         self._old: dict[str, float] = {}  # what was found old, and since when by the steady clock
         self._told: set[str] = set()
 
-    def sweep(self, now: datetime) -> Swept:
+    def sweep(self, now: datetime) -> CleanupResult:
         """Remove what is settled to be old, as far as the media store is there. Blocks; raises OSError."""
-        swept = Swept()
+        swept = CleanupResult()
         try:
             self._sweep(now, swept)
             self._store.quarantine.count(now, self._beside)
@@ -65,7 +65,7 @@ class Janitor:
             swept.away = str(error)  # what was given up until then is told all the same
         return swept
 
-    def _sweep(self, now: datetime, swept: Swept) -> None:
+    def _sweep(self, now: datetime, swept: CleanupResult) -> None:
         at, old = self._steady(), {}
         for thing in self._things(now, swept):
             impossible = thing.touched > now + CLOCK_AHEAD or thing.touched < NEVER_BEFORE
@@ -83,7 +83,7 @@ class Janitor:
                 self._odd(thing.name, f"cannot be removed: {error}", swept)
         self._old = old
 
-    def _things(self, now: datetime, swept: Swept) -> Iterator[Thing]:
+    def _things(self, now: datetime, swept: CleanupResult) -> Iterator[CleanupItem]:
         for entry in self._beside(_listed, self._store.spool / "partial"):
             if entry.is_dir(follow_symlinks=False) and IMEI.fullmatch(entry.name):
                 yield from self._beside(lambda folder: list(self._partials(folder, swept)), Path(entry.path))
@@ -95,7 +95,7 @@ class Janitor:
     def _beside(self, work: Callable[..., Any], *given: Any) -> Any:
         return self._store.beside(work, *given)
 
-    def _partials(self, folder: Path, swept: Swept) -> Iterator[Thing]:
+    def _partials(self, folder: Path, swept: CleanupResult) -> Iterator[CleanupItem]:
         groups: dict[str, list[Path]] = {}
         for entry in _listed(folder):
             upload, dot, ending = entry.name.partition(".")
@@ -111,14 +111,14 @@ class Janitor:
             if ".part" in endings and read_sidecar(part.with_suffix(".json")) is None:
                 self._odd(str(part), "has no sidecar that can be read", swept)
             limit = timedelta(days=self._store.caps.partial_days) if ".part" in endings else LEFTOVER
-            yield Thing(str(part), tuple(paths), touched, limit, upload if ".part" in endings else None)
+            yield CleanupItem(str(part), tuple(paths), touched, limit, upload if ".part" in endings else None)
             for path in paths:
                 if path.name.endswith(".tmp") and (touched := _touched([path])):
-                    yield Thing(str(path), (path,), touched, LEFTOVER)
+                    yield CleanupItem(str(path), (path,), touched, LEFTOVER)
         if not groups and (touched := _touched([folder])):
-            yield Thing(str(folder), (folder,), touched, LEFTOVER)
+            yield CleanupItem(str(folder), (folder,), touched, LEFTOVER)
 
-    def _pending(self, swept: Swept) -> Iterator[Thing]:
+    def _pending(self, swept: CleanupResult) -> Iterator[CleanupItem]:
         limit = timedelta(days=self._store.caps.partial_days)
         for entry, record in self._beside(_read, self._store.spool / "pending"):
             path = Path(entry.path)
@@ -131,9 +131,9 @@ class Janitor:
             else:
                 self._odd(entry.path, "tells of a file that is nowhere", swept)
             if entry.is_file(follow_symlinks=False) and (touched := _touched([path])):
-                yield Thing(entry.path, (path,), touched, limit)
+                yield CleanupItem(entry.path, (path,), touched, limit)
 
-    def _waits(self, record: Record, path: str, swept: Swept) -> bool:
+    def _waits(self, record: SidecarRecord, path: str, swept: CleanupResult) -> bool:
         """Say whether a sidecar's file is there; as long as nobody can tell, it is."""
         try:
             return self._store.waits(record)
@@ -143,7 +143,7 @@ class Janitor:
             self._odd(path, f"tells of a file that cannot be looked at: {error}", swept)
             return True
 
-    def _media(self) -> Iterator[Thing]:
+    def _media(self) -> Iterator[CleanupItem]:
         caps = self._store.caps
         for prefix, limit in (
             ("partial/", timedelta(days=caps.partial_days)),
@@ -160,9 +160,9 @@ class Janitor:
                 # what several sessions left of an upload goes one by one: it is given up with the last
                 upload = _upload(entry.key)
                 upload = upload if newest.get(upload) == entry.key else None
-                yield Thing(f"media {entry.key}", (), entry.modified, limit, upload, (entry.key,))
+                yield CleanupItem(f"media {entry.key}", (), entry.modified, limit, upload, (entry.key,))
 
-    def _remove(self, thing: Thing, swept: Swept) -> None:
+    def _remove(self, thing: CleanupItem, swept: CleanupResult) -> None:
         for key in thing.keys:
             self._store.media.delete(key)
         for path in thing.paths:
@@ -173,7 +173,7 @@ class Janitor:
         if thing.upload:
             swept.gone.append(thing.upload)
 
-    def _touch(self, thing: Thing, now: datetime) -> None:
+    def _touch(self, thing: CleanupItem, now: datetime) -> None:
         kept = [found for key in thing.keys if (found := self._store.media.path(key))]
         for path in (*thing.paths, *kept):
             try:
@@ -181,7 +181,7 @@ class Janitor:
             except OSError:
                 continue  # gone, or not ours: it stays
 
-    def _odd(self, path: str, what: str, swept: Swept) -> None:
+    def _odd(self, path: str, what: str, swept: CleanupResult) -> None:
         if path not in self._told:
             self._told.add(path)
             swept.odd.append(f"{path} {what}")
@@ -195,7 +195,7 @@ def _listed(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _read(folder: Path) -> list[tuple[os.DirEntry[str], Record | None]]:
+def _read(folder: Path) -> list[tuple[os.DirEntry[str], SidecarRecord | None]]:
     return [
         (entry, read_sidecar(Path(entry.path)) if entry.is_file(follow_symlinks=False) else None)
         for entry in _listed(folder)

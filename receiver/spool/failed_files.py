@@ -11,7 +11,7 @@ MOST = 10_000  # files: the oldest failures are forgotten first
 
 
 @dataclass(slots=True)
-class Failures:
+class FailedFiles:
     """The failed files by device, and when they failed (steady seconds)."""
 
     _failed: dict[tuple[str, str], float] = field(default_factory=dict)

@@ -18,7 +18,7 @@ SLOTS = {"%photof": 0, "%photor": 1, "%videof": 2, "%videor": 3}
 PATH_SLOT = 4  # one path at a time: the device offers them one by one
 
 
-class Claims:
+class FileLocks:
     """The claims of this process; make it after fork."""
 
     def __init__(self, folder: Path) -> None:

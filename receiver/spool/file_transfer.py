@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from receiver.addresses import Network, is_within
-from receiver.spool.sidecar import Record, StoredFile
+from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.sidecar_files import camera_time, overwrite, read_sidecar, replace
 from receiver.store.durability import OpenFiles, StorageError, new_id, pieces, sameness, stamp, write_out
 from receiver.store.keys import describe, quarantined
@@ -32,7 +32,7 @@ MUCH = 1024 * 1024  # bytes; more than that is not read while other lines wait
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class UploadContext:
     """Who offers a file: the device, whether it is known, its session, when, and from which address.
 
     `networks`: from where the bytes of a partial file must have come for this one to go on with it; none: anywhere.
@@ -45,13 +45,13 @@ class Asker:
     address: str | None = None
     networks: Sequence[Network] = ()
 
-    def goes_on_with(self, record: Record) -> bool:
+    def goes_on_with(self, record: SidecarRecord) -> bool:
         """Say whether what is held of a file came from where devices may connect from; older sidecars do not say."""
         address = record.get("address")
         return not self.networks or address is None or is_within(address, self.networks)
 
 
-class Host(Protocol):
+class TransferHost(Protocol):
     """What a transfer needs of the spool that it writes into."""
 
     partials: str
@@ -63,10 +63,10 @@ class Host(Protocol):
     aside: Callable[..., Any]
     spool: Path
 
-    def begin(self, asker: Asker, offer: Offer) -> "Transfer":
+    def begin(self, asker: UploadContext, offer: Offer) -> "Transfer":
         """Begin a file from its first byte. Raises StorageError."""
 
-    def discard(self, record: Record) -> None:
+    def discard(self, record: SidecarRecord) -> None:
         """Give up a partial file."""
 
     def make_safe(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
@@ -75,11 +75,11 @@ class Host(Protocol):
     def commit(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
         """Make whole files safe in the media store; give the problem of each."""
 
-    def pending_path(self, record: Record) -> Path:
+    def pending_path(self, record: SidecarRecord) -> Path:
         """Give where the sidecar of a stored file waits for the product."""
 
 
-def _record_of(store: Host, asker: Asker, offer: Offer, file: StoredFile) -> Record:
+def _record_of(store: TransferHost, asker: UploadContext, offer: Offer, file: StoredFile) -> SidecarRecord:
     """Give the whole record of an offered file, as its sidecar begins; `file` says its id, its place and its size."""
     kind, source, extension = describe(offer)
     return {
@@ -97,9 +97,9 @@ class Transfer:
     """One file on its way, in the hands of one session."""
 
     __slots__ = (
-        "_asker",
         "_buffer",
         "_compare_until",
+        "_context",
         "_losses",
         "_offer",
         "_safe_at",
@@ -114,11 +114,13 @@ class Transfer:
         "stored_before",
     )
 
-    def __init__(self, store: Host, record: Record, asker: Asker, offer: Offer) -> None:
+    def __init__(
+        self, store: TransferHost, record: SidecarRecord, asker: UploadContext, offer: Offer
+    ) -> None:
         self.store, self.record = store, record
         self.received = 0  # bytes held, from the beginning
         self.chain = 0  # their CRC
-        self._asker, self._offer = asker, offer
+        self._context, self._offer = asker, offer
         self.part = f"{store.partials}/{record['imei']}/{record['upload']}.part"
         self.sidecar = f"{self.part[:-5]}.json"
         self.stored_before = False  # a stored file that is offered again: compare, do not write
@@ -135,7 +137,7 @@ class Transfer:
     # how a transfer comes to be
 
     @classmethod
-    def begin(cls, store: Host, asker: Asker, offer: Offer) -> "Transfer":
+    def begin(cls, store: TransferHost, asker: UploadContext, offer: Offer) -> "Transfer":
         """Begin a file from its first byte."""
         upload = new_id(asker.now)
         path = f"{asker.now:%Y/%m/%d/%H}/{asker.imei}_{upload}.{describe(offer)[2]}"
@@ -155,7 +157,9 @@ class Transfer:
         return transfer
 
     @classmethod
-    def resume(cls, store: Host, record: Record, asker: Asker, offer: Offer) -> "Transfer":
+    def resume(
+        cls, store: TransferHost, record: SidecarRecord, asker: UploadContext, offer: Offer
+    ) -> "Transfer":
         """Go on with a partial file; where no time proves that it is the same, the device's next CRC has to."""
         record = record | {"session": asker.session, "updated_at": stamp(asker.now), "state": "receiving"}
         record["address"] = asker.address
@@ -184,7 +188,9 @@ class Transfer:
         return transfer
 
     @classmethod
-    def compare_stored(cls, store: Host, stored: StoredFile, asker: Asker, offer: Offer) -> "Transfer":
+    def compare_stored(
+        cls, store: TransferHost, stored: StoredFile, asker: UploadContext, offer: Offer
+    ) -> "Transfer":
         """Ask only for the end of a stored file, to be sure that it is the same. Raises MediaError."""
         transfer = cls(store, _record_of(store, asker, offer, stored), asker, offer)
         transfer.stored_before = True
@@ -302,13 +308,13 @@ class Transfer:
     def _start_again(self, now: datetime) -> None:
         """It is another file: from the first byte. A partial is given up, a stored file stays as it is."""
         old, offer = self.record, self._offer
-        asker = replace_fields(self._asker, now=now)
+        asker = replace_fields(self._context, now=now)
         self.store.active.discard(old["upload"])
         self._compare_until, self.received, self.chain, self._buffer = 0, 0, 0, b""
         if not self.stored_before:
             self.store.discard(old)
         fresh = self.store.begin(asker, offer)
-        self.record, self._asker = fresh.record, asker
+        self.record, self._context = fresh.record, asker
         self.part, self.sidecar = fresh.part, fresh.sidecar
         self.stored_before, self.named = False, False
 
@@ -327,13 +333,13 @@ class Transfer:
 
     # how it ends; what blocks may run in a thread, after flush()
 
-    def progress(self) -> Record | None:
+    def progress(self) -> SidecarRecord | None:
         """Give the record as it is now, None for a stored file that is compared."""
         if self.stored_before:
             return None
         return self.record | {"received_packets": self.received // PACKET, "size": self.received}
 
-    def make_safe(self, now: datetime) -> Record | None:
+    def make_safe(self, now: datetime) -> SidecarRecord | None:
         """Make the bytes held of this one file survive a power cut, after flush(); give its record.
 
         None for a stored file that is compared. Blocks. Raises StorageError.
@@ -357,7 +363,7 @@ class Transfer:
         write_out(sidecar)
         return part, sidecar
 
-    def _as_held(self, now: datetime) -> Record:
+    def _as_held(self, now: datetime) -> SidecarRecord:
         return self.record | {
             "safe": self.held,
             "updated_at": stamp(now),
@@ -365,7 +371,7 @@ class Transfer:
             "size": self.held,
         }
 
-    def _write_beside(self, record: Record) -> int:
+    def _write_beside(self, record: SidecarRecord) -> int:
         try:
             return overwrite(f"{self.sidecar}.tmp", record)
         except OSError:
@@ -417,7 +423,7 @@ class Transfer:
         write_out(part)
         return part
 
-    def commit(self, now: datetime) -> Record | None:
+    def commit(self, now: datetime) -> SidecarRecord | None:
         """Make this one file safe in the media store, after flush(); give its record, None if it was stored before.
 
         Blocks. Raises StorageError; then nothing may be acknowledged.
@@ -427,7 +433,7 @@ class Transfer:
             raise problem
         return self.committed()
 
-    def committed(self) -> Record | None:
+    def committed(self) -> SidecarRecord | None:
         """Give the record of the file that was made safe, None if it was stored before or nothing came of it."""
         return None if self.stored_before or not self.held else self.record
 

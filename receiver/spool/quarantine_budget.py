@@ -29,7 +29,7 @@ def here(work: Callable[..., Any], *given: Any) -> Any:
     return work(*given)
 
 
-class Quarantine:
+class QuarantineBudget:
     """The sum of quarantined bytes of this machine's spool and of the media store."""
 
     def __init__(self, spool: Path, media: Media) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from receiver.spool.sidecar import Record, sound
+from receiver.spool.sidecar import SidecarRecord, sound
 from receiver.store.keys import adopted, quarantined
 from receiver.store.media_store import Media, MediaError, is_away
 
@@ -27,10 +27,10 @@ NEVER_STORED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeftPartial:
     """A partial file that an ended session left: its sidecar, and the names of both objects."""
 
-    record: Record
+    record: SidecarRecord
     part: str
     sidecar: str
 
@@ -40,7 +40,7 @@ class Left:
         return self.part, self.sidecar
 
 
-class Exchange:
+class SharedPartials:
     """The part of a shared store through which receivers hand files on. Every method may raise MediaError."""
 
     def __init__(self, media: Media, steady: Callable[[], float] = time.monotonic) -> None:
@@ -49,7 +49,7 @@ class Exchange:
 
     # partial files
 
-    def leave(self, record: Record, part: Path, most: int) -> list[str]:
+    def leave(self, record: SidecarRecord, part: Path, most: int) -> list[str]:
         """Make a partial file reachable for every receiver; what it grew out of goes. The local file stays.
 
         Of one device `most` are kept; gives the uploads of the oldest, which went.
@@ -81,7 +81,7 @@ class Exchange:
             )
         return sorted({name.partition(".")[0] for name in gone} - kept)
 
-    def left(self, imei: str) -> list[Left]:
+    def left(self, imei: str) -> list[LeftPartial]:
         """Give the partial files of a device that ended sessions left."""
         entries = {entry.key: entry.size for entry in self._media.entries(f"partial/{imei}/")}
         found = []
@@ -93,10 +93,10 @@ class Exchange:
                 except MediaError:
                     continue  # the store was there a moment ago: this one is passed over
                 if record is not None and record["size"] == entries[part]:
-                    found.append(Left(record, part, key))
+                    found.append(LeftPartial(record, part, key))
         return found
 
-    def fetch(self, left: Left, part: Path) -> bool:
+    def fetch(self, left: LeftPartial, part: Path) -> bool:
         """Bring a partial file to this machine; False if it went meanwhile. It stays in the store until outgrown."""
         part.parent.mkdir(exist_ok=True)
         return self._media.fetch(left.part, part) and part.stat().st_size == left.record["size"]
@@ -108,11 +108,11 @@ class Exchange:
 
     # stored files on their way to the product
 
-    def announce(self, record: Record) -> None:
+    def announce(self, record: SidecarRecord) -> None:
         """Leave the sidecar of a file that is about to be stored, for whoever finds it when this machine is lost."""
         self._media.write(_pending(record), json.dumps(record).encode())
 
-    def announced(self, imei: str) -> list[Record]:
+    def announced(self, imei: str) -> list[SidecarRecord]:
         """Give a device's stored files that the product may not have yet."""
         keys = [entry.key for entry in self._media.entries(f"pending/{imei}/")]
         return [record for key in keys if (record := self._read(key))]
@@ -122,13 +122,13 @@ class Exchange:
         before: datetime,
         but: Container[str] = (),
         most: int = 500,
-        failed: Callable[[Record, Exception], object] = lambda record, error: None,
-    ) -> list[Record]:
+        failed: Callable[[SidecarRecord, Exception], object] = lambda record, error: None,
+    ) -> list[SidecarRecord]:
         """Give stored files that the product should have since `before`, but not these uploads.
 
         Their receivers did not tell it. One that cannot be looked at is given to `failed` and passed over.
         """
-        found: list[Record] = []
+        found: list[SidecarRecord] = []
         alone, self._alone = self._alone, {}
         for entry in self._media.entries("pending/"):
             if len(found) == most:
@@ -151,11 +151,11 @@ class Exchange:
                 failed({"imei": name.parent.name, "upload": name.stem}, error)
         return found
 
-    def delivered(self, records: Sequence[Record]) -> None:
+    def delivered(self, records: Sequence[SidecarRecord]) -> None:
         """Take that the product has these files."""
         self._media.delete(*[_pending(record) for record in records])
 
-    def _read(self, key: str) -> Record | None:
+    def _read(self, key: str) -> SidecarRecord | None:
         try:
             return sound(json.loads(self._media.read(key, 0, SIDECAR) or b"null"))
         except (ValueError, RecursionError):
@@ -173,5 +173,5 @@ def places(imei: str, path: str) -> Iterable[str]:
     return dict.fromkeys((path, ordinary, quarantined(imei, ordinary)))
 
 
-def _pending(record: Record) -> str:
+def _pending(record: SidecarRecord) -> str:
     return f"pending/{record['imei']}/{record['upload']}.json"

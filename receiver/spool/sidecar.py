@@ -14,7 +14,7 @@ from typing import Any
 from receiver.addresses import parse
 from receiver.wire.protocol import PACKET
 
-Record = dict[str, Any]  # a sidecar: what is known of one file, in JSON
+SidecarRecord = dict[str, Any]  # a sidecar: what is known of one file, in JSON
 
 UPLOAD = re.compile(r"[0-9a-f]{32}")
 IMEI = re.compile(r"[0-9]{15}")
@@ -31,7 +31,7 @@ NEEDED: dict[str, type | tuple[type, ...]] = {
     "source": str,
 }
 # what a version may not have written; nothing is believed of bytes that nobody vouches for
-DEFAULTS: Record = {
+DEFAULTS: SidecarRecord = {
     "session": None,
     "admission": "known",
     "by_path": False,
@@ -62,12 +62,12 @@ class StoredFile:
     size: int
 
     @classmethod
-    def of(cls, record: Record) -> "StoredFile":
+    def of(cls, record: SidecarRecord) -> "StoredFile":
         """Take it out of a sidecar."""
         return cls(record["upload"], record["path"], record["size"])
 
 
-def sound(found: Any) -> Record | None:
+def sound(found: Any) -> SidecarRecord | None:
     """Give a sidecar with every key, None for what cannot be one."""
     if not isinstance(found, dict) or any(not isinstance(found.get(k), t) for k, t in NEEDED.items()):
         return None
@@ -96,7 +96,7 @@ def _is_metadata(told: Any) -> bool:
     return isinstance(told, dict) and all(k in told and isinstance(told[k], t) for k, t in TOLD.items())
 
 
-def announced(record: Record) -> int:
+def announced(record: SidecarRecord) -> int:
     """Give how many bytes a record's device said that it would send, at most."""
     return int(record["count"]) * (1 if record["by_path"] else PACKET)
 

@@ -6,11 +6,11 @@ import json
 import os
 from pathlib import Path
 
-from receiver.spool.sidecar import Record, sound
+from receiver.spool.sidecar import SidecarRecord, sound
 from receiver.store.durability import sync_folder
 
 
-def overwrite(path: str, value: Record) -> int:
+def overwrite(path: str, value: SidecarRecord) -> int:
     """Write a sidecar in place, new or not; give its descriptor."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -24,7 +24,7 @@ def overwrite(path: str, value: Record) -> int:
     return descriptor
 
 
-def replace(path: str, value: Record, *, safe: bool) -> None:
+def replace(path: str, value: SidecarRecord, *, safe: bool) -> None:
     """Write a sidecar over the one that is there: at any moment one of both can be read."""
     try:
         with open(f"{path}.tmp", "w") as file:
@@ -41,7 +41,7 @@ def replace(path: str, value: Record, *, safe: bool) -> None:
         sync_folder(Path(path).parent)
 
 
-def read_sidecar(path: Path) -> Record | None:
+def read_sidecar(path: Path) -> SidecarRecord | None:
     """Give what a sidecar says, None if it is not there or cannot be believed."""
     try:
         return sound(json.loads(path.read_bytes()))
@@ -49,5 +49,5 @@ def read_sidecar(path: Path) -> Record | None:
         return None
 
 
-def camera_time(record: Record) -> int:
+def camera_time(record: SidecarRecord) -> int:
     return (record["metadata"] or {}).get("timestamp") or 0

@@ -17,10 +17,10 @@ from typing import Any
 
 import structlog
 
-from receiver.spool.file_transfer import Asker, Transfer
-from receiver.spool.quarantine_budget import Quarantine, counted
-from receiver.spool.shared_partials import Exchange, Left, place, places
-from receiver.spool.sidecar import Record, StoredFile, announced
+from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.quarantine_budget import QuarantineBudget, counted
+from receiver.spool.shared_partials import LeftPartial, SharedPartials, place, places
+from receiver.spool.sidecar import SidecarRecord, StoredFile, announced
 from receiver.spool.sidecar_files import camera_time, read_sidecar, replace
 from receiver.store.durability import (
     FileSystem,
@@ -64,26 +64,26 @@ def _not_stored(error: OSError) -> StorageError:
     return StorageError("disk", f"The file cannot be stored: {error.strerror}.")
 
 
-def _waits_since(record: Record, before: datetime) -> bool:
+def _waits_since(record: SidecarRecord, before: datetime) -> bool:
     """Say whether a stored file waits since `before`; one of a time to come does: the clock was moved."""
     waited = before - when(record["received_at"] or record["updated_at"])
     return waited >= timedelta(0) or waited < -CLOCK_MOVED
 
 
-class Store:
+class Spool:
     """The spool of one machine, which its worker processes share, and the media store behind it."""
 
     def __init__(self, spool: Path, media: Media, caps: Caps) -> None:
         self.spool, self.media, self.caps = spool, media, caps
         self.partials = str(spool / "partial")
-        self.exchange = Exchange(media) if media.shared else None  # with other machines
+        self.shared_partials = SharedPartials(media) if media.shared else None  # with other machines
         self.boot = boot_id()
         self.files = OpenFiles()
         # how what blocks is done; whoever has others to serve meanwhile sets another way
         self.aside: Callable[..., Any] = lambda work, *given: work(*given)
         self.losses = 0  # how often the disk lost bytes, of whichever file
         self.active: set[str] = set()  # uploads that this process writes at this moment
-        self.quarantine = Quarantine(spool, media)
+        self.quarantine = QuarantineBudget(spool, media)
         # uploads of partial files that were given up for others; the product is told, as far as it can be soon
         self.given_up: deque[str] = deque(maxlen=GIVEN_UP_KEPT)
         self._told: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
@@ -91,7 +91,7 @@ class Store:
             make_folder(folder)
         self.disk = FileSystem(spool)
 
-    def open(self, asker: Asker, offer: Offer, stored_before: StoredFile | None = None) -> "Transfer":
+    def open(self, asker: UploadContext, offer: Offer, stored_before: StoredFile | None = None) -> "Transfer":
         """Find the partial or stored file that this is, or begin a new one.
 
         `stored_before`: a stored file with the same identifier, count and timestamp, as the product knows it.
@@ -116,7 +116,7 @@ class Store:
             return Transfer.resume(self, longest | {"left": left} if left else longest, asker, offer)
         return self.begin(asker, offer)
 
-    def begin(self, asker: Asker, offer: Offer) -> "Transfer":
+    def begin(self, asker: UploadContext, offer: Offer) -> "Transfer":
         """Begin a file from its first byte, within what its device may send. Raises StorageError."""
         if asker.admission == "quarantine":
             try:
@@ -137,11 +137,11 @@ class Store:
         """Give None if files can be taken now, else why not."""
         return lacks_room(self.spool, "spool") or self.media.ready()
 
-    def _partials_of(self, imei: str) -> list[Record]:
+    def _partials_of(self, imei: str) -> list[SidecarRecord]:
         """Give a device's partial files that no session of this process has in hand."""
         return [r for r in self._sidecars(imei) if r["upload"] not in self.active and is_part(self._part(r))]
 
-    def _sidecars(self, imei: str) -> list[Record]:
+    def _sidecars(self, imei: str) -> list[SidecarRecord]:
         folder = self.spool / "partial" / imei
         try:
             names = os.listdir(folder)
@@ -150,7 +150,7 @@ class Store:
         records = [(name, read_sidecar(folder / name)) for name in names if name.endswith(".json")]
         return [r for name, r in records if r and (r["imei"], f"{r['upload']}.json") == (imei, name)]
 
-    def _same(self, record: Record, offer: Offer, now: datetime) -> bool:
+    def _same(self, record: SidecarRecord, offer: Offer, now: datetime) -> bool:
         if (record["identifier"], record["count"]) != (offer.identifier, offer.count):
             return False
         timestamp = offer.metadata.timestamp if offer.metadata else 0
@@ -158,7 +158,7 @@ class Store:
             return timestamp == camera_time(record)
         return not self.is_too_old(record, now)
 
-    def is_too_old(self, record: Record, now: datetime) -> bool:
+    def is_too_old(self, record: SidecarRecord, now: datetime) -> bool:
         """Say whether a partial file without a time can be taken for one that is offered now no more."""
         # a time to come means that the clock was moved: then nobody knows how old it is
         return abs(now - when(record["updated_at"])) > timedelta(hours=self.caps.hours_without_metadata)
@@ -171,16 +171,16 @@ class Store:
         record = read_sidecar(self.spool / "pending" / f"{imei}_{same}.json")
         return StoredFile.of(record) if record is not None and self.is_of(record, offer) else None
 
-    def is_of(self, record: Record, offer: Offer) -> bool:
+    def is_of(self, record: SidecarRecord, offer: Offer) -> bool:
         """Say whether a record is of the file that is offered: same identifier, count and time, not 0."""
         timestamp = offer.metadata.timestamp if offer.metadata else 0
         same = (record["identifier"], record["count"], camera_time(record))
         return bool(timestamp) and same == (offer.identifier, offer.count, timestamp)
 
-    def _part(self, record: Record) -> Path:
+    def _part(self, record: SidecarRecord) -> Path:
         return self.spool / "partial" / record["imei"] / f"{record['upload']}.part"
 
-    def _check_caps(self, asker: Asker, more: int) -> None:
+    def _check_caps(self, asker: UploadContext, more: int) -> None:
         """Hold an unknown device to what it may send. Lists its own files, of which there are few: they are capped."""
         kept = self.media.entries(f"quarantine/{asker.imei}/")
         own = [counted(e.size) for e in kept if not e.key.endswith(".json")]
@@ -197,15 +197,15 @@ class Store:
         before: datetime,
         but: Container[str] = (),
         most: int = 500,
-        failed: Callable[[Record, Exception], object] = lambda record, error: None,
-    ) -> list[Record]:
+        failed: Callable[[SidecarRecord, Exception], object] = lambda record, error: None,
+    ) -> list[SidecarRecord]:
         """Give the sidecars of stored files that wait for the product since `before`, but not of these uploads.
 
         Those of processes that live are handed over by themselves; what is this old was left. A file that cannot be
         handled is given to `failed` and passed over. Raises MediaError where the store is away for all of them.
         """
         names = self.beside(lambda: sorted(os.listdir(self.spool / "pending")))
-        records: list[Record] = []
+        records: list[SidecarRecord] = []
         for at in range(0, len(names), READ_AT_ONCE):
             for record in self.beside(self._waiting, names[at : at + READ_AT_ONCE], before, but):
                 if len(records) == most:
@@ -228,7 +228,7 @@ class Store:
         """
         return self.aside(work, *given) if self.media.shared else work(*given)
 
-    def _waiting(self, names: Sequence[str], before: datetime, but: Container[str]) -> list[Record]:
+    def _waiting(self, names: Sequence[str], before: datetime, but: Container[str]) -> list[SidecarRecord]:
         """Read those sidecars in `pending` that are to be looked at."""
         records = []
         for name in names:
@@ -240,7 +240,7 @@ class Store:
                 records.append(record | {"pending": name})
         return records
 
-    def _finish(self, record: Record) -> bool:
+    def _finish(self, record: SidecarRecord) -> bool:
         """Finish what commit() began, if it was killed between sidecar and store; say whether the file is stored."""
         part = self._part(record)
         if is_part(part):
@@ -256,27 +256,27 @@ class Store:
             part.with_suffix(".json").unlink(missing_ok=True)
         return self._place(record) is not None
 
-    def _give_back(self, record: Record) -> None:
+    def _give_back(self, record: SidecarRecord) -> None:
         waiting, sidecar = self.pending_path(record), self._part(record).with_suffix(".json")
         if sidecar.exists():
             waiting.unlink(missing_ok=True)
         else:
             waiting.replace(sidecar)
 
-    def waits(self, record: Record) -> bool:
+    def waits(self, record: SidecarRecord) -> bool:
         """Say whether a sidecar tells of a file that is there, in the spool or stored. Raises MediaError."""
         return is_part(self._part(record)) or self._place(record) is not None
 
-    def _place(self, record: Record) -> str | None:
+    def _place(self, record: SidecarRecord) -> str | None:
         """Give where a file is in the media store: put there, or moved by the product. Raises MediaError."""
         return place(self.media, record["imei"], record["path"], record["size"])
 
-    def delivered(self, records: Iterable[Record]) -> None:
+    def delivered(self, records: Iterable[SidecarRecord]) -> None:
         """Take that the product has these files: their sidecars go beside them, or are done with.
 
         What cannot be moved now (disk full) stays, and is moved later without telling the product again.
         """
-        beside: list[Record] = []
+        beside: list[SidecarRecord] = []
         for record in records:
             try:
                 path = next(
@@ -300,7 +300,7 @@ class Store:
             else:
                 self._told.add(record["upload"])
 
-    def pending_path(self, record: Record) -> Path:
+    def pending_path(self, record: SidecarRecord) -> Path:
         """Give where the sidecar of a stored file waits for the product."""
         # one that another machine left may name none, or a place outside
         name = record.get("pending") or f"{record['imei']}_{record['upload']}.json"
@@ -389,8 +389,8 @@ class Store:
         """Put sealed files into the media store."""
         new = [t for t in transfers if not t.stored_before]
         try:
-            for transfer in new if self.exchange is not None else ():
-                self.exchange.announce(transfer.record)  # type: ignore[union-attr]
+            for transfer in new if self.shared_partials is not None else ():
+                self.shared_partials.announce(transfer.record)  # type: ignore[union-attr]
             told = self.media.put_all([(t.part, t.record["path"]) for t in new])
         except MediaError as error:
             told = [error] * len(new)
@@ -399,8 +399,12 @@ class Store:
         for transfer in transfers:
             problem = None if transfer.stored_before else next(answers)
             problems.append(StorageError("store_away", str(problem)) if problem else None)
-            if self.exchange is not None and not problem and (left := transfer.record.pop("left", None)):
-                self.exchange.forget(left)
+            if (
+                self.shared_partials is not None
+                and not problem
+                and (left := transfer.record.pop("left", None))
+            ):
+                self.shared_partials.forget(left)
         self._take_back(transfers, problems)
         return problems
 
@@ -411,16 +415,16 @@ class Store:
 
     # partial files that other machines may go on with
 
-    def _fetch_left(self, asker: Asker, offer: Offer) -> list[str]:
+    def _fetch_left(self, asker: UploadContext, offer: Offer) -> list[str]:
         """Bring the longest that other sessions left of this file, if it is longer than what is here.
 
         Gives the names of all of it, which go once the file is stored. Raises MediaError.
         """
-        if self.exchange is None:
+        if self.shared_partials is None:
             return []
-        left = [f for f in self.exchange.left(asker.imei) if self._same(f.record, offer, asker.now)]
+        left = [f for f in self.shared_partials.left(asker.imei) if self._same(f.record, offer, asker.now)]
         if foreign := [f for f in left if not asker.goes_on_with(f.record)]:
-            self.exchange.forget([key for f in foreign for key in f.keys])
+            self.shared_partials.forget([key for f in foreign for key in f.keys])
             left = [f for f in left if f not in foreign]
         if not left:
             return []
@@ -435,27 +439,27 @@ class Store:
         names = [key for f in left for key in f.keys]
         if not camera_time(longest.record):
             # nothing but its time says that it is this file: it must not outlive it
-            self.exchange.forget(names)
+            self.shared_partials.forget(names)
             return []
         return names
 
-    def _fetch(self, left: Left) -> None:
-        assert self.exchange is not None
+    def _fetch(self, left: LeftPartial) -> None:
+        assert self.shared_partials is not None
         part = self._part(left.record)
-        if self.exchange.fetch(left, part):
+        if self.shared_partials.fetch(left, part):
             replace(str(part.with_suffix(".json")), left.record, safe=False)
 
-    def unshared(self) -> list[Record]:
+    def unshared(self) -> list[SidecarRecord]:
         """Give the partial files that lie only on this machine, of sessions that may have ended."""
         return list(self.aside(self._unshared, frozenset(self.active)))
 
-    def _unshared(self, active: Container[str]) -> list[Record]:
+    def _unshared(self, active: Container[str]) -> list[SidecarRecord]:
         # by its name first: thousands of uploads may be under way
         paths = [p for p in sorted((self.spool / "partial").glob("*/*.json")) if p.stem not in active]
         found = [record for path in paths if (record := read_sidecar(path))]
         return [record for record in found if os.path.exists(self._part(record))]
 
-    def share(self, record: Record, now: datetime) -> Record | None:
+    def share(self, record: SidecarRecord, now: datetime) -> SidecarRecord | None:
         """Make a partial file that nobody writes reachable for every receiver; give its record.
 
         None: it is not here any more, nothing has come of it, or it is whole and waits to be stored. It may have
@@ -463,7 +467,7 @@ class Store:
         """
         record = read_sidecar(self._part(record).with_suffix(".json")) or record
         part = self._part(record)
-        if self.exchange is None or not part.exists() or self._sealed(record):
+        if self.shared_partials is None or not part.exists() or self._sealed(record):
             return None
         held = part.stat().st_size
         held = min(held, record["safe"]) if record["boot"] != self.boot else held
@@ -480,11 +484,11 @@ class Store:
                 "received_at": None,
             }
             replace(str(part.with_suffix(".json")), record, safe=False)
-        self.given_up.extend(self.exchange.leave(record, part, PARTIALS_KEPT))
+        self.given_up.extend(self.shared_partials.leave(record, part, PARTIALS_KEPT))
         self._remove(record)
         return record
 
-    def _sealed(self, record: Record) -> bool:
+    def _sealed(self, record: SidecarRecord) -> bool:
         """Say whether a file is whole and waits in the spool to be put into the store: `pending` does that."""
         names = [f"{record['imei']}_{record['upload']}.json"]
         if stamp := camera_time(record):
@@ -494,14 +498,14 @@ class Store:
 
     # tidying
 
-    def discard(self, record: Record) -> None:
+    def discard(self, record: SidecarRecord) -> None:
         """Give up a partial file, and what it grew out of; the product hears of it."""
         self.given_up.append(record["upload"])
-        if self.exchange is not None and (left := record.get("left")):
-            self.exchange.forget(left)
+        if self.shared_partials is not None and (left := record.get("left")):
+            self.shared_partials.forget(left)
         self._remove(record)
 
-    def _remove(self, record: Record) -> None:
+    def _remove(self, record: SidecarRecord) -> None:
         self.files.close(str(self._part(record)))
         for suffix in (".part", ".json"):
             self._part(record).with_suffix(suffix).unlink(missing_ok=True)

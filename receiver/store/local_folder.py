@@ -13,7 +13,7 @@ from receiver.store.durability import lacks_room, make_folder, sync_folder, whol
 from receiver.store.media_store import Entry, MediaError, translated
 
 
-class Folder:
+class LocalFolder:
     """Plain files under one folder; `put` expects bytes that are fsynced already."""
 
     shared = False

@@ -28,7 +28,7 @@ MISSING = ("404", "NoSuchKey", "NotFound")
 BEYOND = ("416", "InvalidRange", "RequestedRangeNotSatisfiable")
 
 
-class Bucket:
+class S3Bucket:
     """A bucket of an S3-compatible store, below a prefix. Credentials and address as boto3 finds them."""
 
     shared = True
@@ -91,7 +91,7 @@ class Bucket:
     def write(self, key: str, data: bytes) -> None:
         with _translated():
             self._client.put_object(
-                Bucket=self.bucket, Key=self.prefix + key, Body=data, ChecksumAlgorithm="SHA256"
+                S3Bucket=self.bucket, Key=self.prefix + key, Body=data, ChecksumAlgorithm="SHA256"
             )
 
     def read(self, key: str, begin: int, count: int) -> bytes | None:
@@ -101,7 +101,7 @@ class Bucket:
         with _translated():
             try:
                 answer = self._client.get_object(
-                    Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes={begin}-{begin + count - 1}"
+                    S3Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes={begin}-{begin + count - 1}"
                 )
             except self._client.exceptions.ClientError as error:
                 if _code(error) in BEYOND:
@@ -137,7 +137,7 @@ class Bucket:
         with _translated():
             try:
                 return int(
-                    self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)["ContentLength"]
+                    self._client.head_object(S3Bucket=self.bucket, Key=self.prefix + key)["ContentLength"]
                 )
             except self._client.exceptions.ClientError as error:
                 if _code(error) in MISSING:
@@ -155,12 +155,12 @@ class Bucket:
     def delete(self, *keys: str) -> None:
         with _translated():
             if len(keys) == 1:
-                self._client.delete_object(Bucket=self.bucket, Key=self.prefix + keys[0])
+                self._client.delete_object(S3Bucket=self.bucket, Key=self.prefix + keys[0])
                 return
             for begin in range(0, len(keys), 1000):  # the most that one request may name
                 names = [{"Key": self.prefix + key} for key in keys[begin : begin + 1000]]
                 told = self._client.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": names, "Quiet": True}
+                    S3Bucket=self.bucket, Delete={"Objects": names, "Quiet": True}
                 )
                 if told.get("Errors"):
                     raise MediaError(f"The object store does not remove it: {told['Errors'][0].get('Code')}.")
@@ -168,7 +168,7 @@ class Bucket:
     def entries(self, prefix: str) -> Iterator[Entry]:
         with _translated():
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self.bucket, Prefix=self.prefix + prefix
+                S3Bucket=self.bucket, Prefix=self.prefix + prefix
             )
             for page in pages:
                 for item in page.get("Contents", []):
@@ -193,7 +193,7 @@ class Bucket:
     def ready(self) -> str | None:
         try:
             with _translated():
-                self._client.head_bucket(Bucket=self.bucket)
+                self._client.head_bucket(S3Bucket=self.bucket)
         except MediaError as error:
             return str(error)
         return None

@@ -242,7 +242,7 @@ class FrameRate:
     value: int
 
 
-Message = Init | Path | Start | Sync | Data | Run | Status | Metadata | FrameRate
+WireMessage = Init | Path | Start | Sync | Data | Run | Status | Metadata | FrameRate
 
 
 def crc(data: bytes, chain: int = 0) -> int:
@@ -406,7 +406,7 @@ def _is_stray_zero(data: bytes, at: int) -> bool:
 
 
 # what a device may send: smallest and largest LEN, and the reader of the body
-Frames = dict[int, tuple[int, int, Callable[[bytes], Message]]]
+Frames = dict[int, tuple[int, int, Callable[[bytes], WireMessage]]]
 FRAMES: Frames = {
     Cmd.START: (4, 6, _start),
     Cmd.SYNC: (4, 4, _sync),
@@ -440,7 +440,7 @@ class Reader:
         """The bytes of an unfinished frame that are held."""
         return len(self._left)
 
-    def feed(self, data: bytes, take: Callable[[Message], object]) -> None:
+    def feed(self, data: bytes, take: Callable[[WireMessage], object]) -> None:
         """Hand every message that is complete now to `take`, in order. Raises ProtocolError at a broken one."""
         if self._left:
             data = self._left + data
@@ -466,7 +466,7 @@ class Reader:
                 take(message)
         self._left = data[at:]
 
-    def _one(self, data: bytes, at: int, left: int) -> tuple[int, Message | None]:
+    def _one(self, data: bytes, at: int, left: int) -> tuple[int, WireMessage | None]:
         """Give the next message and how many bytes it took; 0: need more."""
         if self._stray_possible:
             if not data[at] and left < HEADER.size:

@@ -16,13 +16,13 @@ from receiver.wire.protocol import (
     Data,
     FrameRate,
     Init,
-    Message,
     Metadata,
     Path,
     Run,
     Start,
     Status,
     Sync,
+    WireMessage,
 )
 
 # what a device may send for one file without an answer of ours: packets that were under way when we asked for other
@@ -42,7 +42,7 @@ STATUS_TEXTS = {
 }
 
 
-class State(Enum):
+class SessionState(Enum):
     """What the session waits for."""
 
     INIT = "INIT"
@@ -159,7 +159,7 @@ class Close:
 Action = Send | Admit | OpenFile | Write | GoBack | Again | Commit | CrcError | Close
 
 
-class Session:
+class SessionMachine:
     """The state of one connection. Every verb returns the actions to perform, in order."""
 
     __slots__ = (
@@ -197,7 +197,7 @@ class Session:
 
     def __init__(self, limits: Limits, now: float) -> None:
         self.limits = limits
-        self.state = State.INIT
+        self.state = SessionState.INIT
         self.imei: str | None = None
         self.offer = Offer("", False, 0, None)  # the file in hand; count 0 until its START
         self.metadata: Metadata | None = None
@@ -231,21 +231,21 @@ class Session:
         self._offers = 0
         self._ignored = 0  # weight of the messages without an answer, since a file was chosen
 
-    def receive(self, message: Message, now: float) -> list[Action]:
+    def receive(self, message: WireMessage, now: float) -> list[Action]:
         """Take a message of the device."""
         handler = TRANSITIONS.get((self.state, type(message)))
         if handler is None:
-            if self.state is State.CLOSED:
+            if self.state is SessionState.CLOSED:
                 return []
             return self._out_of_order(message)
         return handler(self, message, now) or self._unanswered(message)
 
-    def _out_of_order(self, message: Message) -> list[Action]:
+    def _out_of_order(self, message: WireMessage) -> list[Action]:
         return self._close(
             "out_of_order", f"The device sent {_name(message)} while we waited for {self.state.value}."
         )
 
-    def _unanswered(self, message: Message) -> list[Action]:
+    def _unanswered(self, message: WireMessage) -> list[Action]:
         """Count a message that was answered by nothing; too many of them end the session."""
         self._ignored += _weight(message)
         if self._ignored <= IGNORED_PACKETS:
@@ -255,16 +255,16 @@ class Session:
     @property
     def missing(self) -> int:
         """Give how many bytes of the present file are still to come; 0 while none is sent."""
-        return self.offer.size - self.received if self.state is State.DATA else 0
+        return self.offer.size - self.received if self.state is SessionState.DATA else 0
 
     def expired(self, now: float) -> list[Action]:
         """Take the end of the present wait."""
-        if self.state is State.METADATA:
+        if self.state is SessionState.METADATA:
             self._metadata_silent = True
             return self._request_file(now)
         if self._bad_since is not None and now - self._bad_since >= self.limits.bad_seconds:
             return self._close("bad_crc", f"No packet with a right CRC for {self.limits.bad_seconds:.0f} s.")
-        if self.state is State.INIT and self.imei is not None:
+        if self.state is SessionState.INIT and self.imei is not None:
             return self._close("done", "The device did not go on after its file was acknowledged.")
         return self._close("timeout", f"The device was silent while we waited for {self.state.value}.")
 
@@ -290,7 +290,7 @@ class Session:
             return self._resume(now)
         if not self._complete():
             return []
-        self.state, self.deadline = State.COMMIT, None
+        self.state, self.deadline = SessionState.COMMIT, None
         return [Commit()]
 
     def went_back(self, chain: int, now: float) -> list[Action]:
@@ -333,7 +333,7 @@ class Session:
         first, self.imei, self._init = self.imei is None, init.imei, init
         self._offered = (*init.files, BY_PATH) if init.has_path else init.files
         if first:
-            self.state, self.deadline = State.ADMISSION, None
+            self.state, self.deadline = SessionState.ADMISSION, None
             return [Admit(init.imei)]
         return self._choose(now)
 
@@ -341,10 +341,12 @@ class Session:
         """Answer an INIT that the device repeats while it waits for us: the same question, by the same deadline."""
         if init != self._init:
             return self._out_of_order(init)
-        if self.state is State.PATH:
+        if self.state is SessionState.PATH:
             question = protocol.PATH_REQUEST
         else:
-            question = self._metadata_request() if self.state is State.METADATA else self._file_request()
+            question = (
+                self._metadata_request() if self.state is SessionState.METADATA else self._file_request()
+            )
         return self._unanswered(init) or [Send(question)]
 
     def _on_path_again(self, path: Path, now: float) -> list[Action]:
@@ -372,7 +374,7 @@ class Session:
         """An answer to 0x000A after we went on without it: of use until storage was asked for this file."""
         if self.imei is None:
             return self._ignore(metadata, now)
-        if self.state is State.START and self._about_this(metadata):
+        if self.state is SessionState.START and self._about_this(metadata):
             self.metadata = metadata
         return []
 
@@ -401,7 +403,7 @@ class Session:
             return self._repeat_init(now)
         self._moved = False
         self._bad, self._bad_since, self._went_back = 0, None, 0
-        self.state, self.deadline = State.STORAGE, None
+        self.state, self.deadline = SessionState.STORAGE, None
         return [OpenFile(offer)]
 
     def _on_start_again(self, start: Start, now: float) -> list[Action]:
@@ -411,7 +413,7 @@ class Session:
         if self._bad > self.limits.bad_packets:
             return self._close("out_of_order", "The device repeats its START and sends nothing.")
         # before its SYNC it repeats what we answered already: a second RESUME would bring the file twice
-        return self._resume(now) if self.state is State.DATA else []
+        return self._resume(now) if self.state is SessionState.DATA else []
 
     def _on_sync(self, sync: Sync, now: float) -> list[Action]:
         # packets count from 1, and 0 and 1 both mean the beginning
@@ -428,8 +430,8 @@ class Session:
 
     def _expect_data(self, now: float) -> list[Action]:
         self._bases = (self._chain, 0) if self._chain else (0,)
-        if self.state is not State.DATA:  # a SYNC that is repeated puts nothing off
-            self.state, self.deadline = State.DATA, now + self.limits.progress
+        if self.state is not SessionState.DATA:  # a SYNC that is repeated puts nothing off
+            self.state, self.deadline = SessionState.DATA, now + self.limits.progress
         return []
 
     def _on_run(self, run: Run, now: float) -> list[Action]:
@@ -481,7 +483,7 @@ class Session:
         text = STATUS_TEXTS.get(status.code, "the device ended the transfer")
         return self._close("device_status", f"Status 0x{status.code:02x}: {text}.")
 
-    def _ignore(self, message: Message, now: float) -> list[Action]:
+    def _ignore(self, message: WireMessage, now: float) -> list[Action]:
         if self.imei is None:
             return self._close("out_of_order", f"The device sent {_name(message)} before its INIT.")
         return []
@@ -502,7 +504,7 @@ class Session:
             return self._refuse("enough", "Enough for one session; the device may come again.")
         self.metadata, self._asked = None, left[0]
         if left[0] == BY_PATH:
-            self.state, self.deadline = State.PATH, now + self.limits.answer
+            self.state, self.deadline = SessionState.PATH, now + self.limits.answer
             return [Send(protocol.PATH_REQUEST)]
         self.offer, self._path = Offer(left[0], False, 0, None), None
         return self._request_metadata(now)
@@ -510,21 +512,21 @@ class Session:
     def _request_metadata(self, now: float) -> list[Action]:
         if self._metadata_silent:
             return self._request_file(now)
-        self.state, self.deadline = State.METADATA, now + self.limits.metadata
+        self.state, self.deadline = SessionState.METADATA, now + self.limits.metadata
         return [Send(self._metadata_request())]
 
     def _metadata_request(self) -> bytes:
         return protocol.metadata_request(b"" if self.offer.by_path else self.offer.identifier.encode())
 
     def _request_file(self, now: float) -> list[Action]:
-        self.state, self.deadline = State.START, now + self.limits.answer
+        self.state, self.deadline = SessionState.START, now + self.limits.answer
         return [Send(self._file_request())]
 
     def _file_request(self) -> bytes:
         return protocol.file_request(self._path or self.offer.identifier.encode())
 
     def _resume(self, now: float) -> list[Action]:
-        self.state, self.deadline = State.SYNC, now + self.limits.answer
+        self.state, self.deadline = SessionState.SYNC, now + self.limits.answer
         if self._bad_since is not None:
             self.deadline = min(self.deadline, self._bad_since + self.limits.bad_seconds)
         position = self.received if self.offer.by_path else self.received // PACKET + 1
@@ -540,7 +542,7 @@ class Session:
 
     def _repeat_init(self, now: float) -> list[Action]:
         self._repeated = True
-        self.state, self.deadline = State.INIT, now + self.limits.answer
+        self.state, self.deadline = SessionState.INIT, now + self.limits.answer
         return [Send(protocol.REPEAT_INIT)]
 
     def _refuse(self, code: str, reason: str) -> list[Action]:
@@ -550,15 +552,15 @@ class Session:
         silent = code == "timeout" and not self._moved  # else it is the line that died
         if silent or code in FAILED:
             self.blame_file()
-        self.state, self.deadline = State.CLOSED, None
+        self.state, self.deadline = SessionState.CLOSED, None
         return [Close(code, reason)]
 
 
-def _name(message: Message) -> str:
+def _name(message: WireMessage) -> str:
     return "DATA" if isinstance(message, Run) else type(message).__name__.upper()
 
 
-def _weight(message: Message) -> int:
+def _weight(message: WireMessage) -> int:
     """Give what a message that gets no answer counts, in packets: the same however TCP cut them."""
     if isinstance(message, Run):
         return message.count
@@ -567,33 +569,46 @@ def _weight(message: Message) -> int:
 
 BY_PATH = "by path"  # stands in the order of files for the one whose path must be asked for
 # in these states a file is in hand; ends that are the file's own, which the next session may meet again
-ASKED = (State.PATH, State.METADATA, State.START, State.SYNC, State.DATA)
+ASKED = (SessionState.PATH, SessionState.METADATA, SessionState.START, SessionState.SYNC, SessionState.DATA)
 FAILED = ("device_status", "bad_crc", "sync", "short_packet", "too_much", "file_changed", "out_of_order")
-Handler = Callable[[Session, Any, float], list[Action]]
+Handler = Callable[[SessionMachine, Any, float], list[Action]]
 
 # Every pair that may occur; any other pair ends the session in `receive`. docs/protocol.md draws it.
-TRANSITIONS: dict[tuple[State, type], Handler] = {
-    (State.INIT, Init): Session._on_init,
-    (State.PATH, Path): Session._on_path,
-    (State.METADATA, Metadata): Session._on_metadata,
-    (State.START, Start): Session._on_start,
-    (State.SYNC, Start): Session._on_start_again,
-    (State.DATA, Start): Session._on_start_again,
-    (State.SYNC, Sync): Session._on_sync,
-    (State.DATA, Sync): Session._on_sync,
-    (State.DATA, Data): Session._on_data,
-    (State.DATA, Run): Session._on_run,
+TRANSITIONS: dict[tuple[SessionState, type], Handler] = {
+    (SessionState.INIT, Init): SessionMachine._on_init,
+    (SessionState.PATH, Path): SessionMachine._on_path,
+    (SessionState.METADATA, Metadata): SessionMachine._on_metadata,
+    (SessionState.START, Start): SessionMachine._on_start,
+    (SessionState.SYNC, Start): SessionMachine._on_start_again,
+    (SessionState.DATA, Start): SessionMachine._on_start_again,
+    (SessionState.SYNC, Sync): SessionMachine._on_sync,
+    (SessionState.DATA, Sync): SessionMachine._on_sync,
+    (SessionState.DATA, Data): SessionMachine._on_data,
+    (SessionState.DATA, Run): SessionMachine._on_run,
     # what a device repeats while it waits for us
-    **{(state, Init): Session._on_init_again for state in (State.PATH, State.METADATA, State.START)},
-    **{(state, Path): Session._on_path_again for state in (State.METADATA, State.START)},
+    **{
+        (state, Init): SessionMachine._on_init_again
+        for state in (SessionState.PATH, SessionState.METADATA, SessionState.START)
+    },
+    **{(state, Path): SessionMachine._on_path_again for state in (SessionState.METADATA, SessionState.START)},
     # what was under way before the device read our RESUME, or our 0x0009
-    **{(State.SYNC, kind): Session._ignore for kind in (Data, Run)},
-    **{(State.INIT, kind): Session._ignore for kind in (Start, Sync, Data, Run)},
+    **{(SessionState.SYNC, kind): SessionMachine._ignore for kind in (Data, Run)},
+    **{(SessionState.INIT, kind): SessionMachine._ignore for kind in (Start, Sync, Data, Run)},
     # an answer to 0x000A that comes after we went on without it
     **{
-        (state, Metadata): Session._on_late_metadata
-        for state in (State.INIT, State.PATH, State.START, State.SYNC, State.DATA)
+        (state, Metadata): SessionMachine._on_late_metadata
+        for state in (
+            SessionState.INIT,
+            SessionState.PATH,
+            SessionState.START,
+            SessionState.SYNC,
+            SessionState.DATA,
+        )
     },
-    **{(state, FrameRate): Session._on_frame_rate for state in State},
-    **{(state, Status): Session._on_status for state in State if state is not State.CLOSED},
+    **{(state, FrameRate): SessionMachine._on_frame_rate for state in SessionState},
+    **{
+        (state, Status): SessionMachine._on_status
+        for state in SessionState
+        if state is not SessionState.CLOSED
+    },
 }

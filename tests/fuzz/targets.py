@@ -14,11 +14,11 @@ from camera_model import kermit
 from driver import Line, Machine
 
 from receiver.wire import protocol
-from receiver.wire.protocol import HEADER, Message, ProtocolError, Reader, Run
-from receiver.wire.session import Limits, State
+from receiver.wire.protocol import HEADER, ProtocolError, Reader, Run, WireMessage
+from receiver.wire.session import Limits, SessionState
 
 LIMITS = Limits(max_size=32 * 1024, bad_packets=3, go_backs=3, offers=12)
-WITHOUT_DEADLINE = (State.ADMISSION, State.STORAGE, State.COMMIT, State.CLOSED)
+WITHOUT_DEADLINE = (SessionState.ADMISSION, SessionState.STORAGE, SessionState.COMMIT, SessionState.CLOSED)
 FEED, WAIT, DROP, RESTART, STRANGER, DATA, DATA_AT, SYNC, PAUSE = range(9)
 
 
@@ -30,11 +30,11 @@ def reader(data: bytes) -> None:
     assert _read(data, cuts) == whole
 
 
-def _read(data: bytes, cuts: list[int]) -> tuple[list[Message], str | None]:
-    found: list[Message] = []
+def _read(data: bytes, cuts: list[int]) -> tuple[list[WireMessage], str | None]:
+    found: list[WireMessage] = []
     machine = Reader()
 
-    def take(message: Message) -> None:
+    def take(message: WireMessage) -> None:
         found.extend(message.split() if isinstance(message, Run) else [message])
 
     last = 0

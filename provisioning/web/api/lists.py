@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from provisioning.devices import registry
-from provisioning.models import UNCLAIMED, Message, Role, Session
+from provisioning.models import UNCLAIMED, CameraSession, Message, Role
 from provisioning.web import auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.schemas import Filter, MessageFilter
@@ -34,7 +34,9 @@ def list_messages(given: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, openapi.page(openapi.SESSION))
 def list_sessions(given: dict[str, Any]) -> dict[str, Any]:
     """List TCP sessions of devices and strangers, newest first."""
-    query = select(Session)
+    query = select(CameraSession)
     if "imei" in given:
-        query = query.where(Session.imei == given["imei"])
-    return shared.page(query, Session.id, given, lambda rows: [serializers.session(row) for row in rows])
+        query = query.where(CameraSession.imei == given["imei"])
+    return shared.page(
+        query, CameraSession.id, given, lambda rows: [serializers.session(row) for row in rows]
+    )

@@ -17,11 +17,11 @@ from provisioning.core.errors import NotFound, ServiceError
 from provisioning.devices import registry, status_table
 from provisioning.media import request_progress
 from provisioning.models import (
+    CameraSession,
     Command,
     Device,
     Message,
     Role,
-    Session,
     StatusItem,
     Upload,
     db,
@@ -36,7 +36,7 @@ from provisioning.web.pages.parameters import words
 ROWS = 10  # of each list on the device's page; the rest is behind a link
 PAGE = 50
 MODELS: Mapping[str, Any] = {
-    "commands": Command, "uploads": Upload, "doubtful": Upload, "messages": Message, "sessions": Session,
+    "commands": Command, "uploads": Upload, "doubtful": Upload, "messages": Message, "sessions": CameraSession,
 }  # fmt: skip
 PARTS = ("verdict", "status", "commands", "uploads", "doubtful", "messages", "sessions")
 PLAIN = ("getver", "getinfo", "getstatus", "getio", "camgetver")

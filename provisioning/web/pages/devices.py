@@ -13,10 +13,10 @@ from provisioning.media import camera_sessions, settlement
 from provisioning.models import (
     OPEN,
     UNCLAIMED,
+    CameraSession,
     Command,
     Device,
     Role,
-    Session,
     Upload,
     UploadState,
     db,
@@ -158,14 +158,14 @@ def strangers() -> ResponseReturnValue:
     page = min(10_000, max(1, request.args.get("page", 1, int)))
     seen = db.session.execute(
         select(
-            Session.imei,
-            func.sum(Session.connections).label("count"),
-            func.max(func.coalesce(Session.ended_at, Session.started_at)).label("last"),
-            func.max(Session.address).label("address"),
+            CameraSession.imei,
+            func.sum(CameraSession.connections).label("count"),
+            func.max(func.coalesce(CameraSession.ended_at, CameraSession.started_at)).label("last"),
+            func.max(CameraSession.address).label("address"),
         )
         .where(camera_sessions.of_strangers())
-        .group_by(Session.imei)
-        .order_by(func.max(func.coalesce(Session.ended_at, Session.started_at)).desc())
+        .group_by(CameraSession.imei)
+        .order_by(func.max(func.coalesce(CameraSession.ended_at, CameraSession.started_at)).desc())
         .offset((page - 1) * PAGE)
         .limit(PAGE + 1)
     ).all()

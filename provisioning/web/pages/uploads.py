@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from provisioning.core.errors import NotFound
 from provisioning.media import link_service, previews, storage
-from provisioning.models import TRIGGERS, Command, Record, Role, Upload, db, utcnow
+from provisioning.models import TRIGGERS, Command, Role, TelemetryRecord, Upload, db, utcnow
 from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.responses import original, send
@@ -55,8 +55,8 @@ def _page(upload: Upload, problem: str | None = None) -> str:
     )
 
 
-def _record(upload: Upload) -> Record | None:
-    return db.session.get(Record, upload.record_id) if upload.record_id else None
+def _record(upload: Upload) -> TelemetryRecord | None:
+    return db.session.get(TelemetryRecord, upload.record_id) if upload.record_id else None
 
 
 @auth.require(Role.VIEWER)
