@@ -135,7 +135,7 @@ def test_a_row_that_fails_stops_no_other_row_and_leaves_nothing_half_done(app: F
     assert not jobs.run(job, utcnow)
     assert db.session.scalars(select(Cursor.name).order_by(Cursor.name)).all() == ["row 1", "row 3"]
     assert error_of("rows") == "ValueError"
-    assert db.session.get_one(JobState, "rows").failed_files == 1
+    assert db.session.get_one(JobState, "rows").failures == 1
 
 
 def test_every_job_of_the_worker_has_a_name_of_its_own_and_a_pause(app: Flask) -> None:
