@@ -63,3 +63,10 @@ def test_the_benchmark_of_bombs_gives_its_figures() -> None:
     told = figures("benchmarks/bombs.py", "--quick", seconds=120)
     assert len(told) == 5
     assert all(figure["mib"] > 0 and figure["seconds"] > 0 for figure in told.values())
+
+
+def test_the_benchmark_of_the_web_process_gives_its_figures() -> None:
+    told = figures("benchmarks/web.py", seconds=200)
+    assert told["forms"]["answers"] == {"200": 100}
+    assert told["guesses, one e-mail"]["answers"] == {"422": 10, "429": 90}
+    assert told["slow bodies"]["most"] > told["slow bodies"]["before"] > 0

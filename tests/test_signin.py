@@ -1,13 +1,14 @@
 """Signing in: limits that spare the owner, the client's address behind proxies, sessions kept on the server."""
 
 import threading
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from test_pages import Visitor
 
 from provisioning.core.errors import Invalid, ServiceError, TooMany
@@ -116,6 +117,40 @@ def test_a_right_password_forgives_the_failures_before_it(user: User) -> None:
     fail(sign_in.PER_PAIR - 1, now := utcnow(), address=HOME)
     assert is_let_in(HOME, now)
     assert db.session.scalar(select(func.count()).select_from(LoginFailure)) == 0
+
+
+def test_guesses_beyond_the_places_of_a_process_cost_it_nothing(app: Flask, user: User) -> None:
+    seen: list[str] = []
+    event.listen(
+        db.engine, "before_cursor_execute", lambda c, cursor, statement, *rest: seen.append(statement)
+    )
+    with ExitStack() as others:
+        for _ in range(sign_in.AT_ONCE):
+            others.enter_context(sign_in._attempts.take(sign_in.AT_ONCE))
+        with pytest.raises(TooMany, match="at this moment"):
+            sign_in.sign_in(EMAIL, PASSWORD, AWAY, utcnow())
+        assert seen == []
+    assert is_let_in(AWAY, utcnow())
+
+
+def test_the_owners_browser_finds_a_place_among_strangers_who_guess(user: User) -> None:
+    known = sign_in.sign_in(EMAIL, PASSWORD, HOME, utcnow()).browser
+    with ExitStack() as strangers:
+        for _ in range(sign_in.AT_ONCE):
+            strangers.enter_context(sign_in._attempts.take(sign_in.AT_ONCE))
+        assert not is_let_in(HOME, utcnow())
+        assert is_let_in(HOME, utcnow(), browser=known)
+
+
+def test_a_guess_that_is_refused_writes_nothing(app: Flask, user: User) -> None:
+    fail(sign_in.PER_PAIR, now := utcnow())
+    seen: list[str] = []
+    event.listen(
+        db.engine, "before_cursor_execute", lambda c, cursor, statement, *rest: seen.append(statement)
+    )
+    assert not is_let_in(AWAY, now)
+    assert seen
+    assert [statement for statement in seen if not statement.startswith(("SELECT", "BEGIN"))] == []
 
 
 def test_guesses_at_once_get_no_more_than_their_bound(app: Flask, user: User) -> None:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 
 import gevent
+import psutil
 import pytest
 import requests
 from stack import Stack
@@ -86,4 +87,23 @@ def test_a_body_that_does_not_come_in_time_is_told_so_and_reaches_no_app() -> No
 def test_a_body_beyond_the_limit_is_not_read_to_its_end() -> None:
     source = io.BytesIO(bytes(3 * gunicorn_worker.BODY_MAX))
     found = gunicorn_worker._read(source)
-    assert len(found.getvalue()) == source.tell() == gunicorn_worker.BODY_MAX + 1
+    assert len(found.read()) == source.tell() == gunicorn_worker.BODY_MAX + 1
+
+
+def test_many_slow_bodies_take_little_memory(web: Stack) -> None:
+    (worker,) = psutil.Process(web.processes["web"].pid).children()
+    before = worker.memory_info().rss
+    head = HEAD + b"Content-Length: %d\r\n\r\n" % gunicorn_worker.BODY_MAX
+    slow = [connect(web, head + bytes(gunicorn_worker.BODY_MAX - 1)) for _ in range(100)]
+    assert requests.get(f"{web.environment['PUBLIC_URL']}/healthz", timeout=30).text == "ok\n"
+    assert worker.memory_info().rss - before < 50 * 2**20
+    for line in slow:
+        line.close()
+
+
+def test_a_large_body_reaches_the_app_whole(web: Stack) -> None:
+    body = b'{"parameters": {}, "padding": "' + b"x" * 500_000 + b'"}'
+    answer = web.api(
+        "POST", "/parameters/plan", None, status=422, data=body, headers={"Content-Type": "application/json"}
+    )
+    assert answer["errors"] == {"padding": ["There is no such field."]}

@@ -4,10 +4,10 @@ A proxy that buffers requests does the same in front of it; this is for where no
 rooms. gunicorn.conf.py names it.
 """
 
-import io
 import socket
+import tempfile
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import IO, Any
 
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
@@ -15,7 +15,10 @@ from gunicorn.workers.ggevent import GeventWorker
 MOST_INCOMPLETE = 200  # connections in one worker whose request has not come whole; idle ones count too
 BODY_SECONDS = 30.0  # for a whole body; gunicorn's keepalive bounds the wait for a head
 BODY_MAX = 1024 * 1024  # bytes; the app refuses more (MAX_CONTENT_LENGTH)
-PIECE = 64 * 1024
+BODY_IN_MEMORY = (
+    32 * 1024
+)  # bytes; nearly all bodies are smaller, and 200 larger ones are not to fill the memory
+PIECE = 16 * 1024
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_SLOW = b'{"code": "too_slow", "message": "The request did not come whole in time; send it again.", "errors": {}}\n'
 
@@ -93,9 +96,9 @@ class WholeBody:
         return self._app(environ, start_response)
 
 
-def _read(source: Any) -> io.BytesIO:
-    """Give the body, or one byte more than the app takes."""
-    body = io.BytesIO()
+def _read(source: Any) -> IO[bytes]:
+    """Give the body, or one byte more than the app takes; in a file without a name where it is large."""
+    body = tempfile.SpooledTemporaryFile(BODY_IN_MEMORY)  # noqa: SIM115 - closed when its request is forgotten
     while body.tell() <= BODY_MAX and (piece := source.read(min(PIECE, BODY_MAX + 1 - body.tell()))):
         body.write(piece)
     body.seek(0)

@@ -7,12 +7,12 @@ same address, do not shut the owner out. Users themselves are in `users`.
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from flask import current_app
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
 from provisioning.core import threads
 from provisioning.core.config import current_config
@@ -27,11 +27,13 @@ PER_PAIR = 10  # of one e-mail from one address
 PER_BROWSER = 10  # of one e-mail from a browser in which its user has signed in before
 PER_ADDRESS = 50  # an office may share one; IPv6 by its network of 64 bits, which one customer has
 PER_EMAIL = 100  # from everywhere but the browsers of its user
-# attempts that may wait for a hash, each a tenth of a second; the owner's browsers come in where strangers do not
-WAITING = 10
-WAITING_KNOWN = 20
+# attempts at once in one process: each costs some commits and a hash of a tenth of a second, and those beyond are
+# refused before they cost either; browsers of users come in where strangers do not
+AT_ONCE = PER_PAIR  # if more began together, each would count all others and be refused
+AT_ONCE_KNOWN = 20
 BROWSER_DAYS = 365
 SEEN_EVERY = timedelta(minutes=1)  # last_seen_at is for people: no write per request
+_attempts = threads.Places()
 TOO_MANY = "Too many failed sign-ins. Wait 15 minutes, then try again."
 
 
@@ -44,6 +46,15 @@ class SignIn:
     browser: str
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Whom somebody tries to sign in as, and from where; `browser`: one in which that user has signed in before."""
+
+    email: str
+    address: str
+    browser: str | None
+
+
 def sign_in(
     email: str, password: str, address: str, now: datetime, *, browser: str = "", agent: str = ""
 ) -> SignIn:
@@ -52,39 +63,52 @@ def sign_in(
     `address`: the client's; `browser`: the cookie of an earlier sign-in; `agent`: what the browser calls itself.
     """
     email = users.normalised(email)[:254]
-    user = db.session.scalar(select(User).where(User.email == email, User.active))
-    attempt = LoginFailure(email=email, address=network_of(address), browser=_known(browser, user), at=now)
-    db.session.add(attempt)
-    db.session.commit()  # counts from now on, for all that are made at the same time
-    if _is_beyond(attempt, now):
-        _forget(attempt)
+    try:
+        with _attempts.take(AT_ONCE_KNOWN if _read(browser) else AT_ONCE):
+            guess = Guess(email, network_of(address), _known(browser, email))
+            return begin(_attempt(guess, password, now), address, agent, now)
+    except threads.Busy:
+        raise TooMany("Too many sign in at this moment. Try again in some seconds.", retry_after=5) from None
+
+
+def _attempt(guess: Guess, password: str, now: datetime) -> User:
+    """Give the user of a right e-mail and password; forgive the failures before it, which its session commits."""
+    # most guesses that come one after the other end here, where nothing is written
+    if _is_beyond(guess, now, counted=False):
         raise TooMany(TOO_MANY, retry_after=int(WINDOW.total_seconds()))
+    db.session.execute(delete(LoginFailure).where(LoginFailure.at < now - WINDOW))
+    added = insert(LoginFailure).values(**asdict(guess), at=now).returning(LoginFailure.id)
+    ident = db.session.scalar(added)
+    db.session.commit()  # counts from now on, for all that are made at the same time
+    if _is_beyond(guess, now, counted=True):
+        db.session.execute(delete(LoginFailure).where(LoginFailure.id == ident))
+        db.session.commit()
+        raise TooMany(TOO_MANY, retry_after=int(WINDOW.total_seconds()))
+    user = _user(guess.email)
     stored = user.password_hash if user else users.NOBODY
     db.session.commit()  # hold no transaction while hashing yields
-    try:
-        right = users.verify(stored, password, WAITING_KNOWN if attempt.browser else WAITING)
-    except threads.Busy:
-        _forget(attempt)
-        raise TooMany("Too many sign in at this moment. Try again in some seconds.", retry_after=5) from None
-    if not right or user is None:
-        db.session.execute(delete(LoginFailure).where(LoginFailure.at < now - WINDOW))
-        db.session.commit()
+    if not users.verify(stored, password) or user is None:
         raise Invalid("E-mail or password is wrong.")
     user.last_login_at = now
-    db.session.execute(delete(LoginFailure).where(_bucket(attempt)))
-    return begin(user, address, agent, now)
+    db.session.execute(delete(LoginFailure).where(_bucket(guess)))
+    return user
 
 
-def _is_beyond(attempt: LoginFailure, now: datetime) -> bool:
-    """Say whether an attempt is one too many; it is counted itself."""
-    if attempt.browser:
-        where, bounds = [_bucket(attempt)], [PER_BROWSER]
+def _user(email: str) -> User | None:
+    found: User | None = db.session.scalar(select(User).where(User.email == email, User.active))
+    return found
+
+
+def _is_beyond(guess: Guess, now: datetime, *, counted: bool) -> bool:
+    """Say whether a guess is one too many. `counted`: it is among those in the table already."""
+    if guess.browser:
+        where, bounds = [_bucket(guess)], [PER_BROWSER]
     else:
         strange = LoginFailure.browser.is_(None)
         where = [
-            _bucket(attempt),
-            LoginFailure.address == attempt.address,
-            and_(LoginFailure.email == attempt.email, strange),
+            _bucket(guess),
+            LoginFailure.address == guess.address,
+            and_(LoginFailure.email == guess.email, strange),
         ]
         bounds = [PER_PAIR, PER_ADDRESS, PER_EMAIL]
     counts = db.session.execute(
@@ -92,23 +116,16 @@ def _is_beyond(attempt: LoginFailure, now: datetime) -> bool:
             LoginFailure.at > now - WINDOW, or_(*where)
         )
     ).one()
-    return any((count or 0) > bound for count, bound in zip(counts, bounds, strict=True))
+    return any((count or 0) + (not counted) > bound for count, bound in zip(counts, bounds, strict=True))
 
 
-def _bucket(attempt: LoginFailure) -> ColumnElement[bool]:
-    """Give the condition of the attempts that are counted together with this one most narrowly."""
-    if attempt.browser:
-        return and_(LoginFailure.email == attempt.email, LoginFailure.browser == attempt.browser)
+def _bucket(guess: Guess) -> ColumnElement[bool]:
+    """Give the condition of the failures that are counted together with this guess most narrowly."""
+    if guess.browser:
+        return and_(LoginFailure.email == guess.email, LoginFailure.browser == guess.browser)
     return and_(
-        LoginFailure.email == attempt.email,
-        LoginFailure.address == attempt.address,
-        LoginFailure.browser.is_(None),
-    )
-
-
-def _forget(attempt: LoginFailure) -> None:
-    db.session.delete(attempt)
-    db.session.commit()
+        LoginFailure.email == guess.email, LoginFailure.address == guess.address, LoginFailure.browser.is_(None)
+    )  # fmt: skip
 
 
 def network_of(address: str) -> str:
@@ -123,15 +140,22 @@ def _signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(current_app.secret_key or "", salt="known-browser")
 
 
-def _known(cookie: str, user: User | None) -> str | None:
-    """Give the id of a browser in which this user has signed in before, by its cookie."""
-    if not cookie or user is None:
+def _known(cookie: str, email: str) -> str | None:
+    """Give the id of a browser in which the user with this e-mail has signed in before, by its cookie."""
+    found = _read(cookie)
+    user = _user(email) if found else None
+    return found[1] if found and user is not None and found[0] == user.id else None
+
+
+def _read(cookie: str) -> tuple[int, str] | None:
+    """Give whose browser a cookie is of, and the browser's id; None where it is none of ours."""
+    if not cookie:
         return None
     try:
         user_id, browser = _signer().loads(cookie, max_age=BROWSER_DAYS * 86_400)
     except (BadSignature, TypeError, ValueError):
         return None
-    return browser if user_id == user.id else None
+    return user_id, browser
 
 
 # sessions

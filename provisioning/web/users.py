@@ -73,9 +73,9 @@ def remove(user: User) -> None:
     db.session.commit()
 
 
-def verify(stored: str, password: str, most_waiting: int) -> bool:
-    """Say whether a password fits a stored hash. Raises offload.Busy where more than so many wait for a hash."""
-    return _hashing.run(_verify, stored, password, most_waiting=most_waiting)
+def verify(stored: str, password: str) -> bool:
+    """Say whether a password fits a stored hash."""
+    return _hashing.run(_verify, stored, password)
 
 
 def normalised(email: str) -> str:
