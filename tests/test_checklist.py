@@ -459,7 +459,7 @@ def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Pho
     for seconds in (3, 10):
         given = {"file_type": "video", "source": "front", "timestamp": now - 600, "duration": seconds}
         asked = language.from_arguments("camreq", given, now=now)
-        (row,) = submission.submit(van, asked, submission.Asker("tests"), utcnow())
+        (row,) = submission.submit(van, asked, submission.Requester("tests"), utcnow())
         notes.append(row.note)
     assert notes[0] is None
     assert "(0.3 kB/s) this takes about 3 h, longer than the 60 min" in notes[1]

@@ -21,8 +21,8 @@ OTHER = "356307042441013"
 CHILD = """
 import os, sys
 from pathlib import Path
-from receiver.spool.file_locks import Claims
-claims = Claims(Path(sys.argv[1]))
+from receiver.spool.file_locks import FileLocks
+claims = FileLocks(Path(sys.argv[1]))
 print("ready", flush=True)
 for line in sys.stdin:
     verb, *given = line.split()

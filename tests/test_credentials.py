@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import event, select
 from test_pages import Visitor
-from test_sms import ASKER, NUMBER, ask, at, change_credentials, reply_at, send
+from test_sms import NUMBER, REQUESTER, ask, at, change_credentials, reply_at, send
 
 from app import create_app
 from provisioning import diagram
@@ -192,7 +192,7 @@ def test_words_that_came_before_are_not_taken_for_the_answer_to_a_new_change(
 
 
 def test_a_proof_that_cannot_be_sent_counts_as_unanswered(phone: Phone, van: Device) -> None:
-    submission.submit(van, language.SetParam({3003: "", 3004: ""}), ASKER, utcnow())
+    submission.submit(van, language.SetParam({3003: "", 3004: ""}), REQUESTER, utcnow())
     db.session.commit()
     send(van)
     recovery.sweep(at(700))
@@ -232,7 +232,7 @@ def held_and_asked(van: Device) -> tuple[Any, ...]:
 
 
 def provision(van: Device, value: int) -> Command:
-    (row,) = submission.provision(van, {"66003": value}, ASKER, utcnow())
+    (row,) = submission.provision(van, {"66003": value}, REQUESTER, utcnow())
     db.session.commit()
     return row
 
@@ -367,7 +367,7 @@ class Orders(RuleBasedStateMachine):
 
     def _submit(self, asked: language.Command) -> bool:
         try:
-            submission.submit(self.device, asked, ASKER, self._now())
+            submission.submit(self.device, asked, REQUESTER, self._now())
         except Conflict:
             db.session.rollback()
             return False

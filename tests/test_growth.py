@@ -153,7 +153,10 @@ def test_commands_and_replies_read_no_whole_table(
     now = utcnow()
     for name in ("getver", "getio"):
         submission.submit(
-            van, language.from_arguments(name, {}, now=int(now.timestamp())), submission.Asker("tests"), now
+            van,
+            language.from_arguments(name, {}, now=int(now.timestamp())),
+            submission.Requester("tests"),
+            now,
         )
     db.session.commit()
     for text in (

@@ -63,6 +63,6 @@ def test_the_sms_of_a_batch_are_numbered_in_the_order_in_which_they_shall_go(app
     van = registry.add(fields, utcnow())
     asked = language.SetParam({200000 + number: "x" * 60 for number in range(8)})
     for _ in range(5):
-        rows = submission.submit(van, asked, submission.Asker("tests"), utcnow())
+        rows = submission.submit(van, asked, submission.Requester("tests"), utcnow())
         assert [row.id for row in rows] == sorted(row.id for row in rows)
         assert len(rows) == 4

@@ -23,7 +23,7 @@ from provisioning.models import Command, Device, GatewayEvent, Message, State, d
 from provisioning.sms import dispatch, gateway, inbound, reconcile, recovery
 from provisioning.tracker import language
 
-ASKER = submission.Asker("tests")
+REQUESTER = submission.Requester("tests")
 NUMBER = "+12025550111"
 
 
@@ -36,7 +36,7 @@ def van(phone: Phone) -> Device:
 def ask(device: Device, name: str, **arguments: Any) -> list[Command]:
     now = utcnow()
     asked = language.from_arguments(name, arguments, now=int(now.timestamp()))
-    rows = submission.submit(device, asked, ASKER, now)
+    rows = submission.submit(device, asked, REQUESTER, now)
     db.session.commit()
     return rows
 
@@ -92,7 +92,7 @@ def test_many_drivers_at_once_send_one_sms(phone: Phone, van: Device) -> None:
 
 
 def test_a_setparam_is_done_when_every_id_is_confirmed(phone: Phone, van: Device) -> None:
-    (row,) = submission.provision(van, {"66003": 25}, ASKER, utcnow())
+    (row,) = submission.provision(van, {"66003": 25}, REQUESTER, utcnow())
     db.session.commit()
     send(van)
     assert phone.sent[0].endswith("setparam 151:18;150:1;66003:25")
@@ -113,7 +113,7 @@ def test_a_text_value_is_confirmed_letter_by_letter(phone: Phone, van: Device) -
 
 
 def test_what_a_setparam_did_not_confirm_is_read_back(phone: Phone, van: Device) -> None:
-    (row,) = submission.provision(van, {"66003": 25, "66001": 40}, ASKER, utcnow())
+    (row,) = submission.provision(van, {"66003": 25, "66001": 40}, REQUESTER, utcnow())
     db.session.commit()
     send(van)
     phone.reply("New value 151:18;150:1;66003:25 WARNING: Not supported Param ID or Value detected")
@@ -192,7 +192,7 @@ def test_only_an_admin_names_another_server_and_only_an_allowed_one(phone: Phone
     server = {"domain": "files.example.com", "port": 7160}
     with pytest.raises(Forbidden):
         ask(van, "camreq", file_type="photo", source="front", server=server)
-    admin = submission.Asker("tests", admin=True)
+    admin = submission.Requester("tests", admin=True)
     asked = language.from_arguments(
         "camreq", {"file_type": "photo", "source": "front", "server": server}, now=int(utcnow().timestamp())
     )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from gateway_double import Phone, message_sid
 from sqlalchemy import select, update
-from test_sms import ASKER, NUMBER, ask, at, change_credentials, photo, reply_at, send
+from test_sms import NUMBER, REQUESTER, ask, at, change_credentials, photo, reply_at, send
 
 from provisioning import schedule
 from provisioning.commands import submission
@@ -247,7 +247,7 @@ def test_a_known_reply_after_unknown_words_still_counts(phone: Phone, van: Devic
 def test_a_confirmed_change_lets_the_next_photo_wait_in_both_forms_of_reply(
     phone: Phone, van: Device, form: str
 ) -> None:
-    submission.provision(van, {"66001": 40}, ASKER, utcnow())
+    submission.provision(van, {"66001": 40}, REQUESTER, utcnow())
     db.session.commit()
     send(van)
     pairs = {"New value {}": "151:18;150:1;66001:40", "Param ID:{}": "151 Value:18;150:1;66001:40"}[form]

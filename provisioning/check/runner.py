@@ -308,7 +308,7 @@ def _submit(
     name: str, given: Mapping[str, Any], run: ChecklistRun, device: Device, now: datetime
 ) -> list[Command]:
     asked = language.from_arguments(name, given, now=int(now.timestamp()), catalogue=submission.catalogue())
-    return submission.submit(device, asked, submission.Asker(f"checklist, {run.started_by}"), now)
+    return submission.submit(device, asked, submission.Requester(f"checklist, {run.started_by}"), now)
 
 
 def _asked_already(run: ChecklistRun, name: str) -> Command | None:

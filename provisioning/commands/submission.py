@@ -46,7 +46,7 @@ AVL_SERVER = (2004, 2005, 2006)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Asker:
+class Requester:
     """Who asks: shown in the command, and whether other servers may be named."""
 
     label: str
@@ -71,7 +71,7 @@ def preview(device: Device | None, asked: Asked) -> tuple[language.Sms, ...]:
 
 
 def submit(
-    device: Device, asked: Asked, asker: Asker, now: datetime, *, batch: str | None = None
+    device: Device, asked: Asked, requester: Requester, now: datetime, *, batch: str | None = None
 ) -> list[Command]:
     """Queue a command, one row for each SMS; the caller commits, then calls `wake`.
 
@@ -85,19 +85,19 @@ def submit(
     if device.archived_at is not None:
         raise Conflict("The device is archived.", code="archived")
     if isinstance(asked, SetParam) and CREDENTIALS & set(asked.parameters):
-        return [_set_credentials(device, asked, asker, now)]
+        return [_set_credentials(device, asked, requester, now)]
     foreign = False
     if isinstance(asked, CamReq):
-        asked = _with_server(device, asked, asker, config)
+        asked = _with_server(device, asked, requester, config)
         foreign = asked.server is not None and asked.server != own_server(config)
         _refuse_twin(device, asked, foreign)
         if not foreign:
             _refuse_what_is_here(device, asked)
     if isinstance(asked, SetParam):
-        _refuse_other_server(asked.parameters, asker, config)
+        _refuse_other_server(asked.parameters, requester, config)
     texts = _compose(asked, *credentials(device, "current"), device.model)
     batch = batch or (new_id() if len(texts) > 1 else None)
-    rows = [_row(device, sms, asker.label, now, batch=batch, foreign_server=foreign) for sms in texts]
+    rows = [_row(device, sms, requester.label, now, batch=batch, foreign_server=foreign) for sms in texts]
     if isinstance(asked, CamReq) and not foreign and (warning := _too_slow(device, asked, config)):
         command_state.remark(rows[0], warning, now)
     db.session.flush()
@@ -127,11 +127,11 @@ def _speed(device: Device) -> float | None:
 
 
 def provision(
-    device: Device, parameters: Mapping[Any, Any], asker: Asker, now: datetime, *, raw: bool = False
+    device: Device, parameters: Mapping[Any, Any], requester: Requester, now: datetime, *, raw: bool = False
 ) -> list[Command]:
     """Check and complete a parameter set and queue its SMS as one batch. Raises ParameterErrors and submit's."""
     return submit(
-        device, SetParam(complete(parameters, raw=raw, catalogue=catalogue())), asker, now, batch=new_id()
+        device, SetParam(complete(parameters, raw=raw, catalogue=catalogue())), requester, now, batch=new_id()
     )
 
 
@@ -214,10 +214,10 @@ def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: A
     )
 
 
-def _with_server(device: Device, asked: CamReq, asker: Asker, config: Config) -> CamReq:
+def _with_server(device: Device, asked: CamReq, requester: Requester, config: Config) -> CamReq:
     own = own_server(config)
     if asked.server and asked.server != own:
-        if not asker.admin:
+        if not requester.admin:
             raise Forbidden("Only an admin may send files to another server.", code="forbidden")
         address = f"{asked.server.domain}:{asked.server.port}"
         if not {address, asked.server.domain} & set(config.camera_servers_allowed):
@@ -276,7 +276,7 @@ def server_advice(device: Device | None, parameters: Mapping[Any, Any]) -> str |
     )
 
 
-def _refuse_other_server(parameters: Mapping[int, Any], asker: Asker, config: Config) -> None:
+def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, config: Config) -> None:
     """Refuse values that would send a device's files or its own data elsewhere. Raises Forbidden or Invalid."""
     own = own_server(config)
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
@@ -288,7 +288,7 @@ def _refuse_other_server(parameters: Mapping[int, Any], asker: Asker, config: Co
     changed = [number for number in ids if number in parameters]
     is_other = bool(changed) and (str(domain), str(port)) != tuple(str(value) for value in default)
     named = [number for number in AVL_SERVER if number in parameters]
-    if (is_other or named) and not asker.admin:
+    if (is_other or named) and not requester.admin:
         raise Forbidden("Only an admin may set the server that a device sends to.", code="forbidden")
     if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
         text = f"{domain}:{port} is not this service and does not stand in CAMERA_SERVERS_ALLOWED."
@@ -358,7 +358,7 @@ def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
     )
 
 
-def _set_credentials(device: Device, asked: SetParam, asker: Asker, now: datetime) -> Command:
+def _set_credentials(device: Device, asked: SetParam, requester: Requester, now: datetime) -> Command:
     """Queue a change of 3003 and 3004; both pairs are held until the device proves which one is true."""
     wanted = (str(asked.parameters[3003]), str(asked.parameters[3004]))
     pairs.demand_change(device, wanted)
@@ -371,7 +371,7 @@ def _set_credentials(device: Device, asked: SetParam, asker: Asker, now: datetim
         text=sms.masked,
         length=sms.length,
         now=now,
-        requested_by=asker.label,
+        requested_by=requester.label,
         expires_at=timestamps.later(now, current_config().queue_timeout),
     )
     pairs.asked(device, row, now)

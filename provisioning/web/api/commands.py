@@ -30,10 +30,10 @@ def show(rows: Sequence[Command]) -> list[dict[str, Any]]:
     return [serializers.command(row, found.get(row.id, [])) for row in rows]
 
 
-def asker() -> submission.Asker:
+def requester() -> submission.Requester:
     """Give who asks."""
     who = auth.caller()
-    return submission.Asker(who.label, who.may(Role.ADMIN))
+    return submission.Requester(who.label, who.may(Role.ADMIN))
 
 
 @blueprint.post("/devices/<imei>/commands")
@@ -49,7 +49,7 @@ def ask(given: dict[str, Any], imei: str) -> Response:
     device = registry.find(imei)
     now = utcnow()
     asked = language.from_arguments(name, given, now=int(now.timestamp()), catalogue=submission.catalogue())
-    rows = submission.submit(device, asked, asker(), now)
+    rows = submission.submit(device, asked, requester(), now)
     db.session.commit()
     submission.wake(device.id)
     return answer(serializers.command(rows[0], [], [row.id for row in rows] if len(rows) > 1 else ()), 202)
@@ -70,7 +70,7 @@ def provision(given: dict[str, Any], imei: str) -> Response:
     parameters = given.get("parameters") or {}
     if "profile" in given:
         parameters = presets.find(given["profile"]).parameters
-    rows = submission.provision(device, parameters, asker(), utcnow(), raw=given["raw"])
+    rows = submission.provision(device, parameters, requester(), utcnow(), raw=given["raw"])
     db.session.commit()
     submission.wake(device.id)
     return answer({"commands": show(rows)}, 202)

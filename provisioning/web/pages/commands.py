@@ -85,7 +85,7 @@ def again(ident: str) -> ResponseReturnValue:
             raise Invalid("Credentials are changed by their own form.")
         now = utcnow()
         rows = submission.submit(
-            row.device, submission.typed(row, now), submission.Asker(who.label, who.may(Role.ADMIN)), now
+            row.device, submission.typed(row, now), submission.Requester(who.label, who.may(Role.ADMIN)), now
         )
         db.session.commit()
         submission.wake(row.device_id)

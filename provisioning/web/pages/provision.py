@@ -38,7 +38,7 @@ def provision(imei: str) -> ResponseReturnValue:
     def work() -> str:
         who = auth.caller()
         submission.provision(
-            device, read_parameters(), submission.Asker(who.label, who.may(Role.ADMIN)), utcnow()
+            device, read_parameters(), submission.Requester(who.label, who.may(Role.ADMIN)), utcnow()
         )
         db.session.commit()
         submission.wake(device.id)

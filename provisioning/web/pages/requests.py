@@ -90,7 +90,7 @@ def _submit(device: Device, name: str, arguments: Mapping[str, Any]) -> str:
     asked = language.from_arguments(
         name, arguments, now=int(now.timestamp()), catalogue=submission.catalogue()
     )
-    submission.submit(device, asked, submission.Asker(who.label, who.may(Role.ADMIN)), now)
+    submission.submit(device, asked, submission.Requester(who.label, who.may(Role.ADMIN)), now)
     db.session.commit()
     submission.wake(device.id)
     return url_for("pages.device", imei=device.imei) + "#commands"
