@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import Flask
+from flask_compress import Compress
 from flask_migrate import Migrate
-from flask_wtf.csrf import CSRFProtect
 
 from provisioning import cli
 from provisioning.core import job_queue
@@ -16,12 +16,14 @@ from provisioning.core.config import Config, ConfigError, load
 from provisioning.models import db
 from provisioning.sms import gateway
 from provisioning.tracker.parameters import host_problem, with_camera_server
-from provisioning.web import api, auth, monitoring, pages, webhooks
+from provisioning.web import api, assets, auth, monitoring, pages, webhooks
 from provisioning.web.client_address import ForwardedFor
+from provisioning.web.csrf import MaskedCSRFProtect
 
 PRIVATE = 0o077  # files of ours hold pictures, places and password hashes: for the user that runs us alone
-csrf = CSRFProtect()
+csrf = MaskedCSRFProtect()
 migrate = Migrate()
+compress = Compress()
 
 
 def create_app(config: Config | None = None) -> Flask:
@@ -29,7 +31,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or load()
     os.umask(PRIVATE)
     _check_camera_server(config)
-    app = Flask("app", root_path=str(Path(__file__).parent))
+    app = Flask("app", root_path=str(Path(__file__).parent), static_folder=None)
     app.extensions["dualcam_config"] = config
     app.config.update(_flask_settings(config))
     if not config.encryption_keys:
@@ -41,6 +43,7 @@ def create_app(config: Config | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"), render_as_batch=True)
     csrf.init_app(app)
+    compress.init_app(app)
     auth.init_app(app)
     if config.web_proxies:
         app.wsgi_app = ForwardedFor(app.wsgi_app, config.web_proxies)  # type: ignore[method-assign]
@@ -49,6 +52,7 @@ def create_app(config: Config | None = None) -> Flask:
     csrf.exempt(webhooks.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(monitoring.blueprint)
+    assets.init_app(app)
     api.init_app(app)
     pages.init_app(app)
     cli.init_app(app)
@@ -103,6 +107,11 @@ def _flask_settings(config: Config) -> dict:
         "PERMANENT_SESSION_LIFETIME": timedelta(hours=config.session_hours),
         "MAX_CONTENT_LENGTH": 1024 * 1024,  # no request of ours is larger; files come by the receiver
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session: a form left open over lunch still works
+        # pages and JSON only: no event stream, no media, no range of a file. Static files compress themselves
+        "COMPRESS_MIMETYPES": ["text/html", "application/json"],
+        "COMPRESS_ALGORITHM": ["br", "gzip"],
+        "COMPRESS_STREAMS": False,
+        "COMPRESS_EVALUATE_CONDITIONAL_REQUEST": False,
     }
 
 

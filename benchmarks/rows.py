@@ -286,7 +286,7 @@ def measure(app: Flask) -> dict[str, float]:
         ),
     }
     for path in (
-        "/devices", f"/devices/{BUSY}", f"/devices/{BUSY}/all/uploads", "/strangers", "/messages", "/metrics",
+        "/", f"/vehicles/{BUSY}", f"/vehicles/{BUSY}/log", f"/media?vehicle={BUSY}", "/inbox", "/media", "/metrics",
         "/api/v1/devices", "/api/v1/uploads", f"/api/v1/uploads?imei={BUSY}", "/api/v1/uploads?state=damaged",
         "/api/v1/commands", f"/api/v1/commands?imei={BUSY}", "/api/v1/sessions", "/api/v1/messages",
     ):  # fmt: skip

@@ -42,7 +42,7 @@ def _methods() -> dict[str, tuple[set[str], set[str]]]:
                 for node in ast.walk(method)
                 if isinstance(node, ast.Assign) and any("self.state" in ast.unparse(t) for t in node.targets)
                 for element in ast.walk(node.value)
-                if isinstance(element, ast.Attribute) and ast.unparse(element.value) == "State"
+                if isinstance(element, ast.Attribute) and ast.unparse(element.value) == "SessionState"
             }
             found[method.name] = set_here, own
     return found

@@ -107,22 +107,62 @@ class Stream extends EventTarget {
 
 htmx.createEventSource = (url) => new Stream(url);
 
-// a stream that the server refuses (the session has ended) is not tried again by the browser: say so
-function live(works) {
-  let note = document.getElementById("not-live");
-  if (works) {
-    if (note) note.remove();
-  } else if (!note) {
-    note = document.createElement("p");
-    note.id = "not-live";
-    note.className = "problem";
-    note.setAttribute("role", "alert");
-    note.textContent = "This page does not hear of changes any more. Load it anew.";
-    document.getElementById("main").prepend(note);
-  }
+// The one line of a page that says what a reader of the screen cannot see happen: the page is not live any more, or
+// what changed (elements with data-say). It is seen only where it says that the page is not live.
+let silence; // a line that was lost for a moment is no news
+
+function say(text, seen) {
+  const line = document.getElementById("status");
+  line.classList.toggle("only-read", !seen);
+  if (line.textContent !== text) line.textContent = text;
 }
 
-document.addEventListener("htmx:sseOpen", () => live(true));
+function warns() {
+  const line = document.getElementById("status");
+  return line.textContent && !line.classList.contains("only-read");
+}
+
+function clock(date) {
+  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+}
+
+document.addEventListener("htmx:sseOpen", () => {
+  clearTimeout(silence);
+  silence = null;
+  if (warns()) say("", false);
+});
 document.addEventListener("htmx:sseError", (event) => {
-  if (event.detail.source && event.detail.source.readyState === EventSource.CLOSED) live(false);
+  // a stream that the server refuses (the session has ended) is not tried again by the browser
+  if (event.detail.source && event.detail.source.readyState === EventSource.CLOSED) {
+    say("Not live any more: load this page anew.", true);
+  } else if (!silence) {
+    const since = clock(new Date());
+    silence = setTimeout(() => say(`No connection. This page shows what was known at ${since}.`, true), 5000);
+  }
+});
+
+let said = new Set([...document.querySelectorAll("[data-say]")].map((one) => one.textContent.trim()));
+document.addEventListener("htmx:afterSettle", () => {
+  const now = [...document.querySelectorAll("[data-say]")].map((one) => one.textContent.trim());
+  const fresh = now.filter((text) => !said.has(text));
+  said = new Set(now);
+  if (fresh.length && !warns()) say(fresh.join(" "), false);
+});
+
+// what was opened by hand stays open when its part comes anew
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const opened = [...event.detail.target.querySelectorAll("details[open][id]")].map((one) => one.id);
+  document.addEventListener("htmx:afterSettle", () => {
+    opened.map((id) => document.getElementById(id)).forEach((one) => one && (one.open = true));
+  }, { once: true });
+});
+
+// "/" goes to the search field
+document.addEventListener("keydown", (event) => {
+  const field = document.getElementById("search");
+  const typing = event.target.closest("input, select, textarea, [contenteditable]");
+  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey || !field) return;
+  event.preventDefault();
+  if (field.offsetParent) field.focus();
+  else document.querySelector(".to-search").click();
 });

@@ -216,10 +216,10 @@ def test_only_who_may_change_credentials_may_cancel_their_change(phone: Phone, v
 def test_the_support_desk_is_offered_no_button_that_cancels_a_change(phone: Phone, van: Device) -> None:
     row = ask(van, "setparam", parameters={"3003": "new1", "3004": "new2"})[0]
     support, installer = Visitor(phone.app, Role.SUPPORT), Visitor(phone.app, Role.INSTALLER)
-    assert "/cancel" not in support.get(f"/commands/{row.id}").text
-    page = f"/commands/{row.id}"
+    assert "/cancel" not in support.get(f"/requests/{row.id}").text
+    page = f"/requests/{row.id}"
     assert support.send(page, f"{page}/cancel").status_code == 403
-    assert "/cancel" in installer.get(f"/commands/{row.id}").text
+    assert "/cancel" in installer.get(f"/requests/{row.id}").text
 
 
 # what is asked of parameters

@@ -33,7 +33,7 @@ def known_as(device: Device) -> tuple[str, str, str]:
 
 def test_the_form_takes_numbers_as_labels_and_people_write_them(app: Flask, visitor: Visitor) -> None:
     answer = visitor.send(
-        "/devices/new", "/devices/new", **PASTED, sms_login=" fleet ", sms_password="cam11\u200b"
+        "/vehicles/new", "/vehicles/new", **PASTED, sms_login=" fleet ", sms_password="cam11\u200b"
     )
     assert answer.status_code == 302
     assert known_as(added()) == (IMEI, "+12025550196", "Van 11")
@@ -58,7 +58,7 @@ def test_the_command_line_takes_the_same_and_knows_it_again(app: Flask, tmp_path
 def test_a_device_is_found_by_what_is_pasted_into_the_search(
     van: Device, visitor: Visitor, pasted: str
 ) -> None:
-    assert IMEI in visitor.get(f"/devices?q={pasted}").text
+    assert IMEI in visitor.get(f"/?q={pasted}").text
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_what_is_wrong_keeps_its_words_and_empties_no_field(
         "model": "FMB125",
     }
     given[field] = value
-    answer = visitor.send("/devices/new", "/devices/new", **given)
+    answer = visitor.send("/vehicles/new", "/vehicles/new", **given)
     assert answer.status_code == 422
     assert words in answer.text
     assert all(
@@ -90,8 +90,8 @@ def test_what_is_wrong_keeps_its_words_and_empties_no_field(
 
 
 def test_a_refused_change_of_credentials_keeps_what_was_typed(van: Device, visitor: Visitor) -> None:
-    page = f"/devices/{IMEI}"
-    answer = visitor.send(page, f"{page}/credentials", login="newlo", password="too long")
+    page = f"/vehicles/{IMEI}/settings/tracker"
+    answer = visitor.send(page, f"/vehicles/{IMEI}/credentials", login="newlo", password="too long")
     assert answer.status_code == 422
     assert 'name="login" value="newlo"' in answer.text
     assert 'name="password" type="password" value="too long"' in answer.text
@@ -100,13 +100,13 @@ def test_a_refused_change_of_credentials_keeps_what_was_typed(van: Device, visit
 def test_a_refused_profile_keeps_the_values_of_fields_that_are_not_ticked(
     app: Flask, visitor: Visitor
 ) -> None:
-    answer = visitor.send("/profiles", "/profiles", **{"name": "?", "p-66001": "77"})
+    answer = visitor.send("/settings/presets", "/settings/presets", **{"name": "?", "p-66001": "77"})
     assert answer.status_code == 422
     assert 'name="p-66001" value="77"' in answer.text
 
 
 def test_no_address_fills_in_a_password(visitor: Visitor) -> None:
-    assert "cam11" not in visitor.get("/devices/new?sms_password=cam11&sms_login=cam11").text
+    assert "cam11" not in visitor.get("/vehicles/new?sms_password=cam11&sms_login=cam11").text
 
 
 # characters that are no text
@@ -150,5 +150,7 @@ def test_signing_in_with_a_control_character_is_refused_without_a_guess(app: Fla
 
 
 def test_line_ends_and_tabs_are_text(app: Flask, visitor: Visitor) -> None:
-    answer = visitor.send("/profiles", "/profiles", name="City", description="Two\r\nlines\tof text")
+    answer = visitor.send(
+        "/settings/presets", "/settings/presets", name="City", description="Two\r\nlines\tof text"
+    )
     assert answer.status_code == 302

@@ -31,7 +31,7 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.web import sign_in, users
-from provisioning.web.pages import messages
+from provisioning.web.pages import inbox, moved
 
 IMEI = "352094082736916"
 
@@ -122,13 +122,13 @@ def text_from(sender: str, body: str) -> Message:
 # long lists
 
 
-@pytest.mark.parametrize("name", ["commands", "uploads", "messages", "sessions"])
-def test_every_list_of_a_device_is_paged_to_its_end(van: Device, visitor: Visitor, name: str) -> None:
+@pytest.mark.parametrize("name", ["requests", "uploads", "messages", "sessions"])
+def test_every_list_of_a_vehicle_is_paged_to_its_end(van: Device, visitor: Visitor, name: str) -> None:
     life = [{"at": utcnow().isoformat(), "state": "done", "note": None}]
     for number in range(1000):
         stamp = f"{number:032x}"
         row: Any = {
-            "commands": lambda s: Command(id=s, device_id=van.id, kind="getver", arguments={}, text="x", length=1,
+            "requests": lambda s: Command(id=s, device_id=van.id, kind="getver", arguments={}, text="x", length=1,
                                           state="done", history=life),
             "uploads": lambda s: Upload(id=s, imei=IMEI, device_id=van.id, identifier="%photof", file_type="photo",
                                         source="front", state="stored"),
@@ -138,53 +138,75 @@ def test_every_list_of_a_device_is_paged_to_its_end(van: Device, visitor: Visito
         }[name](stamp)  # fmt: skip
         db.session.add(row)
     db.session.commit()
-    assert f"/all/{name}?before=" in visitor.get(f"/devices/{IMEI}").text
-    path, pages, rows = f"/devices/{IMEI}/all/{name}", 0, 0
-    while path and pages < 30:
+    path = f"/media?vehicle={IMEI}" if name == "uploads" else f"/vehicles/{IMEI}/log?kind={name}"
+    rows, mark = 0, "<article" if name == "uploads" else '<li class="entry"'
+    for _ in range(30):
         text = visitor.get(path).text
-        rows += text.count("<article>") if name == "uploads" else text.count("<tr>")
+        rows += text.count(mark)
         found = re.search(r'href="([^"]+before=[^"]+)">Older', text)
-        path, pages = found[1].replace("&amp;", "&") if found else "", pages + 1
-    assert (rows, pages) == (1000, 20)
+        if not found:
+            break
+        path = found[1].replace("&amp;", "&")
+    assert rows == 1000
 
 
-def test_a_thousand_devices_are_paged_and_found_by_name(app: Flask, visitor: Visitor) -> None:
+def test_the_log_has_requests_sms_and_connections_in_the_order_of_time(van: Device, visitor: Visitor) -> None:
+    ids = [new_id() for _ in range(3)]
+    db.session.add(Session(id=ids[0], imei=IMEI, device_id=van.id, address="192.0.2.1:1"))
+    command(van, id=ids[1])
+    db.session.add(
+        Message(
+            id=ids[2],
+            direction="in",
+            sender="+1",
+            recipient="+2",
+            body="x",
+            status="received",
+            device_id=van.id,
+        )
+    )
+    db.session.commit()
+    text = visitor.get(f"/vehicles/{IMEI}/log").text
+    assert re.findall(r'<li class="entry" id="([^"]+)"', text) == ids[::-1]
+
+
+def test_a_thousand_vehicles_are_paged_and_found_by_name(app: Flask, visitor: Visitor) -> None:
     for number in range(1000):
         db.session.add(
             Device(imei=f"{number:015d}", phone=f"+1{number:010d}", name=f"Van {number:04d}", time_zone="UTC")
         )
     db.session.commit()
-    first = visitor.get("/devices").text
-    assert "1000 devices · page 1 of 20" in " ".join(first.split())
+    first = visitor.get("/").text
+    assert "1000 vehicles · page 1 of 20" in " ".join(first.split())
     assert first.count("<tr>") == 51
-    assert "Van 0999" in visitor.get("/devices?page=20").text
-    assert visitor.get("/devices?q=Van+0777").text.count("<tr>") == 2
+    assert "Van 0999" in visitor.get("/?page=20").text
+    assert visitor.get("/?q=Van+0777").text.count("<tr>") == 2
 
 
 def test_a_page_past_the_end_of_the_devices_offers_a_way_back(van: Device, visitor: Visitor) -> None:
     for page in ("7", "0", "-1", "9" * 40, "x"):
-        assert "Van 11" in visitor.get(f"/devices?page={page}").text
+        assert "Van 11" in visitor.get(f"/?page={page}").text
 
 
 def test_unclaimed_texts_are_paged_and_name_every_device_once(van: Device, visitor: Visitor) -> None:
     for number in range(120):
         text_from(f"+1202555{number:04d}", "hello")
-    text = visitor.get("/messages").text
-    assert text.count("<tr>") == 50
+    text = visitor.get("/inbox").text
+    assert text.count('<li class="text"') == 50
     assert text.count(f'<option value="{IMEI}"') == 1
     assert "Older" in text
 
 
 def test_a_list_that_does_not_exist_is_not_found(van: Device, visitor: Visitor) -> None:
     assert visitor.get(f"/devices/{IMEI}/all/secrets").status_code == 404
-    assert visitor.get(f"/devices/{IMEI}/part/secrets").status_code == 404
+    assert visitor.get(f"/vehicles/{IMEI}/part/secrets").status_code == 404
 
 
 # one line: where it is and why it is not here yet
 
 
 def told(visitor: Visitor) -> str:
-    return " ".join(visitor.get(f"/devices/{IMEI}/part/commands").text.split())
+    return " ".join(visitor.get(f"/vehicles/{IMEI}/part/requests").text.split())
 
 
 def test_a_request_tells_how_much_of_its_file_has_come(van: Device, visitor: Visitor) -> None:
@@ -212,7 +234,7 @@ def test_a_request_for_both_names_the_file_that_is_missing(van: Device, visitor:
     upload(van, command_id=row.id)
     text = told(visitor)
     assert (
-        "front photo</a> · The device has accepted; the rear photo comes once its camera is connected" in text
+        "Front photo</a> · The device has accepted; the rear photo comes once its camera is connected" in text
     )
 
 
@@ -243,7 +265,7 @@ def test_asking_again_names_our_own_server_as_it_is_reached_now(app: Flask, van:
     row = command(van, state=State.EXPIRED, kind="camreq", arguments=asked)
     config = app.extensions["dualcam_config"]
     app.extensions["dualcam_config"] = dataclasses.replace(config, camera_server_domain="new.example.com")
-    page = f"/commands/{row.id}"
+    page = f"/requests/{row.id}"
     assert Visitor(app, Role.SUPPORT).send(page, f"{page}/again").status_code == 302
     new = db.session.scalars(select(Command).where(Command.id != row.id)).one()
     assert new.arguments["server"]["domain"] == "new.example.com"
@@ -255,12 +277,12 @@ def test_a_video_that_is_here_already_is_linked_where_it_is_asked_for_again(
     begin = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
     here = upload(van, file_type="video", identifier="%videof", timestamp=begin, trigger=0, duration=10)
     answer = visitor.send(
-        f"/devices/{IMEI}", f"/devices/{IMEI}/ask",
+        f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask",
         **{"file_type": "video", "source": "both", "duration": "10", "from": "2026-11-20T10:00:00"},
     )  # fmt: skip
     told = " ".join(answer.text.split())
     assert answer.status_code == 409
-    assert f'You have this video already: <a href="/uploads/{here.id}">front camera</a>' in told
+    assert f'You have this clip already: <a href="/uploads/{here.id}">front camera</a>' in told
     assert "Ask for the rear camera alone." in told
 
 
@@ -288,7 +310,7 @@ def test_a_page_holds_no_time_that_only_counts_on_with_javascript(van: Device, v
         van, "contact.sms", None, Verdict.GOOD, now=utcnow(), source_kind="message", source_id=None
     )
     db.session.commit()
-    for path in ("/devices", f"/devices/{IMEI}"):
+    for path in ("/", f"/vehicles/{IMEI}", f"/vehicles/{IMEI}/footage"):
         page = visitor.get(path).text
         assert "data-ago" in page
         assert not re.search(r"\d+ (s|min|h|d) ago", page)
@@ -296,7 +318,7 @@ def test_a_page_holds_no_time_that_only_counts_on_with_javascript(van: Device, v
 
 def test_a_video_from_a_moment_to_come_is_refused_in_the_devices_time(van: Device, visitor: Visitor) -> None:
     answer = visitor.send(
-        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", file_type="video", source="front", duration="10",
         **{"from": "2099-01-01T10:00:00"},
     )  # fmt: skip
     assert answer.status_code == 422
@@ -310,7 +332,7 @@ def test_a_time_at_the_edge_of_the_calendar_is_refused_like_any_other(
     van: Device, visitor: Visitor, begin: str
 ) -> None:
     answer = visitor.send(
-        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", file_type="video", source="front", duration="10",
         **{"from": begin},
     )  # fmt: skip
     assert answer.status_code == 422
@@ -319,7 +341,7 @@ def test_a_time_at_the_edge_of_the_calendar_is_refused_like_any_other(
 
 def test_an_hour_that_the_clock_skipped_is_refused(van: Device, visitor: Visitor) -> None:
     answer = visitor.send(
-        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", file_type="video", source="front", duration="10",
         **{"from": "2026-03-29T03:30:00"},
     )  # fmt: skip
     assert "This time does not exist in Europe/Vilnius" in answer.text
@@ -327,7 +349,7 @@ def test_an_hour_that_the_clock_skipped_is_refused(van: Device, visitor: Visitor
 
 def test_a_video_is_asked_from_the_devices_own_time(van: Device, visitor: Visitor) -> None:
     visitor.send(
-        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration="10",
+        f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", file_type="video", source="front", duration="10",
         **{"from": "2026-07-01T12:00:00"},
     )  # fmt: skip
     row = db.session.scalars(select(Command)).one()
@@ -340,7 +362,7 @@ def test_31_seconds_are_refused_beside_the_form(
     van: Device, visitor: Visitor, seconds: str, begin: str
 ) -> None:
     answer = visitor.send(
-        f"/devices/{IMEI}", f"/devices/{IMEI}/ask", file_type="video", source="front", duration=seconds,
+        f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", file_type="video", source="front", duration=seconds,
         **{"from": begin},
     )  # fmt: skip
     assert answer.status_code == 422
@@ -356,8 +378,10 @@ def test_the_life_of_a_command_and_its_device_stand_in_the_devices_zone(
         van, "contact.sms", at, Verdict.GOOD, now=utcnow(), source_kind="message", source_id="x"
     )
     db.session.commit()
-    assert "2026-11-26 02:00:00 EET</time> done" in visitor.get(f"/commands/{row.id}").text
-    assert "<strong>2026-11-26 02:00:00 EET</strong>" in visitor.get(f"/devices/{IMEI}").text
+    assert "2026-11-26 02:00:00 EET</time> done" in visitor.get(f"/requests/{row.id}").text
+    assert (
+        "<strong>2026-11-26 02:00:00 EET</strong>" in visitor.get(f"/vehicles/{IMEI}/settings/tracker").text
+    )
 
 
 # unclaimed texts and unknown devices
@@ -367,8 +391,8 @@ def test_a_text_with_an_imei_offers_that_device_and_one_tap_takes_its_number(
     van: Device, visitor: Visitor
 ) -> None:
     row = text_from("+12025550177", f"Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:{IMEI}")
-    assert "It is Van 11’s new number" in visitor.get("/messages").text
-    answer = visitor.send("/messages", f"/messages/{row.id}/claim", imei=IMEI)
+    assert "It is Van 11’s new number" in visitor.get("/inbox").text
+    answer = visitor.send("/inbox", f"/inbox/texts/{row.id}/claim", imei=IMEI)
     assert answer.status_code == 302
     assert db.session.get_one(Device, van.id).phone == "+12025550177"
 
@@ -379,19 +403,19 @@ def test_trackers_words_offer_who_owes_an_answer_and_chatter_offers_nobody(
     command(van, state=State.DELIVERED)
     text_from("+12025550177", "Photo request from source 1.")
     text_from("+12025550178", "hello, who is this?")
-    assert visitor.get("/messages").text.count("It is Van 11’s new number") == 1
+    assert visitor.get("/inbox").text.count("It is Van 11’s new number") == 1
 
 
 def test_a_device_is_named_by_name_as_well(van: Device, visitor: Visitor) -> None:
     row = text_from("+12025550177", "hm")
-    visitor.send("/messages", f"/messages/{row.id}/claim", imei="Van 11")
+    visitor.send("/inbox", f"/inbox/texts/{row.id}/claim", imei="Van 11")
     assert db.session.get_one(Device, van.id).phone == "+12025550177"
 
 
 def test_a_text_put_aside_waits_no_more_and_is_kept(van: Device, visitor: Visitor) -> None:
     row = text_from("+12025550177", "win a car")
-    visitor.send("/messages", f"/messages/{row.id}/aside")
-    assert "win a car" not in visitor.get("/messages").text
+    visitor.send("/inbox", f"/inbox/texts/{row.id}/aside")
+    assert "win a car" not in visitor.get("/inbox").text
     kept = db.session.get_one(Message, row.id)
     assert (kept.body, kept.note) == ("win a car", "Put aside by admin@example.com.")
 
@@ -402,9 +426,10 @@ def test_the_files_kept_of_an_unknown_device_can_be_looked_at(app: Flask, visito
         CameraSession(id=new_id(), imei="350612071913857", address="192.0.2.1:1", started_at=utcnow())
     )
     db.session.commit()
-    assert "1 file</a>" in visitor.get("/strangers").text
-    assert "front photo" in visitor.get("/strangers/350612071913857").text
-    assert visitor.get("/strangers/350612071913858").status_code == 404
+    for path in ("/inbox", "/inbox/unknown"):
+        assert "1 file</a>" in visitor.get(path).text
+    assert "Front photo" in visitor.get("/inbox/unknown/350612071913857").text
+    assert visitor.get("/inbox/unknown/350612071913858").status_code == 404
 
 
 def test_an_unknown_imei_is_counted_until_a_device_has_it(app: Flask, van: Device, visitor: Visitor) -> None:
@@ -413,7 +438,7 @@ def test_an_unknown_imei_is_counted_until_a_device_has_it(app: Flask, van: Devic
             CameraSession(id=new_id(), imei=imei, address="192.0.2.1", peer=imei, ended_at=utcnow())
         )
     db.session.commit()
-    assert "1 unknown IMEI connected" in visitor.get("/devices").text
+    assert badge(visitor) == "1"
 
 
 def test_more_unknown_imeis_than_anybody_needs_to_know_are_not_counted(app: Flask, visitor: Visitor) -> None:
@@ -424,7 +449,12 @@ def test_more_unknown_imeis_than_anybody_needs_to_know_are_not_counted(app: Flas
         for number in range(camera_sessions.COUNTED + 5)
     )
     db.session.commit()
-    assert "100 or more unknown IMEIs connected" in visitor.get("/devices").text
+    assert badge(visitor) == "99+"
+
+
+def badge(visitor: Visitor) -> str:
+    found = re.search(r'class="badge[^"]*">([^<]+)<', visitor.get("/").text)
+    return found[1] if found else ""
 
 
 # how much is read for a page
@@ -468,8 +498,8 @@ def test_the_list_of_devices_reads_only_the_items_that_it_shows(van: Device, vis
         )
     status_table.note(van, "contact.sms", None, Verdict.GOOD, now=now, source_kind="message", source_id=None)
     db.session.commit()
-    assert statements_of(visitor, "/devices").items == 1
-    assert '<span class="tag warn">warn</span>' in visitor.get("/devices").text
+    assert statements_of(visitor, "/").items == 1
+    assert "</svg>Limited</span>" in visitor.get("/").text
 
 
 def test_the_page_of_unclaimed_texts_asks_no_more_for_many_texts(van: Device, visitor: Visitor) -> None:
@@ -479,14 +509,14 @@ def test_the_page_of_unclaimed_texts_asks_no_more_for_many_texts(van: Device, vi
         for _ in range(number):
             text_from("+12025550133", f"Param ID:66003 Value:25 {IMEI}")
             text_from("+12025550134", "Param ID:66003 Value:25")
-        pages.append(len(statements_of(visitor, "/messages").texts))
+        pages.append(len(statements_of(visitor, "/inbox").texts))
     assert pages[2] == pages[1]
-    assert visitor.get("/messages").text.count("It is Van 11") == 42
+    assert visitor.get("/inbox").text.count("It is Van 11") == 42
 
 
 def test_the_page_of_a_provisioning_does_not_ask_for_each_parameter(van: Device, visitor: Visitor) -> None:
-    counted = statements_of(visitor, f"/devices/{IMEI}/provision")
-    assert len([text for text in counted.texts if "FROM status_items" in text]) == 2  # its fields, its plan
+    counted = statements_of(visitor, f"/vehicles/{IMEI}/settings")
+    assert len([text for text in counted.texts if "FROM status_items" in text]) == 3  # head, fields, plan
 
 
 # an archived device
@@ -499,12 +529,12 @@ def test_pages_of_an_archived_devices_commands_and_files_lead_nowhere_that_is_go
     text.device_id = van.id
     db.session.commit()
     registry.archive(van, utcnow())
-    for path in (f"/commands/{row.id}", f"/uploads/{file.id}", "/messages"):
+    for path in (f"/requests/{row.id}", f"/uploads/{file.id}", "/inbox"):
         page = visitor.get(path).text
         assert "Van 11" in page
         assert "(archived)" in page
         assert "sse-connect" not in page
-        links = set(re.findall(r'(?:href|hx-get)="(/[^"#?]+)', page)) - {"/messages"}
+        links = set(re.findall(r'(?:href|hx-get)="(/[^"#?]+)', page)) - {"/inbox"}
         assert [link for link in links if visitor.get(link).status_code != 200] == [], path
 
 
@@ -514,7 +544,7 @@ def test_pages_of_an_archived_devices_commands_and_files_lead_nowhere_that_is_go
 def test_the_sms_of_a_provisioning_can_be_seen_before_sending_without_javascript(
     van: Device, visitor: Visitor
 ) -> None:
-    page = f"/devices/{IMEI}/provision"
+    page = f"/vehicles/{IMEI}/settings"
     answer = visitor.send(page, page, **{"set-66003": "on", "p-66003": "25", "preview": "1"})
     assert "setparam 151:18;150:1;66003:25" in answer.text
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
@@ -522,7 +552,7 @@ def test_the_sms_of_a_provisioning_can_be_seen_before_sending_without_javascript
 
 def test_a_refused_profile_keeps_its_values_beside_the_error(app: Flask, visitor: Visitor) -> None:
     answer = visitor.send(
-        "/profiles", "/profiles", name="Trucks",
+        "/settings/presets", "/settings/presets", name="Trucks",
         **{"set-66007": "on", "p-66007": "5", "set-66022": "on", "p-66022": "DIN1"},
     )  # fmt: skip
     assert answer.status_code == 422
@@ -534,44 +564,44 @@ def test_a_refused_profile_keeps_its_values_beside_the_error(app: Flask, visitor
 
 def test_a_new_version_begins_with_the_values_of_the_old(app: Flask, visitor: Visitor) -> None:
     presets.save("Trucks", "for trucks", {"66003": 25}, "tests", utcnow())
-    text = visitor.get("/profiles?begin=Trucks").text
+    text = visitor.get("/settings/presets?begin=Trucks").text
     assert re.search(r'name="set-66003" checked', text)
     assert re.search(r'<option value="25" selected', text)
 
 
 def test_fields_begin_with_the_devices_defaults(app: Flask, visitor: Visitor) -> None:
-    assert re.search(r'<option value="3" selected>3: 1280x720', visitor.get("/profiles").text)
+    assert re.search(r'<option value="3" selected>3: 1280x720', visitor.get("/settings/presets").text)
 
 
 def test_a_form_sent_again_from_a_kept_page_with_other_fields_is_done_as_well(
     van: Device, visitor: Visitor
 ) -> None:
-    page = visitor.get(f"/devices/{IMEI}").text
+    page = visitor.get(f"/vehicles/{IMEI}/footage").text
     hidden = {
         name: re.findall(rf'name="{name}" value="([^"]+)"', page)[0] for name in ("csrf_token", "nonce")
     }
     for source in ("front", "rear", "rear"):
         visitor._forget()
-        visitor.client.post(f"/devices/{IMEI}/ask", data=hidden | {"file_type": "photo", "source": source})
+        visitor.client.post(f"/vehicles/{IMEI}/ask", data=hidden | {"file_type": "photo", "source": source})
     asked = db.session.scalars(select(Command).order_by(Command.id)).all()
     assert [row.arguments["source"] for row in asked] == ["front", "rear"]
 
 
-@pytest.mark.parametrize(
-    "path", ["/devices", f"/devices/{IMEI}", f"/devices/{IMEI}/part/commands", "/devices/0"]
-)
+@pytest.mark.parametrize("path", ["/", f"/vehicles/{IMEI}", f"/vehicles/{IMEI}/part/requests", "/vehicles/0"])
 def test_no_browser_keeps_a_page(van: Device, visitor: Visitor, path: str) -> None:
     assert visitor.get(path).headers["Cache-Control"] == "no-store"
 
 
 def test_a_video_of_a_moment_after_the_page_was_made_can_be_typed(van: Device, visitor: Visitor) -> None:
-    field = re.search(r'<input type="datetime-local"[^>]+>', visitor.get(f"/devices/{IMEI}").text)
+    field = re.search(
+        r'<input [^>]*type="datetime-local"[^>]+>', visitor.get(f"/vehicles/{IMEI}/footage").text
+    )
     assert field
     assert "max=" not in field[0]
 
 
 def test_only_models_whose_parameters_are_in_the_catalogue_are_proposed(visitor: Visitor) -> None:
-    page = visitor.get("/devices/new").text
+    page = visitor.get("/vehicles/new").text
     models = re.findall(r'<option value="(F[^"]+)">', page)
     assert models == ["FMB125", "FMC125", "FMB225", "FMC225"]
 
@@ -581,9 +611,10 @@ def test_only_models_whose_parameters_are_in_the_catalogue_are_proposed(visitor:
 
 def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask) -> None:
     viewer = Visitor(app, Role.VIEWER)
-    page = viewer.get(f"/devices/{IMEI}")
-    assert "Take a photo now" not in page.text
-    answer = viewer.get(f"/devices/{IMEI}/provision")
+    page = viewer.get(f"/vehicles/{IMEI}")
+    assert "Photo now" not in page.text
+    assert viewer.get(f"/vehicles/{IMEI}/settings").location == f"/vehicles/{IMEI}/settings/tracker"
+    answer = viewer.get(f"/vehicles/{IMEI}/settings/vehicle")
     assert answer.status_code == 403
     assert "installer" in answer.text
 
@@ -591,16 +622,16 @@ def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask)
 def test_a_form_sent_after_the_session_has_ended_leads_to_sign_in_and_back(
     van: Device, visitor: Visitor
 ) -> None:
-    visitor.get(f"/devices/{IMEI}")
+    visitor.get(f"/vehicles/{IMEI}")
     visitor.leave()
     visitor._forget()
     answer = visitor.client.post(
-        f"/devices/{IMEI}/ask",
+        f"/vehicles/{IMEI}/ask",
         data={"csrf_token": "old"},
-        headers={"Referer": f"http://localhost/devices/{IMEI}"},
+        headers={"Referer": f"http://localhost/vehicles/{IMEI}"},
     )
     assert answer.status_code == 302
-    assert answer.location == f"/login?next=/devices/{IMEI}&ended=1"
+    assert answer.location == f"/login?next=/vehicles/{IMEI}&ended=1"
     assert "Your session has ended" in visitor.get(answer.location).text
 
 
@@ -609,11 +640,11 @@ def test_a_part_asked_for_after_the_session_has_ended_moves_the_whole_page(
 ) -> None:
     visitor.leave()
     answer = visitor.get(
-        f"/devices/{IMEI}/part/commands",
-        **{"HX-Request": "true", "Referer": f"http://localhost/devices/{IMEI}"},
+        f"/vehicles/{IMEI}/part/requests",
+        **{"HX-Request": "true", "Referer": f"http://localhost/vehicles/{IMEI}"},
     )
     assert (answer.status_code, answer.text) == (401, "")
-    assert answer.headers["HX-Redirect"] == f"/login?next=/devices/{IMEI}"
+    assert answer.headers["HX-Redirect"] == f"/login?next=/vehicles/{IMEI}"
 
 
 def test_one_user_holds_so_many_streams_and_the_oldest_gives_way(van: Device, visitor: Visitor) -> None:
@@ -633,11 +664,11 @@ def test_one_user_holds_so_many_streams_and_the_oldest_gives_way(van: Device, vi
 
 def test_a_stream_is_refused_after_the_session_has_ended(van: Device, visitor: Visitor) -> None:
     visitor.leave()
-    assert visitor.get(f"/devices/{IMEI}/events", Accept="text/event-stream").status_code == 401
+    assert visitor.get(f"/vehicles/{IMEI}/events", Accept="text/event-stream").status_code == 401
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/devices", f"/devices/{IMEI}", f"/devices/{IMEI}/part/commands", f"/devices/{IMEI}/events"]
+    "path", ["/", f"/vehicles/{IMEI}", f"/vehicles/{IMEI}/part/requests", f"/vehicles/{IMEI}/events"]
 )
 def test_an_answer_that_comes_late_does_not_undo_signing_out(
     van: Device, visitor: Visitor, path: str
@@ -646,7 +677,7 @@ def test_an_answer_that_comes_late_does_not_undo_signing_out(
     who = {"email": "admin@example.com", "password": "a long enough password"}
     cookies = visitor.send("/login", "/login", **who).headers.getlist("Set-Cookie")
     assert any(cookie.startswith("session=") for cookie in cookies)
-    visitor.get(f"/devices/{IMEI}")
+    visitor.get(f"/vehicles/{IMEI}")
     answer = visitor.get(path)
     assert answer.status_code == 200
     assert "Set-Cookie" not in answer.headers  # a browser would keep it after the sign-out of another tab
@@ -655,15 +686,13 @@ def test_an_answer_that_comes_late_does_not_undo_signing_out(
 
 def test_sign_in_never_leads_to_another_host(app: Flask, visitor: Visitor) -> None:
     visitor.leave()
-    answer = visitor.get(
-        "/devices", **{"HX-Request": "true", "Referer": "http://evil.example//evil.example/x"}
-    )
+    answer = visitor.get("/", **{"HX-Request": "true", "Referer": "http://evil.example//evil.example/x"})
     assert answer.headers["HX-Redirect"] == "/login?next=/"
 
 
 def test_an_old_form_of_somebody_signed_in_is_refused_with_the_reason(van: Device, visitor: Visitor) -> None:
     visitor._forget()
-    answer = visitor.client.post(f"/devices/{IMEI}/ask", data={"csrf_token": "old", "file_type": "photo"})
+    answer = visitor.client.post(f"/vehicles/{IMEI}/ask", data={"csrf_token": "old", "file_type": "photo"})
     assert answer.status_code == 400
     assert "load the page anew" in answer.text
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
@@ -683,14 +712,14 @@ def test_a_large_fleet_is_not_listed_beside_each_text_of_an_unknown_number(
         )
     )
     db.session.commit()
-    assert f'<option value="{van.imei}">' in visitor.get("/messages").text
+    assert f'<option value="{van.imei}">' in visitor.get("/inbox").text
     db.session.add_all(
-        Device(imei=f"{number:015d}", phone=f"+1{number:014d}") for number in range(messages.SUGGESTED)
+        Device(imei=f"{number:015d}", phone=f"+1{number:014d}") for number in range(inbox.SUGGESTED)
     )
     db.session.commit()
-    page = visitor.get("/messages").text
+    page = visitor.get("/inbox").text
     assert "<option" not in page
-    assert "IMEI or name of the device" in page
+    assert "IMEI or name of the vehicle" in page
 
 
 def test_a_camera_that_told_half_a_character_leaves_a_page(van: Device, visitor: Visitor) -> None:
@@ -714,19 +743,21 @@ def test_a_file_that_may_not_be_of_the_vehicle_says_so_and_stands_apart_from_its
     request = command(van)
     row, own = upload(van, looked_like=request.id), upload(van)
     assert "This may not be a file of this vehicle" in (page := visitor.get(f"/uploads/{row.id}").text)
-    assert f"/commands/{request.id}" in page
+    assert f"/requests/{request.id}" in page
     assert "may not be a file of this vehicle" not in visitor.get(f"/uploads/{own.id}").text
-    listed = {name: visitor.get(f"/devices/{van.imei}/all/{name}").text for name in ("uploads", "doubtful")}
-    assert (row.id in listed["uploads"], own.id in listed["uploads"]) == (False, True)
-    assert (row.id in listed["doubtful"], own.id in listed["doubtful"]) == (True, False)
-    assert "Files that may not be of this vehicle" in visitor.get(f"/devices/{van.imei}").text
+    for path in (f"/media?vehicle={van.imei}", "/media", f"/vehicles/{van.imei}"):
+        listed = visitor.get(path).text
+        assert (row.id in listed, own.id in listed) == (False, True)
+    listed = visitor.get(f"/media?vehicle={van.imei}&doubtful=1").text
+    assert (row.id in listed, own.id in listed) == (True, False)
+    assert "Files that may not be of this vehicle" in visitor.get(f"/vehicles/{van.imei}/footage").text
 
 
 def test_a_vehicle_whose_files_are_all_its_own_has_no_list_of_doubtful_ones(
     van: Device, visitor: Visitor
 ) -> None:
     upload(van)
-    assert "may not be" not in visitor.get(f"/devices/{van.imei}").text
+    assert "may not be" not in visitor.get(f"/vehicles/{van.imei}/footage").text
 
 
 def ended_check(device: Device, verdict: str) -> None:
@@ -760,7 +791,7 @@ def test_the_list_and_the_devices_page_say_what_the_last_check_said(
     ended_check(van, verdict)
     assert standing.of([van.id], utcnow())[van.id].verdict == shown
     title = standing.TITLES["good" if verdict == "stopped" else verdict]
-    page = Visitor(app, Role.VIEWER).client.get(f"/devices/{IMEI}").text
+    page = Visitor(app, Role.VIEWER).client.get(f"/vehicles/{IMEI}").text
     assert f"<strong>{title}</strong>" in page
 
 
@@ -774,6 +805,44 @@ def test_the_last_request_of_each_camera_counts_in_the_list(app: Flask, van: Dev
     ended_request(van, "rear", State.FAILED, "already_captured")  # tells nothing
     told = standing.of([van.id], utcnow())[van.id]
     assert (told.verdict, told.reason) == ("bad", "The last photo request (rear) failed.")
-    assert told.reason in Visitor(app, Role.VIEWER).client.get("/devices").text
+    assert told.reason in Visitor(app, Role.VIEWER).client.get("/").text
     ended_request(van, "both", State.DONE)
     assert standing.of([van.id], utcnow())[van.id].verdict == "good"
+
+
+def test_a_vehicle_of_which_only_a_request_that_was_done_is_known_is_listed(
+    app: Flask, van: Device, visitor: Visitor
+) -> None:
+    ended_request(van, "both", State.DONE)
+    assert "</svg>Not checked</span>" in visitor.get("/").text
+
+
+# addresses of before
+
+
+@pytest.mark.parametrize("rule", moved.MOVED)
+def test_an_old_address_leads_to_the_new_one(app: Flask, van: Device, visitor: Visitor, rule: str) -> None:
+    names = {"imei": van.imei, "ident": command(van).id, "name": "Trucks"}
+    presets.save("Trucks", "", {"66003": 25}, "tests", utcnow())
+    path = rule
+    for name, value in names.items():
+        path = path.replace(f"<{name}>", value)
+    answer = visitor.get(f"{path}?page=2")
+    assert answer.status_code == 301
+    assert re.search(r"[?&]page=2", answer.location)
+    found, _ = app.url_map.bind("localhost").match(
+        answer.location.partition("?")[0], method="POST" if rule.endswith(FORMS) else "GET"
+    )
+    assert found == f"pages.{moved.MOVED[rule][0]}"
+
+
+FORMS = ("archive", "plan", "ask", "command", "credentials", "cancel", "again", "claim", "aside")
+
+
+def test_a_form_of_an_open_old_page_is_done_at_the_new_address(van: Device, visitor: Visitor) -> None:
+    answer = visitor.send(
+        f"/vehicles/{IMEI}/footage", f"/devices/{IMEI}/ask", file_type="photo", source="rear"
+    )
+    assert (answer.status_code, answer.location) == (308, f"/vehicles/{IMEI}/ask")
+    answer = visitor.send(f"/vehicles/{IMEI}/footage", answer.location, file_type="photo", source="rear")
+    assert db.session.scalars(select(Command)).one().arguments["source"] == "rear"

@@ -215,7 +215,7 @@ def browser(app: Flask, user: User) -> Visitor:
 
 
 def is_signed_in(visitor: Visitor) -> bool:
-    return visitor.get("/devices").status_code == 200
+    return visitor.get("/").status_code == 200
 
 
 def copy_of(visitor: Visitor, app: Flask) -> Visitor:
@@ -231,7 +231,7 @@ def copy_of(visitor: Visitor, app: Flask) -> Visitor:
 def test_a_copied_cookie_is_worthless_after_signing_out(app: Flask, browser: Visitor) -> None:
     copied = copy_of(browser, app)
     assert is_signed_in(copied)
-    browser.send("/devices", "/logout")
+    browser.send("/", "/logout")
     assert not is_signed_in(copied)
 
 
@@ -281,9 +281,9 @@ def test_sessions_are_listed_and_ended_one_by_one(app: Flask, browser: Visitor) 
 
 
 def test_a_role_changes_from_the_next_request_on(app: Flask, browser: Visitor) -> None:
-    assert browser.get("/devices/new").status_code == 403
+    assert browser.get("/vehicles/new").status_code == 403
     app.test_cli_runner().invoke(args=["users", "role", EMAIL, "installer"])
-    assert browser.get("/devices/new").status_code == 200
+    assert browser.get("/vehicles/new").status_code == 200
 
 
 def test_a_user_is_shut_out_let_in_again_and_removed(app: Flask, user: User) -> None:

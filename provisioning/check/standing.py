@@ -53,7 +53,9 @@ def of(device_ids: Sequence[int], now: datetime) -> dict[int, Standing]:
         by_device.setdefault(row.device_id, []).append(row)
     for ident, commands in by_device.items():
         found.setdefault(ident, []).extend(_of_requests(commands))
-    return {ident: min(told, key=lambda one: ORDER.index(one.verdict)) for ident, told in found.items()}
+    return {
+        ident: min(told, key=lambda one: ORDER.index(one.verdict)) for ident, told in found.items() if told
+    }
 
 
 def last_run(device: Device) -> ChecklistRun | None:

@@ -28,6 +28,7 @@ from provisioning.models.messages import (
 from provisioning.models.profiles import Profile
 from provisioning.models.sqlite import Patient
 from provisioning.models.uploads import (
+    IS_PICTURE,
     TRIGGERS,
     UNSTORED,
     CameraSession,
@@ -44,6 +45,7 @@ from provisioning.models.users import RANK, ApiToken, IdempotencyKey, LoginFailu
 
 __all__ = [
     "ENDED",
+    "IS_PICTURE",
     "OPEN",
     "RANK",
     "RECONCILER",

@@ -61,6 +61,13 @@ class Upload(db.Model):  # type: ignore[name-defined]
         partial_index("ix_uploads_unstored", "state", "id", where="state <> 'stored'"),
         partial_index("ix_uploads_coming", "imei", where="state IN ('receiving', 'partial')"),
         partial_index("ix_uploads_quarantined", "imei", where="state = 'quarantined'"),
+        partial_index(
+            "ix_uploads_pictures",
+            "device_id",
+            "source",
+            "id",
+            where="thumbnail_state = 'ready' AND looked_like IS NULL",
+        ),
         partial_index("ix_uploads_copies_due", "id", where="state = 'stored' AND thumbnail_state IS NULL"),
         partial_index("ix_uploads_doubtful", "imei", "id", where="looked_like IS NOT NULL"),
         partial_index("ix_uploads_settle_due", "id", where="settle_due", on_sqlite="settle_due = 1"),
@@ -141,6 +148,8 @@ def in_state(*states: UploadState) -> ColumnElement[bool]:
     return Upload.state == words[0] if len(words) == 1 else Upload.state.in_(words)
 
 
+# a file that has a small picture and is the vehicle's own, as the index says it
+IS_PICTURE = and_(Upload.thumbnail_state == literal_column("'ready'"), Upload.looked_like.is_(None))
 UNSTORED = Upload.state != literal_column(f"'{UploadState.STORED}'")  # few, and by an index
 
 

@@ -213,6 +213,11 @@ def sessions_of(user: User, now: datetime) -> list[WebSession]:
     )
 
 
+def session_id_of(key: str) -> int | None:
+    """Give the id of the session with this key."""
+    return db.session.scalar(select(WebSession.id).where(WebSession.key_hash == _hash(key)))
+
+
 def end_sessions(user: User, session_id: int | None = None) -> int:
     """End one session of a user, or all; give how many there were."""
     one = [WebSession.id == session_id] if session_id is not None else []

@@ -1,4 +1,4 @@
-"""Server-rendered pages: who, in, do, out. Rules live in the rooms below; the same schemas as the API check input.
+"""Server-rendered pages: who, in, do, out. Rules live in the packages below; the same schemas as the API check input.
 
 Forms work without JavaScript; htmx refreshes parts when server-sent events tell of changes.
 """
@@ -20,17 +20,24 @@ from provisioning.media.storage import media as uploads_media
 from provisioning.models import Role, db, utcnow
 from provisioning.web import auth
 from provisioning.web.pages import (
-    checklist,
-    commands,
-    device,
-    devices,
+    account,
+    check,
+    files,
+    fleet,
+    footage,
+    inbox,
     live,
-    messages,
-    profiles,
-    provision,
-    requests,
+    media,
+    moved,
+    presets,
+    request_page,
+    search,
     sessions,
-    uploads,
+    tracker,
+    vehicle,
+    vehicle_log,
+    vehicle_settings,
+    words,
 )
 from provisioning.web.redirects import own_path
 from provisioning.web.responses import error_body, kept_headers, refuse_control_characters
@@ -56,6 +63,7 @@ ERRORS = {
     403: ("Not allowed", "Your role does not allow this. Ask an administrator."),
     404: ("Not found", "There is nothing here. It may have been archived, or the address is wrong."),
     405: ("Not like that", "This address is for forms only."),
+    409: ("Not as things are", "Something stands in the way. Go back, load the page anew, try again."),
     413: ("Too large", "What was sent is too large."),
     422: ("Not understood", "Some of what was sent cannot be read. Go back and correct it."),
     429: ("Too often", "Wait a while, then try again."),
@@ -64,20 +72,26 @@ ERRORS = {
 }
 
 blueprint = Blueprint("pages", __name__)
-for _room in (
+for _module in (
     sessions,
-    devices,
-    device,
-    requests,
-    provision,
-    commands,
-    uploads,
-    messages,
-    profiles,
-    checklist,
+    account,
+    fleet,
+    search,
+    vehicle,
+    footage,
+    check,
+    vehicle_settings,
+    tracker,
+    vehicle_log,
+    media,
+    files,
+    request_page,
+    inbox,
+    presets,
     live,
+    moved,
 ):
-    _room.attach(blueprint)
+    _module.attach(blueprint)
 
 
 def init_app(app: Flask) -> None:
@@ -90,7 +104,12 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _http_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
-    app.jinja_env.filters.update(local=local, size=size, stamped=datetime.fromisoformat, shown=shown)
+    app.jinja_env.filters.update(
+        local=local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=words.short_time,
+        short_day=words.short_day, full_time=words.full_time,
+    )  # fmt: skip
+    app.jinja_env.globals.update(words=words, Role=Role, nonce=lambda: secrets.token_hex(16))
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_context)
 
 
@@ -99,13 +118,11 @@ def _context() -> dict[str, Any]:
         who: auth.Caller | None = auth.caller()
     except auth.Unauthenticated:
         who = None
-    now = utcnow()
     return {
         "who": who,
-        "Role": Role,
-        "now": now,
-        "now_ms": int(now.timestamp() * 1000),
-        "nonce": lambda: secrets.token_hex(16),
+        "now_ms": int(utcnow().timestamp() * 1000),
+        "theme": account.theme(),
+        "waiting": inbox.waiting if who else None,
     }
 
 

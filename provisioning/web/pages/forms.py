@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import redirect, request
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
+from provisioning.commands import submission
 from provisioning.core import idempotency
 from provisioning.core.errors import Invalid, ServiceError
-from provisioning.models import db, utcnow
+from provisioning.models import Device, Role, db, utcnow
+from provisioning.tracker import language
 from provisioning.tracker.language import CommandErrors
 from provisioning.tracker.parameters import ParameterErrors
 from provisioning.web import auth
@@ -63,3 +65,15 @@ def load(schema: Schema, *names: str) -> dict[str, Any]:
     except ValidationError as error:
         errors = {str(name): [str(t) for t in texts] for name, texts in error.messages_dict.items()}
         raise Invalid("Some fields are wrong; nothing was changed.", errors=errors) from error
+
+
+def submit(device: Device, name: str, arguments: Mapping[str, Any], endpoint: str) -> str:
+    """Submit a command, and give the address of the vehicle's page that shows it."""
+    now, who = utcnow(), auth.caller()
+    asked = language.from_arguments(
+        name, arguments, now=int(now.timestamp()), catalogue=submission.catalogue()
+    )
+    submission.submit(device, asked, submission.Requester(who.label, who.may(Role.ADMIN)), now)
+    db.session.commit()
+    submission.wake(device.id)
+    return url_for(endpoint, imei=device.imei)

@@ -18,9 +18,9 @@ WATCH_EVERY = 10.0
 
 
 def attach(blueprint: Blueprint) -> None:
-    """Add the room's addresses."""
+    """Add the addresses of this module."""
     blueprint.add_url_rule("/events", "events", everything)
-    blueprint.add_url_rule("/devices/<imei>/events", "device_events", of_device)
+    blueprint.add_url_rule("/vehicles/<imei>/events", "vehicle_events", of_device)
 
 
 @auth.require(Role.VIEWER)

@@ -1,0 +1,70 @@
+"""Who is signed in: the account's page, its sessions, light or dark; and the page of the service's settings."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, logout_user
+
+from provisioning.models import Role, utcnow
+from provisioning.web import auth, sign_in
+from provisioning.web.redirects import own_path
+
+THEME = "theme"  # cookie
+THEMES = ("auto", "light", "dark")
+THEME_DAYS = 400  # what browsers keep at most
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/account", "account", show)
+    blueprint.add_url_rule("/account/sessions", "end_session", end_session, methods=["POST"])
+    blueprint.add_url_rule("/theme", "set_theme", set_theme, methods=["POST"])
+    blueprint.add_url_rule("/settings", "settings", show_settings)
+
+
+def theme() -> str:
+    """Give what this browser wants: "light", "dark", or "auto", as its system has it."""
+    wanted = request.cookies.get(THEME, "auto")
+    return wanted if wanted in THEMES else "auto"
+
+
+@auth.require(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """Show the account."""
+    user = current_user.user
+    return render_template(
+        "account.html", user=user, sessions=sign_in.sessions_of(user, utcnow()),
+        this=sign_in.session_id_of(current_user.key),
+    )  # fmt: skip
+
+
+@auth.require(Role.VIEWER)
+def end_session() -> ResponseReturnValue:
+    """End one session of the user, or all of them."""
+    user, ident = current_user.user, request.form.get("session", type=int)
+    is_own = ident is None or ident == sign_in.session_id_of(current_user.key)
+    sign_in.end_sessions(user, ident)
+    if is_own:
+        logout_user()
+        session.clear()
+        return redirect(url_for("pages.login"))
+    return redirect(url_for("pages.account"))
+
+
+def set_theme() -> ResponseReturnValue:
+    """Keep in this browser whether pages are light or dark, and go back to the page."""
+
+    page = urlsplit(request.referrer or "/")
+    answer = redirect(own_path(f"{page.path}?{page.query}" if page.query else page.path))
+    answer.set_cookie(
+        THEME, request.form.get("theme", "auto")[:8], max_age=THEME_DAYS * 86_400, httponly=True, samesite="Lax",
+        secure=current_app.config["SESSION_COOKIE_SECURE"],
+    )  # fmt: skip
+    return answer
+
+
+@auth.require(Role.INSTALLER)
+def show_settings() -> ResponseReturnValue:
+    """Show what can be set here."""
+    return render_template("settings.html")

@@ -1,0 +1,70 @@
+"""The check of a vehicle: start it, with its cost, watch it, answer its questions, read the verdict."""
+
+from flask import Blueprint, request, url_for
+from flask.typing import ResponseReturnValue
+
+from provisioning.check import runner
+from provisioning.check.steps import STEPS, VERDICTS, grade
+from provisioning.core.errors import Invalid, ServiceError
+from provisioning.devices import registry
+from provisioning.models import Device, Role, utcnow
+from provisioning.web import auth
+from provisioning.web.pages import forms, words
+from provisioning.web.pages.vehicle import page
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the address."""
+    blueprint.add_url_rule("/vehicles/<imei>/check", "check", show)
+    blueprint.add_url_rule("/vehicles/<imei>/check", "check_do", act, methods=["POST"])
+
+
+@auth.require(Role.VIEWER)
+def show(imei: str) -> ResponseReturnValue:
+    """Show the newest run, or offer one."""
+    return _page(registry.find(imei))
+
+
+def _page(device: Device, problem: str | None = None) -> str:
+    run = runner.current(device)
+    try:
+        cost: int | None = runner.cost(device)
+    except ServiceError as error:
+        cost, problem = None, problem or error.message
+    verdict = next((v for v in VERDICTS if run and v.id == run.verdict), None)
+    tone = words.HEALTH[grade(run.verdict or "")].tone if run and run.ended_at else "quiet"
+    return page(
+        device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
+        tone=tone,
+        grounds=runner.grounds_of(run) if run else [], questions=runner.questions_of(run) if run else {},
+        certainty=runner.certainty_of(run) if run else None,
+    )  # fmt: skip
+
+
+@auth.require(Role.SUPPORT)
+def act(imei: str) -> ResponseReturnValue:
+    """Start, end, answer, or ask a step again."""
+    device = registry.find(imei)
+
+    def work() -> str:
+        _act(device)
+        return url_for("pages.check", imei=imei)
+
+    return forms.once(work, lambda error: (_page(device, error.message), error.status))
+
+
+def _act(device: Device) -> None:
+    what, now = request.form.get("do", ""), utcnow()
+    run = runner.start(device, auth.caller().label, now) if what == "start" else runner.current(device)
+    if run is None:
+        raise Invalid("There is no run; start one.")
+    if what == "stop":
+        runner.stop(run, now)
+        return
+    if what == "answer":
+        runner.answer(run, request.form.get("step", ""), request.form.get("answer", ""), now)
+    elif what == "again":
+        runner.again(run, request.form.get("step", ""), now)
+    elif what != "start":
+        raise Invalid("There is no such button.")
+    runner.advance(run, now)

@@ -1,0 +1,98 @@
+"""The page of a vehicle's footage: asking for a photo or a clip, the requests, the files."""
+
+from datetime import MAXYEAR, UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+
+from provisioning.commands import submission
+from provisioning.core.config import current_config
+from provisioning.core.errors import Invalid, ServiceError
+from provisioning.devices import registry
+from provisioning.models import Device, Role, utcnow
+from provisioning.tracker import language
+from provisioning.tracker.language import RESOLUTIONS
+from provisioning.tracker.parameters import as_integer
+from provisioning.web import auth
+from provisioning.web.pages import forms
+from provisioning.web.pages.vehicle import page
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/vehicles/<imei>/footage", "footage", show)
+    blueprint.add_url_rule("/vehicles/<imei>/ask", "ask", ask, methods=["POST"])
+
+
+@auth.require(Role.VIEWER)
+def show(imei: str) -> ResponseReturnValue:
+    """Show the forms, the requests and the files of a vehicle."""
+    return _page(registry.find(imei))
+
+
+def _page(device: Device, error: ServiceError | None = None) -> str:
+    """Give the page; `error` stands at its form, with what was given there."""
+    return page(
+        device, "vehicle/footage.html", "footage", error=error, given=request.form, resolutions=list(RESOLUTIONS),
+        config=current_config(), pace=submission.pace(device),
+        local_now=utcnow().astimezone(ZoneInfo(device.time_zone)).strftime("%Y-%m-%dT%H:%M:%S"),
+    )  # fmt: skip
+
+
+@auth.require(Role.SUPPORT)
+def ask(imei: str) -> ResponseReturnValue:
+    """Ask for a photo or a clip; `stay` leads back to the first page of the vehicle."""
+    device = registry.find(imei)
+    back = "pages.vehicle" if "stay" in request.form else "pages.footage"
+
+    def work() -> str:
+        return forms.submit(device, "camreq", _arguments(device), back)
+
+    return forms.once(work, lambda error: (_page(device, error), error.status))
+
+
+def _arguments(device: Device) -> dict[str, Any]:
+    form = request.form
+    arguments: dict[str, Any] = {"file_type": form.get("file_type"), "source": form.get("source")}
+    if form.get("file_type") == "photo":
+        if form.get("resolution") not in (None, "", "configured"):
+            arguments["resolution"] = form["resolution"]
+    else:
+        duration = as_integer(form.get("duration")) or 0
+        arguments["duration"] = form.get("duration")
+        if form.get("from"):
+            arguments["timestamp"] = _footage(form["from"], duration, device.time_zone)
+        else:
+            arguments["timestamp"] = int(utcnow().timestamp()) - max(0, duration)
+    if form.get("server_domain"):
+        arguments["server"] = {"domain": form["server_domain"], "port": form.get("server_port", "")}
+    return arguments
+
+
+def _footage(text: str, duration: int, zone: str) -> int:
+    """Read when a clip shall begin, in the vehicle's zone. Raises Invalid, in that zone, where it is not over yet."""
+    begin, now = _local_time(text, zone), utcnow()
+    # a length that is refused anyway is no ground for a sentence about the end
+    if 0 < duration <= language.LONGEST_VIDEO and begin + duration > now.timestamp():
+        end = datetime.fromtimestamp(begin + duration, ZoneInfo(zone))
+        problem = f"The clip would end at {end:%Y-%m-%d %H:%M:%S} {end.tzname()}, which has not come yet."
+        raise Invalid("Some fields are wrong; nothing was sent.", errors={"timestamp": [problem]})
+    return begin
+
+
+def _local_time(text: str, zone: str) -> int:
+    """Read a time of the vehicle's zone; an hour that occurs twice means the first. Raises Invalid."""
+    problem = "Give date and time."
+    try:
+        moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+        if moment.year == MAXYEAR:
+            raise OverflowError("what begins then may end after the last day there is")
+        back = moment.astimezone(UTC).astimezone(moment.tzinfo)
+        if back.replace(tzinfo=None) == moment.replace(tzinfo=None):
+            return int(moment.timestamp())
+        problem = f"This time does not exist in {zone}: the clock was put forward."
+    except (ValueError, OverflowError):
+        pass
+    raise Invalid("Some fields are wrong; nothing was sent.", errors={"timestamp": [problem]})

@@ -1,0 +1,163 @@
+"""The inbox: texts that answer no request, and devices that connect and that nobody added."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
+
+from provisioning.core.errors import Invalid, NotFound
+from provisioning.devices import registry
+from provisioning.media import camera_sessions
+from provisioning.models import (
+    UNCLAIMED,
+    CameraSession,
+    Device,
+    Message,
+    Role,
+    Upload,
+    UploadState,
+    db,
+    in_state,
+    utcnow,
+)
+from provisioning.sms import inbound, unmatched
+from provisioning.web import auth
+from provisioning.web.pages import forms
+
+PAGE = 50
+UNKNOWN = 5  # devices on the first page of the inbox; the others are behind a link
+SUGGESTED = 500  # devices; a list to choose from helps nobody beyond, and weighs
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/inbox", "inbox", show)
+    blueprint.add_url_rule("/inbox/texts/<ident>/claim", "claim", claim, methods=["POST"])
+    blueprint.add_url_rule("/inbox/texts/<ident>/aside", "put_aside", put_aside, methods=["POST"])
+    blueprint.add_url_rule("/inbox/unknown", "unknown_devices", show_unknown)
+    blueprint.add_url_rule("/inbox/unknown/<imei>", "unknown_device", show_unknown_device)
+
+
+@auth.require(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """Show what waits for a person, newest first."""
+    return _page()
+
+
+def waiting() -> int:
+    """Count what waits, for the badge: texts, and unknown devices up to a bound."""
+    texts = db.session.scalar(select(func.count()).where(UNCLAIMED)) or 0
+    return texts + camera_sessions.strangers_counted()
+
+
+def _page(problem: str | None = None, claimed: Message | None = None) -> str:
+    query = select(Message).options(joinedload(Message.device)).where(UNCLAIMED)
+    before = request.args.get("before", "")
+    if before:
+        query = query.where(Message.id < before)
+    rows = db.session.scalars(query.order_by(Message.id.desc()).limit(PAGE + 1)).all()
+    live = db.session.execute(
+        select(Device.imei, Device.name)
+        .where(Device.archived_at.is_(None))
+        .order_by(Device.id)
+        .limit(SUGGESTED + 1)
+    ).all()
+    shown = rows[:PAGE]
+    unknown = _unknown(UNKNOWN)
+    return render_template(
+        "inbox.html", unknown=unknown[:UNKNOWN], more_unknown=len(unknown) > UNKNOWN, kept=_kept(unknown),
+        before=before, rows=shown, more=len(rows) > PAGE, problem=problem, any_device=bool(live), claimed=claimed,
+        suggested=sorted(live, key=lambda one: one.name) if len(live) <= SUGGESTED else (),
+        likely=unmatched.likely_devices([row for row in shown if row.device_id is None]),
+    )  # fmt: skip
+
+
+def _find(ident: str) -> Message:
+    message = db.session.get(Message, ident)
+    if message is None:
+        raise NotFound("There is no such message.")
+    return message
+
+
+@auth.require(Role.INSTALLER)
+def claim(ident: str) -> ResponseReturnValue:
+    """Take the sender of a text as a vehicle's new number."""
+    message = _find(ident)
+
+    def work() -> str:
+        device = registry.named(request.form.get("imei", ""))
+        if not message.sender.startswith("+"):
+            raise Invalid("This sender is no phone number.")
+        now = utcnow()
+        touched = inbound.claim_sender(
+            message, device, lambda d, phone: registry.set_phone(d, phone, now), now
+        )
+        inbound.follow(touched, now)
+        return url_for("pages.vehicle", imei=device.imei)
+
+    return forms.once(work, lambda error: (_page(error.message, message), error.status))
+
+
+@auth.require(Role.SUPPORT)
+def put_aside(ident: str) -> ResponseReturnValue:
+    """Take a text off the list; it stays in the log of its vehicle."""
+    message = _find(ident)
+
+    def work() -> str:
+        unmatched.put_aside(message, auth.caller().label)
+        return url_for("pages.inbox")
+
+    return forms.once(work, lambda error: (_page(error.message), error.status))
+
+
+@auth.require(Role.VIEWER)
+def show_unknown() -> ResponseReturnValue:
+    """Show all devices that connected and that nobody added: refused, or their files kept apart."""
+    page = min(10_000, max(1, request.args.get("page", 1, int)))
+    rows = _unknown(PAGE, page)
+    return render_template(
+        "inbox/unknown.html", unknown=rows[:PAGE], kept=_kept(rows), page_number=page, more=len(rows) > PAGE
+    )
+
+
+def _unknown(limit: int, page: int = 1) -> Sequence[Any]:
+    """Give the devices that connected last, one more than the limit: IMEI, connections, last time, address."""
+    last = func.max(func.coalesce(CameraSession.ended_at, CameraSession.started_at))
+    count, address = func.sum(CameraSession.connections), func.max(CameraSession.address)
+    return db.session.execute(
+        select(CameraSession.imei, count.label("count"), last.label("last"), address.label("address"))
+        .where(camera_sessions.of_strangers())
+        .group_by(CameraSession.imei)
+        .order_by(last.desc())
+        .offset((page - 1) * limit)
+        .limit(limit + 1)
+    ).all()
+
+
+def _kept(unknown: Sequence[Any]) -> dict[str, int]:
+    """Count the files that are kept of these devices, by IMEI."""
+    if not unknown:
+        return {}
+    rows = db.session.execute(
+        select(Upload.imei, func.count())
+        .where(in_state(UploadState.QUARANTINED), Upload.imei.in_([row.imei for row in unknown]))
+        .group_by(Upload.imei)
+    ).all()
+    return {row[0]: row[1] for row in rows}
+
+
+@auth.require(Role.VIEWER)
+def show_unknown_device(imei: str) -> ResponseReturnValue:
+    """Show the files that are kept of a device that nobody added."""
+    rows = db.session.scalars(
+        select(Upload)
+        .where(Upload.imei == imei, in_state(UploadState.QUARANTINED))
+        .order_by(Upload.id.desc())
+        .limit(PAGE)
+    ).all()
+    if not rows:
+        raise NotFound("Nothing is kept of this device.")
+    return render_template("inbox/unknown_device.html", imei=imei, rows=rows, zone="UTC")

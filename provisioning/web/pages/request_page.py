@@ -1,0 +1,86 @@
+"""The page of a request or a setting: its life, the vehicle's answer, its files; cancelling and asking again."""
+
+from datetime import datetime
+
+from flask import Blueprint, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from provisioning.commands import submission
+from provisioning.core.errors import Invalid, NotFound, ServiceError
+from provisioning.devices import credentials
+from provisioning.media import request_progress
+from provisioning.models import OPEN, Command, Role, db, utcnow
+from provisioning.web import auth
+from provisioning.web.pages import forms
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/requests/<ident>", "request", show)
+    blueprint.add_url_rule("/requests/<ident>/cancel", "cancel_request", cancel, methods=["POST"])
+    blueprint.add_url_rule("/requests/<ident>/again", "again", again, methods=["POST"])
+
+
+def _find(ident: str) -> Command:
+    found = db.session.get(Command, ident)
+    if found is None:
+        raise NotFound("There is no such request.")
+    return found
+
+
+@auth.require(Role.VIEWER)
+def show(ident: str) -> ResponseReturnValue:
+    """Show a request."""
+    return _page(_find(ident))
+
+
+def _page(row: Command, error: ServiceError | None = None) -> str:
+    files, where = request_progress.of([row], row.device)
+    life = [step | {"at": datetime.fromisoformat(step["at"])} for step in row.history]
+    zone = row.device.time_zone
+    return render_template(
+        "request.html", row=row, device=row.device, zone=zone, uploads=files.get(row.id, []), where=where, files=files,
+        life=life, error=error, is_open=row.state in OPEN, may_cancel=auth.caller().may(_may_cancel(row)),
+    )  # fmt: skip
+
+
+def _may_cancel(row: Command) -> Role:
+    """Give the role that cancelling a command needs: who may not change credentials may not stop their change."""
+    return Role.INSTALLER if credentials.is_change(row) else Role.SUPPORT
+
+
+@auth.require(Role.SUPPORT)
+def cancel(ident: str) -> ResponseReturnValue:
+    """Cancel a request."""
+    row = _find(ident)
+    auth.demand(_may_cancel(row))
+
+    def work() -> str:
+        submission.cancel(row, utcnow())
+        db.session.commit()
+        submission.wake(row.device_id)
+        return url_for("pages.request", ident=ident)
+
+    return forms.once(work, lambda error: (_page(row, error), error.status))
+
+
+@auth.require(Role.SUPPORT)
+def again(ident: str) -> ResponseReturnValue:
+    """Ask the same again."""
+    row = _find(ident)
+    who = auth.caller()
+
+    def work() -> str:
+        if row.kind in ("setparam", "camget_sdformat", "camget_restart", "cpureset"):
+            auth.demand(Role.INSTALLER)
+        if "encrypted" in row.arguments:
+            raise Invalid("Credentials are changed by their own form.")
+        now = utcnow()
+        rows = submission.submit(
+            row.device, submission.typed(row, now), submission.Requester(who.label, who.may(Role.ADMIN)), now
+        )
+        db.session.commit()
+        submission.wake(row.device_id)
+        return url_for("pages.request", ident=rows[0].id)
+
+    return forms.once(work, lambda error: (_page(row, error), error.status))

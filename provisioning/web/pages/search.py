@@ -1,0 +1,95 @@
+"""The search field: vehicles by name, IMEI or phone, files and requests by their id, messages by the gateway's id.
+
+One hit is opened at once; several are listed.
+"""
+
+import re
+from dataclasses import dataclass
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import ColumnElement, or_, select
+
+from provisioning.models import Command, Device, Message, Role, Upload, db
+from provisioning.tracker.normalization import clean_imei, clean_line, clean_phone
+from provisioning.web import auth
+
+MOST = 50  # vehicles that are listed
+IDENT = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One thing that was found: what it is called, what it is, and its page."""
+
+    title: str
+    kind: str
+    address: str
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the address."""
+    blueprint.add_url_rule("/search", "search", show)
+
+
+@auth.require(Role.VIEWER)
+def show() -> ResponseReturnValue:
+    """Open the only hit, or list all."""
+    wanted = clean_line(request.args.get("q", ""))
+    hits = find(wanted) if wanted else []
+    if len(hits) == 1:
+        return redirect(hits[0].address)
+    return render_template("search.html", q=wanted, hits=hits[:MOST], more=len(hits) > MOST)
+
+
+def is_called(wanted: str) -> ColumnElement[bool]:
+    """Give the condition that a vehicle is called so: a part of its name, IMEI or phone, as people write them."""
+    # a label's way to write an IMEI, or another way to write a phone number, is found as well
+    imei, phone = clean_imei(wanted) or wanted, clean_phone(wanted) or wanted
+    return or_(
+        Device.name.icontains(wanted, autoescape=True),
+        Device.imei.contains(imei, autoescape=True),
+        Device.phone.contains(phone, autoescape=True),
+    )
+
+
+def find(wanted: str) -> list[Hit]:
+    """Give what fits, at most one more than MOST: what is called exactly so stands alone."""
+    if IDENT.fullmatch(wanted.lower()):
+        return _by_id(wanted.lower())
+    if message := db.session.scalar(select(Message).where(Message.sid == wanted)):
+        return [_message(message)]
+    vehicles = db.session.scalars(
+        select(Device)
+        .where(Device.archived_at.is_(None), is_called(wanted))
+        .order_by(Device.name, Device.imei)
+        .limit(MOST + 1)
+    ).all()
+    same = [device for device in vehicles if wanted in (device.name, device.imei, device.phone)]
+    return [_vehicle(device) for device in (same if len(same) == 1 else vehicles)]
+
+
+def _by_id(ident: str) -> list[Hit]:
+    hits = []
+    if (upload := db.session.get(Upload, ident)) is not None:
+        hits.append(Hit(f"{upload.source} {upload.file_type}", "File", url_for("pages.upload", ident=ident)))
+    if (command := db.session.get(Command, ident)) is not None:
+        hits.append(Hit(command.text, "Request", url_for("pages.request", ident=ident)))
+    if (message := db.session.get(Message, ident)) is not None:
+        hits.append(_message(message))
+    return hits
+
+
+def _vehicle(device: Device) -> Hit:
+    return Hit(device.name or device.imei, device.imei, url_for("pages.vehicle", imei=device.imei))
+
+
+def _message(message: Message) -> Hit:
+    device = message.device
+    if message.command_id:
+        address = url_for("pages.request", ident=message.command_id)
+    elif device is not None and device.archived_at is None:
+        address = url_for("pages.vehicle_log", imei=device.imei, kind="messages") + f"#{message.id}"
+    else:
+        address = url_for("pages.inbox") + f"#{message.id}"
+    return Hit(message.body, "SMS", address)

@@ -1,0 +1,77 @@
+"""What is known of a vehicle, item by item, in words: labels, values, groups."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from provisioning.commands import submission, transfer_times
+from provisioning.devices import status_table
+from provisioning.models import Device, StatusItem, db
+from provisioning.tracker.parameters import Parameter
+from provisioning.web.pages.parameters import words
+
+GROUPS = (
+    ("Contact", ("contact.", "upload.", "error.", "imei", "firmware")),
+    ("Cameras", ("camera.", "ignition", "sos")),
+    ("Settings", ("parameter.",)),
+    ("Tracker", ("info.", "tracker.", "files.")),
+)
+LABELS = {
+    "contact.sms": "Last SMS from the vehicle",
+    "contact.tcp": "Last connection of the camera",
+    "tracker.server": "Server of the tracker's own data",
+    "files.day_limit": "Limit of files in a day",
+    "upload.last": "Last file",
+    "upload.speed": "Speed of the last check's files",
+    "camera.server": "Own camera server, proved by a file it sent by itself",
+    "error.last": "Last problem",
+    "imei": "IMEI it told",
+    "firmware": "Firmware",
+    "ignition": "Ignition",
+    "sos": "Last SOS trigger",
+}
+
+
+def groups(device: Device) -> Sequence[tuple[str, list[tuple[StatusItem, str, str | datetime]]]]:
+    """Give what is known of a vehicle, item by item, in groups: the row, its label, its value for people."""
+    rows = db.session.scalars(
+        select(StatusItem).where(StatusItem.device_id == device.id).order_by(StatusItem.item)
+    ).all()
+    catalogue = submission.catalogue()
+    found = [
+        (
+            title,
+            [
+                (row, _label(row.item, catalogue), _value(row, catalogue))
+                for row in rows
+                if row.item.startswith(starts)
+            ],
+        )
+        for title, starts in GROUPS
+    ]
+    return [(title, some) for title, some in found if some]
+
+
+def _label(item: str, catalogue: Mapping[int, Parameter]) -> str:
+    if item.startswith("parameter."):
+        number = int(item.split(".")[1])
+        return f"{catalogue[number].name} ({number})" if number in catalogue else item
+    return LABELS.get(item) or item.removeprefix("info.").replace(".", " ").replace("camera ", "Camera ")
+
+
+def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetime:
+    """Give a value for people: a time as such, a parameter's number with what it stands for."""
+    if row.value is None:
+        return "?"
+    if row.item.startswith("contact."):
+        try:
+            return datetime.fromisoformat(row.value)
+        except ValueError:
+            return row.value
+    if row.item == status_table.SPEED:
+        return transfer_times.rate(float(row.value))
+    if row.item.startswith("parameter."):
+        number = int(row.item.split(".")[1])
+        return words(catalogue[number], row.value) if number in catalogue else row.value
+    return row.value

@@ -1,0 +1,94 @@
+"""A vehicle's first page: its newest pictures, what is under way, its latest files, facts; and parts of it, live."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy import ColumnElement, select
+
+from provisioning.check import standing
+from provisioning.check.steps import grade
+from provisioning.core.errors import NotFound
+from provisioning.devices import registry, status_table
+from provisioning.media import request_progress
+from provisioning.models import OPEN, Command, Device, Role, Upload, db, files_of, utcnow
+from provisioning.web import auth
+from provisioning.web.pages import media, status
+
+UNDER_WAY = 3
+LATEST = 6
+FILES = 12  # on the page of the footage
+REQUESTS = 10
+PARTS = ("head", "pictures", "under_way", "latest", "requests", "files", "doubtful", "status")
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/vehicles/<imei>", "vehicle", show)
+    blueprint.add_url_rule("/vehicles/<imei>/part/<name>", "vehicle_part", part)
+
+
+@auth.require(Role.VIEWER)
+def show(imei: str) -> ResponseReturnValue:
+    """Show a vehicle."""
+    device = registry.find(imei)
+    facts = status_table.shown([device.id], ("contact.sms", "contact.tcp", status_table.SPEED)).get(
+        device.id, {}
+    )
+    return page(device, "vehicle/overview.html", "overview", facts=facts)
+
+
+def page(device: Device, template: str, tab: str, **given: Any) -> str:
+    """Give a page of a vehicle; the templates of its tabs ask for their parts by `part`."""
+    return render_template(
+        template, device=device, tab=tab, zone=device.time_zone, part=lambda name: render_part(device, name), **given
+    )  # fmt: skip
+
+
+@auth.require(Role.VIEWER)
+def part(imei: str, name: str) -> ResponseReturnValue:
+    """Give one part of a vehicle's pages anew, for live pages."""
+    if name not in PARTS:
+        raise NotFound("There is no such part.")
+    return render_part(registry.find(imei), name)
+
+
+def render_part(device: Device, name: str) -> str:
+    """Give one part of a vehicle's pages."""
+    given: dict[str, Any] = {"device": device, "zone": device.time_zone}
+    match name:
+        case "head":
+            run = standing.last_run(device)
+            given |= {
+                "run": run, "grade": grade(run.verdict or "") if run else "",
+                "title": standing.TITLES.get(run.verdict or "") if run else None,
+                "standing": standing.of([device.id], utcnow()).get(device.id),
+            }  # fmt: skip
+        case "pictures":
+            given["pictures"] = media.newest_pictures([device.id]).get(device.id, {})
+        case "under_way" | "requests":
+            given |= _requests(device, only_open=name == "under_way")
+        case "latest" | "files":
+            own = Upload.looked_like.is_(None)
+            given["rows"] = _files(device, own, LATEST if name == "latest" else FILES)
+        case "doubtful":
+            given["rows"] = _files(device, Upload.looked_like.is_not(None), FILES)
+        case "status":
+            given["groups"] = status.groups(device)
+    return render_template(f"vehicle/parts/{name}.html", **given)
+
+
+def _files(device: Device, which: ColumnElement[bool], limit: int) -> Sequence[Upload]:
+    query = select(Upload).where(files_of(device), which).order_by(Upload.id.desc())
+    return db.session.scalars(query.limit(limit)).all()
+
+
+def _requests(device: Device, *, only_open: bool) -> dict[str, Any]:
+    query = select(Command).where(Command.device_id == device.id)
+    query = query.where(Command.state.in_(OPEN)) if only_open else query.where(Command.kind == "camreq")
+    rows = db.session.scalars(
+        query.order_by(Command.id.desc()).limit(UNDER_WAY if only_open else REQUESTS)
+    ).all()
+    files, where = request_progress.of(rows, device)
+    return {"rows": rows, "files": files, "where": where}

@@ -1,0 +1,138 @@
+"""What pages call things: requests and their states, files, vehicles' states, times. No rules, no markup."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from provisioning.models import TRIGGERS, Command, State, Upload, UploadState, utcnow
+
+CAMERAS = {"front": "front camera", "rear": "rear camera", "both": "both cameras"}
+PLAIN_TITLES = {
+    "getver": "Ask for firmware and IMEI",
+    "getinfo": "Ask for clock and uptime",
+    "getstatus": "Ask for the mobile network",
+    "getio": "Ask for inputs and ignition",
+    "camgetver": "Ask both cameras for their version",
+    "cpureset": "Restart the tracker",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A state in a word, the icon that stands beside it, and its tone (a class of the style sheet)."""
+
+    word: str
+    icon: str
+    tone: str
+
+
+_REQUEST: Mapping[State, Label] = {
+    State.QUEUED: Label("Waiting", "clock", "open"),
+    State.SENDING: Label("Asked", "send", "open"),
+    State.SENT: Label("Asked", "send", "open"),
+    State.DELIVERED: Label("Asked", "send", "open"),
+    State.UNKNOWN: Label("Asked", "send", "open"),
+    State.ANSWERED: Label("Coming", "download", "open"),
+    State.DONE: Label("Here", "circle-check", "good"),
+    State.FAILED: Label("Failed", "circle-x", "bad"),
+    State.EXPIRED: Label("Failed", "circle-x", "bad"),
+    State.CANCELLED: Label("Cancelled", "x", "quiet"),
+}
+_SETTING = {
+    State.ANSWERED: Label("Answered", "message", "open"),
+    State.DONE: Label("Done", "circle-check", "good"),
+}
+_FILE: Mapping[UploadState, Label] = {
+    UploadState.RECEIVING: Label("Coming", "download", "open"),
+    UploadState.PARTIAL: Label("Interrupted", "wifi-off", "open"),
+    UploadState.STORED: Label("Here", "circle-check", "good"),
+    UploadState.DAMAGED: Label("Damaged", "circle-x", "bad"),
+    UploadState.QUARANTINED: Label("Kept apart", "lock", "quiet"),
+}
+# how a vehicle stands, by the verdict of what is known of it
+HEALTH = {
+    "good": Label("Working", "circle-check", "good"),
+    "warn": Label("Limited", "alert-triangle", "warn"),
+    "bad": Label("Broken", "circle-x", "bad"),
+    "unknown": Label("Not checked", "circle-dashed", "quiet"),
+}
+_CAUSES = {0: "Asked for", 3: "Crash", 4: "Towing", 5: "Idling", 6: "Geofence", 7: "Unplugged", 8: "Harsh driving",
+           9: "Periodic"}  # fmt: skip
+
+
+def request_state(row: Command) -> Label:
+    """Give the word for the state of a request or a setting."""
+    state = State(row.state)
+    return _REQUEST[state] if row.kind == "camreq" or state not in _SETTING else _SETTING[state]
+
+
+def request_title(row: Command, zone: str) -> str:
+    """Say what was asked for: "20 s from 13:37:00, both cameras", "Photo, front camera", "Set 3 settings"."""
+    given = row.arguments
+    if row.kind == "camreq":
+        cameras = CAMERAS[given["source"]]
+        if given["file_type"] == "photo":
+            return f"Photo, {cameras}"
+        begin = datetime.fromtimestamp(given.get("timestamp") or 0, UTC).astimezone(ZoneInfo(zone))
+        return f"{given.get('duration')} s from {begin:%H:%M:%S}, {cameras}"
+    if row.kind in ("camget_restart", "camget_sdformat"):
+        verb = "Restart the" if row.kind == "camget_restart" else "Format the SD card of the"
+        return f"{verb} {given.get('camera')} camera"
+    if "encrypted" in given:
+        return "Change the SMS login"
+    if row.kind in ("setparam", "getparam"):
+        count = len(given.get("parameters") or ())
+        verb = "Set" if row.kind == "setparam" else "Read"
+        return f"{verb} one setting" if count == 1 else f"{verb} {count} settings"
+    return PLAIN_TITLES.get(row.kind, row.kind)
+
+
+def file_state(row: Upload) -> Label:
+    """Give the word for the state of a file."""
+    return _FILE[UploadState(row.state)]
+
+
+def file_title(row: Upload) -> str:
+    """Say what a file is: "Front photo", "Rear clip"."""
+    kind = "photo" if row.file_type == "photo" else "clip"
+    return f"{row.source} {kind}".capitalize()
+
+
+def file_cause(row: Upload) -> str:
+    """Say what had a file made: "Crash", "DIN1", "Asked for"; empty where nobody told."""
+    if row.command_id or row.trigger == 0:
+        return _CAUSES[0]
+    if row.trigger is None:
+        return ""
+    return _CAUSES.get(row.trigger) or TRIGGERS.get(row.trigger, f"Trigger {row.trigger}")
+
+
+def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
+    """Give a time as short as it is clear on its day: "22:34", "yesterday 22:34", "Thu 27 Nov 22:34"."""
+    shown = moment.astimezone(ZoneInfo(zone))
+    today = (now or utcnow()).astimezone(shown.tzinfo).date()
+    days = (today - shown.date()).days
+    if days == 0:
+        return f"{shown:%H:%M}"
+    if days in (1, -1):
+        return f"{'yesterday' if days == 1 else 'tomorrow'} {shown:%H:%M}"
+    return (
+        f"{shown:%a} {shown.day} {shown:%b %H:%M}" if abs(days) < 300 else f"{shown.day} {shown:%b %Y %H:%M}"
+    )
+
+
+def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
+    """Give the day of a time: "Today", "Yesterday", "Thu 27 Nov", "27 Nov 2025"."""
+    shown = moment.astimezone(ZoneInfo(zone))
+    days = ((now or utcnow()).astimezone(shown.tzinfo).date() - shown.date()).days
+    if days in (0, 1):
+        return ("Today", "Yesterday")[days]
+    return f"{shown:%a} {shown.day} {shown:%b}" if abs(days) < 300 else f"{shown.day} {shown:%b %Y}"
+
+
+def full_time(moment: datetime, zone: str = "UTC") -> str:
+    """Give a time to the second in a zone, and in UTC beside it where that differs."""
+    shown = moment.astimezone(ZoneInfo(zone))
+    text = f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
+    return text if not shown.utcoffset() else f"{text} ({moment.astimezone(UTC):%H:%M} UTC)"
