@@ -152,7 +152,7 @@ def test_every_list_of_a_vehicle_is_paged_to_its_end(van: Device, visitor: Visit
 
 def test_the_log_has_requests_sms_and_connections_in_the_order_of_time(van: Device, visitor: Visitor) -> None:
     ids = [new_id() for _ in range(3)]
-    db.session.add(Session(id=ids[0], imei=IMEI, device_id=van.id, address="192.0.2.1:1"))
+    db.session.add(CameraSession(id=ids[0], imei=IMEI, device_id=van.id, address="192.0.2.1:1"))
     command(van, id=ids[1])
     db.session.add(
         Message(
