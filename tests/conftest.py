@@ -18,10 +18,12 @@ os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
 os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
 
 import databases
+import durations
 import machine
 import postgres_server
 import pytest
 import s3_server
+import structlog
 from argon2 import PasswordHasher
 from databases import migrate  # noqa: F401 - tests take it from here
 from flask import Flask
@@ -44,6 +46,15 @@ AUTH_TOKEN = "only-for-tests-auth-token"
 SENDER = "+12025550100"
 
 
+# structlog's own tracebacks show all variables, for half a second of processor time each
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 # a password at full cost takes a quarter of a second of processor time; test_auth.py tries that cost once
 PRODUCTION_HASHER = users._hasher
 users._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -71,9 +82,18 @@ def wait_until(claim: Callable[[], Any], seconds: float = 60.0, every: float = 0
     raise AssertionError(f"not within {seconds} s: {claim}")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run write how long each test and file took."""
+    parser.addoption("--durations-file", type=Path, help="where to write the seconds of each test and file")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that all processes of this run share, and let a kill end what was started too."""
     machine.folder()
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(machine.place()))  # where pytest makes `tmp_path`
+    if path := config.getoption("durations_file"):
+        is_first = not hasattr(config, "workerinput")
+        config.pluginmanager.register(durations.Durations(path if is_first else None))
     if not hasattr(config, "workerinput"):
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 

@@ -20,14 +20,25 @@ from pathlib import Path
 import psutil
 
 FOLDER = "DUALCAM_TESTS_FOLDER"  # the environment variable by which a run's processes find its folder
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 << 30  # more than a whole run holds at a time
 FIRST_PORT = 12_000  # browsers refuse some below
 _given: set[int] = set()
+
+
+def place() -> Path:
+    """Give the folder for the files of tests: in memory where there is enough, as each fsync to a disk is a wait."""
+    try:
+        free = min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available)
+    except OSError:
+        free = 0
+    return MEMORY if free >= MEMORY_BYTES else Path("/tmp")
 
 
 def folder() -> Path:
     """Give the folder of this run; make one that goes with this process where no run is under way."""
     if FOLDER not in os.environ:
-        os.environ[FOLDER] = tempfile.mkdtemp(prefix="dualcam-tests-", dir="/tmp")
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="dualcam-tests-", dir=place())
         Path(os.environ[FOLDER]).chmod(0o711)  # PostgreSQL's user passes through
         atexit.register(leave, os.environ[FOLDER])
     return Path(os.environ[FOLDER])

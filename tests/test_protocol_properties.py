@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
+import machine
 import pytest
 from camera_model import BITS, kermit
 from conftest import examples
@@ -237,7 +238,7 @@ class Cameras(RuleBasedStateMachine):
 
     @initialize(chain_restarts=st.booleans(), timed=st.booleans())
     def begin(self, chain_restarts: bool, timed: bool) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir=machine.place())
         self.machine = Machine(Path(self.folder.name))
         self.chain_restarts, self.timed = chain_restarts, timed
         self.files: dict[str, tuple[bytes, int]] = {}  # what the camera holds: bytes, timestamp
