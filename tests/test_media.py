@@ -4,9 +4,12 @@ import os
 import random
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import boto3
+import machine
 import pytest
 import requests
 import s3_proxy
@@ -196,9 +199,11 @@ def test_only_a_folder_has_paths_and_only_a_bucket_has_links(store: Media) -> No
 
 
 def test_across_file_systems_a_file_is_copied_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
-    there = Path("/dev/shm", f"dualcam-{os.getpid()}-{time.time_ns()}")
+    other = "/tmp" if machine.place() == machine.MEMORY else "/dev/shm"
+    there = Path(other, f"dualcam-{os.getpid()}-{time.time_ns()}")
     there.mkdir()
     try:
+        assert there.stat().st_dev != tmp_path.stat().st_dev
         source = local(there, content(100_000))
         LocalFolder(tmp_path / "media").put(source, "a/one.jpg")
         files = [p for p in (tmp_path / "media").rglob("*") if p.is_file()]
@@ -348,7 +353,20 @@ def test_a_store_that_only_drips_is_given_up(
     assert not (tmp_path / "back").exists()
 
 
-def test_a_wrong_key_is_an_error_and_says_so(bucket: str, s3: s3_server.Server) -> None:
+def test_each_thread_has_connections_of_its_own_to_the_bucket(remote: S3Bucket) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        theirs = thread.submit(lambda: remote._client).result()
+    assert theirs is not remote._client
+    assert remote._client is remote._client
+    assert theirs._endpoint.http_session is not remote._client._endpoint.http_session
+
+
+def test_a_wrong_key_is_an_error_and_says_so(
+    bucket: str, s3: s3_server.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "receiver.store.s3._session", boto3.session.Session
+    )  # the process's own knows the right key
     wrong = s3.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     with s3_server.reachable(wrong):
         store = S3Bucket(bucket, "")

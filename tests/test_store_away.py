@@ -3,18 +3,17 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3
 import faulty_s3
 import pytest
-from botocore.config import Config
+import s3_server
 from camera_model import CameraModel
 from conftest import wait_until
 from faulty_s3 import FaultyS3
 from test_server import QUICK, Running, content
 
 from receiver.net.connection import Settings
+from receiver.store import s3
 from receiver.store.media_store import Media
 from receiver.store.s3 import S3Bucket
 
@@ -24,31 +23,16 @@ LAST = SIZE // 1024 + 1  # the number of the last packet
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
-    with faulty_s3.running() as server:
-        for name, value in (("AWS_ENDPOINT_URL", server.url), ("AWS_ACCESS_KEY_ID", "only-for-tests"),
-                            ("AWS_SECRET_ACCESS_KEY", "only-for-tests"), ("AWS_DEFAULT_REGION", "x")):  # fmt: skip
-            monkeypatch.setenv(name, value)
+    """A store that fails on request; the receiver waits for its answers less long than in production."""
+    monkeypatch.setattr(s3, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(s3, "SILENCE_SECONDS", 0.5)
+    with faulty_s3.running() as server, s3_server.reachable(s3_server.environment(server.url)):
         yield server
-
-
-class QuickBucket(S3Bucket):
-    """A bucket as in production, but for less patience."""
-
-    def _connect(self) -> Any:
-        quick = Config(
-            signature_version="s3v4", connect_timeout=1, read_timeout=1,
-            retries={"max_attempts": 2, "mode": "standard"}, s3={"addressing_style": "path"},
-        )  # fmt: skip
-        return boto3.session.Session().client("s3", config=quick)
-
-
-def bucket() -> S3Bucket:
-    return QuickBucket("media", "fleet")
 
 
 class RunningWithBucket(Running):
     def media(self) -> Media:
-        return bucket()
+        return S3Bucket("media", "fleet")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The media store of several machines: a bucket of an S3-compatible store. The only room that knows boto3."""
 
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -26,6 +27,13 @@ CONNECT_SECONDS, SILENCE_SECONDS, TRIES = 3, 10, 2
 PATIENCE_SECONDS = 60.0  # for one file to go in or out, however steadily it drips
 MISSING = ("404", "NoSuchKey", "NotFound")
 BEYOND = ("416", "InvalidRange", "RequestedRangeNotSatisfiable")
+_making = threading.Lock()  # a session of boto3 is for one thread at a time, its clients are for all
+
+
+@functools.cache
+def _session() -> boto3.session.Session:
+    """Give the process's session: each new one reads the descriptions of all services, for a fifth of a second."""
+    return boto3.session.Session()
 
 
 class S3Bucket:
@@ -57,8 +65,8 @@ class S3Bucket:
             retries={"total_max_attempts": TRIES, "mode": "standard"},
             s3={"addressing_style": "path"},
         )
-        with _translated():
-            return boto3.session.Session().client("s3", config=options)
+        with _translated(), _making:
+            return _session().client("s3", config=options)
 
     def put(self, source: str | Path, key: str) -> None:
         with _translated():
