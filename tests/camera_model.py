@@ -14,12 +14,19 @@ from simulator.metadata import RAW_METADATA, Told
 BITS = {"%photof": 0x04, "%photor": 0x08, "%videof": 0x10, "%videor": 0x20}
 
 
+def _bit_by_bit(value: int) -> int:
+    for _ in range(8):
+        value = (value >> 1) ^ 0x8408 if value & 1 else value >> 1
+    return value
+
+
+OF_BYTES = [_bit_by_bit(byte) for byte in range(256)]
+
+
 def kermit(data: bytes, value: int = 0) -> int:
-    """Give CRC-16/KERMIT bit by bit."""
+    """Give CRC-16/KERMIT."""
     for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ 0x8408 if value & 1 else value >> 1
+        value = (value >> 8) ^ OF_BYTES[(value ^ byte) & 0xFF]
     return value
 
 

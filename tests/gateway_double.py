@@ -51,7 +51,7 @@ class Phone:
         self.server = make_server(
             "127.0.0.1", 0, make_app(self.network, self.twilio), threaded=True, request_handler=Quiet
         )
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
         self.config = self.app.extensions["dualcam_config"]
         self._validator = RequestValidator(AUTH_TOKEN)

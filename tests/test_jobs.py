@@ -184,7 +184,7 @@ def proxy(phone: Phone) -> Iterator[None]:
         return [page]
 
     server = make_server("127.0.0.1", 0, answer, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     config = dataclasses.replace(phone.config, twilio_api_base_url=f"http://127.0.0.1:{server.server_port}")
     gateway.init_app(phone.app, config)

@@ -1,6 +1,7 @@
 """What one hostile peer can cost the others: connections, memory, time, log lines."""
 
 import dataclasses
+import gc
 import os
 import resource
 import socket
@@ -556,6 +557,7 @@ def test_whatever_a_peer_sends_it_makes_us_hold_little(stream, tmp_path: Path) -
     line = Line(machine, dataclasses.replace(Limits(), offers=200))
     for _ in range(20):  # what is loaded once
         next(iter(stream()))
+    gc.collect()  # garbage of other tests may warn while it is cleared, and whole source files are read for that
     tracemalloc.start()
     try:
         for piece in stream():
@@ -566,9 +568,10 @@ def test_whatever_a_peer_sends_it_makes_us_hold_little(stream, tmp_path: Path) -
             assert line.transfer is None or len(line.transfer._buffer) <= 4096
         machine.stored.clear()  # the test's own notes
         held, _ = tracemalloc.get_traced_memory()
+        by = tracemalloc.take_snapshot().statistics("filename")[:5] if held > 500_000 else []
     finally:
         tracemalloc.stop()
-    assert held < 500_000
+    assert held < 500_000, by
     assert line.closed is not None or stream in (late_metadata, unfinished_frames)
 
 
