@@ -32,8 +32,7 @@ def create_app(config: Config | None = None) -> Flask:
     os.umask(PRIVATE)
     _check_camera_server(config)
     app = Flask("app", root_path=str(Path(__file__).parent), static_folder=None)
-    app.extensions["dualcam_config"] = config
-    app.config.update(_flask_settings(config))
+    configure(app, config)
     if not config.encryption_keys:
         warnings.warn(
             "ENCRYPTION_KEYS is not set: SMS passwords are encrypted with a key derived from SECRET_KEY.",
@@ -47,8 +46,6 @@ def create_app(config: Config | None = None) -> Flask:
     auth.init_app(app)
     if config.web_proxies:
         app.wsgi_app = ForwardedFor(app.wsgi_app, config.web_proxies)  # type: ignore[method-assign]
-    gateway.init_app(app, config)
-    job_queue.init_app(app, config.queue_url)
     csrf.exempt(webhooks.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(monitoring.blueprint)
@@ -57,6 +54,17 @@ def create_app(config: Config | None = None) -> Flask:
     pages.init_app(app)
     cli.init_app(app)
     return app
+
+
+def configure(app: Flask, config: Config) -> None:
+    """Set what follows from the configuration alone.
+
+    May be done again with another configuration of the same database while nobody uses the app.
+    """
+    app.extensions["dualcam_config"] = config
+    app.config.update(_flask_settings(config))
+    gateway.init_app(app, config)
+    job_queue.init_app(app, config.queue_url)
 
 
 def _check_camera_server(config: Config) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
 os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
 
+import apps
 import databases
 import durations
 import machine
@@ -30,7 +31,6 @@ from flask import Flask
 from hypothesis import settings
 from machine import free_port  # noqa: F401 - tests take it from here
 
-from app import create_app
 from provisioning.core.config import Config, load
 from provisioning.models import db
 from provisioning.web import users
@@ -117,10 +117,10 @@ def sqlite_template() -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated, empty database of this test's own; once on SQLite, once on PostgreSQL."""
     if request.param == "sqlite":
-        yield databases.copy_sqlite(tmp_path / "test.db")
+        yield databases.copy_sqlite(machine.folder() / f"test-{os.getpid()}.db")
     else:
         with databases.postgres() as url:
             yield url
@@ -146,8 +146,7 @@ def config(database_url: str, tmp_path: Path) -> Config:
 @pytest.fixture
 def app(config: Config) -> Iterator[Flask]:
     """The app on this test's database, with its context pushed."""
-    app = create_app(config)
-    app.testing = True
+    app = apps.lend(config)
     with app.app_context():
         yield app
         db.session.remove()

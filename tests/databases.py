@@ -77,7 +77,9 @@ def postgres_template() -> str:
 
 
 def copy_sqlite(path: Path) -> str:
-    """Make a migrated, empty SQLite database at this path; give its URL."""
+    """Make a migrated, empty SQLite database at this path, in place of one that is there; give its URL."""
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
     shutil.copy(sqlite_template(), path)
     return f"sqlite:///{path}"
 

@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from provisioning.core.config import Config
 from provisioning.models import Cursor, db
 from provisioning.models import sqlite as patient
 
@@ -33,7 +34,7 @@ with app.app_context():
 
 def write():
     with app.app_context():
-        if sys.argv[1] == "queue.db":
+        if sys.argv[1] == "queue":
             return queue.wake(queue.FILES, "x")
         db.session.add(Cursor(name="written", value="x"))
         db.session.commit()
@@ -49,19 +50,19 @@ print(writer.get(), flush=True)
 """
 
 
-def holder(path: Path) -> sqlite3.Connection:
-    """Another process that holds the write lock of a file."""
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+def holder(url: str) -> sqlite3.Connection:
+    """Another process that holds the write lock of a database."""
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     return other
 
 
-@pytest.mark.parametrize("name", ["test.db", "queue.db"])
+@pytest.mark.parametrize("name", ["database", "queue"])
 def test_a_wait_for_the_lock_of_database_or_queue_stops_no_other_greenlet(
-    app: Flask, tmp_path: Path, name: str
+    config: Config, tmp_path: Path, name: str
 ) -> None:
     environment = os.environ | {
-        "DATABASE_URL": f"sqlite:///{tmp_path}/test.db", "QUEUE_URL": f"sqlite:///{tmp_path}/queue.db",
+        "DATABASE_URL": config.database_url, "QUEUE_URL": config.queue_url,
         "MEDIA_URL": f"file://{tmp_path}/media", "MEDIA_SPOOL": str(tmp_path / "spool"),
     }  # fmt: skip
     process = subprocess.Popen(
@@ -72,7 +73,7 @@ def test_a_wait_for_the_lock_of_database_or_queue_stops_no_other_greenlet(
     assert process.stdout
     with process:
         assert process.stdout.readline() == "ready\n"
-        other = holder(tmp_path / name)
+        other = holder(config.database_url if name == "database" else config.queue_url)
         process.stdin.write("\n")
         process.stdin.flush()
         told = process.stdout.readline()
@@ -82,8 +83,8 @@ def test_a_wait_for_the_lock_of_database_or_queue_stops_no_other_greenlet(
 
 
 @pytest.mark.parametrize("way", ["explicit", "one", "many"])
-def test_a_writer_gets_its_turn_when_the_lock_is_free(app: Flask, tmp_path: Path, way: str) -> None:
-    other = holder(tmp_path / "test.db")
+def test_a_writer_gets_its_turn_when_the_lock_is_free(app: Flask, config: Config, way: str) -> None:
+    other = holder(config.database_url)
     freed = threading.Timer(0.1, lambda: other.execute("ROLLBACK"))
     freed.start()
     values = [{"name": str(n), "value": "x"} for n in range({"one": 1}.get(way, 3))]
@@ -97,10 +98,10 @@ def test_a_writer_gets_its_turn_when_the_lock_is_free(app: Flask, tmp_path: Path
 
 
 def test_a_lock_that_never_comes_free_is_an_error(
-    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    app: Flask, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(patient, "BUSY_MS", 50)
-    other = holder(tmp_path / "test.db")
+    other = holder(config.database_url)
     with pytest.raises(OperationalError, match="locked"):
         db.session.execute(text("DELETE FROM cursors"))
     db.session.rollback()

@@ -1,0 +1,29 @@
+"""The app for tests: made once for each database, then given to one test after the other as if it was made anew.
+
+Making one (routes, the OpenAPI document) and warming it up (statements, templates) costs more processor time than most
+tests. What a test may change of it is put back here; a test compares it with an app that was made anew.
+"""
+
+from typing import Any
+
+from flask import Flask
+
+from app import configure, create_app
+from provisioning.core.config import Config
+
+_made: dict[str, tuple[Flask, dict[str, Any], dict[str, Any]]] = {}  # by the URL of its database
+
+
+def lend(config: Config) -> Flask:
+    """Give the app on this configuration's database, for one test at a time."""
+    if config.database_url not in _made:
+        app = create_app(config)
+        app.testing = True
+        _made[config.database_url] = app, dict(app.extensions), dict(app.config)
+    app, extensions, settings = _made[config.database_url]
+    for now, before in ((app.extensions, extensions), (app.config, settings)):
+        now.clear()
+        now.update(before)
+    app.extensions["dualcam_limiter"].storage.reset()
+    configure(app, config)
+    return app

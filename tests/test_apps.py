@@ -1,0 +1,41 @@
+"""The app that tests share is the same for each test as one that was made for it."""
+
+import dataclasses
+from typing import Any
+
+import apps
+from flask import Flask
+
+from app import create_app
+from provisioning.core.config import Config
+
+HOOKS = ("before_request_funcs", "after_request_funcs", "teardown_request_funcs", "error_handler_spec")
+
+
+def described(app: Flask) -> dict[str, Any]:
+    """Give what may differ between two apps, without addresses of objects."""
+    hooks = {name: str({key: len(value) for key, value in getattr(app, name).items()}) for name in HOOKS}
+    extensions = {
+        name: value if isinstance(value, (str, Config)) else type(value).__name__
+        for name, value in app.extensions.items()
+    }
+    rules = sorted(map(str, app.url_map.iter_rules()))
+    settings = dict(app.config)
+    settings.pop("API_SPEC_OPTIONS")  # the OpenAPI document is built in it, once
+    return {"hooks": hooks, "settings": settings, "extensions": extensions, "rules": rules}
+
+
+def test_an_app_that_was_used_is_as_one_that_is_made_anew(app: Flask, config: Config) -> None:
+    app.test_client().get("/api/v1/openapi.json")
+    app.config["WTF_CSRF_ENABLED"] = False
+    app.extensions["dualcam_gateway"] = None
+    app.extensions["dualcam_limiter"].storage.incr("caller", 60)
+    app.extensions["dualcam_media"] = "another store"
+    other = dataclasses.replace(config, session_hours=3, queue_url="sqlite:////tmp/other.db")
+    fresh = create_app(other)
+    fresh.testing = True
+    lent = apps.lend(other)
+    assert lent is app
+    assert described(lent) == described(fresh)
+    assert lent.extensions["dualcam_limiter"].storage.get("caller") == 0
+    assert lent.extensions["dualcam_gateway"]._config == other
