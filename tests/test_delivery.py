@@ -207,7 +207,7 @@ def test_while_the_store_is_away_the_answer_says_so_and_copies_are_made_later(
     monkeypatch.setattr("receiver.store.s3.SILENCE_SECONDS", 0.5)
     upload = db.session.get_one(Upload, "a" * 32)
     with s3_proxy.between(s3.ports["s3"]) as proxy, s3_server.reachable(s3_server.environment(proxy.url)):
-        by_proxy = registration.connect(app.extensions["dualcam_config"].media_url)
+        by_proxy = storage.connect(app.extensions["dualcam_config"].media_url)
         monkeypatch.setitem(app.extensions, "dualcam_media", by_proxy)
         proxy.refuse = True
         answer = program(f"/uploads/{'a' * 32}/content")
