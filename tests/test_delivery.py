@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 from app import create_app
 from provisioning.core.config import load
 from provisioning.devices import registry
-from provisioning.media import previews, registration, storage
+from provisioning.media import previews, storage
 from provisioning.models import Role, Upload, db, new_id, utcnow
 from provisioning.web import auth, users
 from simulator import media
