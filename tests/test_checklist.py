@@ -131,8 +131,8 @@ CASES: list[tuple[str, dict[str, Facts], str]] = [
     ("undecided", {"speed": Facts(bytes_per_second=300.0), "front": refused("modem_not_ready")}, "modem_not_ready"),
     ("good", {}, "The rear photo has come"),
     ("good", {"power": NO_ANSWER}, "Set for DualCam"),
-    ("ignition_off", {"power": Facts([REPLIED], {"info.getio.DI1": ("0", "good"), "ignition": ("off", "good")})},
-     "DI1 is 0"),
+    ("ignition_off", {"power": Facts([REPLIED], {"info.getio.DI1": ("0", "good"), "ignition": ("off", "good"),
+                                                 "parameter.66020": ("0", "good")})}, "DI1 is 0"),
     ("rear_camera", {"cameras": silent("rear"), "rear": refused("camera_not_present"), "led": Facts(answer="no")},
      "The rear camera: there is no power"),
     ("front_camera", {"front": refused("camera_not_present"), "led": Facts(answer="unable")}, "Both cameras answer"),
@@ -160,7 +160,8 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
 @pytest.mark.quick
 @pytest.mark.parametrize(("di1", "told", "always", "verdict", "mark"), [
     ("1", None, None, "good", ""), ("0", None, None, "warn", "perhaps_off"), ("0", "on", None, "good", ""),
-    ("0", "off", None, "warn", "off"), ("1", "off", None, "warn", "perhaps_off"), ("0", "off", "1", "good", ""),
+    ("0", "off", None, "warn", "perhaps_off"), ("0", "off", "0", "warn", "off"),
+    ("1", "off", None, "warn", "perhaps_off"), ("0", "off", "1", "good", ""),
     (None, "off", None, "warn", "perhaps_off"), (None, None, None, "good", ""),
 ])  # fmt: skip
 def test_power_reads_the_trackers_input_and_the_records_and_believes_both_together(
@@ -359,7 +360,7 @@ def test_a_result_is_stored_together_with_the_next_question(phone: Phone, van: D
         hand_over(phone, van)
         phone.reply(REPLIES[name])
         runner.advance(run, utcnow())
-    assert states(run) == {"reachable": "done", "firmware": "done", "configuration": "running"}
+    assert states(run) == {"reachable": "done", "firmware": "done", "power": "running"}
 
 
 def test_a_run_that_was_left_goes_on_by_the_sweep(phone: Phone, van: Device) -> None:
@@ -421,11 +422,35 @@ def test_with_the_ignition_off_nothing_is_asked_that_cannot_succeed(phone: Phone
     }
     run = begin(van)
     asked = answer_all(phone, run, off)
-    assert asked == ["getstatus", "getver", "getparam", "getparam", "getio", "camreq:1,1"]
+    assert asked == ["getstatus", "getver", "getio", "camreq:1,1"]
     assert (run.verdict, run.steps["power"]["verdict"]) == ("ignition_off", "warn")
-    status_table.note(van, "ignition", "off", Grade.GOOD, now=utcnow(), source_kind="record", source_id=None)
+    assert {run.steps[name]["text"] for name in ("configuration", "cameras", "rear", "card")} == {
+        "Not asked: the ignition has to be on first."
+    }
+    for item, value in (("ignition", "off"), ("parameter.66020", "0")):
+        status_table.note(van, item, value, Grade.GOOD, now=utcnow(), source_kind="record", source_id=None)
     db.session.commit()
-    assert answer_all(phone, begin(van), off) == ["getparam", "getparam", "getio"]
+    assert answer_all(phone, begin(van), off) == ["getio"]
+
+
+def test_where_the_input_is_not_wired_to_the_ignition_everything_is_asked_after_the_photo(
+    phone: Phone, van: Device
+) -> None:
+    run = begin(van)
+    asked = answer_all(phone, run, REPLIES | {"getio": "DI1:0 AIN1:12650 DO1:0"})
+    assert asked[:4] == ["getstatus", "getver", "getio", "camreq:1,1"]
+    assert {"getparam", "camgetver"} <= set(asked)
+
+
+def test_a_step_that_is_asked_again_with_the_ignition_on_brings_back_what_was_spared(
+    phone: Phone, van: Device
+) -> None:
+    off = {"getio": "DI1:0 AIN1:12100 DO1:0", "camreq:1,1": "Error: Cannot capture because ignition is off"}
+    run = begin(van)
+    answer_all(phone, run, REPLIES | off)
+    runner.again(run, "front", utcnow())
+    runner.advance(run, utcnow())
+    assert {"getparam", "camgetver"} <= set(answer_all(phone, run))
 
 
 def test_the_speed_of_a_runs_own_files_is_kept_and_told(phone: Phone, van: Device) -> None:
@@ -468,7 +493,7 @@ def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Pho
 def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -> None:
     run = begin(van)
     asked = answer_all(phone, run, REPLIES | {"getparam 150": "Param ID:150 Value:1;151:0"})
-    assert asked == ["getstatus", "getver", "getparam", "getparam", "getio"]
+    assert asked == ["getstatus", "getver", "getio", "getparam", "getparam"]
     assert [name for name, state in states(run).items() if state == "skipped"] == [
         "front", "cameras", "rear", "card", "led", "sd",
     ]  # fmt: skip
@@ -539,7 +564,7 @@ def test_what_was_delivered_and_not_answered_for_three_minutes_is_asked_in_other
     assert first.state == State.DELIVERED  # it keeps its own time-out
     assert "1 of 2 SMS stayed unanswered" in run.steps["reachable"]["text"]
     assert states(run)["firmware"] == "done"
-    assert hand_over(phone, van).startswith("getparam")
+    assert hand_over(phone, van) == "getio"
 
 
 def test_an_answer_that_was_lost_in_the_middle_is_asked_for_once_more(phone: Phone, van: Device) -> None:
@@ -547,6 +572,7 @@ def test_an_answer_that_was_lost_in_the_middle_is_asked_for_once_more(phone: Pho
     for reply in (
         REPLIES["getstatus"],
         REPLIES["getver"],
+        REPLIES["getio"],
         "",
         REPLIES["getparam 66"],
         REPLIES["getparam 150"],
@@ -557,8 +583,8 @@ def test_an_answer_that_was_lost_in_the_middle_is_asked_for_once_more(phone: Pho
             runner.advance(run, utcnow())
         else:
             wait_in_vain(phone, run, 200)
-    assert asked[2].startswith("getparam 150")
-    assert asked[4] == asked[2]
+    assert asked[3].startswith("getparam 150")
+    assert asked[5] == asked[3]
     assert run.steps["configuration"]["state"] == "done"
     assert run.steps["configuration"]["verdict"] == "good"
 
@@ -600,7 +626,7 @@ def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Pho
             recovery.sweep(lambda: utcnow() + timedelta(hours=2))
         runner.advance(run, utcnow())
     assert (run.steps["firmware"]["verdict"], run.steps["firmware"]["mark"]) == ("warn", "unanswered")
-    assert states(run)["configuration"] == "running"
+    assert states(run)["power"] == "running"
 
 
 def test_a_second_run_is_refused_while_one_is_open_and_possible_afterwards(phone: Phone, van: Device) -> None:
@@ -715,7 +741,7 @@ def test_the_cost_is_told_before_and_a_run_keeps_to_it(phone: Phone, van: Device
 
 def test_half_a_configuration_accuses_nobody(phone: Phone, van: Device) -> None:
     run = begin(van)
-    for reply in (REPLIES["getstatus"], REPLIES["getver"]):
+    for reply in (REPLIES["getstatus"], REPLIES["getver"], REPLIES["getio"]):
         hand_over(phone, van)
         phone.reply(reply)
         runner.advance(run, utcnow())
@@ -782,7 +808,7 @@ class Case:
 
 # fourteen vehicles with one fault each: verdict, camera, SMS
 FAULTS = {
-    "ignition off": Case("ignition_off", "The ignition is off and the cameras work", sms=6, ignition=False),
+    "ignition off": Case("ignition_off", "The ignition is off and the cameras work", sms=4, ignition=False),
     "no SD card": Case("no_card", "There is no card in the front camera.", sms=9, answers="no", no_sd=True),
     "front dead": Case("front_camera", "The front camera does not answer.", sms=8, camera="front", answers="yes",
                        front_missing=True),

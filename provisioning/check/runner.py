@@ -29,6 +29,7 @@ from provisioning.check.steps import (
     certainty,
     decide,
     grounds,
+    in_order,
     nobody_can_look,
     sentence,
     who,
@@ -142,6 +143,7 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
     locks.lock_device(run.device_id)
     # what a person saw before something was mended proves nothing afterwards
     gone = {step_id} | {s.id for s in STEPS if step_id in s.needs or not s.commands}
+    gone |= {name for name, entry in run.steps.items() if entry.get("state") == SKIPPED}
     run.steps = {name: value for name, value in run.steps.items() if name not in gone} | {
         step_id: {"fresh": True}
     }
@@ -160,7 +162,9 @@ def advance(run: ChecklistRun, now: datetime) -> None:
     before = dict(run.steps)
     asked = False
     waiting = running = False
-    for step in STEPS:
+    seen: set[str] = set()
+    while step := next((step for step in in_order(_results(run)) if step.id not in seen), None):
+        seen.add(step.id)
         entry = dict(run.steps.get(step.id, {}))
         if entry.get("state") in ("done", SKIPPED):
             continue
@@ -195,14 +199,14 @@ def _advance_step(
     run: ChecklistRun, step: Step, entry: dict[str, Any], device: Device, now: datetime
 ) -> dict[str, Any]:
     results = _results(run)
-    blocked = [need for need in step.needs if need in results and results[need].verdict == "bad"]
-    if blocked or any(run.steps.get(need, {}).get("state") == SKIPPED for need in step.needs):
-        return {"state": SKIPPED, "text": "Not asked: a step before it failed."}
     if step.question and nobody_can_look(results):
         return {"state": SKIPPED, "text": "Not asked: nobody can look."}
     if not step.when(results):
-        text = "Not needed." if step.question else "Not asked: it cannot succeed while the ignition is off."
+        text = "Not needed." if step.question else "Not asked: the ignition has to be on first."
         return {"state": SKIPPED, "text": text}
+    blocked = [need for need in step.needs if need in results and results[need].verdict == "bad"]
+    if blocked or any(run.steps.get(need, {}).get("state") == SKIPPED for need in step.needs):
+        return {"state": SKIPPED, "text": "Not asked: a step before it failed."}
     if step.question:
         return {"state": "question"}
     if step.commands and "commands" not in entry:

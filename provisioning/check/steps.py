@@ -203,9 +203,10 @@ def read_power(facts: Facts) -> Result:
     told = facts.status.get("ignition", (None, ""))[0]
     silence = _silence(_first(facts), "getio")
     input_1 = None if silence else next((facts.status[i][0] for i in INPUT_1 if i in facts.status), None)
-    if facts.status.get("parameter.66020", (None, ""))[0] == "1" and (told == "off" or input_1 == "0"):
+    always = facts.status.get("parameter.66020", (None, ""))[0]
+    if always == "1" and (told == "off" or input_1 == "0"):
         return Result(GOOD, "The ignition may be off; the cameras work all the same, as 66020 is 1 (always).")
-    if told == "off" and input_1 == "0":
+    if told == "off" and input_1 == "0" and always is not None:
         return Result(
             WARN,
             "The ignition is off: the telematics platform reports it, and DI1 is 0.",
@@ -466,15 +467,16 @@ def _may_be_on(results: Mapping[str, Result]) -> bool:
 STEPS: tuple[Step, ...] = (
     Step("reachable", "Does it answer SMS?", read_reachable, (("getstatus", {}),), second="getver"),
     Step("firmware", "Tracker and firmware", read_firmware, (("getver", {}),), ("reachable",)),
+    # before what it spares: with the ignition off no camera answers
+    Step("power", "Power and ignition", read_power, (("getio", {}),), ("reachable",)),
     Step(
         "configuration",
         "Configuration",
         read_configuration,
         (("getparam", {"parameters": list(CONFIGURATION)}),),
         ("reachable",),
+        when=_may_be_on,
     ),
-    Step("power", "Power and ignition", read_power, (("getio", {}),), ("reachable",)),
-    # before camgetver: with the ignition off its answer spares the others, which cannot succeed either
     Step(
         "front",
         "A photo of the front camera",
@@ -532,6 +534,15 @@ STEPS: tuple[Step, ...] = (
 
 QUESTIONS = tuple(step.id for step in STEPS if step.question)
 NEEDED = ("reachable", "configuration", "cameras", "front", "rear", "card")
+
+
+def in_order(results: Mapping[str, Result]) -> tuple[Step, ...]:
+    """Give the steps as they are to be asked: where the ignition may be off, first the photo that proves it."""
+    if not _any(results, "perhaps_off", "power"):
+        return STEPS
+    names = [step.id for step in STEPS]
+    photo, after = names.index("front"), names.index("power") + 1
+    return (*STEPS[:after], STEPS[photo], *STEPS[after:photo], *STEPS[photo + 1 :])
 
 
 def _works(results: Mapping[str, Result]) -> bool:
