@@ -14,7 +14,7 @@ from provisioning import cli
 from provisioning.core import job_queue
 from provisioning.core.config import Config, ConfigError, load
 from provisioning.models import db
-from provisioning.sms import gateway
+from provisioning.sms import factory as sms_gateways
 from provisioning.tracker.parameters import host_problem, with_camera_server
 from provisioning.web import api, assets, auth, monitoring, pages, webhooks
 from provisioning.web.client_address import ForwardedFor
@@ -63,7 +63,7 @@ def configure(app: Flask, config: Config) -> None:
     """
     app.extensions["dualcam_config"] = config
     app.config.update(_flask_settings(config))
-    gateway.init_app(app, config)
+    sms_gateways.init_app(app, config)
     job_queue.init_app(app, config.queue_url)
 
 

@@ -47,6 +47,7 @@ from provisioning.models import (  # noqa: E402
     utcnow,
 )
 from provisioning.sms import inbound  # noqa: E402
+from provisioning.sms.gateway import InboundSms  # noqa: E402
 from provisioning.web import auth, sign_in, users  # noqa: E402
 from receiver.backend.port import SessionFacts  # noqa: E402
 from receiver.store.durability import new_id as id_of  # noqa: E402
@@ -113,13 +114,13 @@ def old_rows(count: int, ids: list[int]) -> Rows:
                 "ended_at": at, "history": [{"at": at.isoformat(), "state": "done", "note": None}],
             }  # fmt: skip
             yield Message, {
-                "id": id_of(at), "direction": "out", "sid": f"SM{number:032x}", "sender": "+12025550100",
-                "recipient": NUMBER, "body": "…", "status": "delivered", "device_id": device, "command_id": command,
-                "claimed": True, "created_at": at,
+                "id": id_of(at), "direction": "out", "gateway": "twilio", "gateway_id": f"SM{number:032x}",
+                "sender": "+12025550100", "recipient": NUMBER, "body": "…", "status": "delivered",
+                "device_id": device, "command_id": command, "claimed": True, "created_at": at,
             }  # fmt: skip
             yield GatewayEvent, {
-                "id": id_of(at), "kind": "status", "token": f"SM{number:032x}:delivered:", "payload": {},
-                "via": "webhook", "received_at": at, "processed_at": at,
+                "id": id_of(at), "kind": "status", "gateway": "twilio", "token": f"SM{number:032x}:delivered:",
+                "payload": {}, "via": "webhook", "received_at": at, "processed_at": at,
             }  # fmt: skip
         yield Upload, upload_row(at, device, imei, command, number)
         if number % 2 == 0:
@@ -263,8 +264,8 @@ def measure(app: Flask) -> dict[str, float]:
         settlement.settle_all(utcnow)
 
     def reply() -> None:
-        params = {"MessageSid": new_id(), "From": NUMBER, "To": "+12025550100", "Body": "words of nobody"}
-        inbound.receive(params, utcnow(), via="webhook")
+        sms = InboundSms("twilio", new_id(), NUMBER, "+12025550100", "words of nobody")
+        inbound.receive(sms, utcnow(), via="webhook")
 
     def get(path: str) -> Callable[[], None]:
         def read() -> None:

@@ -14,7 +14,7 @@ from flask import Flask
 from twilio.request_validator import RequestValidator
 from werkzeug.serving import make_server
 
-from provisioning.sms import gateway
+from provisioning.sms import factory
 from simulator.__main__ import Quiet, make_app
 from simulator.network import Network
 from simulator.twilio_api import TwilioStandIn
@@ -60,7 +60,7 @@ class Phone:
             self.config, twilio_api_base_url=f"http://127.0.0.1:{self.server.server_port}"
         )
         self.app.extensions["dualcam_config"] = self.config = config
-        gateway.init_app(self.app, config)
+        factory.init_app(self.app, config)
 
     def close(self) -> None:
         self.server.shutdown()

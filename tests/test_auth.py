@@ -16,7 +16,7 @@ from provisioning.core import encryption
 from provisioning.core.errors import Forbidden, Invalid
 from provisioning.devices import registry
 from provisioning.models import ApiToken, Command, Device, GatewayEvent, Role, User, db, utcnow
-from provisioning.sms import inbound
+from provisioning.sms import kept_events
 from provisioning.tracker.language import from_arguments
 from provisioning.web import auth, sign_in, users
 
@@ -182,8 +182,10 @@ def test_rotating_encrypts_all_anew_so_that_the_old_key_can_go(app: Flask, cli: 
     )
     asked = from_arguments("setparam", {"parameters": {"3003": "newlo", "3004": "newpw"}}, now=0)
     submission.submit(van, asked, submission.Requester("tests"), utcnow())
-    hidden = {"Body": "", inbound.ENCRYPTED: encryption.encrypt("a text")}
-    db.session.add(GatewayEvent(kind="inbound", token="in:1", via="webhook", payload=hidden))
+    hidden = {"text": "", kept_events.ENCRYPTED: encryption.encrypt("a text")}
+    db.session.add(
+        GatewayEvent(kind="inbound", gateway="twilio", token="in:1", via="webhook", payload=hidden)
+    )
     db.session.commit()
     set_keys(app, new, old)
     told = cli.invoke(args=["secrets", "rotate"])
@@ -193,7 +195,7 @@ def test_rotating_encrypts_all_anew_so_that_the_old_key_can_go(app: Flask, cli: 
     (command,) = db.session.scalars(select(Command))
     assert submission.typed(command, utcnow()).parameters == {3003: "newlo", 3004: "newpw"}
     assert (
-        encryption.decrypt(db.session.scalars(select(GatewayEvent.payload)).one()[inbound.ENCRYPTED])
+        encryption.decrypt(db.session.scalars(select(GatewayEvent.payload)).one()[kept_events.ENCRYPTED])
         == "a text"
     )
 

@@ -23,18 +23,26 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import event, select
 from test_pages import Visitor
-from test_sms import NUMBER, REQUESTER, ask, at, change_credentials, reply_at, send
+from test_sms import NUMBER, REQUESTER, ask, at, change_credentials, claim, reply_at, send
 
 from app import create_app
 from provisioning import diagram
 from provisioning.commands import submission
 from provisioning.core.config import load
 from provisioning.core.errors import Conflict, GatewayError
+from provisioning.core.sms_capabilities import Capabilities
 from provisioning.devices import credentials, registry, status_table
 from provisioning.devices.credentials import AT_REST, TRANSITIONS, TRYING, Fact, Phase
-from provisioning.models import OPEN, Command, Device, Role, State, db, utcnow
+from provisioning.models import OPEN, Command, DeliveryStatus, Device, Role, State, db, utcnow
 from provisioning.sms import dispatch, inbound, recovery
-from provisioning.sms.gateway import Seen, Sent
+from provisioning.sms.gateway import (
+    Accepted,
+    DeliveryReport,
+    ErrorDescription,
+    InboundSms,
+    ListedSms,
+    OutgoingSms,
+)
 from provisioning.tracker import language
 from provisioning.web import auth
 
@@ -116,7 +124,7 @@ def test_an_answer_to_a_change_that_was_cancelled_counts(phone: Phone, van: Devi
 
 def test_a_change_that_was_cancelled_and_never_left_is_forgotten(phone: Phone, van: Device) -> None:
     row = ask(van, "setparam", parameters={"3003": "new1", "3004": "new2"})[0]
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim(van)
     assert attempt is not None
     cancel(row)
     dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
@@ -253,7 +261,7 @@ def test_a_setparam_that_the_gateway_refuses_leaves_no_bad_verdict(phone: Phone,
     send(van)
     phone.reply("New value 151:18;150:1;66003:30")
     provision(van, 25)
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim(van)
     assert attempt is not None
     dispatch._note_failure(attempt, GatewayError("21211", "no such number", permanent=True), utcnow())
     assert held_and_asked(van) == ("30", "30", "good")
@@ -263,7 +271,7 @@ def test_a_setparam_that_went_out_is_remembered_though_its_answer_overtakes_the_
     phone: Phone, van: Device
 ) -> None:
     provision(van, 30)
-    assert dispatch._claim(van.id, utcnow()) is not None
+    assert claim(van) is not None
     phone.reply("New value 151:18;150:1;66003:31")
     db.session.expire_all()
     assert held_and_asked(van) == ("31", "30", "bad")
@@ -300,26 +308,39 @@ class Parcel:
     handed_at: datetime
 
 
+def told(sid: str, status: DeliveryStatus, code: str | None = None) -> DeliveryReport:
+    """Report on an SMS."""
+    return DeliveryReport("twilio", sid, None, status, status, code)
+
+
 class Post:
     """Stands for the gateway: takes, refuses, or does not say."""
+
+    name, sender = "twilio", SENDER
+    capabilities = Capabilities(lists_messages=True, delivery_reports=True, message_ids=True)
 
     def __init__(self, check: Callable[[str], None]) -> None:
         self.mode, self.check, self.taken, self.count = "takes", check, [], 0
         self.now = utcnow()
 
-    def send(self, to: str, text: str, message_id: str, validity: int) -> Sent:
-        self.check(text)
+    def send(self, sms: OutgoingSms) -> Accepted:
+        self.check(sms.text)
         if self.mode in ("busy", "refuses"):
             raise GatewayError("21211", "no", permanent=self.mode == "refuses")
         if self.mode != "is silent":
             self.count += 1
-            self.taken.append(Parcel(text, f"SM{id(self)}-{self.count}", self.now))
+            self.taken.append(Parcel(sms.text, f"SM{id(self)}-{self.count}", self.now))
         if self.mode in ("is silent", "is unclear"):
             raise GatewayError("gateway_unclear", "unclear", permanent=False, sent="unknown")
-        return Sent(self.taken[-1].sid, "queued")
+        return Accepted(self.taken[-1].sid)
 
-    def messages(self, since: datetime, *, to: str | None = None) -> list[Seen]:
-        return [Seen(p.sid, False, SENDER, to or "", p.text, "sent", None, p.handed_at) for p in self.taken]
+    def messages(self, since: datetime, *, to: str | None = None) -> list[ListedSms]:
+        return [
+            ListedSms(told(p.sid, DeliveryStatus.SENT), to or "", p.text, p.handed_at) for p in self.taken
+        ]
+
+    def describe(self, error_code: str | None) -> ErrorDescription:
+        return ErrorDescription(error_code == "30005", "It did not arrive.")
 
     @staticmethod
     def put(topic: str, ident: str, *, first: bool = False) -> None:
@@ -432,8 +453,8 @@ class Orders(RuleBasedStateMachine):
     def lose(self, data: st.DataObject, code: str | None) -> None:
         parcel = self.network.pop(data.draw(st.integers(0, len(self.network) - 1)))
         if code is not None:
-            told = {"MessageSid": parcel.sid, "MessageStatus": "undelivered", "ErrorCode": code}
-            inbound.report(told, self._now(), via="webhook")
+            report = told(parcel.sid, DeliveryStatus.UNDELIVERED, code)
+            inbound.report(report, self._now(), via="webhook")
 
     @precondition(lambda self: self.replies)
     @rule(data=st.data(), what=st.sampled_from(["hear", "hear", "hear", "double", "lose"]))
@@ -443,13 +464,8 @@ class Orders(RuleBasedStateMachine):
             self.replies.remove(parcel)
         if what != "lose":
             Orders.count += 1
-            told = {
-                "MessageSid": f"SMin{Orders.count}",
-                "From": self.phone,
-                "To": SENDER,
-                "Body": parcel.text,
-            }
-            inbound.receive(told, self._now(), via="webhook")
+            sms = InboundSms("twilio", f"SMin{Orders.count}", self.phone, SENDER, parcel.text)
+            inbound.receive(sms, self._now(), via="webhook")
 
     @precondition(lambda self: self.waiting)
     @rule(times=st.sampled_from([1, 3]))

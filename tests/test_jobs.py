@@ -11,7 +11,7 @@ from conftest import SENDER
 from flask import Flask
 from gateway_double import Phone
 from sqlalchemy import func, select
-from test_sms import NUMBER, ask, at, send
+from test_sms import NUMBER, ask, at, claim, owed_text, send
 from test_uploads import sidecar, take
 from werkzeug.serving import make_server
 
@@ -35,7 +35,8 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.models.base import new_id
-from provisioning.sms import dispatch, gateway, inbound, reconcile, recovery
+from provisioning.sms import dispatch, factory, gateway, inbound, reconcile, recovery
+from provisioning.sms.gateway import OutgoingSms
 from receiver.store.media_store import MediaError
 
 OTHER = "+12025550112"
@@ -65,7 +66,7 @@ def lose_key(device: Device) -> str:
 def unclear(device: Device) -> Command:
     """A command of which nobody knows whether it went out."""
     row = ask(device, "getver")[0]
-    assert dispatch._claim(device.id, utcnow())
+    assert claim(device)
     locks.lock_device(device.id)
     command_state.move(row, State.UNKNOWN, utcnow())
     row.due_at = utcnow()
@@ -187,7 +188,7 @@ def proxy(phone: Phone) -> Iterator[None]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     config = dataclasses.replace(phone.config, twilio_api_base_url=f"http://127.0.0.1:{server.server_port}")
-    gateway.init_app(phone.app, config)
+    factory.init_app(phone.app, config)
     yield
     server.shutdown()
     thread.join(5)
@@ -207,7 +208,7 @@ def test_a_page_of_a_proxy_is_no_answer_of_the_gateway_and_ends_no_sweep(
         list(gateway.gateway().messages(utcnow()))
     assert (caught.value.code, caught.value.permanent) == ("gateway_unreadable", False)
     with pytest.raises(GatewayError) as caught:
-        gateway.gateway().send(NUMBER, "x", "m", 60)
+        gateway.gateway().send(OutgoingSms("m", NUMBER, "x", 60))
     assert caught.value.sent == "unknown"
 
 
@@ -332,8 +333,9 @@ def test_a_text_that_cannot_be_taken_is_owed_and_the_next_one_is_taken(
 def test_an_owed_event_is_tried_after_ever_longer_waits(
     phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = GatewayEvent(id=new_id(), kind="inbound", token="in:x", via="webhook", received_at=utcnow(), attempts=0,
-                         payload={"From": NUMBER, "To": SENDER, "Body": "x"})  # fmt: skip
+    event = owed_text(
+        {"id": "x", "from": NUMBER, "to": SENDER, "text": "x"}, id=new_id(), received_at=utcnow()
+    )
     db.session.add(event)
     db.session.commit()
     monkeypatch.setattr(inbound, "_take_text", lambda *given: 1 / 0)

@@ -111,7 +111,7 @@ def test_a_module_imports_only_what_it_may(module: str) -> None:
         )
     if under(module, "simulator"):
         assert not tops & {"provisioning", "receiver", "app"}, "the simulator is an independent witness"
-    elif module != "provisioning.sms.gateway":
+    elif module != "provisioning.sms.twilio":
         assert "twilio" not in tops, "only one module knows Twilio's client"
     if module != "receiver.store.s3":
         assert not tops & {"boto3", "botocore"}, "only one module knows the object store's client"

@@ -134,7 +134,14 @@ def test_every_code_fits_the_columns_that_keep_codes() -> None:
 
 def test_a_message_keeps_our_longest_code_on_every_database(app: Flask) -> None:
     code = max(words_of("provisioning"), key=len)
-    values = {"direction": "out", "sender": "", "recipient": "", "body": "", "status": "failed"}
+    values = {
+        "direction": "out",
+        "gateway": "twilio",
+        "sender": "",
+        "recipient": "",
+        "body": "",
+        "status": "failed",
+    }
     db.session.add(Message(error_code=code, **values))
     db.session.commit()
     assert db.session.scalar(select(Message.error_code)) == code

@@ -24,6 +24,7 @@ from provisioning.fleet import presets
 from provisioning.media import telemetry
 from provisioning.models import CameraSession, ChecklistRun, Device, Role, Upload, UploadState, db, utcnow
 from provisioning.sms import inbound
+from provisioning.sms.gateway import InboundSms
 from provisioning.tracker import language
 from provisioning.web import auth
 
@@ -86,7 +87,7 @@ def fill() -> None:
     db.session.add(_check_that_ended(van))
     db.session.commit()
     telemetry.accept(van, now, {"498": 3, "239": 1}, now)
-    text = {"MessageSid": "SM1", "From": "+12025550111", "To": SENDER, "Body": "Param ID:66001 Value:50"}
+    text = InboundSms("twilio", "SM1", "+12025550111", SENDER, "Param ID:66001 Value:50")
     inbound.receive(text, now, via="webhook")
 
 

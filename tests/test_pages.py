@@ -111,8 +111,8 @@ def upload(device: Device | None, state: str = "stored", **more: Any) -> Upload:
 
 def text_from(sender: str, body: str) -> Message:
     row = Message(
-        id=new_id(), direction="in", sid=new_id(), sender=sender, recipient="+12025550100", body=body,
-        status="received", claimed=False, created_at=utcnow(),
+        id=new_id(), direction="in", gateway="twilio", gateway_id=new_id(), sender=sender,
+        recipient="+12025550100", body=body, status="received", claimed=False, created_at=utcnow(),
     )  # fmt: skip
     db.session.add(row)
     db.session.commit()
@@ -132,8 +132,8 @@ def test_every_list_of_a_vehicle_is_paged_to_its_end(van: Device, visitor: Visit
                                           state="done", history=life),
             "uploads": lambda s: Upload(id=s, imei=IMEI, device_id=van.id, identifier="%photof", file_type="photo",
                                         source="front", state="stored"),
-            "messages": lambda s: Message(id=s, direction="out", sender="+1", recipient="+2", body="x", status="sent",
-                                          device_id=van.id),
+            "messages": lambda s: Message(id=s, direction="out", gateway="twilio", sender="+1", recipient="+2",
+                                          body="x", status="sent", device_id=van.id),
             "sessions": lambda s: CameraSession(id=s, imei=IMEI, device_id=van.id, address="192.0.2.1:1"),
         }[name](stamp)  # fmt: skip
         db.session.add(row)
@@ -704,7 +704,8 @@ def test_a_large_fleet_is_not_listed_beside_each_text_of_an_unknown_number(
     db.session.add(
         Message(
             direction="in",
-            sid="SM1",
+            gateway="twilio",
+            gateway_id="SM1",
             sender="+12025550133",
             recipient="+12025550100",
             body="?",

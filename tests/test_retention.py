@@ -70,8 +70,8 @@ def stored(at: datetime, **changes: Any) -> Upload:
 
 def message(at: datetime, **more: Any) -> None:
     db.session.add(
-        Message(id=an_id(at), direction="in", sender="+12025550111", recipient="+12025550100", body="x",
-                status="received", created_at=at, **more)
+        Message(id=an_id(at), direction="in", gateway="twilio", sender="+12025550111", recipient="+12025550100",
+                body="x", status="received", created_at=at, **more)
     )  # fmt: skip
     db.session.commit()
 
@@ -79,7 +79,7 @@ def message(at: datetime, **more: Any) -> None:
 def gateway_event(at: datetime, *, processed: bool = True) -> None:
     ident = an_id(at)
     db.session.add(
-        GatewayEvent(id=ident, kind="status", token=ident, payload={}, via="webhook", received_at=at,
+        GatewayEvent(id=ident, kind="status", gateway="twilio", token=ident, payload={}, via="webhook", received_at=at,
                      processed_at=at if processed else None)
     )  # fmt: skip
     db.session.commit()

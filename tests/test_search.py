@@ -58,12 +58,14 @@ def test_a_file_and_a_request_are_found_by_their_id(visitor: Visitor, van: Devic
 
 def test_an_sms_is_found_by_the_id_of_the_gateway(visitor: Visitor, van: Device) -> None:  # noqa: F811
     row = Message(
-        id=new_id(), direction="in", sid="SM" + "0" * 32, sender=van.phone, recipient="+1", body="x", status="received",
+        id=new_id(), direction="in", gateway="twilio", gateway_id="SM" + "0" * 32, sender=van.phone, recipient="+1", body="x", status="received",
         claimed=True, device_id=van.id,
     )  # fmt: skip
     db.session.add(row)
     db.session.commit()
-    assert visitor.get(f"/search?q={row.sid}").location == f"/vehicles/{IMEI}/log?kind=messages#{row.id}"
+    assert (
+        visitor.get(f"/search?q={row.gateway_id}").location == f"/vehicles/{IMEI}/log?kind=messages#{row.id}"
+    )
 
 
 def test_an_archived_vehicle_is_not_found(visitor: Visitor, van: Device) -> None:  # noqa: F811

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,8 @@ from provisioning.core import job_queue
 from provisioning.core.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.devices import registry, status_table
 from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
-from provisioning.sms import dispatch, gateway, inbound, reconcile, recovery
+from provisioning.sms import dispatch, factory, gateway, inbound, reconcile, recovery
+from provisioning.sms.gateway import Accepted, InboundSms
 from provisioning.tracker import language
 
 REQUESTER = submission.Requester("tests")
@@ -49,6 +50,19 @@ def send(device: Device) -> None:
     while dispatch.drive(device.id, utcnow):
         pass
     db.session.expire_all()
+
+
+def claim(device: Device, now: datetime | None = None) -> dispatch.Attempt | None:
+    """Claim the device's next command, as a process does that is killed before it asks the gateway."""
+    return dispatch._claim(device.id, gateway.gateway(), now or utcnow())
+
+
+def owed_text(payload: dict[str, Any], **values: Any) -> GatewayEvent:
+    """An inbound text of which only the event was stored."""
+    given = {"via": "webhook", "attempts": 0} | values
+    return GatewayEvent(
+        kind="inbound", gateway="twilio", token=f"in:{payload['id']}", payload=payload, **given
+    )
 
 
 def at(seconds: float) -> Any:
@@ -171,10 +185,10 @@ def test_an_accepted_request_frees_the_line_but_keeps_the_capture_place(phone: P
 
 def test_a_reply_may_come_before_the_gateway_has_answered(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim(van)
     assert attempt is not None
     phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
-    dispatch._note_sent(attempt, "SMlate", "queued", utcnow())
+    dispatch._note_sent(attempt, Accepted("SMlate"), utcnow())
     db.session.expire_all()
     assert row.state == State.DONE
 
@@ -237,7 +251,7 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(phone: Phone, van:
 
 def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Device) -> None:
     row = photo(van)
-    attempt = dispatch._claim(van.id, utcnow())  # and the process is killed here
+    attempt = claim(van)  # and the process is killed here
     assert attempt is not None
     recovery.sweep(at(200))
     db.session.expire_all()
@@ -247,7 +261,7 @@ def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Devi
 
 def test_a_harmless_command_that_never_went_out_is_sent_again(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
-    assert dispatch._claim(van.id, utcnow())
+    assert claim(van)
     recovery.sweep(at(200))
     db.session.expire_all()
     assert row.state == State.QUEUED
@@ -257,40 +271,40 @@ def test_a_harmless_command_that_never_went_out_is_sent_again(phone: Phone, van:
 
 def test_a_callback_with_our_id_resolves_what_the_gateway_never_answered(phone: Phone, van: Device) -> None:
     row = photo(van)
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim(van)
     assert attempt is not None
     failure = GatewayError("gateway_unclear", "?", permanent=False, sent="unknown")
     dispatch._note_failure(attempt, failure, utcnow())
-    phone.report("SM" + "0" * 32, "delivered", message=attempt.message_id)
+    phone.report("SM" + "0" * 32, "delivered", message=attempt.sms.message_id)
     db.session.expire_all()
     assert row.state == State.DELIVERED
-    assert db.session.scalar(select(Message.sid)) == "SM" + "0" * 32
+    assert db.session.scalar(select(Message.gateway_id)) == "SM" + "0" * 32
 
 
 def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(
     phone: Phone, van: Device
 ) -> None:
     photo(van)
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim(van)
     assert attempt is not None
-    sid = phone.twilio.create({"To": attempt.phone, "From": "+12025550100", "Body": attempt.text}).sid
+    sid = phone.twilio.create({"To": NUMBER, "From": "+12025550100", "Body": attempt.sms.text}).sid
     phone.reply(
         "Photo request from source 1."
     )  # and the process that sent it is killed before it heard the sid
     recovery.sweep(at(200))
     db.session.expire_all()
-    message = db.session.get_one(Message, attempt.message_id)
-    assert (message.sid, message.status) == (sid, "sent")
+    message = db.session.get_one(Message, attempt.sms.message_id)
+    assert (message.gateway_id, message.status) == (sid, "sent")
 
 
 def test_a_message_that_never_left_is_not_shown_as_under_way_for_ever(phone: Phone, van: Device) -> None:
     photo(van)
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim(van)
     assert attempt is not None
     phone.reply("Photo request from source 1.")  # an answer to something else, taken for this one's
     recovery.sweep(at(200))
     db.session.expire_all()
-    assert db.session.get_one(Message, attempt.message_id).status == "failed"
+    assert db.session.get_one(Message, attempt.sms.message_id).status == "failed"
 
 
 @pytest.mark.parametrize(("code", "retry"), [(21211, False), (21610, False)])
@@ -316,12 +330,12 @@ def test_a_busy_gateway_is_tried_again_later(phone: Phone, van: Device) -> None:
 
 def test_a_gateway_that_refuses_connections_is_tried_again_by_itself(phone: Phone, van: Device) -> None:
     away = dataclasses.replace(phone.config, twilio_api_base_url=f"http://127.0.0.1:{free_port()}")
-    gateway.init_app(phone.app, away)
+    factory.init_app(phone.app, away)
     row = photo(van)
     send(van)
     assert (row.state, row.error_code) == (State.QUEUED, None)
     assert db.session.scalar(select(Message.error_code)) == "gateway_unreachable"
-    gateway.init_app(phone.app, phone.config)
+    factory.init_app(phone.app, phone.config)
     assert dispatch.drive(van.id, at(30))
     db.session.expire_all()
     assert (row.state, len(phone.sent)) == (State.SENT, 1)
@@ -330,7 +344,7 @@ def test_a_gateway_that_refuses_connections_is_tried_again_by_itself(phone: Phon
 def test_reports_move_only_forward(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
-    sid = db.session.scalar(select(Message.sid))
+    sid = db.session.scalar(select(Message.gateway_id))
     assert sid
     for status in ("delivered", "sent", "queued", "undelivered"):
         phone.report(sid, status, error="30008" if status == "undelivered" else None)
@@ -341,7 +355,7 @@ def test_reports_move_only_forward(phone: Phone, van: Device) -> None:
 def test_an_sms_that_is_not_delivered_fails_and_says_why(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
-    sid = db.session.scalar(select(Message.sid))
+    sid = db.session.scalar(select(Message.gateway_id))
     assert sid
     other = ask(van, "getver")[0]
     phone.report(sid, "undelivered", error="30003")
@@ -367,14 +381,15 @@ def test_the_rate_limit_lets_a_burst_through_and_then_waits(phone: Phone, van: D
         phone.config, sms_burst=2, sms_per_second=0.01
     )
     now = utcnow()
-    assert [dispatch._take_token(now) for _ in range(3)] == [True, True, False]
-    assert dispatch._take_token(now + timedelta(seconds=101))
+    carrier = gateway.gateway()
+    assert [dispatch._take_token(carrier, now) for _ in range(3)] == [True, True, False]
+    assert dispatch._take_token(carrier, now + timedelta(seconds=101))
     db.session.rollback()
 
 
 def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) -> None:
     year = timedelta(days=365)
-    dispatch._take_token(utcnow() + year)
+    dispatch._take_token(gateway.gateway(), utcnow() + year)
     row = ask(van, "getver")[0]
     row.created_at, row.due_at, row.updated_at = (
         row.created_at + year,
@@ -391,7 +406,7 @@ def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) 
 
 def test_an_attempt_of_a_clock_that_was_ahead_ends_in_time(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
-    assert dispatch._claim(van.id, utcnow() + timedelta(days=365))  # and the process is killed here
+    assert claim(van, utcnow() + timedelta(days=365))  # and the process is killed here
     recovery.sweep(utcnow)
     recovery.sweep(at(200))
     recovery.sweep(at(215))
@@ -587,8 +602,8 @@ def test_another_trackers_imei_is_a_bad_sign(phone: Phone, van: Device) -> None:
 def reply_at(phone: Phone, seconds: float, text: str) -> None:
     """Bring a text as if it came so many seconds from now."""
     now = at(seconds)()
-    params = {"MessageSid": f"SMat{seconds:.0f}", "From": NUMBER, "To": "+12025550100", "Body": text}
-    inbound.follow(inbound.receive(params, now, via="webhook"), now)
+    sms = InboundSms("twilio", f"SMat{seconds:.0f}", NUMBER, "+12025550100", text)
+    inbound.follow(inbound.receive(sms, now, via="webhook"), now)
 
 
 def change_credentials(van: Device) -> Command:
@@ -642,13 +657,8 @@ def test_a_device_that_obeys_its_old_credentials_keeps_them(phone: Phone, van: D
 def test_an_event_whose_effects_failed_is_tried_again(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
-    payload = {
-        "MessageSid": "SMowed",
-        "From": NUMBER,
-        "To": "+12025550100",
-        "Body": "Photo request from source 1.",
-    }
-    db.session.add(GatewayEvent(kind="inbound", token="in:SMowed", via="webhook", payload=payload))
+    payload = {"id": "SMowed", "from": NUMBER, "to": "+12025550100", "text": "Photo request from source 1."}
+    db.session.add(owed_text(payload))
     db.session.commit()
     schedule.sweep(utcnow)
     db.session.expire_all()

@@ -3,16 +3,21 @@ of number and of credentials in between.
 """
 
 import dataclasses
+import json
 import threading
 from datetime import datetime, timedelta
 
+import flask_migrate
 import pytest
+from conftest import ROOT
 from gateway_double import Phone, message_sid
-from sqlalchemy import select, update
-from test_sms import NUMBER, REQUESTER, ask, at, change_credentials, photo, reply_at, send
+from sqlalchemy import select, text, update
+from test_sms import NUMBER, REQUESTER, ask, at, change_credentials, owed_text, photo, reply_at, send
+from test_sms import claim as claim_next
 
 from provisioning import schedule
 from provisioning.commands import submission
+from provisioning.core import encryption
 from provisioning.core.errors import Conflict, GatewayError
 from provisioning.devices import registry, status_table
 from provisioning.media import link_service, telemetry
@@ -30,6 +35,7 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.sms import dispatch, gateway, inbound, reconcile, recovery, unmatched
+from provisioning.sms.gateway import InboundSms
 from receiver.store.durability import new_id as receiver_id
 
 VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
@@ -385,8 +391,9 @@ def late(van: Device, hours: float, text: str) -> None:
     db.session.execute(update(DevicePhone).values(since=utcnow() - timedelta(days=9)))
     db.session.commit()
     then = utcnow() - timedelta(hours=hours)
-    params = {"MessageSid": f"SMlate{hours}", "From": NUMBER, "Body": text}
-    inbound.receive(params, utcnow(), via="reconciler", at=then)
+    inbound.receive(
+        InboundSms("twilio", f"SMlate{hours}", NUMBER, "", text, then), utcnow(), via="reconciler"
+    )
     db.session.expire_all()
 
 
@@ -422,11 +429,9 @@ def test_an_old_text_that_is_claimed_answers_nothing_of_today(phone: Phone, van:
 
 
 def test_a_text_whose_effects_were_owed_counts_as_of_when_it_came(phone: Phone, van: Device) -> None:
-    payload = {"MessageSid": "SMowed", "From": NUMBER, "Body": "Param ID:66001 Value:40"}
+    payload = {"id": "SMowed", "from": NUMBER, "text": "Param ID:66001 Value:40"}
     came = utcnow() - timedelta(minutes=4)
-    db.session.add(
-        GatewayEvent(kind="inbound", token="in:SMowed", via="webhook", payload=payload, received_at=came)
-    )
+    db.session.add(owed_text(payload, received_at=came))
     db.session.commit()
     schedule.sweep(utcnow)
     found = status_table.get(van.id, "parameter.66001")
@@ -483,8 +488,8 @@ def test_a_file_is_linked_anew_with_the_text_that_tells_its_time(phone: Phone, v
     relink(van)
     assert upload.link_certainty == "probable"
     stamp = int(upload.timestamp.timestamp())  # type: ignore[union-attr]
-    params = {"MessageSid": "SMx", "From": NUMBER, "Body": f"Preparing to send file from timestamp {stamp}"}
-    inbound.receive(params, utcnow(), via="webhook")  # and the process is killed here
+    sms = InboundSms("twilio", "SMx", NUMBER, "", f"Preparing to send file from timestamp {stamp}")
+    inbound.receive(sms, utcnow(), via="webhook")  # and the process is killed here
     db.session.expire_all()
     assert upload.link_certainty == "certain"
 
@@ -492,14 +497,10 @@ def test_a_file_is_linked_anew_with_the_text_that_tells_its_time(phone: Phone, v
 def test_a_webhook_that_is_repeated_does_what_was_left_of_the_first(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     send(van)
-    payload = {"MessageSid": message_sid("owed"), "From": NUMBER, "Body": VERSION}
-    db.session.add(
-        GatewayEvent(
-            kind="inbound", token=f"in:{payload['MessageSid']}", via="webhook", payload=payload, attempts=1
-        )
-    )
+    payload = {"id": message_sid("owed"), "from": NUMBER, "text": VERSION}
+    db.session.add(owed_text(payload, attempts=1))
     db.session.commit()
-    phone.reply(VERSION, sid=payload["MessageSid"])
+    phone.reply(VERSION, sid=payload["id"])
     db.session.expire_all()
     assert row.state == State.DONE
 
@@ -515,11 +516,9 @@ def test_a_kill_between_the_gateways_yes_and_our_note_sends_nothing_twice(
         "camget_restart": {"camera": "front"}, "setparam": {"parameters": {"66001": 40}},
     }.get(name, {})  # fmt: skip
     row = ask(van, name, **arguments)[0]
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim_next(van)
     assert attempt is not None
-    gateway.gateway().send(
-        attempt.phone, attempt.text, attempt.message_id, attempt.validity
-    )  # and then kill -9
+    gateway.gateway().send(attempt.sms)  # and then kill -9
     for seconds in (1, 95, 110, 300):
         recovery.sweep(at(seconds))
         dispatch.drive(van.id, at(seconds))
@@ -534,7 +533,7 @@ def test_what_costs_or_destroys_is_never_sent_again_by_itself(phone: Phone, van:
         name, {"camera": "front"}
     )
     row = ask(van, name, **arguments)[0]
-    assert dispatch._claim(van.id, utcnow())  # killed before the gateway was asked
+    assert claim_next(van)  # killed before the gateway was asked
     for seconds in (95, 110, 300, 4000):
         recovery.sweep(at(seconds))
         dispatch.drive(van.id, at(seconds))
@@ -544,20 +543,21 @@ def test_what_costs_or_destroys_is_never_sent_again_by_itself(phone: Phone, van:
 
 def test_a_report_that_comes_before_its_message_is_known_is_not_lost(phone: Phone, van: Device) -> None:
     row = photo(van)
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim_next(van)
     assert attempt is not None
-    sent = gateway.gateway().send(attempt.phone, attempt.text, attempt.message_id, attempt.validity)
-    phone.report(sent.sid, "delivered")  # without our id: nobody knows this message yet
-    dispatch._note_sent(attempt, sent.sid, sent.status, utcnow())
+    accepted = gateway.gateway().send(attempt.sms)
+    assert accepted.gateway_id
+    phone.report(accepted.gateway_id, "delivered")  # without our id: nobody knows this message yet
+    dispatch._note_sent(attempt, accepted, utcnow())
     assert row.state == State.SENT
-    phone.report(sent.sid, "delivered")
+    schedule.sweep(at(6))
     db.session.expire_all()
     assert row.state == State.DELIVERED
 
 
 def test_cancelling_while_the_gateway_says_no_frees_the_line(phone: Phone, van: Device) -> None:
     row = photo(van)
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim_next(van)
     assert attempt is not None
     submission.cancel(row, utcnow())
     db.session.commit()
@@ -659,7 +659,7 @@ def test_a_setparam_that_a_newer_one_overtook_is_not_sent_again_but_read_back(
     phone: Phone, van: Device
 ) -> None:
     row = ask(van, "setparam", parameters={"66001": 40})[0]
-    assert dispatch._claim(van.id, utcnow())  # killed before the gateway was asked
+    assert claim_next(van)  # killed before the gateway was asked
     ask(van, "setparam", parameters={"66001": 60})
     recovery.sweep(at(300))
     db.session.expire_all()
@@ -677,7 +677,7 @@ def test_many_processes_take_no_more_from_the_rate_limit_than_there_is(phone: Ph
 
     def take() -> None:
         with app.app_context():
-            taken.append(dispatch._take_token(now))
+            taken.append(dispatch._take_token(gateway.gateway(), now))
             db.session.commit()
 
     threads = [threading.Thread(target=take) for _ in range(16)]
@@ -752,3 +752,66 @@ def test_a_record_of_a_server_request_is_tied_to_its_file_too(phone: Phone, van:
     telemetry.accept(van, upload.timestamp, {"499": 0}, utcnow())  # type: ignore[arg-type]
     db.session.expire_all()
     assert upload.record_id is not None
+
+
+# an update from a version that kept Twilio's own words
+
+OLD_EVENT = text(
+    "INSERT INTO gateway_events (id, kind, token, payload, via, received_at, attempts, processed_at)"
+    " VALUES (:id, :kind, :token, :payload, 'webhook', :at, 0, :processed_at)"
+)
+
+
+def old_event(kind: str, token: str, payload: dict[str, str], *, owed: bool = True) -> None:
+    at = utcnow()
+    values = {"id": receiver_id(at), "kind": kind, "token": token, "payload": json.dumps(payload), "at": at}
+    if db.engine.dialect.name == "sqlite":
+        values["at"] = at.strftime("%Y-%m-%d %H:%M:%S.%f")
+    db.session.execute(OLD_EVENT, values | {"processed_at": None if owed else values["at"]})
+
+
+def downgrade_database() -> None:
+    db.session.commit()
+    db.session.remove()
+    flask_migrate.downgrade(revision="0019", directory=str(ROOT / "migrations"))
+
+
+def update_database() -> None:
+    db.session.commit()
+    db.session.remove()
+    flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+
+
+def test_events_that_an_older_version_left_owed_take_effect_after_the_update(
+    phone: Phone, van: Device
+) -> None:
+    ident, device_id = photo(van).id, van.id
+    send(van)
+    sid = db.session.scalar(select(Message.gateway_id))
+    downgrade_database()
+    report = {"MessageSid": sid, "MessageStatus": "delivered", "AccountSid": "AC1", "ErrorCode": "0"}
+    old_event("status", f"{sid}:delivered:", report)
+    words = {"MessageSid": "SMold", "From": NUMBER, "To": "+12025550100", "NumMedia": "0"}
+    old_event("inbound", "in:SMold", words | {"Body": "Photo request from source 1."})
+    secret = {"Body": "", "encrypted": encryption.encrypt("Param ID:66001 Value:40")}
+    old_event("inbound", "in:SMsecret", words | {"MessageSid": "SMsecret"} | secret)
+    update_database()
+    schedule.sweep(utcnow)
+    row = db.session.get_one(Command, ident)
+    assert row.state == State.ANSWERED
+    assert [entry["state"] for entry in row.history][-2:] == ["delivered", "answered"]
+    assert item(db.session.get_one(Device, device_id), "parameter.66001")[0] == "40"
+    assert not inbound.owed_events(at(3600)())
+
+
+def test_a_text_that_an_older_version_took_is_known_again_and_hides_credentials_once_a_device_takes_it(
+    phone: Phone, van: Device
+) -> None:
+    sid, device_id = message_sid("of before"), van.id
+    phone.reply("fleet cam11 what?", phone="+12025550177", sid=sid)
+    downgrade_database()
+    update_database()
+    phone.reply("fleet cam11 what?", phone="+12025550177", sid=sid)
+    (message,) = db.session.scalars(select(Message))
+    claim(message, db.session.get_one(Device, device_id))
+    assert "cam11" not in message.body + str(db.session.scalar(select(GatewayEvent.payload)))

@@ -190,8 +190,8 @@ def messages(sys: System) -> Figures:
     wanted = {message["sid"]: message for message in at_gateway}
 
     def known() -> bool:
-        rows = sys.database.rows("SELECT sid FROM messages WHERE sid IS NOT NULL")
-        unknown = [wanted[sid] for sid in wanted.keys() - {row.sid for row in rows}]
+        rows = sys.database.rows("SELECT gateway_id FROM messages WHERE gateway_id IS NOT NULL")
+        unknown = [wanted[sid] for sid in wanted.keys() - {row.gateway_id for row in rows}]
         _unknown[:] = unknown
         return not unknown
 
@@ -200,13 +200,13 @@ def messages(sys: System) -> Figures:
     except evidence.BrokenPromise as error:
         orphans = sys.database.rows(
             "SELECT m.id, m.command_id, m.status, m.body, m.created_at, c.state, c.history"
-            " FROM messages m LEFT JOIN commands c ON c.id = m.command_id WHERE m.sid IS NULL"
+            " FROM messages m LEFT JOIN commands c ON c.id = m.command_id WHERE m.gateway_id IS NULL"
         )
         raise evidence.BrokenPromise(f"{error}: {_unknown} {orphans}") from None
     requests_out = [m for m in at_gateway if "camreq" in m["body"] and m["direction"] != "inbound"]
     rows = sys.database.rows(
-        "SELECT m.sid, m.command_id FROM messages m JOIN commands c ON c.id = m.command_id"
-        " WHERE c.kind = 'camreq' AND m.direction = 'out' AND m.sid IS NOT NULL"
+        "SELECT m.gateway_id, m.command_id FROM messages m JOIN commands c ON c.id = m.command_id"
+        " WHERE c.kind = 'camreq' AND m.direction = 'out' AND m.gateway_id IS NOT NULL"
     )
     by_command = Counter(row.command_id for row in rows)
     hold(
@@ -214,8 +214,8 @@ def messages(sys: System) -> Figures:
         "a request went out twice:",
         by_command.most_common(2),
     )
-    hold({m["sid"] for m in requests_out} == {row.sid for row in rows}, "a request that no command knows went out",
-         len(requests_out), len(rows))  # fmt: skip
+    hold({m["sid"] for m in requests_out} == {row.gateway_id for row in rows},
+         "a request that no command knows went out", len(requests_out), len(rows))  # fmt: skip
     return {"camreq_sms": len(requests_out), "sms": len(at_gateway)}
 
 

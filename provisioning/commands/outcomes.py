@@ -6,8 +6,9 @@ credentials moves on to its next step. Called by what sends, sweeps and reads re
 
 from datetime import datetime
 
+from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import credentials, status_table
-from provisioning.models import Command, Device, Message, State, command_state
+from provisioning.models import Command, DeliveryStatus, Device, Message, State, command_state
 
 
 def fail(command: Command, device: Device, code: str, message: str, retry: bool, now: datetime) -> None:
@@ -52,7 +53,7 @@ def _silence(command: Command, message: Message | None) -> tuple[str, str]:
         return "unreadable_reply", (
             f"The device answered in words that are not known here: {command.reply[:300]!r}. Read them as they are."
         )
-    if message is not None and message.status == "delivered":
+    if message is not None and message.status == DeliveryStatus.DELIVERED:
         return "no_reply", (
             "The SMS reached the SIM, but the device did not answer: check login and password, and whether its"
             " list of authorised numbers holds ours."
@@ -61,7 +62,12 @@ def _silence(command: Command, message: Message | None) -> tuple[str, str]:
         return "unclear", (
             "It never became clear whether the SMS went out, and the device did not answer. It may still happen."
         )
+    unreported = (
+        "delivery was not reported"
+        if sms_capabilities().delivery_reports
+        else "this SMS gateway reports no delivery"
+    )
     return "no_reply", (
-        "The device did not answer, and delivery was not reported: it may be switched off, asleep or out of"
-        " coverage. The SMS may still arrive."
+        f"The device did not answer, and {unreported}: it may be switched off, asleep or out of coverage."
+        " The SMS may still arrive."
     )

@@ -14,7 +14,8 @@ from sqlalchemy import select
 from provisioning.commands import transfer_times
 from provisioning.core import encryption, job_queue
 from provisioning.core.config import Config, current_config
-from provisioning.core.errors import AlreadyHere, Conflict, Forbidden, Invalid, Unavailable
+from provisioning.core.errors import AlreadyHere, Conflict, Forbidden, Invalid
+from provisioning.core.sms_capabilities import demand_gateway, sms_capabilities
 from provisioning.devices import credentials as pairs
 from provisioning.devices import status_table
 from provisioning.models import (
@@ -37,7 +38,6 @@ from provisioning.tracker.language import CamReq, SetParam, UnsendableText, defi
 from provisioning.tracker.language import Command as Asked
 from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
 
-NO_GATEWAY = "No SMS gateway is configured: set TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN and TWILIO_FROM."
 SERVICE = "service"
 
 
@@ -79,8 +79,7 @@ def submit(
     Unavailable.
     """
     config = current_config()
-    if not config.gateway_configured:
-        raise Unavailable(NO_GATEWAY, code="gateway_not_configured")
+    demand_gateway()
     device = locks.lock_device(device.id)
     if device.archived_at is not None:
         raise Conflict("The device is archived.", code="archived")
@@ -183,7 +182,7 @@ def compose(asked: Asked, login: str, password: str, model: str | None) -> tuple
 
 
 def _compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
-    config = current_config()
+    able = sms_capabilities()
     try:
         return language.compose(
             asked,
@@ -191,8 +190,8 @@ def _compose(asked: Asked, login: str, password: str, model: str | None) -> tupl
             password=password,
             family=language.family(model),
             catalogue=catalogue(),
-            keeps_spaces=config.sms_keeps_leading_spaces,
-            figure_space=config.sms_figure_space,
+            keeps_spaces=able.keeps_leading_spaces,
+            figure_space=able.figure_space,
         )
     except UnsendableText as error:
         code = "no_sms_credentials" if not (login or password) else "unsendable"

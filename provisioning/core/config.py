@@ -118,7 +118,8 @@ class Config:
     quarantine_mib_per_device: int
     quarantine_mib: int
     quarantine_days: int
-    # Twilio
+    # SMS
+    sms_gateway: str | None
     twilio_account_sid: str | None
     twilio_auth_token: str | None
     twilio_from: str | None
@@ -143,14 +144,9 @@ class Config:
     link_capture_tolerance: float
 
     @property
-    def gateway_configured(self) -> bool:
-        """Say whether SMS can be sent at all."""
-        return bool(self.twilio_account_sid and self.twilio_auth_token)
-
-    @property
-    def sender(self) -> str | None:
-        """The number, or the Messaging Service, that SMS come from."""
-        return self.twilio_from or self.twilio_messaging_service_sid
+    def sms_gateway_name(self) -> str | None:
+        """Name the SMS gateway: the chosen one, else Twilio where its account is set, else None."""
+        return self.sms_gateway or ("twilio" if self.twilio_account_sid else None)
 
 
 def load() -> Config:
@@ -343,6 +339,7 @@ def _receiver(env: _Reader) -> dict[str, Any]:
 
 def _sms(env: _Reader) -> dict[str, Any]:
     return {
+        "sms_gateway": env.text("SMS_GATEWAY", validate=OneOf(["twilio"])),
         "twilio_account_sid": env.text("TWILIO_ACCOUNT_SID"),
         "twilio_auth_token": env.text("TWILIO_AUTH_TOKEN"),
         "twilio_from": env.text("TWILIO_FROM"),
@@ -419,7 +416,10 @@ def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
     if not re.fullmatch(r"file:///.+|s3://[a-z0-9.-]{3,63}(/.*)?", values["media_url"]):
         wrong("MEDIA_URL", "Must be file:///folder or s3://bucket/prefix.")
     if 0 < (values["retention_days_messages"] or 0) < 7:
-        wrong("RETENTION_DAYS_MESSAGES", "Must be 0 or at least 7: what Twilio repeats must be known again.")
+        wrong(
+            "RETENTION_DAYS_MESSAGES",
+            "Must be 0 or at least 7: what the gateway repeats must be known again.",
+        )
     if 0 < (values["retention_days_commands"] or 0) < 7:
         wrong(
             "RETENTION_DAYS_COMMANDS", "Must be 0 or at least 7: a late reply or file must find its command."

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from provisioning.core import encryption
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict
+from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import status_table
 from provisioning.models import (
     OPEN,
@@ -331,7 +332,7 @@ def _never_arrives(change: Command) -> bool:
     attempts = db.session.scalars(
         select(Message).where(Message.command_id == change.id, Message.direction == Direction.OUT)
     )
-    return all(message.sid is None and message.status == "failed" for message in attempts)
+    return all(message.gateway_id is None and message.status == "failed" for message in attempts)
 
 
 def _may_still_arrive(change: Command, command: Command) -> bool:
@@ -412,15 +413,15 @@ def _apply(
 
 def _prove(device: Device, phase: Phase, now: datetime) -> None:
     """Queue the getver with the pair that a phase tries; one that cannot be sent counts as not answered."""
-    which, config = TRYING[phase], current_config()
+    which, able = TRYING[phase], sms_capabilities()
     try:
         (sms,) = language.compose(
             GetVer(),
             login=pair(device, which)[0],
             password=pair(device, which)[1],
             family=language.family(device.model),
-            keeps_spaces=config.sms_keeps_leading_spaces,
-            figure_space=config.sms_figure_space,
+            keeps_spaces=able.keeps_leading_spaces,
+            figure_space=able.figure_space,
         )
     except encryption.Undecryptable as error:
         source = ("command", device.credentials_change or "")
@@ -437,7 +438,7 @@ def _prove(device: Device, phase: Phase, now: datetime) -> None:
         length=sms.length,
         now=now,
         requested_by=SERVICE,
-        expires_at=timestamps.later(now, config.queue_timeout),
+        expires_at=timestamps.later(now, current_config().queue_timeout),
         parent_id=device.credentials_change,
         credentials=which,
     )

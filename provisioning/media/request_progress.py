@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.media import link_service
 from provisioning.models import (
     OPEN,
@@ -31,7 +32,6 @@ WAITING = {
     State.SENDING: "On its way to the device.",
     State.SENT: "On its way to the device.",
     State.DELIVERED: "The SIM has it; waiting for the device's answer.",
-    State.UNKNOWN: "It is not clear whether the SMS went out; it is being looked up.",
 }
 
 
@@ -73,11 +73,20 @@ def sentence(
     if row.note:
         return row.note
     if state is not State.ANSWERED:
-        return WAITING[state] + _end(row, zone)
+        return (_unclear() if state is State.UNKNOWN else WAITING[state]) + _end(row, zone)
     if row.kind != "camreq":
         return _capitalised(row.history[-1]["note"] or "the device has answered") + _end(row, zone)
     missing = command_state.missing_sources(row, here)
     return _file(row, missing, coming, session) + _end(row, zone)
+
+
+def _unclear() -> str:
+    if sms_capabilities().lists_messages:
+        return "It is not clear whether the SMS went out; it is being looked up."
+    return (
+        "It is not clear whether the SMS went out, and the SMS gateway cannot be asked: only the device's answer or a"
+        " delivery report will tell. It is not sent again by itself."
+    )
 
 
 def _file(

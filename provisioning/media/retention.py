@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from provisioning.core import jobs
 from provisioning.core.config import current_config
+from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.media import file_leases, previews, registration, storage
 from provisioning.models import (
     ENDED,
@@ -196,6 +197,8 @@ def _is_settled(oldest: datetime) -> ColumnElement[bool]:
 
 def _reconciled() -> datetime | None:
     """Give until when events must stay: what the reconciler lists again must be known again."""
+    if not sms_capabilities().lists_messages:
+        return None
     cursor = db.session.get(Cursor, RECONCILER)
     return datetime.fromisoformat(cursor.value) - GRACE if cursor else None
 

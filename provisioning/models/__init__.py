@@ -17,10 +17,12 @@ from provisioning.models.commands import ENDED, OPEN, TRANSITIONS, Command, Send
 from provisioning.models.devices import Device, DevicePhone, StatusItem, TelemetryRecord, Verdict
 from provisioning.models.jobs import JobState
 from provisioning.models.messages import (
+    BEING_SENT,
+    DELIVERY_RANK,
     RECONCILER,
-    STATUS_RANK,
     UNCLAIMED,
     Cursor,
+    DeliveryStatus,
     Direction,
     GatewayEvent,
     Message,
@@ -44,12 +46,13 @@ from provisioning.models.uploads import (
 from provisioning.models.users import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User, WebSession
 
 __all__ = [
+    "BEING_SENT",
+    "DELIVERY_RANK",
     "ENDED",
     "IS_PICTURE",
     "OPEN",
     "RANK",
     "RECONCILER",
-    "STATUS_RANK",
     "TRANSITIONS",
     "TRIGGERS",
     "UNCLAIMED",
@@ -62,6 +65,7 @@ __all__ = [
     "ChecklistRun",
     "Command",
     "Cursor",
+    "DeliveryStatus",
     "Device",
     "DeviceNetwork",
     "DevicePhone",

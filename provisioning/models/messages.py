@@ -1,10 +1,10 @@
-"""SMS as the gateway saw them, the gateway's raw events, and how far the reconciler has read."""
+"""SMS as the gateway saw them, the gateway's events, and how far the reconciler has read."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, and_, literal_column
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, and_, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, new_id, partial_index, utcnow
@@ -19,27 +19,37 @@ class Direction(StrEnum):
     IN = "in"
 
 
-# Twilio's words by rank: a report never moves a message to a lower one
-STATUS_RANK = {
-    "accepted": 0,
-    "scheduled": 0,
-    "queued": 1,
-    "sending": 2,
-    "sent": 3,
-    "canceled": 4,
-    "delivered": 5,
-    "undelivered": 5,
-    "failed": 5,
-    "read": 6,
-    "receiving": 0,
-    "received": 5,
+class DeliveryStatus(StrEnum):
+    """How far an SMS is, in this service's own words; each gateway translates its own."""
+
+    SENDING = "sending"  # being handed to the gateway, which has not answered yet
+    UNKNOWN = "unknown"  # the gateway did not say whether it took it
+    QUEUED = "queued"  # the gateway has taken it
+    SENT = "sent"  # the gateway has passed it on
+    CANCELED = "canceled"
+    DELIVERED = "delivered"  # the SIM has it
+    UNDELIVERED = "undelivered"
+    FAILED = "failed"
+    RECEIVED = "received"  # of a text that came in
+
+
+# a report never moves an SMS to a lower rank, nor to another word of the same one
+DELIVERY_RANK: dict[str, int] = {
+    DeliveryStatus.SENDING: 0,
+    DeliveryStatus.UNKNOWN: 0,
+    DeliveryStatus.QUEUED: 1,
+    DeliveryStatus.SENT: 2,
+    DeliveryStatus.CANCELED: 3,
+    DeliveryStatus.DELIVERED: 4,
+    DeliveryStatus.UNDELIVERED: 4,
+    DeliveryStatus.FAILED: 4,
 }
 
 
 class Message(db.Model):  # type: ignore[name-defined]
     """One SMS, in or out. `body` never holds credentials in clear.
 
-    Outgoing: made when the attempt begins, `sid` filled when the gateway answers (or a callback tells it).
+    Outgoing: made when the attempt begins; `gateway_id` is filled when the gateway's answer or a report names it.
     Incoming: `claimed` says whether some command or status took it; unclaimed ones are shown to people.
     """
 
@@ -47,7 +57,13 @@ class Message(db.Model):  # type: ignore[name-defined]
     __table_args__ = (
         Index("ix_messages_device_id_id", "device_id", "id"),
         Index("ix_messages_recipient_created", "recipient", "created_at"),
-        partial_index("ix_messages_without_sid", "created_at", where="sid IS NULL"),
+        # a gateway may number both directions by itself, and two gateways may use the same ids
+        UniqueConstraint("gateway_id", "gateway", "direction"),
+        partial_index(
+            "ix_messages_being_sent",
+            "created_at",
+            where="gateway_id IS NULL AND status IN ('sending', 'unknown')",
+        ),
         partial_index(
             "ix_messages_unclaimed",
             "id",
@@ -58,7 +74,8 @@ class Message(db.Model):  # type: ignore[name-defined]
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     direction: Mapped[str] = mapped_column(String(3))
-    sid: Mapped[str | None] = mapped_column(String(64), unique=True)
+    gateway: Mapped[str] = mapped_column(String(16))
+    gateway_id: Mapped[str | None] = mapped_column(String(64))  # the gateway's own id of it
     sender: Mapped[str] = mapped_column(String(64))
     recipient: Mapped[str] = mapped_column(String(64))
     body: Mapped[str] = mapped_column(Text)
@@ -80,23 +97,32 @@ class Message(db.Model):  # type: ignore[name-defined]
     command: Mapped[Command | None] = relationship()
 
 
-UNCLAIMED = and_(Message.direction == literal_column("'in'"), ~Message.claimed)  # as its index says it
+# as their indexes say it: SQLite uses a partial index only for the same words
+BEING_SENT = and_(
+    Message.gateway_id.is_(None),
+    Message.status.in_((literal_column("'sending'"), literal_column("'unknown'"))),
+)
+UNCLAIMED = and_(Message.direction == literal_column("'in'"), ~Message.claimed)
 
 
 class GatewayEvent(db.Model):  # type: ignore[name-defined]
-    """A raw event of the gateway (inbound text or status report), credentials masked.
+    """An event of the gateway (inbound text or delivery report) in this service's own words, credentials masked.
 
-    `token` is unique: "in:<MessageSid>" for texts, "<MessageSid>:<status>:<error>" for reports.
+    `token` is unique for a gateway and kind: "in:<id>" for texts, "<id>:<the gateway's word>:<error>" for reports.
     `processed_at` is None while its effects are still owed; the worker tries those again at `due_at`. A text whose
     credentials could not be hidden, because no key opens them, is kept encrypted until then.
     """
 
     __tablename__ = "gateway_events"
-    __table_args__ = (partial_index("ix_gateway_events_owed", "id", where="processed_at IS NULL"),)
+    __table_args__ = (
+        UniqueConstraint("gateway", "token", "kind"),
+        partial_index("ix_gateway_events_owed", "id", where="processed_at IS NULL"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     kind: Mapped[str] = mapped_column(String(8))  # inbound | status
-    token: Mapped[str] = mapped_column(String(160), unique=True)
+    gateway: Mapped[str] = mapped_column(String(16))
+    token: Mapped[str] = mapped_column(String(160))
     payload: Mapped[dict[str, Any]]
     via: Mapped[str] = mapped_column(String(12))  # webhook | reconciler
     received_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)

@@ -19,6 +19,7 @@ from provisioning.core.errors import Conflict, GatewayError
 from provisioning.devices import credentials, status_table
 from provisioning.models import (
     Command,
+    DeliveryStatus,
     Device,
     Direction,
     Message,
@@ -33,6 +34,8 @@ from provisioning.models import (
     timestamps,
 )
 from provisioning.sms import gateway
+from provisioning.sms.gateway import Accepted, OutgoingSms, SmsGateway
+from provisioning.sms.message_ids import keep_id
 from provisioning.tracker import language
 from provisioning.tracker.parameters import ParameterErrors
 
@@ -46,14 +49,11 @@ LOOKUP_EVERY = 15
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One claimed command, ready for the gateway. Holds the true text: never log it."""
+    """One claimed command, ready for the gateway."""
 
     command_id: str
     device_id: int
-    message_id: str
-    phone: str
-    text: str
-    validity: int
+    sms: OutgoingSms
 
 
 def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
@@ -62,25 +62,25 @@ def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
     Raises Unavailable where no gateway is configured.
     """
     carrier = gateway.gateway()  # before anything is claimed: without a gateway nothing is under way
-    attempt = _claim(device_id, clock())
+    attempt = _claim(device_id, carrier, clock())
     if attempt is None:
         return False
     try:
-        sent = carrier.send(attempt.phone, attempt.text, attempt.message_id, attempt.validity)
+        accepted = carrier.send(attempt.sms)
     except GatewayError as error:
         _note_failure(attempt, error, clock())
         return False
-    _note_sent(attempt, sent.sid, sent.status, clock())
+    _note_sent(attempt, accepted, clock())
     return True
 
 
-def _claim(device_id: int, now: datetime) -> Attempt | None:
+def _claim(device_id: int, carrier: SmsGateway, now: datetime) -> Attempt | None:
     device = locks.lock_device(device_id)
     command = _next(device, now)
     if command is None:
         db.session.commit()
         return None
-    if not _take_token(now):
+    if not _take_token(carrier, now):
         command.due_at = timestamps.later(now, 1 / current_config().sms_per_second)
         db.session.commit()
         return None
@@ -90,28 +90,11 @@ def _claim(device_id: int, now: datetime) -> Attempt | None:
         outcomes.fail(command, device, error.code, error.message, False, now)
         db.session.commit()
         return None
-    command.text, command.length = sms.masked, sms.length
-    reply_timeout = current_config().sms_reply_timeout
-    command_state.move(command, State.SENDING, now, expires_at=timestamps.later(now, reply_timeout))
-    command.capturing = command.kind == "camreq"
-    command.sending_at, command.attempts = now, command.attempts + 1
-    command.lease_until = timestamps.later(now, LEASE_SECONDS)
-    credentials.handed_over(command, device, now)
-    message = Message(
-        id=new_id(),
-        direction=Direction.OUT,
-        sender=current_config().sender or "",
-        recipient=device.phone,
-        body=sms.masked,
-        body_hash=text_hash(sms.text),
-        status="sending",
-        device_id=device.id,
-        command_id=command.id,
-        claimed=True,
-        created_at=now,
-    )
+    _begin(command, device, sms, now)
+    message = _message(command, device, sms, carrier, now)
     db.session.add(message)
-    attempt = Attempt(command.id, device.id, message.id, device.phone, sms.text, min(reply_timeout, 36_000))
+    outgoing = OutgoingSms(message.id, device.phone, sms.text, _validity(carrier))
+    attempt = Attempt(command.id, device.id, outgoing)
     try:
         db.session.commit()
     except IntegrityError:
@@ -119,6 +102,42 @@ def _claim(device_id: int, now: datetime) -> Attempt | None:
         db.session.rollback()
         return None
     return attempt
+
+
+def _begin(command: Command, device: Device, sms: language.Sms, now: datetime) -> None:
+    """Move a command into its attempt: it holds the device's SMS place and a lease of this process."""
+    command.text, command.length = sms.masked, sms.length
+    expires_at = timestamps.later(now, current_config().sms_reply_timeout)
+    command_state.move(command, State.SENDING, now, expires_at=expires_at)
+    command.capturing = command.kind == "camreq"
+    command.sending_at, command.attempts = now, command.attempts + 1
+    command.lease_until = timestamps.later(now, LEASE_SECONDS)
+    credentials.handed_over(command, device, now)
+
+
+def _message(
+    command: Command, device: Device, sms: language.Sms, carrier: SmsGateway, now: datetime
+) -> Message:
+    return Message(
+        id=new_id(),
+        direction=Direction.OUT,
+        gateway=carrier.name,
+        sender=carrier.sender,
+        recipient=device.phone,
+        body=sms.masked,
+        body_hash=text_hash(sms.text),
+        status=DeliveryStatus.SENDING,
+        device_id=device.id,
+        command_id=command.id,
+        claimed=True,
+        created_at=now,
+    )
+
+
+def _validity(carrier: SmsGateway) -> int | None:
+    """Give for how many seconds the SMS is worth delivering, where the gateway can be told."""
+    limit = carrier.capabilities.validity_limit
+    return None if limit is None else min(current_config().sms_reply_timeout, limit)
 
 
 def text_hash(text: str) -> str:
@@ -180,42 +199,41 @@ def _reconfiguring(device: Device, now: datetime) -> datetime | None:
     return until if until is not None and now < until <= timestamps.later(now, longest) else None
 
 
-def _take_token(now: datetime) -> bool:
+def _take_token(carrier: SmsGateway, now: datetime) -> bool:
     """Take one token of the sender's bucket in one atomic statement; say whether there was one."""
     config, at = current_config(), now.timestamp()
+    sender = carrier.sender or carrier.name
     # a time ahead of now, by a clock that was set wrong, counts as now
     since = case((SenderBucket.at < at, at - SenderBucket.at), else_=0.0)
     filled = SenderBucket.tokens + since * config.sms_per_second
     tokens = case((filled > config.sms_burst, float(config.sms_burst)), else_=filled)
     take = (
         update(SenderBucket)
-        .where(SenderBucket.sender == config.sender, tokens >= 1)
+        .where(SenderBucket.sender == sender, tokens >= 1)
         .values(tokens=tokens - 1, at=at)
         .execution_options(synchronize_session=False)
     )
     if changed(take):
         return True
-    if db.session.get(SenderBucket, config.sender) is not None:
+    if db.session.get(SenderBucket, sender) is not None:
         return False
     try:
         with db.session.begin_nested():
-            db.session.execute(
-                insert(SenderBucket).values(sender=config.sender, tokens=float(config.sms_burst), at=at)
-            )
+            first = {"sender": sender, "tokens": float(config.sms_burst), "at": at}
+            db.session.execute(insert(SenderBucket).values(first))
     except IntegrityError:
         pass  # another process made it just now
     return bool(changed(take))
 
 
-def _note_sent(attempt: Attempt, sid: str, status: str, now: datetime) -> None:
+def _note_sent(attempt: Attempt, accepted: Accepted, now: datetime) -> None:
     device = locks.lock_device(attempt.device_id)
-    message = db.session.get_one(Message, attempt.message_id)
+    message = db.session.get_one(Message, attempt.sms.message_id)
     command = db.session.get_one(Command, attempt.command_id)
     status_table.note_asked(device, command, now)
-    if message.sid is None:
-        message.sid = sid
-    if message.status == "sending":
-        message.status = status
+    keep_id(message, accepted.gateway_id)
+    if message.status == DeliveryStatus.SENDING:
+        message.status = accepted.status
     command.lease_until = None
     # a reply or a report may have overtaken the gateway's own answer
     if command.state in (State.SENDING, State.UNKNOWN):
@@ -226,28 +244,43 @@ def _note_sent(attempt: Attempt, sid: str, status: str, now: datetime) -> None:
 
 def _note_failure(attempt: Attempt, error: GatewayError, now: datetime) -> None:
     device = locks.lock_device(attempt.device_id)
-    message = db.session.get_one(Message, attempt.message_id)
+    message = db.session.get_one(Message, attempt.sms.message_id)
     command = db.session.get_one(Command, attempt.command_id)
     command.lease_until = None
     log.warning("SMS not handed over", command=command.id, code=error.code, sent=error.sent)
     if error.sent == "unknown":
-        message.status = "unknown"
-        if command.state == State.SENDING:
-            command_state.move(command, State.UNKNOWN, now, note=error.message)
-            command.due_at = timestamps.later(now, LOOKUP_EVERY)
+        _note_unclear(command, message, error, now)
     else:
-        message.status, message.error_code = "failed", error.code
+        message.status, message.error_code = DeliveryStatus.FAILED, error.code[:48]
         if command.state == State.CANCELLED:
-            command.in_flight, command.expires_at = False, None
-            command_state.remark(command, "It was cancelled and never sent.", now)
-            if credentials.is_change(command):
-                credentials.ended(command, device, now)
-        if command.state == State.SENDING:
-            if error.permanent or command.attempts >= ATTEMPTS:
-                outcomes.fail(command, device, error.code, error.message, not error.permanent, now)
-            else:
-                given_up = timestamps.later(command.created_at, current_config().queue_timeout)
-                command_state.move(command, State.QUEUED, now, note=error.message, expires_at=given_up)
-                command.due_at = timestamps.later(now, min(300, 5 * 2 ** (command.attempts - 1)))
-                command_state.remark(command, error.message, now)
+            _free_cancelled(command, device, now)
+        elif command.state == State.SENDING:
+            _note_refused(command, device, error, now)
+    changes.publish(attempt.device_id, "messages")
     db.session.commit()
+
+
+def _note_unclear(command: Command, message: Message, error: GatewayError, now: datetime) -> None:
+    # a report may have come meanwhile: then it is known that the gateway has taken it
+    if message.status == DeliveryStatus.SENDING:
+        message.status = DeliveryStatus.UNKNOWN
+    if command.state == State.SENDING:
+        command_state.move(command, State.UNKNOWN, now, note=error.message)
+        command.due_at = timestamps.later(now, LOOKUP_EVERY)
+
+
+def _free_cancelled(command: Command, device: Device, now: datetime) -> None:
+    command.in_flight, command.expires_at = False, None
+    command_state.remark(command, "It was cancelled and never sent.", now)
+    if credentials.is_change(command):
+        credentials.ended(command, device, now)
+
+
+def _note_refused(command: Command, device: Device, error: GatewayError, now: datetime) -> None:
+    if error.permanent or command.attempts >= ATTEMPTS:
+        outcomes.fail(command, device, error.code, error.message, not error.permanent, now)
+        return
+    given_up = timestamps.later(command.created_at, current_config().queue_timeout)
+    command_state.move(command, State.QUEUED, now, note=error.message, expires_at=given_up)
+    command.due_at = timestamps.later(now, min(300, 5 * 2 ** (command.attempts - 1)))
+    command_state.remark(command, error.message, now)

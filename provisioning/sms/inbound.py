@@ -1,28 +1,28 @@
 """What comes back from the gateway: replies of devices and reports on our messages, each exactly once.
 
-A raw event is kept with its effects in one transaction; if reading it fails, it stays owed and the sweep tries
-again. Webhooks and the reconciler bring events through the same two functions. Which command a text answers is
-decided in `reply_matching`; what the words mean in `commands`.
+An event is kept with its effects in one transaction; if reading it fails, it stays owed and the sweep tries again.
+Webhooks and the reconciler bring events through the same two functions. Which command a text answers is decided in
+`reply_matching`; what the words mean in `commands`; what a report does in `delivery_reports`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.commands import outcomes, reply_effects, submission
+from provisioning.commands import reply_effects, submission
 from provisioning.commands.reply_matching import Candidate, Match, choose
 from provisioning.core import encryption
 from provisioning.core.errors import Conflict, ServiceError
 from provisioning.devices import credentials, status_table
 from provisioning.media import link_service
 from provisioning.models import (
-    STATUS_RANK,
     Command,
+    DeliveryStatus,
     Device,
     DevicePhone,
     Direction,
@@ -32,13 +32,14 @@ from provisioning.models import (
     Upload,
     Verdict,
     changes,
-    command_state,
     db,
     locks,
     new_id,
     timestamps,
 )
-from provisioning.sms import gateway, unmatched
+from provisioning.sms import delivery_reports, kept_events, unmatched
+from provisioning.sms.gateway import DeliveryReport, InboundSms
+from provisioning.sms.kept_events import ENCRYPTED, Fact
 from provisioning.tracker import language
 
 log = structlog.get_logger(__name__)
@@ -48,7 +49,9 @@ UNANSWERED_FOR = timedelta(hours=24)  # so long a command without a reply stays 
 EVENT_TRIES = 2000  # with the waits below about a week: time to put a key back, or to mend a mistake of ours
 EVENT_WAIT_SECONDS = 300  # at most, between two tries
 TOKENS_AT_ONCE = 500
-ENCRYPTED = "encrypted"  # in a kept event, instead of a text whose credentials could not be hidden
+REPORT_WAIT_SECONDS = 5  # between two looks whether the SMS of a report has become known
+
+F = TypeVar("F", bound=Fact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,117 +71,107 @@ class EventOwed(Exception):
     """The effects of an event are still owed."""
 
 
-def receive(params: Mapping[str, str], now: datetime, *, via: str, at: datetime | None = None) -> Touched:
+def receive(sms: InboundSms, now: datetime, *, via: str) -> Touched:
     """Take one inbound text; the same one again changes nothing. Commits."""
-    params = _keepable(params)
-    return _once(_text_token(params), "inbound", params, now, via, at)
+    sms = _keepable(sms)
+    return _once(sms, kept_events.token_of(sms), now, via)
 
 
-def report(params: Mapping[str, str], now: datetime, *, via: str) -> Touched:
-    """Take one status report on a message of ours; states only move forward. Commits."""
-    params = _keepable(params)
-    token = _report_token(params)
-    if _our_message(params) is None:
+def report(told: DeliveryReport, now: datetime, *, via: str) -> Touched:
+    """Take one delivery report on a message of ours; states only move forward. Commits."""
+    told = _keepable(told)
+    token = kept_events.token_of(told)
+    if delivery_reports.message_of(told) is None:
         if via == "reconciler":
             return Touched(None)
         # kept under a token of its own: the same report counts once its message is known
         token = f"{token}:{new_id()}"
-    return _once(token, "status", params, now, via, None)
+    return _once(told, token, now, via)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """What the gateway lists: a text (`is_text`) or the status of a message of ours, as a webhook would tell it."""
-
-    is_text: bool
-    params: Mapping[str, str]
-    at: datetime | None
-
-
-def not_known(listed: Sequence[Listed]) -> list[Listed]:
-    """Leave out what was taken already: one statement for hundreds."""
-    tokens = [_text_token(one.params) if one.is_text else _report_token(one.params) for one in listed]
-    known: set[str] = set()
-    for at in range(0, len(tokens), TOKENS_AT_ONCE):
-        some = tokens[at : at + TOKENS_AT_ONCE]
-        known.update(db.session.scalars(select(GatewayEvent.token).where(GatewayEvent.token.in_(some))))
+def not_known(facts: Sequence[Fact]) -> list[Fact]:
+    """Leave out what was taken already: one statement for hundreds. All facts are of one gateway."""
+    keys = [(kept_events.kind_of(fact), kept_events.token_of(fact)) for fact in facts]
+    known: set[tuple[str, str]] = set()
+    for at in range(0, len(keys), TOKENS_AT_ONCE):
+        some = [token for _, token in keys[at : at + TOKENS_AT_ONCE]]
+        rows = select(GatewayEvent.kind, GatewayEvent.token).where(
+            GatewayEvent.gateway == facts[0].gateway, GatewayEvent.token.in_(some)
+        )
+        known.update((row.kind, row.token) for row in db.session.execute(rows))
     db.session.rollback()
-    return [one for one, token in zip(listed, tokens, strict=True) if token not in known]
+    return [fact for fact, key in zip(facts, keys, strict=True) if key not in known]
 
 
-def _text_token(params: Mapping[str, str]) -> str:
-    token = params.get("MessageSid") or params.get("SmsSid")
-    return f"in:{token or new_id()}"[:160]
-
-
-def _report_token(params: Mapping[str, str]) -> str:
-    sid = params.get("MessageSid") or params.get("SmsSid") or ""
-    status = (params.get("MessageStatus") or params.get("SmsStatus") or "").lower()
-    return f"{sid}:{status}:{params.get('ErrorCode') or ''}"[:120]
-
-
-def _keepable(params: Mapping[str, str]) -> dict[str, str]:
+def _keepable(fact: F) -> F:
     """Leave NULs out: PostgreSQL keeps none, and a text with one must not be lost."""
-    return {name: value.replace("\0", "") for name, value in params.items()}
+    values: dict[str, Any] = {field.name: getattr(fact, field.name) for field in fields(fact)}
+    clean: dict[str, Any] = {
+        name: value.replace("\0", "")
+        for name, value in values.items()
+        if isinstance(value, str) and "\0" in value
+    }
+    return replace(fact, **clean)
 
 
-def _once(
-    token: str, kind: str, params: Mapping[str, str], now: datetime, via: str, at: datetime | None
-) -> Touched:
-    known = db.session.scalar(select(GatewayEvent).where(GatewayEvent.token == token))
+def _once(fact: Fact, token: str, now: datetime, via: str) -> Touched:
+    kind = kept_events.kind_of(fact)
+    known = db.session.scalar(
+        select(GatewayEvent).where(
+            GatewayEvent.gateway == fact.gateway, GatewayEvent.token == token, GatewayEvent.kind == kind
+        )
+    )
     if known is not None:
         return _repeated(known, now)
-    device_id = _device_of(params, kind, at or now)
+    device_id = _device_of(fact, _at(fact, now))
     if device_id is not None:
         locks.lock_device(device_id)
-    event = GatewayEvent(
-        id=new_id(),
-        kind=kind,
-        token=token,
-        via=via,
-        received_at=now,
-        attempts=0,
-        payload=dict(params) | ({"at": timestamps.stamp(at)} if at else {}),
-    )
-    if kind == "inbound":
-        event.payload = event.payload | _kept_text(params.get("Body", ""), device_id)
+    event = _event(fact, token, now, via)
+    event.payload = _payload(fact, device_id)
     db.session.add(event)
     try:
         db.session.flush()
     except IntegrityError:
         db.session.rollback()
         return Touched(None)  # the same event, at the same moment, in another process
-    return _process(event, params, now)
+    return _process(event, fact, now)
 
 
-def owe(one: Listed, error: Exception, now: datetime) -> None:
+def owe(fact: Fact, error: Exception, now: datetime) -> None:
     """Keep what could not be taken, so that it is tried again with the owed events. Commits."""
-    params = _keepable(one.params)
-    token = _text_token(params) if one.is_text else _report_token(params)
-    kept = {"Body": "", ENCRYPTED: encryption.encrypt(params.get("Body", ""))} if one.is_text else {}
-    event = GatewayEvent(
-        id=new_id(),
-        kind="inbound" if one.is_text else "status",
-        token=token,
-        via="reconciler",
-        received_at=now,
-        payload=params | kept | ({"at": timestamps.stamp(one.at)} if one.at else {}),
-        attempts=0,
-    )
+    fact = _keepable(fact)
+    event = _event(fact, kept_events.token_of(fact), now, "reconciler")
+    event.payload = kept_events.payload_of(fact, "")
+    if isinstance(fact, InboundSms):
+        event.payload |= {ENCRYPTED: encryption.encrypt(fact.text)}
     _put_off(event, error, now)
     db.session.add(event)
     db.session.commit()
 
 
-def _process(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> Touched:
+def _event(fact: Fact, token: str, now: datetime, via: str) -> GatewayEvent:
+    return GatewayEvent(
+        id=new_id(),
+        kind=kept_events.kind_of(fact),
+        gateway=fact.gateway,
+        token=token,
+        via=via,
+        received_at=now,
+        attempts=0,
+    )
+
+
+def _process(event: GatewayEvent, fact: Fact, now: datetime) -> Touched:
+    if isinstance(fact, DeliveryReport) and delivery_reports.may_become_known(fact, now):
+        event.due_at = timestamps.later(now, REPORT_WAIT_SECONDS)
+        db.session.commit()
+        return Touched(None)
     try:
         with db.session.begin_nested():
-            touched = (_take_text if event.kind == "inbound" else _take_report)(event, params, now)
+            touched = Touched(_take(event, fact, now))
         event.processed_at, event.error, event.due_at = now, None, None
         if ENCRYPTED in event.payload:
-            device_id = _device_of(params, event.kind, now)
-            kept = {name: value for name, value in event.payload.items() if name != ENCRYPTED}
-            event.payload = kept | {"Body": _masked(params.get("Body", ""), device_id)}
+            event.payload = _payload(fact, _device_of(fact, now))
     except Exception as error:
         if isinstance(error, ServiceError):
             log.warning("event not processed", gateway_event=event.id, kind=event.kind, reason=error.message)
@@ -188,6 +181,13 @@ def _process(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> T
         touched = Touched(None)
     db.session.commit()
     return touched
+
+
+def _take(event: GatewayEvent, fact: Fact, now: datetime) -> int | None:
+    """Let a fact take effect; give the device that it changed."""
+    if isinstance(fact, InboundSms):
+        return _take_text(event, fact, now)
+    return delivery_reports.take(fact, now)
 
 
 def _put_off(event: GatewayEvent, error: Exception, now: datetime) -> None:
@@ -225,33 +225,31 @@ def _repeated(known: GatewayEvent, now: datetime) -> Touched:
 def retry_event(ident: str, now: datetime) -> Touched:
     """Process an event whose effects are still owed. Commits. Raises EventOwed where it fails again."""
     event = db.session.get_one(GatewayEvent, ident)
-    device_id = _device_of(event.payload, event.kind, _told_at(event))
+    fact = kept_events.fact_of(event)
+    device_id = _device_of(fact, _at(fact, event.received_at))
     if device_id is not None:
         locks.lock_device(device_id)
     event = db.session.get_one(GatewayEvent, ident, with_for_update=True, populate_existing=True)
     if event.processed_at is not None:
         db.session.rollback()
         return Touched(None)
-    params = dict(event.payload)
-    if ENCRYPTED in params:
-        params["Body"] = encryption.decrypt(params.pop(ENCRYPTED))
-    touched = _process(event, params, now)
+    touched = _process(event, fact, now)
     if event.error is not None:
         raise EventOwed(event.error)
     return touched
 
 
-def _told_at(event: GatewayEvent) -> datetime:
-    """Give when the gateway got a text; where it does not say, when it reached us."""
-    at = datetime.fromisoformat(event.payload["at"]) if "at" in event.payload else event.received_at
-    return min(at, event.received_at)
+def _at(fact: Fact, received_at: datetime) -> datetime:
+    """Give when the gateway got a text; where it does not say, or says a later time, when it reached us."""
+    at = fact.at if isinstance(fact, InboundSms) else None
+    return min(at, received_at) if at else received_at
 
 
-def _device_of(params: Mapping[str, str], kind: str, at: datetime) -> int | None:
-    if kind == "status":
-        message = _our_message(params)
-        return message.device_id if message else None
-    return find_device(params.get("From", ""), at)
+def _device_of(fact: Fact, at: datetime) -> int | None:
+    if isinstance(fact, InboundSms):
+        return find_device(fact.sender, at)
+    message = delivery_reports.message_of(fact)
+    return message.device_id if message else None
 
 
 def find_device(phone: str, at: datetime) -> int | None:
@@ -288,16 +286,15 @@ def _asked_at(number: str, at: datetime) -> int | None:
     )
 
 
-def _kept_text(body: str, device_id: int | None) -> dict[str, str]:
-    """Give a text to be kept: with dots for credentials, or encrypted where nobody can tell what they are."""
+def _payload(fact: Fact, device_id: int | None) -> dict[str, Any]:
+    """Give what is kept of a fact: dots for credentials, or the text encrypted where nobody can tell what they are."""
+    if not isinstance(fact, InboundSms):
+        return kept_events.payload_of(fact, "")
     try:
-        return {"Body": _masked(body, device_id)}
+        device = db.session.get(Device, device_id) if device_id else None
+        return kept_events.payload_of(fact, language.mask(fact.text, _secrets(device)))
     except encryption.Undecryptable:
-        return {"Body": "", ENCRYPTED: encryption.encrypt(body)}
-
-
-def _masked(body: str, device_id: int | None) -> str:
-    return language.mask(body, _secrets(db.session.get(Device, device_id)) if device_id else ())
+        return kept_events.payload_of(fact, "") | {ENCRYPTED: encryption.encrypt(fact.text)}
 
 
 def _secrets(device: Device | None) -> tuple[str, ...]:
@@ -310,19 +307,19 @@ def _secrets(device: Device | None) -> tuple[str, ...]:
 # inbound texts
 
 
-def _take_text(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> Touched:
-    at = _told_at(event)
-    device_id = find_device(params.get("From", ""), at)
+def _take_text(event: GatewayEvent, sms: InboundSms, now: datetime) -> int | None:
+    at = _at(sms, event.received_at)
+    device_id = find_device(sms.sender, at)
     device = db.session.get(Device, device_id) if device_id else None
-    body = params.get("Body", "")
     message = Message(
         id=new_id(),
         direction=Direction.IN,
-        sid=params.get("MessageSid") or params.get("SmsSid"),
-        sender=params.get("From", "")[:64],
-        recipient=params.get("To", "")[:64],
-        body=language.mask(body, _secrets(device)),
-        status="received",
+        gateway=sms.gateway,
+        gateway_id=sms.gateway_id,
+        sender=sms.sender[:64],
+        recipient=sms.recipient[:64],
+        body=language.mask(sms.text, _secrets(device)),
+        status=DeliveryStatus.RECEIVED,
         device_id=device_id,
         created_at=at,
         received_at=event.received_at,
@@ -331,12 +328,13 @@ def _take_text(event: GatewayEvent, params: Mapping[str, str], now: datetime) ->
     changes.publish(device_id, "messages")
     if device is None:
         message.note = "No device has this number."
-        return Touched(None)
+        return None
     db.session.flush()
-    return _take_reply(device, message, body, at, now)
+    _take_reply(device, message, sms.text, at, now)
+    return device.id
 
 
-def _take_reply(device: Device, message: Message, body: str, at: datetime, now: datetime) -> Touched:
+def _take_reply(device: Device, message: Message, body: str, at: datetime, now: datetime) -> None:
     status_table.note(
         device,
         "contact.sms",
@@ -372,7 +370,7 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
             if taken
             else ("No command fits these words.")
         )
-        return Touched(device.id)
+        return
     message.command_id, message.claimed = command.id, True
     message.note = " ".join(dict.fromkeys(reply.sentence for reply in replies))
     if not match.certain and command.match is None:
@@ -382,7 +380,6 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
     reply_effects.apply(command, device, replies, message.body, now, at)
     if command.kind == "camreq":
         link_service.relink(device, now)
-    return Touched(device.id)
 
 
 def _joined(message: Message, body: str, at: datetime) -> tuple[str, Message | None]:
@@ -476,64 +473,6 @@ def _candidate(row: Command, taken: Sequence[float]) -> Candidate:
     )
 
 
-# reports on our own messages
-
-
-def _our_message(params: Mapping[str, str]) -> Message | None:
-    sid = params.get("MessageSid") or params.get("SmsSid")
-    found = db.session.scalar(select(Message).where(Message.sid == sid)) if sid else None
-    if found is None and params.get("message"):
-        found = db.session.get(Message, params["message"])
-    return found if found is not None and found.direction == Direction.OUT else None
-
-
-def _take_report(event: GatewayEvent, params: Mapping[str, str], now: datetime) -> Touched:
-    message = _our_message(params)
-    if message is None:
-        return Touched(None)
-    sid = params.get("MessageSid") or params.get("SmsSid")
-    if message.sid is None and sid:
-        message.sid = sid
-    status = (params.get("MessageStatus") or params.get("SmsStatus") or "").lower()
-    error = params.get("ErrorCode") or None
-    if error and error != "0" and message.error_code is None:
-        message.error_code = error[:48]
-    is_news = STATUS_RANK.get(status, -1) > STATUS_RANK.get(message.status, -1)
-    if is_news:
-        message.status = status
-    changes.publish(message.device_id, "messages")
-    if is_news and message.command_id is not None and message.device_id is not None:
-        _move_command(message, status, now)
-    return Touched(message.device_id)
-
-
-def _move_command(message: Message, status: str, now: datetime) -> None:
-    command = db.session.get_one(Command, message.command_id)
-    device = db.session.get_one(Device, message.device_id)
-    if message is not command_state.last_message(command.id):
-        return  # a report on an attempt that was given up
-    if status in ("queued", "accepted", "sending", "sent", "delivered"):
-        status_table.note_asked(device, command, now)
-    if status in ("undelivered", "failed", "canceled") and command.in_flight:
-        permanent, sentence = gateway.explain(message.error_code)
-        code = message.error_code or status
-        if command.state == State.CANCELLED:
-            command.in_flight, command.expires_at = False, None
-            if credentials.is_change(command):
-                credentials.ended(command, device, now)
-        else:
-            outcomes.fail(command, device, code, sentence, not permanent, now)
-    elif status == "delivered" and command.state in (State.SENDING, State.SENT, State.UNKNOWN):
-        command.lease_until = None
-        command_state.move(command, State.DELIVERED, now)
-    elif status in ("queued", "accepted", "sending", "sent") and command.state in (
-        State.SENDING,
-        State.UNKNOWN,
-    ):
-        command.lease_until = None
-        command_state.move(command, State.SENT, now)
-
-
 def claim_sender(
     message: Message, device: Device, change_phone: Callable[[Device, str], Any], now: datetime
 ) -> Touched:
@@ -549,16 +488,24 @@ def claim_sender(
     change_phone(device, message.sender)
     message.device_id = device.id
     db.session.flush()
-    touched = _take_reply(device, message, message.body, message.created_at, now)
+    _take_reply(device, message, message.body, message.created_at, now)
     _hide(message, device)
     message.claimed = True
     db.session.commit()
-    return touched
+    return Touched(device.id)
 
 
 def _hide(message: Message, device: Device) -> None:
     """Put dots for a device's credentials in a text that was taken before the device was known."""
     message.body = language.mask(message.body, _secrets(device))
-    event = db.session.scalar(select(GatewayEvent).where(GatewayEvent.token == f"in:{message.sid}"[:160]))
+    if message.gateway_id is None:
+        return
+    event = db.session.scalar(
+        select(GatewayEvent).where(
+            GatewayEvent.gateway == message.gateway,
+            GatewayEvent.token == f"in:{message.gateway_id}"[:160],
+            GatewayEvent.kind == kept_events.TEXT,
+        )
+    )
     if event is not None:
-        event.payload = event.payload | {"Body": message.body}
+        event.payload = event.payload | {"text": message.body}

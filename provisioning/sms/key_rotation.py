@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from provisioning.core import encryption
 from provisioning.models import Command, Device, GatewayEvent, db, take_write_lock
-from provisioning.sms.inbound import ENCRYPTED
+from provisioning.sms.kept_events import ENCRYPTED
 
 AT_ONCE = 200  # rows in one transaction
 COLUMNS = ("sms_login", "sms_password", "pending_login", "pending_password")

@@ -7,9 +7,10 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from provisioning.core import jobs
-from provisioning.core.config import current_config
 from provisioning.models import RECONCILER, Cursor, db, put_all
 from provisioning.sms import gateway, inbound
+from provisioning.sms.gateway import InboundSms, ListedSms
+from provisioning.sms.kept_events import Fact
 
 log = structlog.get_logger(__name__)
 
@@ -18,19 +19,20 @@ FIRST_LOOK = timedelta(hours=24)
 
 
 def reconcile(clock: Callable[[], datetime]) -> int:
-    """List the gateway's messages since the last look and take what no webhook told us; give how many.
+    """List the gateway's messages since the last look and take what no webhook brought; give how many.
 
     Raises RowsFailed where some could not be taken; those are kept as owed.
     """
-    if not current_config().gateway_configured:
-        return 0
+    carrier = gateway.configured()
+    if carrier is None or not carrier.capabilities.lists_messages:
+        return 0  # there is nobody to be asked
     began = clock()
     cursor = db.session.get(Cursor, RECONCILER)
     looked = datetime.fromisoformat(cursor.value) if cursor else None
     # a last look ahead of now, by a clock that was set wrong, says nothing
     since = looked - OVERLAP if looked and looked <= began else began - FIRST_LOOK
     db.session.commit()
-    listed = [_listed(message) for message in gateway.gateway().messages(since)]
+    listed = [one.report if isinstance(one, ListedSms) else one for one in carrier.messages(since)]
     taken: list[inbound.Touched] = []
     failed: jobs.RowsFailed | None = None
     try:
@@ -38,7 +40,7 @@ def reconcile(clock: Callable[[], datetime]) -> int:
             "reconcile",
             inbound.not_known(listed[::-1]),
             lambda one: taken.append(_take(one, clock)),
-            named=lambda one: one.params.get("MessageSid"),
+            named=lambda one: one.gateway_id,
         )
     except jobs.RowsFailed as error:
         failed = error
@@ -51,33 +53,18 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     return count
 
 
-def _take(one: inbound.Listed, clock: Callable[[], datetime]) -> inbound.Touched:
-    """Take one listed message; what cannot be taken is kept as owed, and its error raised."""
+def _take(fact: Fact, clock: Callable[[], datetime]) -> inbound.Touched:
+    """Take what was listed; what cannot be taken is kept as owed, and its error raised."""
     try:
-        if one.is_text:
-            touched = inbound.receive(one.params, clock(), via="reconciler", at=one.at)
+        if isinstance(fact, InboundSms):
+            touched = inbound.receive(fact, clock(), via="reconciler")
         else:
-            touched = inbound.report(one.params, clock(), via="reconciler")
+            touched = inbound.report(fact, clock(), via="reconciler")
     except OperationalError:
         raise
     except Exception as error:
         db.session.rollback()
-        inbound.owe(one, error, clock())
+        inbound.owe(fact, error, clock())
         raise
     inbound.follow(touched, clock())
     return touched
-
-
-def _listed(message: gateway.Seen) -> inbound.Listed:
-    if message.inbound:
-        params = {
-            "MessageSid": message.sid,
-            "From": message.sender,
-            "To": message.recipient,
-            "Body": message.body,
-        }
-    else:
-        params = {"MessageSid": message.sid, "MessageStatus": message.status}
-        if message.error_code:
-            params["ErrorCode"] = message.error_code
-    return inbound.Listed(message.inbound, params, message.created_at)

@@ -1,15 +1,17 @@
 """Commands that were left, by a process that was killed, a gateway that did not say, a device that keeps silent.
 
-The sweep looks up at the gateway what is unclear, ends what waited too long, and drives what is due. It never repeats
-by itself what costs or destroys something. Called by the worker's periodic work; commits row by row.
+The sweep looks up what is unclear, at a gateway that can list messages; it ends what waited too long, and drives what
+is due. It never repeats by itself what costs or destroys something. Called by the worker's periodic work; commits row
+by row.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, false, func, or_, select
 from sqlalchemy.orm import aliased
 
 from provisioning.commands import outcomes, submission
@@ -18,8 +20,10 @@ from provisioning.core.config import current_config
 from provisioning.core.errors import GatewayError
 from provisioning.devices import credentials, status_table
 from provisioning.models import (
+    BEING_SENT,
     OPEN,
     Command,
+    DeliveryStatus,
     Device,
     Direction,
     Message,
@@ -31,6 +35,8 @@ from provisioning.models import (
     timestamps,
 )
 from provisioning.sms import dispatch, gateway
+from provisioning.sms.gateway import ListedSms
+from provisioning.sms.message_ids import keep_id
 from provisioning.tracker import language
 
 log = structlog.get_logger(__name__)
@@ -78,9 +84,8 @@ def _free_leases(clock: Callable[[], datetime]) -> None:
         locks.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         if command.state == State.SENDING and command.lease_until and command.lease_until < now:
-            command_state.move(
-                command, State.UNKNOWN, now, note="the process that sent it was ended; it is looked up"
-            )
+            note = "the process that was sending it ended before the gateway's answer was stored"
+            command_state.move(command, State.UNKNOWN, now, note=note)
             command.due_at, command.lease_until = now, None
         db.session.commit()
 
@@ -99,16 +104,27 @@ def _look_up_one(ident: str, device_id: int, clock: Callable[[], datetime]) -> N
     if message is None:
         db.session.rollback()
         return
-    message_id, sid = message.id, message.sid
-    phone, began, wanted = message.recipient, message.created_at, message.body_hash
+    wanted, gateway_id = _Wanted.of(message), message.gateway_id
     db.session.commit()
-    if sid is None:
+    if gateway_id is None:
+        if not gateway.can_list(wanted.gateway):
+            _stay_unclear(ident, device_id, clock())
+            return
         try:
-            sid = _find(phone, began, wanted)
+            gateway_id = _find(wanted)
         except GatewayError:
             _put_off(ident, device_id, clock())
             raise
-    _resolve(ident, device_id, message_id, sid, clock())
+    _resolve(ident, device_id, wanted.message_id, gateway_id, clock())
+
+
+def _stay_unclear(ident: str, device_id: int, now: datetime) -> None:
+    """Conclude nothing where the gateway cannot be asked: only a reply or a report tells, until the command expires."""
+    locks.lock_device(device_id)
+    command = db.session.get_one(Command, ident)
+    if command.state == State.UNKNOWN:
+        command.due_at = command.expires_at or timestamps.later(now, dispatch.LOOKUP_EVERY)
+    db.session.commit()
 
 
 def _put_off(ident: str, device_id: int, now: datetime) -> None:
@@ -118,73 +134,91 @@ def _put_off(ident: str, device_id: int, now: datetime) -> None:
     db.session.commit()
 
 
-def _learn_sids(clock: Callable[[], datetime]) -> None:
-    """Find messages at the gateway whose reply came before the process that sent them heard its answer and died."""
+def _learn_ids(clock: Callable[[], datetime]) -> None:
+    """Find SMS at the gateway that were answered although the process that sent them ended before it knew their id."""
+    carrier = gateway.configured()
+    lists = carrier is not None and carrier.capabilities.lists_messages
+    listing = Message.gateway == carrier.name if carrier is not None and lists else false()
     orphans = db.session.scalars(
         select(Message)
         .join(Command, Message.command_id == Command.id)
         .where(
-            Message.direction == Direction.OUT,
-            Message.sid.is_(None),
-            Message.status.in_(("sending", "unknown")),
+            BEING_SENT,
             Message.created_at < clock() - NOT_SENT_AFTER,
+            Message.direction == Direction.OUT,
+            # of another gateway nothing more can be learnt than that it is not known
+            or_(listing, Message.status == DeliveryStatus.SENDING),
             Command.state.not_in((State.SENDING, State.UNKNOWN)),
         )
         .limit(SWEEP_BATCH)
     ).all()
-    wanted = [row.id for row in orphans]
+    wanted = [_Wanted.of(row) for row in orphans]
     db.session.commit()
-    if wanted:
-        gateway.gateway()
-    jobs.each("learn_sids", wanted, _learn_sid)
+    jobs.each("learn_ids", wanted, _learn_id, named=lambda one: one.message_id)
 
 
-def _learn_sid(ident: str) -> None:
-    message = db.session.get_one(Message, ident)
-    device_id, phone, began, text_hash = (
-        message.device_id,
-        message.recipient,
-        message.created_at,
-        message.body_hash,
-    )
-    db.session.commit()
-    sid = _find(phone, began, text_hash)
-    assert device_id is not None
-    locks.lock_device(device_id)
-    message = db.session.get_one(Message, ident)
-    if message.sid is None:
-        message.sid, message.status = sid, "sent" if sid else "failed"
-        changes.publish(device_id, "messages")
+def _learn_id(wanted: "_Wanted") -> None:
+    can_list = gateway.can_list(wanted.gateway)
+    gateway_id = _find(wanted) if can_list else None
+    locks.lock_device(wanted.device_id)
+    message = db.session.get_one(Message, wanted.message_id)
+    if message.gateway_id is None:
+        keep_id(message, gateway_id)
+        not_found = DeliveryStatus.FAILED if can_list else DeliveryStatus.UNKNOWN
+        message.status = DeliveryStatus.SENT if gateway_id else not_found
+        changes.publish(wanted.device_id, "messages")
     db.session.commit()
 
 
-def _find(phone: str, began: datetime, wanted: str | None) -> str | None:
-    """Find a message at the gateway that no other row knows, by recipient, text and time."""
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an SMS is found by in the gateway's list."""
+
+    message_id: str
+    device_id: int
+    gateway: str
+    phone: str
+    began: datetime
+    text_hash: str | None
+
+    @classmethod
+    def of(cls, row: Message) -> "_Wanted":
+        assert row.device_id is not None
+        return cls(row.id, row.device_id, row.gateway, row.recipient, row.created_at, row.body_hash)
+
+
+def _find(wanted: _Wanted) -> str | None:
+    """Find an SMS at the gateway that no other row knows, by recipient, text and time. Raises GatewayError."""
+    since = wanted.began - timedelta(seconds=5)
     listed = [
-        seen.sid
-        for seen in gateway.gateway().messages(began - timedelta(seconds=5), to=phone)
-        if not seen.inbound and dispatch.text_hash(seen.body) == wanted
+        one.report.gateway_id
+        for one in gateway.gateway().messages(since, to=wanted.phone)
+        if isinstance(one, ListedSms) and dispatch.text_hash(one.text) == wanted.text_hash
     ]
-    known = set(db.session.scalars(select(Message.sid).where(Message.sid.in_(listed))))
+    rows = select(Message.gateway_id).where(
+        Message.gateway == wanted.gateway, Message.direction == Direction.OUT, Message.gateway_id.in_(listed)
+    )
+    known = set(db.session.scalars(rows))
     db.session.commit()
-    free = [sid for sid in listed if sid not in known]
+    free = [gateway_id for gateway_id in listed if gateway_id not in known]
     return free[-1] if free else None
 
 
-def _resolve(ident: str, device_id: int, message_id: str, sid: str | None, now: datetime) -> None:
+def _resolve(ident: str, device_id: int, message_id: str, gateway_id: str | None, now: datetime) -> None:
     device = locks.lock_device(device_id)
     command, message = db.session.get_one(Command, ident), db.session.get_one(Message, message_id)
     if command.state != State.UNKNOWN:
         db.session.commit()
         return
-    if sid is not None:
-        message.sid, message.status = message.sid or sid, "sent"
+    if gateway_id is not None:
+        keep_id(message, gateway_id)
+        message.status = DeliveryStatus.SENT
         status_table.note_asked(device, command, now)
         command_state.move(command, State.SENT, now, note="found at the gateway: it went out")
     elif now - message.created_at < NOT_SENT_AFTER:
         command.due_at = timestamps.later(now, dispatch.LOOKUP_EVERY)
     else:
-        message.status = "failed"
+        message.status = DeliveryStatus.FAILED
         _not_sent(command, device, now)
     db.session.commit()
 
@@ -309,7 +343,7 @@ JOBS = (
     jobs.Job("clock_ahead", SECONDS, _bring_back),
     jobs.Job("stale_leases", SECONDS, _free_leases),
     jobs.Job("look_up", SECONDS, _look_up),
-    jobs.Job("learn_sids", SECONDS, _learn_sids),
+    jobs.Job("learn_ids", SECONDS, _learn_ids),
     jobs.Job("expire", SECONDS, _expire),
     jobs.Job("free_lines", SECONDS, _free_lines),
     jobs.Job("due_commands", SECONDS, _drive_due),

@@ -57,8 +57,11 @@ def find(wanted: str) -> list[Hit]:
     """Give what fits, at most one more than MOST: what is called exactly so stands alone."""
     if IDENT.fullmatch(wanted.lower()):
         return _by_id(wanted.lower())
-    if message := db.session.scalar(select(Message).where(Message.sid == wanted)):
-        return [_message(message)]
+    by_gateway_id = (
+        select(Message).where(Message.gateway_id == wanted).order_by(Message.id.desc()).limit(MOST)
+    )
+    if messages := db.session.scalars(by_gateway_id).all():
+        return [_message(message) for message in messages]
     vehicles = db.session.scalars(
         select(Device)
         .where(Device.archived_at.is_(None), is_called(wanted))
