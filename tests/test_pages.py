@@ -158,6 +158,7 @@ def test_the_log_has_requests_sms_and_connections_in_the_order_of_time(van: Devi
         Message(
             id=ids[2],
             direction="in",
+            gateway="twilio",
             sender="+1",
             recipient="+2",
             body="x",

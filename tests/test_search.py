@@ -58,8 +58,8 @@ def test_a_file_and_a_request_are_found_by_their_id(visitor: Visitor, van: Devic
 
 def test_an_sms_is_found_by_the_id_of_the_gateway(visitor: Visitor, van: Device) -> None:  # noqa: F811
     row = Message(
-        id=new_id(), direction="in", gateway="twilio", gateway_id="SM" + "0" * 32, sender=van.phone, recipient="+1", body="x", status="received",
-        claimed=True, device_id=van.id,
+        id=new_id(), direction="in", gateway="twilio", gateway_id="SM" + "0" * 32, sender=van.phone,
+        recipient="+1", body="x", status="received", claimed=True, device_id=van.id,
     )  # fmt: skip
     db.session.add(row)
     db.session.commit()
