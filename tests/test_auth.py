@@ -181,7 +181,7 @@ def test_rotating_encrypts_all_anew_so_that_the_old_key_can_go(app: Flask, cli: 
         utcnow(),
     )
     asked = from_arguments("setparam", {"parameters": {"3003": "newlo", "3004": "newpw"}}, now=0)
-    submission.submit(van, asked, submission.Requester("tests"), utcnow())
+    submission.submit(van, asked, submission.Requester("tests", Role.INSTALLER), utcnow())
     hidden = {"text": "", kept_events.ENCRYPTED: encryption.encrypt("a text")}
     db.session.add(
         GatewayEvent(kind="inbound", gateway="twilio", token="in:1", via="webhook", payload=hidden)

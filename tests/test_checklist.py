@@ -38,6 +38,7 @@ from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import registry, status_table
 from provisioning.models import ChecklistRun, Command, Device, State, Upload, db, timestamps, utcnow
 from provisioning.models import Verdict as Grade
+from provisioning.roles import Role
 from provisioning.sms import dispatch, recovery
 from provisioning.tracker import language
 
@@ -484,7 +485,7 @@ def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Pho
     for seconds in (3, 10):
         given = {"file_type": "video", "source": "front", "timestamp": now - 600, "duration": seconds}
         asked = language.from_arguments("camreq", given, now=now)
-        (row,) = submission.submit(van, asked, submission.Requester("tests"), utcnow())
+        (row,) = submission.submit(van, asked, submission.Requester("tests", Role.INSTALLER), utcnow())
         notes.append(row.note)
     assert notes[0] is None
     assert "(0.3 kB/s) this takes about 3 h, longer than the 60 min" in notes[1]

@@ -5,33 +5,30 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from command_reader import UnreadableText, decode
 from hypothesis import given
 from hypothesis import strategies as st
 from sms_vectors import Vector, read
 
+from provisioning.roles import Role
 from provisioning.tracker.language import (
     COMMANDS,
-    CamGetSdFormat,
-    CamGetVer,
+    CameraServer,
     CamReq,
-    Command,
     CommandErrors,
-    Family,
+    CredentialStyle,
+    Effect,
     FileType,
     GetParam,
     GetVer,
-    Server,
     SetParam,
     Source,
-    UnreadableText,
+    TypedCommand,
     UnsendableText,
-    decode,
-    encode,
-    family,
+    compose,
+    credential_style,
     from_arguments,
     prefix,
-    sms_text,
-    to_arguments,
 )
 from provisioning.tracker.parameters import CATALOGUE, ParameterErrors, septets, validate, with_camera_server
 
@@ -75,9 +72,9 @@ def video(**more: Any) -> Any:
 @pytest.mark.parametrize("vector", GOOD, ids=place)
 def test_a_documented_command_is_written_and_read_as_its_vector_says(vector: Vector) -> None:
     command = from_arguments(name_of(vector.text), json.loads(vector.results[0]), now=NOW)
-    assert encode(command) == vector.text
+    assert command.encode() == vector.text
     assert decode(vector.text) == command
-    assert to_arguments(command) == json.loads(vector.results[0])
+    assert command.as_arguments() == json.loads(vector.results[0])
 
 
 @pytest.mark.parametrize("vector", BAD, ids=place)
@@ -86,11 +83,29 @@ def test_a_text_in_no_documented_form_is_not_read(vector: Vector) -> None:
         decode(vector.text)
 
 
-def test_every_command_has_a_vector_and_its_flags() -> None:
+def test_every_declared_command_can_be_sent_and_has_a_vector() -> None:
+    assert set(TypedCommand.__subclasses__()) == set(COMMANDS.values())
     assert {name_of(vector.text) for vector in GOOD} == set(COMMANDS)
-    once = {"camreq", "camget_sdformat", "camget_restart", "cpureset"}
-    assert {name for name, kind in COMMANDS.items() if not kind.repeatable} == once
-    assert [name for name, kind in COMMANDS.items() if kind.destructive] == ["camget_sdformat"]
+
+
+def test_what_costs_interrupts_or_erases_is_never_sent_again_by_itself() -> None:
+    for name in ("camreq", "camget_sdformat", "camget_restart", "cpureset"):
+        assert not COMMANDS[name].is_repeatable()
+    for name in ("setparam", "getparam", "getver", "camgetver"):
+        assert COMMANDS[name].is_repeatable()
+
+
+def test_what_interrupts_or_erases_is_confirmed_first_and_needs_an_installer() -> None:
+    assert all(kind.role.includes(Role.INSTALLER) for kind in COMMANDS.values() if kind.needs_confirmation())
+    assert COMMANDS["camget_sdformat"].effect is Effect.ERASES
+
+
+def test_a_command_that_does_not_say_who_may_send_it_is_for_administrators() -> None:
+    class Undeclared(TypedCommand, name="undeclared", effect=Effect.READS):
+        pass
+
+    assert Undeclared.role is Role.ADMIN
+    assert not Undeclared.label
 
 
 def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
@@ -131,7 +146,7 @@ def test_one_camera_at_a_time_is_formatted_or_restarted() -> None:
     for name in ("camget_sdformat", "camget_restart"):
         assert "camera" in refused(name, camera="both")
     with pytest.raises(UnsendableText):
-        encode(CamGetSdFormat(Source.BOTH))
+        COMMANDS[name](camera=Source.BOTH).encode()
 
 
 def test_a_photo_has_no_time_and_a_video_no_resolution() -> None:
@@ -180,7 +195,7 @@ def test_a_time_is_unix_seconds_or_iso_8601_with_a_zone(moment: Any) -> None:
         (0, "2000"),
         (-5, "2000"),
         ("0001-01-01T00:00:00+14:00", "2000"),
-        ("9999-12-31T23:59:59-12:00", "milliseconds"),
+        ("9999-12-31T23:59:59-12:00", "ISO 8601"),
         ("1" * 41, "zone"),
         ("1e9", "ISO 8601"),
     ],
@@ -222,16 +237,16 @@ def test_a_server_keeps_to_its_strict_pattern(server: Any, fields: set[str]) -> 
 
 
 def test_the_configured_resolution_is_sent_as_nothing() -> None:
-    assert encode(photo(resolution="configured")) == "camreq:1,1"
+    assert photo(resolution="configured").encode() == "camreq:1,1"
     here = {"domain": "cam.example.com", "port": 7160}
-    assert encode(photo(resolution="configured", server=here)) == "camreq:1,1,cam.example.com,7160"
-    assert encode(CamReq(FileType.PHOTO, Source.FRONT, resolution="configured")) == "camreq:1,1"
+    assert photo(resolution="configured", server=here).encode() == "camreq:1,1,cam.example.com,7160"
+    assert CamReq(FileType.PHOTO, Source.FRONT, resolution="configured").encode() == "camreq:1,1"
 
 
 def test_a_resolution_without_a_server_has_no_form_on_the_wire() -> None:
     assert photo(resolution="640x480").resolution == "640x480"
     with pytest.raises(UnsendableText, match="server"):
-        encode(photo(resolution="640x480"))
+        photo(resolution="640x480").encode()
 
 
 @pytest.mark.parametrize(
@@ -240,16 +255,16 @@ def test_a_resolution_without_a_server_has_no_form_on_the_wire() -> None:
         CamReq(FileType.VIDEO, Source.FRONT),
         CamReq(FileType.VIDEO, Source.FRONT, timestamp=NOW),
         CamReq(FileType.PHOTO, Source.FRONT, timestamp=NOW, duration=5),
-        CamReq(FileType.VIDEO, Source.FRONT, NOW, 5, Server("a", 1), "640x480"),
+        CamReq(FileType.VIDEO, Source.FRONT, NOW, 5, CameraServer("a", 1), "640x480"),
         SetParam({}),
         GetParam(()),
     ],
 )
-def test_a_command_without_a_form_is_unsendable(command: Command) -> None:
+def test_a_command_without_a_form_is_unsendable(command: TypedCommand) -> None:
     with pytest.raises(UnsendableText):
-        encode(command)
+        command.encode()
     with pytest.raises(UnsendableText):
-        sms_text(command, login="abc", password="def", family=Family.FM)
+        compose(command, login="abc", password="def", style=CredentialStyle.FM)
 
 
 @pytest.mark.parametrize(
@@ -277,16 +292,16 @@ def test_setparam_takes_the_operators_camera_server() -> None:
     catalogue = with_camera_server(66100, 66101)
     arguments = {"parameters": {"66100": "cam.example.com", "66101": 7160}}
     command = from_arguments("setparam", arguments, now=NOW, catalogue=catalogue)
-    assert encode(command) == "setparam 66100:cam.example.com;66101:7160"
-    assert decode(encode(command)) == command
-    assert from_arguments("setparam", to_arguments(command), now=NOW) == command
+    assert command.encode() == "setparam 66100:cam.example.com;66101:7160"
+    assert decode(command.encode()) == command
+    assert from_arguments("setparam", command.as_arguments(), now=NOW) == command
 
 
 def test_a_command_cannot_be_changed_from_outside() -> None:
     values: dict[int, int | str] = {151: 18}
     command = SetParam(values)
     values[150] = 1
-    assert encode(command) == "setparam 151:18"
+    assert command.encode() == "setparam 151:18"
 
 
 # Credentials, blanks, lengths
@@ -295,20 +310,20 @@ def test_a_command_cannot_be_changed_from_outside() -> None:
 @pytest.mark.parametrize(
     ("login", "password", "kind", "front"),
     [
-        ("abc", "def", Family.FM, "abc def "),
-        ("", "", Family.FM, "  "),
-        ("abc", "", Family.FM, "abc  "),
-        ("", "def", Family.FM, " def "),
-        ("", "def", Family.FT, "def "),
-        ("abc", "def", Family.FT, "def "),
-        ("", "", Family.FT, " "),
+        ("abc", "def", CredentialStyle.FM, "abc def "),
+        ("", "", CredentialStyle.FM, "  "),
+        ("abc", "", CredentialStyle.FM, "abc  "),
+        ("", "def", CredentialStyle.FM, " def "),
+        ("", "def", CredentialStyle.FT, "def "),
+        ("abc", "def", CredentialStyle.FT, "def "),
+        ("", "", CredentialStyle.FT, " "),
     ],
 )
 def test_credentials_stand_in_front_as_the_family_wants(
-    login: str, password: str, kind: Family, front: str
+    login: str, password: str, kind: CredentialStyle, front: str
 ) -> None:
     assert prefix(login, password, kind) == front
-    (sms,) = sms_text(GetVer(), login=login, password=password, family=kind, keeps_spaces=True)
+    (sms,) = compose(GetVer(), login=login, password=password, style=kind, keeps_spaces=True)
     assert sms.text == front + "getver"
     assert sms.length == len(sms.text)
     for secret in (login, password):
@@ -317,71 +332,84 @@ def test_credentials_stand_in_front_as_the_family_wants(
 
 @pytest.mark.parametrize(
     ("model", "kind"),
-    [("FMC125", Family.FM), ("FMB225", Family.FM), (None, Family.FM), ("", Family.FM), ("TFT100", Family.FM),
-     ("FTC880", Family.FT), (" ftx900", Family.FT)],
-)  # fmt: skip
-def test_the_model_tells_the_family(model: str | None, kind: Family) -> None:
-    assert family(model) is kind
+    [
+        ("FMC125", CredentialStyle.FM),
+        ("FMB225", CredentialStyle.FM),
+        (None, CredentialStyle.FM),
+        ("", CredentialStyle.FM),
+        ("TFT100", CredentialStyle.FM),
+        ("FTC880", CredentialStyle.FT),
+        (" ftx900", CredentialStyle.FT),
+    ],
+)
+def test_the_model_says_how_credentials_are_written(model: str | None, kind: CredentialStyle) -> None:
+    assert credential_style(model) is kind
 
 
 @pytest.mark.parametrize("login", ["a b", "a\n", "ä", "\u2007"])
 def test_credentials_that_cannot_stand_in_a_command_are_refused(login: str) -> None:
     with pytest.raises(UnsendableText, match="login or password"):
-        sms_text(GetVer(), login=login, password="def", family=Family.FM)
+        compose(GetVer(), login=login, password="def", style=CredentialStyle.FM)
 
 
 @pytest.mark.parametrize(
-    ("password", "kind"), [("", Family.FM), ("def", Family.FM), ("", Family.FT)], ids=["two", "one", "ft"]
+    ("password", "kind"),
+    [("", CredentialStyle.FM), ("def", CredentialStyle.FM), ("", CredentialStyle.FT)],
+    ids=["two", "one", "ft"],
 )
 def test_a_text_that_begins_with_a_blank_never_goes_to_a_gateway_that_trims(
-    password: str, kind: Family
+    password: str, kind: CredentialStyle
 ) -> None:
     with pytest.raises(UnsendableText, match="Set a login and a password first"):
-        sms_text(GetVer(), login="", password=password, family=kind)
+        compose(GetVer(), login="", password=password, style=kind)
 
 
 def test_two_blanks_may_travel_as_one_figure_space() -> None:
-    (sms,) = sms_text(CamGetVer(), login="", password="", family=Family.FM, figure_space=True)
+    (sms,) = compose(
+        COMMANDS["camgetver"](), login="", password="", style=CredentialStyle.FM, figure_space=True
+    )
     assert (sms.text, sms.masked, sms.length) == ("\u2007camgetver", "  camgetver", 11)
 
 
-@pytest.mark.parametrize(("password", "kind"), [("def", Family.FM), ("", Family.FT)])
-def test_a_single_blank_cannot_travel_as_a_figure_space(password: str, kind: Family) -> None:
+@pytest.mark.parametrize(("password", "kind"), [("def", CredentialStyle.FM), ("", CredentialStyle.FT)])
+def test_a_single_blank_cannot_travel_as_a_figure_space(password: str, kind: CredentialStyle) -> None:
     with pytest.raises(UnsendableText):
-        sms_text(GetVer(), login="", password=password, family=kind, figure_space=True)
+        compose(GetVer(), login="", password=password, style=kind, figure_space=True)
 
 
 def test_people_see_dots_of_one_width_for_credentials_old_and_new() -> None:
     command = SetParam({3003: "newlo", 3004: "x"})
-    (sms,) = sms_text(command, login="a", password="bcdef", family=Family.FM)
+    (sms,) = compose(command, login="a", password="bcdef", style=CredentialStyle.FM)
     assert sms.text == "a bcdef setparam 3003:newlo;3004:x"
     assert sms.masked == "••••• ••••• setparam 3003:•••••;3004:•••••"
 
 
 def test_a_whole_provisioning_fits_one_sms() -> None:
     command = SetParam(validate({"151": 18, "150": 1, "113": 1, "66000": 3, "66022": ["DIN1", "Crash"]}))
-    (sms,) = sms_text(command, login="abcde", password="fghij", family=Family.FM)
+    (sms,) = compose(command, login="abcde", password="fghij", style=CredentialStyle.FM)
     assert sms.text == "abcde fghij setparam 151:18;150:1;113:1;66000:3;66022:10"
     assert sms.length == 56
 
 
 def test_extended_characters_count_twice() -> None:
-    (sms,) = sms_text(SetParam({2001: "a~b"}), login="abc", password="def", family=Family.FM)
+    (sms,) = compose(SetParam({2001: "a~b"}), login="abc", password="def", style=CredentialStyle.FM)
     assert sms.length == len(sms.text) + 1
 
 
 def test_characters_outside_gsm7_are_unsendable() -> None:
     with pytest.raises(UnsendableText, match="GSM-7"):
-        sms_text(SetParam({2001: "ж"}), login="abc", password="def", family=Family.FM)
+        compose(SetParam({2001: "ж"}), login="abc", password="def", style=CredentialStyle.FM)
 
 
 def test_one_value_that_is_too_long_is_unsendable() -> None:
     with pytest.raises(UnsendableText, match="160"):
-        sms_text(SetParam({2001: "x" * 150}), login="abc", password="def", family=Family.FM)
+        compose(SetParam({2001: "x" * 150}), login="abc", password="def", style=CredentialStyle.FM)
 
 
 def test_a_getparam_is_split_so_that_each_reply_fits_one_sms() -> None:
-    parts = sms_text(GetParam(EVERY_CAMERA_PARAMETER), login="abcde", password="fghij", family=Family.FM)
+    parts = compose(
+        GetParam(EVERY_CAMERA_PARAMETER), login="abcde", password="fghij", style=CredentialStyle.FM
+    )
     assert len(parts) == 2
     asked = [id for part in parts for id in part.command.parameters]  # type: ignore[union-attr]
     assert tuple(asked) == EVERY_CAMERA_PARAMETER
@@ -399,7 +427,7 @@ def longest_value(id: int) -> str:
 
 
 def test_unknown_parameters_are_asked_for_a_few_at_a_time() -> None:
-    parts = sms_text(GetParam((2001, 2002, 2003, 2004)), login="abc", password="def", family=Family.FM)
+    parts = compose(GetParam((2001, 2002, 2003, 2004)), login="abc", password="def", style=CredentialStyle.FM)
     assert [part.command for part in parts] == [GetParam((2001, 2002)), GetParam((2003, 2004))]
 
 
@@ -413,7 +441,9 @@ SETS = st.dictionaries(
     max_size=40,
 ).map(lambda given: SetParam(validate(given, raw=True)))
 CREDENTIALS = st.text("abcXYZ019", min_size=1, max_size=5)
-SERVERS = st.builds(Server, st.sampled_from(["cam.example.com", "192.0.2.7", "a-1"]), st.integers(1, 65535))
+SERVERS = st.builds(
+    CameraServer, st.sampled_from(["cam.example.com", "192.0.2.7", "a-1"]), st.integers(1, 65535)
+)
 PHOTOS = st.builds(CamReq, st.just(FileType.PHOTO), st.sampled_from(Source), server=st.none() | SERVERS)
 SIZED = st.builds(
     CamReq,
@@ -436,9 +466,9 @@ READS = st.lists(st.sampled_from(EVERY_CAMERA_PARAMETER), min_size=1, unique=Tru
 
 
 @given(st.one_of(SETS, PHOTOS, SIZED, VIDEOS, READS))
-def test_what_is_written_is_read_back_and_what_is_stored_comes_back(command: Command) -> None:
-    assert decode(encode(command)) == command
-    stored = json.loads(json.dumps(to_arguments(command)))
+def test_what_is_written_is_read_back_and_what_is_stored_comes_back(command: TypedCommand) -> None:
+    assert decode(command.encode()) == command
+    stored = json.loads(json.dumps(command.as_arguments()))
     assert from_arguments(command.name, stored, now=NOW) == command
 
 
@@ -446,7 +476,7 @@ def test_what_is_written_is_read_back_and_what_is_stored_comes_back(command: Com
 def test_a_setparam_becomes_the_fewest_whole_sms_in_its_own_order(
     command: SetParam, login: str, password: str
 ) -> None:
-    parts = sms_text(command, login=login, password=password, family=Family.FM)
+    parts = compose(command, login=login, password=password, style=CredentialStyle.FM)
     front = f"{login} {password} "
     pairs: list[tuple[int, Any]] = []
     for part in parts:
@@ -476,4 +506,4 @@ def test_a_text_is_a_command_or_refused_and_never_anything_else(text: str) -> No
             command = decode(head + text)
         except UnreadableText:
             continue
-        assert decode(encode(command)) == command
+        assert decode(command.encode()) == command

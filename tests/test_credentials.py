@@ -386,7 +386,7 @@ class Orders(RuleBasedStateMachine):
             assert (login, password) == self.true
         db.session.rollback()
 
-    def _submit(self, asked: language.Command) -> bool:
+    def _submit(self, asked: language.TypedCommand) -> bool:
         try:
             submission.submit(self.device, asked, REQUESTER, self._now())
         except Conflict:

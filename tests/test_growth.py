@@ -156,7 +156,7 @@ def test_commands_and_replies_read_no_whole_table(
         submission.submit(
             van,
             language.from_arguments(name, {}, now=int(now.timestamp())),
-            submission.Requester("tests"),
+            submission.Requester("tests", Role.INSTALLER),
             now,
         )
     db.session.commit()

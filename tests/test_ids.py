@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from provisioning.commands import submission
 from provisioning.devices import registry
 from provisioning.models import new_id, utcnow
+from provisioning.roles import Role
 from provisioning.tracker import language
 from receiver.ids import BACKWARDS, Ids
 from receiver.store.durability import new_id as receiver_id
@@ -63,6 +64,6 @@ def test_the_sms_of_a_batch_are_numbered_in_the_order_in_which_they_shall_go(app
     van = registry.add(fields, utcnow())
     asked = language.SetParam({200000 + number: "x" * 60 for number in range(8)})
     for _ in range(5):
-        rows = submission.submit(van, asked, submission.Requester("tests"), utcnow())
+        rows = submission.submit(van, asked, submission.Requester("tests", Role.INSTALLER), utcnow())
         assert [row.id for row in rows] == sorted(row.id for row in rows)
         assert len(rows) == 4

@@ -33,12 +33,13 @@ PURE = (
     "provisioning.commands.reply_matching",
     "provisioning.commands.transfer_times",
     "provisioning.media.link_rules",
+    "provisioning.roles",
     "provisioning.tracker",
     "receiver.wire",
 )
 PURE_MAY = {
-    "__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "fastcrc", "functools", "ipaddress",
-    "itertools", "json", "marshmallow", "math", "re", "string", "struct", "types", "typing", "unicodedata",
+    "__future__", "abc", "collections", "dataclasses", "datetime", "decimal", "enum", "fastcrc", "functools",
+    "ipaddress", "itertools", "json", "marshmallow", "math", "re", "string", "struct", "types", "typing", "unicodedata",
 }  # fmt: skip
 GEVENT = (
     "provisioning.core.threads",

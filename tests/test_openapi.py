@@ -64,7 +64,7 @@ def fill() -> None:
     asked = language.from_arguments(
         "camreq", {"file_type": "photo", "source": "front"}, now=int(now.timestamp())
     )
-    submission.submit(van, asked, submission.Requester("tests"), now)
+    submission.submit(van, asked, submission.Requester("tests", Role.INSTALLER), now)
     db.session.add(
         Upload(
             id="0" * 32,

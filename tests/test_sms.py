@@ -20,11 +20,12 @@ from provisioning.core import job_queue
 from provisioning.core.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.devices import registry, status_table
 from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
+from provisioning.roles import Role
 from provisioning.sms import dispatch, factory, gateway, inbound, reconcile, recovery
 from provisioning.sms.gateway import Accepted, InboundSms
 from provisioning.tracker import language
 
-REQUESTER = submission.Requester("tests")
+REQUESTER = submission.Requester("tests", Role.INSTALLER)
 NUMBER = "+12025550111"
 
 
@@ -206,7 +207,7 @@ def test_only_an_admin_names_another_server_and_only_an_allowed_one(phone: Phone
     server = {"domain": "files.example.com", "port": 7160}
     with pytest.raises(Forbidden):
         ask(van, "camreq", file_type="photo", source="front", server=server)
-    admin = submission.Requester("tests", admin=True)
+    admin = submission.Requester("tests", Role.ADMIN)
     asked = language.from_arguments(
         "camreq", {"file_type": "photo", "source": "front", "server": server}, now=int(utcnow().timestamp())
     )

@@ -72,7 +72,10 @@ def wish(device: Device, source: str = "front", **arguments: Any) -> Command:
     now = utcnow()
     given = {"file_type": "photo", "source": source} | arguments
     (row,) = submit(
-        device, from_arguments("camreq", given, now=int(now.timestamp())), Requester("tests"), now
+        device,
+        from_arguments("camreq", given, now=int(now.timestamp())),
+        Requester("tests", Role.INSTALLER),
+        now,
     )
     return row
 
@@ -163,7 +166,7 @@ def test_a_request_to_another_server_stays_so_when_that_becomes_ours(app: Flask,
     app.extensions["dualcam_config"] = config
     given = {"file_type": "photo", "source": "front", "server": {"domain": "new.example.com", "port": 7160}}
     asked_for = from_arguments("camreq", given, now=int(utcnow().timestamp()))
-    (row,) = submit(van, asked_for, Requester("tests", admin=True), utcnow())
+    (row,) = submit(van, asked_for, Requester("tests", Role.ADMIN), utcnow())
     reached_at(app, "new.example.com")
     command_state.move(row, State.SENDING, utcnow())
     reply_effects.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
@@ -179,7 +182,9 @@ def set_server(app: Flask, van: Device, *, admin: bool, values: dict[str, Any]) 
     changes = SERVER_IDS | {"camera_servers_allowed": ("new.example.com:7160",)}
     config = dataclasses.replace(app.extensions["dualcam_config"], **changes)
     app.extensions["dualcam_config"] = config
-    (row,) = provision(van, values, Requester("tests", admin=admin), utcnow(), raw=True)
+    (row,) = provision(
+        van, values, Requester("tests", Role.ADMIN if admin else Role.INSTALLER), utcnow(), raw=True
+    )
     return row
 
 

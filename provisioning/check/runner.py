@@ -57,6 +57,7 @@ from provisioning.models import (
     locks,
     timestamps,
 )
+from provisioning.roles import Role
 from provisioning.tracker import language
 from provisioning.tracker.parameters import BY_ITSELF, as_integer, find_warnings
 
@@ -64,7 +65,12 @@ VIDEO_SECONDS = 2
 VIDEO_AGO = 30
 CHANGES_UNTIL = timedelta(days=2)  # so old a run may be: a late answer changes its verdict
 LEFT_AFTER = timedelta(days=7)  # then a run that waits for a person ends by itself
-REUSABLE = frozenset({"getstatus", "getver", "getio", "camgetver"})
+# an answer of the last minutes serves, where the question is always the same
+REUSABLE = frozenset(
+    name
+    for name, kind in language.COMMANDS.items()
+    if kind.effect is language.Effect.READS and not kind.takes_arguments()
+)
 
 
 def current(device: Device) -> ChecklistRun | None:
@@ -311,8 +317,8 @@ def _ask(
 def _submit(
     name: str, given: Mapping[str, Any], run: ChecklistRun, device: Device, now: datetime
 ) -> list[Command]:
-    asked = language.from_arguments(name, given, now=int(now.timestamp()), catalogue=submission.catalogue())
-    return submission.submit(device, asked, submission.Requester(f"checklist, {run.started_by}"), now)
+    requester = submission.Requester(f"checklist, {run.started_by}", Role.SUPPORT)
+    return submission.ask(device, name, given, requester, now)
 
 
 def _asked_already(run: ChecklistRun, name: str) -> Command | None:

@@ -33,9 +33,9 @@ from provisioning.models import (
     new_id,
     timestamps,
 )
+from provisioning.roles import Role
 from provisioning.tracker import language
-from provisioning.tracker.language import CamReq, SetParam, UnsendableText, definitions
-from provisioning.tracker.language import Command as Asked
+from provisioning.tracker.language import CameraServer, CamReq, SetParam, TypedCommand, UnsendableText
 from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
 
 SERVICE = "service"
@@ -47,10 +47,10 @@ AVL_SERVER = (2004, 2005, 2006)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asks: shown in the command, and whether other servers may be named."""
+    """Who asks for a command: the name that is shown with it, and the role that decides what may be sent."""
 
     label: str
-    admin: bool = False
+    role: Role
 
 
 def catalogue() -> Mapping[int, Parameter]:
@@ -61,7 +61,7 @@ def catalogue() -> Mapping[int, Parameter]:
     return with_camera_server(config.camera_domain_parameter, config.camera_port_parameter)
 
 
-def preview(device: Device | None, asked: Asked) -> tuple[language.Sms, ...]:
+def preview(device: Device | None, asked: TypedCommand) -> tuple[language.Sms, ...]:
     """Compose the SMS of a command as they would be sent; without a device, with five-letter credentials.
 
     Raises Conflict where the text cannot be sent.
@@ -70,14 +70,28 @@ def preview(device: Device | None, asked: Asked) -> tuple[language.Sms, ...]:
     return _compose(asked, login, password, device.model if device else None)
 
 
+def ask(
+    device: Device, name: str, arguments: Mapping[str, Any], requester: Requester, now: datetime
+) -> list[Command]:
+    """Check the arguments of a command and queue it, as `submit` does. Raises CommandErrors, ParameterErrors too."""
+    return submit(device, typed_from(name, arguments, now), requester, now)
+
+
+def typed_from(name: str, arguments: Mapping[str, Any], now: datetime) -> TypedCommand:
+    """Check the arguments of a command against this service's catalogue. Raises CommandErrors, ParameterErrors."""
+    return language.from_arguments(name, arguments, now=int(now.timestamp()), catalogue=catalogue())
+
+
 def submit(
-    device: Device, asked: Asked, requester: Requester, now: datetime, *, batch: str | None = None
+    device: Device, asked: TypedCommand, requester: Requester, now: datetime, *, batch: str | None = None
 ) -> list[Command]:
     """Queue a command, one row for each SMS; the caller commits, then calls `wake`.
 
-    Raises Conflict (no credentials, the same request still open, the same video here), Forbidden or Invalid (server),
-    Unavailable.
+    Raises Forbidden (the command needs another role, or another server does), Invalid (server), Conflict (no
+    credentials, the same request still open, the same video here), Unavailable.
     """
+    if not requester.role.includes(asked.role):
+        raise Forbidden(f"This needs the role {asked.role}; you have the role {requester.role}.")
     config = current_config()
     demand_gateway()
     device = locks.lock_device(device.id)
@@ -116,7 +130,7 @@ def pace(device: Device) -> str | None:
 def _too_slow(device: Device, asked: CamReq, config: Config) -> str | None:
     if (rate := _speed(device)) is None:
         return None
-    needed = transfer_times.size(asked.file_type, asked.duration, len(definitions.cameras(asked.source)))
+    needed = transfer_times.size(asked.file_type, asked.duration, len(language.cameras(asked.source)))
     return transfer_times.too_long(needed, rate, config.capture_timeout)
 
 
@@ -156,7 +170,7 @@ def wake(device_id: int) -> None:
     job_queue.wake(job_queue.DEVICES, device_id)
 
 
-def typed(command: Command, now: datetime) -> Asked:
+def typed(command: Command, now: datetime) -> TypedCommand:
     """Give a row's typed command; credentials in a setparam are decrypted.
 
     A camreq that names our own server names it as cameras reach it now.
@@ -165,7 +179,7 @@ def typed(command: Command, now: datetime) -> Asked:
     if "encrypted" in arguments:
         clear = {number: encryption.decrypt(value) for number, value in arguments["encrypted"].items()}
         return SetParam({int(number): value for number, value in clear.items()})
-    asked = language.from_arguments(command.kind, arguments, now=int(now.timestamp()), catalogue=catalogue())
+    asked = typed_from(command.kind, arguments, now)
     if isinstance(asked, CamReq) and asked.server is not None and not command.foreign_server:
         return dataclasses.replace(asked, server=own_server(current_config()))
     return asked
@@ -176,19 +190,19 @@ def credentials(device: Device, which: str) -> tuple[str, str]:
     return pairs.pair(device, which)
 
 
-def compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
+def compose(asked: TypedCommand, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
     """Compose the SMS of a command for the gateway. Raises Conflict where it must not be sent."""
     return _compose(asked, login, password, model)
 
 
-def _compose(asked: Asked, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
+def _compose(asked: TypedCommand, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
     able = sms_capabilities()
     try:
         return language.compose(
             asked,
             login=login,
             password=password,
-            family=language.family(model),
+            style=language.credential_style(model),
             catalogue=catalogue(),
             keeps_spaces=able.keeps_leading_spaces,
             figure_space=able.figure_space,
@@ -203,7 +217,7 @@ def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: A
     return command_state.enqueue(
         device,
         kind=sms.command.name,
-        arguments=language.to_arguments(sms.command),
+        arguments=sms.command.as_arguments(),
         text=sms.masked,
         length=sms.length,
         now=now,
@@ -216,7 +230,7 @@ def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: A
 def _with_server(device: Device, asked: CamReq, requester: Requester, config: Config) -> CamReq:
     own = own_server(config)
     if asked.server and asked.server != own:
-        if not requester.admin:
+        if requester.role is not Role.ADMIN:
             raise Forbidden("Only an admin may send files to another server.", code="forbidden")
         address = f"{asked.server.domain}:{asked.server.port}"
         if not {address, asked.server.domain} & set(config.camera_servers_allowed):
@@ -287,18 +301,18 @@ def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, co
     changed = [number for number in ids if number in parameters]
     is_other = bool(changed) and (str(domain), str(port)) != tuple(str(value) for value in default)
     named = [number for number in AVL_SERVER if number in parameters]
-    if (is_other or named) and not requester.admin:
+    if (is_other or named) and requester.role is not Role.ADMIN:
         raise Forbidden("Only an admin may set the server that a device sends to.", code="forbidden")
     if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
         text = f"{domain}:{port} is not this service and does not stand in CAMERA_SERVERS_ALLOWED."
         raise Invalid("This server is not allowed.", errors={str(number): [text] for number in changed})
 
 
-def own_server(config: Config) -> language.Server | None:
+def own_server(config: Config) -> CameraServer | None:
     """Give where cameras reach this service; None where no setting says so."""
     if not config.camera_server_domain:
         return None
-    return language.Server(config.camera_server_domain, config.camera_server_port)
+    return CameraServer(config.camera_server_domain, config.camera_server_port)
 
 
 def own_address(config: Config) -> str:
@@ -308,7 +322,7 @@ def own_address(config: Config) -> str:
 
 
 def _refuse_twin(device: Device, asked: CamReq, foreign: bool) -> None:
-    wanted = _wish(language.to_arguments(asked), foreign)
+    wanted = _wish(asked.as_arguments(), foreign)
     waiting = db.session.scalars(
         select(Command).where(
             Command.device_id == device.id, Command.kind == asked.name, Command.state.in_(OPEN)
@@ -345,7 +359,7 @@ def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
         .order_by(Upload.id)
     )
     here = {source: ident for ident, source in found}
-    wanted = definitions.cameras(asked.source)
+    wanted = language.cameras(asked.source)
     if not (had := [source for source in wanted if source in here]):
         return
     clips = " and ".join(f"of the {source} camera (upload {here[source]})" for source in had)

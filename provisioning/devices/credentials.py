@@ -419,7 +419,7 @@ def _prove(device: Device, phase: Phase, now: datetime) -> None:
             GetVer(),
             login=pair(device, which)[0],
             password=pair(device, which)[1],
-            family=language.family(device.model),
+            style=language.credential_style(device.model),
             keeps_spaces=able.keeps_leading_spaces,
             figure_space=able.figure_space,
         )
@@ -433,7 +433,7 @@ def _prove(device: Device, phase: Phase, now: datetime) -> None:
     command_state.enqueue(
         device,
         kind=sms.command.name,
-        arguments=language.to_arguments(sms.command),
+        arguments=sms.command.as_arguments(),
         text=sms.masked,
         length=sms.length,
         now=now,

@@ -43,7 +43,8 @@ from provisioning.models.uploads import (
     files_of,
     in_state,
 )
-from provisioning.models.users import RANK, ApiToken, IdempotencyKey, LoginFailure, Role, User, WebSession
+from provisioning.models.users import ApiToken, IdempotencyKey, LoginFailure, User, WebSession
+from provisioning.roles import Role
 
 __all__ = [
     "BEING_SENT",
@@ -51,7 +52,6 @@ __all__ = [
     "ENDED",
     "IS_PICTURE",
     "OPEN",
-    "RANK",
     "RECONCILER",
     "TRANSITIONS",
     "TRIGGERS",

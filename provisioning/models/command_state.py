@@ -22,7 +22,7 @@ from provisioning.models import (
     new_id,
     timestamps,
 )
-from provisioning.tracker.language import definitions
+from provisioning.tracker import language
 
 # the device's one SMS place is held from handing over until reply, failure or time-out
 HOLDS_LINE = frozenset({State.SENDING, State.SENT, State.DELIVERED, State.UNKNOWN})
@@ -130,7 +130,7 @@ def remark(command: Command, note: str | None, now: datetime) -> None:
 
 def wanted_sources(command: Command) -> tuple[str, ...]:
     """Give the cameras whose file a camreq asks for."""
-    return definitions.cameras(str(command.arguments.get("source")))
+    return language.cameras(str(command.arguments.get("source")))
 
 
 def missing_sources(command: Command, linked: Iterable[str]) -> list[str]:

@@ -49,7 +49,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 class Command(db.Model):  # type: ignore[name-defined]
     """Something asked of a device by one SMS.
 
-    `kind` and `arguments` are the typed command (provisioning.tracker.language.to_arguments); `text` is the SMS with
+    `kind` and `arguments` are the typed command (TypedCommand.as_arguments); `text` is the SMS with
     credentials as dots, the true text is composed when it is sent. `in_flight`: holds the device's one SMS
     place; `capturing`: holds its capture place (camreq until its files are linked or it ends).
     """

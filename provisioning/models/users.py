@@ -1,27 +1,12 @@
 """Who may use the service: users with roles, API tokens, and what makes a repeated request harmless."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from provisioning.models.base import db, partial_index, utcnow
-
-
-class Role(StrEnum):
-    """What somebody may do; each includes what stands below it in RANK."""
-
-    ADMIN = "admin"
-    INSTALLER = "installer"
-    SUPPORT = "support"
-    VIEWER = "viewer"
-
-
-# viewer: look. support: ask for files, run checks, link. installer: also devices, parameters, credentials.
-# admin: also foreign servers, users, tokens.
-RANK = {Role.VIEWER: 0, Role.SUPPORT: 1, Role.INSTALLER: 2, Role.ADMIN: 3}
 
 
 class User(db.Model):  # type: ignore[name-defined]

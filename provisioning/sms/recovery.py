@@ -224,7 +224,7 @@ def _resolve(ident: str, device_id: int, message_id: str, gateway_id: str | None
 
 
 def _not_sent(command: Command, device: Device, now: datetime) -> None:
-    if language.COMMANDS[command.kind].repeatable and command.attempts < dispatch.ATTEMPTS:
+    if language.COMMANDS[command.kind].is_repeatable() and command.attempts < dispatch.ATTEMPTS:
         if command.kind == "setparam" and _superseded(command):
             numbers = sorted(int(number) for number in command.arguments.get("parameters", {}))
             command_state.move(

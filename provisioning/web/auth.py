@@ -17,7 +17,7 @@ from flask_login import LoginManager, current_user
 from sqlalchemy import select, update
 
 from provisioning.core.errors import Forbidden, Invalid, ServiceError
-from provisioning.models import RANK, ApiToken, Role, User, changed, db, utcnow
+from provisioning.models import ApiToken, Role, User, changed, db, utcnow
 from provisioning.web import sign_in
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,7 +45,7 @@ class Caller:
 
     def may(self, role: Role) -> bool:
         """Say whether the caller has at least this role."""
-        return RANK[self.role] >= RANK[role]
+        return self.role.includes(role)
 
 
 class SignedIn:

@@ -13,13 +13,12 @@ from stdnum import imei as stdnum_imei
 
 from provisioning.check.steps import LOOKS, QUESTIONS
 from provisioning.models import State, UploadState
+from provisioning.tracker.input_fields import Flag, Moment
 from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
 
 PHONE = re.compile(r"\+[0-9]{8,15}")
 CREDENTIAL = re.compile(r"[A-Za-z0-9]{1,5}")
 ZONES = frozenset(available_timezones())
-MILLISECONDS_FROM = 100_000_000_000
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Readable(Schema):
@@ -122,15 +121,6 @@ CREDENTIAL_SHAPE = {
 ZONE = {"format": "time-zone", "description": "IANA name, such as Europe/Vilnius"}
 
 
-class Flag(fields.Boolean):
-    """True or false, and no number or word that may stand for it."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> bool:
-        if isinstance(value, bool):
-            return value
-        raise ValidationError("Give true or false.")
-
-
 def _credential() -> fields.String:
     return fields.String(
         load_default="", allow_none=True, validate=check_credential, load_only=True, metadata=CREDENTIAL_SHAPE
@@ -164,28 +154,10 @@ class DeviceChangeSchema(DeviceSchema):
         exclude = ("imei",)
 
 
-class Moment(fields.Field):
-    """Unix seconds, Unix milliseconds or ISO 8601 with a zone, to an aware datetime."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> datetime:
-        try:
-            moment = self._read(value)
-        except (ValueError, OverflowError, OSError, TypeError):
-            raise ValidationError("Give Unix seconds, or ISO 8601 with a zone.") from None
-        if moment < EARLIEST or moment > datetime.now(UTC) + timedelta(days=1):
-            raise ValidationError("This time is before the year 2000, or in the future.")
-        return moment
-
-    def _read(self, value: Any) -> datetime:
-        if isinstance(value, bool):
-            raise TypeError
-        if isinstance(value, int | float) or (isinstance(value, str) and value.strip().isdigit()):
-            number = float(value)
-            return datetime.fromtimestamp(number / 1000 if number >= MILLISECONDS_FROM else number, UTC)
-        moment = datetime.fromisoformat(value)
-        if moment.tzinfo is None:
-            raise ValueError("no zone")
-        return moment.astimezone(UTC)
+def check_past(value: datetime) -> None:
+    """Accept a time that has passed; the clocks of others may be a day ahead."""
+    if value > datetime.now(UTC) + timedelta(days=1):
+        raise ValidationError("This time is in the future.")
 
 
 def _avl(text: str) -> fields.Integer:
@@ -211,7 +183,11 @@ class RecordSchema(Strict):
 
     left_out = frozenset({"values"})
 
-    timestamp = Moment(required=True, metadata={"description": "Unix seconds, milliseconds, or ISO 8601"})
+    timestamp = Moment(
+        required=True,
+        validate=check_past,
+        metadata={"description": "Unix seconds or milliseconds, or ISO 8601"},
+    )
     values = fields.Nested(AvlSchema, required=True)
 
 

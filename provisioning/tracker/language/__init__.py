@@ -1,32 +1,22 @@
-"""SMS commands and replies, pure: typed arguments to exact text, and a device's words to typed results.
+"""SMS commands and replies, pure: from arguments to the exact text of a command, from a text to typed replies.
 
-No clock, files, sockets, Flask or SQL; no credentials are kept. Called by the outbox, the inbox, forms,
-the API and the simulator. A new command is one class in `requests`, its text in `encoding`, its arguments in
-`parsing`, and a vector file.
+No clock, files, sockets, Flask or SQL; no credentials are kept. A command is one declaration (`command`), which names
+its arguments, text and rights; everything that handles commands asks it.
 """
 
-from provisioning.tracker.language.definitions import (
-    COMMANDS,
+from provisioning.tracker.language.arguments import CommandErrors
+from provisioning.tracker.language.camera_request import (
+    LONGEST_VIDEO,
     RESOLUTIONS,
-    CamGetRestart,
-    CamGetSdFormat,
-    CamGetVer,
+    CameraServer,
     CamReq,
-    Command,
-    CpuReset,
     FileType,
-    GetInfo,
-    GetIo,
-    GetParam,
-    GetStatus,
-    GetVer,
-    Server,
-    SetParam,
-    Source,
+    cameras,
 )
-from provisioning.tracker.language.encoding import UnreadableText, UnsendableText, decode, encode
+from provisioning.tracker.language.command import Effect, Source, TypedCommand, UnsendableText
+from provisioning.tracker.language.commands import COMMANDS, GetVer, from_arguments
 from provisioning.tracker.language.masking import mask
-from provisioning.tracker.language.parsing import LONGEST_VIDEO, CommandErrors, from_arguments, to_arguments
+from provisioning.tracker.language.parameter_commands import GetParam, SetParam
 from provisioning.tracker.language.refusals import REFUSALS, Refusal
 from provisioning.tracker.language.reply_reader import PARTS, read_replies
 from provisioning.tracker.language.reply_types import (
@@ -43,7 +33,7 @@ from provisioning.tracker.language.reply_types import (
     Unread,
     Values,
 )
-from provisioning.tracker.language.sms_text import Family, Sms, compose, family, prefix
+from provisioning.tracker.language.sms_text import CredentialStyle, Sms, compose, credential_style, prefix
 
 __all__ = [
     "COMMANDS",
@@ -53,21 +43,15 @@ __all__ = [
     "RESOLUTIONS",
     "Accepted",
     "AlreadyCaptured",
-    "CamGetRestart",
-    "CamGetSdFormat",
-    "CamGetVer",
     "CamReq",
     "CameraAction",
+    "CameraServer",
     "CameraVersions",
-    "Command",
     "CommandErrors",
-    "CpuReset",
-    "Family",
+    "CredentialStyle",
+    "Effect",
     "FileType",
-    "GetInfo",
-    "GetIo",
     "GetParam",
-    "GetStatus",
     "GetVer",
     "Info",
     "ParametersRefused",
@@ -76,21 +60,18 @@ __all__ = [
     "Refused",
     "Reply",
     "ResetAcknowledged",
-    "Server",
     "SetParam",
     "Sms",
     "Source",
+    "TypedCommand",
     "Unread",
-    "UnreadableText",
     "UnsendableText",
     "Values",
+    "cameras",
     "compose",
-    "decode",
-    "encode",
-    "family",
+    "credential_style",
     "from_arguments",
     "mask",
     "prefix",
     "read_replies",
-    "to_arguments",
 ]

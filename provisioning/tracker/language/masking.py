@@ -6,6 +6,7 @@ A mask is for people's eyes only: replies are read from the text as it came.
 import re
 from collections.abc import Iterable
 
+from provisioning.tracker.language.commands import COMMANDS
 from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN
 
 _IDS = "|".join(str(id) for id in sorted(CREDENTIALS))
@@ -14,7 +15,7 @@ _AFTER_ID = re.compile(
     rf"(?<![0-9])((?:{_IDS})\s*(?:(?:new\s+)?(?:value|text)\s*)?:[ \t]*)[^;\s]+", re.IGNORECASE
 )
 _OLD_SETPARAM = re.compile(rf"(setparam\s+(?:{_IDS})\s+)[^;\s]+", re.IGNORECASE)
-_BEFORE_COMMAND = r"(?=\s+(?:setparam|getparam|camreq|camget|getver|getinfo|getstatus|getio|cpureset))"
+_BEFORE_COMMAND = rf"(?=\s+(?:{'|'.join(COMMANDS)}))"
 
 # A shorter secret is hidden only where credentials stand: it would else hide every "1" of a text.
 _SHORTEST_WORD = 3

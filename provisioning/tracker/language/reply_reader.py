@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from provisioning.tracker.language.definitions import FileType, Source
+from provisioning.tracker.language.camera_request import FileType
+from provisioning.tracker.language.command import Source
 from provisioning.tracker.language.info_reader import read_info
 from provisioning.tracker.language.refusals import BY_CODE, REFUSALS, UNKNOWN_REFUSAL, Refusal
 from provisioning.tracker.language.reply_types import (

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, ClassVar, Self
 
-from provisioning.tracker.language.definitions import FileType, Source
+from provisioning.tracker.language.camera_request import FileType
+from provisioning.tracker.language.command import Source
 from provisioning.tracker.language.masking import mask
 from provisioning.tracker.language.refusals import BY_CODE, UNKNOWN_REFUSAL
 from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, SECRET_SHOWN, as_integer, describe

@@ -13,15 +13,12 @@ from provisioning.devices import credentials, registry
 from provisioning.fleet import presets
 from provisioning.media import link_service
 from provisioning.models import Command, Role, db, utcnow
-from provisioning.tracker import language
 from provisioning.web import auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.api.shared import answer, repeatable
 from provisioning.web.schemas import CommandFilter, CommandSchema, ProvisionSchema
 
 blueprint = openapi.Blueprint("commands", __name__, description="What is asked of devices")
-
-NEEDS_INSTALLER = frozenset({"setparam", "camget_sdformat", "camget_restart", "cpureset"})
 
 
 def show(rows: Sequence[Command]) -> list[dict[str, Any]]:
@@ -31,9 +28,9 @@ def show(rows: Sequence[Command]) -> list[dict[str, Any]]:
 
 
 def requester() -> submission.Requester:
-    """Give who asks."""
+    """Return who asks."""
     who = auth.caller()
-    return submission.Requester(who.label, who.may(Role.ADMIN))
+    return submission.Requester(who.label, who.role)
 
 
 @blueprint.post("/devices/<imei>/commands")
@@ -43,13 +40,8 @@ def requester() -> submission.Requester:
 @repeatable
 def ask(given: dict[str, Any], imei: str) -> Response:
     """Ask something of a device. A setparam or getparam that needs several SMS names them all in `batch`."""
-    name = given.pop("command")
-    if name in NEEDS_INSTALLER:
-        auth.demand(Role.INSTALLER)
     device = registry.find(imei)
-    now = utcnow()
-    asked = language.from_arguments(name, given, now=int(now.timestamp()), catalogue=submission.catalogue())
-    rows = submission.submit(device, asked, requester(), now)
+    rows = submission.ask(device, given.pop("command"), given, requester(), utcnow())
     db.session.commit()
     submission.wake(device.id)
     return answer(serializers.command(rows[0], [], [row.id for row in rows] if len(rows) > 1 else ()), 202)

@@ -9,14 +9,13 @@ from typing import Any
 
 from provisioning.commands.submission import own_server
 from provisioning.core.config import Config
-from provisioning.tracker.language import LONGEST_VIDEO, RESOLUTIONS, Source
-from provisioning.tracker.language.definitions import PLAIN
+from provisioning.tracker.input_fields import EARLIEST
+from provisioning.tracker.language import COMMANDS, LONGEST_VIDEO, RESOLUTIONS, Source
 from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, Parameter
 from provisioning.web.schemas import IMEI, TEXT
 
 Shape = dict[str, Any]
 
-EARLIEST = 946_684_800  # Unix seconds: 2000-01-01
 NULL: Shape = {"type": "null"}
 TRUE: Shape = {"type": "boolean", "const": True}
 FALSE: Shape = {"type": "boolean", "const": False}
@@ -39,7 +38,11 @@ PARAMETER_ID = "^[1-9][0-9]{0,7}$"
 # a moment that has passed: Unix seconds, or ISO 8601 with a zone
 PAST: Shape = {
     "anyOf": [
-        {"type": "integer", "minimum": EARLIEST, "description": "Unix seconds, not later than now"},
+        {
+            "type": "integer",
+            "minimum": int(EARLIEST.timestamp()),
+            "description": "Unix seconds, not later than now",
+        },
         {
             "type": "string",
             "format": "past-time",
@@ -160,10 +163,13 @@ def _commands(catalogue: Mapping[int, Parameter]) -> list[Shape]:
     pair = {str(number): credential for number in sorted(CREDENTIALS)}
     values = _values(catalogue, {})
     return [
-        _body({"command": {"enum": sorted(PLAIN)}}, "command"),
+        _body(
+            {"command": {"enum": [name for name, kind in COMMANDS.items() if not kind.takes_arguments()]}},
+            "command",
+        ),
         _body(
             {
-                "command": {"enum": ["camget_sdformat", "camget_restart"]},
+                "command": {"enum": [name for name, kind in COMMANDS.items() if kind.is_for_one_camera()]},
                 "camera": {"enum": ["front", "rear"]},
             },
             "command",

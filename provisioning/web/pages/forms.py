@@ -11,8 +11,7 @@ from marshmallow import Schema, ValidationError
 from provisioning.commands import submission
 from provisioning.core import idempotency
 from provisioning.core.errors import Invalid, ServiceError
-from provisioning.models import Device, Role, db, utcnow
-from provisioning.tracker import language
+from provisioning.models import Device, db, utcnow
 from provisioning.tracker.language import CommandErrors
 from provisioning.tracker.parameters import ParameterErrors
 from provisioning.web import auth
@@ -69,11 +68,8 @@ def load(schema: Schema, *names: str) -> dict[str, Any]:
 
 def submit(device: Device, name: str, arguments: Mapping[str, Any], endpoint: str) -> str:
     """Submit a command, and give the address of the vehicle's page that shows it."""
-    now, who = utcnow(), auth.caller()
-    asked = language.from_arguments(
-        name, arguments, now=int(now.timestamp()), catalogue=submission.catalogue()
-    )
-    submission.submit(device, asked, submission.Requester(who.label, who.may(Role.ADMIN)), now)
+    who = auth.caller()
+    submission.ask(device, name, arguments, submission.Requester(who.label, who.role), utcnow())
     db.session.commit()
     submission.wake(device.id)
     return url_for(endpoint, imei=device.imei)

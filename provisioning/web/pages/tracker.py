@@ -6,13 +6,11 @@ from flask.typing import ResponseReturnValue
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import Device, Role
+from provisioning.tracker.language import COMMANDS
 from provisioning.tracker.normalization import clean_text
 from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.vehicle import page
-
-PLAIN = ("getver", "getinfo", "getstatus", "getio", "camgetver")
-RISKY = ("camget_restart", "camget_sdformat", "cpureset")
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -30,24 +28,41 @@ def show(imei: str) -> ResponseReturnValue:
 
 def _page(device: Device, error: ServiceError | None = None, form: str = "") -> str:
     return page(
-        device, "vehicle/tracker.html", "settings", error=error, form_name=form, given=request.form, plain=PLAIN
-    )  # fmt: skip
+        device,
+        "vehicle/tracker.html",
+        "settings",
+        error=error,
+        form_name=form,
+        given=request.form,
+        questions=_buttons(needs_confirmation=False),
+        actions=_buttons(needs_confirmation=True),
+    )
+
+
+def _buttons(*, needs_confirmation: bool) -> list[tuple[str, str]]:
+    """Return value and text of the buttons that the caller may press: "camget_restart:front", or the name alone."""
+    return [
+        (f"{kind.name}:{camera}".rstrip(":"), kind.label.format(camera=camera))
+        for kind in COMMANDS.values()
+        if kind.label and auth.caller().may(kind.role) and kind.needs_confirmation() is needs_confirmation
+        for camera in (("front", "rear") if kind.is_for_one_camera() else ("",))
+    ]
 
 
 @auth.require(Role.SUPPORT)
 def other(imei: str) -> ResponseReturnValue:
-    """Ask for what needs no form: versions, states; and, with installers, restarts and formatting."""
+    """Send a command that has a button: versions, states; and, for installers, restarts and formatting."""
     device = registry.find(imei)
-    name = request.form.get("command", "")
+    name, _, camera = request.form.get("command", "").partition(":")
+    kind = COMMANDS.get(name)
 
     def work() -> str:
-        if name in RISKY:
-            auth.demand(Role.INSTALLER)
-            if "sure" not in request.form:
-                raise Invalid("Tick the box first: this cannot be undone.", errors={"sure": ["Not ticked."]})
-        elif name not in PLAIN:
+        if kind is None or not kind.label:
             raise Invalid("There is no such command here.")
-        arguments = {"camera": request.form.get("camera")} if name.startswith("camget_") else {}
+        auth.demand(kind.role)
+        if kind.needs_confirmation() and "sure" not in request.form:
+            raise Invalid("Tick the box first: this cannot be undone.", errors={"sure": ["Not ticked."]})
+        arguments = {"camera": camera} if kind.is_for_one_camera() else {}
         return forms.submit(device, name, arguments, "pages.vehicle_log")
 
     return forms.once(work, lambda error: (_page(device, error, "other"), error.status))

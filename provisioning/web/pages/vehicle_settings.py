@@ -41,9 +41,7 @@ def show(imei: str) -> ResponseReturnValue:
 
     def work() -> str:
         who = auth.caller()
-        submission.provision(
-            device, read_parameters(), submission.Requester(who.label, who.may(Role.ADMIN)), utcnow()
-        )
+        submission.provision(device, read_parameters(), submission.Requester(who.label, who.role), utcnow())
         db.session.commit()
         submission.wake(device.id)
         return url_for("pages.vehicle", imei=imei)

@@ -6,16 +6,9 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from provisioning.models import TRIGGERS, Command, State, Upload, UploadState, utcnow
+from provisioning.tracker.language import COMMANDS
 
 CAMERAS = {"front": "front camera", "rear": "rear camera", "both": "both cameras"}
-PLAIN_TITLES = {
-    "getver": "Ask for firmware and IMEI",
-    "getinfo": "Ask for clock and uptime",
-    "getstatus": "Ask for the mobile network",
-    "getio": "Ask for inputs and ignition",
-    "camgetver": "Ask both cameras for their version",
-    "cpureset": "Restart the tracker",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +69,14 @@ def request_title(row: Command, zone: str) -> str:
             return f"Photo, {cameras}"
         begin = datetime.fromtimestamp(given.get("timestamp") or 0, UTC).astimezone(ZoneInfo(zone))
         return f"{given.get('duration')} s from {begin:%H:%M:%S}, {cameras}"
-    if row.kind in ("camget_restart", "camget_sdformat"):
-        verb = "Restart the" if row.kind == "camget_restart" else "Format the SD card of the"
-        return f"{verb} {given.get('camera')} camera"
     if "encrypted" in given:
         return "Change the SMS login"
     if row.kind in ("setparam", "getparam"):
         count = len(given.get("parameters") or ())
         verb = "Set" if row.kind == "setparam" else "Read"
         return f"{verb} one setting" if count == 1 else f"{verb} {count} settings"
-    return PLAIN_TITLES.get(row.kind, row.kind)
+    kind = COMMANDS.get(row.kind)
+    return kind.label.format(camera=given.get("camera")) if kind and kind.label else row.kind
 
 
 def file_state(row: Upload) -> Label:

@@ -1,0 +1,129 @@
+"""What every command declares: its name, what it does to a device, who may send it, its arguments, its text.
+
+A new command is one class in `commands`, `parameter_commands` or `camera_request`, whose head is the declaration:
+what is not named there is not allowed. Everything else asks the class: argument checks, the SMS, rights in API and
+pages, buttons, masking and the choice of the command that a reply answers.
+"""
+
+from abc import ABC
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from provisioning.roles import Role
+from provisioning.tracker.input_fields import Choice
+from provisioning.tracker.language.arguments import REQUIRED, Arguments
+from provisioning.tracker.parameters import Parameter
+
+
+class Effect(StrEnum):
+    """What a command does to a device."""
+
+    READS = "reads"
+    SETS = "sets"  # sent again, it sets the same once more
+    COSTS = "costs"  # a file is taken and sent: mobile data
+    INTERRUPTS = "interrupts"  # something restarts
+    ERASES = "erases"  # what is lost cannot be had back
+
+
+class Source(StrEnum):
+    """Which cameras; the wire says 1, 2 and 3."""
+
+    FRONT = "front"
+    REAR = "rear"
+    BOTH = "both"
+
+
+SOURCE_DIGITS: Mapping[Source, str] = {Source.FRONT: "1", Source.REAR: "2", Source.BOTH: "3"}
+
+
+class UnsendableText(ValueError):
+    """A command that cannot become one right SMS; its text says why and what to do."""
+
+
+class OneCamera(Arguments):
+    """The camera that a command is for."""
+
+    camera = Choice((Source.FRONT, Source.REAR), required=True, error_messages=REQUIRED)
+
+
+class TypedCommand(ABC):
+    """A command with checked arguments; each subclass declares one kind.
+
+    name: what the device and the API call it.
+    effect: what it does; only what reads or sets is ever repeated without a person.
+    role: who may send it.
+    label: what its button says, with {camera} where it is for one camera; empty: it has no button.
+    arguments: the schema of its arguments, whose result makes an instance.
+    """
+
+    name: ClassVar[str]
+    effect: ClassVar[Effect]
+    role: ClassVar[Role]
+    label: ClassVar[str]
+    arguments: ClassVar[type[Arguments]]
+
+    def __init_subclass__(
+        cls,
+        *,
+        name: str,
+        effect: Effect,
+        role: Role = Role.ADMIN,
+        label: str = "",
+        arguments: type[Arguments] = Arguments,
+    ) -> None:
+        super().__init_subclass__()
+        cls.name, cls.effect, cls.role, cls.label, cls.arguments = name, effect, role, label, arguments
+
+    @classmethod
+    def is_repeatable(cls) -> bool:
+        """Return whether the service may send it once more by itself."""
+        return cls.effect in (Effect.READS, Effect.SETS)
+
+    @classmethod
+    def needs_confirmation(cls) -> bool:
+        """Return whether a person must confirm first that it is meant."""
+        return cls.effect in (Effect.INTERRUPTS, Effect.ERASES)
+
+    @classmethod
+    def is_for_one_camera(cls) -> bool:
+        """Return whether its argument is a camera."""
+        return issubclass(cls.arguments, OneCamera)
+
+    @classmethod
+    def takes_arguments(cls) -> bool:
+        """Return whether it has any argument."""
+        return cls.arguments is not Arguments
+
+    def encode(self) -> str:
+        """Return the SMS body, without credentials. Raises UnsendableText for what has no form on the wire."""
+        return self.name
+
+    def as_arguments(self) -> dict[str, Any]:
+        """Return the JSON from which `from_arguments` makes the same command; it may hold secrets."""
+        return {}
+
+    def split(self, fits: Callable[[Self], bool]) -> Iterator[Self]:
+        """Return the command in the fewest parts that fit one SMS each, in order; most have one part."""
+        yield self
+
+    def longest_reply(self, catalogue: Mapping[int, Parameter]) -> int:
+        """Return how many characters the device may answer, where the command decides that; else 0."""
+        return 0
+
+
+@dataclass(frozen=True)
+class ForOneCamera:
+    """The text and the arguments of a command for one camera."""
+
+    camera: Source
+    name: ClassVar[str]
+
+    def encode(self) -> str:
+        if self.camera is Source.BOTH:
+            raise UnsendableText(f"{self.name} takes one camera at a time: send one for each.")
+        return f"{self.name}:{SOURCE_DIGITS[self.camera]}"
+
+    def as_arguments(self) -> dict[str, Any]:
+        return {"camera": self.camera.value}
