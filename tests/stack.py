@@ -22,13 +22,16 @@ from honcho.environ import parse_procfile
 from provisioning.models import Role
 from provisioning.web import auth, users
 
+TIME_SCALE = 0.05  # of the simulator: a second of a vehicle in ours
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 class Stack:
     """Web, receiver, worker and simulator in a temporary folder; REST and control calls against them."""
 
-    def __init__(self, folder: Path, database_url: str, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, *, time_scale: float = TIME_SCALE, **settings: str
+    ) -> None:
         self.folder = folder
         self.web_port, self.receiver_port, self.health_port, self.simulator_port = (
             free_port() for _ in range(4)
@@ -65,7 +68,7 @@ class Stack:
         self.commands = parse_procfile((ROOT / "Procfile").read_text()).processes | {
             "simulator": f"{shlex.quote(sys.executable)} -m simulator run --twilio-port {self.simulator_port}"
             f" --number {SENDER} --webhook {self.environment['PUBLIC_URL']}/webhooks/twilio/inbound"
-            f" --receiver 127.0.0.1:{self.receiver_port} --time-scale 0.05"
+            f" --receiver 127.0.0.1:{self.receiver_port} --time-scale {time_scale}"
         }
         self.token = ""
 
@@ -204,10 +207,15 @@ class Stack:
 
 @contextmanager
 def running(
-    folder: Path, database_url: str, *, as_in_production: bool = False, **settings: str
+    folder: Path,
+    database_url: str,
+    *,
+    as_in_production: bool = False,
+    time_scale: float = TIME_SCALE,
+    **settings: str,
 ) -> Iterator[Stack]:
     """Run the whole product on a migrated database (or a SQLite file that is not there yet); end it afterwards."""
-    stack = Stack(folder, database_url, **settings)
+    stack = Stack(folder, database_url, time_scale=time_scale, **settings)
     try:
         stack.release() if as_in_production else stack.prepare()
         stack.start("simulator", "web", "receiver", "worker")

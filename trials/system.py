@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
 
+import databases
 import postgres_server
 import psutil
 from stack import Stack
@@ -108,7 +109,9 @@ def system(options: Options, *names: str, **settings: str) -> Iterator[System]:
             url = postgres_server.create_database(server.url, "trial")
         stack = Stack(folder, url, **settings)
         closing.callback(stack.close)
-        stack.release()
+        if server:
+            databases.migrate(url)
+        stack.prepare()
         stack.start(*names)
         try:
             yield System(stack, server)
