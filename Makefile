@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 600
 TRIAL ?= weather
-TRIALS := kills outage weather untimed strangers restarts soak
+TRIALS := kills outage weather untimed unknown restarts soak
 SHORT ?=
 
 .PHONY: help run quick test lint check bench fuzz openapi trial trial-all format lock
@@ -36,14 +36,15 @@ lint: ## Check style, types and formatting
 	@ruff format --check .
 	@mypy
 
-check: lint test ## What guards main: lint and test (make trial-all SHORT=yes besides, where processes are touched)
+check: lint test ## What guards main: lint, test and the trials, shortened
+	@$(MAKE) trial-all SHORT=yes
 
 trial-all: ## Run every trial of the real processes, hours; SHORT=yes: each shortened, some minutes
 	@bin/setup test
 	@$(PYTEST) -n $(PROCESSES) -m trial $(PYTEST_ARGS)
 	@$(if $(SHORT),,set -e; for name in $(TRIALS); do $(PYTHON) -m trials $$name; done)
 
-trial: ## Run one trial: TRIAL=kills|outage|weather|untimed|strangers|restarts|soak, TRIAL_ARGS
+trial: ## Run one trial: TRIAL=kills|outage|weather|untimed|unknown|restarts|soak, TRIAL_ARGS
 	@bin/setup test
 	@$(PYTHON) -m trials $(TRIAL) $(TRIAL_ARGS)
 

@@ -200,7 +200,10 @@ class Stack:
         return last
 
     def close(self) -> None:
-        """End all that was started here."""
+        """End all that was started here, together."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
         for name in self.processes:
             self.stop(name)
 

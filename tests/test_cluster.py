@@ -33,7 +33,7 @@ import trials  # noqa: F401 - puts what trials need on the path
 from simulator.metadata import told_by
 from trials.evidence import Sent, Tally, bounds
 
-DEVICES = 24
+DEVICES = 12
 STAMP = 1_795_500_000_000  # milliseconds
 QUIET = {"TWILIO_ACCOUNT_SID": "", "TWILIO_AUTH_TOKEN": "", "TWILIO_FROM": "", "TWILIO_API_BASE_URL": ""}
 BALANCER = """
@@ -180,7 +180,7 @@ def test_every_file_is_stored_once_whatever_receiver_a_device_comes_back_to(clus
     threads = [threading.Thread(target=v.run, args=(until,), daemon=True) for v in vehicles]
     for thread in threads:
         thread.start()
-    wait_until(lambda: len(cluster.all("/uploads?state=stored")) >= DEVICES, 120, every=0.2)
+    wait_until(lambda: len(cluster.all("/uploads?state=stored")) >= DEVICES, 120, every=0.5)
     cluster.two.kill("receiver")  # for good, with all that it had in hand
     for thread in threads:
         thread.join(250)
@@ -191,7 +191,7 @@ def test_every_file_is_stored_once_whatever_receiver_a_device_comes_back_to(clus
     least, most = bounds(sum((v.tally for v in vehicles), Tally()))
     assert least.total() == 4 * DEVICES
     wait_until(
-        lambda: not least - Counter(map(_stored, cluster.all("/uploads?state=stored"))), 150, every=0.5
+        lambda: not least - Counter(map(_stored, cluster.all("/uploads?state=stored"))), 150, every=1
     )
     wait_until(lambda: not _owed(cluster, _originals(cluster)), 100)
     stored = cluster.all("/uploads?state=stored")

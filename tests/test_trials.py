@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 import trials  # noqa: F401 - puts what trials need on the path
-from trials import kills, outage, restarts, soak, strangers, weather
+from trials import kills, outage, restarts, soak, unknown, weather
 from trials.evidence import BrokenPromise
 from trials.system import HELPER, Options, usage
 
@@ -41,7 +41,7 @@ def test_files_come_once_over_lines_that_break_and_corrupt(database: str) -> Non
 
 @pytest.mark.trial
 def test_unknown_devices_that_return_stay_few_rows_and_an_address_that_tries_many_imeis_waits() -> None:
-    seen = strangers.run(Options(seed=14, rounds=20))
+    seen = unknown.run(Options(seed=14, rounds=20))
     assert seen["rows"] <= 40
     assert seen["guesses_waited"][-2] >= 4.0
 

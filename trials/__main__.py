@@ -15,7 +15,7 @@ TRIALS = {
     "outage": "the database away for a minute during uploads and at commit; the receiver started without it",
     "weather": "10 % of connections cut, 1 % of packets corrupt, acknowledgements lost, half-open lines",
     "untimed": "cameras that tell no time or no trigger, many at once; the receiver killed before its report",
-    "strangers": "refused devices that come back every second",
+    "unknown": "unknown devices that come back every second; an address that tries many IMEIs",
     "restarts": "HUP and TERM of the receiver under load; a worker that hangs",
     "soak": "mixed traffic for a long time: memory, descriptors, lag",
 }

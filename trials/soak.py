@@ -3,8 +3,8 @@
 The worker must keep up: every file linked, and every photo looked at for its thumbnail, some seconds after its row, and
 its sweep never held up. The videos here are noise, of which nobody could make as many copies: those may wait.
 
-Cameras come, drop, come back and send files of all sizes; strangers are refused; photos and videos are asked by SMS;
-pages and the API are read.
+Cameras come, drop, come back and send files of all sizes; unknown devices are refused; photos and videos are asked by
+SMS; pages and the API are read.
 """
 
 import itertools
@@ -20,8 +20,8 @@ import requests
 
 from trials import fleet, kills
 from trials.evidence import Figures, hold
-from trials.strangers import connect
 from trials.system import Options, System, system
+from trials.unknown import connect
 
 CAMERAS = 100
 FIRST = 100  # number of the first of them; vehicles have lower ones
@@ -55,7 +55,10 @@ def run(options: Options) -> Figures:
             vehicle.add()
         others = [
             *vehicles,
-            *(threading.Thread(target=work, args=(sys, ends), daemon=True) for work in (strangers, reader)),
+            *(
+                threading.Thread(target=work, args=(sys, ends), daemon=True)
+                for work in (unknown_devices, reader)
+            ),
         ]
         for thread in others:
             thread.start()
@@ -159,7 +162,7 @@ def _slope(x: list[float], y: list[float]) -> float:
     return median([(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs] or [0.0])
 
 
-def strangers(sys: System, ends: threading.Event) -> None:
+def unknown_devices(sys: System, ends: threading.Event) -> None:
     """Come back every second, and be refused."""
     while not ends.wait(1):
         for number in range(5):
