@@ -190,9 +190,7 @@ def test_every_file_is_stored_once_whatever_receiver_a_device_comes_back_to(clus
     # each file with a time once, each without at least once and never more often than it was sent whole
     least, most = bounds(sum((v.tally for v in vehicles), Tally()))
     assert least.total() == 4 * DEVICES
-    wait_until(
-        lambda: not least - Counter(map(_stored, cluster.all("/uploads?state=stored"))), 150, every=1
-    )
+    wait_until(lambda: not least - Counter(map(_stored, cluster.all("/uploads?state=stored"))), 150, every=1)
     wait_until(lambda: not _owed(cluster, _originals(cluster)), 100)
     stored = cluster.all("/uploads?state=stored")
     assert not Counter(map(_stored, stored)) - most

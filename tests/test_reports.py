@@ -41,9 +41,9 @@ class BusyProduct:
 
 def test_sessions_are_told_while_files_never_stop_coming() -> None:
     product = BusyProduct()
-    store = SimpleNamespace(exchange=None, delivered=lambda taken: None, given_up=deque())
+    store = SimpleNamespace(shared_partials=None, delivered=lambda taken: None, given_up=deque())
     server: Any = SimpleNamespace(
-        product=product, store=store, handover=None, aside=lambda work, *given: work(*given)
+        product=product, store=store, lease_client=None, aside=lambda work, *given: work(*given)
     )
     product.reporter = reports = Reporter(server)
     reports.tell(SimpleNamespace(id="a" * 32))  # type: ignore[arg-type]
