@@ -96,25 +96,25 @@ class Server:
 
     def make_bucket(self, name: str) -> str:
         """Make an empty bucket; give its name."""
-        self.client().create_bucket(S3Bucket=name)
+        self.client().create_bucket(Bucket=name)
         return name
 
     def empty(self, bucket: str) -> None:
         """Remove all objects of a bucket."""
         client = self.client()
-        for page in client.get_paginator("list_objects_v2").paginate(S3Bucket=bucket):
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
             if keys:
-                client.delete_objects(S3Bucket=bucket, Delete={"Objects": keys})
+                client.delete_objects(Bucket=bucket, Delete={"Objects": keys})
 
     def _answers(self) -> bool:
         # its parts come up one by one: a file that went in and out again proves them all
         try:
             client = self.client()
             with contextlib.suppress(client.exceptions.BucketAlreadyOwnedByYou):
-                client.create_bucket(S3Bucket="ready")
-            client.put_object(S3Bucket="ready", Key="probe", Body=b"probe")
-            return bool(client.get_object(S3Bucket="ready", Key="probe")["Body"].read() == b"probe")
+                client.create_bucket(Bucket="ready")
+            client.put_object(Bucket="ready", Key="probe", Body=b"probe")
+            return bool(client.get_object(Bucket="ready", Key="probe")["Body"].read() == b"probe")
         except (BotoCoreError, ClientError):
             return False
 

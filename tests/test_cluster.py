@@ -68,7 +68,7 @@ class Cluster:
 
     def keys(self, prefix: str) -> list[str]:
         pages = self.s3.client().get_paginator("list_objects_v2").paginate(
-            S3Bucket=self.bucket, Prefix=f"fleet/{prefix}"
+            Bucket=self.bucket, Prefix=f"fleet/{prefix}"
         )  # fmt: skip
         return [item["Key"].removeprefix("fleet/") for page in pages for item in page.get("Contents", [])]
 

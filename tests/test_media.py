@@ -255,7 +255,7 @@ def test_prefixes_keep_two_fleets_of_one_bucket_apart(bucket: str, s3: s3_server
     one.write("a/x", b"1")
     two.write("a/x", b"2")
     assert (one.read("a/x", 0, 9), two.read("a/x", 0, 9)) == (b"1", b"2")
-    names = [item["Key"] for item in s3.client().list_objects_v2(S3Bucket=bucket)["Contents"]]
+    names = [item["Key"] for item in s3.client().list_objects_v2(Bucket=bucket)["Contents"]]
     assert sorted(names) == ["one-two/a/x", "one/a/x"]
 
 

@@ -99,7 +99,7 @@ class S3Bucket:
     def write(self, key: str, data: bytes) -> None:
         with _translated():
             self._client.put_object(
-                S3Bucket=self.bucket, Key=self.prefix + key, Body=data, ChecksumAlgorithm="SHA256"
+                Bucket=self.bucket, Key=self.prefix + key, Body=data, ChecksumAlgorithm="SHA256"
             )
 
     def read(self, key: str, begin: int, count: int) -> bytes | None:
@@ -109,7 +109,7 @@ class S3Bucket:
         with _translated():
             try:
                 answer = self._client.get_object(
-                    S3Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes={begin}-{begin + count - 1}"
+                    Bucket=self.bucket, Key=self.prefix + key, Range=f"bytes={begin}-{begin + count - 1}"
                 )
             except self._client.exceptions.ClientError as error:
                 if _code(error) in BEYOND:
@@ -145,7 +145,7 @@ class S3Bucket:
         with _translated():
             try:
                 return int(
-                    self._client.head_object(S3Bucket=self.bucket, Key=self.prefix + key)["ContentLength"]
+                    self._client.head_object(Bucket=self.bucket, Key=self.prefix + key)["ContentLength"]
                 )
             except self._client.exceptions.ClientError as error:
                 if _code(error) in MISSING:
@@ -163,12 +163,12 @@ class S3Bucket:
     def delete(self, *keys: str) -> None:
         with _translated():
             if len(keys) == 1:
-                self._client.delete_object(S3Bucket=self.bucket, Key=self.prefix + keys[0])
+                self._client.delete_object(Bucket=self.bucket, Key=self.prefix + keys[0])
                 return
             for begin in range(0, len(keys), 1000):  # the most that one request may name
                 names = [{"Key": self.prefix + key} for key in keys[begin : begin + 1000]]
                 told = self._client.delete_objects(
-                    S3Bucket=self.bucket, Delete={"Objects": names, "Quiet": True}
+                    Bucket=self.bucket, Delete={"Objects": names, "Quiet": True}
                 )
                 if told.get("Errors"):
                     raise MediaError(f"The object store does not remove it: {told['Errors'][0].get('Code')}.")
@@ -176,7 +176,7 @@ class S3Bucket:
     def entries(self, prefix: str) -> Iterator[Entry]:
         with _translated():
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                S3Bucket=self.bucket, Prefix=self.prefix + prefix
+                Bucket=self.bucket, Prefix=self.prefix + prefix
             )
             for page in pages:
                 for item in page.get("Contents", []):
@@ -201,7 +201,7 @@ class S3Bucket:
     def ready(self) -> str | None:
         try:
             with _translated():
-                self._client.head_bucket(S3Bucket=self.bucket)
+                self._client.head_bucket(Bucket=self.bucket)
         except MediaError as error:
             return str(error)
         return None
