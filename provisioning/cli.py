@@ -1,4 +1,4 @@
-"""The `flask` commands: users and tokens. Output meant for programs goes to standard output alone."""
+"""The `flask` commands: users, tokens, keys. Output for programs goes to standard output alone."""
 
 import json
 import sys

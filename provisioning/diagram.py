@@ -1,4 +1,4 @@
-"""`python -m provisioning.diagram`: writes the states of commands and of credentials into docs/sms.md.
+"""Writes the state tables of commands and of credentials into docs/sms.md: `python -m provisioning.diagram`.
 
 They are made from the tables that run; a test holds the document to them. Part of no running process.
 """

@@ -1,4 +1,5 @@
-"""Entry of the worker process: `python -m provisioning.worker`. Sends SMS, reconciles, sweeps, makes copies.
+"""Entry of the worker process, `python -m provisioning.worker`: sends SMS, links files, makes previews, runs periodic
+jobs.
 
 Several workers may run side by side: rows are claimed by leases and unique indexes. Ends on SIGTERM.
 """

@@ -1,1 +1,1 @@
-"""The cameras' side: bytes to files. Knows nothing of the product but the port that `__main__` gives it."""
+"""The receiver: takes files from cameras. It knows nothing of the product but the port that `__main__` fills."""

@@ -1,4 +1,6 @@
-"""`python -m receiver`: joins the receiver to the product. The only file that knows both."""
+"""Entry of the receiver process, `python -m receiver`: connects the receiver to the product. Only this module knows
+both.
+"""
 
 from gevent import monkey
 

@@ -1,4 +1,4 @@
-"""Addresses of peers and of our own ports, as text: IPv4, IPv6 and names. Pure, but for `listen`.
+"""Addresses of peers and of our ports as text: IPv4, IPv6 and names. Pure, except for `listen`.
 
 A peer is written as address and port with a colon between, an IPv6 address without brackets.
 """

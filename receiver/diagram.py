@@ -1,4 +1,4 @@
-"""`python -m receiver.diagram`: writes the session's states into docs/protocol.md, from the table that runs.
+"""Writes the state diagram of the session machine into docs/protocol.md: `python -m receiver.diagram`.
 
 Also gives those parts, for the test that the document is up to date. Part of no running process.
 """

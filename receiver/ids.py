@@ -1,4 +1,4 @@
-"""Ids that sort by time: 32 lower-case hex characters, 48 bits of Unix milliseconds and 80 random bits.
+"""Ids that sort by time: 32 hex characters, of 48 bits Unix milliseconds and 80 random bits.
 
 Receiver and product make their ids here, so that rows of both sort alike. Ids are names, not secrets.
 """

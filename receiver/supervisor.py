@@ -1,4 +1,4 @@
-"""Runs the receiver's workers under gunicorn's arbiter: restarts, HUP, graceful stop, hub heartbeat.
+"""Runs the worker processes of the receiver under gunicorn's arbiter: restart, HUP, graceful stop, heartbeat.
 
 gunicorn's worker base classes are no promised API: setup.cfg caps its version, and tests start, reload and kill
 real workers. Called by `__main__`.

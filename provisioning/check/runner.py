@@ -1,4 +1,4 @@
-"""Runs the checklist (`steps`): stores a run, asks through the outbox, reads answers, ends in a verdict.
+"""Runs the checklist (`steps`): stores the run, submits commands, reads answers, decides the verdict.
 
 `advance` may be called at any time, by the worker and by pages, and by several processes: a device's lock makes
 each step's SMS go out once.

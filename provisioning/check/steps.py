@@ -1,4 +1,4 @@
-"""The checklist as a declaration: steps, how their facts are read, and the verdicts, in order.
+"""The checklist as data: steps, how their facts are read, and the verdicts in order. Pure.
 
 Pure: facts in, results out; `checklist` runs it and stores it. Source: vendor's troubleshooting of the DualCam page,
 its SMS replies and its known problems.

@@ -1,4 +1,4 @@
-"""How a command ends without its answer, refused, never sent or met by silence, and what goes on after it.
+"""Ends commands that got no answer: refused, never sent, or timed out; and continues what depends on them.
 
 Every such end has a code, a reason that a person can act on, and a place at the device. A proof of changed
 credentials moves on to its next step. Called by what sends, sweeps and reads replies; the caller commits.

@@ -1,4 +1,4 @@
-"""What a parameter set would do before anything is sent: normalised values, warnings, the SMS with lengths."""
+"""Computes what sending a parameter set would do: normalized values, warnings, the SMS with their lengths."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What follows from a device's words: for the command they answer, and for what is known of the device."""
+"""Applies a reply: to the command that it answers, and to the status table."""
 
 from collections.abc import Sequence
 from datetime import datetime

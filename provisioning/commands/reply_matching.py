@@ -1,4 +1,4 @@
-"""Which command a device's words answer: pure choice among candidates, by content first.
+"""Decides which command a reply answers, by content first. Pure.
 
 No SQL, no clock: the inbox gives candidates and applies the choice. Replies carry no id; phone and time have
 already narrowed the candidates down. Source: design, "A command".

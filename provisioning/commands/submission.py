@@ -1,4 +1,4 @@
-"""Commands wait here: what may be asked is checked, composed and queued; nothing is sent in this file.
+"""Submits commands: checks, composes and queues them. Nothing is sent here.
 
 Called by the API, the pages and the checklist inside their transaction; they commit, then `wake`. The sending
 itself, by the worker, is in `dispatch`.

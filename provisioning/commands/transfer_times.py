@@ -1,4 +1,4 @@
-"""What a line's speed means for files: how long they take, and what comes within a wait. Pure.
+"""Estimates how long files take at a given speed, and what fits into a time-out. Pure.
 
 Source: vendor: a photo of 1280x720 is about 50 kB, a video of 20 s in 720p about 6 MB.
 """

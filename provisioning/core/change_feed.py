@@ -1,4 +1,4 @@
-"""What open pages hear of: rows of `changes`, and the server-sent events made from them.
+"""The change feed of open pages: reads rows of `changes` and makes server-sent events of them.
 
 `publish` writes in the caller's transaction, so a page hears of nothing that was rolled back. One poller a
 process reads new rows while somebody listens; a listener holds no database session.

@@ -1,4 +1,4 @@
-"""The environment, read once and checked: the only file that reads it.
+"""The configuration: reads and checks the environment once. No other module reads it.
 
 `load()` gives a frozen Config or raises ConfigError, which names every wrong variable at once. Each secret
 may come as NAME or as NAME_FILE (a file that holds it). docs/operations.md lists the variables for people.

@@ -1,4 +1,4 @@
-"""The errors that cross room borders inside provisioning.
+"""The errors that cross package borders.
 
 Each says what happened (`code`, for programs), what a person should read (`message`), which fields are
 meant (`errors`), and the HTTP status that pages and the API give it. Rooms raise them; one handler in the

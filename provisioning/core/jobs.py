@@ -1,4 +1,4 @@
-"""Isolates background work: a job that fails, or one row in it, stops no other job and no other row.
+"""Isolates background jobs: one that fails, or one row in it, stops no other.
 
 What fails is rolled back, logged and counted in a row of `jobs`, from which /readyz and /metrics tell which job has
 been failing since when. Which jobs there are and how often they run stands in `schedule`; the worker repeats them.

@@ -1,4 +1,4 @@
-"""A change of a device's SMS login and password: which pairs the device may hold, and which answer proves one.
+"""The state machine of a change of SMS credentials: which pairs a device may hold, and what proves one.
 
 `TRANSITIONS` is the whole state machine: a phase and a fact give the next phase. The functions below it turn what
 happened to a command into a fact; `_apply` is the only place that writes the device's row. A pair is forgotten only

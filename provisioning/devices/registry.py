@@ -1,4 +1,4 @@
-"""Devices: adding, changing, archiving; and the numbers they had. Input is checked by `schemas` before."""
+"""The registry of devices: adding, changing, archiving, and their phone numbers over time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime

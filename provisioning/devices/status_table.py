@@ -1,4 +1,4 @@
-"""The status table: what is known of a device, item by item, with a verdict and where it comes from."""
+"""The status table: what is known of a device, item by item, with verdict, time and source."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Profiles: named, versioned parameter sets. A change makes a new version; old ones stay."""
+"""Presets: named, versioned parameter sets. A change makes a new version; old versions stay."""
 
 import re
 from collections.abc import Mapping, Sequence

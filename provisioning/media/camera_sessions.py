@@ -1,4 +1,4 @@
-"""TCP connections as rows. A device's connections have one each; strangers, who can make any number, share few.
+"""Stores the TCP connections of devices; the many of unknown devices share few rows.
 
 A refused device that comes back every second would write 2.6 million rows a month: its refusals are counted in one
 row a day. The receiver's `__main__` reports here, in bulk; the worker's sweep forgets.

@@ -1,4 +1,4 @@
-"""Runs the child processes that decode (`decoder_process`): a codec that crashes or takes long hurts nobody.
+"""Runs the child processes that decode (`decoder_process`), so that a crash or a slow file affects only itself.
 
 Photos share one child, since starting one takes many times as long as a thumbnail; each video has a child of its own.
 The children bound their own memory and processor time, and know nothing of our environment.

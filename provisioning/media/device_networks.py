@@ -1,4 +1,4 @@
-"""From which networks a device's files come, so that a new one can be shown beside a file."""
+"""The networks that the files of a device come from, so that a new one can be shown beside a file."""
 
 from collections import defaultdict
 from collections.abc import Sequence

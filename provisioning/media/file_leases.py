@@ -1,4 +1,4 @@
-"""Which session has a file of a device in hand, where several machines receive into one media store.
+"""Leases: which session holds a file of a device, where several machines share one media store.
 
 A newer session of the device takes over: it says that it waits, the older one ends and leaves what it has, and only
 one that does not answer is passed over. Times are the database's: the machines' clocks may differ by minutes. Called by

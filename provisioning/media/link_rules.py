@@ -1,4 +1,4 @@
-"""Which request made which file: a pure decision over one device's facts, with reason and certainty.
+"""Decides which command made which file, from the facts of one device, with reason and certainty. Pure.
 
 No SQL, no clock. `links` gathers the facts and applies the decision; docs/linking.md has the table. The outcome
 does not depend on the order in which facts arrived. Times are Unix seconds, as floats.

@@ -1,4 +1,4 @@
-"""Ties files to the requests and records that caused them, anew on each new fact, until a person decides.
+"""Links files to the commands and records that caused them, again after each new fact, until a user sets a link.
 
 Gathers a device's facts, has `link_rules` decide, applies it to uploads and to the commands' states.
 """

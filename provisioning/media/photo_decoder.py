@@ -1,4 +1,4 @@
-"""Thumbnails of photos: what the child process of `decoder_process` does with JPEG. Nothing else imports this module.
+"""Makes thumbnails inside the child process `decoder_process`. Nothing else imports this module.
 
 Sizes and scans are read and refused before anything is decoded.
 """

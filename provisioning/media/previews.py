@@ -1,4 +1,4 @@
-"""Copies for the browser: thumbnails of photos and videos, H.264 of the cameras' H.265. Originals are never touched.
+"""Makes previews: thumbnails, and H.264 copies of the cameras' H.265. Originals are never changed.
 
 Work is claimed by a lease on the upload's row. Photos do not wait for videos, and are done many at once.
 """

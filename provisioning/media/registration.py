@@ -1,4 +1,4 @@
-"""Files as the receiver reports them: rows from sidecars, sessions, admission, adoption, and the way to the bytes.
+"""Registers files that the receiver reports: rows from sidecars, known devices, progress.
 
 The receiver's `__main__` calls it, one short unit of work each, in bulk; every function may be repeated
 harmlessly. What follows from a new file (its link, the device's status) is the worker's: `schedule.settle`.

@@ -1,4 +1,4 @@
-"""Where the thing is that a command asked for, and why it is not here yet: one sentence a command, for people.
+"""Says in one sentence where the file of a request is, and why it is not here yet.
 
 Reads rows and changes none. Called by pages. Times are told in the device's time zone.
 """

@@ -1,4 +1,4 @@
-"""What is removed when it is old (RETENTION_DAYS_…, off by default), and what is given up because nobody ends it.
+"""Removes what is older than its retention (RETENTION_DAYS_…, off by default), and closes what nobody ends.
 
 The worker calls `sweep` every hour. Ids sort by time, so that what is old is found by the primary key; every batch
 is small and a transaction of its own, and a run that was broken off goes on with the next.

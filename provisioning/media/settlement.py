@@ -1,4 +1,4 @@
-"""What follows from new files: the device's status, links, copies; and the adoption of quarantined files.
+"""Processes new files: status of the device, links, previews; adopts quarantined files of new devices.
 
 The worker calls it. The receiver only registers files (`registration`).
 """

@@ -1,4 +1,4 @@
-"""Where this process keeps files: the spool of this machine and the media store behind it."""
+"""Opens the spool of this machine and the media store behind it."""
 
 from flask import current_app
 

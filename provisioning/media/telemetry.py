@@ -1,4 +1,4 @@
-"""Records of the customer's telematics platform: camera states, SOS triggers, ignition.
+"""Telemetry records of the customer's telematics platform: camera states, SOS triggers, ignition.
 
 Source: vendor's AVL ids 497 (rear camera), 498 (front camera), 499 (SOS trigger), 239 (ignition).
 """

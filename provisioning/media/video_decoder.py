@@ -1,4 +1,4 @@
-"""Copies of videos: what the child `decoder_process` does with H.265 and MP4. Nothing else imports this module.
+"""Converts videos inside the child process `decoder_process`. Nothing else imports this module.
 
 The cameras' video is a raw H.265 stream without times: they are counted from the frame rate. The format is named, never
 guessed: FFmpeg's guess also takes lists that name other files. The size is read before anything is decoded.

@@ -1,4 +1,4 @@
-"""Tables and their state machines, one file a noun. Rules that need more than one row live in the rooms above."""
+"""Tables and their state machines, one file a noun. Rules that span several rows are in the packages above."""
 
 from provisioning.models.base import (
     Base,

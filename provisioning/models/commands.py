@@ -1,4 +1,4 @@
-"""Commands asked of devices: one row, one life; and the state machine of that life."""
+"""Commands: one row from submission to its end, and the transitions between its states."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""How the worker's periodic jobs fare, for every process that is asked about it."""
+"""The state of each periodic job, for health endpoints."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Files on their way and afterwards, and the TCP sessions that brought them."""
+"""Uploads, and the TCP connections that brought them."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""One SMS on its way out: claims a device's next command, hands it to the gateway, notes what that said.
+"""Sends the next SMS of a device: claims the command, hands it to the gateway, records the outcome.
 
 Two short transactions with the gateway's answer between them; whatever line a process is killed at, the row
 tells the sweep (`recovery`) what to do. Called by the worker.

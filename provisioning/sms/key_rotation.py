@@ -1,4 +1,4 @@
-"""Encrypting anew, with the first of ENCRYPTION_KEYS, all that is stored encrypted. Called by the command line."""
+"""Encrypts all stored secrets again with the first of ENCRYPTION_KEYS."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reads the message list of the gateway and takes what no webhook brought."""
+"""Reads the message list of the gateway and processes what no webhook delivered."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Commands that were left, by a process that was killed, a gateway that did not say, a device that keeps silent.
+"""Recovers commands that a crashed process, a silent gateway or a silent device left open.
 
 The sweep looks up what is unclear, at a gateway that can list messages; it ends what waited too long, and drives what
 is due. It never repeats by itself what costs or destroys something. Called by the worker's periodic work; commits row

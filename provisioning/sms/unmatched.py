@@ -1,4 +1,4 @@
-"""Texts that nobody claimed: whose they may be, and putting them aside. Taking one for a device's is `inbound`'s."""
+"""Unmatched texts: which device they may be of, and dismissing them."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What people paste, made into what they mean: invisible characters, a label's punctuation, ways to write a number.
+"""Normalizes pasted input: invisible characters, punctuation of labels, notations of numbers. Pure.
 
 Pure. Forms, the API, the command line and the settings clean their input here and nowhere else, before it is checked.
 What is wrong stays wrong, so that the check can say why.

@@ -1,4 +1,4 @@
-"""Who is calling and what they may do: roles, API tokens, the user of a session.
+"""Authentication and authorization: roles, API tokens, the user of a session.
 
 Pages authenticate by session cookie (Flask-Login), the API by bearer token only, so that no form on a
 foreign page can use the API with a cookie. Views use `require(role)`; rules about rows live elsewhere.

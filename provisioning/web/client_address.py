@@ -1,4 +1,4 @@
-"""The client's address behind web proxies: X-Forwarded-For, believed only where a proxy of ours wrote it."""
+"""Finds the client's address behind web proxies: X-Forwarded-For counts only where a trusted proxy wrote it."""
 
 from collections.abc import Iterable
 from typing import Any

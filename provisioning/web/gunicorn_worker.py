@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker with an end to each wait for a request: heads, bodies and connections that only wait.
+"""The gevent worker of gunicorn, with a deadline for each wait on a request: head, body, idle connection.
 
 A proxy that buffers requests does the same in front of it; this is for where none stands there. One of the few gevent
 rooms. gunicorn.conf.py names it.

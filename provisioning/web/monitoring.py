@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics of the web process."""
+"""The health endpoints of the web process: /healthz, /readyz and /metrics."""
 
 from datetime import datetime, timedelta
 

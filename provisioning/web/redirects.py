@@ -1,4 +1,4 @@
-"""Where a browser may be sent: paths of our own only."""
+"""Restricts redirects to paths of this service."""
 
 from urllib.parse import urlsplit
 

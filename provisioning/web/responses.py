@@ -1,4 +1,4 @@
-"""What the API and the pages both need of HTTP: the error shape, and sending files."""
+"""HTTP responses that API and pages share: the error shape, and the delivery of files."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""People who sign in: adding, roles, passwords, shutting out and removing. Called by the command line.
+"""Users: adding them, roles, passwords, deactivation, removal.
 
 Signing in itself, its limits and its sessions are in `sign_in`.
 """

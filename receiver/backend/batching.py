@@ -1,4 +1,4 @@
-"""Many callers, one unit of work: whoever asks while one is under way goes into the next one.
+"""Coalesces concurrent requests: callers that arrive while a batch is running share the next batch.
 
 What costs about the same for one as for a hundred (a thread, a query, an fsync of a folder) is then paid once for
 all that wait. Nobody waits for company: the first to ask goes at once. Called by `server` and `__main__`.

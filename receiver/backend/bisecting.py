@@ -1,4 +1,4 @@
-"""Many things told in one unit of work, and the one among them found that cannot be taken. Pure; called by `reports`.
+"""Hands over many items in one call; if it is refused, halves them until the refused item is found. Pure.
 
 A thing that the product refuses must hold up no other: the bulk is halved until it stands alone. Whatever else fails
 is raised, and what was not told by then is told again: the database is away, and nothing is wrong with the things.

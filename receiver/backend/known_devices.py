@@ -1,4 +1,4 @@
-"""Which devices were known not long ago, for the time when nobody can be asked. Pure; called by `connection`.
+"""A cache of known IMEIs for the time when the database cannot be asked. Pure.
 
 A device that is asked about and is unknown (deleted, say) is forgotten at once. Nothing is asked here as long as the
 product answers.

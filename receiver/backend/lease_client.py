@@ -1,4 +1,4 @@
-"""Several machines, one media store: which of them has a file in hand, and how the next one comes by it.
+"""Coordinates several machines on one media store: which machine holds a file, and how the next one takes it over.
 
 A lease in the database says who writes a file. A newer session of the device on another machine asks for it; the
 older one ends, leaves its part in the store and gives the lease back. Where the database is away nobody is asked:

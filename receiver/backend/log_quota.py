@@ -1,4 +1,4 @@
-"""How many lines and session rows one peer may cause: what is beyond is counted, and told in one line. Pure.
+"""Limits the log lines and session rows of one peer; the surplus is counted and reported in one line. Pure.
 
 A device that is refused and comes back every second, or a scanner, must not fill the log and the database.
 """

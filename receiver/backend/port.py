@@ -1,4 +1,4 @@
-"""What the receiver needs of the product: a port that `__main__` fills, and the facts that cross it."""
+"""The port to the product: what the receiver needs of it, and the facts that cross. `receiver.__main__` fills it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

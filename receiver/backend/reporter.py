@@ -1,4 +1,4 @@
-"""What the product is told, in bulk: sessions, stored files, progress; and what earlier processes left behind.
+"""Reports sessions, stored files and progress to the product in batches, and what earlier processes left.
 
 Whatever fails stays queued and is told again: the database may be away for as long as it likes. What the product
 refuses holds up nothing else: a stored file's sidecar stays where it is and is tried again after a while. Called by

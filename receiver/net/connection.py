@@ -1,4 +1,4 @@
-"""One camera's line: reads its socket, feeds its session, performs the actions that come out; deadlines.
+"""One connection of a camera: reads the socket, feeds the session machine, performs its actions, keeps deadlines.
 
 Knows sockets and time. All that connections share is the server's: see `server`.
 """

@@ -1,4 +1,4 @@
-"""Who is connected: in all, by address, by device; and who must go when there are too many. Pure, every step O(1).
+"""Counts connections in all, by address and by device, and names which must be closed. Pure; each step is O(1).
 
 Called by `server`, which ends the connections that this names.
 """

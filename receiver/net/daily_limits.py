@@ -1,4 +1,4 @@
-"""How much each known device may send in a day (UTC), so that one IMEI cannot fill the disk. Pure.
+"""Limits how much a known device may send in a day (UTC), so that one IMEI cannot fill the disk. Pure.
 
 Each process counts what it takes. What all processes took is asked when a device first comes, and again after each
 sixty-fourth of the limit: a restart forgets nothing, and each process beside the first lets a device send at most

@@ -1,4 +1,4 @@
-"""Addresses that try many IMEIs that no device has: their refusals come later and later. Bounded; needs gevent.
+"""Delays the refusals of addresses that try many unknown IMEIs. Memory is bounded. Needs gevent.
 
 A known IMEI is answered at once from wherever it comes, since a whole fleet may share one address. Called by
 `connection`, which gives up its place among the connections before it waits here.

@@ -1,4 +1,4 @@
-"""What may stand before a camera's first byte: a load balancer's PROXY header, and TLS.
+"""Reads what may precede the first byte of a camera: the PROXY header of a load balancer, and the TLS handshake.
 
 `parse_proxy` is pure. Source: haproxy's proxy-protocol.txt, versions 1 and 2. Only named addresses may send the
 header: anybody else could lie with it.

@@ -1,4 +1,4 @@
-"""The gevent driver: all connections of a process, and what they share: limits, files in hand, takeover, stop.
+"""Owns all connections of a process and what they share: limits, files in progress, takeover, stop.
 
 Knows sockets and time, nothing of the product but the port `Product`, given in by `__main__`.
 """

@@ -1,4 +1,4 @@
-"""One stack of its own for deep work that does not wait.
+"""Runs short non-blocking calls on one shared greenlet stack, so that 10,000 connection greenlets stay small.
 
 Each greenlet keeps the memory that its deepest call once touched, and ten thousand lines have ten thousand stacks:
 what only one line does at a time is done on one stack for all. Called by `server` and `__main__`.

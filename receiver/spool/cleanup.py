@@ -1,4 +1,4 @@
-"""Removes what nobody goes on with: old partial files, old quarantined files, and what faults left in the spool.
+"""Removes old partial files, old quarantined files, and leftovers of crashes from the spool.
 
 One rule for time: what is to go must have been found old in sweeps an hour apart by a steady clock, so that a clock
 that jumps for a while (a machine that starts in 2099 or 1970 before it hears the time) costs nothing. A time that

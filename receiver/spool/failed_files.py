@@ -1,4 +1,4 @@
-"""Which file of a device ended its last sessions: the next one asks for it after all others. Pure.
+"""Remembers which file of a device ended its last sessions, so that the next one asks for it last. Pure.
 
 A file that the camera cannot read, or that is broken, would else keep all files behind it away for ever. Called by
 `connection`; each process remembers for itself.

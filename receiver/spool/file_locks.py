@@ -1,4 +1,4 @@
-"""Which process of this machine writes which file of which device. A dead process holds nothing.
+"""Locks files between the processes of one machine. The lock of a dead process is free.
 
 POSIX record locks: one descriptor a process, one locked byte a file, however many devices; and one datagram
 socket a process, by which a newer connection's process asks the older one to give way. Across machines the

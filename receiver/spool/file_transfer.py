@@ -1,4 +1,4 @@
-"""One file on its way, in the hands of one session: taking bytes, comparing, resuming, and being whole.
+"""The transfer of one file in one session: writing, comparing, resuming, and completing it.
 
 The driver calls it; what blocks may run in a thread, after flush(). How many are made safe at once, and where they
 go then, is the store's: see `storage`.

@@ -1,4 +1,4 @@
-"""How much unknown devices may send in all, counted without looking at their files for each upload.
+"""Counts how much unknown devices may send in all, without reading their files for each upload.
 
 The sum stands in `<spool>/quarantine.bytes`, shared by the processes of this machine: an upload adds what it
 announces, and at least LEAST, which bounds the number of files as well. It is counted anew from the files by the

@@ -1,4 +1,4 @@
-"""What receivers leave for one another in a shared media store: partial files, and news of stored ones.
+"""Partial files that receivers leave for one another in a shared media store, and announcements of stored files.
 
 `partial/<imei>/<upload>.<session>.part`, then its `.json`: what an ended session had of a file. Every session
 writes under a name of its own, and bytes before their sidecar: two receivers that know nothing of each other can

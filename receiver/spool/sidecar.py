@@ -1,4 +1,4 @@
-"""What a sidecar must hold to be believed. Pure; called by `storage` for each one that it reads.
+"""Validates sidecars: what one must hold to be used. Pure; called for each sidecar that is read.
 
 A spool may hold anything: a power cut tears files, an older version wrote fewer keys, a person copied things about.
 What is not sound is as if it were not there; the janitor says so, and removes it when it is old.

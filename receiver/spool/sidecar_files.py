@@ -1,4 +1,4 @@
-"""Sidecars on disk: written in place or replaced whole, and read only where they are sound."""
+"""Reads and writes sidecars on disk: in place, or replaced as a whole."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Partial files, sidecars and commits: what keeps a camera's bytes safe. No sockets of devices, no database.
+"""The spool: partial files, sidecars, commits. It keeps the bytes of cameras safe. No sockets, no database.
 
 Layout: `<spool>/partial/<imei>/<upload>.part` with its `.json` while a file comes; then the media store, with the
 sidecar in `<spool>/pending/` until the product has it. A file is acknowledged only after commit() has returned:

@@ -1,4 +1,4 @@
-"""Files on this machine: sidecars, descriptors, room, and what makes bytes survive a power cut."""
+"""File operations that survive a power cut: fsync, atomic replacement, free space, open descriptors."""
 
 import contextlib
 import ctypes

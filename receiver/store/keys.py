@@ -1,4 +1,4 @@
-"""Keys of files in the media store, and what the name of an offered file says of it. Pure."""
+"""Keys of files in the media store, and what the name of an offered file says about it. Pure."""
 
 from receiver.wire.session import Offer
 

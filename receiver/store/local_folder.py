@@ -1,4 +1,4 @@
-"""The media store of one machine: plain files under one folder, with exactly the camera's bytes."""
+"""The media store of one machine: plain files in one folder, with exactly the bytes of the camera."""
 
 import contextlib
 import errno

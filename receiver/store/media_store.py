@@ -1,4 +1,4 @@
-"""Where finished files lie: what every media store does, and which one an address names. No sockets, no database.
+"""The port to media stores: what each store does, and its errors. No sockets, no database.
 
 Keys are relative, with slashes. The receiver puts, the product reads and links. The stores are `local_folder` and `s3`,
 held to this interface by one contract test (tests/test_media.py).

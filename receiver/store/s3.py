@@ -1,4 +1,4 @@
-"""The media store of several machines: a bucket of an S3-compatible store. The only room that knows boto3."""
+"""The media store for several machines: a bucket of an S3-compatible store. Only this module imports boto3."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""What else comes to the camera's port, told by its first bytes: the tracker's own data, MQTT, HTTP, TLS. Pure.
+"""Recognizes other protocols by their first bytes: tracker data (AVL), MQTT, HTTP, TLS. Pure.
 
 Called by `protocol` where a line does not begin as a camera's does. Source: vendor's pages on the data sending
 protocols (TCP: length and IMEI; UDP: a header before them).

@@ -1,4 +1,4 @@
-"""The camera's wire protocol, pure: bytes to messages and back, CRC, frame cutting.
+"""The wire protocol of the cameras, pure: bytes to messages and back, CRC, frame boundaries.
 
 No sockets, files, clock, or state of a session. A reader has three outcomes: messages, an error, or "need more".
 Source: vendor's DualCam protocol page; docs/protocol.md marks what comes from captures and other servers.

@@ -1,4 +1,4 @@
-"""One camera's session, pure: a table of (state, message) → handler; actions come out, the driver performs them.
+"""The session machine, pure: a table of (state, message) to handler. It returns actions, which the connection performs.
 
 No sockets, files or clock: `now` (seconds of any steady clock) comes in, and so do the answers to actions
 (`admitted`, `opened`, `written`, `went_back`, `committed`). Called by `server`. Source: vendor's protocol page,

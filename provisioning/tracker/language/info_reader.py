@@ -1,4 +1,4 @@
-"""Reading the key:value texts of getver, getinfo, getstatus and getio, in the forms of every family.
+"""Reads the key:value replies of getver, getinfo, getstatus and getio in the forms of every family.
 
 Keys differ between families and firmware, some values begin with a blank or hold one, a key may come
 twice. Called by `reply_reader` only. Source: vendor's FMB pages

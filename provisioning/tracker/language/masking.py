@@ -1,4 +1,4 @@
-"""Dots in place of credentials, in texts going out and coming in, for pages, status, events and logs.
+"""Replaces credentials by dots in texts for pages, status, events and logs.
 
 A mask is for people's eyes only: replies are read from the text as it came.
 """

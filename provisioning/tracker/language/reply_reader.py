@@ -1,4 +1,4 @@
-"""From the text of an SMS to typed replies, tolerantly: case, blanks, missing stops, several in one text.
+"""Reads the text of an SMS into typed replies, tolerant of case, blanks, missing stops, several in one text.
 
 Finds every piece it knows, earliest first; what lies between is read as an info text or stays visible as
 Unread. Never raises, whatever the text. Called by the inbox. Source: the vendor's DualCam SMS commands,

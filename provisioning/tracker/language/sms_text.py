@@ -1,4 +1,4 @@
-"""From a command to the SMS that carry it: credentials in front, one segment each, as few as possible.
+"""Composes the SMS of a command: credentials in front, one segment each, as few as possible.
 
 Fails closed: what a tracker would not understand, or a gateway would change, is never made. Called by
 the plan (texts and lengths before the click) and by the outbox. Source: the

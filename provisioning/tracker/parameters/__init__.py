@@ -1,4 +1,4 @@
-"""Device parameters, pure: the catalogue, the gate for sets of them, warnings, and words for values.
+"""The parameters of devices, pure: catalogue, validation, warnings, labels of values.
 
 No clock, files, sockets, Flask or SQL. Called by commands, forms, the API, the status table and the
 checklist. A new parameter is one row in `catalogue`.

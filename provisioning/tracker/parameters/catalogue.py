@@ -1,4 +1,4 @@
-"""The catalogue: every device parameter the product knows, one row each, in the order a person would read it.
+"""The catalogue: every device parameter that the product knows, one row each, in reading order.
 
 No rules about sets of parameters here (`validation`), no warnings (`warnings`), no words for values
 (`words`). Read by the forms, the API's `GET /parameters`, the composer and the readers of replies.

@@ -1,4 +1,4 @@
-"""Tracker firmware versions: reading one from what a device or a page says, and comparing two.
+"""Tracker firmware versions: parsing and comparing.
 
 Used by the warnings of `warnings` and by the checklist.
 """

@@ -1,4 +1,4 @@
-"""The GSM-7 alphabet: what a character costs in a single SMS, and what does not fit in one at all.
+"""The GSM-7 alphabet: how many septets a character takes, and which characters have none.
 
 Lives here because parameter values may only hold what an SMS can carry; the composer of
 `provisioning.tracker.language` counts with the same table. Source: 3GPP TS 23.038, default alphabet.

@@ -1,4 +1,4 @@
-"""Words for parameter values: what a person reads where the wire has a number.
+"""Labels of parameter values: what people read where the wire has a number.
 
 Used by pages, warnings and the sentences of replies. Values come from people and from devices, so
 nothing here fails on a value that the catalogue does not allow.

@@ -1,4 +1,4 @@
-"""What the catalogue knows of one device parameter: the shape of its rows.
+"""The shape of a row of the catalogue.
 
 The rows are in `catalogue`; no rules and no words for people here.
 """

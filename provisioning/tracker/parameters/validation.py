@@ -1,4 +1,4 @@
-"""One gate for a set of parameters, from a form, JSON or a stored profile: errors by parameter id.
+"""Validates a set of parameters from a form, JSON or a preset; errors are keyed by parameter id.
 
 `validate` takes a set as it is (a setparam command, a repair); `complete` adds the rules of plan,
 provision and profile. Warnings, which never block, are in `warnings`.

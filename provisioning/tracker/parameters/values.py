@@ -1,4 +1,4 @@
-"""One value for one parameter: what a form or JSON may hold, and what becomes of it.
+"""Validates and normalizes one value of one parameter.
 
 Every refusal is a sentence for a person that says what is allowed. Sets of parameters are judged in
 `validation`, which is the only caller besides the readers of command arguments.

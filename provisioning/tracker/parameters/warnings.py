@@ -1,4 +1,4 @@
-"""Warnings about a set of parameters that is allowed but may not do what its author hopes. Never block.
+"""Warnings about a valid set of parameters that may not do what its author expects. They never block.
 
 Each check reads a `_Plan`: what is asked, what the device confirmed before, its firmware if known.
 Shown beside the field of that id, in plan, provision and setparam.

@@ -1,4 +1,4 @@
-"""The REST API under /api/v1: who may call, what comes in, what goes out, done. Rules live in the rooms below.
+"""The REST API under /api/v1. A view authorizes, validates, calls one function of a lower package, and answers.
 
 One error shape for everything: {"code", "message", "errors": {field: [texts]}}.
 """
