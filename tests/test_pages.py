@@ -379,7 +379,7 @@ def test_the_life_of_a_command_and_its_device_stand_in_the_devices_zone(
         van, "contact.sms", at, Verdict.GOOD, now=utcnow(), source_kind="message", source_id="x"
     )
     db.session.commit()
-    assert "2026-11-26 02:00:00 EET</time> done" in visitor.get(f"/requests/{row.id}").text
+    assert "2026-11-26 02:00:00 EET</time> Done" in visitor.get(f"/requests/{row.id}").text
     assert (
         "<strong>2026-11-26 02:00:00 EET</strong>" in visitor.get(f"/vehicles/{IMEI}/settings/tracker").text
     )
@@ -674,6 +674,52 @@ def test_a_form_sent_after_the_session_has_ended_leads_to_sign_in_and_back(
     assert answer.status_code == 302
     assert answer.location == f"/login?next=/vehicles/{IMEI}&ended=1"
     assert "Your session has ended" in visitor.get(answer.location).text
+
+
+OURS = {"Sec-Fetch-Site": "same-origin", "Referer": f"http://localhost/vehicles/{IMEI}/footage"}
+WHO = {"email": "admin@example.com", "password": "a long enough password"}
+
+
+def hidden(page: str) -> list[tuple[str, str]]:
+    """Give the hidden fields of the form in the main part of a page."""
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.partition("<main")[2])
+    return [(name, value.replace("&#39;", "'")) for name, value in found]
+
+
+def test_a_form_sent_after_the_session_has_ended_is_kept_through_the_sign_in(
+    van: Device, visitor: Visitor
+) -> None:
+    fields = {"csrf_token": "old", "nonce": "n1", "file_type": "video", "source": "rear", "duration": "7",
+              "from": "2026-07-01T12:00:00", "sms_password": "cam11"}  # fmt: skip
+    visitor.leave()
+    visitor._forget()
+    ended = visitor.client.post(f"/vehicles/{IMEI}/ask", data=fields, headers=OURS)
+    assert ended.status_code == 401
+    assert "what you filled in is kept" in ended.text
+    assert "cam11" not in ended.text
+    visitor._forget()
+    wrong = visitor.client.post("/login", data=dict(hidden(ended.text)) | WHO | {"password": "wrong"})
+    visitor._forget()
+    right = visitor.client.post("/login", data=dict(hidden(wrong.text)) | WHO)
+    assert "Your form is still here" in right.text
+    assert f'action="/vehicles/{IMEI}/ask"' in right.text
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 0
+    visitor._forget()
+    sent = visitor.client.post(f"/vehicles/{IMEI}/ask", data=dict(hidden(right.text)), headers=OURS)
+    assert sent.location == f"/vehicles/{IMEI}/footage"
+    row = db.session.scalars(select(Command)).one()
+    assert (row.arguments["source"], row.arguments["duration"]) == ("rear", 7)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {}]
+)
+def test_a_form_from_elsewhere_is_not_kept(van: Device, visitor: Visitor, headers: dict[str, str]) -> None:
+    visitor.leave()
+    visitor._forget()
+    answer = visitor.client.post(f"/vehicles/{IMEI}/ask", data={"file_type": "photo"}, headers=headers)
+    assert answer.status_code == 302
+    assert answer.location.startswith("/login?")
 
 
 def test_a_part_asked_for_after_the_session_has_ended_moves_the_whole_page(

@@ -26,6 +26,7 @@ from provisioning.web.pages import (
     fleet,
     footage,
     inbox,
+    kept_form,
     live,
     media,
     moved,
@@ -106,7 +107,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _crash)
     app.jinja_env.filters.update(
         local=local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=words.short_time,
-        short_day=words.short_day, full_time=words.full_time,
+        short_day=words.short_day, full_time=words.full_time, clock=words.clock,
     )  # fmt: skip
     app.jinja_env.globals.update(words=words, Role=Role, nonce=lambda: secrets.token_hex(16))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -179,6 +180,9 @@ def _to_login() -> ResponseReturnValue:
     target = url_for("pages.login", next=path, ended=1 if request.method == "POST" else None)
     if "HX-Request" in request.headers:
         return "", 401, {"HX-Redirect": target}
+    if form := kept_form.of_request():
+        problem = "Your session has ended. Sign in: what you filled in is kept."
+        return render_template("login.html", target=path, email="", problem=problem, kept=form), 401
     return redirect(target)
 
 

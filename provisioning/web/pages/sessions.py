@@ -1,12 +1,13 @@
 """Signing in and out."""
 
-from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
+from flask import Blueprint, current_app, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
 from provisioning.core.errors import ServiceError, TooMany
 from provisioning.models import utcnow
 from provisioning.web import auth, sign_in
+from provisioning.web.pages import kept_form
 from provisioning.web.redirects import own_path
 
 # tells the browsers of users from those of strangers who guess
@@ -14,7 +15,7 @@ KNOWN_BROWSER = "known_browser"
 
 
 def attach(blueprint: Blueprint) -> None:
-    """Add the room's addresses."""
+    """Add the addresses of this module."""
     blueprint.add_url_rule("/login", "login", login, methods=["GET", "POST"])
     blueprint.add_url_rule("/logout", "logout", logout, methods=["POST"])
 
@@ -29,7 +30,7 @@ def login() -> ResponseReturnValue:
             "Your session has ended. Sign in, then send the form again." if "ended" in request.args else None
         )
         return render_template("login.html", target=target, email="", problem=problem)
-    email = request.form.get("email", "")
+    email, form = request.form.get("email", ""), kept_form.carried()
     try:
         made = sign_in.sign_in(
             email,
@@ -41,12 +42,14 @@ def login() -> ResponseReturnValue:
         )
     except ServiceError as error:
         headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
-        page = render_template("login.html", target=target, email=email, problem=error.message)
+        page = render_template("login.html", target=target, email=email, problem=error.message, kept=form)
         return page, error.status, headers
     session.clear()  # whoever planted a cookie before knows nothing of this one
     session.permanent = True
     login_user(auth.SignedIn(made.user, made.key))
-    answer = redirect(target)
+    answer = make_response(
+        render_template("resume.html", kept=form, target=target) if form else redirect(target)
+    )
     answer.set_cookie(
         KNOWN_BROWSER,
         made.browser,

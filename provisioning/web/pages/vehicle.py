@@ -20,7 +20,7 @@ UNDER_WAY = 3
 LATEST = 6
 FILES = 12  # on the page of the footage
 REQUESTS = 10
-PARTS = ("head", "pictures", "under_way", "latest", "requests", "files", "doubtful", "status")
+PARTS = ("head", "pictures", "under_way", "latest", "requests", "files", "doubtful", "told")
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -74,7 +74,7 @@ def render_part(device: Device, name: str) -> str:
             given["rows"] = _files(device, own, LATEST if name == "latest" else FILES)
         case "doubtful":
             given["rows"] = _files(device, Upload.looked_like.is_not(None), FILES)
-        case "status":
+        case "told":
             given["groups"] = status.groups(device)
     return render_template(f"vehicle/parts/{name}.html", **given)
 

@@ -32,6 +32,18 @@ _REQUEST: Mapping[State, Label] = {
     State.EXPIRED: Label("Failed", "circle-x", "bad"),
     State.CANCELLED: Label("Cancelled", "x", "quiet"),
 }
+STEPS = {
+    State.QUEUED: "It waits for the vehicle's turn",
+    State.SENDING: "It was handed to the SMS gateway",
+    State.SENT: "The gateway sent it",
+    State.DELIVERED: "The vehicle's SIM has it",
+    State.ANSWERED: "The vehicle answered",
+    State.DONE: "Done",
+    State.FAILED: "It failed",
+    State.EXPIRED: "Nothing came in time",
+    State.CANCELLED: "It was cancelled",
+    State.UNKNOWN: "It is not clear whether the SMS went out",
+}
 _SETTING = {
     State.ANSWERED: Label("Answered", "message", "open"),
     State.DONE: Label("Done", "circle-check", "good"),
@@ -111,6 +123,16 @@ def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None)
     return (
         f"{shown:%a} {shown.day} {shown:%b %H:%M}" if abs(days) < 300 else f"{shown.day} {shown:%b %Y %H:%M}"
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Give a number with its noun: "1 vehicle", "45 vehicles"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def clock(moment: datetime, zone: str = "UTC") -> str:
+    """Give the time of day: "22:34"."""
+    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
 
 
 def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
