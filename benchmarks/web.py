@@ -1,8 +1,9 @@
 """What the web process bears: `python benchmarks/web.py [--database sqlite|postgresql]`.
 
 Starts the web process of the Procfile on a database of its own. How long /healthz takes while nothing else is asked,
-while 100 forms are asked for at once, and while 100 passwords are guessed at once; how much memory the worker takes
-with 200 bodies that do not end. Prints JSON: milliseconds, how the requests were answered, MiB.
+while 100 forms are asked for at once, while 100 passwords are guessed at once, and behind 1050 requests that do not end;
+how much memory the worker takes with 200 bodies that do not end. Prints JSON: milliseconds, how the requests were
+answered, MiB.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from stack import Stack  # noqa: E402
 from provisioning.web.gunicorn_worker import BODY_MAX, MOST_INCOMPLETE  # noqa: E402
 
 GUESSES = 100
+LINES = 1050
 EMAIL, PASSWORD = "owner@example.com", "seven tall lanterns wait"
 FORM = b"GET /login HTTP/1.1\r\nHost: dualcam.test\r\nConnection: close\r\n\r\n"
 IDLE_SECONDS = 3.0
@@ -50,6 +52,7 @@ def main() -> int:
         found["guesses, many e-mails and addresses"] = guess(
             stack, lambda number: (f"user{number}@example.com", f"127.0.1.{number + 1}")
         )
+        found["waiting lines"] = waiting_lines(stack)
         found["slow bodies"] = slow_bodies(stack)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     return 0
@@ -139,6 +142,18 @@ def _post(header: str, length: int) -> bytes:
         f"POST /login HTTP/1.1\r\nHost: dualcam.test\r\nConnection: close\r\n{header}"
         f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n"
     ).encode()
+
+
+def waiting_lines(stack: Stack) -> dict[str, Any]:
+    """Begin more requests than may wait, each with a head and some of its body; give the latency behind them."""
+    lines = [socket.create_connection(("127.0.0.1", stack.web_port), timeout=60) for _ in range(LINES)]
+    for line in lines:
+        line.sendall(_post("", 100_000) + b"begun")
+    once = iter((False, True))
+    found = latency(stack, lambda: next(once))
+    for line in lines:
+        line.close()
+    return {"connections": len(lines), "healthz": found}
 
 
 def slow_bodies(stack: Stack) -> dict[str, float]:

@@ -87,7 +87,18 @@ def test_a_body_that_does_not_come_in_time_is_told_so_and_reaches_no_app() -> No
 def test_a_body_beyond_the_limit_is_not_read_to_its_end() -> None:
     source = io.BytesIO(bytes(3 * gunicorn_worker.BODY_MAX))
     found = gunicorn_worker._read(source)
-    assert len(found.read()) == source.tell() == gunicorn_worker.BODY_MAX + 1
+    assert found.tell() == source.tell() == gunicorn_worker.BODY_MAX + 1
+
+
+def test_a_body_that_is_cut_off_reaches_no_app() -> None:
+    told: list[str] = []
+    app = gunicorn_worker.WholeBody(lambda environ, start: [b"reached"], lambda: told.append("whole"))
+    environ = {"wsgi.input": io.BytesIO(b"duration=3"), "CONTENT_LENGTH": "11"}
+    (body,) = app(environ, lambda status, headers: told.append(status))
+    assert told == ["400 Bad Request"]
+    assert json.loads(body)["code"] == "cut_off"
+    environ["CONTENT_LENGTH"] = "10"
+    assert list(app(environ | {"wsgi.input": io.BytesIO(b"duration=3")}, lambda *told: None)) == [b"reached"]
 
 
 def test_many_slow_bodies_take_little_memory(web: Stack) -> None:

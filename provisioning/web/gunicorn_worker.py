@@ -4,6 +4,7 @@ A proxy that buffers requests does the same in front of it; this is for where no
 rooms. gunicorn.conf.py names it.
 """
 
+import io
 import socket
 import tempfile
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ BODY_IN_MEMORY = (
 PIECE = 16 * 1024
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_SLOW = b'{"code": "too_slow", "message": "The request did not come whole in time; send it again.", "errors": {}}\n'
+CUT_OFF = b'{"code": "cut_off", "message": "The request ended before it was whole.", "errors": {}}\n'
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -88,12 +90,20 @@ class WholeBody:
         with gevent.Timeout(self._seconds, False):
             body = _read(environ["wsgi.input"])  # ends by itself: gunicorn reads no further than the request
         if body is None:
-            headers = [("Content-Type", "application/json"), ("Connection", "close")]
-            start_response("408 Request Timeout", [*headers, ("Content-Length", str(len(TOO_SLOW)))])
-            return [TOO_SLOW]
+            return _refuse(start_response, "408 Request Timeout", TOO_SLOW)
+        wanted = min(int(environ.get("CONTENT_LENGTH") or 0), BODY_MAX + 1)
+        if body.seek(0, io.SEEK_END) < wanted:
+            return _refuse(start_response, "400 Bad Request", CUT_OFF)
+        body.seek(0)
         environ["wsgi.input"] = body
         self._is_whole()
         return self._app(environ, start_response)
+
+
+def _refuse(start_response: Callable[..., Any], status: str, text: bytes) -> Iterable[bytes]:
+    headers = [("Content-Type", "application/json"), ("Connection", "close")]
+    start_response(status, [*headers, ("Content-Length", str(len(text)))])
+    return [text]
 
 
 def _read(source: Any) -> IO[bytes]:
@@ -101,5 +111,4 @@ def _read(source: Any) -> IO[bytes]:
     body = tempfile.SpooledTemporaryFile(BODY_IN_MEMORY)  # noqa: SIM115 - closed when its request is forgotten
     while body.tell() <= BODY_MAX and (piece := source.read(min(PIECE, BODY_MAX + 1 - body.tell()))):
         body.write(piece)
-    body.seek(0)
     return body
