@@ -1,9 +1,9 @@
 """What the web process bears: `python benchmarks/web.py [--database sqlite|postgresql]`.
 
 Starts the web process of the Procfile on a database of its own. How long /healthz takes while nothing else is asked,
-while 100 forms are asked for at once, while 100 passwords are guessed at once, and behind 1050 requests that do not end;
-how much memory the worker takes with 200 bodies that do not end. Prints JSON: milliseconds, how the requests were
-answered, MiB.
+while 100 forms are asked for at once, while 100 passwords are guessed at once, and behind 1050 requests that do not
+end; how much memory the worker takes with 200 bodies that do not end. Prints JSON: milliseconds, how the requests
+were answered, MiB.
 """
 
 import argparse
