@@ -46,3 +46,17 @@ def test_every_vector_of_a_camera_is_named_where_its_command_is_described() -> N
     named |= {f"path-metadata-json{end}" for end in re.findall(r" (-[a-z-]+)", table)}
     wanted = {path.stem for path in PATHS}
     assert wanted <= named, sorted(wanted - named)
+
+
+def test_every_error_code_of_the_api_is_listed() -> None:
+    raised = set()
+    for path in (ROOT / "provisioning").rglob("*.py"):
+        text = path.read_text()
+        raised |= set(re.findall(r"^    code = \"([a-z_]+)\"", text, re.M))
+        for call in re.findall(
+            r"\b(?:Conflict|Forbidden|Invalid|NotFound|TooMany|Unavailable)\((.*?)\)\n", text, re.S
+        ):
+            raised |= set(re.findall(r"code=\"([a-z_]+)\"", call))
+    assert raised
+    document = (ROOT / "docs" / "api.md").read_text()
+    assert [code for code in sorted(raised) if f"`{code}`" not in document] == []
