@@ -2,8 +2,8 @@
 
 import pytest
 
-from provisioning.commands.reply_matching import Candidate, Match, choose
-from provisioning.tracker.language import read_replies
+from provisioning.commands.reply_matching import Match, choose
+from provisioning.tracker.language import Candidate, read_replies
 
 pytestmark = pytest.mark.quick
 

@@ -1,24 +1,19 @@
 """Applies a reply: to the command that it answers, and to the status table."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.devices import credentials, status_table
-from provisioning.models import Command, Device, State, Verdict, command_state, db, timestamps
+from provisioning.models import Command, Device, State, command_state, db, timestamps
 from provisioning.tracker.language import (
-    Accepted,
-    AlreadyCaptured,
-    CameraAction,
-    CameraVersions,
-    Info,
+    CommandRefused,
+    Failure,
     ParametersRefused,
-    Preparing,
-    Refused,
+    Progress,
     Reply,
-    ResetAcknowledged,
     Unread,
     Values,
     mask,
@@ -36,62 +31,41 @@ def changes(command: Command) -> bool:
 
 def learn(
     device: Device, replies: Sequence[Reply], source: tuple[str, str], at: datetime, *, changing: bool
-) -> None:
-    """Take everything the words say of the device into its status, whatever command they answer.
+) -> bool:
+    """Take everything that replies say of the device into its status, whatever command they answer.
 
-    `at`: when the device said it. `changing`: values that differ from those known before have just been set.
+    `at`: when the device said it. `changing`: values that differ from those known before have just been set. Returns
+    whether they say anything of the device.
     """
-    told: dict[str, Any] = {"now": at, "source_kind": source[0], "source_id": source[1]}
+    facts = False
     for reply in replies:
-        match reply:
-            case Values():
-                _learn_values(device, reply, source, at, changing or reply.new)
-            case CameraVersions():
-                _learn_versions(device, reply, told)
-            case Info():
-                _learn_info(device, reply, told)
+        numbers = RECONFIGURING & set(reply.values) if isinstance(reply, Values) else frozenset()
+        held = _held(device, numbers)
+        for fact in reply.status_facts(device.imei):
+            facts = True
+            row = status_table.learn(device, fact, source, at)
+            if row is not None and fact.item == "firmware":
+                device.firmware = fact.value[:64]
+        if isinstance(reply, Values):
+            if (changing or reply.new) and _held(device, numbers) != held:
+                device.reconfiguring_until = timestamps.later(at, current_config().reconfiguration_wait)
+            _compare_camera_server(device, reply)
+    return facts
 
 
-def _learn_values(
-    device: Device, reply: Values, source: tuple[str, str], at: datetime, changing: bool
-) -> None:
-    numbers = RECONFIGURING & set(reply.values)
-    before = status_table.confirmed(device.id, numbers)
-    status_table.confirm_parameters(device, reply, source, at)
-    if changing and status_table.confirmed(device.id, numbers) != before:
-        device.reconfiguring_until = timestamps.later(at, current_config().reconfiguration_wait)
+def _held(device: Device, numbers: Collection[int]) -> dict[int, str]:
+    return status_table.confirmed(device.id, numbers) if numbers else {}
+
+
+def _compare_camera_server(device: Device, reply: Values) -> None:
+    """Note whether the device's own camera server is this service, where its values say so."""
     config = current_config()
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
     if None not in ids and set(ids) & set(reply.values):
-        held = status_table.confirmed(device.id, [number for number in ids if number is not None])
+        held = _held(device, [number for number in ids if number is not None])
         device.camera_server_configured = held.get(ids[0] or 0) == config.camera_server_domain and held.get(
             ids[1] or 0
         ) == str(config.camera_server_port)
-
-
-def _learn_versions(device: Device, reply: CameraVersions, told: dict[str, Any]) -> None:
-    for camera, version, failed in (
-        ("front", reply.front, reply.front_failed),
-        ("rear", reply.rear, reply.rear_failed),
-    ):
-        if failed:
-            status_table.note(device, f"camera.{camera}.version", "did not answer", Verdict.BAD, **told)
-        elif version:
-            status_table.note(device, f"camera.{camera}.version", version, Verdict.GOOD, **told)
-
-
-def _learn_info(device: Device, reply: Info, told: dict[str, Any]) -> None:
-    for key, value in reply.values.items():
-        status_table.note(device, f"info.{reply.name}.{key}"[:64], value, Verdict.GOOD, **told)
-    if reply.name != "getver":
-        return
-    version = reply.values.get("Ver")
-    if version and status_table.note(device, "firmware", version, Verdict.GOOD, **told) is not None:
-        device.firmware = version[:64]
-    if imei := reply.values.get("IMEI"):
-        good = imei == device.imei
-        text = None if good else "Another tracker answers at this number: check phone number and SIM."
-        status_table.note(device, "imei", imei, Verdict.GOOD if good else Verdict.BAD, text=text, **told)
 
 
 def apply(
@@ -132,25 +106,62 @@ def apply(
 
 
 def _simple(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
-    for reply in replies:
-        if command.kind not in reply.answers:
-            continue
-        if isinstance(reply, CameraAction) and not reply.success:
-            _fail(command, device, "camera_action_failed", reply.sentence, True, now)
-        elif isinstance(reply, CameraVersions) and reply.front_failed and reply.rear_failed:
-            _fail(command, device, "camera_version_failed", reply.sentence, True, now)
-        elif isinstance(reply, CameraAction | CameraVersions | Info | ResetAcknowledged):
-            _move(command, State.DONE, now, note=reply.sentence)
-        return
-    if refusal := _refusal(replies):
+    """Follow the first reply that answers the command; without one, a refusal ends it."""
+    if fitting := next((reply for reply in replies if command.kind in reply.answers), None):
+        _follow(command, device, fitting, now)
+    elif refusal := _refusal(replies):
         _refuse(command, device, refusal, now)
 
 
-def _refusal(replies: Sequence[Reply]) -> Refused | None:
-    return next((reply for reply in replies if isinstance(reply, Refused)), None)
+def _follow(command: Command, device: Device, reply: Reply, now: datetime) -> None:
+    """Do what a reply means for the command that it answers."""
+    match reply.progress:
+        case Failure(code, retry):
+            _remember(command, reply)
+            _fail(command, device, code, reply.sentence, retry, now)
+        case Progress.ACCEPTED:
+            _remember(command, reply)
+            _accepted(command, reply, now)
+        case Progress.ANNOUNCED:
+            _remember(command, reply)
+            _accepted(command, reply, now)
+            if command.foreign_server:
+                command.result = dict(command.result or {}) | {"foreign_server": True}
+                _move(
+                    command, State.DONE, now, note="the file goes to another server and will not be seen here"
+                )
+        case Progress.DONE:
+            _remember(command, reply)
+            _move(command, State.DONE, now, note=reply.sentence)
+        case Progress.COMPARED | Progress.NOTHING:
+            pass  # values are compared by the handlers of setparam and getparam
+        case unexpected:
+            assert_never(unexpected)
 
 
-def _refuse(command: Command, device: Device, refusal: Refused, now: datetime) -> None:
+def _remember(command: Command, reply: Reply) -> None:
+    """Keep in the command's result what a reply tells of it; a list is added to what is kept."""
+    result = dict(command.result or {})
+    for name, value in reply.remembered().items():
+        if isinstance(value, list):
+            kept = result.get(name, [])
+            result[name] = [*kept, *(item for item in value if item not in kept)]
+        else:
+            result[name] = value
+    command.result = result
+
+
+def _accepted(command: Command, reply: Reply, now: datetime) -> None:
+    if command.state in command_state.HOLDS_LINE:
+        wait = timestamps.later(now, current_config().capture_timeout)
+        command_state.move(command, State.ANSWERED, now, note=reply.sentence, expires_at=wait)
+
+
+def _refusal(replies: Sequence[Reply]) -> CommandRefused | None:
+    return next((reply for reply in replies if isinstance(reply, CommandRefused)), None)
+
+
+def _refuse(command: Command, device: Device, refusal: CommandRefused, now: datetime) -> None:
     """End what the device refused, in its own words: what a code means is written for photos and videos."""
     secrets = [s for which in ("current", "pending") for s in submission.credentials(device, which) if s]
     words = mask(refusal.message, secrets)
@@ -258,43 +269,20 @@ def _children(command: Command) -> list[Command]:
 
 def _getver(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
     if command.parent_id is not None:
-        replies = [reply for reply in replies if not isinstance(reply, Refused)]  # proves no credentials
+        replies = [
+            reply for reply in replies if not isinstance(reply, CommandRefused)
+        ]  # proves no credentials
     _simple(command, device, replies, now)
 
 
 def _camreq(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
+    """Follow every reply: the device accepts a request and announces its file in one SMS or in several."""
     for reply in replies:
-        match reply:
-            case Accepted():
-                _answered(command, now, reply.sentence)
-            case Preparing():
-                _preparing(command, reply, now)
-            case AlreadyCaptured():
-                command.result = dict(command.result or {}) | {"already_captured": True}
-                _fail(command, device, reply.code, reply.sentence, reply.retry, now)
-            case Refused():
-                _fail(command, device, reply.code, reply.sentence, reply.retry, now)
+        if isinstance(reply, CommandRefused) or command.kind in reply.answers:
+            _follow(command, device, reply, now)
 
 
-def _answered(command: Command, now: datetime, note: str) -> None:
-    command.result = dict(command.result or {}) | {"accepted": True}
-    if command.state in command_state.HOLDS_LINE:
-        wait = timestamps.later(now, current_config().capture_timeout)
-        command_state.move(command, State.ANSWERED, now, note=note, expires_at=wait)
-
-
-def _preparing(command: Command, reply: Preparing, now: datetime) -> None:
-    result = dict(command.result or {})
-    times = result.get("file_timestamps", [])
-    if reply.file_timestamp is not None and reply.file_timestamp not in times:
-        times = [*times, reply.file_timestamp]
-    command.result = result | {"file_timestamps": times}
-    _answered(command, now, reply.sentence)
-    if command.foreign_server:
-        command.result = dict(command.result) | {"foreign_server": True}
-        _move(command, State.DONE, now, note="the file goes to another server and will not be seen here")
-
-
+# What is answered by several replies; every other command ends by its first.
 _BY_KIND = {"getparam": _getparam, "setparam": _setparam, "getver": _getver, "camreq": _camreq}
 
 

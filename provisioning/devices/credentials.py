@@ -30,7 +30,7 @@ from provisioning.models import (
     timestamps,
 )
 from provisioning.tracker import language
-from provisioning.tracker.language import GetVer, Refused, Reply, UnsendableText, Values
+from provisioning.tracker.language import CommandRefused, GetVer, Reply, UnsendableText, Values
 
 SERVICE = "service"  # who asks for a proof
 ON_ITS_WAY = timedelta(hours=24)  # an SMS and what answers it come within that time, or never
@@ -300,7 +300,7 @@ def _may_answer_another(
 ) -> bool:
     """Say whether the words may belong to a command that was sent with another pair, or came once before."""
     kinds = {kind for reply in replies for kind in reply.answers}
-    if any(isinstance(reply, Refused) for reply in replies):
+    if any(isinstance(reply, CommandRefused) for reply in replies):
         kinds |= set(language.COMMANDS)
     since = now - ON_ITS_WAY
     rival = db.session.scalar(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, literal_column, or_, select
 
 from provisioning.models import Command, Device, StatusItem, Verdict, changes, db, put_all, utcnow
-from provisioning.tracker.language import Values
+from provisioning.tracker.language import StatusFact
 from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN, same
 
 SPEED = "upload.speed"  # bytes per second of the last check's own files
@@ -103,20 +103,22 @@ def note_asked(device: Device, command: Command, now: datetime) -> None:
     changes.publish(device.id, "status")
 
 
-def confirm_parameters(device: Device, reply: Values, source: tuple[str, str], now: datetime) -> None:
-    """Take values in the device's own words, whatever command they answer."""
-    for number, value in reply.shown.items():
-        row = note(
-            device,
-            f"parameter.{number}",
-            value,
-            Verdict.UNKNOWN,
-            now=now,
-            source_kind=source[0],
-            source_id=source[1],
-        )
-        if row is not None:
-            _judge(row)
+def learn(device: Device, fact: StatusFact, source: tuple[str, str], at: datetime) -> StatusItem | None:
+    """Take a fact in the device's own words, whatever command they answer; None where a newer one is known."""
+    verdict = {True: Verdict.GOOD, False: Verdict.BAD, None: Verdict.UNKNOWN}[fact.is_good]
+    row = note(
+        device,
+        fact.item,
+        fact.value,
+        verdict,
+        now=at,
+        source_kind=source[0],
+        source_id=source[1],
+        text=fact.note,
+    )
+    if row is not None and fact.is_good is None:
+        _judge(row)
+    return row
 
 
 def _judge(row: StatusItem) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
 from provisioning.commands import reply_effects, submission
-from provisioning.commands.reply_matching import Candidate, Match, choose
+from provisioning.commands.reply_matching import Match, choose
 from provisioning.core import encryption
 from provisioning.core.errors import Conflict, ServiceError
 from provisioning.devices import credentials, status_table
@@ -357,18 +357,14 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
         other.claimed, other.command_id = True, command.id if command else None
         other.note = "Read together with the text that came with it."
     source = ("command", command.id) if command else ("message", message.id)
-    reply_effects.learn(
-        device, replies, source, at, changing=command is not None and reply_effects.changes(command)
-    )
+    changing = command is not None and reply_effects.changes(command)
+    learned = reply_effects.learn(device, replies, source, at, changing=changing)
     if command is None or match is None:
-        taken = any(
-            isinstance(reply, language.Values | language.Info | language.CameraVersions) for reply in replies
-        )
-        message.claimed = taken
+        message.claimed = learned
         message.note = (
             "No command asked for this; its values are in the status table."
-            if taken
-            else ("No command fits these words.")
+            if learned
+            else "No command fits these words."
         )
         return
     message.command_id, message.claimed = command.id, True
@@ -441,7 +437,7 @@ def _candidates(device: Device, at: datetime) -> list[Command]:
     return [rows[ident] for ident in sorted(rows, reverse=True)]
 
 
-def _as_candidates(rows: Sequence[Command]) -> list[Candidate]:
+def _as_candidates(rows: Sequence[Command]) -> list[language.Candidate]:
     taken: dict[str, list[float]] = {}
     files = select(Upload.command_id, Upload.timestamp).where(
         Upload.command_id.in_([row.id for row in rows if row.kind == "camreq"]), Upload.timestamp.is_not(None)
@@ -452,7 +448,7 @@ def _as_candidates(rows: Sequence[Command]) -> list[Candidate]:
     return [_candidate(row, taken.get(row.id, [])) for row in rows]
 
 
-def _candidate(row: Command, taken: Sequence[float]) -> Candidate:
+def _candidate(row: Command, taken: Sequence[float]) -> language.Candidate:
     asked = row.arguments.get("timestamp")
     announced = [milliseconds / 1000 for milliseconds in (row.result or {}).get("file_timestamps", [])]
     unannounced = row.kind == "camreq" and row.state == State.DONE and not announced
@@ -460,7 +456,7 @@ def _candidate(row: Command, taken: Sequence[float]) -> Candidate:
     if credentials.is_change(row):
         login, password = credentials.pair_set_by(row)  # compared only: a candidate is neither kept nor shown
         arguments = {"parameters": {credentials.LOGIN: login, credentials.PASSWORD: password}}
-    return Candidate(
+    return language.Candidate(
         row.id,
         row.kind,
         arguments,

@@ -1,7 +1,8 @@
 """SMS commands and replies, pure: from arguments to the exact text of a command, from a text to typed replies.
 
-No clock, files, sockets, Flask or SQL; no credentials are kept. A command is one declaration (`command`), which names
-its arguments, text and rights; everything that handles commands asks it.
+No clock, files, sockets, Flask or SQL; no credentials are kept. A command is one declaration (`command`): its name,
+effect, role, label, arguments and text. A reply is one declaration (`reply`): its forms, the commands that it answers,
+what it says of the device and what it means for the command. Everything that handles them asks the declaration.
 """
 
 from provisioning.tracker.language.arguments import CommandErrors
@@ -13,56 +14,42 @@ from provisioning.tracker.language.camera_request import (
     FileType,
     cameras,
 )
+from provisioning.tracker.language.camera_request_replies import CommandRefused
 from provisioning.tracker.language.command import Effect, Source, TypedCommand, UnsendableText
 from provisioning.tracker.language.commands import COMMANDS, GetVer, from_arguments
 from provisioning.tracker.language.masking import mask
 from provisioning.tracker.language.parameter_commands import GetParam, SetParam
-from provisioning.tracker.language.refusals import REFUSALS, Refusal
+from provisioning.tracker.language.parameter_replies import ParametersRefused, Values
+from provisioning.tracker.language.replies import REPLIES, Unread
+from provisioning.tracker.language.reply import Candidate, Failure, Fit, Progress, Reply, StatusFact
 from provisioning.tracker.language.reply_reader import PARTS, read_replies
-from provisioning.tracker.language.reply_types import (
-    Accepted,
-    AlreadyCaptured,
-    CameraAction,
-    CameraVersions,
-    Info,
-    ParametersRefused,
-    Preparing,
-    Refused,
-    Reply,
-    ResetAcknowledged,
-    Unread,
-    Values,
-)
 from provisioning.tracker.language.sms_text import CredentialStyle, Sms, compose, credential_style, prefix
 
 __all__ = [
     "COMMANDS",
     "LONGEST_VIDEO",
     "PARTS",
-    "REFUSALS",
+    "REPLIES",
     "RESOLUTIONS",
-    "Accepted",
-    "AlreadyCaptured",
     "CamReq",
-    "CameraAction",
     "CameraServer",
-    "CameraVersions",
+    "Candidate",
     "CommandErrors",
+    "CommandRefused",
     "CredentialStyle",
     "Effect",
+    "Failure",
     "FileType",
+    "Fit",
     "GetParam",
     "GetVer",
-    "Info",
     "ParametersRefused",
-    "Preparing",
-    "Refusal",
-    "Refused",
+    "Progress",
     "Reply",
-    "ResetAcknowledged",
     "SetParam",
     "Sms",
     "Source",
+    "StatusFact",
     "TypedCommand",
     "Unread",
     "UnsendableText",

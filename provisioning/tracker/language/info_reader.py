@@ -1,13 +1,11 @@
 """Reads the key:value replies of getver, getinfo, getstatus and getio in the forms of every family.
 
 Keys differ between families and firmware, some values begin with a blank or hold one, a key may come
-twice. Called by `reply_reader` only. Source: vendor's FMB pages
+twice. Called by `replies` only. Source: vendor's FMB pages
 on getver, getinfo, getstatus and getio.
 """
 
 import re
-
-from provisioning.tracker.language.reply_types import Info
 
 _KEY = re.compile(
     r"(?<!\S)(Data\s+Link|Cell\s+ID|Network\s+Type|[A-Za-z][A-Za-z0-9_]*)\s?:\s*", re.IGNORECASE
@@ -19,8 +17,8 @@ _LOOKED_UP = ("Ver", "Hw", "Mod", "IMEI", "RTC", "GPRS", "SIM", "OP", "Signal", 
 _SPELLINGS = {key.casefold(): key for key in _LOOKED_UP}
 
 
-def read_info(text: str) -> Info | None:
-    """Read one info reply; None where the text is none."""
+def read_info(text: str) -> tuple[str, dict[str, str]] | None:
+    """Read one info reply: the name of its command, and its values by key. None where the text is none."""
     found = list(_KEY.finditer(text))
     values: dict[str, str] = {}
     for place, match in enumerate(found):
@@ -28,7 +26,7 @@ def read_info(text: str) -> Info | None:
         # an "@" at the very end fills the last octet of GSM-7
         values[_free_key(values, match[1])] = text[match.end() : end].strip().removesuffix("@")
     name = _command(values)
-    return Info(name, values, text=text.strip()) if name else None
+    return (name, values) if name else None
 
 
 def _free_key(values: dict[str, str], written: str) -> str:
