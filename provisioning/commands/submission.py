@@ -16,8 +16,8 @@ from provisioning.core import encryption, job_queue
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import AlreadyHere, Conflict, Forbidden, Invalid
 from provisioning.core.sms_capabilities import demand_gateway, sms_capabilities
+from provisioning.devices import camera_server, status_table
 from provisioning.devices import credentials as pairs
-from provisioning.devices import status_table
 from provisioning.models import (
     OPEN,
     Command,
@@ -35,7 +35,7 @@ from provisioning.models import (
 )
 from provisioning.roles import Role
 from provisioning.tracker import language
-from provisioning.tracker.language import CameraServer, CamReq, SetParam, TypedCommand, UnsendableText
+from provisioning.tracker.language import CamReq, SetParam, TypedCommand, UnsendableText
 from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
 
 SERVICE = "service"
@@ -102,7 +102,7 @@ def submit(
     foreign = False
     if isinstance(asked, CamReq):
         asked = _with_server(device, asked, requester, config)
-        foreign = asked.server is not None and asked.server != own_server(config)
+        foreign = asked.server is not None and asked.server != camera_server.own_server(config)
         _refuse_twin(device, asked, foreign)
         if not foreign:
             _refuse_what_is_here(device, asked)
@@ -181,7 +181,7 @@ def typed(command: Command, now: datetime) -> TypedCommand:
         return SetParam({int(number): value for number, value in clear.items()})
     asked = typed_from(command.kind, arguments, now)
     if isinstance(asked, CamReq) and asked.server is not None and not command.foreign_server:
-        return dataclasses.replace(asked, server=own_server(current_config()))
+        return dataclasses.replace(asked, server=camera_server.own_server(current_config()))
     return asked
 
 
@@ -228,7 +228,7 @@ def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: A
 
 
 def _with_server(device: Device, asked: CamReq, requester: Requester, config: Config) -> CamReq:
-    own = own_server(config)
+    own = camera_server.own_server(config)
     if asked.server and asked.server != own:
         if requester.role is not Role.ADMIN:
             raise Forbidden("Only an admin may send files to another server.", code="forbidden")
@@ -239,7 +239,7 @@ def _with_server(device: Device, asked: CamReq, requester: Requester, config: Co
                 errors={"server": [f"{address} does not stand in CAMERA_SERVERS_ALLOWED."]},
             )
         return asked
-    needs = asked.resolution is not None or not _sends_here(device, config)
+    needs = asked.resolution is not None or not camera_server.sends_here(device, config)
     if asked.resolution is not None and own is None:
         raise Invalid(
             "A resolution needs the camera server's address in the request.",
@@ -248,34 +248,18 @@ def _with_server(device: Device, asked: CamReq, requester: Requester, config: Co
     return dataclasses.replace(asked, server=own if needs else None)
 
 
-def _sends_here(device: Device, config: Config) -> bool:
-    """Say whether the device's own setting brings files here: as was said, unless it confirmed another server."""
-    return device.camera_server_configured and not _holds_other_server(device, config)
-
-
-def _holds_other_server(device: Device, config: Config) -> bool:
-    ids = (config.camera_domain_parameter, config.camera_port_parameter)
-    if not any(ids):
-        return False
-    held = status_table.confirmed(device.id, [number for number in ids if number is not None])
-    ours = (config.camera_server_domain, str(config.camera_server_port))
-    return any(held.get(number or 0, wanted) != wanted for number, wanted in zip(ids, ours, strict=True))
-
-
 def server_advice(device: Device | None, parameters: Mapping[Any, Any]) -> str | None:
     """Say how to set the device's own camera server to this service.
 
     None where that is known: somebody said so, a file that came by a trigger proved it, or these parameters set it.
     """
     config = current_config()
-    own = own_server(config)
+    own = camera_server.own_server(config)
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
     if own and tuple(str(parameters.get(number)) for number in ids) == (own.domain, str(own.port)):
         return None
-    if device and not _holds_other_server(device, config):
-        proof = status_table.get(device.id, status_table.SERVER_PROVED)
-        if device.camera_server_configured or (proof and proof.value == own_address(config)):
-            return None
+    if device and camera_server.is_known_to_be_ours(device, config):
+        return None
     if own and None not in ids:
         how = f"send {ids[0]} = {own.domain} and {ids[1]} = {own.port}"
     else:
@@ -285,13 +269,14 @@ def server_advice(device: Device | None, parameters: Mapping[Any, Any]) -> str |
         )
     return (
         "Nothing that the vehicle takes by itself will reach this service until the vehicle's own camera server is set"
-        f" to {own_address(config)}: {how}. Requests name the server themselves, triggers and periodic photos do not."
+        f" to {camera_server.own_address(config)}: {how}. Requests name the server themselves, triggers and periodic"
+        " photos do not."
     )
 
 
 def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, config: Config) -> None:
     """Refuse values that would send a device's files or its own data elsewhere. Raises Forbidden or Invalid."""
-    own = own_server(config)
+    own = camera_server.own_server(config)
     ids = (config.camera_domain_parameter, config.camera_port_parameter)
     default = (own.domain, own.port) if own else ("", 0)
     domain, port = (
@@ -306,19 +291,6 @@ def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, co
     if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
         text = f"{domain}:{port} is not this service and does not stand in CAMERA_SERVERS_ALLOWED."
         raise Invalid("This server is not allowed.", errors={str(number): [text] for number in changed})
-
-
-def own_server(config: Config) -> CameraServer | None:
-    """Give where cameras reach this service; None where no setting says so."""
-    if not config.camera_server_domain:
-        return None
-    return CameraServer(config.camera_server_domain, config.camera_server_port)
-
-
-def own_address(config: Config) -> str:
-    """Give where cameras reach this service, in words."""
-    own = own_server(config)
-    return f"{own.domain}:{own.port}" if own else "this service's address"
 
 
 def _refuse_twin(device: Device, asked: CamReq, foreign: bool) -> None:

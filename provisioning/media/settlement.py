@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from provisioning.commands import submission
 from provisioning.core import job_queue, jobs
 from provisioning.core.config import current_config
-from provisioning.devices import status_table
+from provisioning.devices import camera_server, status_table
 from provisioning.media import link_service, registration, storage
 from provisioning.media.link_rules import SERVER_REQUEST
 from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks
@@ -113,7 +113,7 @@ def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
     told = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
     status_table.note_all("upload.last", "upload", told, now)
     # no request named a server for these: the device's own setting brought them here
-    address = submission.own_address(current_config())
+    address = camera_server.own_address(current_config())
     unasked = {
         row.device_id: (address, row.id, row.received_at or now)
         for row in by_time

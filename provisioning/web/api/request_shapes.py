@@ -7,8 +7,8 @@ allows. The shapes depend on the settings: which servers may be named, and which
 from collections.abc import Mapping
 from typing import Any
 
-from provisioning.commands.submission import own_server
 from provisioning.core.config import Config
+from provisioning.devices.camera_server import own_server
 from provisioning.tracker.input_fields import EARLIEST
 from provisioning.tracker.language import COMMANDS, LONGEST_VIDEO, RESOLUTIONS, Source
 from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, Parameter
