@@ -31,7 +31,7 @@ LAYERS = (ROOT / "tests" / "layers.txt").read_text().split()
 PURE = (
     "provisioning.check.steps",
     "provisioning.commands.reply_matching",
-    "provisioning.commands.transfer_times",
+    "provisioning.devices.transfer_times",
     "provisioning.media.link_rules",
     "provisioning.roles",
     "provisioning.tracker",

@@ -34,11 +34,11 @@ from provisioning.check.steps import (
     sentence,
     who,
 )
-from provisioning.commands import submission, transfer_times
+from provisioning.commands import submission
 from provisioning.core import jobs
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, Invalid, ServiceError
-from provisioning.devices import status_table
+from provisioning.devices import status_table, transfer_times
 from provisioning.models import (
     OPEN,
     CameraSession,

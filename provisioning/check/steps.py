@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioning.commands import transfer_times
+from provisioning.devices import transfer_times
 
 GOOD, WARN, BAD, HIDDEN = "good", "warn", "bad", "not visible"
 SKIPPED = "skipped"

@@ -11,12 +11,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from provisioning.commands import transfer_times
 from provisioning.core import encryption, job_queue
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import AlreadyHere, Conflict, Forbidden, Invalid
 from provisioning.core.sms_capabilities import demand_gateway, sms_capabilities
-from provisioning.devices import camera_server, status_table
+from provisioning.devices import camera_server, status_table, transfer_times
 from provisioning.devices import credentials as pairs
 from provisioning.models import (
     OPEN,

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from provisioning.commands import submission, transfer_times
-from provisioning.devices import status_table
+from provisioning.commands import submission
+from provisioning.devices import status_table, transfer_times
 from provisioning.models import Device, StatusItem, db
 from provisioning.tracker.parameters import Parameter
 from provisioning.web.pages.parameters import words
