@@ -13,6 +13,7 @@ from flask_migrate import Migrate
 from provisioning import cli
 from provisioning.core import job_queue
 from provisioning.core.config import Config, ConfigError, load
+from provisioning.devices import health_store
 from provisioning.models import db
 from provisioning.sms import factory as sms_gateways
 from provisioning.tracker.parameters import host_problem, with_camera_server
@@ -40,6 +41,7 @@ def create_app(config: Config | None = None) -> Flask:
         )
     _make_folders(config)
     db.init_app(app)
+    health_store.init_app(app)
     migrate.init_app(app, db, directory=str(Path(__file__).parent / "migrations"), render_as_batch=True)
     csrf.init_app(app)
     compress.init_app(app)

@@ -9,6 +9,7 @@ from sqlalchemy import delete
 from provisioning.check import runner
 from provisioning.core import change_feed, jobs
 from provisioning.core.config import Config, current_config
+from provisioning.devices import health_store
 from provisioning.media import camera_sessions, device_networks, previews, retention, settlement
 from provisioning.models import IdempotencyKey, db
 from provisioning.sms import inbound, reconcile, recovery
@@ -38,11 +39,13 @@ def _forget_keys(clock: Callable[[], datetime]) -> None:
 
 
 SWEEP_SECONDS = 3.0
+HEALTH_SECONDS = 1.0  # people look at a list that is so old at most
 RETENTION_SECONDS = 3600.0
 SWEEPS = (
     jobs.Job("owed_events", SWEEP_SECONDS, _retry_events),
     *recovery.JOBS,
     jobs.Job("adopt", SWEEP_SECONDS, settlement.adopt_waiting),
+    jobs.Job("health", HEALTH_SECONDS, health_store.decide_due),
     jobs.Job("checklists", SWEEP_SECONDS, lambda clock: runner.sweep(clock())),
     jobs.Job("changes", SWEEP_SECONDS, lambda clock: change_feed.sweep(clock())),
     jobs.Job("sessions", SWEEP_SECONDS, _forget_sessions),

@@ -31,6 +31,8 @@ LAYERS = (ROOT / "tests" / "layers.txt").read_text().split()
 PURE = (
     "provisioning.check.steps",
     "provisioning.commands.reply_matching",
+    "provisioning.devices.health",
+    "provisioning.devices.health_words",
     "provisioning.devices.transfer_times",
     "provisioning.media.link_rules",
     "provisioning.roles",

@@ -10,14 +10,12 @@ from flask import Flask, g
 from sqlalchemy import event, func, select
 from werkzeug.test import TestResponse
 
-from provisioning.check import standing
 from provisioning.core import change_feed
 from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
 from provisioning.media import camera_sessions, request_progress
 from provisioning.models import (
     CameraSession,
-    ChecklistRun,
     Command,
     Device,
     Message,
@@ -500,7 +498,6 @@ def test_the_list_of_devices_reads_only_the_items_that_it_shows(van: Device, vis
     status_table.note(van, "contact.sms", None, Verdict.GOOD, now=now, source_kind="message", source_id=None)
     db.session.commit()
     assert statements_of(visitor, "/").items == 1
-    assert "</svg>Limited</span>" in visitor.get("/").text
 
 
 def test_the_page_of_unclaimed_texts_asks_no_more_for_many_texts(van: Device, visitor: Visitor) -> None:
@@ -517,7 +514,7 @@ def test_the_page_of_unclaimed_texts_asks_no_more_for_many_texts(van: Device, vi
 
 def test_the_page_of_a_provisioning_does_not_ask_for_each_parameter(van: Device, visitor: Visitor) -> None:
     counted = statements_of(visitor, f"/vehicles/{IMEI}/settings")
-    assert len([text for text in counted.texts if "FROM status_items" in text]) == 3  # head, fields, plan
+    assert len([text for text in counted.texts if "FROM status_items" in text]) == 2  # fields, plan
 
 
 # an archived device
@@ -848,60 +845,10 @@ def test_a_vehicle_whose_files_are_all_its_own_has_no_list_of_doubtful_ones(
     assert "may not be" not in visitor.get(f"/vehicles/{van.imei}/footage").text
 
 
-def ended_check(device: Device, verdict: str) -> None:
-    now = utcnow()
-    db.session.add(
-        ChecklistRun(device_id=device.id, verdict=verdict, verdict_text="", ended_at=now, started_at=now)
-    )
-    db.session.commit()
-
-
-def ended_request(device: Device, source: str, state: State, code: str | None = None) -> None:
-    db.session.add(
-        Command(device_id=device.id, kind="camreq", arguments={"file_type": "photo", "source": source}, text="",
-                length=9, state=state, error_code=code, history=[])
-    )  # fmt: skip
-    db.session.commit()
-
-
-@pytest.mark.parametrize(
-    ("verdict", "shown"), [("no_card", "bad"), ("slow", "warn"), ("good", "good"), ("stopped", "good")]
-)
-def test_the_list_and_the_devices_page_say_what_the_last_check_said(
-    app: Flask, van: Device, verdict: str, shown: str
-) -> None:
-    status_table.note(
-        van, "firmware", "03.28.03.Rev.05", Verdict.GOOD, now=utcnow(), source_kind="record", source_id="1"
-    )
-    ended_check(van, "no_camera")
-    if verdict == "stopped":
-        ended_check(van, "good")
-    ended_check(van, verdict)
-    assert standing.of([van.id], utcnow())[van.id].verdict == shown
-    title = standing.TITLES["good" if verdict == "stopped" else verdict]
-    page = Visitor(app, Role.VIEWER).client.get(f"/vehicles/{IMEI}").text
-    assert f"<strong>{title}</strong>" in page
-
-
-def test_the_last_request_of_each_camera_counts_in_the_list(app: Flask, van: Device) -> None:
-    status_table.note(
-        van, "firmware", "03.28.03.Rev.05", Verdict.GOOD, now=utcnow(), source_kind="record", source_id="1"
-    )
-    db.session.commit()
-    ended_request(van, "rear", State.FAILED, "camera_not_present")
-    ended_request(van, "front", State.DONE)
-    ended_request(van, "rear", State.FAILED, "already_captured")  # tells nothing
-    told = standing.of([van.id], utcnow())[van.id]
-    assert (told.verdict, told.reason) == ("bad", "The last photo request (rear) failed.")
-    assert told.reason in Visitor(app, Role.VIEWER).client.get("/").text
-    ended_request(van, "both", State.DONE)
-    assert standing.of([van.id], utcnow())[van.id].verdict == "good"
-
-
 def test_a_vehicle_of_which_only_a_request_that_was_done_is_known_is_listed(
     app: Flask, van: Device, visitor: Visitor
 ) -> None:
-    ended_request(van, "both", State.DONE)
+    command(van, state=State.DONE)
     assert "</svg>Not checked</span>" in visitor.get("/").text
 
 

@@ -39,6 +39,7 @@ from provisioning.core import jobs
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, Invalid, ServiceError
 from provisioning.devices import status_table, transfer_times
+from provisioning.media import camera_clock
 from provisioning.models import (
     OPEN,
     CameraSession,
@@ -54,6 +55,7 @@ from provisioning.models import (
     db,
     files_of,
     first_id,
+    health_marks,
     locks,
     timestamps,
 )
@@ -139,6 +141,7 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
         }
     }
     run.ended_at, run.waits_for_person, run.updated_at = None, False, now
+    health_marks.mark([run.device_id])
     db.session.commit()
 
 
@@ -155,6 +158,7 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
     }
     run.ended_at = run.verdict = run.verdict_text = None
     run.waits_for_person, run.updated_at = False, now
+    health_marks.mark([run.device_id])
     changes.publish(run.device_id, "checklist")
     db.session.commit()
 
@@ -354,7 +358,7 @@ def _fresh(device: Device, name: str, now: datetime) -> Command | None:
 
 def _outcome(row: Command) -> Outcome:
     file = _file(row)
-    seconds_off = _seconds_off(row, file) if file else None
+    seconds_off = camera_clock.seconds_off(row, file) if file else None
     if file is not None and file.command_id is None:
         return Outcome(State.DONE, True, file_seconds_off=seconds_off)
     return Outcome(
@@ -400,17 +404,6 @@ def _stray(row: Command) -> Upload | None:
         .order_by(Upload.id)
         .limit(1)
     )
-
-
-def _seconds_off(row: Command, upload: Upload) -> float | None:
-    """Give the camera's time of a file minus the time it was asked for; None where we do not know that one."""
-    if upload.timestamp is None or row.sending_at is None:
-        return None
-    if upload.file_type == "video":
-        return upload.timestamp.timestamp() - float(row.arguments["timestamp"])
-    early = (upload.timestamp - row.sending_at).total_seconds()
-    late = (upload.timestamp - (upload.received_at or upload.started_at)).total_seconds()
-    return 0.0 if early >= -5 and late <= 5 else min(early, late, key=abs)
 
 
 def _file_outcomes(run: ChecklistRun) -> list[Outcome]:
@@ -506,9 +499,13 @@ def _finish(run: ChecklistRun, now: datetime) -> None:
             source_kind="upload",
             source_id=file,
         )
+    offs = [outcome.file_seconds_off for outcome in _file_outcomes(run)]
+    if known := [off for off in offs if off is not None]:
+        camera_clock.note(run.device, min(known, key=abs), None, now)
     results = _results(run)
     verdict = decide(results)
     run.verdict, run.verdict_text, run.ended_at = verdict.id, sentence(verdict, results), now
+    health_marks.mark([run.device_id])
 
 
 def grounds_of(run: ChecklistRun) -> list[str]:

@@ -137,6 +137,9 @@ class Config:
     reconcile_interval: int
     check_ask_again: int
     check_slow_answer: int
+    # health of vehicles, in days
+    silent_days: int
+    health_proof_days: int
     # windows of links
     link_certain_seconds: float
     link_probable_seconds: float
@@ -360,6 +363,10 @@ def _sms(env: _Reader) -> dict[str, Any]:
         "check_ask_again": env.integer("CHECK_ASK_AGAIN", 180, 1, 36_000),
         # a device whose quickest answer to a check takes longer is slow
         "check_slow_answer": env.integer("CHECK_SLOW_ANSWER", 60, 1, 36_000),
+        # a vehicle without SMS, connection or record for so long is silent
+        "silent_days": env.integer("SILENT_DAYS", 7, 1, 3650),
+        # what proved the cameras counts for so long
+        "health_proof_days": env.integer("HEALTH_PROOF_DAYS", 14, 1, 3650),
         "reconcile_interval": env.integer("RECONCILE_INTERVAL", 120, 1, 86_400),
         "link_certain_seconds": env.number("LINK_CERTAIN_SECONDS", 2, 0, 3600),
         "link_probable_seconds": env.number("LINK_PROBABLE_SECONDS", 15, 0, 3600),

@@ -10,7 +10,17 @@ from sqlalchemy.exc import IntegrityError
 from provisioning.core import encryption
 from provisioning.core.errors import Conflict, NotFound
 from provisioning.devices import credentials
-from provisioning.models import Command, Device, DevicePhone, State, changes, command_state, db, locks
+from provisioning.models import (
+    Command,
+    Device,
+    DevicePhone,
+    State,
+    changes,
+    command_state,
+    db,
+    health_marks,
+    locks,
+)
 from provisioning.tracker.normalization import clean_imei, clean_line
 
 TAKEN = {"imei": "There is a device with this IMEI.", "phone": "There is a device with this phone number."}
@@ -59,7 +69,9 @@ def add(values: Mapping[str, Any], now: datetime) -> Device:
     device.camera_server_configured = bool(values.get("camera_server_configured"))
     db.session.add(device)
     device.phones.append(DevicePhone(phone=device.phone, since=now))
-    _save(device, db.session.commit)
+    _save(device, db.session.flush)
+    health_marks.note_lock(device.id)  # nobody else sees the row before the commit
+    health_marks.mark([device.id])
     changes.publish(device.id, "devices")
     db.session.commit()
     return device
@@ -80,6 +92,7 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
     if "phone" in values:
         set_phone(device, values["phone"], now)
     device.updated_at = now
+    health_marks.mark([device.id])
     changes.publish(device.id, "devices")
     _save(device, db.session.commit)
     return device
@@ -98,6 +111,7 @@ def set_phone(device: Device, phone: str, now: datetime) -> None:
         row.until = row.until or now
     device.phone = phone
     device.phones.append(DevicePhone(phone=phone, since=now))
+    health_marks.mark([device.id])
     _save(device, db.session.flush)
 
 
@@ -113,6 +127,7 @@ def archive(device: Device, now: datetime) -> None:
     waiting = select(Command).where(Command.device_id == device.id, Command.state == State.QUEUED)
     for command in db.session.scalars(waiting):
         command_state.move(command, State.CANCELLED, now, note="the device was archived before it was sent")
+    health_marks.mark([device.id])
     changes.publish(device.id, "devices")
     db.session.commit()
 

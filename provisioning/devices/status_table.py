@@ -5,11 +5,31 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, literal_column, or_, select
 
-from provisioning.models import Command, Device, StatusItem, Verdict, changes, db, put_all, utcnow
+from provisioning.models import (
+    Command,
+    Device,
+    StatusItem,
+    Verdict,
+    changes,
+    db,
+    health_marks,
+    put_all,
+    utcnow,
+)
 from provisioning.tracker.language import StatusFact
 from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN, same
 
 SPEED = "upload.speed"  # bytes per second of the last check's own files
+CLOCK = "camera.clock"  # the camera's time minus ours, in seconds, by its newest file
+TRACKER_SERVER = "tracker.server"  # where the tracker's own data went, where that was here
+CAMERA_VERSIONS = ("camera.front.version", "camera.rear.version")
+# what a camera says of itself by AVL 498 and 497
+NOT_DETECTED, NO_CARD = "not detected", "no SD card"
+CARD_NOT_MOUNTED, CARD_MOUNTED, CARD_FAULTY = (
+    "SD card could not be mounted",
+    "SD card mounted",
+    "SD card faulty",
+)
 SERVER_PROVED = "camera.server"  # our address as it was when a file came that the vehicle sent by itself
 AHEAD = timedelta(hours=1)  # a time of ours so far ahead of now was written by a clock that was wrong
 
@@ -47,8 +67,13 @@ def note(
     row.value, row.verdict, row.note = value, verdict, text
     row.checked_at, row.source_kind, row.source_id = now, source_kind, source_id
     db.session.flush()
-    changes.publish(device.id, "status")
+    _publish(device.id)
     return row
+
+
+def _publish(device_id: int) -> None:
+    changes.publish(device_id, "status")
+    health_marks.mark([device_id])
 
 
 def note_all(
@@ -81,6 +106,7 @@ def note_all(
     newer = or_(StatusItem.checked_at <= told_later, StatusItem.checked_at > now + AHEAD)
     put_all(StatusItem, rows, "device_id, item", where=newer)
     changes.publish_all(told, "status")
+    health_marks.mark(told)
 
 
 def note_asked(device: Device, command: Command, now: datetime) -> None:
@@ -100,12 +126,14 @@ def note_asked(device: Device, command: Command, now: datetime) -> None:
         row.asked = SECRET_SHOWN if number in CREDENTIALS else str(value)
         _judge(row)
     db.session.flush()
-    changes.publish(device.id, "status")
+    _publish(device.id)
 
 
 def learn(device: Device, fact: StatusFact, source: tuple[str, str], at: datetime) -> StatusItem | None:
     """Take a fact in the device's own words, whatever command they answer; None where a newer one is known."""
     verdict = {True: Verdict.GOOD, False: Verdict.BAD, None: Verdict.UNKNOWN}[fact.is_good]
+    if verdict is Verdict.BAD and fact.item in CAMERA_VERSIONS and cameras_may_sleep(device, at):
+        verdict = Verdict.UNKNOWN
     row = note(
         device,
         fact.item,
@@ -175,6 +203,14 @@ def worst_verdicts(device_ids: Iterable[int]) -> dict[int, str]:
         device_id: next((verdict for verdict in order if verdict in verdicts), Verdict.UNKNOWN)
         for device_id, verdicts in found.items()
     }
+
+
+def cameras_may_sleep(device: Device, at: datetime) -> bool:
+    """Say whether the cameras may have no power at a time: the ignition is known to be off, and 66020 is not 1."""
+    ignition = get(device.id, "ignition")
+    if ignition is None or ignition.value != "off" or ignition.since > at:
+        return False
+    return confirmed(device.id, [66020]).get(66020) != "1"
 
 
 def remark_error(device: Device, text: str, *, now: datetime, source: tuple[str, str]) -> None:

@@ -6,7 +6,7 @@ Source: vendor: a photo of 1280x720 is about 50 kB, a video of 20 s in 720p abou
 PHOTO_BYTES = 50_000
 VIDEO_BYTES_PER_SECOND = 6_000_000 // 20
 CLIP_SECONDS = 10  # the clip by which a speed is told
-SLOW_CLIP = 900.0  # seconds: a line on which that clip takes longer is slow
+SLOW_RATE = 2000.0  # bytes per second: a line below is slow; that clip takes 25 minutes
 MEASURED_BYTES = 8000  # smaller files tell of waits, not of the line
 
 
@@ -23,7 +23,7 @@ def clip_takes(bytes_per_second: float) -> float:
 
 def is_slow(bytes_per_second: float) -> bool:
     """Say whether a line is slow."""
-    return clip_takes(bytes_per_second) > SLOW_CLIP
+    return bytes_per_second < SLOW_RATE
 
 
 def rate(bytes_per_second: float) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
-from provisioning.devices import status_table
+from provisioning.devices import health, status_table
 from provisioning.models import CameraSession, Device, StatusItem, Verdict, changes, db, put_all, timestamps
 from receiver.addresses import network
 from receiver.backend.port import DAY_FULL as DAY_REACHED
@@ -19,8 +19,6 @@ from receiver.wire.foreign_protocols import AVL, AVL_TEXT
 
 STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
-TRACKER_SERVER = "tracker.server"  # where the tracker's own data went, where that was here
-ASTRAY_FOR = timedelta(days=1)  # a tracker whose server was corrected comes no more: then the item goes
 DAY_FULL = "files.day_limit"  # it was reached within a day
 COUNTED = 100  # IMEIs; beyond that nobody needs the number
 LEFT_AFTER = timedelta(hours=24)  # few connections last so long, and the end of one that does is still told
@@ -49,7 +47,7 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     )
     status_table.note_all("contact.tcp", "session", contacts, now)
     status_table.note_all(
-        TRACKER_SERVER,
+        status_table.TRACKER_SERVER,
         "session",
         {
             devices[fact.imei]: ("the camera port", fact.id, _seen_at(fact))
@@ -202,9 +200,10 @@ def forget(now: datetime, days: int) -> None:
     db.session.execute(
         delete(CameraSession).where(CameraSession.id.in_(old)).execution_options(synchronize_session=False)
     )
+    passing = StatusItem.item.in_((status_table.TRACKER_SERVER, DAY_FULL))
     db.session.execute(
         delete(StatusItem)
-        .where(StatusItem.item.in_((TRACKER_SERVER, DAY_FULL)), StatusItem.checked_at < now - ASTRAY_FOR)
+        .where(passing, StatusItem.checked_at < now - health.ASTRAY_FOR)
         .execution_options(synchronize_session=False)
     )
     db.session.commit()

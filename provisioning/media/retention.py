@@ -177,11 +177,12 @@ def _oldest_open_run() -> datetime | None:
 
 
 def _remove_versions(oldest: datetime) -> int:
-    """Remove old versions of profiles; the newest of each name stays."""
+    """Remove old versions of profiles; the newest of each name stays, and what a device's settings should be."""
     newer = aliased(Profile)
     has_newer = select(newer.id).where(newer.name == Profile.name, newer.version > Profile.version).exists()
+    is_used = select(Device.id).where(Device.profile_id == Profile.id).exists()
     idents = db.session.scalars(
-        select(Profile.id).where(Profile.created_at < oldest, has_newer).limit(BATCH)
+        select(Profile.id).where(Profile.created_at < oldest, has_newer, ~is_used).limit(BATCH)
     ).all()
     db.session.rollback()
     changed(delete(Profile).where(Profile.id.in_(idents)).execution_options(synchronize_session=False))

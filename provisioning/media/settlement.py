@@ -17,7 +17,7 @@ from provisioning.commands import submission
 from provisioning.core import job_queue, jobs
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table
-from provisioning.media import link_service, registration, storage
+from provisioning.media import camera_clock, link_service, registration, storage
 from provisioning.media.link_rules import SERVER_REQUEST
 from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks
 from receiver.store.keys import adopted
@@ -112,6 +112,7 @@ def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
     by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
     told = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
     status_table.note_all("upload.last", "upload", told, now)
+    _tell_cameras(by_time, now)
     # no request named a server for these: the device's own setting brought them here
     address = camera_server.own_address(current_config())
     unasked = {
@@ -121,6 +122,20 @@ def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
     }
     if unasked:
         status_table.note_all(status_table.SERVER_PROVED, "upload", unasked, now)
+
+
+def _tell_cameras(by_time: Sequence[Any], now: datetime) -> None:
+    """Tell when the newest file of each camera came, and the newest video: what proves the camera and its card."""
+    by_item: dict[str, dict[int, tuple[str, str, datetime]]] = defaultdict(dict)
+    for row in by_time:
+        items = [
+            f"camera.{row.source}.file",
+            *([f"camera.{row.source}.video"] if row.file_type == "video" else []),
+        ]
+        for item in items:
+            by_item[item][row.device_id] = (_words(row), row.id, row.received_at or now)
+    for item, told in sorted(by_item.items()):
+        status_table.note_all(item, "upload", told, now)
 
 
 def _words(upload: Any) -> str:
@@ -140,6 +155,7 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
         link_service.tie_record(upload)
     _supersede(fresh)
     device_id, has_ended = device.id, link_service.relink(device, now)
+    _tell_clock(device, fresh, now)
     changes.publish(device_id, "uploads")
     stored = [
         (job_queue.COPIES[u.file_type], u.id, u.command_id is not None)
@@ -151,6 +167,16 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
         submission.wake(device_id)
     for topic, ident, is_asked in stored:
         job_queue.wake(topic, ident, first=is_asked)  # somebody waits for it
+
+
+def _tell_clock(device: Device, fresh: Sequence[Upload], now: datetime) -> None:
+    """Tell how far the camera's clock is off, by the photos that a request has made."""
+    for upload in fresh:
+        if upload.command is None or upload.file_type != "photo":
+            continue
+        off = camera_clock.seconds_off(upload.command, upload)
+        if off is not None:
+            camera_clock.note(device, off, upload.id, upload.received_at or now)
 
 
 def _supersede(whole: Sequence[Any]) -> None:

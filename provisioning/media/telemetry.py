@@ -18,11 +18,11 @@ from provisioning.models import TRIGGERS, Device, TelemetryRecord, Verdict, db, 
 KNOWN = ("239", "497", "498", "499")
 CAMERAS = {"498": "front", "497": "rear"}
 CAMERA_STATES = {
-    0: ("not detected", Verdict.BAD),
-    1: ("no SD card", Verdict.BAD),
-    2: ("SD card could not be mounted", Verdict.BAD),
-    3: ("SD card mounted", Verdict.GOOD),
-    4: ("SD card faulty", Verdict.BAD),
+    0: (status_table.NOT_DETECTED, Verdict.BAD),
+    1: (status_table.NO_CARD, Verdict.BAD),
+    2: (status_table.CARD_NOT_MOUNTED, Verdict.BAD),
+    3: (status_table.CARD_MOUNTED, Verdict.GOOD),
+    4: (status_table.CARD_FAULTY, Verdict.BAD),
 }
 
 
@@ -63,6 +63,8 @@ def _note(device: Device, key: str, value: int, record: TelemetryRecord, at: dat
     if key in CAMERAS:
         item = f"camera.{CAMERAS[key]}.state"
         text, verdict = CAMERA_STATES.get(value, (f"state {value}", Verdict.UNKNOWN))
+        if text == status_table.NOT_DETECTED and status_table.cameras_may_sleep(device, at):
+            verdict = Verdict.UNKNOWN  # the record tells the ignition before the cameras
     elif key == "499":
         if value == SERVER_REQUEST:
             return  # a file that was asked for is no trigger

@@ -15,6 +15,7 @@ from provisioning.models.changes import Change
 from provisioning.models.checks import ChecklistRun
 from provisioning.models.commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from provisioning.models.devices import Device, DevicePhone, StatusItem, TelemetryRecord, Verdict
+from provisioning.models.health import HealthChange, HealthDue
 from provisioning.models.jobs import JobState
 from provisioning.models.messages import (
     BEING_SENT,
@@ -71,6 +72,8 @@ __all__ = [
     "DevicePhone",
     "Direction",
     "GatewayEvent",
+    "HealthChange",
+    "HealthDue",
     "IdempotencyKey",
     "JobState",
     "Lease",

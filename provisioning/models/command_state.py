@@ -19,6 +19,7 @@ from provisioning.models import (
     State,
     changes,
     db,
+    health_marks,
     new_id,
     timestamps,
 )
@@ -118,6 +119,8 @@ def move(
     command.error_code, command.error_message, command.error_retry = error or (None, None, None)
     command.history = [*command.history, {"at": timestamps.stamp(now), "state": state.value, "note": note}]
     changes.publish(command.device_id, "commands")
+    if was_ended or state in ENDED:
+        health_marks.mark([command.device_id])
 
 
 def remark(command: Command, note: str | None, now: datetime) -> None:

@@ -23,6 +23,13 @@ class Device(db.Model):  # type: ignore[name-defined]
     __table_args__ = (
         partial_index("uq_devices_live_imei", "imei", unique=True, where=LIVE),
         partial_index("uq_devices_live_phone", "phone", unique=True, where=LIVE),
+        # lists sort by these, and count by the first
+        partial_index("ix_devices_live_health", "health_state", "name", "id", where=LIVE),
+        partial_index("ix_devices_live_name", "name", "id", where=LIVE),
+        partial_index("ix_devices_live_seen", "seen_at", "id", where=LIVE),
+        partial_index("ix_devices_live_connected", "connected_at", where=LIVE),
+        partial_index("ix_devices_live_file", "file_at", "id", where=LIVE),
+        partial_index("ix_devices_health_due", "health_until", where=LIVE),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -42,8 +49,22 @@ class Device(db.Model):  # type: ignore[name-defined]
     # the camera's server is set in the device itself (by Configurator or by parameters): camreq names none
     camera_server_configured: Mapped[bool] = mapped_column(default=False)
     firmware: Mapped[str | None] = mapped_column(String(64))
+    # the version of a preset that its settings should be
+    profile_id: Mapped[int | None] = mapped_column(ForeignKey("profiles.id"))
     # the camera takes no orders until then (after a confirmed change of 150, 151, 66001, 66002, 66003)
     reconfiguring_until: Mapped[datetime | None]
+    # devices.health: the state, why (a code with arguments), since when, and when it has to be decided anew
+    health_state: Mapped[str] = mapped_column(String(9), default="unchecked", server_default="unchecked")
+    health_code: Mapped[str] = mapped_column(
+        String(24), default="never_checked", server_default="never_checked"
+    )
+    health_arguments: Mapped[dict[str, Any] | None] = mapped_column(default=dict)
+    health_since: Mapped[datetime | None] = mapped_column(default=utcnow)
+    health_until: Mapped[datetime | None] = mapped_column(default=utcnow)
+    # last sign of life (SMS, connection or record), last connection, last file; kept together with the health
+    seen_at: Mapped[datetime | None]
+    connected_at: Mapped[datetime | None]
+    file_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
     archived_at: Mapped[datetime | None]

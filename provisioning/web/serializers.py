@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from provisioning.models import TRIGGERS, CameraSession, Command, Device, Message, Profile, StatusItem, Upload
+from provisioning.devices import health_view
+from provisioning.devices.health_view import HealthView
+from provisioning.models import (
+    TRIGGERS,
+    CameraSession,
+    Command,
+    Device,
+    Message,
+    Profile,
+    StatusItem,
+    Upload,
+    utcnow,
+)
 from provisioning.models.timestamps import stamp
 
 SHOWN = "•••••"
@@ -16,8 +28,30 @@ def moment(value: datetime | None) -> str | None:
     return stamp(value) if value is not None else None
 
 
+def devices(rows: Sequence[Device]) -> list[dict[str, Any]]:
+    """Show devices; credentials as dots."""
+    health = health_view.of(rows, utcnow())
+    return [_device(row, health[row.id]) for row in rows]
+
+
 def device(row: Device) -> dict[str, Any]:
     """Show a device; credentials as dots."""
+    return devices([row])[0]
+
+
+def _health(view: HealthView) -> dict[str, Any]:
+    """Show health; `code` and the action's `kind` are listed in docs/api.md."""
+    action = {"label": view.action.label, "kind": str(view.action.kind)} if view.action else None
+    return {
+        "state": str(view.state),
+        "code": view.code,
+        "reason": view.reason,
+        "since": moment(view.since),
+        "action": action,
+    }
+
+
+def _device(row: Device, health: HealthView) -> dict[str, Any]:
     return {
         "imei": row.imei,
         "phone": row.phone,
@@ -29,6 +63,8 @@ def device(row: Device) -> dict[str, Any]:
         "time_zone": row.time_zone,
         "firmware": row.firmware,
         "camera_server_configured": row.camera_server_configured,
+        "health": _health(health),
+        "seen_at": moment(row.seen_at),
         "created_at": moment(row.created_at),
         "updated_at": moment(row.updated_at),
         "archived_at": moment(row.archived_at),

@@ -28,7 +28,7 @@ def list_devices(given: dict[str, Any]) -> dict[str, Any]:
     rows = db.session.scalars(query).all()
     more = len(rows) > given["limit"]
     rows = rows[: given["limit"]]
-    return {"items": [serializers.device(row) for row in rows], "next": rows[-1].imei if more else None}
+    return {"items": serializers.devices(rows), "next": rows[-1].imei if more else None}
 
 
 @blueprint.post("/devices")

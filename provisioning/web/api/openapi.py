@@ -14,6 +14,8 @@ import flask_smorest
 from flask import Response
 from marshmallow import Schema, fields
 
+from provisioning.devices.health import CODES, HealthState
+from provisioning.devices.health_words import ActionKind
 from provisioning.models import Certainty, Direction, State, UploadState, Verdict
 from provisioning.web.api.shared import Arguments, answer
 
@@ -129,6 +131,14 @@ IMEI: Shape = {"type": "string", "pattern": "^[0-9]{15}$"}
 FILE: Shape = {"type": "string", "format": "binary"}
 CAMERA = TEXT | {"description": "front or rear"}
 
+ACTION = _object(label=TEXT, kind=_one_of(*ActionKind))
+HEALTH = _object(
+    state=_one_of(*HealthState),
+    code=_one_of(*sorted(CODES)),
+    reason=TEXT,
+    since=TIME,
+    action=_or_null(ACTION),
+)
 DEVICE = _object(
     imei=IMEI,
     phone=TEXT,
@@ -140,6 +150,8 @@ DEVICE = _object(
     time_zone=TEXT,
     firmware=_or_null(TEXT),
     camera_server_configured=FLAG,
+    health=HEALTH,
+    seen_at=_or_null(TIME),
     created_at=TIME,
     updated_at=TIME,
     archived_at=_or_null(TIME),

@@ -32,7 +32,7 @@ def _page(device: Device, problem: str | None = None) -> str:
     except ServiceError as error:
         cost, problem = None, problem or error.message
     verdict = next((v for v in VERDICTS if run and v.id == run.verdict), None)
-    tone = words.HEALTH[grade(run.verdict or "")].tone if run and run.ended_at else "quiet"
+    tone = words.GRADES[grade(run.verdict or "")] if run and run.ended_at else "quiet"
     return page(
         device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
         tone=tone,

@@ -6,9 +6,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from provisioning.check import standing
 from provisioning.core.errors import ServiceError
-from provisioning.devices import registry, status_table
+from provisioning.devices import health_view, registry, status_table
 from provisioning.media import settlement
 from provisioning.models import OPEN, Command, Device, Role, db, utcnow
 from provisioning.tracker.normalization import clean_line
@@ -74,7 +73,7 @@ def about(rows: Any) -> dict[str, Any]:
     }
     return {
         "rows": rows, "items": items, "signs": signs, "open_commands": open_commands,
-        "standing": standing.of(ids, utcnow()), "pictures": media.newest_pictures(ids),
+        "health": health_view.of(rows, utcnow()), "pictures": media.newest_pictures(ids),
     }  # fmt: skip
 
 

@@ -7,10 +7,8 @@ from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import ColumnElement, select
 
-from provisioning.check import standing
-from provisioning.check.steps import grade
 from provisioning.core.errors import NotFound
-from provisioning.devices import registry, status_table
+from provisioning.devices import health_view, registry, status_table
 from provisioning.media import request_progress
 from provisioning.models import OPEN, Command, Device, Role, Upload, db, files_of, utcnow
 from provisioning.web import auth
@@ -59,12 +57,7 @@ def render_part(device: Device, name: str) -> str:
     given: dict[str, Any] = {"device": device, "zone": device.time_zone}
     match name:
         case "head":
-            run = standing.last_run(device)
-            given |= {
-                "run": run, "grade": grade(run.verdict or "") if run else "",
-                "title": standing.TITLES.get(run.verdict or "") if run else None,
-                "standing": standing.of([device.id], utcnow()).get(device.id),
-            }  # fmt: skip
+            given["health"] = health_view.of([device], utcnow())[device.id]
         case "pictures":
             given["pictures"] = media.newest_pictures([device.id]).get(device.id, {})
         case "under_way" | "requests":

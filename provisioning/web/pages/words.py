@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from provisioning.devices import health_words
+from provisioning.devices.health import HealthState
 from provisioning.models import TRIGGERS, Command, State, Upload, UploadState, utcnow
 from provisioning.tracker.language import COMMANDS
 
@@ -55,13 +57,16 @@ _FILE: Mapping[UploadState, Label] = {
     UploadState.DAMAGED: Label("Damaged", "circle-x", "bad"),
     UploadState.QUARANTINED: Label("Kept apart", "lock", "quiet"),
 }
-# how a vehicle stands, by the verdict of what is known of it
-HEALTH = {
-    "good": Label("Working", "circle-check", "good"),
-    "warn": Label("Limited", "alert-triangle", "warn"),
-    "bad": Label("Broken", "circle-x", "bad"),
-    "unknown": Label("Not checked", "circle-dashed", "quiet"),
+_HEALTH: Mapping[HealthState, tuple[str, str]] = {
+    HealthState.BROKEN: ("circle-x", "bad"),
+    HealthState.LIMITED: ("alert-triangle", "warn"),
+    HealthState.SILENT: ("circle", "quiet"),
+    HealthState.UNCHECKED: ("circle-dashed", "quiet"),
+    HealthState.WORKING: ("circle-check", "good"),
 }
+HEALTH = {state: Label(health_words.STATES[state], *shape) for state, shape in _HEALTH.items()}
+# how bad the verdict of a check is
+GRADES = {"good": "good", "warn": "warn", "bad": "bad", "unknown": "quiet"}
 _CAUSES = {0: "Asked for", 3: "Crash", 4: "Towing", 5: "Idling", 6: "Geofence", 7: "Unplugged", 8: "Harsh driving",
            9: "Periodic"}  # fmt: skip
 

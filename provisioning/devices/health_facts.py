@@ -1,0 +1,238 @@
+"""Gathers the dated facts of one device that its health is decided from (`health`); changes no row.
+
+Few statements for a device, each bounded: the status table, and its newest checks, requests and files.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from provisioning.core.config import current_config
+from provisioning.devices import camera_server, status_table, transfer_times
+from provisioning.devices.health import (
+    DUALCAM,
+    RECENT,
+    SIDES,
+    Camera,
+    Card,
+    Check,
+    Drift,
+    Facts,
+    Known,
+    Request,
+)
+from provisioning.models import (
+    ChecklistRun,
+    Command,
+    Device,
+    DevicePhone,
+    Profile,
+    State,
+    StatusItem,
+    Upload,
+    UploadState,
+    Verdict,
+    command_state,
+    db,
+    files_of,
+    first_id,
+)
+from provisioning.tracker.parameters import BY_ITSELF, CREDENTIALS, as_integer, same
+
+CHECKS = 5
+REQUESTS = 20
+FILES = 20
+_CARDS = {
+    status_table.NO_CARD: Card.MISSING,
+    status_table.CARD_NOT_MOUNTED: Card.FAULTY,
+    status_table.CARD_FAULTY: Card.FAULTY,
+    status_table.CARD_MOUNTED: Card.MOUNTED,
+}
+_CAMERA_OF = {"front_camera": "front", "rear_camera": "rear", "no_camera": "both", "no_power": "both"}
+# states of a command's life that it reaches only once the gateway has taken its SMS
+_WENT_OUT = frozenset((State.SENT, State.DELIVERED, State.ANSWERED, State.UNKNOWN))
+
+Items = Mapping[str, StatusItem]
+
+
+def of(device: Device, now: datetime) -> Facts:
+    """Give what is known of a device."""
+    rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id))
+    items = {row.item: row for row in rows}
+    number_since = db.session.scalar(
+        select(DevicePhone.since)
+        .where(DevicePhone.device_id == device.id, DevicePhone.until.is_(None))
+        .order_by(DevicePhone.since.desc())
+        .limit(1)
+    )
+    rates = _rates(device, now)
+    by_itself = _by_itself(items)
+    return Facts(
+        created_at=device.created_at,
+        number_since=number_since or device.created_at,
+        settings={n: known for n in DUALCAM if (known := _known(items, f"parameter.{n}")) is not None},
+        front=_camera(items, "front"),
+        rear=_camera(items, "rear"),
+        checks=_checks(device),
+        requests=_requests(device, now),
+        rates=[rate for rate, _ in rates],
+        rated_at=rates[0][1] if rates else None,
+        imei=_imei(items),
+        clock=_known(items, status_table.CLOCK),
+        by_itself=by_itself,
+        server_is_ours=by_itself is None or camera_server.is_known_to_be_ours(device, current_config()),
+        drift=_drift(device, items),
+        astray_at=_seen(items, status_table.TRACKER_SERVER),
+        sms_at=_seen(items, "contact.sms"),
+        connected_at=_newest(
+            [_seen(items, "contact.tcp"), *(_seen(items, f"camera.{side}.file") for side in SIDES)]
+        ),
+        record_at=_newest([row.checked_at for row in items.values() if row.source_kind == "record"]),
+    )
+
+
+def _newest(times: Sequence[datetime | None]) -> datetime | None:
+    return max((at for at in times if at is not None), default=None)
+
+
+def _seen(items: Items, item: str) -> datetime | None:
+    return items[item].checked_at if item in items else None
+
+
+def _known(items: Items, item: str) -> Known | None:
+    row = items.get(item)
+    return Known(row.value, row.since, row.checked_at) if row is not None and row.value is not None else None
+
+
+def _camera(items: Items, side: str) -> Camera:
+    version, state = items.get(f"camera.{side}.version"), items.get(f"camera.{side}.state")
+    told = {Verdict.GOOD: "yes", Verdict.BAD: "no"}  # neither: it was asked while the ignition was off
+    answers = Known(told[Verdict(version.verdict)], version.since, version.checked_at) if (
+        version is not None and version.verdict in told
+    ) else None  # fmt: skip
+    detected = card = None
+    if state is not None and state.value != status_table.NOT_DETECTED:
+        detected = Known("yes", state.since, state.checked_at)
+        if state.value in _CARDS:
+            card = Known(_CARDS[state.value], state.since, state.checked_at)
+    elif state is not None and state.verdict == Verdict.BAD:
+        detected = Known("no", state.since, state.checked_at)
+    return Camera(
+        answers, detected, card, _seen(items, f"camera.{side}.file"), _seen(items, f"camera.{side}.video")
+    )
+
+
+def _imei(items: Items) -> Known | None:
+    row = items.get("imei")
+    if row is None or row.value is None:
+        return None
+    return Known("ours" if row.verdict == Verdict.GOOD else row.value, row.since, row.checked_at)
+
+
+def _by_itself(items: Items) -> Known | None:
+    """Give what makes a device send without a request: as it confirmed, or was asked to hold."""
+    held = {number: items[f"parameter.{number}"] for number in BY_ITSELF if f"parameter.{number}" in items}
+    on = {n: row for n, row in held.items() if as_integer(row.asked if row.value is None else row.value)}
+    if not on:
+        return None
+    what = " and ".join(BY_ITSELF[number] for number in sorted(on))
+    return Known(what, min(row.since for row in on.values()), max(row.checked_at for row in on.values()))
+
+
+def _drift(device: Device, items: Items) -> Drift | None:
+    """Give the parameters whose confirmed value is not that of the device's preset, else not what was asked."""
+    confirmed = {
+        int(name.removeprefix("parameter.")): row
+        for name, row in items.items()
+        if name.startswith("parameter.") and row.value is not None
+    }
+    preset = db.session.get(Profile, device.profile_id) if device.profile_id is not None else None
+    wanted = {int(n): v for n, v in preset.parameters.items()} if preset is not None else {}
+    differs = sorted(
+        number for number, row in confirmed.items()
+        if number in wanted and number not in CREDENTIALS and not same(number, str(row.value), str(wanted[number]))
+    )  # fmt: skip
+    name = f"{preset.name} v{preset.version}" if preset is not None and differs else None
+    differs = differs or sorted(n for n, row in confirmed.items() if row.verdict == Verdict.BAD)
+    return Drift(tuple(differs), min(confirmed[n].since for n in differs), name) if differs else None
+
+
+def _checks(device: Device) -> list[Check]:
+    """Give the newest checks that ended with a verdict."""
+    runs = db.session.scalars(
+        select(ChecklistRun)
+        .where(
+            ChecklistRun.device_id == device.id,
+            ChecklistRun.ended_at.is_not(None),
+            ChecklistRun.verdict != "stopped",
+        )
+        .order_by(ChecklistRun.id.desc())
+        .limit(CHECKS)
+    )
+    return [_check(run) for run in runs]
+
+
+def _check(run: ChecklistRun) -> Check:
+    assert run.ended_at is not None
+    marks = {name: str(entry["mark"]) for name, entry in run.steps.items() if entry.get("mark")}
+    camera = _CAMERA_OF.get(run.verdict or "")
+    if run.verdict == "no_capture":
+        sides = [side for side in SIDES if marks.get(side) == "no_capture"]
+        camera = sides[0] if len(sides) == 1 else "both"
+    return Check(run.verdict or "", run.started_at, run.ended_at, camera, marks)
+
+
+def _requests(device: Device, now: datetime) -> list[Request]:
+    """Give the newest commands that were handed over and not cancelled."""
+    rows = db.session.scalars(
+        select(Command)
+        .where(
+            Command.device_id == device.id,
+            Command.id >= first_id(now - RECENT),
+            Command.sending_at.is_not(None),
+            Command.state != State.CANCELLED,
+        )
+        .order_by(Command.id.desc())
+        .limit(REQUESTS)
+    )
+    return [_request(row) for row in rows]
+
+
+def _request(row: Command) -> Request:
+    assert row.sending_at is not None
+    has_failed = row.state in (State.FAILED, State.EXPIRED)
+    said_at = row.last_reply_at if row.state == State.FAILED else None  # an answer that was told late
+    linked = (row.result or {}).get("linked")
+    return Request(
+        sent_at=row.sending_at,
+        ended_at=(said_at or row.ended_at),
+        answered=row.reply is not None or row.state == State.DONE or bool(linked),
+        seconds=max(0.0, (row.answered_at - row.sending_at).total_seconds()) if row.answered_at else None,
+        failure=row.error_code if has_failed else None,
+        went_out=_went_out(row),
+        sources=command_state.wanted_sources(row) if row.kind == "camreq" else (),
+    )
+
+
+def _went_out(row: Command) -> bool:
+    """Say whether the gateway took the SMS: by the command's life, or by the id that the gateway gave to it."""
+    if row.reply is not None or any(step["state"] in _WENT_OUT for step in row.history):
+        return True
+    message = command_state.last_message(row.id)
+    return message is not None and message.sid is not None
+
+
+def _rates(device: Device, now: datetime) -> list[tuple[float, datetime]]:
+    """Give the speeds of the newest files that came without a break, and when they came."""
+    rows = db.session.execute(
+        select(Upload.size, Upload.started_at, Upload.received_at, Upload.resumes)
+        .where(files_of(device), Upload.id >= first_id(now - RECENT), Upload.state == UploadState.STORED)
+        .order_by(Upload.id.desc())
+        .limit(FILES)
+    )
+    return [
+        (row.size / max((row.received_at - row.started_at).total_seconds(), 0.001), row.received_at)
+        for row in rows
+        if row.size >= transfer_times.MEASURED_BYTES and not row.resumes and row.received_at is not None
+    ]

@@ -1,0 +1,55 @@
+"""What pages and programs are shown of the health of devices: state, sentence, since when, and what to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from provisioning.devices import health_words
+from provisioning.devices.health import HealthState
+from provisioning.devices.health_words import Action
+from provisioning.models import Device, db
+
+LATELY = timedelta(hours=1)  # "31 others got through in the last hour": is it us, or the vehicle?
+
+
+@dataclass(frozen=True, slots=True)
+class HealthView:
+    """The health of one device in words."""
+
+    state: HealthState
+    code: str
+    reason: str
+    since: datetime
+    action: Action | None
+
+    @property
+    def word(self) -> str:
+        """Give the state in a word."""
+        return health_words.STATES[self.state]
+
+
+def of(rows: Sequence[Device], now: datetime) -> dict[int, HealthView]:
+    """Give the health of devices, by their ids."""
+    others = _others(now) if any(row.health_code == "server_unreachable" for row in rows) else 0
+    return {row.id: _view(row, others) for row in rows}
+
+
+def _view(row: Device, others: int) -> HealthView:
+    arguments = dict(row.health_arguments or {})
+    if row.health_code == "server_unreachable":
+        arguments["others"] = others
+    return HealthView(
+        HealthState(row.health_state),
+        row.health_code,
+        health_words.sentence(row.health_code, arguments),
+        row.health_since or row.created_at,
+        health_words.action(row.health_code, arguments),
+    )
+
+
+def _others(now: datetime) -> int:
+    """Count the devices that connected lately; one that cannot reach us is none of them."""
+    query = select(func.count()).where(Device.archived_at.is_(None), Device.connected_at > now - LATELY)
+    return db.session.scalar(query) or 0

@@ -1,0 +1,33 @@
+"""How far a camera's clock is off ours, by the times of files that were asked for; kept in the status table."""
+
+from datetime import datetime
+
+from provisioning.devices import health, status_table
+from provisioning.models import Command, Device, Upload, Verdict
+
+EARLY_SECONDS = 5.0  # a right clock may differ by so much
+
+
+def seconds_off(command: Command, upload: Upload) -> float | None:
+    """Give the camera's time of a file minus the time it was asked for; None where either is not known."""
+    if upload.timestamp is None or command.sending_at is None:
+        return None
+    if upload.file_type == "video":
+        return upload.timestamp.timestamp() - float(command.arguments["timestamp"])
+    early = (upload.timestamp - command.sending_at).total_seconds()
+    late = (upload.timestamp - (upload.received_at or upload.started_at)).total_seconds()
+    return 0.0 if early >= -EARLY_SECONDS and late <= EARLY_SECONDS else min(early, late, key=abs)
+
+
+def note(device: Device, seconds: float, upload_id: str | None, at: datetime) -> None:
+    """Keep how far the clock is off, as a file showed that came at `at`."""
+    is_wrong = abs(seconds) > health.WRONG_CLOCK
+    status_table.note(
+        device,
+        status_table.CLOCK,
+        f"{seconds:.0f}",
+        Verdict.BAD if is_wrong else Verdict.GOOD,
+        now=at,
+        source_kind="upload",
+        source_id=upload_id,
+    )
