@@ -15,7 +15,11 @@ pytestmark = pytest.mark.quick
 def test_every_variable_that_is_read_is_documented_and_the_other_way_round() -> None:
     source = "".join(
         (ROOT / name).read_text()
-        for name in ("provisioning/core/config.py", "gunicorn.conf.py")
+        for name in (
+            "provisioning/core/config.py",
+            "provisioning/core/sms_http_config.py",
+            "gunicorn.conf.py",
+        )
         if (ROOT / name).exists()
     )
     read = set(re.findall(r'"([A-Z][A-Z_]{3,})"', source))

@@ -17,6 +17,8 @@ from environs import Env, EnvError
 from flask import current_app
 from marshmallow.validate import OneOf, Range
 
+from provisioning.core import sms_http_config
+from provisioning.core.sms_http_config import HttpSmsConfig
 from provisioning.tracker.normalization import clean_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -125,6 +127,7 @@ class Config:
     twilio_from: str | None
     twilio_messaging_service_sid: str | None
     twilio_api_base_url: str | None
+    sms_http: HttpSmsConfig | None  # where SMS_GATEWAY is http
     sms_keeps_leading_spaces: bool
     sms_figure_space: bool
     sms_per_second: float
@@ -342,7 +345,8 @@ def _receiver(env: _Reader) -> dict[str, Any]:
 
 def _sms(env: _Reader) -> dict[str, Any]:
     return {
-        "sms_gateway": env.text("SMS_GATEWAY", validate=OneOf(["twilio"])),
+        "sms_gateway": env.text("SMS_GATEWAY", validate=OneOf(["twilio", "http"])),
+        "sms_http": sms_http_config.read(env),
         "twilio_account_sid": env.text("TWILIO_ACCOUNT_SID"),
         "twilio_auth_token": env.text("TWILIO_AUTH_TOKEN"),
         "twilio_from": env.text("TWILIO_FROM"),
@@ -380,6 +384,8 @@ def _derive(values: dict[str, Any]) -> dict[str, Any]:
     values["public_url"] = (values["public_url"] or f"http://127.0.0.1:{values['port']}").rstrip("/")
     values["camera_server_port"] = values["camera_server_port"] or values["receiver_port"]
     values["database_url"] = _driver(values["database_url"])
+    is_http = values["sms_gateway"] == "http"
+    values["sms_http"] = sms_http_config.build(values["sms_http"], lambda *_: None) if is_http else None
     values |= {name: _host(values[name]) for name in LISTENING}
     for name in NETWORKS:
         values[name] = tuple(ip_network(text) for text in values[name])
@@ -442,6 +448,7 @@ def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
             )
     _check_camera(values, wrong)
     _check_twilio(values, wrong)
+    _check_gateway(values, wrong)
 
 
 def _check_camera(values: dict[str, Any], wrong: Any) -> None:
@@ -482,6 +489,20 @@ def _check_twilio(values: dict[str, Any], wrong: Any) -> None:
     base = values["twilio_api_base_url"]
     if base and urlsplit(base).scheme not in ("http", "https"):
         wrong("TWILIO_API_BASE_URL", "Must be an http or https address.")
+
+
+def _check_gateway(values: dict[str, Any], wrong: Any) -> None:
+    chosen, http = values["sms_gateway"], values["sms_http"]
+    if chosen == "http":
+        sms_http_config.build(http, wrong)
+        if _is_weak(http["SMS_HTTP_WEBHOOK_SECRET"] or ""):
+            wrong("SMS_HTTP_WEBHOOK_SECRET", WEAK)
+        if values["sms_figure_space"]:
+            wrong("SMS_FIGURE_SPACE", "Only Twilio turns a figure space into two blanks.")
+    elif chosen == "twilio" and not values["twilio_account_sid"]:
+        wrong("TWILIO_ACCOUNT_SID", "Required with SMS_GATEWAY=twilio.")
+    elif not chosen and http["SMS_HTTP_URL"] and not values["twilio_account_sid"]:
+        wrong("SMS_GATEWAY", "SMS_HTTP_URL is set, but is used with SMS_GATEWAY=http only.")
 
 
 def inherited(names: Iterable[str]) -> dict[str, str]:

@@ -1,16 +1,23 @@
 """Makes the SMS gateway that SMS_GATEWAY chooses. Called once by the app."""
 
+from collections.abc import Callable
+
 from flask import Flask
 
 from provisioning.core.config import Config
 from provisioning.core.sms_capabilities import EXTENSION
+from provisioning.sms import http, twilio
 from provisioning.sms.gateway import SmsGateway
-from provisioning.sms.twilio import TwilioGateway
+
+GATEWAYS: dict[str, Callable[[Config], SmsGateway]] = {
+    twilio.NAME: twilio.TwilioGateway,
+    http.NAME: http.HttpGateway,
+}
 
 
 def make(config: Config) -> SmsGateway | None:
     """Make the configured gateway; None where none is."""
-    return TwilioGateway(config) if config.sms_gateway_name == "twilio" else None
+    return GATEWAYS[config.sms_gateway_name](config) if config.sms_gateway_name else None
 
 
 def init_app(app: Flask, config: Config) -> None:

@@ -312,7 +312,7 @@ def _take_text(event: GatewayEvent, sms: InboundSms, now: datetime) -> int | Non
     device_id = find_device(sms.sender, at)
     device = db.session.get(Device, device_id) if device_id else None
     message = Message(
-        id=new_id(),
+        id=event.id,  # by which its event is found again
         direction=Direction.IN,
         gateway=sms.gateway,
         gateway_id=sms.gateway_id,
@@ -494,14 +494,17 @@ def claim_sender(
 def _hide(message: Message, device: Device) -> None:
     """Put dots for a device's credentials in a text that was taken before the device was known."""
     message.body = language.mask(message.body, _secrets(device))
-    if message.gateway_id is None:
-        return
-    event = db.session.scalar(
+    event = db.session.get(GatewayEvent, message.id) or _event_of_older_version(message)
+    if event is not None:
+        event.payload = event.payload | {"text": message.body}
+
+
+def _event_of_older_version(message: Message) -> GatewayEvent | None:
+    """Find the event of a text that had another id than its event."""
+    return db.session.scalar(
         select(GatewayEvent).where(
             GatewayEvent.gateway == message.gateway,
             GatewayEvent.token == f"in:{message.gateway_id}"[:160],
             GatewayEvent.kind == kept_events.TEXT,
         )
     )
-    if event is not None:
-        event.payload = event.payload | {"text": message.body}

@@ -1,5 +1,6 @@
 """How an event of the gateway is kept: its facts as JSON in the row, and the token by which it is known again."""
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,20 @@ def kind_of(fact: Fact) -> str:
 
 
 def token_of(fact: Fact) -> str:
-    """Give what is the same each time this event is brought; a text without an id is another event each time."""
+    """Give what is the same each time this event is brought.
+
+    A text without id and time is another event each time.
+    """
     if isinstance(fact, InboundSms):
-        return f"in:{fact.gateway_id or new_id()}"[:160]
+        return f"in:{fact.gateway_id or _repeated(fact) or new_id()}"[:160]
     return f"{fact.gateway_id or fact.our_id or ''}:{fact.word}:{fact.error_code or ''}"[:120]
+
+
+def _repeated(sms: InboundSms) -> str | None:
+    """Know a text without an id by sender, time and words."""
+    if sms.at is None:
+        return None
+    return hashlib.sha256(f"{sms.sender}\n{sms.at.isoformat()}\n{sms.text}".encode()).hexdigest()
 
 
 def payload_of(fact: Fact, text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
 from provisioning.core.errors import ServiceError
+from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import health_view, registry, status_table
 from provisioning.media import settlement
 from provisioning.models import OPEN, Command, Device, Role, db, utcnow
@@ -118,7 +119,8 @@ def _form(device: Device | None, given: Any, errors: forms.Errors, error: Servic
         "zones": sorted(ZONES),
     }  # fmt: skip
     if device is None:
-        return render_template("vehicle/new.html", device=None, **fields)
+        keeps = sms_capabilities().keeps_leading_spaces
+        return render_template("vehicle/new.html", device=None, keeps_leading_spaces=keeps, **fields)
     return vehicle.page(device, "vehicle/details.html", "settings", **fields)
 
 
