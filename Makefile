@@ -18,7 +18,7 @@ SHORT ?=
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## Set up and run everything on this machine (with simulated vehicles where no Twilio account is set)
+run: ## Set up and run everything on this machine (with simulated vehicles where no SMS gateway is set)
 	@bin/setup run
 	@$(PYTHON) bin/run
 

@@ -1,4 +1,4 @@
-"""Virtual DualCam vehicles and a stand-in for Twilio's Messages API: for trying, training, tests and benchmarks.
+"""Virtual DualCam vehicles and stand-ins for SMS gateways: for trying, training, tests and benchmarks.
 
 An independent witness: it imports nothing of the product. See docs/simulator.md.
 """

@@ -1,4 +1,4 @@
-"""`python -m simulator`: the command line of the virtual vehicles and of the stand-in for Twilio's Messages API."""
+"""`python -m simulator`: the command line of the virtual vehicles and of the stand-ins for SMS gateways."""
 
 import json
 import signal
@@ -10,10 +10,11 @@ import click
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from simulator import control, media, twilio_api
+from simulator import control, http_api, media, twilio_api
 from simulator.camera import Camera
 from simulator.metadata import Told
 from simulator.network import Network
+from simulator.sms_gateway import StandIn
 from simulator.vehicle import MOST_VEHICLES, CapturedFile, default_fleet, from_json, settings_for
 
 IDENTIFIERS = click.Choice(["%photof", "%photor", "%videof", "%videor"])
@@ -26,7 +27,7 @@ COUNT = click.option(
 )
 
 
-HELP = """Virtual DualCam vehicles, and a stand-in for Twilio's Messages API.
+HELP = """Virtual DualCam vehicles, and stand-ins for SMS gateways.
 
 THE VEHICLES obey SMS commands (login, password and all) with the vendor's reply texts, hold a parameter store, take
 photos and videos with a visible clock and the camera's name, and send them over TCP as a camera does: by identifier
@@ -34,11 +35,14 @@ photos and videos with a visible clock and the camera's name, and send them over
 ignition off, no SD card, a camera missing, a wrong time zone, a slow line, an unreachable server, SMS lost, late or
 twice.
 
-THE STAND-IN serves Twilio's Messages API: create, fetch, list with filters and pages, cancel, delete; it posts status
-callbacks and inbound webhooks signed with the auth token, answers Twilio's error codes, and trims leading blanks from
-a text, as Twilio does.
+THE STAND-IN FOR TWILIO serves its Messages API: create, fetch, list with filters and pages, cancel, delete; it posts
+status callbacks and inbound webhooks signed with the auth token, answers Twilio's error codes, and trims leading blanks
+from a text, as Twilio does.
 
-`run` starts both on one port, with a control API under /control for vehicles, faults and texts:
+THE STAND-IN FOR ANOTHER PROVIDER (--gateway http) takes an SMS as JSON at /sms/messages and posts reports and texts as
+JSON, signed over the body. It lists nothing and keeps leading blanks.
+
+`run` starts the vehicles and one stand-in on one port, with a control API under /control for vehicles, faults, texts:
 
 \b
   curl http://127.0.0.1:8900/control/vehicles
@@ -61,12 +65,12 @@ class Quiet(WSGIRequestHandler):
         """Log nothing."""
 
 
-def make_app(network: Network, twilio: twilio_api.TwilioStandIn) -> Flask:
-    """Make the HTTP side of both: Twilio's API and the control API."""
+def make_app(network: Network, gateway: StandIn) -> Flask:
+    """Make the HTTP side: the gateway's API and the control API."""
     app = Flask("simulator")
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.register_blueprint(twilio_api.blueprint(twilio))
-    app.register_blueprint(control.blueprint(network, twilio))
+    app.register_blueprint(gateway.blueprint())
+    app.register_blueprint(control.blueprint(network, gateway))
     app.register_error_handler(twilio_api.TwilioError, twilio_api.error_answer)
     return app
 
@@ -79,18 +83,39 @@ def vehicles(count: int) -> None:
 
 
 @main.command()
-@click.option("--twilio-port", default=8900, show_default=True, help="Port of Twilio's API and of /control.")
-@click.option("--account-sid", envvar="TWILIO_ACCOUNT_SID", required=True, help="[env TWILIO_ACCOUNT_SID]")
-@click.option("--auth-token", envvar="TWILIO_AUTH_TOKEN", help="[env TWILIO_AUTH_TOKEN or _FILE]")
+@click.option(
+    "--gateway",
+    type=click.Choice(["twilio", "http"]),
+    default="twilio",
+    show_default=True,
+    help="Which gateway's API is served.",
+)
+@click.option(
+    "--port",
+    "--twilio-port",
+    "port",
+    default=8900,
+    show_default=True,
+    help="Port of the gateway's API and of /control.",
+)
+@click.option("--account-sid", envvar="TWILIO_ACCOUNT_SID", help="Twilio's account. [env TWILIO_ACCOUNT_SID]")
+@click.option(
+    "--auth-token",
+    envvar=["SIMULATOR_AUTH_TOKEN", "TWILIO_AUTH_TOKEN"],
+    help="[env SIMULATOR_AUTH_TOKEN, or TWILIO_AUTH_TOKEN or _FILE]",
+)
 @click.option(
     "--auth-token-file", envvar="TWILIO_AUTH_TOKEN_FILE", type=click.Path(exists=True, dir_okay=False)
 )
 @click.option("--number", default="+12025550100", show_default=True, help="The account's phone number.")
 @click.option(
+    "--webhook-secret",
+    envvar="SMS_HTTP_WEBHOOK_SECRET",
+    help="With --gateway http: what signs the webhooks. [env SMS_HTTP_WEBHOOK_SECRET]",
+)
+@click.option(
     "--webhook",
-    default="http://127.0.0.1:8000/webhooks/twilio/inbound",
-    show_default=True,
-    help="Where texts of the vehicles are posted.",
+    help="Where texts of the vehicles are posted.  [default: http://127.0.0.1:8000/webhooks/GATEWAY/inbound]",
 )
 @click.option(
     "--receiver",
@@ -114,39 +139,50 @@ def vehicles(count: int) -> None:
     "--time-scale", default=1.0, show_default=True, help="0.1 makes every simulated wait ten times shorter."
 )
 def run(
-    twilio_port: int,
-    account_sid: str,
+    gateway: str,
+    port: int,
+    account_sid: str | None,
     auth_token: str | None,
     auth_token_file: str | None,
     number: str,
-    webhook: str,
+    webhook_secret: str | None,
+    webhook: str | None,
     receiver: str,
     fleet_file: str | None,
     count: int,
     memory: Path | None,
     time_scale: float,
 ) -> None:
-    """Run the Twilio stand-in, the vehicles and the control API."""
+    """Run the vehicles, the stand-in for an SMS gateway and the control API."""
     if auth_token_file:
         auth_token = Path(auth_token_file).read_text().strip()
     if not auth_token:
         raise click.UsageError("Give --auth-token, or TWILIO_AUTH_TOKEN in the environment.")
+    webhook = webhook or f"http://127.0.0.1:8000/webhooks/{gateway}/inbound"
     fleet = default_fleet(count)
     if fleet_file:
         fleet = [from_json(item) for item in json.loads(Path(fleet_file).read_text())]
-    host, _, port = receiver.rpartition(":")
+    host, _, receiver_port = receiver.rpartition(":")
     for vehicle in fleet:
-        vehicle.server = vehicle.server or (host, int(port))
+        vehicle.server = vehicle.server or (host, int(receiver_port))
     network = Network(fleet, time_scale, memory)
-    twilio = twilio_api.TwilioStandIn(
-        account=account_sid, token=auth_token, number=number, webhook=webhook, network=network
-    )
-    server = make_server(
-        "127.0.0.1", twilio_port, make_app(network, twilio), threaded=True, request_handler=Quiet
-    )
+    stand_in: StandIn
+    if gateway == "http":
+        if not webhook_secret:
+            raise click.UsageError("Give --webhook-secret, or SMS_HTTP_WEBHOOK_SECRET in the environment.")
+        stand_in = http_api.HttpStandIn(
+            token=auth_token, secret=webhook_secret, number=number, webhook=webhook, network=network
+        )
+    else:
+        if not account_sid:
+            raise click.UsageError("Give --account-sid, or TWILIO_ACCOUNT_SID in the environment.")
+        stand_in = twilio_api.TwilioStandIn(
+            account=account_sid, token=auth_token, number=number, webhook=webhook, network=network
+        )
+    server = make_server("127.0.0.1", port, make_app(network, stand_in), threaded=True, request_handler=Quiet)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())
-    click.echo(f"Twilio stand-in and control API on http://127.0.0.1:{twilio_port}, {len(fleet)} vehicles")
+    click.echo(f"Stand-in for {gateway}, and control API, on http://127.0.0.1:{port}, {len(fleet)} vehicles")
     server.serve_forever()
     network.stop()
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, request
 
 from simulator.network import Network
-from simulator.twilio_api import GatewayFaults, TwilioStandIn
+from simulator.sms_gateway import GatewayFaults, StandIn
 from simulator.vehicle import Faults, Vehicle, from_json
 
 SETTINGS = (
@@ -27,7 +27,7 @@ KINDS = {"video": 0, "photo": 1}
 SOURCES = {"front": [1], "rear": [2], "both": [1, 2]}
 
 
-def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
+def blueprint(network: Network, gateway: StandIn) -> Blueprint:
     """Make the control API."""
     api = Blueprint("control", __name__, url_prefix="/control")
 
@@ -73,13 +73,13 @@ def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
 
     @api.patch("/gateway/faults")
     def gateway_faults() -> Response:
-        _set(twilio.faults, request.get_json(), GatewayFaults)
-        return jsonify(asdict(twilio.faults))
+        _set(gateway.faults, request.get_json(), GatewayFaults)
+        return jsonify(asdict(gateway.faults))
 
     @api.post("/sms")
     def sms() -> Response:
         given = request.get_json()
-        return jsonify({"sid": twilio.take(given["from"], given["text"]).sid})
+        return jsonify({"id": gateway.take(given["from"], given["text"]).ident})
 
     @api.get("/messages")
     def messages() -> Response:
@@ -87,7 +87,7 @@ def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
             {
                 "items": [
                     {
-                        "sid": m.sid,
+                        "id": m.ident,
                         "direction": m.direction,
                         "from": m.sender,
                         "to": m.recipient,
@@ -95,8 +95,9 @@ def blueprint(network: Network, twilio: TwilioStandIn) -> Blueprint:
                         "status": m.status,
                         "history": m.history,
                         "error": m.error,
+                        "reference": m.reference,
                     }
-                    for m in twilio.messages.values()
+                    for m in gateway.messages.values()
                 ]
             }
         )

@@ -1,4 +1,4 @@
-"""The phone network between the Twilio stand-in and the virtual vehicles: delivers, loses, delays, repeats."""
+"""The phone network between an SMS gateway and the virtual vehicles: delivers, loses, delays, repeats."""
 
 import json
 import threading

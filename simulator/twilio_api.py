@@ -7,9 +7,7 @@ behaviour: Twilio's Messages API; that leading blanks are trimmed: docs/sms.md.
 import itertools
 import re
 import secrets
-import threading
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -19,10 +17,9 @@ from flask import Blueprint, Response, jsonify, request
 from twilio.request_validator import RequestValidator
 
 from simulator.network import Network
+from simulator.sms_gateway import WEBHOOK_SECONDS, Message, SmsGateway
 
-WEBHOOK_SECONDS = 15.0
 PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
-FINAL = frozenset({"delivered", "undelivered", "failed", "canceled", "received"})
 ERRORS = {
     20003: (401, "Authenticate"),
     20404: (404, "The requested resource was not found"),
@@ -46,51 +43,24 @@ class TwilioError(Exception):
         self.code = code
 
 
-@dataclass
-class Message:
-    """One message resource."""
-
-    sid: str
-    direction: str
-    sender: str
-    recipient: str
-    body: str
-    status: str
-    created: datetime
-    callback: str | None = None
-    service: str | None = None
-    error: int | None = None
-    history: list[str] = field(default_factory=list)
-    sent: datetime | None = None
-
-
-@dataclass
-class GatewayFaults:
-    """What goes wrong at the gateway, by request."""
-
-    answer_late: float = 0.0  # seconds before create answers
-    lose_answers: int = 0  # so many creates answer 500 although the message goes out
-    refuse: dict[str, int] = field(default_factory=dict)  # number → error code of create
-    undelivered: dict[str, int] = field(default_factory=dict)  # number → error code of delivery
-    no_callbacks: bool = False
-    no_webhooks: bool = False
-    webhook_late: float = 0.0
-
-
-class TwilioStandIn:
+class TwilioStandIn(SmsGateway):
     """The account, its messages, and the way to the product's webhooks."""
 
     def __init__(
         self, *, account: str, token: str, number: str, webhook: str | None, network: Network
     ) -> None:
-        self.account, self.token, self.number, self.webhook = account, token, number, webhook
-        self.network, self.faults = network, GatewayFaults()
-        self.messages: dict[str, Message] = {}
+        super().__init__(number, network)
+        self.account, self.token, self.webhook = account, token, webhook
         self._validator = RequestValidator(token)
-        self._count, self._lock = itertools.count(1), threading.Lock()
-        network.inbound = self.take
+        self._count = itertools.count(1)
 
-    # from the product
+    def blueprint(self) -> Blueprint:
+        """Give the HTTP side."""
+        return blueprint(self)
+
+    def new_ident(self, direction: str) -> str:
+        """Make a message SID."""
+        return f"SM{secrets.token_hex(12)}{next(self._count):08x}"
 
     def create(self, form: dict[str, str]) -> Message:
         """Take a message and send it on. Raises TwilioError."""
@@ -111,106 +81,60 @@ class TwilioStandIn:
         body = body.lstrip(" ")  # as Twilio does
         if form.get("SmartEncoded", "").lower() == "true":
             body = body.replace("\u2007", "  ")
-        message = self._new(
-            "outbound-api",
-            sender,
-            to,
-            body,
-            "queued",
-            form.get("StatusCallback"),
-            form.get("MessagingServiceSid"),
-        )
-        threading.Thread(target=self._send, args=(message,), daemon=True).start()
-        return message
-
-    def _new(
-        self,
-        direction: str,
-        sender: str,
-        recipient: str,
-        body: str,
-        status: str,
-        callback: str | None = None,
-        service: str | None = None,
-    ) -> Message:
-        with self._lock:
-            sid = f"SM{secrets.token_hex(12)}{next(self._count):08x}"
-            message = Message(
-                sid,
-                direction,
+        message = self.add(
+            Message(
+                self.new_ident("out"),
+                "outbound-api",
                 sender,
-                recipient,
+                to,
                 body,
-                status,
+                "queued",
                 datetime.now(UTC),
-                callback,
-                service,
-                None,
-                [status],
+                form.get("StatusCallback"),
+                form.get("MessagingServiceSid"),
             )
-            self.messages[sid] = message
+        )
+        self.carry(message)
         return message
 
-    def _send(self, message: Message) -> None:
-        self._report(message, "queued", None)
-        if message.status == "canceled":
+    def report(self, message: Message) -> None:
+        """Post a status callback."""
+        if not message.callback:
             return
-        code = self.faults.undelivered.get(message.recipient)
-        if code is not None:
-            self._report(message, "undelivered", code)
-            return
-        self.network.deliver(
-            message.recipient, message.body, lambda status, error: self._report(message, status, error)
-        )
+        form = {
+            "MessageSid": message.ident,
+            "SmsSid": message.ident,
+            "MessageStatus": message.status,
+            "SmsStatus": message.status,
+            "AccountSid": self.account,
+            "From": message.sender,
+            "To": message.recipient,
+            "ApiVersion": "2010-04-01",
+        }
+        if message.error:
+            form["ErrorCode"] = str(message.error)
+        self.post(message.callback, form)
 
-    def _report(self, message: Message, status: str, error: int | None) -> None:
-        if message.status in FINAL:
+    def bring(self, message: Message) -> None:
+        """Post a text to the inbound webhook."""
+        if not self.webhook:
             return
-        message.status, message.error = status, error
-        message.history.append(status)
-        if status == "sent":
-            message.sent = datetime.now(UTC)
-        if message.callback and not self.faults.no_callbacks:
-            form = {
-                "MessageSid": message.sid,
-                "SmsSid": message.sid,
-                "MessageStatus": status,
-                "SmsStatus": status,
+        self.post(
+            self.webhook,
+            {
+                "MessageSid": message.ident,
+                "SmsSid": message.ident,
+                "SmsMessageSid": message.ident,
                 "AccountSid": self.account,
                 "From": message.sender,
-                "To": message.recipient,
+                "To": self.number,
+                "Body": message.body,
+                "NumMedia": "0",
+                "NumSegments": "1",
+                "SmsStatus": "received",
                 "ApiVersion": "2010-04-01",
-            }
-            if error:
-                form["ErrorCode"] = str(error)
-            self.post(message.callback, form)
-
-    # from the vehicles
-
-    def take(self, phone: str, text: str) -> Message:
-        """Take a text from a phone and bring it to the product's webhook."""
-        message = self._new("inbound", phone, self.number, text, "received")
-        message.sent = message.created
-        if self.webhook and not self.faults.no_webhooks:
-            if self.faults.webhook_late:
-                time.sleep(self.faults.webhook_late)
-            self.post(
-                self.webhook,
-                {
-                    "MessageSid": message.sid,
-                    "SmsSid": message.sid,
-                    "SmsMessageSid": message.sid,
-                    "AccountSid": self.account,
-                    "From": phone,
-                    "To": self.number,
-                    "Body": text,
-                    "NumMedia": "0",
-                    "NumSegments": "1",
-                    "SmsStatus": "received",
-                    "ApiVersion": "2010-04-01",
-                },
-            )
-        return message
+            },
+        )
 
     def post(self, url: str, form: dict[str, str]) -> int | None:
         """Post a signed webhook; once more only where no connection came about. Give the status, None if lost."""
@@ -232,7 +156,7 @@ class TwilioStandIn:
 
     def as_json(self, message: Message) -> dict[str, Any]:
         """Give a message as Twilio's API does."""
-        uri = f"/2010-04-01/Accounts/{self.account}/Messages/{message.sid}"
+        uri = f"/2010-04-01/Accounts/{self.account}/Messages/{message.ident}"
         stamp = format_datetime(message.created)
         return {
             "account_sid": self.account,
@@ -250,7 +174,7 @@ class TwilioStandIn:
             "num_segments": "1",
             "price": None,
             "price_unit": "USD",
-            "sid": message.sid,
+            "sid": message.ident,
             "status": message.status,
             "subresource_uris": {"media": f"{uri}/Media.json"},
             "to": message.recipient,
@@ -270,7 +194,7 @@ class TwilioStandIn:
                 and ("DateSent<" not in filters or day <= filters["DateSent<"][:10])
             )
 
-        with self._lock:
+        with self.lock:
             return [message for message in reversed(self.messages.values()) if fits(message)]
 
 
@@ -289,6 +213,9 @@ def blueprint(twilio: TwilioStandIn) -> Blueprint:
     @api.post("/Messages.json")
     def create(account: str) -> Response:
         lose = twilio.faults.lose_answers > 0
+        if twilio.faults.answer_html > 0:
+            twilio.faults.answer_html -= 1
+            return Response("<html>Please sign in</html>", 200, mimetype="text/html")
         message = twilio.create(request.form.to_dict())
         if twilio.faults.answer_late:
             time.sleep(twilio.faults.answer_late)
@@ -347,7 +274,7 @@ def blueprint(twilio: TwilioStandIn) -> Blueprint:
 
     @api.delete("/Messages/<sid>.json")
     def delete(account: str, sid: str) -> Response:
-        del twilio.messages[_message(sid).sid]
+        del twilio.messages[_message(sid).ident]
         return Response(status=204)
 
     def _message(sid: str) -> Message:

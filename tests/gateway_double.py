@@ -1,22 +1,27 @@
-"""The product's web app and the Twilio stand-in joined in one process: a real HTTP server for Twilio's client,
-webhooks handed to Flask's test client. Vehicles answer when a test says so.
+"""The product's web app and the stand-in for an SMS gateway joined in one process: a real HTTP server for the gateway's
+client, webhooks handed to Flask's test client. Vehicles answer when a test says so.
 """
 
 import dataclasses
 import hashlib
+import json
+import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 from conftest import ACCOUNT_SID, AUTH_TOKEN, SENDER
 from flask import Flask
 from twilio.request_validator import RequestValidator
 from werkzeug.serving import make_server
 
+from provisioning.core.config import Config, load
 from provisioning.sms import factory
+from simulator import http_api
 from simulator.__main__ import Quiet, make_app
 from simulator.network import Network
+from simulator.sms_gateway import GatewayFaults, StandIn
 from simulator.twilio_api import TwilioStandIn
 
 
@@ -36,40 +41,75 @@ def message_sid(name: str, kind: str = "SM") -> str:
     return kind + hashlib.md5(name.encode()).hexdigest()
 
 
-@dataclass
-class Phone:
-    """The stand-in for Twilio with everything a test needs of it."""
+class Joined:
+    """An app and a stand-in for its SMS gateway; what is said of a test's gateway, whichever it is."""
 
-    app: Flask
-    network: SilentNetwork = field(default_factory=SilentNetwork)
+    name: str
+    refusal: Any  # a code of the stand-in that refuses an SMS for good
+    busy: Any  # one that puts it off
+    absent: str  # the gateway's code for a phone that is switched off, as reports name it
+    delivered_word: str  # the gateway's own word for an SMS that was delivered
 
-    def __post_init__(self) -> None:
-        self.twilio = TwilioStandIn(
-            account=ACCOUNT_SID, token=AUTH_TOKEN, number=SENDER, webhook=None, network=self.network
-        )
-        self.twilio.faults.no_callbacks = True  # a test posts what it wants, signed
+    def __init__(self, app: Flask, network: SilentNetwork, stand_in: StandIn) -> None:
+        self.app, self.network, self.stand_in = app, network, stand_in
+        stand_in.faults.no_callbacks = True  # a test posts what it wants, signed
         self.server = make_server(
-            "127.0.0.1", 0, make_app(self.network, self.twilio), threaded=True, request_handler=Quiet
+            "127.0.0.1", 0, make_app(network, stand_in), threaded=True, request_handler=Quiet
         )
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
         self.config = self.app.extensions["dualcam_config"]
-        self._validator = RequestValidator(AUTH_TOKEN)
         self.count = 0
-        config = dataclasses.replace(
-            self.config, twilio_api_base_url=f"http://127.0.0.1:{self.server.server_port}"
-        )
-        self.app.extensions["dualcam_config"] = self.config = config
-        factory.init_app(self.app, config)
+        self.use(f"http://127.0.0.1:{self.server.server_port}")
+
+    def use(self, address: str, **settings: Any) -> None:
+        """Have the app use the gateway at this address."""
+        self.config = dataclasses.replace(self.at(address), **settings)
+        self.app.extensions["dualcam_config"] = self.config
+        factory.init_app(self.app, self.config)
+
+    def at(self, address: str) -> Config:
+        """Give the app's settings with the gateway at this address."""
+        raise NotImplementedError
 
     def close(self) -> None:
         self.server.shutdown()
         self.thread.join(5)
 
     @property
+    def faults(self) -> GatewayFaults:
+        """What goes wrong at the gateway."""
+        return self.stand_in.faults
+
+    @property
     def sent(self) -> list[str]:
         """Texts that reached the gateway, oldest first."""
-        return [m.body for m in self.twilio.messages.values() if m.direction == "outbound-api"]
+        return [m.body for m in self.stand_in.messages.values() if m.direction != "inbound"]
+
+    def reply(self, text: str, *, phone: str = "+12025550111", sid: str | None = None) -> Any:
+        """Bring a text of a device to the inbound webhook."""
+        raise NotImplementedError
+
+    def report(self, sid: str, status: str, *, error: str | None = None, message: str | None = None) -> Any:
+        """Bring a status report to its webhook; `message` is our own id."""
+        raise NotImplementedError
+
+
+class Phone(Joined):
+    """The stand-in for Twilio with everything a test needs of it."""
+
+    name, refusal, busy, absent, delivered_word = "twilio", 21211, 20429, "30003", "delivered"
+
+    def __init__(self, app: Flask) -> None:
+        network = SilentNetwork()
+        self.twilio = TwilioStandIn(
+            account=ACCOUNT_SID, token=AUTH_TOKEN, number=SENDER, webhook=None, network=network
+        )
+        self._validator = RequestValidator(AUTH_TOKEN)
+        super().__init__(app, network, self.twilio)
+
+    def at(self, address: str) -> Config:
+        return dataclasses.replace(self.config, sms_gateway=None, twilio_api_base_url=address)
 
     def post(self, path: str, form: dict[str, str], *, signature: str | None = None) -> Any:
         """Post a webhook, signed as Twilio signs it."""
@@ -77,19 +117,78 @@ class Phone:
         sign = signature if signature is not None else self._validator.compute_signature(url, form)
         return self.app.test_client().post(path, data=form, headers={"X-Twilio-Signature": sign})
 
-    def reply(self, text: str, *, phone: str = "+12025550111", sid: str | None = None) -> Any:
-        """Bring a text of a device to the inbound webhook."""
+    def reply(
+        self, text: str, *, phone: str = "+12025550111", sid: str | None = None, signature: str | None = None
+    ) -> Any:
         self.count += 1
         form = {
             "MessageSid": sid or message_sid(f"reply {self.count}"), "AccountSid": ACCOUNT_SID, "From": phone,
             "To": SENDER, "Body": text,
         }  # fmt: skip
-        return self.post("/webhooks/twilio/inbound", form)
+        return self.post("/webhooks/twilio/inbound", form, signature=signature)
 
-    def report(self, sid: str, status: str, *, error: str | None = None, message: str | None = None) -> Any:
-        """Bring a status report to its webhook."""
+    def report(
+        self,
+        sid: str,
+        status: str,
+        *,
+        error: str | None = None,
+        message: str | None = None,
+        signature: str | None = None,
+    ) -> Any:
         form = {"MessageSid": sid, "AccountSid": ACCOUNT_SID, "MessageStatus": status} | (
             {"ErrorCode": error} if error else {}
         )
         query = f"?message={message}" if message else ""
-        return self.post(f"/webhooks/twilio/status{query}", form)
+        return self.post(f"/webhooks/twilio/status{query}", form, signature=signature)
+
+
+class HttpPhone(Joined):
+    """The stand-in for a provider with a JSON API with everything a test needs of it."""
+
+    name, refusal, busy, absent, delivered_word = (
+        "http",
+        "invalid_number",
+        http_api.BUSY,
+        "ABSENT_SUBSCRIBER",
+        "DELIVRD",
+    )
+    SECRET = "only-for-tests-webhook-secret"
+
+    def __init__(self, app: Flask) -> None:
+        network = SilentNetwork()
+        self.provider = http_api.HttpStandIn(
+            token=AUTH_TOKEN, secret=self.SECRET, number=SENDER, webhook=None, network=network
+        )
+        super().__init__(app, network, self.provider)
+
+    def at(self, address: str) -> Config:
+        given = http_api.settings(address, token=AUTH_TOKEN, secret=self.SECRET, number=SENDER)
+        with mock.patch.dict(os.environ, given):
+            return dataclasses.replace(self.config, sms_gateway="http", sms_http=load().sms_http)
+
+    def post(self, path: str, told: Any, *, signature: str | None = None) -> Any:
+        """Post a webhook, signed over its body."""
+        body = json.dumps(told).encode()
+        sign = signature if signature is not None else self.provider.sign(body)
+        headers = {"X-Signature": sign, "Content-Type": "application/json"}
+        return self.app.test_client().post(f"/webhooks/http/{path}", data=body, headers=headers)
+
+    def reply(
+        self, text: str, *, phone: str = "+12025550111", sid: str | None = None, signature: str | None = None
+    ) -> Any:
+        self.count += 1
+        told = {"id": sid or str(self.count), "from": phone, "to": SENDER, "text": text}
+        return self.post("inbound", told, signature=signature)
+
+    def report(
+        self,
+        sid: str,
+        status: str,
+        *,
+        error: str | None = None,
+        message: str | None = None,
+        signature: str | None = None,
+    ) -> Any:
+        told = {"id": sid, "state": http_api.STATES.get(status, status), "error": error, "reference": message}
+        return self.post("status", told, signature=signature)

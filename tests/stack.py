@@ -21,8 +21,10 @@ from honcho.environ import parse_procfile
 
 from provisioning.models import Role
 from provisioning.web import auth, users
+from simulator import http_api
 
 TIME_SCALE = 0.05  # of the simulator: a second of a vehicle in ours
+WEBHOOK_SECRET = "only-for-tests-webhook-secret"
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
@@ -54,23 +56,35 @@ class Stack:
             "RECEIVER_PORT": str(self.receiver_port),
             "RECEIVER_HTTP_PORT": str(self.health_port),
             "CAMERA_SERVER_DOMAIN": "127.0.0.1",
-            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
-            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-            "TWILIO_FROM": SENDER,
-            "TWILIO_API_BASE_URL": f"http://127.0.0.1:{self.simulator_port}",
             "SMS_PER_SECOND": "50",
             "RECONCILE_INTERVAL": "2",
             "CHECK_ASK_AGAIN": "30",
             "CHECK_SLOW_ANSWER": "5",
             # longer than the simulator's 30 s at its time scale
             "RECONFIGURATION_WAIT": "3",
-        } | settings
+        }
+        self.gateway = settings.get("SMS_GATEWAY", "twilio")
+        self.environment |= self._gateway_settings() | settings
         self.commands = parse_procfile((ROOT / "Procfile").read_text()).processes | {
-            "simulator": f"{shlex.quote(sys.executable)} -m simulator run --twilio-port {self.simulator_port}"
-            f" --number {SENDER} --webhook {self.environment['PUBLIC_URL']}/webhooks/twilio/inbound"
+            "simulator": f"{shlex.quote(sys.executable)} -m simulator run --gateway {self.gateway}"
+            f" --port {self.simulator_port} --number {SENDER}"
+            f" --webhook {self.environment['PUBLIC_URL']}/webhooks/{self.gateway}/inbound"
             f" --receiver 127.0.0.1:{self.receiver_port} --time-scale {time_scale}"
         }
         self.token = ""
+
+    def _gateway_settings(self) -> dict[str, str]:
+        """Give the settings of the simulated gateway that SMS_GATEWAY names."""
+        address = f"http://127.0.0.1:{self.simulator_port}"
+        if self.gateway == "http":
+            found = http_api.settings(address, token=AUTH_TOKEN, secret=WEBHOOK_SECRET, number=SENDER)
+            return found | {"SIMULATOR_AUTH_TOKEN": AUTH_TOKEN}
+        return {
+            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
+            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
+            "TWILIO_FROM": SENDER,
+            "TWILIO_API_BASE_URL": address,
+        }
 
     def start(self, *names: str) -> None:
         """Start processes by name, each the leader of its own group, output into a file of its own."""

@@ -71,6 +71,18 @@ def test_provision_photo_video_link(either_product: Stack) -> None:
     )
 
 
+def test_the_same_through_a_provider_with_an_http_api(tmp_path: Path) -> None:
+    with running(tmp_path, f"sqlite:///{tmp_path}/test.db", SMS_GATEWAY="http") as stack:
+        add_vehicle(stack)
+        asked = stack.api("POST", f"/devices/{IMEI}/provision", {"parameters": {"66003": 25}}, status=202)
+        assert [stack.ended(command["id"])["state"] for command in asked["commands"]] == ["done"]
+        photo = stack.ended(ask(stack, file_type="photo", source="front"))
+        assert (photo["state"], [entry["state"] for entry in photo["history"]][-1]) == ("done", "done")
+        messages = stack.api("GET", f"/messages?imei={IMEI}")["items"]
+        assert {m["status"] for m in messages if m["direction"] == "out"} == {"delivered"}
+        assert stack.control("GET", "/messages")["items"][0]["id"] == "out:1"
+
+
 def test_a_file_whose_acknowledgement_was_lost_is_acknowledged_when_it_comes_again(
     either_product: Stack,
 ) -> None:

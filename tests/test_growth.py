@@ -171,7 +171,7 @@ def test_commands_and_replies_read_no_whole_table(
         for number in "+12025550111", "+12025550122":
             assert phone.reply(text, phone=number).status_code < 300
     outbound = next(iter(phone.twilio.messages.values()))
-    assert phone.report(outbound.sid, "delivered").status_code < 300
+    assert phone.report(outbound.ident, "delivered").status_code < 300
     reconcile.reconcile(utcnow)
     assert "It is" in Visitor(phone.app, Role.ADMIN).get("/inbox").text
 

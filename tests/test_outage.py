@@ -44,7 +44,7 @@ def texts(stack: Stack, direction: str) -> dict[str, str]:
     items = stack.control("GET", "/messages")["items"]
     ours = set(FLEET.values())
     return {
-        m["sid"]: m["body"]
+        m["id"]: m["body"]
         for m in items
         if m["direction"].startswith(direction) and ours & {m["from"], m["to"]}
     }

@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from provisioning.core.config import load
+
 PROGRAM = Path(__file__).resolve().parent.parent / "bin" / "run"
 NAMES = ("PORT", "RECEIVER_PORT", "RECEIVER_HTTP_PORT", "SIMULATOR_PORT")
 
@@ -46,11 +48,40 @@ def test_without_the_simulator_its_port_may_be_in_use(run: ModuleType) -> None:
 def test_the_simulator_listens_where_its_setting_says(
     run: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in (*NAMES, "TWILIO_ACCOUNT_SID", "TWILIO_ACCOUNT_SID_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SIMULATOR_PORT", "18900")
-    secrets = ("SECRET_KEY", "ENCRYPTION_KEYS", "SIMULATOR_ACCOUNT_SID", "SIMULATOR_AUTH_TOKEN")
-    env, simulate = run.environment(dict.fromkeys(secrets, "made"))
+    env, simulate = environment(run, monkeypatch)
     assert simulate
     assert env["TWILIO_API_BASE_URL"] == "http://127.0.0.1:18900"
-    assert "--twilio-port 18900 " in run.simulator_command(env)
+    assert "--port 18900 " in run.simulator_command(env)
+
+
+def environment(run: ModuleType, monkeypatch: pytest.MonkeyPatch, **more: str) -> tuple[dict[str, str], bool]:
+    """Give the processes' environment on a machine where only these are set."""
+    for name in (*NAMES, "TWILIO_ACCOUNT_SID", "TWILIO_ACCOUNT_SID_FILE", "SMS_GATEWAY", "SMS_HTTP_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ({"SIMULATOR_PORT": "18900"} | more).items():
+        monkeypatch.setenv(name, value)
+    secrets = ("SECRET_KEY", "ENCRYPTION_KEYS", "SIMULATOR_ACCOUNT_SID", "SIMULATOR_AUTH_TOKEN")
+    return run.environment(dict.fromkeys(secrets, "made once, and long enough"))
+
+
+def test_the_simulator_stands_in_for_the_gateway_that_is_chosen(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, simulate = environment(run, monkeypatch, SMS_GATEWAY="http")
+    assert simulate
+    assert "--gateway http " in run.simulator_command(env)
+    assert "/webhooks/http/inbound" in run.simulator_command(env)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    found = load().sms_http
+    assert found is not None
+    assert found.url == "http://127.0.0.1:18900/sms/messages"
+
+
+@pytest.mark.parametrize("name", ["SMS_HTTP_URL", "SMS_HTTP_URL_FILE", "TWILIO_ACCOUNT_SID"])
+def test_where_a_gateway_is_set_none_is_simulated(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    env, simulate = environment(run, monkeypatch, **{name: "set"})
+    assert not simulate
+    assert "TWILIO_FROM" not in env

@@ -288,7 +288,7 @@ def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(
     photo(van)
     attempt = claim(van)
     assert attempt is not None
-    sid = phone.twilio.create({"To": NUMBER, "From": "+12025550100", "Body": attempt.sms.text}).sid
+    sid = phone.twilio.create({"To": NUMBER, "From": "+12025550100", "Body": attempt.sms.text}).ident
     phone.reply(
         "Photo request from source 1."
     )  # and the process that sent it is killed before it heard the sid

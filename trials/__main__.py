@@ -37,8 +37,11 @@ def main() -> int:
         "--minutes", type=float, default=0, help="the longest it may take; 0: the trial's own"
     )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
+    parser.add_argument(
+        "--gateway", choices=["twilio", "http"], default="twilio", help="the simulated SMS gateway"
+    )
     given = parser.parse_args()
-    options = Options(given.seed, given.rounds, given.minutes, given.database)
+    options = Options(given.seed, given.rounds, given.minutes, given.database, given.gateway)
     # what was started is ended also where somebody ends the trial
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began, broken = time.monotonic(), None
@@ -47,7 +50,13 @@ def main() -> int:
         figures = importlib.import_module(f"trials.{given.name}").run(options)
     except BrokenPromise as error:
         broken = str(error)
-    head = {"trial": given.name, "seed": given.seed, "database": given.database, "promise": broken or "held"}
+    head = {
+        "trial": given.name,
+        "seed": given.seed,
+        "database": given.database,
+        "gateway": given.gateway,
+        "promise": broken or "held",
+    }
     print(json.dumps(head | figures | {"took_seconds": round(time.monotonic() - began, 1)}))
     return 1 if broken else 0
 

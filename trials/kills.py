@@ -187,7 +187,9 @@ _unknown: list[Any] = []
 def messages(sys: System) -> Figures:
     """Hold that each camreq went out once at most, and that no message of the gateway stays unknown to us."""
     at_gateway = sys.stack.control("GET", "/messages")["items"]
-    wanted = {message["sid"]: message for message in at_gateway}
+    if sys.stack.gateway == "http":
+        return messages_by_reference(sys, at_gateway)
+    wanted = {message["id"]: message for message in at_gateway}
 
     def known() -> bool:
         rows = sys.database.rows("SELECT gateway_id FROM messages WHERE gateway_id IS NOT NULL")
@@ -214,8 +216,32 @@ def messages(sys: System) -> Figures:
         "a request went out twice:",
         by_command.most_common(2),
     )
-    hold({m["sid"] for m in requests_out} == {row.gateway_id for row in rows},
+    hold({m["id"] for m in requests_out} == {row.gateway_id for row in rows},
          "a request that no command knows went out", len(requests_out), len(rows))  # fmt: skip
+    return {"camreq_sms": len(requests_out), "sms": len(at_gateway)}
+
+
+def messages_by_reference(sys: System, at_gateway: list[dict[str, Any]]) -> Figures:
+    """Hold the same where the gateway lists nothing: our own id ties its SMS to ours, and it brings texts again."""
+    texts = {m["id"].removeprefix("in:") for m in at_gateway if m["direction"] == "inbound"}
+
+    def known() -> bool:
+        rows = sys.database.rows("SELECT gateway_id FROM messages WHERE direction = 'in'")
+        return texts <= {row.gateway_id for row in rows}
+
+    evidence.wait(known, 200, "texts that the gateway has are not known to us", every=1)
+    rows = sys.database.rows("SELECT m.id, m.command_id FROM messages m WHERE m.direction = 'out'")
+    commands = {row.id: row.command_id for row in rows}
+    requests_out = [
+        m["reference"] for m in at_gateway if "camreq" in m["body"] and m["direction"] != "inbound"
+    ]
+    hold(set(requests_out) <= commands.keys(), "a request that no command knows went out")
+    by_command = Counter(commands[reference] for reference in requests_out)
+    hold(
+        all(count == 1 for count in by_command.values()),
+        "a request went out twice:",
+        by_command.most_common(2),
+    )
     return {"camreq_sms": len(requests_out), "sms": len(at_gateway)}
 
 

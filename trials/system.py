@@ -31,6 +31,7 @@ class Options:
     rounds: int = 0
     minutes: float = 0.0
     database: str = "postgresql"
+    gateway: str = "twilio"
 
 
 class System:
@@ -107,7 +108,8 @@ def system(options: Options, *names: str, **settings: str) -> Iterator[System]:
         if options.database == "postgresql":
             server = closing.enter_context(postgres_server.server(durable=True))
             url = postgres_server.create_database(server.url, "trial")
-        stack = Stack(folder, url, **settings)
+        settings = {"SMS_GATEWAY": options.gateway} | settings
+        stack = Stack(folder, url, **{"SMS_GATEWAY": options.gateway} | settings)
         closing.callback(stack.close)
         if server:
             databases.migrate(url)

@@ -1,0 +1,128 @@
+"""What the stand-ins for SMS gateways share: SMS in memory, the way to the vehicles and back, faults on request."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from flask import Blueprint
+
+from simulator.network import Network
+
+WEBHOOK_SECONDS = 15.0
+FINAL = frozenset({"delivered", "undelivered", "failed", "canceled", "received"})
+
+
+@dataclass
+class Message:
+    """One SMS as the gateway knows it; status and error in Twilio's words, as the phone network reports them."""
+
+    ident: str
+    direction: str
+    sender: str
+    recipient: str
+    body: str
+    status: str
+    created: datetime
+    callback: str | None = None
+    service: str | None = None
+    reference: str | None = None
+    error: int | None = None
+    history: list[str] = field(default_factory=list)
+    sent: datetime | None = None
+
+
+@dataclass
+class GatewayFaults:
+    """What goes wrong at the gateway, by request."""
+
+    answer_late: float = 0.0  # seconds before create answers
+    lose_answers: int = 0  # so many creates answer 500 although the message goes out
+    answer_html: int = 0  # so many creates answer with a page, and nothing goes out
+    refuse: dict[str, Any] = field(default_factory=dict)  # number → error code of create
+    undelivered: dict[str, int] = field(default_factory=dict)  # number → error code of delivery
+    no_callbacks: bool = False
+    no_webhooks: bool = False
+    webhook_late: float = 0.0
+
+
+class StandIn(Protocol):
+    """What the control API and the command line need of a stand-in."""
+
+    faults: GatewayFaults
+    messages: dict[str, Message]
+
+    def take(self, phone: str, text: str) -> Message:
+        """Take a text from a phone and bring it to the product's webhook."""
+
+    def blueprint(self) -> Blueprint:
+        """Give the HTTP side."""
+
+
+class SmsGateway:
+    """The SMS of one gateway, and their way over the phone network. A stand-in says how each is reported."""
+
+    def __init__(self, number: str, network: Network) -> None:
+        self.number, self.network, self.faults = number, network, GatewayFaults()
+        self.messages: dict[str, Message] = {}
+        self.lock = threading.Lock()
+        network.inbound = self.take
+
+    def add(self, message: Message) -> Message:
+        """Remember an SMS."""
+        message.history.append(message.status)
+        with self.lock:
+            self.messages[message.ident] = message
+        return message
+
+    def carry(self, message: Message) -> None:
+        """Bring an SMS to its phone, in the background."""
+        threading.Thread(target=self._carry, args=(message,), daemon=True).start()
+
+    def _carry(self, message: Message) -> None:
+        self._move(message, "queued", None)
+        if message.status == "canceled":
+            return
+        code = self.faults.undelivered.get(message.recipient)
+        if code is not None:
+            self._move(message, "undelivered", code)
+            return
+        self.network.deliver(
+            message.recipient, message.body, lambda status, error: self._move(message, status, error)
+        )
+
+    def _move(self, message: Message, status: str, error: int | None) -> None:
+        if message.status in FINAL:
+            return
+        message.status, message.error = status, error
+        message.history.append(status)
+        if status == "sent":
+            message.sent = datetime.now(UTC)
+        if not self.faults.no_callbacks:
+            self.report(message)
+
+    def take(self, phone: str, text: str) -> Message:
+        """Take a text from a phone and bring it to the product's webhook."""
+        now = datetime.now(UTC)
+        message = Message(
+            self.new_ident("in"), "inbound", phone, self.number, text, "received", now, sent=now
+        )
+        self.add(message)
+        if not self.faults.no_webhooks:
+            if self.faults.webhook_late:
+                time.sleep(self.faults.webhook_late)
+            self.bring(message)
+        return message
+
+    def new_ident(self, direction: str) -> str:
+        """Make the id of an SMS that goes "out" or comes "in"."""
+        raise NotImplementedError
+
+    def report(self, message: Message) -> None:
+        """Post the status of an SMS to the product's webhook."""
+        raise NotImplementedError
+
+    def bring(self, message: Message) -> None:
+        """Post a text to the product's webhook."""
+        raise NotImplementedError
