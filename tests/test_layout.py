@@ -75,8 +75,9 @@ def seed(folder: Path) -> dict[str, str]:
     for claimed, text in ((True, "Param ID:66003 Value:25"), (False, "hello, who is this?")):
         db.session.add(
             Message(
-                id=new_id(), direction="in", sid=new_id(), sender="+12025550198", recipient="+12025550100", body=text,
-                status="received", claimed=claimed, device_id=van.id if claimed else None, created_at=now,
+                id=new_id(), direction="in", gateway="twilio", gateway_id=new_id(), sender="+12025550198",
+                recipient="+12025550100", body=text, status="received", claimed=claimed,
+                device_id=van.id if claimed else None, created_at=now,
             )
         )  # fmt: skip
     for imei, device in ((IMEI, van.id), (UNKNOWN, None)):

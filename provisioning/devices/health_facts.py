@@ -220,7 +220,7 @@ def _went_out(row: Command) -> bool:
     if row.reply is not None or any(step["state"] in _WENT_OUT for step in row.history):
         return True
     message = command_state.last_message(row.id)
-    return message is not None and message.sid is not None
+    return message is not None and message.gateway_id is not None
 
 
 def _rates(device: Device, now: datetime) -> list[tuple[float, datetime]]:
