@@ -213,19 +213,20 @@ def test_a_request_tells_how_much_of_its_file_has_come(van: Device, visitor: Vis
     upload(van, "receiving", received_packets=31)
     text = told(visitor)
     assert "31 of 54 packets of the front photo have come." in text
+    assert "</svg>Coming 57 %</span>" in text
     assert "We wait until 02:30 EET." in text
 
 
 def test_a_broken_line_tells_that_the_device_goes_on(van: Device, visitor: Visitor) -> None:
     command(van, state=State.ANSWERED)
     upload(van, "partial", received_packets=31)
-    assert "The line broke after 31 of 54 packets" in told(visitor)
+    assert "The connection broke after 31 of 54 packets" in told(visitor)
 
 
 def test_a_file_that_began_before_the_request_does_not_explain_it(van: Device, visitor: Visitor) -> None:
     upload(van, "partial", received_packets=3, started_at=utcnow() - timedelta(days=6))
     command(van, state=State.ANSWERED)
-    assert "The device has accepted" in told(visitor)
+    assert "The vehicle has accepted" in told(visitor)
 
 
 def test_a_request_for_both_names_the_file_that_is_missing(van: Device, visitor: Visitor) -> None:
@@ -233,7 +234,8 @@ def test_a_request_for_both_names_the_file_that_is_missing(van: Device, visitor:
     upload(van, command_id=row.id)
     text = told(visitor)
     assert (
-        "Front photo</a> · The device has accepted; the rear photo comes once its camera is connected" in text
+        "Front photo</a> · The vehicle has accepted; the rear photo comes once its camera is connected"
+        in text
     )
 
 

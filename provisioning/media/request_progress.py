@@ -4,6 +4,7 @@ Reads rows and changes none. Called by pages. Times are told in the device's tim
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -27,16 +28,26 @@ from provisioning.models import (
 
 RETRIES = "A camera that cannot get through tries again after some 30 minutes."
 ON_ITS_WAY = (UploadState.RECEIVING, UploadState.PARTIAL)
+KINDS = {"photo": "photo", "video": "clip"}  # what people call the types of files
 WAITING = {
-    State.QUEUED: "Waits for the device's turn.",
-    State.SENDING: "On its way to the device.",
-    State.SENT: "On its way to the device.",
-    State.DELIVERED: "The SIM has it; waiting for the device's answer.",
+    State.QUEUED: "Waits for the vehicle's turn.",
+    State.SENDING: "On its way to the vehicle.",
+    State.SENT: "On its way to the vehicle.",
+    State.DELIVERED: "The SIM has it; waiting for the vehicle's answer.",
 }
 
 
-def of(rows: Sequence[Command], device: Device) -> tuple[dict[str, list[Upload]], dict[str, str]]:
-    """Give, by command id, the linked uploads and the sentence."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the files of one request are: those that are linked, the sentence, and how much of the next has come."""
+
+    files: Sequence[Upload]
+    sentence: str
+    percent: int | None  # None: no file of it is on its way
+
+
+def of(rows: Sequence[Command], device: Device) -> dict[str, Progress]:
+    """Give the progress of requests by their ids."""
     linked = link_service.uploads_of(rows)
     coming: Sequence[Upload] = ()
     session: CameraSession | None = None
@@ -53,9 +64,27 @@ def of(rows: Sequence[Command], device: Device) -> tuple[dict[str, list[Upload]]
             .order_by(CameraSession.id.desc())
             .limit(1)
         )
-    return linked, {
-        row.id: sentence(row, linked.get(row.id, ()), coming, session, device.time_zone) for row in rows
-    }
+    return {row.id: _progress(row, linked.get(row.id, ()), coming, session, device.time_zone) for row in rows}
+
+
+def _progress(
+    row: Command, linked: Sequence[Upload], coming: Sequence[Upload], session: CameraSession | None, zone: str
+) -> Progress:
+    upload = _on_its_way(row, [one.source for one in linked], coming) if row.state in OPEN else None
+    percent = 100 * upload.received_packets // upload.packets if upload and upload.packets else None
+    return Progress(linked, sentence(row, linked, coming, session, zone), percent)
+
+
+def _on_its_way(row: Command, here: Iterable[str], coming: Sequence[Upload]) -> Upload | None:
+    """Give the file of a request that is on its way, or was when its connection broke."""
+    if row.kind != "camreq":
+        return None
+    missing, since = command_state.missing_sources(row, here), row.sending_at or row.created_at
+    for upload in coming:
+        fits = upload.file_type == row.arguments["file_type"] and upload.source in missing
+        if fits and upload.started_at >= since:
+            return upload
+    return None
 
 
 def sentence(
@@ -75,32 +104,27 @@ def sentence(
     if state is not State.ANSWERED:
         return (_unclear() if state is State.UNKNOWN else WAITING[state]) + _end(row, zone)
     if row.kind != "camreq":
-        return _capitalised(row.history[-1]["note"] or "the device has answered") + _end(row, zone)
-    missing = command_state.missing_sources(row, here)
-    return _file(row, missing, coming, session) + _end(row, zone)
+        return _capitalised(row.history[-1]["note"] or "the vehicle has answered") + _end(row, zone)
+    return _file(row, here, coming, session) + _end(row, zone)
 
 
 def _unclear() -> str:
     if sms_capabilities().lists_messages:
         return "It is not clear whether the SMS went out; it is being looked up."
     return (
-        "It is not clear whether the SMS went out, and the SMS gateway cannot be asked: only the device's answer or a"
+        "It is not clear whether the SMS went out, and the SMS gateway cannot be asked: only the vehicle's answer or a"
         " delivery report will tell. It is not sent again by itself."
     )
 
 
-def _file(
-    row: Command, missing: Sequence[str], coming: Sequence[Upload], session: CameraSession | None
-) -> str:
-    kind = row.arguments["file_type"]
+def _file(row: Command, here: Sequence[str], coming: Sequence[Upload], session: CameraSession | None) -> str:
+    kind, missing = KINDS[row.arguments["file_type"]], command_state.missing_sources(row, here)
     since = row.sending_at or row.created_at
-    for upload in coming:
-        if upload.file_type != kind or upload.source not in missing or upload.started_at < since:
-            continue
+    if upload := _on_its_way(row, here, coming):
         count = f"{upload.received_packets} of {upload.packets} packets of the {upload.source} {kind}"
         if upload.state == UploadState.RECEIVING:
             return f"{count} have come."
-        return f"The line broke after {count}; the device goes on by itself when it connects again. {RETRIES}"
+        return f"The connection broke after {count}; the vehicle goes on by itself when it connects again. {RETRIES}"
     what, comes, has = (
         (f"the {missing[0]} {kind}", "comes", "has")
         if len(missing) == 1
@@ -108,7 +132,7 @@ def _file(
     )
     if session is not None and session.started_at >= since and session.ended_at and session.code != "done":
         return f"The camera connected, but: {session.reason} {_capital(what)} {has} not come. {RETRIES}"
-    return f"The device has accepted; {what} {comes} once its camera is connected, usually within a minute. {RETRIES}"
+    return f"The vehicle has accepted; {what} {comes} once its camera is connected, usually within a minute. {RETRIES}"
 
 
 def _retry(row: Command) -> str:

@@ -35,11 +35,10 @@ def show(ident: str) -> ResponseReturnValue:
 
 
 def _page(row: Command, error: ServiceError | None = None) -> str:
-    files, where = request_progress.of([row], row.device)
     life = [step | {"at": datetime.fromisoformat(step["at"])} for step in row.history]
     zone = row.device.time_zone
     return render_template(
-        "request.html", row=row, device=row.device, zone=zone, uploads=files.get(row.id, []), where=where, files=files,
+        "request.html", row=row, device=row.device, zone=zone, progress=request_progress.of([row], row.device)[row.id],
         life=life, error=error, is_open=row.state in OPEN, may_cancel=auth.caller().may(_may_cancel(row)),
     )  # fmt: skip
 

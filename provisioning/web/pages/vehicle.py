@@ -83,5 +83,4 @@ def _requests(device: Device, *, only_open: bool) -> dict[str, Any]:
     rows = db.session.scalars(
         query.order_by(Command.id.desc()).limit(UNDER_WAY if only_open else REQUESTS)
     ).all()
-    files, where = request_progress.of(rows, device)
-    return {"rows": rows, "files": files, "where": where}
+    return {"rows": rows, "progress": request_progress.of(rows, device)}

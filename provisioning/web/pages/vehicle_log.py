@@ -30,10 +30,9 @@ def show(imei: str) -> ResponseReturnValue:
     entries = _newest(device, [kind] if kind in MODELS else list(MODELS), before)
     shown = entries[:PAGE]
     requests = [row for name, row in shown if name == "requests"]
-    files, where = request_progress.of(requests, device)
     return page(
         device, "vehicle/log.html", "log", entries=shown, more=len(entries) > PAGE, kind=kind, before=before,
-        files=files, where=where,
+        progress=request_progress.of(requests, device),
     )  # fmt: skip
 
 
