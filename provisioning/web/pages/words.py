@@ -78,14 +78,19 @@ def request_state(row: Command) -> Label:
 
 
 def request_title(row: Command, zone: str) -> str:
-    """Say what was asked for: "20 s from 13:37:00, both cameras", "Photo, front camera", "Set 3 settings"."""
+    """Say what was asked for: "20 s from 13:37:00, both cameras", "Photo, front camera", "Set 3 settings".
+
+    A clip of another day than the request's names the day.
+    """
     given = row.arguments
     if row.kind == "camreq":
         cameras = CAMERAS[given["source"]]
         if given["file_type"] == "photo":
             return f"Photo, {cameras}"
         begin = datetime.fromtimestamp(given.get("timestamp") or 0, UTC).astimezone(ZoneInfo(zone))
-        return f"{given.get('duration')} s from {begin:%H:%M:%S}, {cameras}"
+        is_same_day = begin.date() == row.created_at.astimezone(begin.tzinfo).date()
+        day = "" if is_same_day else f"{begin.day} {begin:%b} "
+        return f"{given.get('duration')} s from {day}{begin:%H:%M:%S}, {cameras}"
     if "encrypted" in given:
         return "Change the SMS login"
     if row.kind in ("setparam", "getparam"):
