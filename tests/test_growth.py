@@ -35,6 +35,7 @@ SMALL = {
     "devices",
     "device_networks",  # a few for each device; those not seen for long are forgotten
     "device_phones",
+    "device_tags",
     "health_due",  # emptied about every second
     "jobs",
     "status_items",

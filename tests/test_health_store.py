@@ -15,7 +15,17 @@ from sqlalchemy import func, select, text
 from provisioning.core import jobs
 from provisioning.devices import health_facts, health_store, registry, status_table
 from provisioning.media import camera_sessions, registration, settlement, telemetry
-from provisioning.models import ChecklistRun, Device, HealthChange, HealthDue, Verdict, db, locks, utcnow
+from provisioning.models import (
+    ChecklistRun,
+    Device,
+    HealthChange,
+    HealthDue,
+    Role,
+    Verdict,
+    db,
+    locks,
+    utcnow,
+)
 from receiver.backend.port import SessionFacts
 
 IMEI = "352094082736916"
@@ -256,7 +266,7 @@ def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Devic
 
     for name in ("getver", "getinfo"):
         asked = language.from_arguments(name, {}, now=int(utcnow().timestamp()))
-        submission.submit(van, asked, submission.Requester("tests"), utcnow())
+        submission.submit(van, asked, submission.Requester("tests", Role.ADMIN), utcnow())
         db.session.commit()
         assert hand_over(phone, van) == name
         recovery.sweep(lambda: utcnow() + timedelta(hours=2))

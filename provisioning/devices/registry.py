@@ -14,6 +14,8 @@ from provisioning.models import (
     Command,
     Device,
     DevicePhone,
+    DeviceTag,
+    Profile,
     State,
     changes,
     command_state,
@@ -65,6 +67,9 @@ def add(values: Mapping[str, Any], now: datetime) -> Device:
         created_at=now,
         updated_at=now,
     )
+    device.plate, device.card_gb = values.get("plate") or None, values.get("card_gb")
+    device.profile_id = values.get("profile_id")
+    device.tag_rows = [DeviceTag(tag=tag) for tag in sorted(set(values.get("tags") or ()))]
     _set_credentials(device, values)
     device.camera_server_configured = bool(values.get("camera_server_configured"))
     db.session.add(device)
@@ -83,9 +88,12 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
     Raises Conflict where the phone number is taken, or credentials are just being changed by SMS.
     """
     device = locks.lock_device(device.id)
-    for name in ("name", "model", "time_zone", "camera_server_configured"):
+    for name in ("name", "model", "plate", "card_gb", "profile_id", "time_zone", "camera_server_configured"):
         if name in values:
             setattr(device, name, values[name])
+    if "tags" in values:
+        kept = {row.tag: row for row in device.tag_rows}
+        device.tag_rows = [kept.get(tag) or DeviceTag(tag=tag) for tag in sorted(set(values["tags"]))]
     if {"sms_login", "sms_password"} & set(values):
         credentials.said(device, now)
     _set_credentials(device, values)
@@ -96,6 +104,12 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
     changes.publish(device.id, "devices")
     _save(device, db.session.commit)
     return device
+
+
+def set_profile(device: Device, profile: Profile) -> None:
+    """Remember which settings a device should have; the caller holds its lock and commits."""
+    device.profile_id = profile.id
+    health_marks.mark([device.id])
 
 
 def set_phone(device: Device, phone: str, now: datetime) -> None:

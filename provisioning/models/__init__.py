@@ -14,7 +14,7 @@ from provisioning.models.base import (
 from provisioning.models.changes import Change
 from provisioning.models.checks import ChecklistRun
 from provisioning.models.commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
-from provisioning.models.devices import Device, DevicePhone, StatusItem, TelemetryRecord, Verdict
+from provisioning.models.devices import Device, DevicePhone, DeviceTag, StatusItem, TelemetryRecord, Verdict
 from provisioning.models.health import HealthChange, HealthDue
 from provisioning.models.jobs import JobState
 from provisioning.models.messages import (
@@ -70,6 +70,7 @@ __all__ = [
     "Device",
     "DeviceNetwork",
     "DevicePhone",
+    "DeviceTag",
     "Direction",
     "GatewayEvent",
     "HealthChange",

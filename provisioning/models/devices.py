@@ -4,10 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, partial_index, utcnow
+from provisioning.models.profiles import Profile
 
 LIVE = "archived_at IS NULL"
 
@@ -48,6 +49,8 @@ class Device(db.Model):  # type: ignore[name-defined]
     credentials_change: Mapped[str | None] = mapped_column(String(32))
     # the camera's server is set in the device itself (by Configurator or by parameters): camreq names none
     camera_server_configured: Mapped[bool] = mapped_column(default=False)
+    plate: Mapped[str | None] = mapped_column(String(20))
+    card_gb: Mapped[int | None]  # size of the SD card of each camera, as people say
     firmware: Mapped[str | None] = mapped_column(String(64))
     # the version of a preset that its settings should be
     profile_id: Mapped[int | None] = mapped_column(ForeignKey("profiles.id"))
@@ -69,7 +72,24 @@ class Device(db.Model):  # type: ignore[name-defined]
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
     archived_at: Mapped[datetime | None]
 
+    tag_rows: Mapped[list["DeviceTag"]] = relationship(order_by="DeviceTag.tag", cascade="all, delete-orphan")
     phones: Mapped[list["DevicePhone"]] = relationship(back_populates="device", order_by="DevicePhone.since")
+    profile: Mapped[Profile | None] = relationship()
+
+    @property
+    def tags(self) -> list[str]:
+        """Give the tags in the order of their words."""
+        return [row.tag for row in self.tag_rows]
+
+
+class DeviceTag(db.Model):  # type: ignore[name-defined]
+    """A word that a fleet sorts its vehicles by: depot, customer, purpose."""
+
+    __tablename__ = "device_tags"
+    __table_args__ = (Index("ix_device_tags_tag_device_id", "tag", "device_id"),)
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    tag: Mapped[str] = mapped_column(String(40), primary_key=True)
 
 
 class DevicePhone(db.Model):  # type: ignore[name-defined]

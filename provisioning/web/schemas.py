@@ -12,12 +12,14 @@ from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields
 from stdnum import imei as stdnum_imei
 
 from provisioning.check.steps import LOOKS, QUESTIONS
+from provisioning.devices.health import HealthState
 from provisioning.models import State, UploadState
 from provisioning.tracker.input_fields import Flag, Moment
 from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
 
 PHONE = re.compile(r"\+[0-9]{8,15}")
 CREDENTIAL = re.compile(r"[A-Za-z0-9]{1,5}")
+TAG_LENGTH = 40
 ZONES = frozenset(available_timezones())
 
 
@@ -32,6 +34,7 @@ class Readable(Schema):
         "phone": clean_phone,
         "name": clean_line,
         "model": clean_line,
+        "plate": clean_line,
     }
 
     @pre_load
@@ -131,6 +134,16 @@ def _text(**options: Any) -> fields.String:
     return fields.String(load_default="", **options)
 
 
+class Tag(fields.String):
+    """A word to sort vehicles by: one line without a comma, which separates several."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
+        tag = clean_line(super()._deserialize(value, attr, data, **options))
+        if not 1 <= len(tag) <= TAG_LENGTH or "," in tag:
+            raise ValidationError(f"A tag has 1 to {TAG_LENGTH} characters and no comma.")
+        return tag
+
+
 class DeviceSchema(Strict):
     """A device as it is added."""
 
@@ -141,6 +154,21 @@ class DeviceSchema(Strict):
     sms_login = _credential()
     sms_password = _credential()
     time_zone = fields.String(load_default="UTC", validate=check_zone, metadata=ZONE)
+    plate = _text(validate=validate.Length(max=20), metadata=TEXT)
+    tags = fields.List(Tag(), load_default=list, validate=validate.Length(max=20))
+    card_gb = fields.Integer(
+        strict=True,
+        load_default=None,
+        allow_none=True,
+        validate=validate.Range(1, 2048),
+        metadata={"description": "size of the SD card of each camera"},
+    )
+    profile = fields.String(
+        load_default=None,
+        allow_none=True,
+        metadata=TEXT
+        | {"description": 'what its settings should be: "name" (newest version) or "name@version"'},
+    )
     camera_server_configured = Flag(
         load_default=False, metadata={"description": "the camera's server is set in the device itself"}
     )
@@ -148,6 +176,32 @@ class DeviceSchema(Strict):
 
 class DeviceChangeSchema(DeviceSchema):
     """What may change of a device; the IMEI may not."""
+
+    class Meta:
+        unknown = RAISE
+        exclude = ("imei",)
+
+
+class _FormFields(Schema):
+    """Fields of a form, which are all texts: tags separated by commas, an empty number for none."""
+
+    @pre_load
+    def read_texts(self, data: Any, **_: Any) -> Any:
+        """Read the texts as the values that JSON would hold."""
+        given = dict(data)
+        if isinstance(given.get("tags"), str):
+            given["tags"] = [tag for tag in given["tags"].split(",") if tag.strip()]
+        if isinstance(text := given.get("card_gb"), str):
+            given["card_gb"] = int(text) if text.strip().isdecimal() else text.strip() or None
+        return given
+
+
+class DeviceForm(_FormFields, DeviceSchema):
+    """A device as it is added by a form."""
+
+
+class DeviceChangeForm(_FormFields, DeviceChangeSchema):
+    """What a form may change of a device."""
 
     class Meta:
         unknown = RAISE
@@ -247,6 +301,24 @@ class PageSchema(Readable):
         validate=validate.Regexp(r"^[0-9a-f]{1,32}$", error="This is not a cursor of ours.")
     )
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 200))
+
+
+_STATE = "|".join(HealthState)
+STATES = rf"^({_STATE})(,({_STATE}))*$"
+
+
+class DeviceFilter(PageSchema):
+    """A list of devices."""
+
+    state = fields.String(
+        validate=validate.Regexp(STATES, error="Give states of health, separated by commas."),
+        metadata={"description": "states of health, separated by commas"},
+    )
+    tag = fields.String(validate=validate.Length(max=40), metadata=TEXT)
+    q = fields.String(
+        validate=validate.Length(max=100),
+        metadata=TEXT | {"description": "a part of name, plate, IMEI or phone"},
+    )
 
 
 class CommandSchema(Readable):

@@ -61,8 +61,11 @@ def provision(given: dict[str, Any], imei: str) -> Response:
         )
     parameters = given.get("parameters") or {}
     if "profile" in given:
-        parameters = presets.find(given["profile"]).parameters
+        profile = presets.find(given["profile"])
+        parameters = profile.parameters
     rows = submission.provision(device, parameters, requester(), utcnow(), raw=given["raw"])
+    if "profile" in given:
+        registry.set_profile(device, profile)
     db.session.commit()
     submission.wake(device.id)
     return answer({"commands": show(rows)}, 202)

@@ -5,24 +5,42 @@ from typing import Any
 from flask import Response
 from sqlalchemy import select
 
-from provisioning.devices import registry
+from provisioning.core.errors import Invalid, NotFound
+from provisioning.devices import listing, registry
+from provisioning.devices.health import HealthState
+from provisioning.fleet import presets
 from provisioning.media import settlement, telemetry
 from provisioning.models import Device, Role, StatusItem, db, utcnow
+from provisioning.tracker.normalization import clean_line
 from provisioning.web import auth, serializers
 from provisioning.web.api import openapi
 from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas import DeviceChangeSchema, DeviceSchema, PageSchema, RecordSchema
+from provisioning.web.schemas import DeviceChangeSchema, DeviceFilter, DeviceSchema, RecordSchema
 
 blueprint = openapi.Blueprint("devices", __name__, description="Trackers with a DualCam")
 
 
+@blueprint.get("/fleet")
+@auth.require(Role.VIEWER)
+@blueprint.response(200, openapi.FLEET)
+def get_fleet() -> dict[str, Any]:
+    """Count the devices of each state of health, and what is under way."""
+    counts = listing.counts(listing.Filter())
+    return {
+        "counts": {str(state): count for state, count in counts.items()},
+        "under_way": listing.under_way(),
+    }
+
+
 @blueprint.get("/devices")
 @auth.require(Role.VIEWER)
-@blueprint.arguments(PageSchema, location="query")
+@blueprint.arguments(DeviceFilter, location="query")
 @blueprint.response(200, openapi.page(openapi.DEVICE))
 def list_devices(given: dict[str, Any]) -> dict[str, Any]:
-    """List devices by IMEI."""
-    query = select(Device).where(Device.archived_at.is_(None)).order_by(Device.imei).limit(given["limit"] + 1)
+    """List devices by IMEI, in which order a page after another misses and repeats none when health changes."""
+    states = tuple(HealthState(word) for word in given["state"].split(",")) if given.get("state") else ()
+    wanted = listing.Filter(states, clean_line(given.get("tag", "")), clean_line(given.get("q", "")))
+    query = listing.select_devices(wanted).order_by(Device.imei).limit(given["limit"] + 1)
     if given.get("cursor"):
         query = query.where(Device.imei > given["cursor"])
     rows = db.session.scalars(query).all()
@@ -38,7 +56,7 @@ def list_devices(given: dict[str, Any]) -> dict[str, Any]:
 @repeatable
 def add_device(given: dict[str, Any]) -> Response:
     """Add a device."""
-    device = registry.add(given, utcnow())
+    device = registry.add(_with_profile(given), utcnow())
     settlement.adopt_if_possible(device, utcnow())
     return answer(serializers.device(device), 201)
 
@@ -57,7 +75,18 @@ def get_device(imei: str) -> dict[str, Any]:
 @blueprint.response(200, openapi.DEVICE)
 def change_device(given: dict[str, Any], imei: str) -> dict[str, Any]:
     """Change a device; SMS credentials are those that it already has, nothing is sent."""
-    return serializers.device(registry.change(registry.find(imei), given, utcnow()))
+    return serializers.device(registry.change(registry.find(imei), _with_profile(given), utcnow()))
+
+
+def _with_profile(given: dict[str, Any]) -> dict[str, Any]:
+    """Give the profile by its row. Raises Invalid where there is none of that name."""
+    if "profile" not in given:
+        return given
+    try:
+        profile = presets.find(given["profile"]) if given["profile"] else None
+    except NotFound as error:
+        raise Invalid("Some fields are wrong.", errors={"profile": [error.message]}) from error
+    return given | {"profile_id": profile.id if profile else None}
 
 
 @blueprint.delete("/devices/<imei>")

@@ -139,6 +139,7 @@ HEALTH = _object(
     since=TIME,
     action=_or_null(ACTION),
 )
+FLEET = _object(counts=_object(**{str(state): COUNT for state in HealthState}), under_way=COUNT)
 DEVICE = _object(
     imei=IMEI,
     phone=TEXT,
@@ -152,6 +153,11 @@ DEVICE = _object(
     camera_server_configured=FLAG,
     health=HEALTH,
     seen_at=_or_null(TIME),
+    tags=_many(TEXT),
+    plate=TEXT,
+    profile=_or_null(TEXT),
+    profile_version=_or_null(COUNT),
+    card_gb=_or_null(COUNT),
     created_at=TIME,
     updated_at=TIME,
     archived_at=_or_null(TIME),

@@ -8,16 +8,18 @@ from sqlalchemy import func, select
 
 from provisioning.core.errors import ServiceError
 from provisioning.core.sms_capabilities import sms_capabilities
-from provisioning.devices import health_view, registry, status_table
+from provisioning.devices import health_view, listing, registry, status_table
 from provisioning.media import settlement
 from provisioning.models import OPEN, Command, Device, Role, db, utcnow
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import auth
-from provisioning.web.pages import forms, media, search, vehicle
-from provisioning.web.schemas import ZONES, DeviceChangeSchema, DeviceSchema
+from provisioning.web.pages import forms, media, vehicle
+from provisioning.web.schemas import ZONES, DeviceChangeForm, DeviceForm
 
 PAGE = 50
-FIELDS = ("imei", "phone", "name", "model", "sms_login", "sms_password", "time_zone")
+FIELDS = (
+    "imei", "phone", "name", "plate", "tags", "card_gb", "model", "sms_login", "sms_password", "time_zone",
+)  # fmt: skip
 MODELS = ("FMB125", "FMC125", "FMB225", "FMC225")
 SHOWN_ITEMS = ("contact.sms", "contact.tcp", "upload.last")
 
@@ -49,7 +51,7 @@ def _listed() -> dict[str, Any]:
     wanted = clean_line(request.args.get("q", ""))
     query = select(Device).where(Device.archived_at.is_(None))
     if wanted:
-        query = query.where(search.is_called(wanted))
+        query = query.where(listing.is_called(wanted))
     total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
     pages = max(1, -(-total // PAGE))
     page = min(pages, max(1, request.args.get("page", 1, int)))
@@ -86,7 +88,7 @@ def add_vehicle() -> ResponseReturnValue:
         return _form(None, given, {}, None)
 
     def work() -> str:
-        device = registry.add(forms.load(DeviceSchema(), *FIELDS), utcnow())
+        device = registry.add(forms.load(DeviceForm(), *FIELDS), utcnow())
         settlement.adopt_if_possible(device, utcnow())
         return url_for("pages.vehicle", imei=device.imei)
 
@@ -99,11 +101,12 @@ def edit_vehicle(imei: str) -> ResponseReturnValue:
     device = registry.find(imei)
     if request.method != "POST":
         shown = (*(name for name in FIELDS if "sms" not in name), "camera_server_configured")
-        return _form(device, {name: getattr(device, name) for name in shown}, {}, None)
+        given = {name: getattr(device, name) or "" for name in shown} | {"tags": ", ".join(device.tags)}
+        return _form(device, given, {}, None)
     names = [n for n in FIELDS if n != "imei" and ("sms" not in n or request.form.get(n))]
 
     def work() -> str:
-        given = forms.load(DeviceChangeSchema(partial=True), *names)
+        given = forms.load(DeviceChangeForm(partial=True), *names)
         given["camera_server_configured"] = "camera_server_configured" in request.form
         if "clear_credentials" in request.form:
             given |= {"sms_login": "", "sms_password": ""}

@@ -1,6 +1,6 @@
-"""The search field: vehicles by name, IMEI or phone, files and requests by their id, messages by the gateway's id.
+"""The search field: vehicles by name, plate, IMEI or phone, files and requests by their id.
 
-One hit is opened at once; several are listed.
+Messages are found by the gateway's id. One hit is opened at once; several are listed.
 """
 
 import re
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import select
 
+from provisioning.devices import listing
 from provisioning.models import Command, Device, Message, Role, Upload, db
-from provisioning.tracker.normalization import clean_imei, clean_line, clean_phone
+from provisioning.tracker.normalization import clean_line
 from provisioning.web import auth
 
 MOST = 50  # vehicles that are listed
@@ -42,17 +43,6 @@ def show() -> ResponseReturnValue:
     return render_template("search.html", q=wanted, hits=hits[:MOST], more=len(hits) > MOST)
 
 
-def is_called(wanted: str) -> ColumnElement[bool]:
-    """Give the condition that a vehicle is called so: a part of its name, IMEI or phone, as people write them."""
-    # a label's way to write an IMEI, or another way to write a phone number, is found as well
-    imei, phone = clean_imei(wanted) or wanted, clean_phone(wanted) or wanted
-    return or_(
-        Device.name.icontains(wanted, autoescape=True),
-        Device.imei.contains(imei, autoescape=True),
-        Device.phone.contains(phone, autoescape=True),
-    )
-
-
 def find(wanted: str) -> list[Hit]:
     """Give what fits, at most one more than MOST: what is called exactly so stands alone."""
     if IDENT.fullmatch(wanted.lower()):
@@ -64,7 +54,7 @@ def find(wanted: str) -> list[Hit]:
         return [_message(message) for message in messages]
     vehicles = db.session.scalars(
         select(Device)
-        .where(Device.archived_at.is_(None), is_called(wanted))
+        .where(Device.archived_at.is_(None), listing.is_called(wanted))
         .order_by(Device.name, Device.imei)
         .limit(MOST + 1)
     ).all()

@@ -1,0 +1,96 @@
+"""Which vehicles a list shows, in which order, and how many there are of each state.
+
+Columns are read, nothing is decided. Pages and the API use the same conditions, so that a count and the list behind it
+agree.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import selectinload
+
+from provisioning.devices.health import HealthState
+from provisioning.models import OPEN, Command, Device, DeviceTag, db
+from provisioning.tracker.normalization import clean_imei, clean_phone
+
+_DIGITS = re.compile(r"[\d\s/.-]+")  # an IMEI, or the end of one, as labels write it
+# by the name in the address: worst first is the order of the states' words
+ORDERS: Mapping[str, tuple[Any, ...]] = {
+    "state": (Device.health_state, Device.name, Device.id),
+    "name": (Device.name, Device.id),
+    "seen": (Device.seen_at.desc().nulls_last(), Device.id.desc()),
+    "pictures": (Device.file_at.desc().nulls_last(), Device.id.desc()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What vehicles are looked for; what is empty limits nothing."""
+
+    states: tuple[HealthState, ...] = ()
+    tag: str = ""
+    text: str = ""
+
+
+def is_called(wanted: str) -> ColumnElement[bool]:
+    """Condition: a part of the vehicle's name, plate, IMEI or phone is this, as people write them."""
+    # a label's way to write an IMEI, or another way to write a phone number, is found as well
+    imei, phone = clean_imei(wanted) or wanted, clean_phone(wanted) or wanted
+    if _DIGITS.fullmatch(wanted):
+        imei = re.sub(r"\D", "", wanted) or wanted
+    return or_(
+        Device.name.icontains(wanted, autoescape=True),
+        Device.plate.icontains(wanted, autoescape=True),
+        Device.imei.contains(imei, autoescape=True),
+        Device.phone.contains(phone, autoescape=True),
+    )
+
+
+def matching(wanted: Filter) -> list[ColumnElement[bool]]:
+    """Give the conditions that a live vehicle fits."""
+    conditions: list[ColumnElement[bool]] = [Device.archived_at.is_(None)]
+    if wanted.states:
+        conditions.append(Device.health_state.in_([str(state) for state in wanted.states]))
+    if wanted.tag:
+        tagged = select(DeviceTag.device_id).where(DeviceTag.tag == wanted.tag)
+        conditions.append(Device.id.in_(tagged))
+    if wanted.text:
+        conditions.append(is_called(wanted.text))
+    return conditions
+
+
+def select_devices(wanted: Filter) -> Select[Any]:
+    """Give the vehicles, with what a list shows of them, in no order."""
+    shown = (selectinload(Device.tag_rows), selectinload(Device.profile))
+    return select(Device).where(*matching(wanted)).options(*shown)
+
+
+def counts(wanted: Filter) -> dict[HealthState, int]:
+    """Count the vehicles of each state, whatever states are looked for."""
+    rows = db.session.execute(
+        select(Device.health_state, func.count())
+        .where(*matching(Filter(tag=wanted.tag, text=wanted.text)))
+        .group_by(Device.health_state)
+    ).all()
+    found = {row[0]: row[1] for row in rows}
+    return {state: found.get(state, 0) for state in HealthState}
+
+
+def tags() -> list[tuple[str, int]]:
+    """Give the tags of live vehicles, with how many have each, by name."""
+    rows = db.session.execute(
+        select(DeviceTag.tag, func.count())
+        .join(Device, Device.id == DeviceTag.device_id)
+        .where(Device.archived_at.is_(None))
+        .group_by(DeviceTag.tag)
+        .order_by(DeviceTag.tag)
+    ).all()
+    return [(row[0], row[1]) for row in rows]
+
+
+def under_way() -> int:
+    """Count the requests and settings that have not ended."""
+    return db.session.scalar(select(func.count()).where(Command.state.in_(OPEN))) or 0

@@ -1,0 +1,162 @@
+"""The fleet by API: counts by state, lists by state, tag and words, and the fields that people sort vehicles by."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from provisioning.devices import registry
+from provisioning.fleet import presets
+from provisioning.media import telemetry
+from provisioning.models import Device, Role, db, utcnow
+from provisioning.web import auth
+
+IMEIS = ("352094082736916", "352094082042885", "356307042441013")
+
+
+class Program:
+    """A program with a token."""
+
+    def __init__(self, app: Flask, role: Role) -> None:
+        self.client = app.test_client()
+        self.headers = {"Authorization": f"Bearer {auth.create_token(role.value, role)}"}
+
+    def call(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        answer = self.client.open(f"/api/v1{path}", method=method, json=body, headers=self.headers)
+        assert answer.status_code == status, answer.text
+        return answer.get_json(silent=True)
+
+
+@pytest.fixture
+def program(app: Flask) -> Program:
+    return Program(app, Role.INSTALLER)
+
+
+@pytest.fixture
+def fleet(app: Flask) -> list[Device]:
+    """Three vehicles: Van 1 works, Van 2 has no card, Truck 3 was never checked."""
+    now = utcnow()
+    given = [
+        {"name": "Van 1", "plate": "KLM 311", "tags": ["north"]},
+        {"name": "Van 2", "plate": "HGR 907", "tags": ["north", "cold"]},
+        {"name": "Truck 3"},
+    ]
+    devices = [
+        registry.add({"imei": imei, "phone": f"+1202555011{number}"} | given[number], now)
+        for number, imei in enumerate(IMEIS)
+    ]
+    for device, state in zip(devices, (3, 1), strict=False):
+        telemetry.accept(device, now, {"498": state}, now)
+    return devices
+
+
+def names(answer: dict[str, Any]) -> set[str]:
+    return {item["name"] for item in answer["items"]}
+
+
+def test_the_fleet_is_counted_by_state(program: Program, fleet: list[Device]) -> None:
+    assert program.call("GET", "/fleet") == {
+        "counts": {"broken": 0, "limited": 1, "silent": 0, "unchecked": 1, "working": 1},
+        "under_way": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("state=limited", {"Van 2"}),
+        ("state=broken,limited,unchecked", {"Van 2", "Truck 3"}),
+        ("tag=north", {"Van 1", "Van 2"}),
+        ("tag=north&state=working", {"Van 1"}),
+        ("q=van", {"Van 1", "Van 2"}),
+        ("q=hgr", {"Van 2"}),
+        ("q=24 41 013", {"Truck 3"}),
+        ("q=35-209408-273691-6", {"Van 1"}),
+        ("q=%2B1 (202) 555-0111", {"Van 2"}),
+        ("q=nobody", set()),
+        ("tag=nothing", set()),
+        ("q=%25", set()),
+    ],
+)
+def test_a_list_holds_what_is_looked_for(
+    program: Program, fleet: list[Device], query: str, found: set[str]
+) -> None:
+    assert names(program.call("GET", f"/devices?{query}")) == found
+
+
+@pytest.mark.parametrize("query", ["state=perfect", "state=broken,", "state="])
+def test_a_state_that_does_not_exist_is_refused_by_its_field(program: Program, query: str) -> None:
+    assert "state" in program.call("GET", f"/devices?{query}", status=422)["errors"]
+
+
+def test_pages_stay_right_when_health_changes_between_them(program: Program, fleet: list[Device]) -> None:
+    first = program.call("GET", "/devices?limit=1&state=limited,unchecked,working")
+    telemetry.accept(fleet[0], utcnow(), {"498": 1}, utcnow())
+    telemetry.accept(fleet[2], utcnow(), {"498": 3}, utcnow())
+    rest = program.call("GET", f"/devices?state=limited,unchecked,working&cursor={first['next']}")
+    assert [item["imei"] for item in first["items"] + rest["items"]] == sorted(IMEIS)
+    assert rest["next"] is None
+
+
+def test_health_stands_in_every_item_with_its_reason_and_action(
+    program: Program, fleet: list[Device]
+) -> None:
+    health = program.call("GET", f"/devices/{IMEIS[1]}")["health"]
+    assert (health["state"], health["code"]) == ("limited", "no_card")
+    assert health["reason"] == "No SD card in the front camera: photos only"
+    assert health["action"] == {"label": "Card is in: check again", "kind": "check"}
+    assert program.call("GET", f"/devices/{IMEIS[0]}")["health"]["action"] is None
+
+
+def test_tags_plate_card_and_preset_are_set_and_changed(program: Program) -> None:
+    presets.save("Delivery", "", {"66003": 25}, "tests", utcnow())
+    body = {
+        "imei": IMEIS[0], "phone": "+12025550111", "tags": ["north", " cold  chain ", "north"], "plate": "KLM 311",
+        "card_gb": 64, "profile": "Delivery",
+    }  # fmt: skip
+    added = program.call("POST", "/devices", body, status=201)
+    assert added["tags"] == ["cold chain", "north"]
+    assert (added["plate"], added["card_gb"], added["profile"], added["profile_version"]) == (
+        "KLM 311", 64, "Delivery", 1,
+    )  # fmt: skip
+    changed = program.call("PATCH", f"/devices/{IMEIS[0]}", {"tags": ["south"], "profile": None})
+    assert (changed["tags"], changed["profile"], changed["plate"]) == (["south"], None, "KLM 311")
+    assert program.call("PATCH", f"/devices/{IMEIS[0]}", {"name": "Van"})["tags"] == ["south"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tags", ["a,b"]),
+        ("tags", [""]),
+        ("tags", ["x" * 41]),
+        ("plate", "x" * 21),
+        ("card_gb", 0),
+        ("profile", "None"),
+    ],
+)
+def test_what_is_wrong_is_refused_by_its_field_and_changes_nothing(
+    program: Program, fleet: list[Device], field: str, value: Any
+) -> None:
+    answer = program.call("PATCH", f"/devices/{IMEIS[0]}", {field: value, "name": "Other"}, status=422)
+    assert {name.partition(".")[0] for name in answer["errors"]} == {field}
+    db.session.expire_all()
+    assert fleet[0].name == "Van 1"
+
+
+def test_settings_that_differ_from_the_preset_limit_the_vehicle(
+    program: Program, fleet: list[Device]
+) -> None:
+    from provisioning.devices import status_table
+    from provisioning.models import Verdict
+
+    presets.save("Delivery", "", {"66003": 25}, "tests", utcnow())
+    program.call("PATCH", f"/devices/{IMEIS[0]}", {"profile": "Delivery"})
+    assert program.call("GET", f"/devices/{IMEIS[0]}")["health"]["code"] == "proved"
+    status_table.note(
+        fleet[0], "parameter.66003", "30", Verdict.GOOD, now=utcnow(), source_kind="command", source_id=None
+    )
+    db.session.commit()
+    registry.change(fleet[0], {}, utcnow())
+    health = program.call("GET", f"/devices/{IMEIS[0]}")["health"]
+    assert (health["code"], health["reason"]) == ("drift", "1 setting differs from “Delivery v1”")
