@@ -56,7 +56,7 @@ bench: ## Measure the receiver beside a raw sink (half an hour; BENCH_ARGS=--qui
 fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600); more examples of each property
 	@bin/setup test
 	@$(PYTEST) -m fuzz
-	@EXAMPLES_TIMES=20 $(PYTEST) -m hypothesis --timeout 0
+	@EXAMPLES_TIMES=20 $(PYTEST) -m "hypothesis or cases" --timeout 0
 	@$(PYTHON) tests/fuzz reader $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz session $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz/live.py $(FUZZ_SECONDS)

@@ -372,6 +372,7 @@ def synced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(spool, "TOGETHER", request.param)
 
 
+@pytest.mark.cases
 @pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize("separate", [False, True], ids=["one file system", "spool and media apart"])
 @pytest.mark.parametrize("model", MODELS)
@@ -381,17 +382,18 @@ def test_after_a_power_cut_every_file_is_stored_once_and_whole(
 ) -> None:
     log = record_script(script, disk / "script", separate=separate)
     tried = hold(
-        log, disk, model, most=40, admission="quarantine" if "quarantine" in script.__name__ else "known"
+        log, disk, model, most=examples(8), admission="quarantine" if "quarantine" in script.__name__ else "known"
     )
     assert tried > 10
 
 
+@pytest.mark.cases
 @pytest.mark.parametrize("model", MODELS)
 def test_one_file_from_offer_to_product_is_held_in_every_state_that_can_be_left(
     model: str, disk: Path
 ) -> None:
     log = record_script(whole, disk / "script")
-    assert hold(log, disk, model, most=1500) > 50
+    assert hold(log, disk, model, most=examples(150)) > 50
 
 
 STEPS = st.one_of(
