@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # a process of the product starts a tenth faster with compiled modules
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(PYTHON) -m pytest
-PROCESSES ?= 2
+PROCESSES ?= 3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 600

@@ -68,7 +68,7 @@ def examples(number: int) -> int:
 
 # how long an example takes is no claim of a test: the machine may be busy
 settings.register_profile("ours", max_examples=examples(100), deadline=None)
-settings.register_profile("deep", settings.get_profile("ours"), max_examples=4000)  # for `make fuzz`
+settings.register_profile("deep", settings.get_profile("ours"), max_examples=10_000)  # for `make fuzz`
 settings.load_profile("ours")
 
 
@@ -271,7 +271,11 @@ def _group(item: pytest.Item) -> str | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tell the process that hands out the tests which belong together; only the others have collected them."""
+    """Put long tests first, so that none is left when all others are done, and tell which tests belong together.
+
+    The process that hands out the tests collects none: it learns this from the others.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if hasattr(config, "workerinput"):
         groups = {item.nodeid: group for item in items if (group := _group(item))}
         machine.once("groups", lambda: json.dumps(groups))

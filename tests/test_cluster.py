@@ -229,6 +229,7 @@ def _say(port: int, data: bytes, address: str) -> bytes:
         return b""
 
 
+@pytest.mark.long
 def test_only_a_named_balancer_is_believed_about_addresses(tmp_path: Path) -> None:
     settings = QUIET | {"RECEIVER_PROXIES": "127.0.0.1"}
     stack = Stack(tmp_path, f"sqlite:///{tmp_path}/test.db", **settings)

@@ -31,6 +31,8 @@ PHOTO = media.photo("front", "Van", 1_795_500_000, 3, 75)
 COPIES: dict[str, bytes] = {}  # made once: by key in the store
 EMAIL, PASSWORD = "ops@example.com", "a long enough password"
 
+pytestmark = pytest.mark.xdist_group("delivery")  # what they share is made once
+
 
 @functools.cache
 def clip() -> bytes:

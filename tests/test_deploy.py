@@ -33,6 +33,7 @@ PUBLIC_URL = "https://dualcam.example.com"
 PASSWORD = "kept only in this test 7"
 BODY_SECONDS = 2  # instead of the half minute that the files allow a sender
 IMEI = "352094082736916"
+pytestmark = pytest.mark.xdist_group("deploy")  # what they share is made once
 
 
 # systemd

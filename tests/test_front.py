@@ -525,6 +525,7 @@ def test_a_line_that_breaks_within_tls_loses_nothing_that_came(
     assert camera.resumed_at == [1, 20]
 
 
+@pytest.mark.long
 def test_the_receivers_process_speaks_tls_behind_a_balancer_and_waits_without_blocking(
     tmp_path: Path, sqlite_template: Path
 ) -> None:

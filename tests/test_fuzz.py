@@ -51,6 +51,7 @@ def test_a_short_run_of_the_coverage_guided_fuzzer_finds_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_mutated_transcripts_over_a_live_port_hurt_nobody_else(tmp_path: Path) -> None:
     seen = campaign(tmp_path, seconds=120, most=1000, seed=1)
     assert seen["sessions"] >= 1000  # type: ignore[operator]

@@ -316,6 +316,7 @@ def test_a_sidecar_without_all_its_bytes_is_not_there(start: Start, store: S3Buc
     assert files(store) == [DATA]
 
 
+@pytest.mark.long
 def test_while_the_store_is_away_nothing_is_acknowledged_and_what_came_is_shared_afterwards(
     tmp_path: Path,
     bucket: str,

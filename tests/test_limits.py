@@ -288,6 +288,7 @@ SET = Settings(
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("environment", "expected"), [({}, Settings(Limits())), (LIMITS, SET)], ids=["defaults", "all set"]
 )

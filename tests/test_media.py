@@ -174,6 +174,7 @@ def test_entries_are_those_below_the_prefix_with_size_and_time(store: Media) -> 
     assert all(began < e.modified.timestamp() < time.time() + 5 for e in found)
 
 
+@pytest.mark.long
 def test_more_than_a_thousand_files_are_listed_and_removed(store: Media) -> None:
     for n in range(1003):
         store.write(f"many/{n:04d}", b"")
@@ -298,6 +299,7 @@ def troubled(
         yield proxy, store
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_store_in_trouble_gives_an_error_in_bounded_time_whatever_is_asked(
     troubled: tuple[s3_proxy.Proxy, S3Bucket], trouble: str, tmp_path: Path

@@ -129,6 +129,7 @@ def sent(stack: Stack, imei: str, *numbers: int) -> int:
     return acknowledged
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite can be read whoever locks it
 def test_while_the_database_is_away_caps_hold_for_strangers_and_not_for_known_devices(
     tmp_path: Path, database_url: str

@@ -382,7 +382,11 @@ def test_after_a_power_cut_every_file_is_stored_once_and_whole(
 ) -> None:
     log = record_script(script, disk / "script", separate=separate)
     tried = hold(
-        log, disk, model, most=examples(8), admission="quarantine" if "quarantine" in script.__name__ else "known"
+        log,
+        disk,
+        model,
+        most=examples(8),
+        admission="quarantine" if "quarantine" in script.__name__ else "known",
     )
     assert tried > 10
 
@@ -403,6 +407,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(
     max_examples=examples(10), derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -193,6 +193,7 @@ def waiting(stack: Stack) -> set[str]:
     return {path.name for path in (stack.folder / "spool" / "pending").iterdir()}
 
 
+@pytest.mark.long
 def test_a_damaged_sidecar_holds_up_no_other_and_stays(stack: Stack, database_url: str) -> None:
     damaged = DAMAGED + (DAMAGED_FOR_POSTGRESQL if database_url.startswith("postgresql") else ())
     bad = [leave(stack, number, **changes) for number, changes in enumerate(damaged)]
@@ -211,6 +212,7 @@ def test_a_damaged_sidecar_holds_up_no_other_and_stays(stack: Stack, database_ur
     wait_until(lambda: len(rows(stack)) == GOOD + 1)
 
 
+@pytest.mark.long
 def test_a_sidecar_that_a_person_copied_is_one_file(stack: Stack) -> None:
     uploads = {leave(stack, number) for number in range(GOOD)}
     pending = stack.folder / "spool" / "pending"

@@ -57,6 +57,7 @@ def holder(url: str) -> sqlite3.Connection:
     return other
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["database", "queue"])
 def test_a_wait_for_the_lock_of_database_or_queue_stops_no_other_greenlet(
     config: Config, tmp_path: Path, name: str

@@ -61,6 +61,7 @@ def packets_held(running: Running) -> int:
 FAULTS = ["error", "away", "stall", "lost"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_store_that_does_not_answer_gets_no_camera_acknowledged_and_serves_it_later(
     running: Running, store: FaultyS3, camera: CameraModel, fault: str

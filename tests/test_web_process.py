@@ -14,6 +14,8 @@ from stack import Stack
 
 from provisioning.web import gunicorn_worker
 
+pytestmark = pytest.mark.xdist_group("web_process")  # what they share is made once
+
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
