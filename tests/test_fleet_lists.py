@@ -1,6 +1,8 @@
 """The fleet by API: counts by state, lists by state, tag and words, and the fields that people sort vehicles by."""
 
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask
@@ -160,3 +162,40 @@ def test_settings_that_differ_from_the_preset_limit_the_vehicle(
     registry.change(fleet[0], {}, utcnow())
     health = program.call("GET", f"/devices/{IMEIS[0]}")["health"]
     assert (health["code"], health["reason"]) == ("drift", "1 setting differs from “Delivery v1”")
+
+
+def rows_of(page: str) -> list[str]:
+    return re.findall(r'class="row-link"[^>]*><strong><bdi>([^<]+)', page)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ["Van 2", "Truck 3", "Van 1"]),
+        ("?sort=name", ["Truck 3", "Van 1", "Van 2"]),
+        ("?state=broken,limited", ["Van 2"]),
+        ("?tag=north&sort=name", ["Van 1", "Van 2"]),
+        ("?q=klm", ["Van 1"]),
+        ("?state=nonsense&sort=nonsense", ["Van 2", "Truck 3", "Van 1"]),
+    ],
+)
+def test_the_start_page_shows_what_is_worst_first_and_filters_by_the_address(
+    app: Flask, fleet: list[Device], query: str, found: list[str]
+) -> None:
+    from test_pages import Visitor
+
+    visitor = Visitor(app, Role.VIEWER)
+    page = visitor.get(f"/{query}").text
+    assert rows_of(page) == found
+    assert rows_of(visitor.get(f"/fleet/part{query}").text) == found
+
+
+def test_the_sentence_counts_the_states_and_leads_to_their_vehicles(app: Flask, fleet: list[Device]) -> None:
+    from test_pages import Visitor
+
+    page = Visitor(app, Role.VIEWER).get("/").text
+    for title, state in (("1 needs somebody", "broken,limited"), ("1 not checked", "unchecked")):
+        link = re.search(rf'<a  href="([^"]+)">{title}</a>', page)
+        assert link
+        assert unquote(link[1]) == f"/?state={state}"
+    assert "No SD card in the front camera: photos only" in page

@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 
 from provisioning.core.errors import ServiceError
 from provisioning.core.sms_capabilities import sms_capabilities
-from provisioning.devices import health_view, listing, registry, status_table
+from provisioning.devices import health_view, listing, registry
+from provisioning.devices.health import HealthState
 from provisioning.media import settlement
 from provisioning.models import OPEN, Command, Device, Role, db, utcnow
 from provisioning.tracker.normalization import clean_line
@@ -21,7 +22,6 @@ FIELDS = (
     "imei", "phone", "name", "plate", "tags", "card_gb", "model", "sms_login", "sms_password", "time_zone",
 )  # fmt: skip
 MODELS = ("FMB125", "FMC125", "FMB225", "FMC225")
-SHOWN_ITEMS = ("contact.sms", "contact.tcp", "upload.last")
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -47,18 +47,34 @@ def fleet_part() -> ResponseReturnValue:
     return render_template("fleet/list.html", **_listed())
 
 
+def _wanted() -> tuple[listing.Filter, str]:
+    """Read from the address which vehicles are looked for, and their order; what is not known counts as not given."""
+    words = request.args.get("state", "").split(",")
+    states = tuple(state for state in HealthState if state in words)
+    tag, text = (clean_line(request.args.get(name, ""))[:100] for name in ("tag", "q"))
+    order = request.args.get("sort", "state")
+    return listing.Filter(states, tag, text), order if order in listing.ORDERS else "state"
+
+
 def _listed() -> dict[str, Any]:
-    wanted = clean_line(request.args.get("q", ""))
-    query = select(Device).where(Device.archived_at.is_(None))
-    if wanted:
-        query = query.where(listing.is_called(wanted))
-    total = db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    pages = max(1, -(-total // PAGE))
+    wanted, order = _wanted()
+    counts = listing.counts(wanted)
+    found = sum(count for state, count in counts.items() if not wanted.states or state in wanted.states)
+    pages = max(1, -(-found // PAGE))
     page = min(pages, max(1, request.args.get("page", 1, int)))
-    rows = db.session.scalars(
-        query.order_by(Device.name, Device.imei).offset((page - 1) * PAGE).limit(PAGE)
-    ).all()
-    return {"q": wanted, "page_number": page, "pages": pages, "total": total} | about(rows)
+    query = listing.select_devices(wanted).order_by(*listing.ORDERS[order])
+    rows = db.session.scalars(query.offset((page - 1) * PAGE).limit(PAGE)).all()
+    address = {
+        "state": ",".join(wanted.states),
+        "tag": wanted.tag,
+        "q": wanted.text,
+        "sort": request.args.get("sort"),
+    }
+    return {
+        "wanted": wanted, "order": order, "counts": counts, "total": sum(counts.values()), "found": found,
+        "tags": listing.tags(), "page_number": page, "pages": pages,
+        "address": {name: value for name, value in address.items() if value},
+    } | about(rows)  # fmt: skip
 
 
 def about(rows: Any) -> dict[str, Any]:
@@ -68,15 +84,9 @@ def about(rows: Any) -> dict[str, Any]:
         Command.device_id.in_(ids), Command.state.in_(OPEN)
     )
     open_commands = {row[0]: row[1] for row in db.session.execute(waiting.group_by(Command.device_id))}
-    items = status_table.shown(ids, SHOWN_ITEMS)
-    signs = {
-        ident: max(known[name].checked_at for name in ("contact.sms", "contact.tcp") if name in known)
-        for ident, known in items.items()
-        if "contact.sms" in known or "contact.tcp" in known
-    }
     return {
-        "rows": rows, "items": items, "signs": signs, "open_commands": open_commands,
-        "health": health_view.of(rows, utcnow()), "pictures": media.newest_pictures(ids),
+        "rows": rows, "open_commands": open_commands, "health": health_view.of(rows, utcnow()),
+        "pictures": media.newest_pictures(ids),
     }  # fmt: skip
 
 
