@@ -123,8 +123,8 @@ class HttpStandIn(SmsGateway):
 
     def report_of(self, message: Message) -> dict[str, Any]:
         """Give a delivery report as it is posted."""
-        told = {"id": public(message), "reference": message.reference, "state": STATES[message.status]}
-        return told | ({"error": ERRORS.get(message.error, str(message.error))} if message.error else {})
+        values = {"id": public(message), "reference": message.reference, "state": STATES[message.status]}
+        return values | ({"error": ERRORS.get(message.error, str(message.error))} if message.error else {})
 
     def bring(self, message: Message) -> None:
         """Post a text."""
@@ -145,9 +145,9 @@ class HttpStandIn(SmsGateway):
         """Sign the body of a callback."""
         return hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()
 
-    def _bring(self, url: str, told: dict[str, Any]) -> None:
+    def _bring(self, url: str, values: dict[str, Any]) -> None:
         """Post a callback now, and again in the background until it is answered with 2xx."""
-        body = json.dumps(told).encode()
+        body = json.dumps(values).encode()
         if not self.post(url, body):
             threading.Thread(target=self._post_again, args=(url, body), daemon=True).start()
 

@@ -15,8 +15,11 @@ from trials.system import HELPER, Options, usage
 
 
 @pytest.mark.trial
-def test_nothing_acknowledged_is_lost_and_nothing_costly_sent_twice_while_processes_are_killed() -> None:
-    seen = kills.run(Options(seed=11, rounds=6))
+@pytest.mark.parametrize("gateway", ["twilio", "http"])
+def test_nothing_acknowledged_is_lost_and_nothing_costly_sent_twice_while_processes_are_killed(
+    gateway: str,
+) -> None:
+    seen = kills.run(Options(seed=11, rounds=6, gateway=gateway))
     assert sum(seen["kills"].values()) == 6
     assert seen["accepted"] > 0
 

@@ -22,9 +22,7 @@ class Capabilities:
     lists_messages: bool = False  # it can be asked afterwards what it took and received
     delivery_reports: bool = False
     message_ids: bool = False  # its answer to a new SMS names the message
-    validity_limit: int | None = (
-        None  # seconds; None: it cannot be told when an SMS is worth nothing any more
-    )
+    validity_limit: int | None = None  # seconds; None: it takes no validity period
 
 
 def sms_capabilities() -> Capabilities:

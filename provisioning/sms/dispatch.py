@@ -135,7 +135,7 @@ def _message(
 
 
 def _validity(carrier: SmsGateway) -> int | None:
-    """Give for how many seconds the SMS is worth delivering, where the gateway can be told."""
+    """Give for how many seconds the SMS is worth delivering, where the gateway takes a validity period."""
     limit = carrier.capabilities.validity_limit
     return None if limit is None else min(current_config().sms_reply_timeout, limit)
 

@@ -1,6 +1,6 @@
 """Any provider or router with an SMS API over HTTP as the SMS gateway: its words are settings (docs/sms.md).
 
-It lists no messages: what it did not say stays unknown until a reply or a delivery report tells.
+It lists no messages: what it did not say stays unknown until a reply or a delivery report settles it.
 """
 
 import base64

@@ -77,16 +77,16 @@ def receive(sms: InboundSms, now: datetime, *, via: str) -> Touched:
     return _once(sms, kept_events.token_of(sms), now, via)
 
 
-def report(told: DeliveryReport, now: datetime, *, via: str) -> Touched:
+def report(fact: DeliveryReport, now: datetime, *, via: str) -> Touched:
     """Take one delivery report on a message of ours; states only move forward. Commits."""
-    told = _keepable(told)
-    token = kept_events.token_of(told)
-    if delivery_reports.message_of(told) is None:
+    fact = _keepable(fact)
+    token = kept_events.token_of(fact)
+    if delivery_reports.message_of(fact) is None:
         if via == "reconciler":
             return Touched(None)
         # kept under a token of its own: the same report counts once its message is known
         token = f"{token}:{new_id()}"
-    return _once(told, token, now, via)
+    return _once(fact, token, now, via)
 
 
 def not_known(facts: Sequence[Fact]) -> list[Fact]:
@@ -211,7 +211,7 @@ def owed_events(now: datetime) -> Sequence[str]:
 
 
 def _repeated(known: GatewayEvent, now: datetime) -> Touched:
-    """Do what was left of an event that is told again."""
+    """Do what was left of an event that is brought again."""
     if known.processed_at is not None:
         return Touched(None)
     try:
@@ -287,7 +287,7 @@ def _asked_at(number: str, at: datetime) -> int | None:
 
 
 def _payload(fact: Fact, device_id: int | None) -> dict[str, Any]:
-    """Give what is kept of a fact: dots for credentials, or the text encrypted where nobody can tell what they are."""
+    """Give what is kept of a fact: dots for credentials, or the text encrypted where they cannot be known."""
     if not isinstance(fact, InboundSms):
         return kept_events.payload_of(fact, "")
     try:

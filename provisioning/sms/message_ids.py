@@ -12,7 +12,7 @@ def keep_id(message: Message, gateway_id: str | None) -> None:
     """Keep the gateway's id of an SMS, once.
 
     An id that another SMS has stays with that one: a router may count from 1 again after a restart, and then only our
-    own id tells its reports apart.
+    own id names the right one in its reports.
     """
     if message.gateway_id is not None or not gateway_id:
         return

@@ -119,7 +119,7 @@ def _look_up_one(ident: str, device_id: int, clock: Callable[[], datetime]) -> N
 
 
 def _stay_unclear(ident: str, device_id: int, now: datetime) -> None:
-    """Conclude nothing where the gateway cannot be asked: only a reply or a report tells, until the command expires."""
+    """Conclude nothing where the gateway cannot be asked: a reply or a report settles it, or the command expires."""
     locks.lock_device(device_id)
     command = db.session.get_one(Command, ident)
     if command.state == State.UNKNOWN:
