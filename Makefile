@@ -35,6 +35,8 @@ lint: ## Check style, types and formatting
 	@ruff check .
 	@ruff format --check .
 	@mypy
+	@djlint templates --check --quiet
+	@djlint templates --lint --quiet
 
 check: lint test ## What guards main: lint, test and the trials, shortened
 	@$(MAKE) trial-all SHORT=yes
@@ -70,6 +72,7 @@ format: ## Format the code
 	@bin/setup test
 	@ruff check --fix .
 	@ruff format .
+	@djlint templates --reformat --quiet || true
 
 lock: ## Write the lock files anew from setup.cfg
 	@bin/setup test

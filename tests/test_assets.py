@@ -66,17 +66,17 @@ def test_what_is_no_static_file_is_not_found(app: Flask, name: str) -> None:
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(ROOT / "templates").as_posix())
 def test_every_file_and_icon_that_a_template_names_is_there(app: Flask, path: Path) -> None:
     text = path.read_text()
-    for name in re.findall(r'asset\("([^"]+)"\)', text):
+    for name in re.findall(r"""asset\(["']([^"']+)["']\)""", text):
         assert hashed(app, name)
     icons = set(re.findall(r'<symbol id="([^"]+)"', SPRITE.read_text()))
-    assert set(re.findall(r'icon\("([a-z-]+)"', text)) <= icons
+    assert set(re.findall(r"""icon\(["']([a-z-]+)["']""", text)) <= icons
 
 
 def test_the_sprite_holds_the_icons_of_its_list_and_no_other(app: Flask) -> None:
     names = (SPRITE.parent / "names.txt").read_text().split()
     assert re.findall(r'<symbol id="([^"]+)"', SPRITE.read_text()) == sorted(names)
     sources = [*TEMPLATES, ROOT / "provisioning" / "web" / "pages" / "words.py"]
-    used = set(re.findall(r'"([a-z][a-z-]*)"', "".join(path.read_text() for path in sources)))
+    used = set(re.findall(r"""["']([a-z][a-z-]*)["']""", "".join(path.read_text() for path in sources)))
     assert set(names) - used == set()
 
 
@@ -110,7 +110,7 @@ def test_the_token_of_forms_is_another_in_every_page_and_each_is_taken(app: Flas
     visitor = Visitor(app, Role.VIEWER)
     seen = set()
     for _ in range(3):
-        tokens = set(re.findall(r'name="csrf_token" value="([^"]+)"', visitor.get("/account").text))
+        tokens = set(re.findall(r'name="csrf_token"\s+value="([^"]+)"', visitor.get("/account").text))
         assert len(tokens) == 1
         seen |= tokens
         assert visitor.send("/account", "/theme", theme="dark").status_code == 302

@@ -859,7 +859,7 @@ class Desk:
         return html.unescape(answer.text)
 
     def post(self, path: str, **fields: str) -> str:
-        token = re.search(r'name="csrf_token" value="([^"]+)"', self.get(path))
+        token = re.search(r'name="csrf_token"\s+value="([^"]+)"', self.get(path))
         assert token
         form = {"csrf_token": token[1], "nonce": secrets.token_hex(16)} | fields
         answer = self.session.post(self.base + path, data=form, timeout=30)
