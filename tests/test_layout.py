@@ -20,11 +20,11 @@ from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.media import previews
 from provisioning.models import (
+    CameraSession,
     ChecklistRun,
     Command,
     Device,
     Message,
-    Session,
     State,
     Upload,
     db,
@@ -82,7 +82,7 @@ def seed(folder: Path) -> dict[str, str]:
         )  # fmt: skip
     for imei, device in ((IMEI, van.id), (UNKNOWN, None)):
         db.session.add(
-            Session(
+            CameraSession(
                 id=new_id(), imei=imei, device_id=device, address="192.0.2.1:1", peer=None if device else imei,
                 started_at=now, ended_at=now, reason="All files have come.", files=2, bytes_received=51_200,
             )
