@@ -283,8 +283,8 @@ def test_the_document_names_every_step_and_every_verdict() -> None:
 REPLIES = {
     "getstatus": "Data Link: 1 GPRS: 1 Phone: 0 SIM: 0 OP: 24602 Signal: 5 NewSMS: 0 Roaming: 0",
     "getver": "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916",
-    "getparam 150": "Param ID:150 Value:1;151:18;152:0;113:1;66000:3",
-    "getparam 66": "Param ID:66040 Value:0;66041:0;66042:0",
+    "getparam 151": "Param ID:150 Value:1;151:18;152:0;113:1;66000:3",
+    "getparam 66": "Param ID:66042 Value:0;66024:0;66025:2",
     "getio": "DI1:1 AIN1:12650 DO1:0",
     "camgetver": "The front camera camgetver failed. The rear camera camgetver failed.",
     "camreq:1,1": "Error: DualCam not present",
@@ -493,7 +493,7 @@ def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Pho
 
 def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -> None:
     run = begin(van)
-    asked = answer_all(phone, run, REPLIES | {"getparam 150": "Param ID:150 Value:1;151:0"})
+    asked = answer_all(phone, run, REPLIES | {"getparam 151": "Param ID:150 Value:1;151:0"})
     assert asked == ["getstatus", "getver", "getio", "getparam", "getparam"]
     assert [name for name, state in states(run).items() if state == "skipped"] == [
         "front", "cameras", "rear", "card", "led", "sd",
@@ -576,7 +576,7 @@ def test_an_answer_that_was_lost_in_the_middle_is_asked_for_once_more(phone: Pho
         REPLIES["getio"],
         "",
         REPLIES["getparam 66"],
-        REPLIES["getparam 150"],
+        REPLIES["getparam 151"],
     ):
         asked.append(hand_over(phone, van))
         if reply:
@@ -584,7 +584,7 @@ def test_an_answer_that_was_lost_in_the_middle_is_asked_for_once_more(phone: Pho
             runner.advance(run, utcnow())
         else:
             wait_in_vain(phone, run, 200)
-    assert asked[3].startswith("getparam 150")
+    assert asked[3].startswith("getparam 151")
     assert asked[5] == asked[3]
     assert run.steps["configuration"]["state"] == "done"
     assert run.steps["configuration"]["verdict"] == "good"
@@ -767,7 +767,7 @@ def test_a_device_without_credentials_says_so_and_sends_nothing(phone: Phone) ->
 
 def test_triggers_whose_files_reach_nobody_are_found_until_one_comes(phone: Phone, van: Device) -> None:
     run = begin(van)
-    crash = REPLIES | {"getparam 150": "Param ID:150 Value:1;151:18;66022:8"}
+    crash = REPLIES | {"getparam 151": "Param ID:150 Value:1;151:18;66022:8"}
     answer_all(phone, run, crash)
     assert (run.steps["triggers"]["verdict"], run.steps["triggers"]["mark"]) == ("bad", "nowhere")
     assert "photo triggers (66022)" in run.steps["triggers"]["text"]

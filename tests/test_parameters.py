@@ -1,7 +1,10 @@
 """The catalogue, the gate for sets of parameters, and the warnings that never block."""
 
+import ast
 import contextlib
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,21 +13,32 @@ from hypothesis import strategies as st
 
 from provisioning.tracker.parameters import (
     CATALOGUE,
+    CREDENTIALS,
+    READ_BACK,
     RECONFIGURING,
+    REQUIRED,
+    SENDS_BY_ITSELF,
     ParameterErrors,
+    ParameterWarning,
+    WarningCode,
     complete,
     describe,
     find_warnings,
     firmware_at_least,
     host_problem,
+    id_of,
     mask_names,
     outside_gsm7,
     septets,
+    texts_by_id,
     validate,
     with_camera_server,
 )
+from simulator import device, vehicle
 
 pytestmark = pytest.mark.quick
+
+ROOT = Path(__file__).parent.parent
 
 
 def errors(call: Any, *args: Any, **kwargs: Any) -> dict[str, list[str]]:
@@ -36,15 +50,42 @@ def errors(call: Any, *args: Any, **kwargs: Any) -> dict[str, list[str]]:
     return caught.value.errors
 
 
-def test_the_catalogue_has_every_parameter_of_the_product() -> None:
+def warned_of(asked: Any, **more: Any) -> dict[str, list[str]]:
+    return texts_by_id(find_warnings(asked, **more))
+
+
+def test_every_parameter_has_a_number_a_key_and_words_of_its_own() -> None:
     camera = {66000, 66001, 66002, 66003, 66006, 66007, 66009, 66010, 66020, 66022, 66023, 66024, 66025}
-    assert set(CATALOGUE) == {113, 150, 151, 152, 3003, 3004, 66040, 66041, 66042} | camera
-    assert set(CATALOGUE) >= RECONFIGURING
+    assert set(CATALOGUE) >= {113, 150, 151, 152, 3003, 3004, 66040, 66041, 66042} | camera
+    assert len({row.key for row in CATALOGUE.values()}) == len(CATALOGUE)
     for id, row in CATALOGUE.items():
-        assert row.id == id
+        assert (row.id, id_of(row.key)) == (id, id)
+        assert re.fullmatch("[a-z0-9_]+", row.key)
         assert row.kind in ("integer", "choice", "mask", "text")
         assert row.summary.endswith(".")
-        assert json.loads(json.dumps(row.as_json()))["id"] == id
+        assert json.loads(json.dumps(row.as_json()))["key"] == row.key
+
+
+def test_rows_say_what_is_needed_read_back_reconfigures_and_sends_by_itself() -> None:
+    assert REQUIRED == {151: 18, 150: 1}
+    assert {150, 151, 66001, 66002, 66003} == RECONFIGURING
+    assert set(SENDS_BY_ITSELF) == {66006, 66022, 66023}
+    assert set(CATALOGUE) - set(READ_BACK) == CREDENTIALS == {3003, 3004}
+
+
+def test_the_simulated_vehicle_holds_every_parameter_of_the_catalogue() -> None:
+    assert set(vehicle.DEFAULTS) == set(CATALOGUE)
+    assert device.RECONFIGURING == RECONFIGURING
+    known = {row.id: str(row.default) for row in CATALOGUE.values() if row.default is not None}
+    assert known.items() <= vehicle.DEFAULTS.items()
+
+
+def test_rules_know_parameters_by_key_and_only_the_catalogue_knows_numbers() -> None:
+    numbers = {id for id in CATALOGUE if id > 60_000} | CREDENTIALS
+    for path in (ROOT / "provisioning").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        found = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)} & numbers
+        assert not found or path.name == "catalogue.py", (path, found)
 
 
 @pytest.mark.parametrize("row", CATALOGUE.values(), ids=lambda row: str(row.id))
@@ -279,7 +320,7 @@ def test_anything_else_is_none(host: str) -> None:
 def test_a_doubtful_set_is_warned_of_beside_the_right_field(
     asked: Any, known: Any, firmware: str | None, warned: set[str]
 ) -> None:
-    told = find_warnings(asked, known=known, firmware=firmware)
+    told = warned_of(asked, known=known, firmware=firmware)
     assert set(told) == warned
     assert all(text.endswith(".") for texts in told.values() for text in texts)
 
@@ -291,15 +332,32 @@ def test_a_doubtful_set_is_warned_of_beside_the_right_field(
 def test_what_is_sent_without_a_request_is_warned_of_while_it_has_nowhere_to_go(
     asked: Any, known: Any, warned: list[str]
 ) -> None:
-    told = find_warnings(asked, known=known, server_advice="Set the server.")
+    told = warned_of(asked, known=known, server_advice="Set the server.")
     assert [number for number in told if "Set the server." in told[number]] == warned
-    assert all("server" not in text for texts in find_warnings(asked, known=known).values() for text in texts)
+    assert all("server" not in text for texts in warned_of(asked, known=known).values() for text in texts)
 
 
 def test_always_mode_on_old_firmware_is_warned_of_twice() -> None:
-    assert len(find_warnings({66020: 1}, firmware="03.27.03.Rev.104")["66020"]) == 2
-    assert len(find_warnings({66020: 1}, firmware="03.27.03.Rev.105")["66020"]) == 1
-    assert "Ultra" in find_warnings({66020: 1})["66020"][0]
+    assert len(warned_of({66020: 1}, firmware="03.27.03.Rev.104")["66020"]) == 2
+    assert len(warned_of({66020: 1}, firmware="03.27.03.Rev.105")["66020"]) == 1
+    assert "Ultra" in warned_of({66020: 1})["66020"][0]
+
+
+@pytest.mark.parametrize("key", ["rs232_mode", "camera_time_zone"])
+def test_a_parameter_that_the_firmware_does_not_have_yet_is_warned_of_by_code(key: str) -> None:
+    (warning,) = [
+        warning
+        for warning in find_warnings({id_of(key): 18}, firmware="03.26.00.Rev.01")
+        if warning.code is WarningCode.FIRMWARE_TOO_OLD
+    ]
+    since = CATALOGUE[id_of(key)].since
+    text = f"The tracker's firmware is too old for this parameter: update it first ({since} or newer)."
+    assert warning == ParameterWarning(WarningCode.FIRMWARE_TOO_OLD, key, text)
+    assert since
+    assert not any(
+        warning.code is WarningCode.FIRMWARE_TOO_OLD
+        for warning in find_warnings({id_of(key): 18}, firmware=since)
+    )
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,13 @@ from provisioning.models import (
 )
 from provisioning.roles import Role
 from provisioning.tracker import language
-from provisioning.tracker.parameters import BY_ITSELF, as_integer, find_warnings
+from provisioning.tracker.parameters import (
+    REQUIRED_IN_WORDS,
+    SENDS_BY_ITSELF,
+    WarningCode,
+    as_integer,
+    find_warnings,
+)
 
 VIDEO_SECONDS = 2
 VIDEO_AGO = 30
@@ -420,7 +426,7 @@ def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Devic
     rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id)).all()
     known = status_table.known_parameters(device.id)
     # a parameter that is 0 asks nothing of the firmware
-    used = {n: v for n, v in known.items() if n != 113 and as_integer(v) != 0}
+    used = {number: value for number, value in known.items() if as_integer(value) != 0}
     warned = find_warnings(used, known=known, firmware=device.firmware)
     sessions = db.session.scalars(
         select(CameraSession)
@@ -443,7 +449,9 @@ def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Devic
         bytes_per_second=_bytes_per_second(run)[0],
         by_itself=_by_itself(device),
         server_advice=submission.server_advice(device, {}),
-        firmware_warnings=[text for texts in warned.values() for text in texts if "firmware" in text.lower()],
+        firmware_warnings=[
+            warning.text for warning in warned if warning.code is WarningCode.FIRMWARE_TOO_OLD
+        ],
     )
 
 
@@ -481,9 +489,9 @@ def _bytes_per_second(run: ChecklistRun) -> tuple[float | None, str | None]:
 
 def _by_itself(device: Device) -> list[str]:
     """Give what makes a device send without a request: as it confirmed, or was asked to hold."""
-    rows = status_table.parameters(device.id, BY_ITSELF)
+    rows = status_table.parameters(device.id, SENDS_BY_ITSELF)
     held = {int(row.item.split(".")[1]): row.asked if row.value is None else row.value for row in rows}
-    return [f"{BY_ITSELF[number]} ({number})" for number in sorted(held) if as_integer(held[number])]
+    return [f"{SENDS_BY_ITSELF[number]} ({number})" for number in sorted(held) if as_integer(held[number])]
 
 
 def _finish(run: ChecklistRun, now: datetime) -> None:
@@ -551,7 +559,7 @@ def told(run: ChecklistRun) -> dict[str, Any]:
                 name for name in verdict.rests_on if name in results and results[name].verdict != HIDDEN
             ],
             "who": who(verdict),
-            "action": {"label": "Set 151 = 18 and 150 = 1", "kind": "provision"}
+            "action": {"label": f"Set {REQUIRED_IN_WORDS}", "kind": "provision"}
             if verdict.id == "wrong_mode"
             else None,
         },

@@ -9,31 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from provisioning.devices import transfer_times
+from provisioning.tracker.parameters import (
+    CATALOGUE,
+    READ_BACK,
+    REQUIRED,
+    REQUIRED_IN_WORDS,
+    by_key,
+    id_of,
+    status_item,
+)
+
+SCENARIO, ZONE, PROTOCOL = id_of("scenario_mode"), id_of("camera_time_zone"), id_of("data_protocol")
 
 GOOD, WARN, BAD, HIDDEN = "good", "warn", "bad", "not visible"
 SKIPPED = "skipped"
-CONFIGURATION = (
-    150,
-    151,
-    152,
-    113,
-    66000,
-    66001,
-    66002,
-    66003,
-    66006,
-    66007,
-    66009,
-    66010,
-    66020,
-    66022,
-    66023,
-    66024,
-    66025,
-    66040,
-    66041,
-    66042,
-)
 CLOCK_SECONDS = 120.0
 INPUT_1 = ("info.getio.DI1", "info.getio.DIN1")
 YES, NO, UNABLE = "yes", "no", "unable"
@@ -173,27 +162,25 @@ def read_configuration(facts: Facts) -> Result:
     """Read getparam of everything."""
     values: dict[str, str] = {}
     for outcome in facts.outcomes:
-        values |= outcome.result.get("values", {})
-    if "151" not in values:
+        values |= by_key(outcome.result.get("values", {}))
+    if "rs232_mode" not in values:
         return Result(WARN, "The configuration could not be read.", "Ask again later.", "unanswered")
-    if values["151"] != "18" or values.get("150", "1") != "1":
+    held = {number: values.get(CATALOGUE[number].key) for number in REQUIRED}
+    if any(value is not None and value != str(REQUIRED[number]) for number, value in held.items()):
+        said = ", ".join(f"{number} is {value or '?'}" for number, value in held.items())
         return Result(
-            BAD,
-            f"The RS232 port is not set to DualCam (151 is {values['151']}, 150 is "
-            f"{values.get('150', '?')}).",
-            "Send 151 = 18 and 150 = 1.",
-            "wrong_mode",
+            BAD, f"The RS232 port is not set to DualCam ({said}).", f"Send {REQUIRED_IN_WORDS}.", "wrong_mode"
         )
     if facts.differing:
         return Result(
             WARN, f"Not as asked: {'; '.join(facts.differing)}.", "Send these parameters again.", "differs"
         )
-    if values.get("113") == "0":
+    if values.get("data_protocol") == "0":
         return Result(
             GOOD,
-            "Set for DualCam, as asked. 113 is 0: camera states (AVL 497 to 499) never reach your"
+            f"Set for DualCam, as asked. {PROTOCOL} is 0: camera states (AVL 497 to 499) never reach your"
             " telematics platform.",
-            "Send 113 = 1 if you want them.",
+            f"Send {PROTOCOL} = 1 if you want them.",
         )
     return Result(GOOD, "Set for DualCam, as asked.")
 
@@ -203,9 +190,11 @@ def read_power(facts: Facts) -> Result:
     told = facts.status.get("ignition", (None, ""))[0]
     silence = _silence(_first(facts), "getio")
     input_1 = None if silence else next((facts.status[i][0] for i in INPUT_1 if i in facts.status), None)
-    always = facts.status.get("parameter.66020", (None, ""))[0]
+    always = facts.status.get(status_item("scenario_mode"), (None, ""))[0]
     if always == "1" and (told == "off" or input_1 == "0"):
-        return Result(GOOD, "The ignition may be off; the cameras work all the same, as 66020 is 1 (always).")
+        return Result(
+            GOOD, f"The ignition may be off; the cameras work all the same, as {SCENARIO} is 1 (always)."
+        )
     if told == "off" and input_1 == "0" and always is not None:
         return Result(
             WARN,
@@ -255,13 +244,13 @@ def read_cameras(facts: Facts) -> Result:
 FILE_PROBLEMS = {
     "ignition_off": (
         "ignition",
-        "Switch the ignition on, or set 66020 = 1 with a permanent supply of the camera.",
+        f"Switch the ignition on, or set {SCENARIO} = 1 with a permanent supply of the camera.",
     ),
     "camera_not_present": ("missing", "Check this camera's cable and supply."),
     "dualcam_not_present": ("missing", "Check the camera's cable and supply."),
     "camera_nak": ("no_capture", "Restart the camera, then check its cable."),
     "capture_failed": ("no_capture", "Restart the camera, then check its cable."),
-    "not_configured": ("wrong_mode", "Send 151 = 18 and 150 = 1."),
+    "not_configured": ("wrong_mode", f"Send {REQUIRED_IN_WORDS}."),
     "server_unreachable": ("unreachable", "Check the server's address and port, the APN, and the firewall."),
     "no_file": ("unreachable", "Check the server's address and port, the APN, and the firewall."),
     "file_not_found": ("no_footage", "Check the SD card, and the camera's time zone."),
@@ -395,7 +384,7 @@ def read_clock(facts: Facts) -> Result:
         return Result(
             BAD,
             f"The camera's clock is off by {off / 60:.0f} minutes.",
-            "Set the camera's time zone (66024) and update its firmware.",
+            f"Set the camera's time zone ({ZONE}) and update its firmware.",
             "wrong",
         )
     return Result(GOOD, "The camera's clock agrees with ours.")
@@ -473,7 +462,7 @@ STEPS: tuple[Step, ...] = (
         "configuration",
         "Configuration",
         read_configuration,
-        (("getparam", {"parameters": list(CONFIGURATION)}),),
+        (("getparam", {"parameters": list(READ_BACK)}),),
         ("reachable",),
         when=_may_be_on,
     ),
@@ -576,14 +565,14 @@ VERDICTS: tuple[Verdict, ...] = (
     Verdict(
         "wrong_mode",
         "The RS232 port is not set to DualCam",
-        "Send 151 = 18 and 150 = 1 (the button below).",
+        f"Send {REQUIRED_IN_WORDS} (the button below).",
         ("configuration", "front", "rear"),
         lambda r: _any(r, "wrong_mode", "configuration", "front", "rear"),
     ),
     Verdict(
         "ignition_off",
         "The ignition is off",
-        "Switch it on; or set 66020 = 1 and give the camera a permanent supply.",
+        f"Switch it on; or set {SCENARIO} = 1 and give the camera a permanent supply.",
         ("front", "rear", "power"),
         lambda r: _any(r, "ignition", "front", "rear") or _any(r, "off", "power"),
     ),
@@ -634,7 +623,7 @@ VERDICTS: tuple[Verdict, ...] = (
     Verdict(
         "wrong_clock",
         "The camera's clock or time zone is wrong",
-        "Set the camera's time zone (66024); older footage then stays unreachable by its time.",
+        f"Set the camera's time zone ({ZONE}); older footage then stays unreachable by its time.",
         ("clock",),
         lambda r: _any(r, "wrong", "clock"),
     ),

@@ -9,7 +9,15 @@ from provisioning.core.errors import Conflict, Unavailable
 from provisioning.devices import status_table
 from provisioning.models import Device
 from provisioning.tracker.language import SetParam, Sms
-from provisioning.tracker.parameters import BY_ITSELF, ParameterErrors, as_integer, complete, find_warnings
+from provisioning.tracker.parameters import (
+    SENDS_BY_ITSELF,
+    ParameterErrors,
+    WarningCode,
+    as_integer,
+    complete,
+    find_warnings,
+    texts_by_id,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,8 @@ def _planned(
 ) -> Plan:
     known = status_table.known_parameters(device.id) if device else {}
     firmware = device.firmware if device else None
-    sends_by_itself = any(as_integer((known | dict(checked)).get(number)) for number in BY_ITSELF)
+    sends_by_itself = any(as_integer((known | dict(checked)).get(number)) for number in SENDS_BY_ITSELF)
     advice = submission.server_advice(device, checked) if sends_by_itself else None
     warnings = find_warnings(checked, known=known, firmware=firmware, server_advice=advice)
-    is_lost = any(advice in texts for texts in warnings.values())
-    return Plan(checked, messages, warnings, problem, advice if is_lost else None)
+    is_lost = any(warning.code is WarningCode.OTHER_SERVER for warning in warnings)
+    return Plan(checked, messages, texts_by_id(warnings), problem, advice if is_lost else None)

@@ -35,13 +35,17 @@ from provisioning.models import (
 from provisioning.roles import Role
 from provisioning.tracker import language
 from provisioning.tracker.language import CamReq, SetParam, TypedCommand, UnsendableText
-from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, Parameter, complete, with_camera_server
+from provisioning.tracker.parameters import (
+    CATALOGUE,
+    CREDENTIALS,
+    TRACKER_SERVER,
+    Parameter,
+    complete,
+    id_of,
+    with_camera_server,
+)
 
 SERVICE = "service"
-
-
-# where the tracker sends its own data (AVL records): domain, port, protocol
-AVL_SERVER = (2004, 2005, 2006)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -284,7 +288,7 @@ def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, co
     )
     changed = [number for number in ids if number in parameters]
     is_other = bool(changed) and (str(domain), str(port)) != tuple(str(value) for value in default)
-    named = [number for number in AVL_SERVER if number in parameters]
+    named = [number for number in TRACKER_SERVER if number in parameters]
     if (is_other or named) and requester.role is not Role.ADMIN:
         raise Forbidden("Only an admin may set the server that a device sends to.", code="forbidden")
     if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
@@ -343,8 +347,8 @@ def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
 
 
 def _set_credentials(device: Device, asked: SetParam, requester: Requester, now: datetime) -> Command:
-    """Queue a change of 3003 and 3004; both pairs are held until the device proves which one is true."""
-    wanted = (str(asked.parameters[3003]), str(asked.parameters[3004]))
+    """Queue a change of the SMS login and password; both pairs are held until the device proves which one is true."""
+    wanted = (str(asked.parameters[id_of("sms_login")]), str(asked.parameters[id_of("sms_password")]))
     pairs.demand_change(device, wanted)
     (sms,) = _compose(asked, *credentials(device, "current"), device.model)
     encrypted = {str(number): encryption.encrypt(str(value)) for number, value in asked.parameters.items()}

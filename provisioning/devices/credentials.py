@@ -31,10 +31,11 @@ from provisioning.models import (
 )
 from provisioning.tracker import language
 from provisioning.tracker.language import CommandRefused, GetVer, Reply, UnsendableText, Values
+from provisioning.tracker.parameters import id_of
 
 SERVICE = "service"  # who asks for a proof
 ON_ITS_WAY = timedelta(hours=24)  # an SMS and what answers it come within that time, or never
-LOGIN, PASSWORD = "3003", "3004"
+LOGIN, PASSWORD = str(id_of("sms_login")), str(id_of("sms_password"))
 
 Pair = tuple[str, str]  # login and password in clear
 

@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import Any
 
 from provisioning.devices import transfer_times
+from provisioning.tracker.parameters import REQUIRED, id_of
 
 SIDES = ("front", "rear")
-DUALCAM = {151: "18", 150: "1"}  # parameters that the camera port needs, with their values
+DUALCAM = {number: str(value) for number, value in REQUIRED.items()}  # what the camera port needs
 LAST = 5  # of so many newest answers and files the median counts
 FEWEST = 3  # with fewer a median says nothing
 WRONG_CLOCK = 120  # seconds
@@ -100,7 +101,9 @@ class Facts:
 
     created_at: datetime
     number_since: datetime  # since when the phone number is this one
-    settings: Mapping[int, Known] = field(default_factory=dict)  # 150 and 151, as the device confirmed them
+    settings: Mapping[int, Known] = field(
+        default_factory=dict
+    )  # those of DUALCAM, as the device confirmed them
     front: Camera = Camera()
     rear: Camera = Camera()
     checks: Sequence[Check] = ()
@@ -234,7 +237,7 @@ def _wrong_mode(facts: Facts, limits: Limits, now: datetime) -> _Found | None:
     check = _found_by_check(facts, "wrong_mode")
     if check is None or wrong or (file_at is not None and file_at > check.ended_at):
         return None
-    confirmed = facts.settings.get(151)
+    confirmed = facts.settings.get(id_of("rs232_mode"))
     if confirmed is not None and confirmed.at > check.ended_at:
         return None
     return _Found(check.ended_at)

@@ -38,7 +38,7 @@ from provisioning.models import (
     files_of,
     first_id,
 )
-from provisioning.tracker.parameters import BY_ITSELF, CREDENTIALS, as_integer, same
+from provisioning.tracker.parameters import CREDENTIALS, SENDS_BY_ITSELF, as_integer, same
 
 CHECKS = 5
 REQUESTS = 20
@@ -132,11 +132,13 @@ def _imei(items: Items) -> Known | None:
 
 def _by_itself(items: Items) -> Known | None:
     """Give what makes a device send without a request: as it confirmed, or was asked to hold."""
-    held = {number: items[f"parameter.{number}"] for number in BY_ITSELF if f"parameter.{number}" in items}
+    held = {
+        number: items[f"parameter.{number}"] for number in SENDS_BY_ITSELF if f"parameter.{number}" in items
+    }
     on = {n: row for n, row in held.items() if as_integer(row.asked if row.value is None else row.value)}
     if not on:
         return None
-    what = " and ".join(BY_ITSELF[number] for number in sorted(on))
+    what = " and ".join(SENDS_BY_ITSELF[number] for number in sorted(on))
     return Known(what, min(row.since for row in on.values()), max(row.checked_at for row in on.values()))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from provisioning.devices import transfer_times
 from provisioning.devices.health import HealthState
+from provisioning.tracker.parameters import id_of
 
 STATES: Mapping[str, str] = {
     HealthState.BROKEN: "Broken",
@@ -25,8 +26,8 @@ class ActionKind(StrEnum):
     """What mends a vehicle, for pages and programs."""
 
     CHECK = "check"  # begin a check
-    SET_MODE = "set_mode"  # send 151 = 18 and 150 = 1, then check
-    SET_CLOCK = "set_clock"  # send the right 66024, then check
+    SET_MODE = "set_mode"  # send what DualCam needs, then check
+    SET_CLOCK = "set_clock"  # send the right time zone, then check
     RESTART_CAMERA = "restart_camera"
     REPAIR = "repair"  # send what differs again
     CHANGE_NUMBER = "change_number"  # correct phone number or IMEI
@@ -156,7 +157,9 @@ _WORDS: Mapping[str, _Words] = {
     "no_card": _Words(_no_card, CARD_IS_IN),
     "faulty_card": _Words(_faulty_card, CARD_IS_IN),
     "triggers_lead_nowhere": _Words(_said("Its own photos and clips do not reach us"), SET_SERVER),
-    "wrong_clock": _Words(_clock, Action(ActionKind.SET_CLOCK, "Set 66024 and check again")),
+    "wrong_clock": _Words(
+        _clock, Action(ActionKind.SET_CLOCK, f"Set {id_of('camera_time_zone')} and check again")
+    ),
     "drift": _Words(_drift, REPAIR),
     "slow_line": _Words(_slow_line, CHECK),
     "slow_answers": _Words(lambda a: f"Slow: an answer takes about {_in_units(a['seconds'])}", CHECK),

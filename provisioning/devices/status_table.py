@@ -17,7 +17,7 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.tracker.language import StatusFact
-from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN, same
+from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN, id_of, same
 
 SPEED = "upload.speed"  # bytes per second of the last check's own files
 CLOCK = "camera.clock"  # the camera's time minus ours, in seconds, by its newest file
@@ -206,11 +206,12 @@ def worst_verdicts(device_ids: Iterable[int]) -> dict[int, str]:
 
 
 def cameras_may_sleep(device: Device, at: datetime) -> bool:
-    """Say whether the cameras may have no power at a time: the ignition is known to be off, and 66020 is not 1."""
+    """Say whether the cameras may have no power at a time: the ignition is known to be off, and the mode not always."""
     ignition = get(device.id, "ignition")
     if ignition is None or ignition.value != "off" or ignition.since > at:
         return False
-    return confirmed(device.id, [66020]).get(66020) != "1"
+    scenario = id_of("scenario_mode")
+    return confirmed(device.id, [scenario]).get(scenario) != "1"
 
 
 def remark_error(device: Device, text: str, *, now: datetime, source: tuple[str, str]) -> None:

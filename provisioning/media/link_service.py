@@ -42,7 +42,7 @@ from provisioning.models import (
     locks,
     timestamps,
 )
-from provisioning.tracker.parameters import BY_ITSELF, as_integer
+from provisioning.tracker.parameters import SENDS_BY_ITSELF, as_integer, id_of
 
 RECORD_SECONDS = 15.0  # a record and the file of the same trigger differ by no more
 
@@ -100,7 +100,8 @@ def relink(device: Device, now: datetime) -> bool:
         config.link_capture_tolerance,
     )
     unasked = _unasked_possible(device)
-    zone = as_integer(status_table.confirmed(device.id, [66024]).get(66024))
+    zone_id = id_of("camera_time_zone")
+    zone = as_integer(status_table.confirmed(device.id, [zone_id]).get(zone_id))
     present = {"windows": list(astuple(windows)), "unasked": unasked, "zone": zone}
     files = [_file(upload, _basis(upload, present)) for upload in uploads]
     recent = {upload.id for upload in uploads}
@@ -179,7 +180,7 @@ def _request(command: Command) -> Request:
 
 def _unasked_possible(device: Device) -> bool | None:
     """Say whether triggers or periodic photos may be on; None where nothing is known of them."""
-    items = status_table.parameters(device.id, BY_ITSELF)
+    items = status_table.parameters(device.id, SENDS_BY_ITSELF)
     return any(as_integer(value) for item in items for value in (item.value, item.asked)) if items else None
 
 

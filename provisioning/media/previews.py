@@ -20,7 +20,7 @@ from provisioning.devices import status_table
 from provisioning.media import storage
 from provisioning.media.decoder_pool import Outcome, PhotoDecoder, decode_video
 from provisioning.models import Device, StatusItem, Upload, UploadState, changes, db, in_state
-from provisioning.tracker.parameters import as_integer
+from provisioning.tracker.parameters import as_integer, status_item
 from receiver.store.media_store import MediaError
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ AWAY = timedelta(minutes=1)  # until a store that is away, or a full disk, is tr
 WORKING = "derive-"  # beginning of the names of working folders in the spool
 LEFT_AFTER = timedelta(hours=3)  # no work on copies takes so long
 BROKEN_OFF = "Making the copy was broken off each time it was tried; the original can be downloaded."
-ASSUMED_FRAME_RATE = 30  # the default of parameter 66003
+ASSUMED_FRAME_RATE = 30  # the default of the parameter video_frame_rate
 
 _photos = PhotoDecoder()  # its child ends when this process does: its input is closed then
 
@@ -227,11 +227,14 @@ def _claim(idents: Sequence[str], now: datetime) -> Sequence[Any]:
 
 
 def frame_rate(upload: Any) -> tuple[int, bool]:
-    """Give a video's frames per second and whether they are assumed: metadata, else 66003 as it was, else 30."""
+    """Give a video's frames per second and whether they are assumed.
+
+    From its metadata, else the parameter as it was, else 30.
+    """
     if upload.frame_rate and 1 <= upload.frame_rate <= 120:
         return upload.frame_rate, False
     device = db.session.get(Device, upload.device_id) if upload.device_id else None
-    item: StatusItem | None = status_table.get(device.id, "parameter.66003") if device else None
+    item: StatusItem | None = status_table.get(device.id, status_item("video_frame_rate")) if device else None
     captured = upload.timestamp or upload.started_at
     rate = as_integer(item.value) if item is not None and item.since <= captured else None
     if rate and 1 <= rate <= 120:

@@ -17,7 +17,7 @@ from provisioning.tracker.input_fields import EPOCH, Choice, Moment, WholeNumber
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
 from provisioning.tracker.language.command import SOURCE_DIGITS, Effect, Source, TypedCommand, UnsendableText
 from provisioning.tracker.normalization import clean_host
-from provisioning.tracker.parameters import host_problem
+from provisioning.tracker.parameters import host_problem, id_of
 
 LONGEST_VIDEO = 30  # seconds
 
@@ -163,7 +163,7 @@ class CamReq(TypedCommand, name="camreq", effect=Effect.COSTS, role=Role.SUPPORT
             return []
         raise UnsendableText(
             "A resolution stands behind the server's domain and port in the command: name the server too,"
-            " or take the configured resolution (parameter 66000)."
+            f" or take the configured resolution (parameter {id_of('picture_resolution')})."
         )
 
     def as_arguments(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _SHORTEST_WORD = 3
 
 
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
-    """Put dots for the values of 3003 and 3004 and for the given secrets, wherever one is a whole word.
+    """Put dots for the values of the SMS login and password and for the given secrets, wherever one is a whole word.
 
     A secret of one or two characters is hidden beside another secret or before a command.
     """

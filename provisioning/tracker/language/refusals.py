@@ -7,6 +7,10 @@ DualCam SMS commands, reply table of camreq; causes and fixes from its troublesh
 import re
 from dataclasses import dataclass
 
+from provisioning.tracker.parameters import REQUIRED_IN_WORDS, id_of
+
+ZONE = id_of("camera_time_zone")
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -44,7 +48,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "person",
         True,
         "The ignition is off and the cameras work with the ignition on only. Switch the ignition on and ask"
-        " again; or set 66020 to Always, with the cameras on a permanent supply.",
+        f" again; or set {id_of('scenario_mode')} to Always, with the cameras on a permanent supply.",
     ),
     _row(
         "camera_nak",
@@ -59,7 +63,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "person",
         False,
         "The tracker finds no DualCam: it is not connected, has no power or does not work. Check the RS232"
-        " cable, the supply, and that 151 is 18 and 150 is 1.",
+        f" cable, the supply, and that the tracker holds {REQUIRED_IN_WORDS}.",
     ),
     _row(
         "file_not_found",
@@ -67,7 +71,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "person",
         False,
         "The camera has no footage of that time: it was not recording, the SD card is missing or faulty, or"
-        " the time zone 66024 was changed since. Ask for another time, after the last change of 66024; if no time"
+        f" the time zone {ZONE} was changed since. Ask for another time, after the last change of {ZONE}; if no time"
         " works, check camera and SD card.",
     ),
     _row(
@@ -148,7 +152,7 @@ REFUSALS: tuple[Refusal, ...] = (
         rf"{_ERROR}?DualCam\s+is\s+not\s+configured",
         "person",
         False,
-        "The serial port is not set to DualCam. Provision the device: 151 must be 18 and 150 must be 1.",
+        f"The serial port is not set to DualCam. Provision the device: it needs {REQUIRED_IN_WORDS}.",
     ),
     _row(
         "camera_not_present",

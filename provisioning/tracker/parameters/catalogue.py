@@ -1,7 +1,8 @@
 """The catalogue: every device parameter that the product knows, one row each, in reading order.
 
 No rules about sets of parameters here (`validation`), no warnings (`warnings`), no words for values
-(`words`). Read by the forms, the API's `GET /parameters`, the composer and the readers of replies.
+(`labels`), no look-up by key (`lookup`). Read by the forms, the API's `GET /parameters`, the composer and the
+readers of replies.
 Source: the vendor's parameter pages.
 """
 
@@ -11,10 +12,12 @@ from types import MappingProxyType
 from provisioning.tracker.parameters.parameter import Parameter
 
 _CAMERAS = MappingProxyType({0: "None", 1: "Front", 2: "Rear", 3: "Both"})
+_RECONFIGURES = "A change reconfigures the camera, about 30 s."
 _NEEDS_DUALCAM = "Takes effect only with 151 = 18 (DualCam) and 150 = 1 (RS232)."
 
 _ROWS = (
     Parameter(
+        "rs232_mode",
         151,
         "RS232 mode",
         "integer",
@@ -28,8 +31,11 @@ _ROWS = (
             "Needs 150 = 1.",
             "The maker's pages disagree on the first firmware: 03.27.00.Rev.100 or 03.27.06.Rev.360.",
         ),
+        required=18,
+        reconfigures=True,
     ),
     Parameter(
+        "external_uart_mode",
         150,
         "External UART mode",
         "choice",
@@ -37,8 +43,11 @@ _ROWS = (
         choices=MappingProxyType({0: "Disabled", 1: "RS232", 2: "RS485"}),
         default=0,
         depends=("Must be 1 for DualCam, together with 151 = 18.",),
+        required=1,
+        reconfigures=True,
     ),
     Parameter(
+        "rs232_baud_rate",
         152,
         "RS232 baud rate",
         "choice",
@@ -61,6 +70,7 @@ _ROWS = (
         depends=("Leave it at 0 with 151 = 18.",),
     ),
     Parameter(
+        "data_protocol",
         113,
         "Data protocol",
         "choice",
@@ -69,6 +79,7 @@ _ROWS = (
         depends=("AVL 497, 498 and 499 are sent only with 113 = 1.",),
     ),
     Parameter(
+        "picture_resolution",
         66000,
         "Picture resolution",
         "choice",
@@ -78,6 +89,7 @@ _ROWS = (
         depends=(_NEEDS_DUALCAM,),
     ),
     Parameter(
+        "picture_compression",
         66001,
         "Picture compression",
         "integer",
@@ -86,18 +98,22 @@ _ROWS = (
         maximum=100,
         default=50,
         unit="%",
-        depends=(_NEEDS_DUALCAM, "A change reconfigures the camera, about 30 s."),
+        depends=(_NEEDS_DUALCAM, _RECONFIGURES),
+        reconfigures=True,
     ),
     Parameter(
+        "on_screen_display",
         66002,
         "On-screen display",
         "choice",
         "Switches the on-screen display in the picture on.",
         choices=MappingProxyType({0: "Off", 1: "On"}),
         default=0,
-        depends=(_NEEDS_DUALCAM, "A change reconfigures the camera, about 30 s."),
+        depends=(_NEEDS_DUALCAM, _RECONFIGURES),
+        reconfigures=True,
     ),
     Parameter(
+        "video_frame_rate",
         66003,
         "Video frame rate",
         "choice",
@@ -105,9 +121,11 @@ _ROWS = (
         choices=MappingProxyType({20: "20", 25: "25", 30: "30"}),
         default=30,
         unit="fps",
-        depends=(_NEEDS_DUALCAM, "A change reconfigures the camera, about 30 s."),
+        depends=(_NEEDS_DUALCAM, _RECONFIGURES),
+        reconfigures=True,
     ),
     Parameter(
+        "periodic_image",
         66006,
         "Periodic image",
         "choice",
@@ -119,8 +137,10 @@ _ROWS = (
             "66007 is the interval.",
             "Firmware before 03.27.03.Rev.04 knows only on and off.",
         ),
+        sends_by_itself="periodic photos",
     ),
     Parameter(
+        "periodic_image_interval",
         66007,
         "Periodic image interval",
         "integer",
@@ -132,6 +152,7 @@ _ROWS = (
         depends=("Used only with 66006 on.",),
     ),
     Parameter(
+        "video_before_trigger",
         66009,
         "Video before the trigger",
         "integer",
@@ -143,6 +164,7 @@ _ROWS = (
         depends=("Used only with a trigger in 66023.",),
     ),
     Parameter(
+        "video_after_trigger",
         66010,
         "Video after the trigger",
         "integer",
@@ -154,6 +176,7 @@ _ROWS = (
         depends=("Used only with a trigger in 66023.",),
     ),
     Parameter(
+        "scenario_mode",
         66020,
         "Scenario mode",
         "choice",
@@ -167,6 +190,7 @@ _ROWS = (
         ),
     ),
     Parameter(
+        "image_trigger",
         66022,
         "Image trigger",
         "mask",
@@ -185,8 +209,10 @@ _ROWS = (
         ),
         default=0,
         depends=(_NEEDS_DUALCAM,),
+        sends_by_itself="photo triggers",
     ),
     Parameter(
+        "video_trigger",
         66023,
         "Video trigger",
         "mask",
@@ -194,8 +220,10 @@ _ROWS = (
         bits=MappingProxyType({2: "DIN1", 4: "DIN2", 8: "Crash"}),
         default=0,
         depends=(_NEEDS_DUALCAM, "Each trigger needs its source: DIN1 66040, DIN2 66041, Crash 66042."),
+        sends_by_itself="video triggers",
     ),
     Parameter(
+        "video_source_din1",
         66040,
         "Video source for DIN1",
         "choice",
@@ -205,6 +233,7 @@ _ROWS = (
         depends=("Used only with DIN1 in 66023.",),
     ),
     Parameter(
+        "video_source_din2",
         66041,
         "Video source for DIN2",
         "choice",
@@ -214,6 +243,7 @@ _ROWS = (
         depends=("Used only with DIN2 in 66023.",),
     ),
     Parameter(
+        "video_source_crash",
         66042,
         "Video source for Crash",
         "choice",
@@ -223,6 +253,7 @@ _ROWS = (
         depends=("Used only with Crash in 66023.",),
     ),
     Parameter(
+        "camera_time_zone",
         66024,
         "Camera time zone",
         "integer",
@@ -236,6 +267,7 @@ _ROWS = (
         depends=(_NEEDS_DUALCAM, "Footage recorded before a change can no longer be asked for by its time."),
     ),
     Parameter(
+        "file_transfer_priority",
         66025,
         "File transfer priority",
         "choice",
@@ -245,6 +277,7 @@ _ROWS = (
         depends=(_NEEDS_DUALCAM,),
     ),
     Parameter(
+        "sms_login",
         3003,
         "SMS login",
         "text",
@@ -254,8 +287,10 @@ _ROWS = (
         shape="alphanumeric",
         depends=("Set together with 3004, in an SMS of their own.",),
         secret=True,
+        read_back=False,
     ),
     Parameter(
+        "sms_password",
         3004,
         "SMS password",
         "text",
@@ -265,14 +300,11 @@ _ROWS = (
         shape="alphanumeric",
         depends=("Set together with 3003, in an SMS of their own.",),
         secret=True,
+        read_back=False,
     ),
 )
 
 CATALOGUE: Mapping[int, Parameter] = MappingProxyType({row.id: row for row in _ROWS})
-
-# After a confirmed change of these the camera is reconfigured for about 30 s.
-RECONFIGURING = frozenset({150, 151, 66001, 66002, 66003})
-CREDENTIALS = frozenset({3003, 3004})
 
 
 def with_camera_server(domain_id: int | None, port_id: int | None) -> Mapping[int, Parameter]:
@@ -283,6 +315,7 @@ def with_camera_server(domain_id: int | None, port_id: int | None) -> Mapping[in
     rows = dict(CATALOGUE)
     if domain_id is not None:
         rows[domain_id] = Parameter(
+            "camera_server_domain",
             domain_id,
             "Camera server domain",
             "text",
@@ -290,9 +323,11 @@ def with_camera_server(domain_id: int | None, port_id: int | None) -> Mapping[in
             max_length=55,
             shape="host",
             depends=(_NEEDS_DUALCAM,),
+            read_back=False,
         )
     if port_id is not None:
         rows[port_id] = Parameter(
+            "camera_server_port",
             port_id,
             "Camera server port",
             "integer",
@@ -300,6 +335,7 @@ def with_camera_server(domain_id: int | None, port_id: int | None) -> Mapping[in
             minimum=1,
             maximum=65535,
             depends=(_NEEDS_DUALCAM,),
+            read_back=False,
         )
     named = [number for number in (domain_id, port_id) if number is not None]
     if len(set(named)) < len(named) or any(number in CATALOGUE for number in named):

@@ -19,8 +19,14 @@ class Parameter:
     or "text" (at most `max_length` characters; `shape` is "alphanumeric", "host" or None). An integer may
     name some of its values in `choices`. `default` is None where it depends on the device; `since` is the
     first firmware that has it, None where no source says so.
+
+    `key` is what rules, warnings and the checklist call it; `id` is its number on the wire and in the API.
+    `required`: the value that DualCam needs, which every plan sets. `reconfigures`: after a change the camera takes no
+    commands for about 30 s. `read_back`: the checklist asks the device for it. `sends_by_itself`: what makes the device
+    send files that nobody asked for, while the value is not 0.
     """
 
+    key: str
     id: int
     name: str
     kind: str
@@ -37,11 +43,16 @@ class Parameter:
     max_length: int | None = None
     shape: str | None = None
     secret: bool = False
+    required: int | None = None
+    reconfigures: bool = False
+    read_back: bool = True
+    sends_by_itself: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for `GET /parameters`: choices and bits are objects from value (as text) to name."""
         return {
             "id": self.id,
+            "key": self.key,
             "name": self.name,
             "kind": self.kind,
             "summary": self.summary,

@@ -10,12 +10,10 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields
 
-from provisioning.tracker.parameters.catalogue import CATALOGUE, CREDENTIALS
+from provisioning.tracker.parameters.catalogue import CATALOGUE
+from provisioning.tracker.parameters.lookup import CREDENTIALS, REQUIRED, id_of
 from provisioning.tracker.parameters.parameter import Parameter
 from provisioning.tracker.parameters.values import ValueRefused, read_raw, read_value
-
-# What DualCam needs (vendor's DualCam page: RS232 mode DualCam on a port that is switched on).
-REQUIRED = {151: 18, 150: 1}
 
 _ID = re.compile(r"[1-9][0-9]{0,7}")
 
@@ -64,10 +62,10 @@ def validate(
 def complete(
     parameters: Mapping[Any, Any], *, raw: bool = False, catalogue: Mapping[int, Parameter] = CATALOGUE
 ) -> dict[int, int | str]:
-    """Check a set for plan, provision or a profile: 151 = 18 and 150 = 1 come first, added where missing.
+    """Check a set for plan, provision or a profile: the values that DualCam needs come first, added where missing.
 
-    Takes what `validate` takes, or its result. Another value for 151 or 150 and the credentials 3003 and
-    3004 are refused. Raises ParameterErrors with every fault at once.
+    Takes what `validate` takes, or its result. Another value for one of those is refused, and so are the SMS
+    credentials. Raises ParameterErrors with every fault at once.
     """
     values, errors = _read(parameters, raw, catalogue)
     for number in CREDENTIALS & (values.keys() | _ids(errors)):
@@ -126,7 +124,8 @@ def _check_credentials(present: set[int], errors: dict[str, list[str]]) -> None:
     if credentials and present != CREDENTIALS:
         for number in sorted(credentials):
             errors.setdefault(str(number), []).append(
-                "3003 (login) and 3004 (password) are set together and alone: both of them and nothing else."
+                f"{id_of('sms_login')} (login) and {id_of('sms_password')} (password) are set together and alone:"
+                " both of them and nothing else."
             )
 
 

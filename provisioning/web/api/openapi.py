@@ -327,6 +327,7 @@ VALUES: Shape = {"type": "object", "additionalProperties": VALUE, "description":
 
 PARAMETER = _object(
     id=COUNT,
+    key=TEXT,
     name=TEXT,
     kind=_one_of("integer", "choice", "mask", "text"),
     summary=TEXT,

@@ -11,7 +11,7 @@ from provisioning.core.config import Config
 from provisioning.devices.camera_server import own_server
 from provisioning.tracker.input_fields import EARLIEST
 from provisioning.tracker.language import COMMANDS, LONGEST_VIDEO, RESOLUTIONS, Source
-from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, Parameter
+from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, REQUIRED_IN_WORDS, Parameter
 from provisioning.web.schemas import IMEI, TEXT
 
 Shape = dict[str, Any]
@@ -111,7 +111,7 @@ def _set(catalogue: Mapping[int, Parameter]) -> Shape:
         "type": "object",
         "properties": _values(catalogue, REQUIRED),
         "additionalProperties": False,
-        "description": "by parameter id; 151 and 150 are added by themselves",
+        "description": f"by parameter id; {REQUIRED_IN_WORDS} are added by themselves",
     }
 
 

@@ -18,6 +18,7 @@ from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
 from provisioning.media.storage import media as uploads_media
 from provisioning.models import Role, db, utcnow
+from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
 from provisioning.web import auth
 from provisioning.web.pages import (
     account,
@@ -110,6 +111,7 @@ def init_app(app: Flask) -> None:
         short_day=words.short_day, full_time=words.full_time, clock=words.clock,
     )  # fmt: skip
     app.jinja_env.globals.update(words=words, Role=Role, nonce=lambda: secrets.token_hex(16))
+    app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_context)
 

@@ -7,9 +7,9 @@ from flask import request
 
 from provisioning.commands import submission
 from provisioning.models import StatusItem
-from provisioning.tracker.parameters import CREDENTIALS, Parameter, as_integer, describe, mask_names
+from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, Parameter, as_integer, describe, mask_names
 
-FIXED = frozenset({150, 151, *CREDENTIALS})  # added by themselves, or set on their own
+FIXED = CREDENTIALS | REQUIRED.keys()  # added by themselves, or set on their own
 Row = tuple[Parameter, StatusItem | None, bool, Any]
 
 

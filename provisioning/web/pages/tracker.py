@@ -8,6 +8,7 @@ from provisioning.devices import registry
 from provisioning.models import Device, Role
 from provisioning.tracker.language import COMMANDS
 from provisioning.tracker.normalization import clean_text
+from provisioning.tracker.parameters import id_of
 from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.vehicle import page
@@ -74,8 +75,10 @@ def credentials(imei: str) -> ResponseReturnValue:
     device = registry.find(imei)
 
     def work() -> str:
-        names = (("3003", "login"), ("3004", "password"))
-        given = {number: clean_text(request.form.get(name, "")) for number, name in names}
+        given = {
+            str(id_of(f"sms_{name}")): clean_text(request.form.get(name, ""))
+            for name in ("login", "password")
+        }
         return forms.submit(device, "setparam", {"parameters": given}, "pages.vehicle_log")
 
     return forms.once(work, lambda error: (_page(device, error, "credentials"), error.status))
