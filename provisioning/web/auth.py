@@ -65,7 +65,7 @@ class SignedIn:
 
 def init_app(app: Flask) -> None:
     """Attach sign-in to the app."""
-    login_manager.init_app(app)
+    login_manager.init_app(app, add_context_processor=False)  # templates have `who`
     login_manager.login_view = "pages.login"
     login_manager.login_message = "Please sign in."
 

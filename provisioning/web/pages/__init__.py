@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from provisioning.core.config import current_config
@@ -121,6 +122,9 @@ def _context() -> dict[str, Any]:
         who: auth.Caller | None = auth.caller()
     except auth.Unauthenticated:
         who = None
+    except SQLAlchemyError:  # the page of an error is shown while the database is away, too
+        db.session.rollback()
+        who = None
     return {
         "who": who,
         "now_ms": int(utcnow().timestamp() * 1000),
@@ -212,12 +216,14 @@ def _crash(error: Exception) -> ResponseReturnValue:
             "message": "Something went wrong on our side; it has been logged.",
             "errors": {},
         }, 500
-    return _error_page(500, None)
+    return _error_page(503 if isinstance(error, OperationalError) else 500, None)
 
 
 def _error_page(status: int, message: str | None) -> tuple[str, int]:
     title, text = ERRORS.get(status, (f"Error {status}", "Go back and try again."))
-    return render_template("error.html", title=title, text=message or text, status=status), status
+    # the count of what waits is left out: what failed may have been the database
+    page = render_template("error.html", title=title, text=message or text, status=status, waiting=None)
+    return page, status
 
 
 def local(moment: datetime | None, zone: str = "UTC") -> str:

@@ -1,13 +1,15 @@
-"""Who is signed in: the account's page, its sessions, light or dark; and the page of the service's settings."""
+"""Who is signed in: the account's page, password, sessions, light or dark; and the page of the settings."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user, logout_user
+from flask_login import current_user, login_user, logout_user
 
+from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import Role, utcnow
-from provisioning.web import auth, sign_in
+from provisioning.web import auth, sign_in, users
 from provisioning.web.redirects import own_path
 
 THEME = "theme"  # cookie
@@ -18,6 +20,7 @@ THEME_DAYS = 400  # what browsers keep at most
 def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/account", "account", show)
+    blueprint.add_url_rule("/account/password", "change_password", change_password, methods=["POST"])
     blueprint.add_url_rule("/account/sessions", "end_session", end_session, methods=["POST"])
     blueprint.add_url_rule("/theme", "set_theme", set_theme, methods=["POST"])
     blueprint.add_url_rule("/settings", "settings", show_settings)
@@ -32,11 +35,35 @@ def theme() -> str:
 @auth.require(Role.VIEWER)
 def show() -> ResponseReturnValue:
     """Show the account."""
+    return _page()
+
+
+def _page(errors: Mapping[str, list[str]] | None = None) -> str:
     user = current_user.user
     return render_template(
         "account.html", user=user, sessions=sign_in.sessions_of(user, utcnow()),
-        this=sign_in.session_id_of(current_user.key),
+        this=sign_in.session_id_of(current_user.key), errors=errors or {}, changed="changed" in request.args,
     )  # fmt: skip
+
+
+@auth.require(Role.VIEWER)
+def change_password() -> ResponseReturnValue:
+    """Change the user's own password, who proves the present one; all other sessions of the user end."""
+    user, address, agent = current_user.user, request.remote_addr or "", request.user_agent.string
+    try:
+        proof = sign_in.sign_in(user.email, request.form.get("current", ""), address, utcnow(), agent=agent)
+    except ServiceError as error:
+        text = "This is not your password." if isinstance(error, Invalid) else error.message
+        return _page({"current": [text]}), error.status
+    try:
+        users.set_password(user, request.form.get("password", ""))
+    except Invalid as error:
+        sign_in.sign_out(proof.key)
+        return _page(error.errors), error.status
+    session.clear()
+    session.permanent = True
+    login_user(auth.SignedIn(user, sign_in.begin(user, address, agent, utcnow()).key))
+    return redirect(url_for("pages.account", changed=1))
 
 
 @auth.require(Role.VIEWER)
