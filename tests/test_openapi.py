@@ -135,6 +135,7 @@ def test_every_operation_names_its_errors_and_the_shape_of_its_answer(served: tu
 def operations() -> list[tuple[str, str]]:
     """Every operation of the contract, so that each is a test of its own."""
     return [
+        ("get", "/fleet"),
         ("get", "/devices"), ("post", "/devices"), ("get", "/devices/{imei}"), ("patch", "/devices/{imei}"),
         ("delete", "/devices/{imei}"), ("get", "/devices/{imei}/status"), ("post", "/devices/{imei}/records"),
         ("get", "/parameters"), ("post", "/parameters/plan"), ("post", "/devices/{imei}/provision"),

@@ -134,14 +134,21 @@ def _text(**options: Any) -> fields.String:
     return fields.String(load_default="", **options)
 
 
-class Tag(fields.String):
-    """A word to sort vehicles by: one line without a comma, which separates several."""
+class Tags(fields.List):
+    """Words to sort vehicles by: each is one line without a comma, which separates several. Blank ones are left out."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
-        tag = clean_line(super()._deserialize(value, attr, data, **options))
-        if not 1 <= len(tag) <= TAG_LENGTH or "," in tag:
-            raise ValidationError(f"A tag has 1 to {TAG_LENGTH} characters and no comma.")
-        return tag
+    def __init__(self, **options: Any) -> None:
+        shape = {"pattern": rf"^[^,\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]{{0,{TAG_LENGTH}}}$"}
+        super().__init__(fields.String(validate=_check_tag, metadata=shape), **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
+        found = super()._deserialize(value, attr, data, **options)
+        return [tag for one in found if one and (tag := clean_line(one))]
+
+
+def _check_tag(tag: str) -> None:
+    if len(tag) > TAG_LENGTH or "," in tag:
+        raise ValidationError(f"A tag has at most {TAG_LENGTH} characters and no comma.")
 
 
 class DeviceSchema(Strict):
@@ -155,7 +162,7 @@ class DeviceSchema(Strict):
     sms_password = _credential()
     time_zone = fields.String(load_default="UTC", validate=check_zone, metadata=ZONE)
     plate = _text(validate=validate.Length(max=20), metadata=TEXT)
-    tags = fields.List(Tag(), load_default=list, validate=validate.Length(max=20))
+    tags = Tags(load_default=list, validate=validate.Length(max=20))
     card_gb = fields.Integer(
         strict=True,
         load_default=None,
@@ -166,8 +173,10 @@ class DeviceSchema(Strict):
     profile = fields.String(
         load_default=None,
         allow_none=True,
-        metadata=TEXT
-        | {"description": 'what its settings should be: "name" (newest version) or "name@version"'},
+        metadata={
+            "format": "profile",
+            "description": 'what its settings should be: "name" (newest version) or "name@version"',
+        },
     )
     camera_server_configured = Flag(
         load_default=False, metadata={"description": "the camera's server is set in the device itself"}
