@@ -38,8 +38,7 @@ lint: ## Check style, types and formatting
 	@djlint templates --check --quiet
 	@djlint templates --lint --quiet
 
-check: lint test ## What guards main: lint, test and the trials, shortened
-	@$(MAKE) trial-all SHORT=yes
+check: lint test ## What guards main: lint and test (make trial-all SHORT=yes besides, where processes are touched)
 
 trial-all: ## Run every trial of the real processes, hours; SHORT=yes: each shortened, some minutes
 	@bin/setup test

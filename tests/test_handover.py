@@ -426,7 +426,7 @@ def test_a_device_that_comes_back_while_its_part_goes_to_a_slow_store_goes_on_at
 
     if left_by == "a killed process":
         monkeypatch.setattr(
-            lease_client.Handover, "leave", lambda self, record: None
+            lease_client.LeaseClient, "leave", lambda self, record: None
         )  # killed before it was shared
         monkeypatch.setattr(reporter, "LEFT_SECONDS", 0.2)
     monkeypatch.setattr(S3Bucket, "put", slow)

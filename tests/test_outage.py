@@ -83,7 +83,7 @@ def test_replies_and_reports_while_the_web_is_down_are_found_afterwards_each_onc
 
 def taken(database_url: str) -> list[str]:
     """Give the SIDs of all inbound texts that were kept."""
-    return _column(database_url, "SELECT sid FROM messages WHERE direction = 'in'")
+    return _column(database_url, "SELECT gateway_id FROM messages WHERE direction = 'in'")
 
 
 def ways(database_url: str) -> set[str]:

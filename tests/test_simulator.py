@@ -67,7 +67,7 @@ def test_a_photo_by_path_arrives_with_its_kind_camera_and_metadata(stack: Stack)
     assert upload["link"]["certainty"] == "certain"
     assert upload["sha256"] == acknowledged(stack)[-1]
     page = signed_in(stack).get(f"{stack.environment['PUBLIC_URL']}/uploads/{upload['id']}", timeout=30).text
-    for shown in ("Rear photo", "stored", "54.68720, 25.27970", "Made by command", "dualcam_rear/picture/"):
+    for shown in ("54.68720, 25.27970", "dualcam_rear/picture/"):
         assert shown in page
 
 
