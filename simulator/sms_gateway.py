@@ -2,6 +2,7 @@
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -60,7 +61,7 @@ class StandIn(Protocol):
         """Give the HTTP side."""
 
 
-class SmsGateway:
+class SmsGateway(ABC):
     """The SMS of one gateway, and their way over the phone network. A stand-in says how each is reported."""
 
     def __init__(self, number: str, network: Network) -> None:
@@ -115,14 +116,14 @@ class SmsGateway:
             self.bring(message)
         return message
 
+    @abstractmethod
     def new_ident(self, direction: str) -> str:
         """Make the id of an SMS that goes "out" or comes "in"."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report(self, message: Message) -> None:
         """Post the status of an SMS to the product's webhook."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bring(self, message: Message) -> None:
         """Post a text to the product's webhook."""
-        raise NotImplementedError

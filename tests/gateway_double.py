@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -41,7 +42,7 @@ def message_sid(name: str, kind: str = "SM") -> str:
     return kind + hashlib.md5(name.encode()).hexdigest()
 
 
-class Joined:
+class Joined(ABC):
     """An app and a stand-in for its SMS gateway; what is said of a test's gateway, whichever it is."""
 
     name: str
@@ -68,9 +69,9 @@ class Joined:
         self.app.extensions["dualcam_config"] = self.config
         factory.init_app(self.app, self.config)
 
+    @abstractmethod
     def at(self, address: str) -> Config:
         """Give the app's settings with the gateway at this address."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self.server.shutdown()
@@ -86,13 +87,13 @@ class Joined:
         """Texts that reached the gateway, oldest first."""
         return [m.body for m in self.stand_in.messages.values() if m.direction != "inbound"]
 
+    @abstractmethod
     def reply(self, text: str, *, phone: str = "+12025550111", sid: str | None = None) -> Any:
         """Bring a text of a device to the inbound webhook."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report(self, sid: str, status: str, *, error: str | None = None, message: str | None = None) -> Any:
         """Bring a status report to its webhook; `message` is our own id."""
-        raise NotImplementedError
 
 
 class Phone(Joined):
