@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import delete
 
 from provisioning.check import runner
@@ -13,8 +12,6 @@ from provisioning.devices import health_store
 from provisioning.media import camera_sessions, device_networks, previews, retention, settlement
 from provisioning.models import IdempotencyKey, db
 from provisioning.sms import inbound, reconcile, recovery
-
-log = structlog.get_logger(__name__)
 
 KEYS_KEPT = timedelta(hours=24)
 

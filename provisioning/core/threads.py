@@ -1,6 +1,6 @@
 """Runs blocking work (password hashing) off gevent's event loop, and bounds how much of it there is at once.
 
-One of the few gevent rooms.
+One of the few modules that import gevent.
 """
 
 import os

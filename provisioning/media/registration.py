@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from provisioning.core import job_queue
@@ -32,8 +31,6 @@ from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.store.keys import adopted, quarantined
 from receiver.store.media_store import MediaError, is_away
 from receiver.wire.session import Offer
-
-log = structlog.get_logger(__name__)
 
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
 IS_COMING = in_state(*COMING)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import requests
-import structlog
 from werkzeug import Request
 
 from provisioning.core.config import Config
@@ -32,8 +31,6 @@ from provisioning.sms.gateway import (
     OutgoingSms,
 )
 from provisioning.sms.http_fields import Fields
-
-log = structlog.get_logger(__name__)
 
 NAME = "http"
 LARGEST_ANSWER = 64 * 1024

@@ -1,5 +1,6 @@
-"""marshmallow schemas: one gate for forms and JSON, and the shapes of answers. Rules of commands and parameters
-live in their own rooms; here stand the fields of devices, profiles, records and uploads.
+"""marshmallow schemas that forms and JSON share: devices, presets, records, links and the queries of lists.
+
+Commands and parameters are validated in `tracker`.
 """
 
 import re
