@@ -1,7 +1,7 @@
 """The gevent worker of gunicorn, with a deadline for each wait on a request: head, body, idle connection.
 
-A proxy that buffers requests does the same in front of it; this is for where none stands there. One of the few gevent
-rooms. gunicorn.conf.py names it.
+A proxy that buffers requests does the same in front of it; this is for installations
+without one. gunicorn.conf.py names it.
 """
 
 import io
