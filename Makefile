@@ -35,8 +35,8 @@ lint: ## Check style, types and formatting
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@djlint templates --check --quiet
-	@djlint templates --lint --quiet
+	@djlint templates --check
+	@djlint templates --lint
 
 check: lint test ## What guards main: lint and test (make trial-all SHORT=yes besides, where processes are touched)
 

@@ -58,7 +58,7 @@ def seed(folder: Path) -> dict[str, str]:
     """Fill the database with something for every page; give the addresses of what has an id."""
     now = utcnow()
     given = {
-        "imei": IMEI, "phone": "+12025550199", "name": "Layout 1 with a name that is rather long", "model": "FMC125",
+        "imei": IMEI, "phone": "+12025550177", "name": "Layout 1 with a name that is rather long", "model": "FMC125",
         "sms_login": "fleet", "sms_password": "cam11", "time_zone": "Europe/Vilnius",
     }  # fmt: skip
     van = registry.add(given, now)
@@ -75,7 +75,7 @@ def seed(folder: Path) -> dict[str, str]:
     for claimed, text in ((True, "Param ID:66003 Value:25"), (False, "hello, who is this?")):
         db.session.add(
             Message(
-                id=new_id(), direction="in", gateway="twilio", gateway_id=new_id(), sender="+12025550198",
+                id=new_id(), direction="in", gateway="twilio", gateway_id=new_id(), sender="+12025550176",
                 recipient="+12025550100", body=text, status="received", claimed=claimed,
                 device_id=van.id if claimed else None, created_at=now,
             )

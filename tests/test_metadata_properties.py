@@ -14,7 +14,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
-from test_janitor import IMEI, OTHER, SESSION
+from test_janitor import IMEI, OTHER, SESSION, SpoolUnderTest
 
 from provisioning.media import registration
 from provisioning.models import Upload, db, utcnow
@@ -82,7 +82,7 @@ def believed(path: str | Path, record: SidecarRecord) -> None:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_sidecar_that_a_file_has_in_its_life_is_believed(tmp_path: Path, offer: Offer) -> None:
     shutil.rmtree(tmp_path)
-    spool, data = Spool(tmp_path), bytes_of(offer, 1)
+    spool, data = SpoolUnderTest(tmp_path), bytes_of(offer, 1)
     transfer = spool.open(offer)
     believed(transfer.sidecar, transfer.record)
     transfer.write(0, data[:PACKET], spool.now)

@@ -440,14 +440,14 @@ def test_a_device_that_is_asked_about_is_never_taken_for_known_by_memory(running
 
 def test_those_heard_of_longest_ago_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_devices, "MOST", 3)
-    memory = known_devices.Acquaintance()
+    memory = known_devices.KnownDevices()
     for now, imei in enumerate("abcad"):
         memory.heard(imei, True, now)
     assert [imei for imei in "abcd" if memory.has(imei, 5)] == ["a", "c", "d"]
 
 
 def test_a_device_is_forgotten_after_a_week_and_when_it_is_unknown() -> None:
-    memory = known_devices.Acquaintance()
+    memory = known_devices.KnownDevices()
     memory.heard("a", True, 0)
     memory.heard("b", True, 0)
     memory.heard("b", False, 1)
