@@ -8,6 +8,7 @@ SMS; pages and the API are read.
 """
 
 import itertools
+import json
 import random
 import re
 import threading
@@ -76,7 +77,10 @@ def run(options: Options) -> Figures:
         for name in NAMES:
             hold(not sys.tracebacks(name), f"a mistake of ours in {name}:", sys.stack.log(name)[-1500:])
         settled["deadlocks_done_again"] = {name: sys.deadlocks(name) for name in NAMES}
-    return {"minutes": seconds / 60, "samples": len(samples)} | judge(samples) | settled | {
+        # kept with the logs where something does not hold
+        (sys.stack.folder / "samples.log").write_text("\n".join(map(json.dumps, samples)))
+        judged = judge(samples)
+    return {"minutes": seconds / 60, "samples": len(samples)} | judged | settled | {
         "seen": dict(load.tally.count),
         "acknowledged_after_seconds_p99": round(sorted(load.tally.seconds)[int(0.99 * len(load.tally.seconds))], 1),
     }  # fmt: skip
