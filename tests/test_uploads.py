@@ -827,7 +827,12 @@ def waiting() -> list[str]:
 def test_a_device_whose_files_cannot_be_settled_holds_no_other_up(
     van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = registry.add({"imei": "356307042441013", "phone": "+12025550112"}, utcnow())
+    other = registry.add(
+        {"imei": "356307042441013", "phone": "+12025550112", "sms_login": "fleet", "sms_password": "cam12"},
+        utcnow(),
+    )
+    for device in van, other:
+        asked(device)
     registration.register([sidecar("1" * 32), sidecar("2" * 32, imei=other.imei)], utcnow())
     relink = link_service.relink
 

@@ -99,17 +99,11 @@ class _Slots:
 def decide(
     files: Sequence[File],
     requests: Sequence[Request],
-    windows: Windows,
+    present: Basis,
     *,
-    unasked_possible: bool,
-    time_zone: int | None = None,
     trigger_names: dict[int, str] | None = None,
 ) -> dict[str, Link]:
-    """Decide for every file that is not fixed.
-
-    By the file's own basis; where it has none, by `windows`, `unasked_possible` and `time_zone`.
-    """
-    present = Basis(windows, unasked_possible, time_zone)
+    """Decide for every file that is not fixed, by the file's own basis; where it has none, by `present`."""
     fixed = {(f.command, f.source): f for f in files if f.fixed and f.command}
     slots = _Slots(set(fixed), {slot: f for slot, f in fixed.items() if f.is_answer})
     decided: dict[str, Link] = {}
@@ -237,7 +231,7 @@ def _by_order(file: File, requests: Sequence[Request], basis: Basis, slots: _Slo
         early = [r for r in _candidates(file, requests, windows, zone=True) if slots.free(r, file)]
         reason = (
             "captured before we asked"
-            if early or _after_already_captured(file, requests)
+            if early or _after_already_captured(file, requests, windows)
             else "no request fits"
         )
         return Link(None, reason, None)
@@ -265,9 +259,13 @@ def _doubtful(request: Request) -> Link:
     return Link(None, reason, None, request.id)
 
 
-def _after_already_captured(file: File, requests: Sequence[Request]) -> bool:
+def _after_already_captured(file: File, requests: Sequence[Request], windows: Windows) -> bool:
     return any(
-        r.already_captured and r.file_type == file.file_type and file.source in r.sources for r in requests
+        request.already_captured
+        and request.file_type == file.file_type
+        and file.source in request.sources
+        and 0 <= file.arrived - request.handed_over <= windows.window
+        for request in requests
     )
 
 

@@ -15,22 +15,14 @@ from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid
 from provisioning.devices import status_table
-from provisioning.media.link_rules import (
-    SERVER_REQUEST,
-    Basis,
-    File,
-    Link,
-    Request,
-    Windows,
-    decide,
-    taken_by_itself,
-)
+from provisioning.media.link_rules import SERVER_REQUEST, Basis, File, Link, Request, Windows, decide
 from provisioning.models import (
     TRIGGERS,
     Certainty,
     Command,
     Device,
     State,
+    StatusItem,
     TelemetryRecord,
     Upload,
     UploadState,
@@ -44,26 +36,9 @@ from provisioning.models import (
 )
 from provisioning.tracker.parameters import SENDS_BY_ITSELF, as_integer, id_of
 
+_ZONE = f"parameter.{id_of('camera_time_zone')}"
+BASIS_ITEMS = (*(f"parameter.{number}" for number in SENDS_BY_ITSELF), _ZONE)
 RECORD_SECONDS = 15.0  # a record and the file of the same trigger differ by no more
-
-
-def taken_by_themselves(uploads: Sequence[Any]) -> dict[str, str]:
-    """Give those of the new files that no request can have made and no record tells of, by id with the reason.
-
-    `uploads`: rows with the columns id, device_id, trigger, timestamp, has_metadata and link_fixed.
-    """
-    reasons = {}
-    for row in uploads:
-        has_metadata = row.has_metadata and row.timestamp is not None
-        link = None if row.link_fixed else taken_by_itself(row.trigger, has_metadata, TRIGGERS)
-        if link is not None:
-            reasons[row.id] = link.reason
-    told = select(TelemetryRecord.id).where(TelemetryRecord.device_id == Device.id).exists()
-    ours = {row.device_id for row in uploads if row.id in reasons}
-    with_records = set(db.session.scalars(select(Device.id).where(Device.id.in_(ours), told)))
-    return {
-        row.id: reasons[row.id] for row in uploads if row.id in reasons and row.device_id not in with_records
-    }
 
 
 def relink(device: Device, now: datetime) -> bool:
@@ -93,16 +68,7 @@ def relink(device: Device, now: datetime) -> bool:
     ).all()
     if not uploads:
         return False
-    windows = Windows(
-        config.link_certain_seconds,
-        config.link_probable_seconds,
-        float(config.link_window),
-        config.link_capture_tolerance,
-    )
-    unasked = _unasked_possible(device)
-    zone_id = id_of("camera_time_zone")
-    zone = as_integer(status_table.confirmed(device.id, [zone_id]).get(zone_id))
-    present = {"windows": list(astuple(windows)), "unasked": unasked, "zone": zone}
+    present = present_basis(status_table.shown([device.id], BASIS_ITEMS).get(device.id, {}))
     files = [_file(upload, _basis(upload, present)) for upload in uploads]
     recent = {upload.id for upload in uploads}
     longest = max(file.basis.windows.window for file in files if file.basis)
@@ -117,12 +83,38 @@ def relink(device: Device, now: datetime) -> bool:
     requests = [_request(command) for command in commands if not command.foreign_server]
     linked = uploads_of(commands)
     files += [_answer(upload) for rows in linked.values() for upload in rows if upload.id not in recent]
-    decided = decide(files, requests, windows, unasked_possible=bool(unasked), trigger_names=TRIGGERS)
+    decided = decide(files, requests, as_basis(present), trigger_names=TRIGGERS)
     for upload in uploads:
         if upload.id in decided:
             _apply(upload, decided[upload.id], now)
     db.session.flush()
     return _settle(commands, now)
+
+
+def present_basis(items: Mapping[str, StatusItem]) -> dict[str, Any]:
+    """Give by what a device's files are decided now, as a row keeps it; None for what is not known of the device.
+
+    `items`: those of BASIS_ITEMS that its status has.
+    """
+    config = current_config()
+    windows = Windows(
+        config.link_certain_seconds,
+        config.link_probable_seconds,
+        float(config.link_window),
+        config.link_capture_tolerance,
+    )
+    zone = items[_ZONE].value if _ZONE in items else None
+    known = [item for name, item in items.items() if name != _ZONE]
+    # triggers or periodic photos may be on
+    unasked = (
+        any(as_integer(value) for item in known for value in (item.value, item.asked)) if known else None
+    )
+    return {"windows": list(astuple(windows)), "unasked": unasked, "zone": as_integer(zone)}
+
+
+def as_basis(kept: Mapping[str, Any]) -> Basis:
+    """Read what a row keeps."""
+    return Basis(Windows(*kept["windows"]), bool(kept["unasked"]), kept["zone"])
 
 
 def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
@@ -134,7 +126,7 @@ def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
     basis = {**present, **known}
     if basis != upload.link_basis:
         upload.link_basis = basis
-    return Basis(Windows(*basis["windows"]), bool(basis["unasked"]), basis["zone"])
+    return as_basis(basis)
 
 
 def _file(upload: Upload, basis: Basis | None) -> File:
@@ -176,12 +168,6 @@ def _request(command: Command) -> Request:
         refused=command.state == State.FAILED and command.error_code != "partial",
         already_captured=bool(result.get("already_captured")),
     )
-
-
-def _unasked_possible(device: Device) -> bool | None:
-    """Say whether triggers or periodic photos may be on; None where nothing is known of them."""
-    items = status_table.parameters(device.id, SENDS_BY_ITSELF)
-    return any(as_integer(value) for item in items for value in (item.value, item.asked)) if items else None
 
 
 def _apply(upload: Upload, link: Link, now: datetime) -> None:

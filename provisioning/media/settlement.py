@@ -3,6 +3,7 @@
 The worker calls it. The receiver only registers files (`registration`).
 """
 
+import json
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,8 @@ from provisioning.commands import submission
 from provisioning.core import job_queue, jobs
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table
-from provisioning.media import camera_clock, link_service, registration, storage
+from provisioning.media import bulk_links, camera_clock, link_service, registration, storage
+from provisioning.media.bulk_links import Unlinked
 from provisioning.media.link_rules import SERVER_REQUEST
 from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks
 from receiver.store.keys import adopted
@@ -43,11 +45,11 @@ def settle(now: datetime, passed_over: dict[int, Exception]) -> int:
     if not waiting:
         db.session.rollback()
         return 0
-    taken = link_service.taken_by_themselves(waiting)
-    _settle_at_once(waiting, taken, now)
+    unasked = bulk_links.decide_unasked(waiting)
+    _settle_at_once(waiting, unasked, now)
     fresh: dict[int, list[str]] = defaultdict(list)
     for row in waiting:
-        if row.id not in taken:
+        if row.id not in unasked:
             fresh[row.device_id].append(row.id)
     for device_id, idents in fresh.items():
         try:
@@ -68,6 +70,7 @@ _SETTLED_BY = (
     Upload.identifier,
     Upload.announced,
     Upload.timestamp,
+    Upload.started_at,
     Upload.received_at,
     Upload.file_type,
     Upload.source,
@@ -78,8 +81,8 @@ _SETTLED_BY = (
 )
 
 
-def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datetime) -> None:
-    """Tell the status of all devices, and settle the files that were taken by themselves: by id with the reason.
+def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now: datetime) -> None:
+    """Tell the status of all devices, and settle the files that no request has made: by id with the decision.
 
     Some statements for any number of files.
     """
@@ -87,21 +90,25 @@ def _settle_at_once(waiting: Sequence[Any], taken: Mapping[str, str], now: datet
     # locked in their order, as reports do: two that want the same rows do not wait for each other crosswise
     held = db.session.execute(
         select(Upload.id, Upload.file_type)
-        .where(Upload.id.in_(taken), Upload.settle_due, Upload.link_fixed.is_(False))
+        .where(Upload.id.in_(unasked), Upload.settle_due, Upload.link_fixed.is_(False))
         .order_by(Upload.id)
         .with_for_update(skip_locked=True)
     ).all()
-    by_reason: dict[str, list[str]] = defaultdict(list)
+    by_decision: dict[Unlinked, list[str]] = defaultdict(list)
     for ident, _ in held:
-        by_reason[taken[ident]].append(ident)
-    for reason, idents in by_reason.items():
-        db.session.execute(
-            update(Upload)
-            .where(Upload.id.in_(idents))
-            .values(settle_due=False, link_reason=reason, link_certainty=None, linked_at=now)
-        )
-    _supersede([row for row in waiting if row.id in taken])
-    changes.publish_all({row.device_id for row in waiting if row.id in taken}, "uploads")
+        by_decision[unasked[ident]].append(ident)
+    for decision, idents in by_decision.items():
+        values = {
+            "settle_due": False,
+            "link_reason": decision.reason,
+            "link_certainty": None,
+            "linked_at": now,
+        }
+        if decision.basis is not None:
+            values["link_basis"] = json.loads(decision.basis)
+        db.session.execute(update(Upload).where(Upload.id.in_(idents)).values(values))
+    _supersede([row for row in waiting if row.id in unasked])
+    changes.publish_all({row.device_id for row in waiting if row.id in unasked}, "uploads")
     db.session.commit()
     for ident, file_type in held:
         job_queue.wake(job_queue.COPIES[file_type], ident)
