@@ -35,7 +35,7 @@ from provisioning.check.steps import (
 )
 from provisioning.commands import submission
 from provisioning.core.errors import Conflict, Invalid
-from provisioning.devices import registry, status_table
+from provisioning.devices import health_words, registry, status_table
 from provisioning.models import ChecklistRun, Command, Device, State, Upload, db, timestamps, utcnow
 from provisioning.models import Verdict as Grade
 from provisioning.roles import Role
@@ -836,6 +836,18 @@ LIVE = FAULTS | {
 }  # fmt: skip
 
 
+# health of each vehicle after its check: code and state
+HEALTH = {
+    "ignition off": ("never_checked", "unchecked"), "no SD card": ("no_card", "limited"),
+    "front dead": ("front_camera", "limited"), "rear dead": ("rear_camera", "limited"),
+    "wrong mode": ("wrong_mode", "broken"), "clock ahead": ("wrong_clock", "limited"),
+    "unreachable server": ("server_unreachable", "broken"), "no picture": ("no_capture", "broken"),
+    "unreachable SIM": ("no_reply", "broken"), "one SMS lost": ("proved", "working"),
+    "one answer lost": ("proved", "working"), "answers late": ("slow_answers", "limited"),
+    "slow line": ("slow_line", "limited"), "each answer twice": ("proved", "working"),
+}  # fmt: skip
+
+
 def imei_of(number: int) -> str:
     """Make an IMEI with a right check digit."""
     digits = f"3520940800{number:04d}"
@@ -925,6 +937,18 @@ def test_the_checklist_finds_what_is_wrong_with_the_vehicle(stack: Stack, desk: 
     if case.sms is not None:
         assert told["verdict"]["camera"] == case.camera
         assert told["sms"] <= case.sms
+        code, state = HEALTH[name]
+        shown = wait_until(lambda: _health(stack, name, code), seconds=20)
+        assert shown["state"] == state
+        row = desk.get(f"/?q={IMEIS[name]}").partition("<tbody>")[2]
+        assert health_words.STATES[state] in row
+        assert shown["state"] == "working" or shown["reason"] in row
+
+
+def _health(stack: Stack, name: str, code: str) -> dict[str, Any] | None:
+    """Give the vehicle's health once it is what it should be."""
+    found: dict[str, Any] = stack.api("GET", f"/devices/{IMEIS[name]}", status=200)["health"]
+    return found if found["code"] == code else None
 
 
 def _stopped(desk: Desk, name: str) -> str | None:
