@@ -29,7 +29,11 @@ LAYERS = (ROOT / "tests" / "layers.txt").read_text().split()
 
 # no clock, no files, no sockets, no Flask, no SQL, no logging
 PURE = (
+    "provisioning.check.camera_readings",
+    "provisioning.check.facts",
     "provisioning.check.steps",
+    "provisioning.check.tracker_readings",
+    "provisioning.check.verdicts",
     "provisioning.commands.reply_matching",
     "provisioning.devices.health",
     "provisioning.devices.health_words",

@@ -11,29 +11,18 @@ from typing import Any
 
 from sqlalchemy import select
 
-from provisioning.check.steps import (
+from provisioning.check.facts import (
     GOOD,
     HIDDEN,
     LOOKS,
-    REUSE_SECONDS,
     SKIPPED,
-    STEPS,
-    VERDICTS,
-    Facts,
-    Outcome,
+    CommandOutcome,
     Result,
-    Step,
-    ask,
+    StepFacts,
     by_answer,
-    camera,
-    certainty,
-    decide,
-    grounds,
-    in_order,
-    nobody_can_look,
-    sentence,
-    who,
 )
+from provisioning.check.steps import REUSE_SECONDS, STEPS, Step, ask, in_order, nobody_can_look
+from provisioning.check.verdicts import VERDICTS, camera, certainty, decide, grounds, sentence, who
 from provisioning.commands import submission
 from provisioning.core import jobs
 from provisioning.core.config import current_config
@@ -143,7 +132,7 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
         step_id: {
             "state": "done",
             "answer": choice,
-            **asdict(step.read(Facts(answer=choice, results=_results(run)))),
+            **asdict(step.read(StepFacts(answer=choice, results=_results(run)))),
         }
     }
     run.ended_at, run.waits_for_person, run.updated_at = None, False, now
@@ -229,7 +218,7 @@ def _advance_step(
         try:
             entry = _ask(step, entry, run, device, now)
         except ServiceError as error:
-            outcome = Outcome("failed", False, error.code, error.message)
+            outcome = CommandOutcome("failed", False, error.code, error.message)
             return {
                 "state": "done",
                 "commands": [],
@@ -250,7 +239,7 @@ def _advance_step(
     }
 
 
-def _outcomes(run: ChecklistRun, step: Step, rows: Sequence[Command]) -> list[Outcome]:
+def _outcomes(run: ChecklistRun, step: Step, rows: Sequence[Command]) -> list[CommandOutcome]:
     return by_answer([_outcome(row) for row in rows]) if step.commands else _file_outcomes(run)
 
 
@@ -362,12 +351,12 @@ def _fresh(device: Device, name: str, now: datetime) -> Command | None:
     )
 
 
-def _outcome(row: Command) -> Outcome:
+def _outcome(row: Command) -> CommandOutcome:
     file = _file(row)
     seconds_off = camera_clock.seconds_off(row, file) if file else None
     if file is not None and file.command_id is None:
-        return Outcome(State.DONE, True, file_seconds_off=seconds_off)
-    return Outcome(
+        return CommandOutcome(State.DONE, True, file_seconds_off=seconds_off)
+    return CommandOutcome(
         row.state,
         row.reply is not None,
         row.error_code,
@@ -412,7 +401,7 @@ def _stray(row: Command) -> Upload | None:
     )
 
 
-def _file_outcomes(run: ChecklistRun) -> list[Outcome]:
+def _file_outcomes(run: ChecklistRun) -> list[CommandOutcome]:
     idents = [i for name in ("front", "rear", "card") for i in run.steps.get(name, {}).get("commands", [])]
     return [_outcome(row) for row in _commands(idents)]
 
@@ -422,7 +411,7 @@ def _commands(idents: Sequence[str]) -> Sequence[Command]:
     return db.session.scalars(select(Command).where(Command.id.in_(idents)).order_by(Command.id)).all()
 
 
-def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Device) -> Facts:
+def _facts(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], device: Device) -> StepFacts:
     rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id)).all()
     known = status_table.known_parameters(device.id)
     # a parameter that is 0 asks nothing of the firmware
@@ -434,7 +423,7 @@ def _facts(run: ChecklistRun, step: Step, outcomes: list[Outcome], device: Devic
         .order_by(CameraSession.id.desc())
         .limit(10)
     )
-    return Facts(
+    return StepFacts(
         outcomes=outcomes,
         status={row.item: (row.value, row.verdict) for row in rows},
         differing=[

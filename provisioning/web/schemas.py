@@ -12,7 +12,8 @@ from zoneinfo import available_timezones
 from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
 from stdnum import imei as stdnum_imei
 
-from provisioning.check.steps import LOOKS, QUESTIONS
+from provisioning.check.facts import LOOKS
+from provisioning.check.steps import QUESTIONS
 from provisioning.devices.health import HealthState
 from provisioning.models import State, UploadState
 from provisioning.tracker.input_fields import Flag, Moment

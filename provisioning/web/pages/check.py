@@ -4,7 +4,8 @@ from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
 from provisioning.check import runner
-from provisioning.check.steps import STEPS, VERDICTS, grade
+from provisioning.check.steps import STEPS
+from provisioning.check.verdicts import VERDICTS, grade
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import Device, Role, utcnow
