@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete
 
-from provisioning.check import runner
+from provisioning.check import continuation
 from provisioning.core import change_feed, jobs
 from provisioning.core.config import Config, current_config
 from provisioning.devices import health_store
@@ -43,7 +43,7 @@ SWEEPS = (
     *recovery.JOBS,
     jobs.Job("adopt", SWEEP_SECONDS, settlement.adopt_waiting),
     jobs.Job("health", HEALTH_SECONDS, health_store.decide_due),
-    jobs.Job("checklists", SWEEP_SECONDS, lambda clock: runner.sweep(clock())),
+    jobs.Job("checklists", SWEEP_SECONDS, lambda clock: continuation.continue_runs(clock())),
     jobs.Job("changes", SWEEP_SECONDS, lambda clock: change_feed.sweep(clock())),
     jobs.Job("sessions", SWEEP_SECONDS, _forget_sessions),
     jobs.Job("idempotency_keys", SWEEP_SECONDS, _forget_keys),

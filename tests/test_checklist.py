@@ -17,10 +17,19 @@ from gateway_double import Phone
 from sqlalchemy import select
 from stack import Stack
 
-from provisioning.check import runner
+from provisioning.check import continuation, run_view, runner, step_commands
 from provisioning.check.facts import GOOD, CommandOutcome, Result, StepFacts
 from provisioning.check.steps import STEPS, ask
-from provisioning.check.verdicts import VERDICTS, CheckVerdict, camera, certainty, decide, grounds, sentence
+from provisioning.check.verdicts import (
+    BY_ID,
+    VERDICTS,
+    CheckVerdict,
+    camera,
+    certainty,
+    decide,
+    grounds,
+    sentence,
+)
 from provisioning.commands import submission
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import health_words, registry, status_table
@@ -49,7 +58,6 @@ HEALTHY: dict[str, StepFacts] = {
     "speed": StepFacts(bytes_per_second=19_000.0, answer_seconds=[9.0]),
     "triggers": StepFacts(),
 }
-BY_VERDICT = {verdict.id: verdict for verdict in VERDICTS}
 BY_STEP = {step.id: step for step in STEPS}
 
 
@@ -197,7 +205,7 @@ def test_an_answer_after_the_end_of_a_run_is_no_silence_any_more() -> None:
 
 @pytest.mark.quick
 def test_every_verdict_is_reached_by_some_facts() -> None:
-    assert {verdict for verdict, _, _ in CASES} | {"answers_late"} == set(BY_VERDICT)
+    assert {verdict for verdict, _, _ in CASES} | {"answers_late"} == set(BY_ID)
 
 
 @pytest.mark.quick
@@ -367,7 +375,7 @@ def test_a_run_that_was_left_goes_on_by_the_sweep(phone: Phone, van: Device) -> 
     device = db.session.get_one(Device, van_id)
     hand_over(phone, device)
     phone.reply(REPLIES["getstatus"])
-    runner.sweep(utcnow())
+    continuation.continue_runs(utcnow())
     assert states(db.session.get_one(ChecklistRun, run_id)) == {"reachable": "done", "firmware": "running"}
 
 
@@ -410,7 +418,7 @@ def test_i_cannot_look_ends_the_run_with_the_likely_cause(phone: Phone, van: Dev
     runner.answer(run, "led", "unable", utcnow())
     runner.advance(run, utcnow())
     assert run.ended_at is not None
-    assert (run.verdict, runner.certainty_of(run)) == ("no_camera", "likely")
+    assert (run.verdict, run_view.certainty_of(run)) == ("no_camera", "likely")
 
 
 def test_with_the_ignition_off_nothing_is_asked_that_cannot_succeed(phone: Phone, van: Device) -> None:
@@ -605,10 +613,10 @@ def test_a_late_answer_changes_the_verdict_and_sends_nothing(phone: Phone, van: 
         recovery.sweep(lambda: utcnow() + timedelta(hours=2))
         runner.advance(run, utcnow())
     assert run.verdict == "silent"
-    runner.sweep(utcnow())
+    continuation.continue_runs(utcnow())
     assert run.verdict == "silent"
     phone.reply(REPLIES["getstatus"])
-    runner.sweep(utcnow())
+    continuation.continue_runs(utcnow())
     db.session.expire_all()
     assert run.verdict == "answers_late"
     assert hand_over(phone, van) == ""
@@ -663,10 +671,10 @@ def waits_for_person(van: Device) -> ChecklistRun:
 def test_a_run_that_nobody_comes_back_to_ends_by_itself_after_a_week(phone: Phone, van: Device) -> None:
     run = waits_for_person(van)
     for day in (1, 3, 6.9):
-        runner.sweep(utcnow() + timedelta(days=day))
+        continuation.continue_runs(utcnow() + timedelta(days=day))
     db.session.expire_all()
     assert run.ended_at is None
-    runner.sweep(utcnow() + timedelta(days=7.1))
+    continuation.continue_runs(utcnow() + timedelta(days=7.1))
     db.session.expire_all()
     assert (run.verdict, run.waits_for_person) == ("stopped", True)
     assert "nobody went on with it for 7 days" in (run.verdict_text or "")
@@ -678,12 +686,12 @@ def test_runs_that_wait_for_people_hold_no_other_up_and_an_answer_goes_on(
     waiting, looked_at = waits_for_person(van), list[str]()
     real = runner.advance
     monkeypatch.setattr(runner, "advance", lambda run, now: looked_at.append(run.id) or real(run, now))
-    runner.sweep(utcnow())
+    continuation.continue_runs(utcnow())
     assert looked_at == []
     asked = next(name for name, state in states(waiting).items() if state == "question")
     choice = next(step.answers[0][0] for step in STEPS if step.id == asked)
     runner.answer(waiting, asked, choice, utcnow())
-    runner.sweep(utcnow())
+    continuation.continue_runs(utcnow())
     assert looked_at == [waiting.id]
 
 
@@ -731,7 +739,7 @@ def test_asking_a_step_again_forgets_what_a_person_saw_before(phone: Phone, van:
 
 
 def test_the_cost_is_told_before_and_a_run_keeps_to_it(phone: Phone, van: Device) -> None:
-    cost = runner.cost(van)
+    cost = step_commands.cost(van)
     healthy = {"camgetver": "Front camera V1.9.3. Rear camera V1.9.3.", "camreq:1,1": "Error: capture failed"}
     asked = answer_all(phone, begin(van), REPLIES | healthy)
     assert cost == len(asked) + 1  # the video is not asked for, since the photo failed
@@ -756,7 +764,7 @@ def test_half_a_configuration_accuses_nobody(phone: Phone, van: Device) -> None:
 def test_a_device_without_credentials_says_so_and_sends_nothing(phone: Phone) -> None:
     device = registry.add({"imei": "352094082042885", "phone": "+12025550112"}, utcnow())
     with pytest.raises(Conflict):
-        runner.cost(device)
+        step_commands.cost(device)
     run = begin(device)
     assert run.verdict == "silent"
     assert phone.sent == []
@@ -925,7 +933,7 @@ def test_the_checklist_finds_what_is_wrong_with_the_vehicle(stack: Stack, desk: 
         step = asks_a_person(page)
         assert step, "a person is asked what no SMS can see"
         page = desk.post(page_of(name), do="answer", step=step, answer=case.answers)
-    verdict = BY_VERDICT[case.verdict]
+    verdict = BY_ID[case.verdict]
     assert re.findall(r"<h2 data-say>(.*?)</h2>", page) == [verdict.title]
     assert verdict.todo in page
     assert case.rests_on in page.partition("Rests on</h3>")[2].partition("</p>")[0]

@@ -184,6 +184,8 @@ VERDICTS: tuple[CheckVerdict, ...] = (
     ),
 )
 
+BY_ID = {verdict.id: verdict for verdict in VERDICTS}
+
 
 def decide(results: Mapping[str, Result]) -> CheckVerdict:
     """Give the first verdict that holds."""

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response
 
-from provisioning.check import runner
+from provisioning.check import run_view, runner
 from provisioning.core.errors import Conflict, NotFound
 from provisioning.devices import registry
 from provisioning.models import ChecklistRun, Device, Role, utcnow
@@ -31,7 +31,7 @@ def begin(imei: str) -> Response:
     """Begin a check. A 409 (`run_open`) where one is open."""
     run = runner.start(registry.find(imei), auth.caller().label, utcnow())
     runner.advance(run, utcnow())
-    return answer(runner.told(run), 202)
+    return answer(run_view.shown(run), 202)
 
 
 @blueprint.get("/devices/<imei>/check")
@@ -39,7 +39,7 @@ def begin(imei: str) -> Response:
 @blueprint.response(200, openapi.CHECK)
 def show(imei: str) -> dict[str, Any]:
     """Show the newest check: its steps, its verdict, or the question that it waits for a person with."""
-    return runner.told(_newest(registry.find(imei)))
+    return run_view.shown(_newest(registry.find(imei)))
 
 
 @blueprint.post("/devices/<imei>/check/answers")
@@ -50,8 +50,8 @@ def show(imei: str) -> dict[str, Any]:
 def reply(given: dict[str, str], imei: str) -> Response:
     """Answer a question of the newest check; `unable` ends it with the likely cause."""
     run = _newest(registry.find(imei))
-    if given["question"] not in runner.questions_of(run):
+    if given["question"] not in run_view.questions_of(run):
         raise Conflict("The check does not ask this now.", code="not_asked")
     runner.answer(run, given["question"], given["answer"], utcnow())
     runner.advance(run, utcnow())
-    return answer(runner.told(run), 200)
+    return answer(run_view.shown(run), 200)

@@ -3,9 +3,9 @@
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from provisioning.check import runner
+from provisioning.check import run_view, runner, step_commands
 from provisioning.check.steps import STEPS
-from provisioning.check.verdicts import VERDICTS, grade
+from provisioning.check.verdicts import BY_ID, grade
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import Device, Role, utcnow
@@ -29,16 +29,16 @@ def show(imei: str) -> ResponseReturnValue:
 def _page(device: Device, problem: str | None = None) -> str:
     run = runner.current(device)
     try:
-        cost: int | None = runner.cost(device)
+        cost: int | None = step_commands.cost(device)
     except ServiceError as error:
         cost, problem = None, problem or error.message
-    verdict = next((v for v in VERDICTS if run and v.id == run.verdict), None)
+    verdict = BY_ID.get(run.verdict or "") if run else None
     tone = words.GRADES[grade(run.verdict or "")] if run and run.ended_at else "quiet"
     return page(
         device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
         tone=tone,
-        grounds=runner.grounds_of(run) if run else [], questions=runner.questions_of(run) if run else {},
-        certainty=runner.certainty_of(run) if run else None,
+        grounds=run_view.grounds_of(run) if run else [], questions=run_view.questions_of(run) if run else {},
+        certainty=run_view.certainty_of(run) if run else None,
     )  # fmt: skip
 
 

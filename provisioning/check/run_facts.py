@@ -1,0 +1,176 @@
+"""Reads what a run of the checklist knows: its commands and how they ended, their files, and the facts of a step."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from provisioning.check.facts import CommandOutcome, Result, StepFacts, by_answer
+from provisioning.check.steps import Step
+from provisioning.commands import submission
+from provisioning.core.config import current_config
+from provisioning.devices import status_table, transfer_times
+from provisioning.media import camera_clock
+from provisioning.models import (
+    CameraSession,
+    ChecklistRun,
+    Command,
+    Device,
+    State,
+    StatusItem,
+    Upload,
+    UploadState,
+    Verdict,
+    db,
+    files_of,
+    first_id,
+)
+from provisioning.tracker.parameters import SENDS_BY_ITSELF, WarningCode, as_integer, find_warnings
+
+
+def results_of(run: ChecklistRun) -> dict[str, Result]:
+    """Give the results of the steps that are done, by step."""
+    return {
+        name: Result(entry["verdict"], entry["text"], entry.get("todo", ""), entry.get("mark", ""))
+        for name, entry in run.steps.items()
+        if entry.get("state") == "done"
+    }
+
+
+def outcomes_of(run: ChecklistRun, step: Step, rows: Sequence[Command]) -> list[CommandOutcome]:
+    """Give how the commands of a step ended; a step without any reads those that asked for files."""
+    return by_answer([outcome_of(row) for row in rows]) if step.commands else file_outcomes(run)
+
+
+def outcome_of(row: Command) -> CommandOutcome:
+    """Give how a command ended, with its file if it has one."""
+    file = _file(row)
+    seconds_off = camera_clock.seconds_off(row, file) if file else None
+    if file is not None and file.command_id is None:
+        return CommandOutcome(State.DONE, True, file_seconds_off=seconds_off)
+    return CommandOutcome(
+        row.state,
+        row.reply is not None,
+        row.error_code,
+        row.error_message,
+        row.result or {},
+        seconds_off,
+        late=row.late,
+    )
+
+
+def _file(row: Command) -> Upload | None:
+    """Give the file of a request, with its time: linked, or unlinked because of a wrong clock."""
+    linked = db.session.scalar(
+        select(Upload).where(Upload.command_id == row.id, Upload.timestamp.is_not(None)).limit(1)
+    )
+    return linked or file_of_slow_clock(row)
+
+
+def file_of_slow_clock(row: Command) -> Upload | None:
+    """Give the photo of a request whose camera's clock is behind: by its time older than the request, so not linked."""
+    if row.arguments.get("file_type") != "photo" or row.sending_at is None or row.state == State.DONE:
+        return None
+    if (row.result or {}).get("already_captured"):
+        return None
+    return db.session.scalar(
+        select(Upload)
+        .where(
+            files_of(row.device),
+            Upload.file_type == "photo",
+            Upload.trigger == 0,
+            Upload.source == row.arguments["source"],
+            Upload.state == UploadState.STORED,
+            Upload.command_id.is_(None),
+            Upload.link_reason.is_not(None),
+            Upload.link_fixed.is_(False),
+            Upload.looked_like.is_(None),
+            Upload.id >= first_id(row.sending_at),
+            Upload.timestamp < row.sending_at,
+        )
+        .order_by(Upload.id)
+        .limit(1)
+    )
+
+
+def file_outcomes(run: ChecklistRun) -> list[CommandOutcome]:
+    """Give how the commands ended that asked for files."""
+    idents = [i for name in ("front", "rear", "card") for i in run.steps.get(name, {}).get("commands", [])]
+    return [outcome_of(row) for row in commands_of(idents)]
+
+
+def commands_of(idents: Sequence[str]) -> Sequence[Command]:
+    """Give commands by id in the order they were asked, those that are still kept."""
+    return db.session.scalars(select(Command).where(Command.id.in_(idents)).order_by(Command.id)).all()
+
+
+def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], device: Device) -> StepFacts:
+    """Gather what a step reads."""
+    rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id)).all()
+    known = status_table.known_parameters(device.id)
+    # a parameter that is 0 asks nothing of the firmware
+    used = {number: value for number, value in known.items() if as_integer(value) != 0}
+    warned = find_warnings(used, known=known, firmware=device.firmware)
+    sessions = db.session.scalars(
+        select(CameraSession)
+        .where(CameraSession.imei == device.imei, CameraSession.ended_at.is_not(None))
+        .order_by(CameraSession.id.desc())
+        .limit(10)
+    )
+    return StepFacts(
+        outcomes=outcomes,
+        status={row.item: (row.value, row.verdict) for row in rows},
+        differing=[
+            f"{row.item.split('.')[1]} is {row.value}, asked {row.asked}"
+            for row in rows
+            if row.item.startswith("parameter.") and row.verdict == Verdict.BAD
+        ],
+        sessions=[(row.code or "", row.crc_errors) for row in sessions],
+        results=results_of(run),
+        answer_seconds=_answer_seconds(run),
+        slow_answer=current_config().check_slow_answer,
+        bytes_per_second=bytes_per_second(run)[0],
+        by_itself=_by_itself(device),
+        server_advice=submission.server_advice(device, {}),
+        firmware_warnings=[
+            warning.text for warning in warned if warning.code is WarningCode.FIRMWARE_TOO_OLD
+        ],
+    )
+
+
+def own_commands(run: ChecklistRun) -> list[Command]:
+    """Give the commands that a run asked itself, and that went out."""
+    idents = [ident for entry in run.steps.values() for ident in entry.get("commands", [])]
+    return [row for row in commands_of(idents) if row.sending_at and row.sending_at >= run.started_at]
+
+
+def _answer_seconds(run: ChecklistRun) -> list[float]:
+    return [
+        (row.answered_at - row.sending_at).total_seconds()
+        for row in own_commands(run)
+        if row.answered_at and row.sending_at
+    ]
+
+
+def bytes_per_second(run: ChecklistRun) -> tuple[float | None, str | None]:
+    """Give the speed of the quickest of a run's files that came without a break, and the file's id."""
+    files = db.session.scalars(
+        select(Upload).where(
+            Upload.command_id.in_([row.id for row in own_commands(run)]),
+            Upload.resumes == 0,
+            Upload.size >= transfer_times.MEASURED_BYTES,
+            Upload.received_at.is_not(None),
+        )
+    )
+    measured = [
+        (file.size / max((file.received_at - file.started_at).total_seconds(), 0.001), file.id)
+        for file in files
+        if file.received_at
+    ]
+    return max(measured, default=(None, None))
+
+
+def _by_itself(device: Device) -> list[str]:
+    """Give what makes a device send without a request: as it confirmed, or was asked to hold."""
+    rows = status_table.parameters(device.id, SENDS_BY_ITSELF)
+    held = {int(row.item.split(".")[1]): row.asked if row.value is None else row.value for row in rows}
+    return [f"{SENDS_BY_ITSELF[number]} ({number})" for number in sorted(held) if as_integer(held[number])]
