@@ -17,7 +17,7 @@ from provisioning.devices import health_store
 from provisioning.models import db
 from provisioning.sms import factory as sms_gateways
 from provisioning.tracker.parameters import host_problem, with_camera_server
-from provisioning.web import api, assets, auth, monitoring, pages, webhooks
+from provisioning.web import access, api, assets, auth, monitoring, pages, webhooks
 from provisioning.web.client_address import ForwardedFor
 from provisioning.web.csrf import MaskedCSRFProtect
 
@@ -55,6 +55,7 @@ def create_app(config: Config | None = None) -> Flask:
     api.init_app(app)
     pages.init_app(app)
     cli.init_app(app)
+    access.check_table(app)
     return app
 
 

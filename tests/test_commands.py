@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sms_vectors import Vector, read
 
-from provisioning.roles import Role
+from provisioning.roles import LEAST, Permission, Role
 from provisioning.tracker.language import (
     COMMANDS,
     CameraServer,
@@ -96,7 +96,9 @@ def test_what_costs_interrupts_or_erases_is_never_sent_again_by_itself() -> None
 
 
 def test_what_interrupts_or_erases_is_confirmed_first_and_needs_an_installer() -> None:
-    assert all(kind.role.includes(Role.INSTALLER) for kind in COMMANDS.values() if kind.needs_confirmation())
+    assert all(
+        kind.permission is Permission.SET_UP for kind in COMMANDS.values() if kind.needs_confirmation()
+    )
     assert COMMANDS["camget_sdformat"].effect is Effect.ERASES
 
 
@@ -104,7 +106,7 @@ def test_a_command_that_does_not_say_who_may_send_it_is_for_administrators() -> 
     class Undeclared(TypedCommand, name="undeclared", effect=Effect.READS):
         pass
 
-    assert Undeclared.role is Role.ADMIN
+    assert LEAST[Undeclared.permission] is Role.ADMIN
     assert not Undeclared.label
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from conftest import ROOT, SENDER
+from conftest import SENDER
 from gateway_double import Phone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -288,8 +288,8 @@ def test_every_phase_has_a_row_and_every_fact_leads_somewhere() -> None:
 
 
 def test_the_phases_are_listed_in_the_documents_from_the_table_that_runs() -> None:
-    text = (ROOT / "docs" / "sms.md").read_text()
-    assert diagram.filled(text) == text, "run python -m provisioning.diagram"
+    document = diagram.DOCS / "sms.md"
+    assert diagram.filled(document) == document.read_text(), "run python -m provisioning.diagram"
 
 
 # all orders

@@ -1,12 +1,17 @@
 """What docs/ claims about the code and a test can check."""
 
+import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 from camera_vectors import PATHS
 from conftest import ROOT
 
+from app import create_app
 from provisioning import diagram as command_diagram
+from provisioning.core.config import load
+from provisioning.web import access
 from receiver import diagram
 
 pytestmark = pytest.mark.quick
@@ -39,9 +44,16 @@ def test_the_sessions_states_are_drawn_from_the_table_that_runs() -> None:
     assert diagram.filled(text) == text, "run python -m receiver.diagram"
 
 
-def test_a_commands_states_are_listed_from_the_table_that_runs() -> None:
-    text = command_diagram.DOCUMENT.read_text()
-    assert command_diagram.filled(text) == text, "run python -m provisioning.diagram"
+@pytest.mark.parametrize("document", command_diagram.TABLES, ids=lambda document: document.name)
+def test_states_and_permissions_are_listed_from_the_tables_that_run(document: Path) -> None:
+    assert command_diagram.filled(document) == document.read_text(), "run python -m provisioning.diagram"
+
+
+def test_the_permissions_that_are_listed_are_those_of_every_route(tmp_path: Path) -> None:
+    folders = {"media_url": f"file://{tmp_path}/media", "media_spool": tmp_path / "spool"}
+    urls = {name: f"sqlite:///{tmp_path}/{name}" for name in ("database_url", "queue_url")}
+    app = create_app(dataclasses.replace(load(), **folders, **urls))  # raises where a route has no entry
+    assert access.routes(app) == {*access.OPEN, *access.NEEDS}
 
 
 def test_every_vector_of_a_camera_is_named_where_its_command_is_described() -> None:

@@ -29,7 +29,8 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.web import sign_in, users
-from provisioning.web.pages import inbox, moved
+from provisioning.web.moved_addresses import MOVED
+from provisioning.web.pages import inbox
 
 IMEI = "352094082736916"
 
@@ -864,7 +865,7 @@ def test_a_vehicle_of_which_only_a_request_that_was_done_is_known_is_listed(
 # addresses of before
 
 
-@pytest.mark.parametrize("rule", moved.MOVED)
+@pytest.mark.parametrize("rule", MOVED)
 def test_an_old_address_leads_to_the_new_one(app: Flask, van: Device, visitor: Visitor, rule: str) -> None:
     names = {"imei": van.imei, "ident": command(van).id, "name": "Trucks"}
     presets.save("Trucks", "", {"66003": 25}, "tests", utcnow())
@@ -877,7 +878,7 @@ def test_an_old_address_leads_to_the_new_one(app: Flask, van: Device, visitor: V
     found, _ = app.url_map.bind("localhost").match(
         answer.location.partition("?")[0], method="POST" if rule.endswith(FORMS) else "GET"
     )
-    assert found == f"pages.{moved.MOVED[rule][0]}"
+    assert found == f"pages.{MOVED[rule][0]}"
 
 
 FORMS = ("archive", "plan", "ask", "command", "credentials", "cancel", "again", "claim", "aside")

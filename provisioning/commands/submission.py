@@ -32,7 +32,7 @@ from provisioning.models import (
     new_id,
     timestamps,
 )
-from provisioning.roles import Role
+from provisioning.roles import LEAST, Permission, Role
 from provisioning.tracker import language
 from provisioning.tracker.language import CamReq, SetParam, TypedCommand, UnsendableText
 from provisioning.tracker.parameters import (
@@ -93,8 +93,8 @@ def submit(
     Raises Forbidden (the command needs another role, or another server does), Invalid (server), Conflict (no
     credentials, the same request still open, the same video here), Unavailable.
     """
-    if not requester.role.includes(asked.role):
-        raise Forbidden(f"This needs the role {asked.role}; you have the role {requester.role}.")
+    if not requester.role.may(asked.permission):
+        raise Forbidden(f"This needs the role {LEAST[asked.permission]}; you have the role {requester.role}.")
     config = current_config()
     demand_gateway()
     device = locks.lock_device(device.id)
@@ -233,7 +233,7 @@ def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: A
 def _with_server(device: Device, asked: CamReq, requester: Requester, config: Config) -> CamReq:
     own = camera_server.own_server(config)
     if asked.server and asked.server != own:
-        if requester.role is not Role.ADMIN:
+        if not requester.role.may(Permission.SERVERS):
             raise Forbidden("Only an admin may send files to another server.", code="forbidden")
         address = f"{asked.server.domain}:{asked.server.port}"
         if not {address, asked.server.domain} & set(config.camera_servers_allowed):
@@ -289,7 +289,7 @@ def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, co
     changed = [number for number in ids if number in parameters]
     is_other = bool(changed) and (str(domain), str(port)) != tuple(str(value) for value in default)
     named = [number for number in TRACKER_SERVER if number in parameters]
-    if (is_other or named) and requester.role is not Role.ADMIN:
+    if (is_other or named) and not requester.role.may(Permission.SERVERS):
         raise Forbidden("Only an admin may set the server that a device sends to.", code="forbidden")
     if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
         text = f"{domain}:{port} is not this service and does not stand in CAMERA_SERVERS_ALLOWED."

@@ -1,16 +1,13 @@
-"""Authentication and authorization: roles, API tokens, the user of a session.
+"""Authentication: API tokens, the user of a session, and who makes a request.
 
-Pages authenticate by session cookie (Flask-Login), the API by bearer token only, so that no form on a
-foreign page can use the API with a cookie. Views use `require(role)`; rules about rows live elsewhere.
+Pages authenticate by session cookie (Flask-Login), the API by bearer token only, so that no form on a foreign page can
+use the API with a cookie. What a caller needs for a route stands in `access`; `demand` checks what depends on a row.
 """
 
-import functools
 import hashlib
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
 from flask import Flask, Request, g
 from flask_login import LoginManager, current_user
@@ -18,9 +15,8 @@ from sqlalchemy import select, update
 
 from provisioning.core.errors import Forbidden, Invalid, ServiceError
 from provisioning.models import ApiToken, Role, User, changed, db, utcnow
+from provisioning.roles import LEAST, Permission
 from provisioning.web import sign_in
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 TOKEN_DAYS = 365
 TOKEN_SEEN_EVERY = timedelta(minutes=1)  # last_used_at is for people: no write per request
@@ -43,9 +39,9 @@ class Caller:
     label: str  # shown as "asked by"
     role: Role
 
-    def may(self, role: Role) -> bool:
-        """Say whether the caller has at least this role."""
-        return self.role.includes(role)
+    def may(self, permission: Permission) -> bool:
+        """Say whether the caller has this permission."""
+        return self.role.may(permission)
 
 
 class SignedIn:
@@ -108,25 +104,11 @@ def authenticate_bearer(request: Request, now: datetime) -> Caller:
     return g.caller
 
 
-def require(role: Role) -> Callable[[F], F]:
-    """Let a view run only for callers with at least `role`; else Unauthenticated or Forbidden."""
-
-    def wrap(view: F) -> F:
-        @functools.wraps(view)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            demand(role)
-            return view(*args, **kwargs)
-
-        return guarded  # type: ignore[return-value]
-
-    return wrap
-
-
-def demand(role: Role) -> Caller:
-    """Give the caller if it has at least `role`. Raises Unauthenticated or Forbidden."""
+def demand(permission: Permission) -> Caller:
+    """Give the caller if it has the permission. Raises Unauthenticated or Forbidden."""
     who = caller()
-    if not who.may(role):
-        raise Forbidden(f"This needs the role {role.value}; you have the role {who.role.value}.")
+    if not who.may(permission):
+        raise Forbidden(f"This needs the role {LEAST[permission]}; you have the role {who.role}.")
     return who
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
-from provisioning.roles import Role
+from provisioning.roles import Permission
 from provisioning.tracker.input_fields import EPOCH, Choice, Moment, WholeNumber
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
 from provisioning.tracker.language.command import SOURCE_DIGITS, Effect, Source, TypedCommand, UnsendableText
@@ -131,7 +131,9 @@ def _utc(seconds: int) -> str:
 
 
 @dataclass(frozen=True)
-class CamReq(TypedCommand, name="camreq", effect=Effect.COSTS, role=Role.SUPPORT, arguments=CamReqArguments):
+class CamReq(
+    TypedCommand, name="camreq", effect=Effect.COSTS, permission=Permission.ASK, arguments=CamReqArguments
+):
     """Take a photo, or fetch a video: timestamp in Unix seconds UTC, duration 1 to 30 s, only for video."""
 
     file_type: FileType

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from provisioning.roles import Role
+from provisioning.roles import Permission
 from provisioning.tracker.input_fields import Choice
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
 from provisioning.tracker.parameters import Parameter
@@ -53,14 +53,14 @@ class TypedCommand(ABC):
 
     name: what the device and the API call it.
     effect: what it does; only what reads or sets is ever repeated without a person.
-    role: who may send it.
+    permission: what sending it needs.
     label: what its button says, with {camera} where it is for one camera; empty: it has no button.
     arguments: the schema of its arguments, whose result makes an instance.
     """
 
     name: ClassVar[str]
     effect: ClassVar[Effect]
-    role: ClassVar[Role]
+    permission: ClassVar[Permission]
     label: ClassVar[str]
     arguments: ClassVar[type[Arguments]]
 
@@ -69,12 +69,18 @@ class TypedCommand(ABC):
         *,
         name: str,
         effect: Effect,
-        role: Role = Role.ADMIN,
+        permission: Permission = Permission.SERVICE,
         label: str = "",
         arguments: type[Arguments] = Arguments,
     ) -> None:
         super().__init_subclass__()
-        cls.name, cls.effect, cls.role, cls.label, cls.arguments = name, effect, role, label, arguments
+        cls.name, cls.effect, cls.permission, cls.label, cls.arguments = (
+            name,
+            effect,
+            permission,
+            label,
+            arguments,
+        )
 
     @classmethod
     def is_repeatable(cls) -> bool:

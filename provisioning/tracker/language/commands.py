@@ -11,7 +11,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from provisioning.roles import Role
+from provisioning.roles import Permission
 from provisioning.tracker.language.arguments import CommandErrors, flat
 from provisioning.tracker.language.camera_request import CamReq
 from provisioning.tracker.language.command import Effect, ForOneCamera, OneCamera, TypedCommand
@@ -25,7 +25,7 @@ class CamGetSdFormat(
     TypedCommand,
     name="camget_sdformat",
     effect=Effect.ERASES,
-    role=Role.INSTALLER,
+    permission=Permission.SET_UP,
     label="Format the SD card of the {camera} camera",
     arguments=OneCamera,
 ):
@@ -38,7 +38,7 @@ class CamGetRestart(
     TypedCommand,
     name="camget_restart",
     effect=Effect.INTERRUPTS,
-    role=Role.INSTALLER,
+    permission=Permission.SET_UP,
     label="Restart the {camera} camera",
     arguments=OneCamera,
 ):
@@ -50,7 +50,7 @@ class CamGetVer(
     TypedCommand,
     name="camgetver",
     effect=Effect.READS,
-    role=Role.SUPPORT,
+    permission=Permission.ASK,
     label="Ask both cameras for their version",
 ):
     """Ask both cameras for their firmware version."""
@@ -58,35 +58,55 @@ class CamGetVer(
 
 @dataclass(frozen=True)
 class GetVer(
-    TypedCommand, name="getver", effect=Effect.READS, role=Role.SUPPORT, label="Ask for firmware and IMEI"
+    TypedCommand,
+    name="getver",
+    effect=Effect.READS,
+    permission=Permission.ASK,
+    label="Ask for firmware and IMEI",
 ):
     """Ask the tracker for firmware, hardware and IMEI."""
 
 
 @dataclass(frozen=True)
 class GetInfo(
-    TypedCommand, name="getinfo", effect=Effect.READS, role=Role.SUPPORT, label="Ask for clock and uptime"
+    TypedCommand,
+    name="getinfo",
+    effect=Effect.READS,
+    permission=Permission.ASK,
+    label="Ask for clock and uptime",
 ):
     """Ask the tracker for its clock, uptime and counters."""
 
 
 @dataclass(frozen=True)
 class GetStatus(
-    TypedCommand, name="getstatus", effect=Effect.READS, role=Role.SUPPORT, label="Ask for the mobile network"
+    TypedCommand,
+    name="getstatus",
+    effect=Effect.READS,
+    permission=Permission.ASK,
+    label="Ask for the mobile network",
 ):
     """Ask the tracker for the state of its mobile network."""
 
 
 @dataclass(frozen=True)
 class GetIo(
-    TypedCommand, name="getio", effect=Effect.READS, role=Role.SUPPORT, label="Ask for inputs and ignition"
+    TypedCommand,
+    name="getio",
+    effect=Effect.READS,
+    permission=Permission.ASK,
+    label="Ask for inputs and ignition",
 ):
     """Ask the tracker for its inputs and outputs."""
 
 
 @dataclass(frozen=True)
 class CpuReset(
-    TypedCommand, name="cpureset", effect=Effect.INTERRUPTS, role=Role.INSTALLER, label="Restart the tracker"
+    TypedCommand,
+    name="cpureset",
+    effect=Effect.INTERRUPTS,
+    permission=Permission.SET_UP,
+    label="Restart the tracker",
 ):
     """Restart the tracker."""
 

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from marshmallow import ValidationError, fields, post_load
 
-from provisioning.roles import Role
+from provisioning.roles import Permission
 from provisioning.tracker.input_fields import Flag
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
 from provisioning.tracker.language.command import Effect, TypedCommand, UnsendableText
@@ -47,7 +47,11 @@ class SetParamArguments(Arguments):
 
 @dataclass(frozen=True)
 class SetParam(
-    TypedCommand, name="setparam", effect=Effect.SETS, role=Role.INSTALLER, arguments=SetParamArguments
+    TypedCommand,
+    name="setparam",
+    effect=Effect.SETS,
+    permission=Permission.SET_UP,
+    arguments=SetParamArguments,
 ):
     """Set parameters, in this order."""
 
@@ -101,7 +105,7 @@ def _read_ids(value: Any, catalogue: Mapping[int, Parameter] | None) -> tuple[in
 
 @dataclass(frozen=True)
 class GetParam(
-    TypedCommand, name="getparam", effect=Effect.READS, role=Role.SUPPORT, arguments=GetParamArguments
+    TypedCommand, name="getparam", effect=Effect.READS, permission=Permission.ASK, arguments=GetParamArguments
 ):
     """Read parameters back, in this order."""
 

@@ -17,7 +17,7 @@ from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import TooMany
 from provisioning.models import utcnow
-from provisioning.web import auth
+from provisioning.web import access, auth
 from provisioning.web.api import (
     checks,
     commands,
@@ -83,6 +83,7 @@ def _authenticate() -> None:
     if not limiter.hit(allowed, caller.scope):
         wait = max(1, int(limiter.get_window_stats(allowed, caller.scope).reset_time - time.time()) + 1)
         raise TooMany(f"Too many requests with this token; come back in {wait} s.", retry_after=wait)
+    access.check()
 
 
 BLUEPRINTS = (

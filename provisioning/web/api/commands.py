@@ -12,7 +12,8 @@ from provisioning.core.errors import Invalid
 from provisioning.devices import credentials, registry
 from provisioning.fleet import presets
 from provisioning.media import link_service
-from provisioning.models import Command, Role, db, utcnow
+from provisioning.models import Command, db, utcnow
+from provisioning.roles import Permission
 from provisioning.web import auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.api.shared import answer, repeatable
@@ -34,7 +35,6 @@ def requester() -> submission.Requester:
 
 
 @blueprint.post("/devices/<imei>/commands")
-@auth.require(Role.SUPPORT)
 @blueprint.arguments(CommandSchema, shape="CommandRequest")
 @blueprint.response(202, openapi.COMMAND)
 @repeatable
@@ -48,7 +48,6 @@ def ask(given: dict[str, Any], imei: str) -> Response:
 
 
 @blueprint.post("/devices/<imei>/provision")
-@auth.require(Role.INSTALLER)
 @blueprint.arguments(ProvisionSchema, shape="ProvisionRequest")
 @blueprint.response(202, openapi.COMMANDS)
 @repeatable
@@ -72,7 +71,6 @@ def provision(given: dict[str, Any], imei: str) -> Response:
 
 
 @blueprint.get("/commands")
-@auth.require(Role.VIEWER)
 @blueprint.arguments(CommandFilter, location="query")
 @blueprint.response(200, openapi.page(openapi.COMMAND))
 def list_commands(given: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +84,6 @@ def list_commands(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/commands/<ident>")
-@auth.require(Role.VIEWER)
 @blueprint.response(200, openapi.COMMAND)
 def get_command(ident: str) -> dict[str, Any]:
     """Show a command: its life, its reply, its files."""
@@ -94,14 +91,13 @@ def get_command(ident: str) -> dict[str, Any]:
 
 
 @blueprint.post("/commands/<ident>/cancel")
-@auth.require(Role.SUPPORT)
 @blueprint.response(200, openapi.COMMAND)
 @repeatable
 def cancel(ident: str) -> Response:
     """Cancel a command; what was handed over may still happen."""
     row = shared.command(ident)
     if credentials.is_change(row):
-        auth.demand(Role.INSTALLER)
+        auth.demand(Permission.SET_UP)
     submission.cancel(row, utcnow())
     db.session.commit()
     submission.wake(row.device_id)

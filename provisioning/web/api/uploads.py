@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from provisioning.core.errors import NotFound
 from provisioning.media import link_service, previews, storage
-from provisioning.models import UNSTORED, Role, Upload, UploadState, in_state, utcnow
+from provisioning.models import UNSTORED, Upload, UploadState, in_state, utcnow
 from provisioning.web import auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.responses import ORIGINALS, original, send
@@ -17,7 +17,6 @@ blueprint = openapi.Blueprint("uploads", __name__, description="Files of the cam
 
 
 @blueprint.get("/uploads")
-@auth.require(Role.VIEWER)
 @blueprint.arguments(UploadFilter, location="query")
 @blueprint.response(200, openapi.page(openapi.UPLOAD))
 def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +35,6 @@ def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/uploads/<ident>")
-@auth.require(Role.VIEWER)
 @blueprint.response(200, openapi.UPLOAD)
 def get_upload(ident: str) -> dict[str, Any]:
     """Show an upload and what made it."""
@@ -44,7 +42,6 @@ def get_upload(ident: str) -> dict[str, Any]:
 
 
 @blueprint.patch("/uploads/<ident>/link")
-@auth.require(Role.SUPPORT)
 @blueprint.arguments(LinkSchema)
 @blueprint.response(200, openapi.UPLOAD)
 def fix_link(given: dict[str, Any], ident: str) -> dict[str, Any]:
@@ -56,7 +53,6 @@ def fix_link(given: dict[str, Any], ident: str) -> dict[str, Any]:
 
 
 @blueprint.get("/uploads/<ident>/content")
-@auth.require(Role.VIEWER)
 @blueprint.file(*ORIGINALS.values(), "application/octet-stream")
 def get_content(ident: str) -> Response:
     """Give the original, byte for byte as the camera sent it."""
@@ -71,7 +67,6 @@ def get_content(ident: str) -> Response:
 
 
 @blueprint.get("/uploads/<ident>/thumbnail.jpg")
-@auth.require(Role.VIEWER)
 @blueprint.file("image/jpeg")
 def get_thumbnail(ident: str) -> Response:
     """Give a small picture of a photo or video."""
@@ -80,7 +75,6 @@ def get_thumbnail(ident: str) -> Response:
 
 
 @blueprint.get("/uploads/<ident>/video.mp4")
-@auth.require(Role.VIEWER)
 @blueprint.file("video/mp4")
 def get_video(ident: str) -> Response:
     """Give the H.264 copy of a video."""

@@ -18,9 +18,10 @@ from werkzeug.exceptions import HTTPException
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
 from provisioning.media.storage import media as uploads_media
-from provisioning.models import Role, db, utcnow
+from provisioning.models import db, utcnow
+from provisioning.roles import Permission
 from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
-from provisioning.web import auth
+from provisioning.web import access, auth
 from provisioning.web.pages import (
     account,
     check,
@@ -95,6 +96,7 @@ for _module in (
     moved,
 ):
     _module.attach(blueprint)
+blueprint.before_request(access.check)
 
 
 def init_app(app: Flask) -> None:
@@ -111,7 +113,7 @@ def init_app(app: Flask) -> None:
         local=local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=words.short_time,
         short_day=words.short_day, full_time=words.full_time, clock=words.clock,
     )  # fmt: skip
-    app.jinja_env.globals.update(words=words, Role=Role, nonce=lambda: secrets.token_hex(16))
+    app.jinja_env.globals.update(words=words, Permission=Permission, nonce=lambda: secrets.token_hex(16))
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_context)

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
 from provisioning.core.errors import Invalid, ServiceError
-from provisioning.models import Role, utcnow
+from provisioning.models import utcnow
 from provisioning.web import auth, sign_in, users
 from provisioning.web.redirects import own_path
 
@@ -32,7 +32,6 @@ def theme() -> str:
     return wanted if wanted in THEMES else "auto"
 
 
-@auth.require(Role.VIEWER)
 def show() -> ResponseReturnValue:
     """Show the account."""
     return _page()
@@ -46,7 +45,6 @@ def _page(errors: Mapping[str, list[str]] | None = None) -> str:
     )  # fmt: skip
 
 
-@auth.require(Role.VIEWER)
 def change_password() -> ResponseReturnValue:
     """Change the user's own password, who proves the present one; all other sessions of the user end."""
     user, address, agent = current_user.user, request.remote_addr or "", request.user_agent.string
@@ -66,7 +64,6 @@ def change_password() -> ResponseReturnValue:
     return redirect(url_for("pages.account", changed=1))
 
 
-@auth.require(Role.VIEWER)
 def end_session() -> ResponseReturnValue:
     """End one session of the user, or all of them."""
     user, ident = current_user.user, request.form.get("session", type=int)
@@ -91,7 +88,6 @@ def set_theme() -> ResponseReturnValue:
     return answer
 
 
-@auth.require(Role.INSTALLER)
 def show_settings() -> ResponseReturnValue:
     """Show what can be set here."""
     return render_template("settings.html")

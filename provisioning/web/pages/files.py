@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from provisioning.core.errors import NotFound
 from provisioning.media import link_service, previews, storage
-from provisioning.models import TRIGGERS, Command, Role, TelemetryRecord, Upload, db, utcnow
+from provisioning.models import TRIGGERS, Command, TelemetryRecord, Upload, db, utcnow
 from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.responses import original, send
@@ -28,7 +28,6 @@ def _find(ident: str) -> Upload:
     return found
 
 
-@auth.require(Role.VIEWER)
 def show(ident: str) -> ResponseReturnValue:
     """Show a file and what made it."""
     return _page(_find(ident))
@@ -55,7 +54,6 @@ def _record(upload: Upload) -> TelemetryRecord | None:
     return db.session.get(TelemetryRecord, upload.record_id) if upload.record_id else None
 
 
-@auth.require(Role.VIEWER)
 def content(ident: str) -> Response:
     """Give the original."""
     upload = _find(ident)
@@ -66,13 +64,11 @@ def content(ident: str) -> Response:
     return answer
 
 
-@auth.require(Role.VIEWER)
 def thumbnail(ident: str) -> Response:
     """Give the small picture."""
     return _derived(previews.thumbnail(_find(ident)), "image/jpeg")
 
 
-@auth.require(Role.VIEWER)
 def video(ident: str) -> Response:
     """Give the H.264 copy."""
     return _derived(previews.video(_find(ident)), "video/mp4")
@@ -85,7 +81,6 @@ def _derived(key: str | None, kind: str) -> Response:
     return answer
 
 
-@auth.require(Role.SUPPORT)
 def fix(ident: str) -> ResponseReturnValue:
     """Correct which request made a file."""
     upload = _find(ident)

@@ -11,9 +11,8 @@ from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import health_view, listing, registry
 from provisioning.devices.health import HealthState
 from provisioning.media import settlement
-from provisioning.models import OPEN, Command, Device, Role, db, utcnow
+from provisioning.models import OPEN, Command, Device, db, utcnow
 from provisioning.tracker.normalization import clean_line
-from provisioning.web import auth
 from provisioning.web.pages import forms, media, vehicle
 from provisioning.web.schemas import ZONES, DeviceChangeForm, DeviceForm
 
@@ -35,13 +34,11 @@ def attach(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/vehicles/<imei>/archive", "archive_vehicle", archive_vehicle, methods=["POST"])
 
 
-@auth.require(Role.VIEWER)
 def show_fleet() -> ResponseReturnValue:
     """Show the vehicles with their state at a glance."""
     return render_template("fleet.html", **_listed())
 
 
-@auth.require(Role.VIEWER)
 def fleet_part() -> ResponseReturnValue:
     """Give the list anew, for live pages."""
     return render_template("fleet/list.html", **_listed())
@@ -90,7 +87,6 @@ def about(rows: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@auth.require(Role.INSTALLER)
 def add_vehicle() -> ResponseReturnValue:
     """Add a vehicle."""
     if request.method != "POST":
@@ -105,7 +101,6 @@ def add_vehicle() -> ResponseReturnValue:
     return forms.once(work, lambda error: (_form(None, request.form, error.errors, error), error.status))
 
 
-@auth.require(Role.INSTALLER)
 def edit_vehicle(imei: str) -> ResponseReturnValue:
     """Change a vehicle; empty credential fields leave them as they are."""
     device = registry.find(imei)
@@ -137,7 +132,6 @@ def _form(device: Device | None, given: Any, errors: forms.Errors, error: Servic
     return vehicle.page(device, "vehicle/details.html", "settings", **fields)
 
 
-@auth.require(Role.INSTALLER)
 def archive_vehicle(imei: str) -> ResponseReturnValue:
     """Archive a vehicle."""
     registry.archive(registry.find(imei), utcnow())

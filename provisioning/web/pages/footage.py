@@ -11,11 +11,10 @@ from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
-from provisioning.models import Device, Role, utcnow
+from provisioning.models import Device, utcnow
 from provisioning.tracker import language
 from provisioning.tracker.language import RESOLUTIONS
 from provisioning.tracker.parameters import as_integer
-from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.vehicle import page
 
@@ -26,7 +25,6 @@ def attach(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/vehicles/<imei>/ask", "ask", ask, methods=["POST"])
 
 
-@auth.require(Role.VIEWER)
 def show(imei: str) -> ResponseReturnValue:
     """Show the forms, the requests and the files of a vehicle."""
     return _page(registry.find(imei))
@@ -41,7 +39,6 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     )  # fmt: skip
 
 
-@auth.require(Role.SUPPORT)
 def ask(imei: str) -> ResponseReturnValue:
     """Ask for a photo or a clip; `stay` leads back to the first page of the vehicle."""
     device = registry.find(imei)

@@ -1,48 +1,9 @@
 """Addresses that pages had before: each leads to where its content stands now."""
 
-from collections.abc import Mapping
-
 from flask import Blueprint, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-# old address → endpoint that has it now, and fields that the new address needs besides those of the old one
-MOVED: Mapping[str, tuple[str, Mapping[str, str]]] = {
-    "/devices": ("fleet", {}),
-    "/devices/part": ("fleet_part", {}),
-    "/devices/new": ("add_vehicle", {}),
-    "/devices/<imei>": ("vehicle", {}),
-    "/devices/<imei>/edit": ("edit_vehicle", {}),
-    "/devices/<imei>/archive": ("archive_vehicle", {}),
-    "/devices/<imei>/part/verdict": ("vehicle_part", {"name": "head"}),
-    "/devices/<imei>/part/status": ("vehicle_part", {"name": "told"}),
-    "/devices/<imei>/part/commands": ("vehicle_part", {"name": "requests"}),
-    "/devices/<imei>/part/uploads": ("vehicle_part", {"name": "files"}),
-    "/devices/<imei>/part/doubtful": ("vehicle_part", {"name": "doubtful"}),
-    "/devices/<imei>/part/messages": ("vehicle_log", {"kind": "messages"}),
-    "/devices/<imei>/part/sessions": ("vehicle_log", {"kind": "sessions"}),
-    "/devices/<imei>/all/commands": ("vehicle_log", {"kind": "requests"}),
-    "/devices/<imei>/all/messages": ("vehicle_log", {"kind": "messages"}),
-    "/devices/<imei>/all/sessions": ("vehicle_log", {"kind": "sessions"}),
-    "/devices/<imei>/all/uploads": ("media", {}),
-    "/devices/<imei>/all/doubtful": ("media", {"doubtful": "1"}),
-    "/devices/<imei>/checklist": ("check", {}),
-    "/devices/<imei>/events": ("vehicle_events", {}),
-    "/devices/<imei>/provision": ("vehicle_settings", {}),
-    "/devices/<imei>/plan": ("plan", {}),
-    "/devices/<imei>/ask": ("ask", {}),
-    "/devices/<imei>/command": ("command_form", {}),
-    "/devices/<imei>/credentials": ("credentials", {}),
-    "/commands/<ident>": ("request", {}),
-    "/commands/<ident>/cancel": ("cancel_request", {}),
-    "/commands/<ident>/again": ("again", {}),
-    "/messages": ("inbox", {}),
-    "/messages/<ident>/claim": ("claim", {}),
-    "/messages/<ident>/aside": ("put_aside", {}),
-    "/strangers": ("unknown_devices", {}),
-    "/strangers/<imei>": ("unknown_device", {}),
-    "/profiles": ("presets", {}),
-    "/profiles/<name>": ("preset", {}),
-}
+from provisioning.web.moved_addresses import MOVED
 
 
 def attach(blueprint: Blueprint) -> None:

@@ -9,7 +9,8 @@ from provisioning.commands import submission
 from provisioning.core.errors import Invalid, NotFound, ServiceError
 from provisioning.devices import credentials
 from provisioning.media import request_progress
-from provisioning.models import OPEN, Command, Role, db, utcnow
+from provisioning.models import OPEN, Command, db, utcnow
+from provisioning.roles import Permission
 from provisioning.web import auth
 from provisioning.web.pages import forms
 
@@ -28,7 +29,6 @@ def _find(ident: str) -> Command:
     return found
 
 
-@auth.require(Role.VIEWER)
 def show(ident: str) -> ResponseReturnValue:
     """Show a request."""
     return _page(_find(ident))
@@ -43,12 +43,11 @@ def _page(row: Command, error: ServiceError | None = None) -> str:
     )  # fmt: skip
 
 
-def _may_cancel(row: Command) -> Role:
+def _may_cancel(row: Command) -> Permission:
     """Give the role that cancelling a command needs: who may not change credentials may not stop their change."""
-    return Role.INSTALLER if credentials.is_change(row) else Role.SUPPORT
+    return Permission.SET_UP if credentials.is_change(row) else Permission.ASK
 
 
-@auth.require(Role.SUPPORT)
 def cancel(ident: str) -> ResponseReturnValue:
     """Cancel a request."""
     row = _find(ident)
@@ -63,7 +62,6 @@ def cancel(ident: str) -> ResponseReturnValue:
     return forms.once(work, lambda error: (_page(row, error), error.status))
 
 
-@auth.require(Role.SUPPORT)
 def again(ident: str) -> ResponseReturnValue:
     """Ask the same again."""
     row = _find(ident)

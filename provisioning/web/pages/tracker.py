@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
-from provisioning.models import Device, Role
+from provisioning.models import Device
 from provisioning.tracker.language import COMMANDS
 from provisioning.tracker.normalization import clean_text
 from provisioning.tracker.parameters import id_of
@@ -21,7 +21,6 @@ def attach(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/vehicles/<imei>/credentials", "credentials", credentials, methods=["POST"])
 
 
-@auth.require(Role.VIEWER)
 def show(imei: str) -> ResponseReturnValue:
     """Show what the tracker told, with the forms that ask it."""
     return _page(registry.find(imei))
@@ -45,12 +44,13 @@ def _buttons(*, needs_confirmation: bool) -> list[tuple[str, str]]:
     return [
         (f"{kind.name}:{camera}".rstrip(":"), kind.label.format(camera=camera))
         for kind in COMMANDS.values()
-        if kind.label and auth.caller().may(kind.role) and kind.needs_confirmation() is needs_confirmation
+        if kind.label
+        and auth.caller().may(kind.permission)
+        and kind.needs_confirmation() is needs_confirmation
         for camera in (("front", "rear") if kind.is_for_one_camera() else ("",))
     ]
 
 
-@auth.require(Role.SUPPORT)
 def other(imei: str) -> ResponseReturnValue:
     """Send a command that has a button: versions, states; and, for installers, restarts and formatting."""
     device = registry.find(imei)
@@ -60,7 +60,7 @@ def other(imei: str) -> ResponseReturnValue:
     def work() -> str:
         if kind is None or not kind.label:
             raise Invalid("There is no such command here.")
-        auth.demand(kind.role)
+        auth.demand(kind.permission)
         if kind.needs_confirmation() and "sure" not in request.form:
             raise Invalid("Tick the box first: this cannot be undone.", errors={"sure": ["Not ticked."]})
         arguments = {"camera": camera} if kind.is_for_one_camera() else {}
@@ -69,7 +69,6 @@ def other(imei: str) -> ResponseReturnValue:
     return forms.once(work, lambda error: (_page(device, error, "other"), error.status))
 
 
-@auth.require(Role.INSTALLER)
 def credentials(imei: str) -> ResponseReturnValue:
     """Change the SMS login and password of the tracker."""
     device = registry.find(imei)

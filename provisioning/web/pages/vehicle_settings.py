@@ -11,7 +11,8 @@ from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError
 from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
-from provisioning.models import Device, Role, db, utcnow
+from provisioning.models import Device, db, utcnow
+from provisioning.roles import Permission
 from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.parameters import FIXED, read_parameters, rows, words
@@ -24,18 +25,16 @@ def attach(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/vehicles/<imei>/settings/plan", "plan", plan, methods=["POST"])
 
 
-@auth.require(Role.VIEWER)
 def show(imei: str) -> ResponseReturnValue:
     """Choose settings, see the SMS and warnings, send; who may not change any sees what the tracker told."""
     device = registry.find(imei)
     if request.method != "POST":
-        if not auth.caller().may(Role.INSTALLER):
+        if not auth.caller().may(Permission.SET_UP):
             return redirect(url_for("pages.tracker", imei=imei))
         ticked: Mapping[str, Any] = {}
         if reference := request.args.get("profile"):
             ticked = presets.find(reference).parameters
         return _page(device, ticked)
-    auth.demand(Role.INSTALLER)
     if "preview" in request.form:
         return _page(device, read_parameters())
 
@@ -62,7 +61,6 @@ def _page(device: Device, ticked: Mapping[str, Any], error: ServiceError | None 
     )  # fmt: skip
 
 
-@auth.require(Role.INSTALLER)
 def plan(imei: str) -> ResponseReturnValue:
     """Show what the chosen settings would send, with warnings beside their fields (a part, by htmx)."""
     device = registry.find(imei)

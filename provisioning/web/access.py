@@ -1,0 +1,151 @@
+"""Which permission each route needs: one table of all routes, checked before any view runs.
+
+A route is a method and a rule of Flask's. The app does not start while a route has no entry, or an entry no route. A
+view checks only what depends on a row besides (`auth.demand`).
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from flask import Flask, request
+
+from provisioning.roles import Permission
+from provisioning.web import auth
+from provisioning.web.moved_addresses import MOVED
+
+# routes that anybody may call
+OPEN = frozenset(
+    {
+        "GET /login",
+        "POST /login",
+        "POST /logout",
+        "POST /theme",
+        "GET /static/<path:name>",
+        "GET /api/v1/openapi.json",
+        # these prove in their own way who calls: operators by their network or a token, gateways by a signature
+        "GET /healthz",
+        "GET /readyz",
+        "GET /metrics",
+        "POST /webhooks/<name>/inbound",
+        "POST /webhooks/<name>/status",
+        # these lead to a page that checks
+        *(f"{method} {rule}" for rule in MOVED for method in ("GET", "POST")),
+    }
+)
+
+# routes that change nothing
+READS: Mapping[str, Permission] = {
+    "GET /": Permission.READ,
+    "GET /account": Permission.READ,
+    "GET /events": Permission.READ,
+    "GET /fleet/part": Permission.READ,
+    "GET /inbox": Permission.READ,
+    "GET /inbox/unknown": Permission.READ,
+    "GET /inbox/unknown/<imei>": Permission.READ,
+    "GET /media": Permission.READ,
+    "GET /requests/<ident>": Permission.READ,
+    "GET /search": Permission.READ,
+    "GET /settings": Permission.SET_UP,
+    "GET /settings/presets": Permission.READ,
+    "GET /settings/presets/<name>": Permission.READ,
+    "GET /uploads/<ident>": Permission.READ,
+    "GET /uploads/<ident>/content": Permission.READ,
+    "GET /uploads/<ident>/thumbnail.jpg": Permission.READ,
+    "GET /uploads/<ident>/video.mp4": Permission.READ,
+    "GET /vehicles/<imei>": Permission.READ,
+    "GET /vehicles/<imei>/check": Permission.READ,
+    "GET /vehicles/<imei>/events": Permission.READ,
+    "GET /vehicles/<imei>/footage": Permission.READ,
+    "GET /vehicles/<imei>/log": Permission.READ,
+    "GET /vehicles/<imei>/part/<name>": Permission.READ,
+    "GET /vehicles/<imei>/settings": Permission.READ,
+    "GET /vehicles/<imei>/settings/tracker": Permission.READ,
+    "GET /vehicles/<imei>/settings/vehicle": Permission.SET_UP,
+    "GET /vehicles/new": Permission.SET_UP,
+    "POST /vehicles/<imei>/settings/plan": Permission.SET_UP,
+    "GET /api/v1/commands": Permission.READ,
+    "GET /api/v1/commands/<ident>": Permission.READ,
+    "GET /api/v1/devices": Permission.READ,
+    "GET /api/v1/devices/<imei>": Permission.READ,
+    "GET /api/v1/devices/<imei>/check": Permission.READ,
+    "GET /api/v1/devices/<imei>/status": Permission.READ,
+    "GET /api/v1/fleet": Permission.READ,
+    "GET /api/v1/messages": Permission.READ,
+    "GET /api/v1/parameters": Permission.READ,
+    "POST /api/v1/parameters/plan": Permission.READ,
+    "GET /api/v1/profiles": Permission.READ,
+    "GET /api/v1/profiles/<name>": Permission.READ,
+    "GET /api/v1/sessions": Permission.READ,
+    "GET /api/v1/uploads": Permission.READ,
+    "GET /api/v1/uploads/<ident>": Permission.READ,
+    "GET /api/v1/uploads/<ident>/content": Permission.READ,
+    "GET /api/v1/uploads/<ident>/thumbnail.jpg": Permission.READ,
+    "GET /api/v1/uploads/<ident>/video.mp4": Permission.READ,
+}
+
+# routes that change something
+WRITES: Mapping[str, Permission] = {
+    "POST /account/password": Permission.READ,
+    "POST /account/sessions": Permission.READ,
+    "POST /inbox/texts/<ident>/aside": Permission.CORRECT,
+    "POST /inbox/texts/<ident>/claim": Permission.SET_UP,
+    "POST /requests/<ident>/again": Permission.ASK,
+    "POST /requests/<ident>/cancel": Permission.ASK,
+    "POST /settings/presets": Permission.SET_UP,
+    "POST /uploads/<ident>/link": Permission.CORRECT,
+    "POST /vehicles/<imei>/archive": Permission.SET_UP,
+    "POST /vehicles/<imei>/ask": Permission.ASK,
+    "POST /vehicles/<imei>/check": Permission.ASK,
+    "POST /vehicles/<imei>/command": Permission.ASK,
+    "POST /vehicles/<imei>/credentials": Permission.SET_UP,
+    "POST /vehicles/<imei>/settings": Permission.SET_UP,
+    "POST /vehicles/<imei>/settings/vehicle": Permission.SET_UP,
+    "POST /vehicles/new": Permission.SET_UP,
+    "POST /api/v1/commands/<ident>/cancel": Permission.ASK,
+    "POST /api/v1/devices": Permission.SET_UP,
+    "PATCH /api/v1/devices/<imei>": Permission.SET_UP,
+    "DELETE /api/v1/devices/<imei>": Permission.SET_UP,
+    "POST /api/v1/devices/<imei>/check": Permission.ASK,
+    "POST /api/v1/devices/<imei>/check/answers": Permission.ASK,
+    "POST /api/v1/devices/<imei>/commands": Permission.ASK,
+    "POST /api/v1/devices/<imei>/provision": Permission.SET_UP,
+    "POST /api/v1/devices/<imei>/records": Permission.REPORT,
+    "POST /api/v1/profiles": Permission.SET_UP,
+    "PATCH /api/v1/uploads/<ident>/link": Permission.CORRECT,
+}
+
+NEEDS: Mapping[str, Permission] = {**READS, **WRITES}
+
+
+def check() -> None:
+    """Refuse the present request where its caller lacks what its route needs. Raises Unauthenticated or Forbidden.
+
+    OPTIONS runs no view. A request that no route takes does not come here.
+    """
+    assert request.url_rule is not None
+    route = f"{'GET' if request.method == 'HEAD' else request.method} {request.url_rule.rule}"
+    if route not in OPEN and request.method != "OPTIONS":
+        auth.demand(NEEDS[route])
+
+
+def routes(app: Flask) -> set[str]:
+    """Give all routes of the app; HEAD and OPTIONS are answered as GET is."""
+    return {
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def check_table(app: Flask) -> None:
+    """Hold the table to the routes of the app. Raises LookupError naming what is missing or left over."""
+    entries = [*OPEN, *READS, *WRITES]
+    missing, left_over = routes(app) - set(entries), set(entries) - routes(app)
+    twice = {route for route, count in Counter(entries).items() if count > 1}
+    for text, found in (
+        ("has no entry", missing),
+        ("is no route any more", left_over),
+        ("has two entries", twice),
+    ):
+        if found:
+            raise LookupError(f"provisioning/web/access.py: {', '.join(sorted(found))} {text}.")
