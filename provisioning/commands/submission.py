@@ -6,32 +6,17 @@ itself, by the worker, is in `dispatch`.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-
+from provisioning.commands import duplicates
 from provisioning.core import encryption, job_queue
 from provisioning.core.config import Config, current_config
-from provisioning.core.errors import AlreadyHere, Conflict, Forbidden, Invalid
+from provisioning.core.errors import Conflict, Forbidden, Invalid
 from provisioning.core.sms_capabilities import demand_gateway, sms_capabilities
 from provisioning.devices import camera_server, status_table, transfer_times
 from provisioning.devices import credentials as pairs
-from provisioning.models import (
-    OPEN,
-    Command,
-    Device,
-    State,
-    Upload,
-    UploadState,
-    command_state,
-    db,
-    files_of,
-    in_state,
-    locks,
-    new_id,
-    timestamps,
-)
+from provisioning.models import OPEN, Command, Device, State, command_state, db, locks, new_id, timestamps
 from provisioning.roles import LEAST, Permission, Role
 from provisioning.tracker import language
 from provisioning.tracker.language import CamReq, SetParam, TypedCommand, UnsendableText
@@ -104,17 +89,16 @@ def submit(
         return [_set_credentials(device, asked, requester, now)]
     foreign = False
     if isinstance(asked, CamReq):
-        asked = _with_server(device, asked, requester, config)
-        foreign = asked.server is not None and asked.server != camera_server.own_server(config)
-        _refuse_twin(device, asked, foreign)
+        asked, foreign = with_server(device, asked, requester, config)
+        duplicates.refuse_twin(device, asked, foreign)
         if not foreign:
-            _refuse_what_is_here(device, asked)
+            duplicates.refuse_what_is_here(device, asked)
     if isinstance(asked, SetParam):
         _refuse_other_server(asked.parameters, requester, config)
     texts = _compose(asked, *credentials(device, "current"), device.model)
     batch = batch or (new_id() if len(texts) > 1 else None)
     rows = [_row(device, sms, requester.label, now, batch=batch, foreign_server=foreign) for sms in texts]
-    if isinstance(asked, CamReq) and not foreign and (warning := _too_slow(device, asked, config)):
+    if isinstance(asked, CamReq) and not foreign and (warning := too_slow(device, asked, config)):
         command_state.remark(rows[0], warning, now)
     db.session.flush()
     return rows
@@ -130,7 +114,8 @@ def pace(device: Device) -> str | None:
     )
 
 
-def _too_slow(device: Device, asked: CamReq, config: Config) -> str | None:
+def too_slow(device: Device, asked: CamReq, config: Config) -> str | None:
+    """Say that the files cannot come within the wait at the speed of the last check; None where they can."""
     if (rate := _speed(device)) is None:
         return None
     needed = transfer_times.size(asked.file_type, asked.duration, len(language.cameras(asked.source)))
@@ -230,7 +215,11 @@ def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: A
     )
 
 
-def _with_server(device: Device, asked: CamReq, requester: Requester, config: Config) -> CamReq:
+def with_server(device: Device, asked: CamReq, requester: Requester, config: Config) -> tuple[CamReq, bool]:
+    """Give a camreq with the server that its files go to, and whether that is another one than ours.
+
+    Raises Forbidden or Invalid where it may not be named.
+    """
     own = camera_server.own_server(config)
     if asked.server and asked.server != own:
         if not requester.role.may(Permission.SERVERS):
@@ -241,14 +230,14 @@ def _with_server(device: Device, asked: CamReq, requester: Requester, config: Co
                 "This server is not allowed.",
                 errors={"server": [f"{address} does not stand in CAMERA_SERVERS_ALLOWED."]},
             )
-        return asked
+        return asked, True
     needs = asked.resolution is not None or not camera_server.sends_here(device, config)
     if asked.resolution is not None and own is None:
         raise Invalid(
             "A resolution needs the camera server's address in the request.",
             errors={"resolution": ["Set CAMERA_SERVER_DOMAIN, or leave the resolution as configured."]},
         )
-    return dataclasses.replace(asked, server=own if needs else None)
+    return dataclasses.replace(asked, server=own if needs else None), False
 
 
 def server_advice(device: Device | None, parameters: Mapping[Any, Any]) -> str | None:
@@ -294,56 +283,6 @@ def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, co
     if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
         text = f"{domain}:{port} is not this service and does not stand in CAMERA_SERVERS_ALLOWED."
         raise Invalid("This server is not allowed.", errors={str(number): [text] for number in changed})
-
-
-def _refuse_twin(device: Device, asked: CamReq, foreign: bool) -> None:
-    wanted = _wish(asked.as_arguments(), foreign)
-    waiting = db.session.scalars(
-        select(Command).where(
-            Command.device_id == device.id, Command.kind == asked.name, Command.state.in_(OPEN)
-        )
-    )
-    for command in waiting:
-        if _wish(command.arguments, command.foreign_server) == wanted:
-            raise Conflict(
-                f"The same request is still under way (command {command.id}). Wait for it, or cancel it.",
-                code="already_requested",
-            )
-
-
-def _wish(arguments: Mapping[str, Any], foreign: bool) -> dict[str, Any]:
-    """Give what a camreq asks for; how cameras reach our own server is no part of it."""
-    return {name: value for name, value in arguments.items() if foreign or name != "server"}
-
-
-def _refuse_what_is_here(device: Device, asked: CamReq) -> None:
-    """Let no video be fetched twice: the camera would send the same file, and that is stored once."""
-    if asked.timestamp is None or asked.resolution is not None:
-        return
-    found = db.session.execute(
-        select(Upload.id, Upload.source)
-        .where(
-            files_of(device),
-            Upload.timestamp == datetime.fromtimestamp(asked.timestamp, UTC),
-            Upload.file_type == "video",
-            in_state(UploadState.STORED),
-            Upload.trigger == 0,
-            Upload.duration == asked.duration,
-            Upload.looked_like.is_(None),
-        )
-        .order_by(Upload.id)
-    )
-    here = {source: ident for ident, source in found}
-    wanted = language.cameras(asked.source)
-    if not (had := [source for source in wanted if source in here]):
-        return
-    clips = " and ".join(f"of the {source} camera (upload {here[source]})" for source in had)
-    left = [source for source in wanted if source not in here]
-    raise AlreadyHere(
-        f"This video {clips} is here already.",
-        uploads={source: here[source] for source in had},
-        advice=f"Ask for the {left[0]} camera alone." if left else "Nothing was sent.",
-    )
 
 
 def _set_credentials(device: Device, asked: SetParam, requester: Requester, now: datetime) -> Command:
