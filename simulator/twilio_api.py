@@ -19,6 +19,7 @@ from twilio.request_validator import RequestValidator
 from simulator.network import Network
 from simulator.sms_gateway import WEBHOOK_SECONDS, Message, SmsGateway
 
+PRICE = "0.00790"  # of one SMS, in US dollars
 PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 ERRORS = {
     20003: (401, "Authenticate"),
@@ -172,7 +173,7 @@ class TwilioStandIn(SmsGateway):
             "messaging_service_sid": message.service,
             "num_media": "0",
             "num_segments": "1",
-            "price": None,
+            "price": f"-{PRICE}" if message.sent and message.direction != "inbound" else None,
             "price_unit": "USD",
             "sid": message.ident,
             "status": message.status,

@@ -9,18 +9,6 @@ document.addEventListener("input", (event) => {
   }
 });
 
-document.addEventListener("input", (event) => {
-  // cost and time of a video before the click: some 16 s of transfer for each second and camera
-  const form = event.target.closest("form");
-  const cost = form && form.querySelector("#video-cost");
-  if (!cost) return;
-  const seconds = Number(form.elements.duration.value);
-  if (!(seconds >= 1 && seconds <= 30)) return;
-  const wait = seconds * 16 * (form.elements.source.value === "both" ? 2 : 1);
-  const shown = wait < 90 ? `${wait} s` : `${Math.round(wait / 60)} min`;
-  cost.textContent = `Costs one SMS. Takes about ${shown} at 720p once the camera is connected. Needs an SD card.`;
-});
-
 // How long ago a time is, counted on: a page stays open. By the server's clock, which made the page.
 const ahead = Date.now() - Number(document.body.dataset.now);
 

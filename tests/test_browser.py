@@ -106,9 +106,13 @@ def test_changing_a_value_ticks_it_and_a_wrong_one_is_named_before_sending(
 def test_the_cost_of_a_video_follows_what_is_asked(browser: Browser, stack: Stack) -> None:
     page = open_page(browser, stack, 1280, [])
     page.goto(f"/vehicles/{IMEI}/footage")
-    page.check("#ask-clip input[value=front]", force=True)
+    expect(page.locator("#video-cost")).to_contain_text("1 SMS")
+    before = page.locator("#video-cost").inner_text()
     page.fill("input[name=duration]", "30")
-    expect(page.locator("#video-cost")).to_contain_text("one SMS. Takes about 8 min")
+    expect(page.locator("#video-cost")).not_to_have_text(before)
+    page.fill("input[name=duration]", "31")
+    expect(page.locator("#video-cost")).to_contain_text("30")
+    expect(page.locator("#video-cost")).not_to_contain_text("SMS")
     page.close()
 
 

@@ -35,6 +35,8 @@ PURE = (
     "provisioning.check.tracker_readings",
     "provisioning.check.verdicts",
     "provisioning.commands.reply_matching",
+    "provisioning.core.prices",
+    "provisioning.devices.durations",
     "provisioning.devices.health",
     "provisioning.devices.health_words",
     "provisioning.devices.transfer_times",
@@ -45,7 +47,8 @@ PURE = (
 )
 PURE_MAY = {
     "__future__", "abc", "collections", "dataclasses", "datetime", "decimal", "enum", "fastcrc", "functools",
-    "ipaddress", "itertools", "json", "marshmallow", "math", "re", "string", "struct", "types", "typing", "unicodedata",
+    "ipaddress", "itertools", "json", "marshmallow", "math", "re", "statistics", "string", "struct", "types", "typing",
+    "unicodedata",
 }  # fmt: skip
 GEVENT = (
     "provisioning.core.threads",

@@ -63,8 +63,7 @@ def stored(device: Device, asked: CamReq) -> dict[str, str]:
     if asked.timestamp is None or asked.resolution is not None:
         return {}
     found = db.session.execute(
-        select(Upload.id, Upload.source)
-        .where(
+        select(Upload.id, Upload.source).where(
             files_of(device),
             Upload.timestamp == datetime.fromtimestamp(asked.timestamp, UTC),
             Upload.file_type == "video",
@@ -73,7 +72,8 @@ def stored(device: Device, asked: CamReq) -> dict[str, str]:
             Upload.duration == asked.duration,
             Upload.looked_like.is_(None),
         )
-        .order_by(Upload.id)
-    )
+    ).all()
     wanted = language.cameras(asked.source)
-    return {source: ident for ident, source in found if source in wanted}
+    return {
+        source: ident for ident, source in sorted((row.id, row.source) for row in found) if source in wanted
+    }

@@ -78,8 +78,7 @@ def submit(
     Raises Forbidden (the command needs another role, or another server does), Invalid (server), Conflict (no
     credentials, the same request still open, the same video here), Unavailable.
     """
-    if not requester.role.may(asked.permission):
-        raise Forbidden(f"This needs the role {LEAST[asked.permission]}; you have the role {requester.role}.")
+    demand_permission(asked, requester)
     config = current_config()
     demand_gateway()
     device = locks.lock_device(device.id)
@@ -112,6 +111,12 @@ def pace(device: Device) -> str | None:
         if rate and transfer_times.is_slow(rate)
         else None
     )
+
+
+def demand_permission(asked: TypedCommand, requester: Requester) -> None:
+    """Raise Forbidden where the requester may not send the command."""
+    if not requester.role.may(asked.permission):
+        raise Forbidden(f"This needs the role {LEAST[asked.permission]}; you have the role {requester.role}.")
 
 
 def too_slow(device: Device, asked: CamReq, config: Config) -> str | None:

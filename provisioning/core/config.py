@@ -18,6 +18,7 @@ from flask import current_app
 from marshmallow.validate import OneOf, Range
 
 from provisioning.core import sms_http_config
+from provisioning.core.prices import Price, read_price
 from provisioning.core.sms_http_config import HttpSmsConfig
 from provisioning.tracker.normalization import clean_text
 
@@ -130,6 +131,7 @@ class Config:
     sms_http: HttpSmsConfig | None  # where SMS_GATEWAY is http
     sms_keeps_leading_spaces: bool
     sms_figure_space: bool
+    sms_price: Price | None  # of one SMS; None: what the gateway told of past ones
     sms_per_second: float
     sms_burst: int
     # waits of commands
@@ -354,6 +356,7 @@ def _sms(env: _Reader) -> dict[str, Any]:
         "twilio_api_base_url": env.text("TWILIO_API_BASE_URL"),
         "sms_keeps_leading_spaces": env.flag("SMS_KEEPS_LEADING_SPACES"),
         "sms_figure_space": env.flag("SMS_FIGURE_SPACE"),
+        "sms_price": env.text("SMS_PRICE"),
         # one a second is what the slowest kind of sender (a US long code) may send
         "sms_per_second": env.number("SMS_PER_SECOND", 1, 0.01, 1000),
         # Twilio queues what comes faster, so a short burst costs nothing
@@ -386,6 +389,7 @@ def _derive(values: dict[str, Any]) -> dict[str, Any]:
     values["database_url"] = _driver(values["database_url"])
     is_http = values["sms_gateway"] == "http"
     values["sms_http"] = sms_http_config.build(values["sms_http"], lambda *_: None) if is_http else None
+    values["sms_price"] = read_price(values["sms_price"] or "")
     values |= {name: _host(values[name]) for name in LISTENING}
     for name in NETWORKS:
         values[name] = tuple(ip_network(text) for text in values[name])
@@ -493,6 +497,8 @@ def _check_twilio(values: dict[str, Any], wrong: Any) -> None:
 
 def _check_gateway(values: dict[str, Any], wrong: Any) -> None:
     chosen, http = values["sms_gateway"], values["sms_http"]
+    if values["sms_price"] and read_price(values["sms_price"]) is None:
+        wrong("SMS_PRICE", "Must be an amount and a currency (ISO 4217), such as 0.05 EUR.")
     if chosen == "http":
         sms_http_config.build(http, wrong)
         if _is_weak(http["SMS_HTTP_WEBHOOK_SECRET"] or ""):

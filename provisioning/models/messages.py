@@ -70,6 +70,7 @@ class Message(db.Model):  # type: ignore[name-defined]
             where="direction = 'in' AND NOT claimed",
             on_sqlite="direction = 'in' AND claimed = 0",
         ),
+        partial_index("ix_messages_priced", "id", where="price IS NOT NULL"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
@@ -84,6 +85,9 @@ class Message(db.Model):  # type: ignore[name-defined]
     )  # SHA-256 keyed with SECRET_KEY: to find it again
     status: Mapped[str] = mapped_column(String(16))
     error_code: Mapped[str | None] = mapped_column(String(48))
+    # what the gateway told that an outgoing one cost: an amount, in decimal digits, of a currency (ISO 4217)
+    price: Mapped[str | None] = mapped_column(String(20))
+    currency: Mapped[str | None] = mapped_column(String(3))
     device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"))
     command_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
     claimed: Mapped[bool] = mapped_column(default=False)

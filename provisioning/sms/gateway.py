@@ -13,6 +13,7 @@ from typing import Protocol
 from flask import current_app
 from werkzeug import Request
 
+from provisioning.core.prices import Price
 from provisioning.core.sms_capabilities import EXTENSION, Capabilities, demand_gateway
 from provisioning.models import DeliveryStatus
 
@@ -67,6 +68,7 @@ class ListedSms:
     recipient: str
     text: str = field(repr=False)
     at: datetime | None = None
+    price: Price | None = None  # None: the gateway has not told it, or not yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sqlalchemy.exc import OperationalError
 
 from provisioning.core import jobs
 from provisioning.models import RECONCILER, Cursor, db, put_all
-from provisioning.sms import gateway, inbound
+from provisioning.sms import gateway, inbound, message_prices
 from provisioning.sms.gateway import InboundSms, ListedSms
 from provisioning.sms.kept_events import Fact
 
@@ -32,7 +32,8 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     # a last look ahead of now, by a clock that was set wrong, says nothing
     since = looked - OVERLAP if looked and looked <= began else began - FIRST_LOOK
     db.session.commit()
-    listed = [one.report if isinstance(one, ListedSms) else one for one in carrier.messages(since)]
+    found = list(carrier.messages(since))
+    listed = [one.report if isinstance(one, ListedSms) else one for one in found]
     taken: list[inbound.Touched] = []
     failed: jobs.RowsFailed | None = None
     try:
@@ -44,6 +45,7 @@ def reconcile(clock: Callable[[], datetime]) -> int:
         )
     except jobs.RowsFailed as error:
         failed = error
+    message_prices.keep([one for one in found if isinstance(one, ListedSms)])
     put_all(Cursor, [{"name": RECONCILER, "value": began.isoformat(), "updated_at": began}], "name")
     db.session.commit()
     if count := sum(touched.device_id is not None for touched in taken):

@@ -18,6 +18,7 @@ from werkzeug import Request
 
 from provisioning.core.config import Config
 from provisioning.core.errors import Forbidden, GatewayError
+from provisioning.core.prices import Price, read_price
 from provisioning.core.sms_capabilities import Capabilities
 from provisioning.models import DeliveryStatus
 from provisioning.sms.connection_errors import never_connected
@@ -240,7 +241,12 @@ def _listed(found: Any, created: datetime | None) -> InboundSms | ListedSms:
     if str(found.direction) == "inbound":
         return InboundSms(NAME, sid, str(found.from_ or ""), str(found.to or ""), text, created)
     report = _report(sid, str(found.status or ""), str(found.error_code or ""), None)
-    return ListedSms(report, str(found.to or ""), text, created)
+    return ListedSms(report, str(found.to or ""), text, created, _price(found))
+
+
+def _price(found: Any) -> Price | None:
+    """Read what a message cost; Twilio writes it as a negative amount, some time after the message was sent."""
+    return read_price(f"{str(found.price or '').lstrip('-')} {found.price_unit or ''}")
 
 
 def _report(sid: str, word: str, error_code: str | None, our_id: str | None) -> DeliveryReport:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from provisioning.commands.request_preview import Preview
 from provisioning.devices import health_view
 from provisioning.devices.health_view import HealthView
 from provisioning.models import (
@@ -119,6 +120,21 @@ def command(row: Command, uploads: Sequence[Upload], batch: Sequence[str] = ()) 
         "created_at": moment(row.created_at),
         "updated_at": moment(row.updated_at),
         "expires_at": moment(row.expires_at),
+    }
+
+
+def preview(found: Preview, blocking: dict[str, Any] | None) -> dict[str, Any]:
+    """Show what a command would do; `blocking` is the command that has to end first, as it is shown."""
+    price, ready = found.price, found.ready_in
+    return {
+        "messages": [{"text": sms.masked, "length": sms.length} for sms in found.messages],
+        "sms": len(found.messages),
+        "price": {"amount": float(price.amount), "currency": price.currency} if price else None,
+        "megabytes": round(found.size / 1e6, 2),
+        "ready_in": {"seconds": ready.seconds, "low": ready.low, "high": ready.high, "basis": ready.basis},
+        "warnings": [{"code": warning.code, "text": warning.text} for warning in found.warnings],
+        "blocked_by": blocking,
+        "already_here": upload(found.already_here) if found.already_here else None,
     }
 
 

@@ -7,7 +7,7 @@ from flask import Response
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from provisioning.commands import submission
+from provisioning.commands import request_preview, submission
 from provisioning.core.errors import Invalid
 from provisioning.devices import credentials, registry
 from provisioning.fleet import presets
@@ -45,6 +45,18 @@ def ask(given: dict[str, Any], imei: str) -> Response:
     db.session.commit()
     submission.wake(device.id)
     return answer(serializers.command(rows[0], [], [row.id for row in rows] if len(rows) > 1 else ()), 202)
+
+
+@blueprint.post("/devices/<imei>/commands/preview")
+@blueprint.arguments(CommandSchema, shape="CommandRequest")
+@blueprint.response(200, openapi.PREVIEW)
+@repeatable
+def preview(given: dict[str, Any], imei: str) -> Response:
+    """Say what a command would cost, how long it would take and what stands in its way; nothing is sent."""
+    device = registry.find(imei)
+    found = request_preview.preview(device, given.pop("command"), given, requester(), utcnow())
+    blocking = show([found.blocked_by])[0] if found.blocked_by else None
+    return answer(serializers.preview(found, blocking), 200)
 
 
 @blueprint.post("/devices/<imei>/provision")

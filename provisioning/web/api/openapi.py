@@ -14,6 +14,7 @@ import flask_smorest
 from flask import Response
 from marshmallow import Schema, fields
 
+from provisioning.devices.durations import Basis
 from provisioning.devices.health import CODES, HealthState
 from provisioning.devices.health_words import ActionKind
 from provisioning.models import Certainty, Direction, State, UploadState, Verdict
@@ -252,6 +253,22 @@ COMMAND = _object(
     created_at=TIME,
     updated_at=TIME,
     expires_at=_or_null(TIME),
+)
+
+PREVIEW = _object(
+    messages=_many(_object(text=TEXT, length=COUNT | {"maximum": 160})),
+    sms=COUNT,
+    price=_or_null(_object(amount=NUMBER, currency=TEXT | {"description": "ISO 4217"})),
+    megabytes=NUMBER | {"description": "of the files that are likely to come here"},
+    ready_in=_object(
+        seconds=COUNT,
+        low=COUNT,
+        high=COUNT,
+        basis=_one_of(*Basis) | {"description": "what the estimate rests on"},
+    ),
+    warnings=_many(_object(code=TEXT, text=TEXT)),
+    blocked_by=_or_null(COMMAND | {"description": "the command that has to end first"}),
+    already_here=_or_null(UPLOAD | {"description": "a stored file that the command asks for"}),
 )
 
 CHECK = _object(

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
+from provisioning.devices import durations
 from provisioning.media.storage import media as uploads_media
 from provisioning.models import db, utcnow
 from provisioning.roles import Permission
@@ -111,7 +112,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _crash)
     app.jinja_env.filters.update(
         local=local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=words.short_time,
-        short_day=words.short_day, full_time=words.full_time, clock=words.clock,
+        short_day=words.short_day, full_time=words.full_time, clock=words.clock, estimate=durations.words,
     )  # fmt: skip
     app.jinja_env.globals.update(words=words, Permission=Permission, nonce=lambda: secrets.token_hex(16))
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)

@@ -1,28 +1,35 @@
 """The page of a vehicle's footage: asking for a photo or a clip, the requests, the files."""
 
+from collections.abc import Mapping
 from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, request
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from provisioning.commands import submission
+from provisioning.commands import request_preview, submission
+from provisioning.commands.request_preview import Preview
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import Device, utcnow
+from provisioning.roles import Permission
 from provisioning.tracker import language
-from provisioning.tracker.language import RESOLUTIONS
+from provisioning.tracker.language import RESOLUTIONS, CommandErrors
 from provisioning.tracker.parameters import as_integer
+from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.vehicle import page
+
+DURATION = 10  # seconds of a clip, as the form begins
 
 
 def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/vehicles/<imei>/footage", "footage", show)
     blueprint.add_url_rule("/vehicles/<imei>/ask", "ask", ask, methods=["POST"])
+    blueprint.add_url_rule("/vehicles/<imei>/ask/cost", "ask_cost", cost, methods=["POST"])
 
 
 def show(imei: str) -> ResponseReturnValue:
@@ -32,9 +39,12 @@ def show(imei: str) -> ResponseReturnValue:
 
 def _page(device: Device, error: ServiceError | None = None) -> str:
     """Give the page; `error` stands at its form, with what was given there."""
+    costs = {}
+    if auth.caller().may(Permission.ASK):
+        costs = {kind: _cost(device, given) for kind, given in _forms(device).items()}
     return page(
         device, "vehicle/footage.html", "footage", error=error, given=request.form, resolutions=list(RESOLUTIONS),
-        config=current_config(), pace=submission.pace(device),
+        config=current_config(), pace=submission.pace(device), costs=costs,
         local_now=utcnow().astimezone(ZoneInfo(device.time_zone)).strftime("%Y-%m-%dT%H:%M:%S"),
     )  # fmt: skip
 
@@ -42,16 +52,46 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
 def ask(imei: str) -> ResponseReturnValue:
     """Ask for a photo or a clip; `stay` leads back to the first page of the vehicle."""
     device = registry.find(imei)
+    if "preview" in request.form:
+        return _page(device)
     back = "pages.vehicle" if "stay" in request.form else "pages.footage"
 
     def work() -> str:
-        return forms.submit(device, "camreq", _arguments(device), back)
+        return forms.submit(device, "camreq", _arguments(device, request.form), back)
 
     return forms.once(work, lambda error: (_page(device, error), error.status))
 
 
-def _arguments(device: Device) -> dict[str, Any]:
-    form = request.form
+def cost(imei: str) -> ResponseReturnValue:
+    """Say what the form would cost and bring as it stands (a part, by htmx)."""
+    device = registry.find(imei)
+    kind = "photo" if request.form.get("file_type") == "photo" else "video"
+    return render_template("vehicle/parts/cost.html", kind=kind, cost=_cost(device, request.form))
+
+
+def _forms(device: Device) -> dict[str, Mapping[str, str]]:
+    """Give both forms as they are shown: with what was given, else as they begin."""
+    begin: dict[str, Mapping[str, str]] = {
+        "photo": {"file_type": "photo", "source": "both"},
+        "video": {"file_type": "video", "source": "both", "duration": str(DURATION)},
+    }
+    given = request.form.get("file_type", "")
+    return begin | ({given: request.form} if given in begin else {})
+
+
+def _cost(device: Device, form: Mapping[str, str]) -> Preview | str:
+    """Give what a form would do, or why it cannot be asked for as it stands."""
+    who = auth.caller()
+    requester = submission.Requester(who.label, who.role)
+    try:
+        return request_preview.preview(device, "camreq", _arguments(device, form), requester, utcnow())
+    except (CommandErrors, Invalid) as error:
+        return " ".join(text for texts in error.errors.values() for text in texts)
+    except ServiceError as error:
+        return error.message
+
+
+def _arguments(device: Device, form: Mapping[str, str]) -> dict[str, Any]:
     arguments: dict[str, Any] = {"file_type": form.get("file_type"), "source": form.get("source")}
     if form.get("file_type") == "photo":
         if form.get("resolution") not in (None, "", "configured"):
