@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 import click
@@ -19,6 +20,7 @@ from provisioning.web import auth, sign_in
 from provisioning.web import users as people
 from provisioning.web.schemas import DeviceSchema
 
+TAGS = click.option("--tags", help="Limit to vehicles with one of these tags, separated by commas.")
 ROLE = click.Choice([role.value for role in Role])
 users = AppGroup("users", help="People who sign in to the pages.")
 tokens = AppGroup("tokens", help="Bearer tokens of programs that use the API.")
@@ -56,10 +58,11 @@ def _fail(error: ServiceError) -> click.ClickException:
 @click.argument("email")
 @click.option("--role", type=ROLE, required=True)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input, one line.")
-def users_create(email: str, role: str, password_stdin: bool) -> None:
+@TAGS
+def users_create(email: str, role: str, password_stdin: bool, tags: str | None) -> None:
     """Add a user; the password is asked for."""
     try:
-        user = people.create(email, Role(role), _password(password_stdin))
+        user = people.create(email, Role(role), _password(password_stdin), _tags(tags))
     except ServiceError as error:
         raise _fail(error) from None
     click.echo(f"Added {user.email} with the role {user.role}.")
@@ -84,8 +87,35 @@ def users_password(email: str, password_stdin: bool) -> None:
 def users_role(email: str, role: str) -> None:
     """Give a user another role, at once."""
     user = _find(email)
-    people.set_role(user, Role(role))
+    try:
+        people.set_role(user, Role(role))
+    except ServiceError as error:
+        raise _fail(error) from None
     click.echo(f"{user.email} has the role {role}.")
+
+
+@users.command("tags")
+@click.argument("email")
+@TAGS
+@click.option("--whole-fleet", is_flag=True, help="Take the limit away.")
+def users_tags(email: str, tags: str | None, whole_fleet: bool) -> None:
+    """Limit what a user sees to vehicles with one of some tags, at once."""
+    if (tags is None) != whole_fleet:
+        raise click.UsageError("Give either --tags or --whole-fleet.")
+    user = _find(email)
+    try:
+        people.set_tags(user, _tags(tags))
+    except ServiceError as error:
+        raise _fail(error) from None
+    click.echo(f"{user.email} sees {_seen(user.tags)}.")
+
+
+def _tags(given: str | None) -> list[str] | None:
+    return None if given is None else given.split(",")
+
+
+def _seen(tags: Sequence[str] | None) -> str:
+    return "the whole fleet" if tags is None else f"vehicles tagged {', '.join(tags)}"
 
 
 @users.command("deactivate")
@@ -137,9 +167,10 @@ def users_sign_out(email: str, session_id: int | None) -> None:
 
 @users.command("list")
 def users_list() -> None:
-    """Show users: e-mail, role, active or not."""
+    """Show users: e-mail, role, active or not, what they see."""
     for user in db.session.scalars(select(User).order_by(User.email)):
-        click.echo(f"{user.email}\t{user.role}\t{'active' if user.active else 'inactive'}")
+        active = "active" if user.active else "inactive"
+        click.echo(f"{user.email}\t{user.role}\t{active}\t{_seen(user.tags)}")
 
 
 @tokens.command("create")
@@ -152,21 +183,22 @@ def users_list() -> None:
     show_default=True,
     help="How long it is valid.",
 )
-def tokens_create(name: str, role: str, days: int) -> None:
+@TAGS
+def tokens_create(name: str, role: str, days: int, tags: str | None) -> None:
     """Make a token and print it, once, and nothing else. No two have one name."""
     try:
-        click.echo(auth.create_token(name, Role(role), days))
+        click.echo(auth.create_token(name, Role(role), days, _tags(tags)))
     except ServiceError as error:
         raise _fail(error) from None
 
 
 @tokens.command("list")
 def tokens_list() -> None:
-    """Show tokens: name, role, last use, end. The tokens themselves are not kept."""
+    """Show tokens: name, role, last use, end, what they see. The tokens themselves are not kept."""
     for token in db.session.scalars(select(ApiToken).order_by(ApiToken.id)):
         used = token.last_used_at.isoformat() if token.last_used_at else "never used"
         end = "revoked" if token.revoked_at else f"until {token.expires_at:%Y-%m-%d}"
-        click.echo(f"{token.name}\t{token.role}\t{used}\t{end}")
+        click.echo(f"{token.name}\t{token.role}\t{used}\t{end}\t{_seen(token.tags)}")
 
 
 @tokens.command("revoke")

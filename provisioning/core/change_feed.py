@@ -7,14 +7,16 @@ process reads new rows while somebody listens; a listener holds no database sess
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import Flask
 from sqlalchemy import delete, select
 
 from provisioning.core.errors import TooMany
-from provisioning.models import Change, db, utcnow
+from provisioning.models import Change, DeviceTag, db, utcnow, visibility
 
 POLL_SECONDS = 1.0
 # PostgreSQL numbers rows before they are committed: a lower id may appear after a higher one
@@ -51,21 +53,35 @@ class Place:
             pass  # it looks before it waits again
 
 
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a stream serves: who looks at one device (None: at all), and is limited to tags (None: is not)."""
+
+    device_id: int | None
+    tags: visibility.Tags | None
+
+    def hears_of(self, device_id: int | None, tags: Collection[str]) -> bool:
+        """Say whether a change of a device with these tags is for it; one of no device is not for who is limited."""
+        if self.tags is not None and (device_id is None or self.tags.isdisjoint(tags)):
+            return False
+        return self.device_id is None or device_id is None or self.device_id == device_id
+
+
 class Hub:
     """The listeners of one process and the one poller that feeds them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: dict[int, tuple[int | None, queue.Queue[str | None]]] = {}
+        self._listeners: dict[int, tuple[Audience, queue.Queue[str | None]]] = {}
         self._poller: threading.Thread | None = None
         self._next = 0
         self._held: dict[str, list[Place]] = {}  # of streams by who holds them, the oldest first
 
-    def listen(self, app: Flask, device_id: int | None, place: Place) -> int:
-        """Add a listener for one device (None: all); give its number."""
+    def listen(self, app: Flask, audience: Audience, place: Place) -> int:
+        """Add a listener; give its number."""
         with self._lock:
             self._next += 1
-            self._listeners[self._next] = (device_id, place.inbox)
+            self._listeners[self._next] = (audience, place.inbox)
             if self._poller is None or not self._poller.is_alive():
                 self._poller = threading.Thread(target=self._poll, args=(app,), name="events", daemon=True)
                 self._poller.start()
@@ -102,10 +118,13 @@ class Hub:
         with self._lock:
             self._listeners.pop(number, None)
 
+    # the thread may begin with the limit of the request that started it
+    @visibility.whole_fleet()
     def _poll(self, app: Flask) -> None:
         seen: dict[int, datetime] = {}
         while self._listeners:
             now = utcnow()
+            fresh: Sequence[Any] = ()
             try:
                 with app.app_context():
                     rows = db.session.execute(
@@ -113,21 +132,33 @@ class Hub:
                             Change.at >= now - OVERLAP
                         )
                     ).all()
+                    fresh = [row for row in rows if row.id not in seen]
+                    tags = self._tags_of({row.device_id for row in fresh} - {None})
             except Exception:
                 app.logger.warning("events: the database is away", exc_info=True)
-                rows = []
-            fresh = [row for row in rows if row.id not in seen]
+                rows, fresh = (), ()
             seen = {number: at for number, at in seen.items() if at >= now - 2 * OVERLAP}
             seen.update({row.id: row.at for row in rows})
             for row in sorted(fresh, key=lambda r: r.id):
-                self._deliver(row.device_id, row.topic)
+                self._deliver(row.device_id, tags.get(row.device_id, ()), row.topic)
             time.sleep(POLL_SECONDS)
 
-    def _deliver(self, device_id: int | None, topic: str) -> None:
+    def _tags_of(self, device_ids: Collection[int]) -> dict[int, list[str]]:
+        """Give the tags of devices, where some listener is limited to tags."""
+        with self._lock:
+            is_needed = any(audience.tags is not None for audience, _ in self._listeners.values())
+        found: dict[int, list[str]] = {}
+        if is_needed and device_ids:
+            query = select(DeviceTag.device_id, DeviceTag.tag).where(DeviceTag.device_id.in_(device_ids))
+            for row in db.session.execute(query):
+                found.setdefault(row.device_id, []).append(row.tag)
+        return found
+
+    def _deliver(self, device_id: int | None, tags: Collection[str], topic: str) -> None:
         with self._lock:
             listeners = list(self._listeners.values())
-        for wanted, inbox in listeners:
-            if wanted is None or device_id is None or wanted == device_id:
+        for audience, inbox in listeners:
+            if audience.hears_of(device_id, tags):
                 try:
                     inbox.put_nowait(topic)
                 except queue.Full:
@@ -138,17 +169,17 @@ hub = Hub()
 
 
 def stream(
-    app: Flask, device_id: int | None, since: datetime | None, until: float, place: Place
+    app: Flask, audience: Audience, since: datetime | None, until: float, place: Place
 ) -> Iterator[str]:
     """Give server-sent events for one page until `until` (steady seconds): first what changed after `since`.
 
     `since` is when the page was made, or when it last heard of us: nothing in between is missed. An id is a
     time in Unix milliseconds, which the page gives back when it reconnects, so ending a stream costs nothing.
     """
-    number = hub.listen(app, device_id, place)
+    number = hub.listen(app, audience, place)
     try:
         yield f"retry: {RETRY_MS}\n\n"
-        topics = _missed(app, device_id, since) if since else set()
+        topics = _missed(app, audience, since) if since else set()
         while time.monotonic() < until and not place.is_ended:
             heard = int(utcnow().timestamp() * 1000)
             for topic in sorted(topics):
@@ -167,12 +198,12 @@ def stream(
         hub.leave(number)
 
 
-def _missed(app: Flask, device_id: int | None, since: datetime) -> set[str]:
+def _missed(app: Flask, audience: Audience, since: datetime) -> set[str]:
     """Give the topics that changed since then; all of them where the rows are gone already."""
     if since < utcnow() - KEEP + OVERLAP:
         return set(TOPICS)
-    with app.app_context():
+    with app.app_context(), visibility.limited_to(audience.tags):
         wanted = select(Change.topic).where(Change.at >= since - OVERLAP).distinct()
-        if device_id is not None:
-            wanted = wanted.where((Change.device_id == device_id) | Change.device_id.is_(None))
+        if audience.device_id is not None:
+            wanted = wanted.where((Change.device_id == audience.device_id) | Change.device_id.is_(None))
         return set(db.session.scalars(wanted))

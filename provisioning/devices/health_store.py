@@ -29,6 +29,7 @@ from provisioning.models import (
     locks,
     put_all,
     utcnow,
+    visibility,
 )
 
 log = structlog.get_logger(__name__)
@@ -97,6 +98,7 @@ def _write(device: Device, values: dict[str, object]) -> None:
         )
 
 
+@visibility.whole_fleet()
 def _before_commit(session: Session) -> None:
     if session.in_nested_transaction():
         return

@@ -1,6 +1,6 @@
 """The registry of devices: adding, changing, archiving, and their phone numbers over time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from provisioning.core import encryption
-from provisioning.core.errors import Conflict, NotFound
+from provisioning.core.errors import Conflict, Invalid, NotFound
 from provisioning.devices import credentials
 from provisioning.models import (
     Command,
@@ -22,6 +22,7 @@ from provisioning.models import (
     db,
     health_marks,
     locks,
+    visibility,
 )
 from provisioning.tracker.normalization import clean_imei, clean_line
 
@@ -57,7 +58,8 @@ def named(text: str) -> Device:
 
 
 def add(values: Mapping[str, Any], now: datetime) -> Device:
-    """Add a device and commit. Raises Conflict naming IMEI or phone, where one is taken."""
+    """Add a device and commit. Raises Conflict naming IMEI or phone, where one is taken; Invalid naming the tags."""
+    tags = _tags(values.get("tags") or (), frozenset())
     device = Device(
         imei=values["imei"],
         phone=values["phone"],
@@ -69,7 +71,7 @@ def add(values: Mapping[str, Any], now: datetime) -> Device:
     )
     device.plate, device.card_gb = values.get("plate") or None, values.get("card_gb")
     device.profile_id = values.get("profile_id")
-    device.tag_rows = [DeviceTag(tag=tag) for tag in sorted(set(values.get("tags") or ()))]
+    device.tag_rows = [DeviceTag(tag=tag) for tag in tags]
     _set_credentials(device, values)
     device.camera_server_configured = bool(values.get("camera_server_configured"))
     db.session.add(device)
@@ -85,7 +87,8 @@ def add(values: Mapping[str, Any], now: datetime) -> Device:
 def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
     """Change what is given and commit. Credentials are what the device already has: nothing is sent.
 
-    Raises Conflict where the phone number is taken, or credentials are just being changed by SMS.
+    Raises Conflict where the phone number is taken, or credentials are just being changed by SMS; Invalid
+    naming the tags.
     """
     device = locks.lock_device(device.id)
     for name in ("name", "model", "plate", "card_gb", "profile_id", "time_zone", "camera_server_configured"):
@@ -93,7 +96,8 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
             setattr(device, name, values[name])
     if "tags" in values:
         kept = {row.tag: row for row in device.tag_rows}
-        device.tag_rows = [kept.get(tag) or DeviceTag(tag=tag) for tag in sorted(set(values["tags"]))]
+        wanted = _tags(values["tags"], frozenset(kept))
+        device.tag_rows = [kept.get(tag) or DeviceTag(tag=tag) for tag in wanted]
     if {"sms_login", "sms_password"} & set(values):
         credentials.said(device, now)
     _set_credentials(device, values)
@@ -116,9 +120,11 @@ def set_phone(device: Device, phone: str, now: datetime) -> None:
     """Give a device another number; the old one stays known for the time it was in use. The caller commits."""
     if phone == device.phone:
         return
-    owner = db.session.scalar(
-        select(Device.id).where(Device.phone == phone, Device.archived_at.is_(None), Device.id != device.id)
+    same = select(Device.id).where(
+        Device.phone == phone, Device.archived_at.is_(None), Device.id != device.id
     )
+    with visibility.whole_fleet():
+        owner = db.session.scalar(same)
     if owner is not None:
         raise Conflict(TAKEN["phone"], code="taken", errors={"phone": [TAKEN["phone"]]})
     for row in device.phones:
@@ -146,12 +152,31 @@ def archive(device: Device, now: datetime) -> None:
     db.session.commit()
 
 
+def _tags(wanted: Iterable[str], before: frozenset[str]) -> list[str]:
+    """Give the tags that a device is to have, by name.
+
+    Who is limited to tags gives and takes only those, one of which stays: else the device would be out of sight. Raises
+    Invalid where it would not be so.
+    """
+    tags, limit = frozenset(wanted), visibility.tags()
+    if limit is not None:
+        own = ", ".join(sorted(limit))
+        if not tags and not before:
+            tags = frozenset([min(limit)])
+        if (tags ^ before) - limit:
+            raise Invalid("Some fields are wrong.", errors={"tags": [f"You may give and take only: {own}."]})
+        if not tags & limit:
+            raise Invalid("Some fields are wrong.", errors={"tags": [f"One of these has to stay: {own}."]})
+    return sorted(tags)
+
+
 def _set_credentials(device: Device, values: Mapping[str, Any]) -> None:
     for name in ("sms_login", "sms_password"):
         if name in values:
             setattr(device, name, encryption.encrypt(values[name]) if values[name] else None)
 
 
+@visibility.whole_fleet()
 def _save(device: Device, write: Callable[[], None]) -> None:
     """Flush or commit; what another request took at the same moment is a Conflict that names it."""
     imei, phone = device.imei, device.phone

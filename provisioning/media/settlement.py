@@ -21,7 +21,7 @@ from provisioning.devices import camera_server, status_table
 from provisioning.media import bulk_links, camera_clock, link_service, registration, storage
 from provisioning.media.bulk_links import Unlinked
 from provisioning.media.link_rules import SERVER_REQUEST
-from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks
+from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks, visibility
 from receiver.store.keys import adopted
 from receiver.store.media_store import MediaError
 
@@ -202,6 +202,7 @@ def _offered(upload: Any) -> tuple[Any, ...]:
     return (upload.imei, upload.identifier, upload.announced, upload.timestamp)
 
 
+@visibility.whole_fleet()
 def adopt(device: Device, now: datetime) -> int:
     """Take the quarantined files of a newly added device among the ordinary ones; give how many."""
     waiting = db.session.execute(

@@ -116,6 +116,9 @@ WRITES: Mapping[str, Permission] = {
     "PATCH /api/v1/uploads/<ident>/link": Permission.CORRECT,
 }
 
+# routes that concern the whole fleet: not for people and tokens that are limited to tags
+WHOLE_FLEET = frozenset({"POST /settings/presets", "POST /api/v1/profiles"})
+
 NEEDS: Mapping[str, Permission] = {**READS, **WRITES}
 
 
@@ -128,6 +131,8 @@ def check() -> None:
     route = f"{'GET' if request.method == 'HEAD' else request.method} {request.url_rule.rule}"
     if route not in OPEN and request.method != "OPTIONS":
         auth.demand(NEEDS[route])
+        if route in WHOLE_FLEET:
+            auth.demand_whole_fleet()
 
 
 def routes(app: Flask) -> set[str]:

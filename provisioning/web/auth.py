@@ -6,6 +6,7 @@ use the API with a cookie. What a caller needs for a route stands in `access`; `
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,9 +15,9 @@ from flask_login import LoginManager, current_user
 from sqlalchemy import select, update
 
 from provisioning.core.errors import Forbidden, Invalid, ServiceError
-from provisioning.models import ApiToken, Role, User, changed, db, utcnow
+from provisioning.models import ApiToken, Role, User, changed, db, utcnow, visibility
 from provisioning.roles import LEAST, Permission
-from provisioning.web import sign_in
+from provisioning.web import sign_in, tag_limit
 
 TOKEN_DAYS = 365
 TOKEN_SEEN_EVERY = timedelta(minutes=1)  # last_used_at is for people: no write per request
@@ -38,6 +39,12 @@ class Caller:
     scope: str  # "user:1", "token:3": whose idempotency keys
     label: str  # shown as "asked by"
     role: Role
+    tags: visibility.Tags | None  # whose vehicles' rows it may read; None: the whole fleet
+
+    @property
+    def sees_whole_fleet(self) -> bool:
+        """Say whether the caller is limited to no tags."""
+        return self.tags is None
 
     def may(self, permission: Permission) -> bool:
         """Say whether the caller has this permission."""
@@ -64,6 +71,7 @@ def init_app(app: Flask) -> None:
     login_manager.init_app(app, add_context_processor=False)  # templates have `who`
     login_manager.login_view = "pages.login"
     login_manager.login_message = "Please sign in."
+    app.teardown_request(lambda _error: visibility.limit_to(None))
 
 
 @login_manager.user_loader
@@ -73,13 +81,17 @@ def _load_user(key: str) -> SignedIn | None:
 
 
 def caller() -> Caller:
-    """Give who makes this request. Raises Unauthenticated where nobody is known."""
-    found = getattr(g, "caller", None)
-    if found is not None:
-        return found
-    if current_user.is_authenticated:
+    """Give who makes this request, which from now on reads what the caller may see.
+
+    Raises Unauthenticated where nobody is known.
+    """
+    found: Caller | None = getattr(g, "caller", None)
+    if found is None and current_user.is_authenticated:
         user = current_user.user
-        return Caller(f"user:{user.id}", user.email, Role(user.role))
+        found = Caller(f"user:{user.id}", user.email, Role(user.role), tag_limit.of(user))
+    if found is not None:
+        visibility.limit_to(found.tags)
+        return found
     raise Unauthenticated("Sign in first.")
 
 
@@ -100,8 +112,8 @@ def authenticate_bearer(request: Request, now: datetime) -> Caller:
     if row.last_used_at is None or now - row.last_used_at > TOKEN_SEEN_EVERY:
         db.session.execute(update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=now))
         db.session.commit()
-    g.caller = Caller(f"token:{row.id}", f"token {row.name}", Role(row.role))
-    return g.caller
+    g.caller = Caller(f"token:{row.id}", f"token {row.name}", Role(row.role), tag_limit.of(row))
+    return caller()
 
 
 def demand(permission: Permission) -> Caller:
@@ -112,9 +124,19 @@ def demand(permission: Permission) -> Caller:
     return who
 
 
-def create_token(name: str, role: Role, days: int = TOKEN_DAYS) -> str:
-    """Add an API token and give its clear text, which is stored nowhere. Raises Invalid where the name is taken."""
+def demand_whole_fleet() -> None:
+    """Refuse a caller who is limited to tags. Raises Forbidden."""
+    if not caller().sees_whole_fleet:
+        raise Forbidden("This concerns the whole fleet, of which you see a part. Ask an administrator.")
+
+
+def create_token(name: str, role: Role, days: int = TOKEN_DAYS, tags: Sequence[str] | None = None) -> str:
+    """Add an API token and give its clear text, which is stored nowhere; `tags` limit what it reads.
+
+    Raises Invalid where the name is taken, or naming the tags.
+    """
     now = utcnow()
+    limit = tag_limit.checked(tags, role)
     same = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None)]
     db.session.execute(update(ApiToken).where(*same, ApiToken.expires_at <= now).values(revoked_at=now))
     if db.session.scalar(select(ApiToken.id).where(*same)):
@@ -124,7 +146,9 @@ def create_token(name: str, role: Role, days: int = TOKEN_DAYS) -> str:
         )
     clear = "dct_" + secrets.token_urlsafe(32)
     expires = now + timedelta(days=days)
-    db.session.add(ApiToken(name=name[:100], role=role.value, token_hash=_hash(clear), expires_at=expires))
+    db.session.add(
+        ApiToken(name=name[:100], role=role.value, tags=limit, token_hash=_hash(clear), expires_at=expires)
+    )
     db.session.commit()
     return clear
 

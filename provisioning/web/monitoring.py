@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from provisioning.core import job_queue
 from provisioning.core.config import current_config
+from provisioning.core.errors import Forbidden
 from provisioning.media import storage
 from provisioning.models import (
     OPEN,
@@ -38,7 +39,7 @@ def alive() -> Response:
 
 @blueprint.before_request
 def check_who_looks() -> Response | None:
-    """Show how the service does only to operators: this machine, METRICS_NETWORKS, or anybody with a token.
+    """Show how the service does only to operators: this machine, METRICS_NETWORKS, or a token for the whole fleet.
 
     /healthz tells nothing and is open, for balancers.
     """
@@ -49,6 +50,9 @@ def check_who_looks() -> Response | None:
         return Response(text, status=403, mimetype="text/plain")
     try:
         auth.authenticate_bearer(request, utcnow())
+        auth.demand_whole_fleet()
+    except Forbidden as error:
+        return Response(f"{error.message}\n", status=403, mimetype="text/plain")
     except auth.Unauthenticated as error:
         answer = Response(f"{error.message}\n", status=401, mimetype="text/plain")
         answer.headers["WWW-Authenticate"] = "Bearer"

@@ -18,10 +18,10 @@ from provisioning.devices.health import HealthState
 from provisioning.models import State, UploadState
 from provisioning.tracker.input_fields import Flag, Moment
 from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
+from provisioning.web import tag_limit
 
 PHONE = re.compile(r"\+[0-9]{8,15}")
 CREDENTIAL = re.compile(r"[A-Za-z0-9]{1,5}")
-TAG_LENGTH = 40
 ZONES = frozenset(available_timezones())
 
 
@@ -140,7 +140,7 @@ class Tags(fields.List):
     """Words to sort vehicles by: each is one line without a comma, which separates several. Blank ones are left out."""
 
     def __init__(self, **options: Any) -> None:
-        shape = {"pattern": rf"^[^,\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]{{0,{TAG_LENGTH}}}$"}
+        shape = {"pattern": rf"^[^,\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]{{0,{tag_limit.LENGTH}}}$"}
         super().__init__(fields.String(validate=_check_tag, metadata=shape), **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
@@ -149,8 +149,8 @@ class Tags(fields.List):
 
 
 def _check_tag(tag: str) -> None:
-    if len(tag) > TAG_LENGTH or "," in tag:
-        raise ValidationError(f"A tag has at most {TAG_LENGTH} characters and no comma.")
+    if len(tag) > tag_limit.LENGTH or "," in tag:
+        raise ValidationError(f"A tag has at most {tag_limit.LENGTH} characters and no comma.")
 
 
 class DeviceSchema(Strict):

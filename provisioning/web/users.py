@@ -3,6 +3,8 @@
 Signing in itself, its limits and its sessions are in `sign_in`.
 """
 
+from collections.abc import Sequence
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
@@ -11,6 +13,7 @@ from provisioning.core import threads
 from provisioning.core.errors import Invalid, NotFound
 from provisioning.models import Role, User, WebSession, db
 from provisioning.tracker.normalization import clean_text
+from provisioning.web import tag_limit
 
 PASSWORD_MIN = 10
 ADMIN_PASSWORD_MIN = 12
@@ -22,15 +25,16 @@ _hasher = PasswordHasher()
 _hashing = threads.Pool(HASHING_THREADS)
 
 
-def create(email: str, role: Role, password: str) -> User:
-    """Add a user. Raises Invalid naming email or password."""
+def create(email: str, role: Role, password: str, tags: Sequence[str] | None = None) -> User:
+    """Add a user; `tags` limit what the person reads. Raises Invalid naming email, password or tags."""
     email = normalised(email)
     if email.count("@") != 1 or len(email) > 254 or any(c.isspace() for c in email):
         raise Invalid("The user cannot be added.", errors={"email": ["Not an e-mail address."]})
     if db.session.scalar(select(User.id).where(User.email == email)):
         raise Invalid("The user cannot be added.", errors={"email": ["There is a user with this e-mail."]})
     _check_password(password, email, role)
-    user = User(email=email, role=role.value, password_hash=_hash(password))
+    limit = tag_limit.checked(tags, role)
+    user = User(email=email, role=role.value, tags=limit, password_hash=_hash(password))
     db.session.add(user)
     db.session.commit()
     return user
@@ -53,8 +57,18 @@ def set_password(user: User, password: str) -> None:
 
 
 def set_role(user: User, role: Role) -> None:
-    """Give a user another role, from the next request on."""
+    """Give a user another role, from the next request on. Raises Invalid for an administrator limited to tags."""
+    tag_limit.checked(user.tags, role)
     user.role = role.value
+    db.session.commit()
+
+
+def set_tags(user: User, tags: Sequence[str] | None) -> None:
+    """Limit what a user reads to vehicles with one of these tags, from the next request on; None: the whole fleet.
+
+    Raises Invalid naming tags.
+    """
+    user.tags = tag_limit.checked(tags, Role(user.role))
     db.session.commit()
 
 

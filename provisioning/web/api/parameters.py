@@ -55,7 +55,7 @@ def list_profiles() -> dict[str, Any]:
 @blueprint.response(201, openapi.PROFILE)
 @repeatable
 def save_profile(given: dict[str, Any]) -> Response:
-    """Keep a parameter set under a name; a known name gets a new version."""
+    """Keep a parameter set under a name; a known name gets a new version. Not for tokens that are limited to tags."""
     who = auth.caller().label
     row = presets.save(given["name"], given["description"], given["parameters"], who, utcnow())
     return answer(serializers.profile(row), 201)

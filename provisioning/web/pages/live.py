@@ -37,7 +37,8 @@ def _stream(device_id: int | None) -> Response:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     who = auth.caller().scope
     place = change_feed.hub.hold(who)
-    lines = change_feed.stream(app, device_id, _since(), time.monotonic() + STREAM_SECONDS, place)
+    audience = change_feed.Audience(device_id, auth.caller().tags)
+    lines = change_feed.stream(app, audience, _since(), time.monotonic() + STREAM_SECONDS, place)
     if device_id is not None:
         lines = _watching(app, device_id, lines)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -1,0 +1,82 @@
+"""Which vehicles' rows the running request may read: the one place that holds a person or a token to their tags.
+
+`limit_to` is called where the caller becomes known (`web.auth`). From then on every SELECT of the database session gets
+a condition for each table that has a column `device_id`, also in counts, subqueries and joins: a row of another vehicle
+is not found, as if it did not exist. A rule that must know the whole fleet (is this phone number taken?) runs inside
+`whole_fleet`. Processes without a caller (worker, receiver, command line) read everything.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, event, select
+from sqlalchemy.orm import InstrumentedAttribute, ORMExecuteState, with_loader_criteria
+from sqlalchemy.sql.base import ExecutableOption
+
+from provisioning.models.base import Base, db
+from provisioning.models.devices import Device, DeviceTag
+
+Tags = frozenset[str]
+
+_tags: ContextVar[Tags | None] = ContextVar("visible_tags", default=None)
+
+
+def limit_to(tags: Tags | None) -> None:
+    """Let this request read only rows of vehicles that have one of these tags; None: of the whole fleet."""
+    _tags.set(tags)
+
+
+def tags() -> Tags | None:
+    """Give the tags that this request is limited to; None: it may read the whole fleet."""
+    return _tags.get()
+
+
+@contextmanager
+def limited_to(tags: Tags | None) -> Iterator[None]:
+    """Limit what is read inside, then go back to the limit from before."""
+    token = _tags.set(tags)
+    try:
+        yield
+    finally:
+        _tags.reset(token)
+
+
+@contextmanager
+def whole_fleet() -> Iterator[None]:
+    """Read everything inside, or in a function that this decorates: for rules, never for what is shown."""
+    with limited_to(None):
+        yield
+
+
+def owned() -> dict[type[Any], InstrumentedAttribute[Any]]:
+    """Give the tables whose rows belong to a vehicle, with the column that names it."""
+    found: dict[type[Any], InstrumentedAttribute[Any]] = {Device: Device.id}
+    for mapper in Base.registry.mappers:
+        if "device_id" in mapper.columns:
+            found[mapper.class_] = mapper.class_.device_id
+    return found
+
+
+@lru_cache(maxsize=1000)
+def _conditions(tags: Tags) -> tuple[ExecutableOption, ...]:
+    table = DeviceTag.__table__  # not the model, which has a condition itself
+    visible = select(table.c.device_id).where(table.c.tag.in_(sorted(tags)))
+
+    def condition(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+        return column.in_(visible)
+
+    return tuple(
+        with_loader_criteria(model, condition(column), include_aliases=True, propagate_to_loaders=False)
+        for model, column in owned().items()
+    )
+
+
+@event.listens_for(db.session, "do_orm_execute")
+def _limit(state: ORMExecuteState) -> None:
+    """Add the conditions to a SELECT; attributes of a row that was found are read anew without them."""
+    tags = _tags.get()
+    if tags is not None and state.is_select and not state.is_column_load:
+        state.statement = state.statement.options(*_conditions(tags))
