@@ -46,6 +46,7 @@ READS: Mapping[str, Permission] = {
     "GET /requests/<ident>": Permission.READ,
     "GET /search": Permission.READ,
     "GET /settings": Permission.SET_UP,
+    "GET /settings/cameras": Permission.SERVICE,
     "GET /settings/presets": Permission.READ,
     "GET /settings/presets/<name>": Permission.READ,
     "GET /uploads/<ident>": Permission.READ,

@@ -25,6 +25,7 @@ from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
 from provisioning.web import access, auth
 from provisioning.web.pages import (
     account,
+    cameras,
     check,
     files,
     fleet,
@@ -93,6 +94,7 @@ for _module in (
     request_page,
     inbox,
     presets,
+    cameras,
     live,
     moved,
 ):
@@ -112,7 +114,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _crash)
     app.jinja_env.filters.update(
         local=local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=words.short_time,
-        short_day=words.short_day, full_time=words.full_time, clock=words.clock, estimate=durations.words,
+        short_day=words.short_day, full_day=words.full_day, full_time=words.full_time, clock=words.clock,
+        estimate=durations.words,
     )  # fmt: skip
     app.jinja_env.globals.update(words=words, Permission=Permission, nonce=lambda: secrets.token_hex(16))
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)

@@ -154,6 +154,12 @@ def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) 
     return f"{shown:%a} {shown.day} {shown:%b}" if abs(days) < 300 else f"{shown.day} {shown:%b %Y}"
 
 
+def full_day(moment: datetime, zone: str = "UTC") -> str:
+    """Give the day of a time in a zone: "28 November 2026"."""
+    shown = moment.astimezone(ZoneInfo(zone))
+    return f"{shown.day} {shown:%B %Y}"
+
+
 def full_time(moment: datetime, zone: str = "UTC") -> str:
     """Give a time to the second in a zone, and in UTC beside it where that differs."""
     shown = moment.astimezone(ZoneInfo(zone))
