@@ -35,23 +35,26 @@ def stream(kind: str) -> bytes:
 
 def measure(kind: str) -> float:
     """Give the seconds of processor time for one file."""
-    from receiver.wire import protocol, session
+    from receiver.wire import actions as act
+    from receiver.wire import protocol
+    from receiver.wire.frame_reader import FrameReader
+    from receiver.wire.session import SessionLimits, SessionMachine
 
-    machine, reader, taken = session.Session(session.Limits(), 0.0), protocol.Reader(), 0
+    machine, reader, taken = SessionMachine(SessionLimits(), 0.0), FrameReader(), 0
     by_path = "identifier" not in kind
 
     def perform(actions: list) -> None:  # type: ignore[type-arg]
         nonlocal taken
         for action in actions:
             match action:
-                case session.Admit():
+                case act.Admit():
                     perform(machine.admitted(True, 0.0))
-                case session.OpenFile():
+                case act.OpenFile():
                     perform(machine.opened(0, 0, 0.0))
-                case session.Write(_, payload, _):
+                case act.Write(_, payload, _):
                     taken += len(payload)
                     perform(machine.written(True, 0.0))
-                case session.Again(messages):
+                case act.Again(messages):
                     for message in messages:
                         perform(machine.receive(message, 0.0))
 
@@ -60,7 +63,7 @@ def measure(kind: str) -> float:
 
     feed(bytes.fromhex("0000 0005 0001403a4abaa314") + bytes([0x42 if by_path else 0x50, 0, 4, 0]))
     if by_path:
-        machine._offered = (session.BY_PATH,)
+        machine._offered = (act.BY_PATH,)
         perform(machine._choose(0.0))
         feed(bytes.fromhex("000d0009") + b"dsm/a.mp4" + bytes.fromhex("000b0000"))
     else:

@@ -26,7 +26,8 @@ from receiver.spool.file_transfer import UploadContext  # noqa: E402
 from receiver.spool.spool import Caps, Spool  # noqa: E402
 from receiver.store.durability import StorageError  # noqa: E402
 from receiver.store.local_folder import LocalFolder  # noqa: E402
-from receiver.wire.session import Limits, Offer  # noqa: E402
+from receiver.wire.actions import Offer  # noqa: E402
+from receiver.wire.session import SessionLimits  # noqa: E402
 
 
 class Nowhere:
@@ -76,7 +77,9 @@ class NoProduct:
 def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="nodisk-"))
     store = NoStore(folder / "spool", LocalFolder(folder / "media"), Caps())
-    server = Server(Settings(Limits(metadata=0.1), max_connections=100_000), store, NoProduct(), utcnow)  # type: ignore[arg-type]
+    server = Server(
+        Settings(SessionLimits(metadata=0.1), max_connections=100_000), store, NoProduct(), utcnow
+    )  # type: ignore[arg-type]
     StreamServer(
         ("127.0.0.1", int(sys.argv[1])), lambda s, a: server.serve(s, f"{a[0]}:{a[1]}"), backlog=4096
     ).serve_forever()

@@ -51,8 +51,8 @@ from provisioning.sms.gateway import InboundSms  # noqa: E402
 from provisioning.web import auth, sign_in, users  # noqa: E402
 from receiver.backend.port import SessionFacts  # noqa: E402
 from receiver.store.durability import new_id as id_of  # noqa: E402
+from receiver.wire.actions import Offer  # noqa: E402
 from receiver.wire.protocol import Metadata  # noqa: E402
-from receiver.wire.session import Offer  # noqa: E402
 
 DEVICES = 10_000
 BUSY, NUMBER = "352094082736916", "+12025550111"  # the device with a twentieth of all

@@ -43,7 +43,8 @@ from receiver.net.server import Server  # noqa: E402
 from receiver.net.shared_stack import SharedStack  # noqa: E402
 from receiver.spool.sidecar import SidecarRecord, StoredFile  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
-from receiver.wire import session  # noqa: E402
+from receiver.wire.actions import Offer  # noqa: E402
+from receiver.wire.session import SessionLimits  # noqa: E402
 
 IDENTIFIERS = {
     "front_photo": "%photof",
@@ -86,7 +87,7 @@ class DatabaseProduct:
     def __init__(self, app: Flask, threads: bool) -> None:
         self._app, self._threads = app, threads
         self._admissions: Batcher[str, bool] = Batcher(partial(self._ask_reading, registration.known))
-        self._recalls: Batcher[tuple[str, session.Offer], StoredFile | None] = Batcher(
+        self._recalls: Batcher[tuple[str, Offer], StoredFile | None] = Batcher(
             partial(self._ask_reading, registration.recall)
         )
         self._reader: Connection | None = None  # of SQLite, for the hub alone
@@ -180,7 +181,7 @@ class DatabaseProduct:
         found = self._look_up(self._admissions, registration.known, imei)
         return Admission.KNOWN if found else Admission.UNKNOWN
 
-    def recall(self, imei: str, offer: session.Offer) -> StoredFile | None:
+    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         """Find a file that was stored before."""
         found: StoredFile | None = self._look_up(self._recalls, registration.recall, (imei, offer))
         return found
@@ -237,7 +238,7 @@ class DatabaseProduct:
 def settings(config: Config) -> Settings:
     """Give the server's settings from the configuration."""
     return Settings(
-        limits=session.Limits(
+        limits=SessionLimits(
             order=tuple(IDENTIFIERS[name] for name in config.receiver_file_order),
             max_size=config.receiver_max_file_mib * 2**20,
             bad_packets=config.receiver_bad_packets,

@@ -13,8 +13,22 @@ from receiver.spool.spool import Caps, Spool
 from receiver.store.durability import StorageError
 from receiver.store.local_folder import LocalFolder
 from receiver.wire import protocol
-from receiver.wire import session as s
-from receiver.wire.protocol import ProtocolError, Reader, WireMessage
+from receiver.wire.actions import (
+    Action,
+    Admit,
+    Again,
+    Close,
+    Commit,
+    CrcError,
+    GoBack,
+    Offer,
+    OpenFile,
+    Send,
+    Write,
+)
+from receiver.wire.frame_reader import FrameReader
+from receiver.wire.protocol import ProtocolError, WireMessage
+from receiver.wire.session import SessionLimits, SessionMachine
 
 BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -46,7 +60,7 @@ class Machine:
     def partials(self) -> list[bytes]:
         return [p.read_bytes() for p in sorted((self.folder / "spool").rglob("*.part"))]
 
-    def recall(self, imei: str, offer: s.Offer) -> StoredFile | None:
+    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         stamp = offer.metadata.timestamp if offer.metadata else 0
         for record in self.stored if stamp else ():
             same = (record["imei"], record["identifier"], record["count"])
@@ -61,13 +75,13 @@ class Machine:
 class Line:
     """One connection."""
 
-    def __init__(self, machine: Machine, limits: s.Limits | None = None) -> None:
+    def __init__(self, machine: Machine, limits: SessionLimits | None = None) -> None:
         self.machine = machine
-        self.session = s.SessionMachine(limits or s.Limits(), machine.now)
-        self.reader = Reader()
+        self.session = SessionMachine(limits or SessionLimits(), machine.now)
+        self.reader = FrameReader()
         self.transfer: Transfer | None = None
         self.sent = b""
-        self.closed: s.Close | None = None
+        self.closed: Close | None = None
         self.crc_errors = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -76,7 +90,7 @@ class Line:
             if self.closed is None:
                 self.reader.feed(data, self._take)
         except (ProtocolError, StorageError) as error:
-            self.closed = s.Close(error.code, str(error))
+            self.closed = Close(error.code, str(error))
         return self.answer()
 
     def wait(self) -> bytes:
@@ -98,46 +112,46 @@ class Line:
             self.transfer.make_safe(self.machine.time)
             self.transfer.leave()
             self.transfer = None
-        self.closed = self.closed or s.Close("lost", "")
+        self.closed = self.closed or Close("lost", "")
 
     def _take(self, message: WireMessage) -> None:
         if self.closed is None:
             self._perform(self.session.receive(message, self.machine.now))
 
-    def _perform(self, actions: list[s.Action]) -> None:
+    def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             if self.closed is not None:
                 return
-            if isinstance(action, s.Close):
+            if isinstance(action, Close):
                 self.closed = action
-            elif isinstance(action, s.Again):
+            elif isinstance(action, Again):
                 for message in action.messages:
                     self._take(message)
             else:
                 self._perform(self._act(action))
 
-    def _act(self, action: s.Action) -> list[s.Action]:
+    def _act(self, action: Action) -> list[Action]:
         now = self.machine.now
         match action:
-            case s.Send(data):
+            case Send(data):
                 self.sent += data
-            case s.Admit():
+            case Admit():
                 return self.session.admitted(self.machine.known, now)
-            case s.OpenFile(offer):
+            case OpenFile(offer):
                 assert self.session.imei is not None
                 asker = UploadContext(self.session.imei, "known", "f" * 32, self.machine.time)
                 self.transfer = self.machine.store.open(asker, offer, self.machine.recall(asker.imei, offer))
                 return self.session.opened(self.transfer.received, self.transfer.chain, now)
-            case s.Write(offset, payload, chain):
+            case Write(offset, payload, chain):
                 assert self.transfer is not None
                 assert chain in (None, protocol.crc(payload, self.transfer.chain))
                 same = self.transfer.write(offset, payload, self.machine.time, chain)
                 return self.session.written(same, now)
-            case s.GoBack(offset):
+            case GoBack(offset):
                 assert self.transfer is not None
                 self.transfer.go_back(offset)
                 return self.session.went_back(self.transfer.chain, now)
-            case s.Commit():
+            case Commit():
                 assert self.transfer is not None
                 self.transfer.flush()
                 record = self.transfer.commit(self.machine.time)
@@ -146,6 +160,6 @@ class Line:
                 if record is not None:
                     self.machine.stored.append(record)
                 return self.session.committed(now)
-            case s.CrcError():
+            case CrcError():
                 self.crc_errors += 1
         return []

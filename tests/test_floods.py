@@ -19,7 +19,7 @@ from test_server import IMEI, QUICK, UNKNOWN, Running, content
 
 from receiver.net.connection import Settings
 from receiver.wire import protocol, session
-from receiver.wire.session import Limits
+from receiver.wire.session import SessionLimits
 
 PACKETS = 4
 FILE = content(PACKETS * 1024)
@@ -76,7 +76,7 @@ def test_whatever_is_repeated_ends_the_session_by_its_number(
 ) -> None:
     monkeypatch.setattr(session, "IGNORED_PACKETS", 5000)
     for message, piece in MESSAGES.items():
-        line = Line(Machine(tmp_path / message), Limits(go_backs=20))
+        line = Line(Machine(tmp_path / message), SessionLimits(go_backs=20))
         line.feed(STATES[state])
         for _ in range(100):  # times a hundred messages, without a second passing
             line.feed(piece * 100)
@@ -87,7 +87,7 @@ def test_whatever_is_repeated_ends_the_session_by_its_number(
 def test_what_is_answered_by_nothing_does_not_put_off_a_deadline(state: str, tmp_path: Path) -> None:
     for number, piece in enumerate(MESSAGES.values()):
         machine = Machine(tmp_path / str(number))
-        line = Line(machine, Limits(go_backs=20))
+        line = Line(machine, SessionLimits(go_backs=20))
         line.feed(STATES[state])
         before = line.session.deadline
         stood = line.session.state, line.session.received

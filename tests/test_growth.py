@@ -22,8 +22,8 @@ from provisioning.sms import dispatch, reconcile
 from provisioning.tracker import language
 from provisioning.web import auth
 from provisioning.web.pages.vehicle_log import MODELS
+from receiver.wire.actions import Offer
 from receiver.wire.protocol import Metadata
-from receiver.wire.session import Offer
 
 READ = re.compile(
     r"(?P<way>SCAN|SEARCH) (?P<table>\w+)( USING( COVERING)? INDEX (?P<index>\w+))?( \((?P<by>.*)\))?$"

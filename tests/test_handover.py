@@ -27,7 +27,7 @@ from receiver.spool.file_transfer import Transfer, UploadContext
 from receiver.spool.spool import Caps, Spool
 from receiver.store.local_folder import LocalFolder
 from receiver.store.s3 import S3Bucket
-from receiver.wire.session import Offer
+from receiver.wire.actions import Offer
 
 DATA = random.Random(1).randbytes(200_000)
 SETTINGS = Settings(dataclasses.replace(QUICK, progress=30.0, answer=20.0))

@@ -30,8 +30,9 @@ from receiver.store.durability import StorageError, new_id
 from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import MediaError
 from receiver.wire import protocol
-from receiver.wire.protocol import PACKET, Metadata, _path_metadata
-from receiver.wire.session import Offer
+from receiver.wire.actions import Offer
+from receiver.wire.metadata import read_path_metadata
+from receiver.wire.protocol import PACKET, Metadata
 
 pytestmark = pytest.mark.quick
 
@@ -313,8 +314,8 @@ def test_a_sidecar_of_an_older_version_is_used_for_what_it_says(spool: SpoolUnde
 
 # what the path flow tells without a trigger: JSON that names none, and a DSM camera's 26 bytes
 WITHOUT_TRIGGER = {
-    "json": _path_metadata(b'{"version":1,"file":{"file_timestamp":1795600000,"duration":5}}'),
-    "dsm": _path_metadata(bytes(range(100, 126))),
+    "json": read_path_metadata(b'{"version":1,"file":{"file_timestamp":1795600000,"duration":5}}'),
+    "dsm": read_path_metadata(bytes(range(100, 126))),
 }
 
 

@@ -33,7 +33,9 @@ from receiver.store.durability import OpenFiles, StorageError
 from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import MediaError
 from receiver.wire import protocol
-from receiver.wire.session import Limits, Offer
+from receiver.wire.actions import Offer
+from receiver.wire.frame_reader import PATH_DATA_MAX
+from receiver.wire.session import SessionLimits
 
 
 class Peer:
@@ -168,7 +170,7 @@ def test_beyond_a_days_limit_the_session_ends_with_close_and_the_camera_keeps_it
     tmp_path: Path, receivers: list[Running], limit: dict[str, int]
 ) -> None:
     receivers.append(running := receiver(tmp_path, **limit))
-    camera = CameraModel(files={name: content(3000, n) for n, name in enumerate(Limits().order)})
+    camera = CameraModel(files={name: content(3000, n) for n, name in enumerate(SessionLimits().order)})
     camera.run(running.port)
     wait_until(lambda: running.notes.codes == ["day_full"])
     assert camera.acknowledged == ["%photof", "%photor"]
@@ -283,14 +285,14 @@ LIMITS = {
     "RECEIVER_LINES_PER_MINUTE": "17", "RECEIVER_FILES_PER_DAY": "18", "RECEIVER_MIB_PER_DAY": "19",
 }  # fmt: skip
 SET = Settings(
-    Limits(("%videor", "%videof", "%photor", "%photof"), 3 * 2**20, 4, 5.0, 7.0, 8.0, 9.0, 11.0, 6, 12),
+    SessionLimits(("%videor", "%videof", "%photor", "%photof"), 3 * 2**20, 4, 5.0, 7.0, 8.0, 9.0, 11.0, 6, 12),
     True, 13, 14, 15, 16, 17, 18, 19 * 2**20,
 )  # fmt: skip
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("environment", "expected"), [({}, Settings(Limits())), (LIMITS, SET)], ids=["defaults", "all set"]
+    ("environment", "expected"), [({}, Settings(SessionLimits())), (LIMITS, SET)], ids=["defaults", "all set"]
 )
 def test_every_limit_comes_from_the_environment(environment: dict[str, str], expected: Settings) -> None:
     # in a process of its own: the entry point patches the standard library for gevent
@@ -300,7 +302,7 @@ def test_every_limit_comes_from_the_environment(environment: dict[str, str], exp
     )  # fmt: skip
     assert shown.stdout.strip().replace(".0,", ",") == str(expected).replace(".0,", ",")
     if environment:
-        for found, default in ((expected, Settings(Limits())), (expected.limits, Limits())):
+        for found, default in ((expected, Settings(SessionLimits())), (expected.limits, SessionLimits())):
             for field in dataclasses.fields(found):
                 assert getattr(found, field.name) != getattr(default, field.name), field.name
 
@@ -555,7 +557,7 @@ METADATA = bytes.fromhex("000b000d01040000017a57334640000000")
 )
 def test_whatever_a_peer_sends_it_makes_us_hold_little(stream, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     machine = Machine(tmp_path)
-    line = Line(machine, dataclasses.replace(Limits(), offers=200))
+    line = Line(machine, dataclasses.replace(SessionLimits(), offers=200))
     for _ in range(20):  # what is loaded once
         next(iter(stream()))
     gc.collect()  # garbage of other tests may warn while it is cleared, and whole source files are read for that
@@ -565,7 +567,7 @@ def test_whatever_a_peer_sends_it_makes_us_hold_little(stream, tmp_path: Path) -
             line.feed(piece)
             if line.closed is not None:
                 break
-            assert len(line.reader._left) <= protocol.PATH_DATA_MAX + 10
+            assert len(line.reader._left) <= PATH_DATA_MAX + 10
             assert line.transfer is None or len(line.transfer._buffer) <= 4096
         machine.stored.clear()  # the test's own notes
         held, _ = tracemalloc.get_traced_memory()

@@ -24,8 +24,9 @@ from receiver.spool.sidecar_files import read_sidecar
 from receiver.spool.spool import Caps, Spool
 from receiver.store.local_folder import LocalFolder
 from receiver.wire import protocol
+from receiver.wire.actions import Offer
+from receiver.wire.metadata import read_metadata, read_path_metadata
 from receiver.wire.protocol import PACKET, Metadata
-from receiver.wire.session import Offer
 
 TIMES = st.sampled_from([0, 1, 1_795_600_000_000, 1_795_600_000_000_000, 2**63, 2**64 - 1])
 numbers = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=3))
@@ -51,7 +52,7 @@ def a_file(offered: tuple[str, bool], told: bytes | None, packets: int) -> Offer
     identifier, is_path = offered
     metadata: Metadata | None = None
     if told is not None:
-        metadata = protocol._path_metadata(told) if is_path else protocol._metadata(told)
+        metadata = read_path_metadata(told) if is_path else read_metadata(told)
     return Offer(identifier, is_path, packets * (PACKET if is_path else 1), metadata)
 
 

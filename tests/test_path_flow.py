@@ -23,8 +23,9 @@ from test_uploads import IMEI, asked, sidecar, take, van
 from provisioning.models import Device, State, Upload, db
 from receiver.net.connection import Settings
 from receiver.store.keys import describe
-from receiver.wire.protocol import Metadata, Reader
-from receiver.wire.session import Offer
+from receiver.wire.actions import Offer
+from receiver.wire.frame_reader import FrameReader
+from receiver.wire.protocol import Metadata
 
 __all__ = ["van"]  # a fixture
 
@@ -190,7 +191,7 @@ def test_a_newer_connection_with_another_path_takes_over(running: Running) -> No
 def parsed(body: bytes) -> dict[str, Any]:
     """Read JSON metadata as the receiver does; give it as its sidecar has it."""
     found: list[Any] = []
-    reader = Reader()
+    reader = FrameReader()
     reader.feed(bytes.fromhex("0000 0006 0001403a4abaa314 06000400"), found.append)
     reader.feed(b"\0\x0b" + len(body).to_bytes(2, "big") + body, found.append)
     assert isinstance(found[1], Metadata)

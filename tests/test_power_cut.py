@@ -27,8 +27,8 @@ from receiver.spool.spool import Caps, Spool
 from receiver.store.durability import FileSystem, StorageError
 from receiver.store.keys import adopted
 from receiver.store.local_folder import LocalFolder
+from receiver.wire.actions import Offer
 from receiver.wire.protocol import PACKET, Metadata
-from receiver.wire.session import Offer
 
 IMEI, OTHER = "352094082736916", "356307042441013"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from receiver.wire import protocol
-from receiver.wire import session as s
-from receiver.wire.protocol import Metadata, ProtocolError, Reader, Run, WireMessage
-from receiver.wire.session import Limits, SessionMachine
+from receiver.wire.actions import Action, Admit, Again, Close, CrcError, GoBack, OpenFile, Send, Write
+from receiver.wire.frame_reader import PATH_DATA_MAX, FrameReader
+from receiver.wire.protocol import Metadata, ProtocolError, Run, WireMessage
+from receiver.wire.session import SessionLimits, SessionMachine
 
 pytestmark = pytest.mark.quick
 
@@ -29,7 +30,7 @@ PATH_INIT = b"\0\0\0\6" + IMEI.to_bytes(8, "big") + b"\x02\0\4\0"
 
 def messages(data: bytes, cuts: list[int]) -> tuple[list[WireMessage], str | None]:
     """Read bytes in pieces; runs are split, so that only their meaning counts."""
-    reader, found = Reader(), []  # type: ignore[var-annotated]
+    reader, found = FrameReader(), []  # type: ignore[var-annotated]
 
     def take(message: WireMessage) -> None:
         found.extend(message.split() if isinstance(message, Run) else [message])
@@ -69,12 +70,12 @@ def test_cuts_never_change_what_is_read(data: bytes, cuts: list[int]) -> None:
 @given(st.binary(max_size=3000))
 @settings(max_examples=examples(100))
 def test_any_bytes_are_read_or_refused_and_never_kept_beyond_a_frame(data: bytes) -> None:
-    reader = Reader()
+    reader = FrameReader()
     try:
         reader.feed(data, lambda message: None)
     except ProtocolError:
         return
-    assert len(reader._left) < protocol.PATH_DATA_MAX + 64
+    assert len(reader._left) < PATH_DATA_MAX + 64
 
 
 @given(st.binary(min_size=0, max_size=300), st.integers(0, 0xFFFF))
@@ -112,8 +113,8 @@ class Taker:
     """A session whose file is open: what it takes and answers, without storage."""
 
     def __init__(self, by_path: bool, packets: int, held: int) -> None:
-        self.session = SessionMachine(Limits(), 0.0)
-        self.reader = Reader()
+        self.session = SessionMachine(SessionLimits(), 0.0)
+        self.reader = FrameReader()
         self.taken, self.chain, self.answers, self.errors = b"", None, b"", 0  # type: ignore[var-annotated]
         self.by_path, self.packets, self.held = by_path, packets, held
         self.closed: str | None = None
@@ -131,29 +132,29 @@ class Taker:
     def feed(self, data: bytes) -> None:
         self.reader.feed(data, lambda message: self._perform(self.session.receive(message, 0.0)))
 
-    def _perform(self, actions: list[s.Action]) -> None:
+    def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case s.Admit():
+                case Admit():
                     self._perform(self.session.admitted(True, 0.0))
-                case s.OpenFile():
+                case OpenFile():
                     self._perform(self.session.opened(self.held * 1024, BASE if self.held else 0, 0.0))
-                case s.Write(offset, payload, chain):
+                case Write(offset, payload, chain):
                     assert offset == self.held * 1024 + len(self.taken)
                     self.taken, self.chain = self.taken + payload, chain
                     self._perform(self.session.written(True, 0.0))
-                case s.Again(messages):
+                case Again(messages):
                     for message in messages:
                         self._perform(self.session.receive(message, 0.0))
-                case s.Send(data):
+                case Send(data):
                     self.answers += data
-                case s.CrcError():
+                case CrcError():
                     self.errors += 1
-                case s.GoBack(offset):  # what is held may be of another file: all of it is compared
+                case GoBack(offset):  # what is held may be of another file: all of it is compared
                     assert (offset, self.taken) == (0, b"")
                     self.held = 0
                     self._perform(self.session.went_back(0, 0.0))
-                case s.Close(code):
+                case Close(code):
                     self.closed = code
 
     @property
@@ -274,7 +275,7 @@ class Cameras(RuleBasedStateMachine):
         self.machine.now += pause
         if restart:
             self.machine.restart()
-        self.line = Line(self.machine, replace(Limits(), bad_packets=5))
+        self.line = Line(self.machine, replace(SessionLimits(), bad_packets=5))
         self.asked: str | None = None
         self.outbox: list[bytes] = []
         self.finished = False

@@ -29,7 +29,8 @@ from receiver.spool.spool import Caps, Spool
 from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import Media
 from receiver.wire import protocol
-from receiver.wire.session import Limits, Offer
+from receiver.wire.actions import Offer
+from receiver.wire.session import SessionLimits
 
 IMEI = "352094082736916"
 UNKNOWN = "356307042441013"
@@ -173,7 +174,7 @@ class Running:
             return answer
 
 
-QUICK = Limits(metadata=0.3, init=0.6, answer=2.0, max_size=1000 * 1024)
+QUICK = SessionLimits(metadata=0.3, init=0.6, answer=2.0, max_size=1000 * 1024)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ from provisioning.tracker.language import Values, from_arguments, read_replies
 from provisioning.web import auth
 from receiver.backend.port import RecordRefused
 from receiver.store.media_store import MediaError
-from receiver.wire.protocol import _path_metadata
+from receiver.wire.metadata import read_path_metadata
 from simulator import media
 
 IMEI = "352094082736916"
@@ -383,7 +383,9 @@ def test_files_of_one_bulk_that_are_known_and_new_and_of_strangers_are_stored(va
     "told", [b'"\\u0000"', b'"\\ud800"', b"9" * 4000, b"1e999", b"[" * 3000 + b"]" * 3000, b'"\xff"', b"-0.0"]
 )
 def test_whatever_a_camera_tells_of_a_file_in_json_its_row_is_made(van: Device, told: bytes) -> None:
-    said = _path_metadata(b'{"version": 1, "file": {"file_timestamp": 1795600000, "more": ' + told + b"}}")
+    said = read_path_metadata(
+        b'{"version": 1, "file": {"file_timestamp": 1795600000, "more": ' + told + b"}}"
+    )
     take(sidecar(identifier="dsm/picture.jpg", metadata=asdict(said)))
     db.session.expire_all()
     upload = db.session.scalars(select(Upload)).one()

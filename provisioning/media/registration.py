@@ -30,7 +30,7 @@ from receiver.spool.shared_partials import place
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.store.keys import adopted, quarantined
 from receiver.store.media_store import MediaError, is_away
-from receiver.wire.session import Offer
+from receiver.wire.actions import Offer
 
 COMING = (UploadState.RECEIVING, UploadState.PARTIAL)
 IS_COMING = in_state(*COMING)

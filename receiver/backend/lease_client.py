@@ -21,8 +21,9 @@ from receiver.spool.sidecar import SidecarRecord
 from receiver.spool.spool import Spool
 from receiver.store.durability import StorageError, new_id
 from receiver.store.media_store import MediaError, is_away
+from receiver.wire.actions import Offer
+from receiver.wire.file_order import BY_PATH
 from receiver.wire.protocol import Metadata
-from receiver.wire.session import BY_PATH, Offer
 
 log = structlog.get_logger("receiver")
 ANSWER_SECONDS = 8.0  # for another machine's session to end and leave its part; then it is passed over

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 from receiver.spool.sidecar import SidecarRecord, StoredFile
-from receiver.wire.session import Offer
+from receiver.wire.actions import Offer
 
 # code and reason of a session that ends because its device has sent enough today
 DAY_FULL = ("day_full", "The device has sent as much as one may in a day; the camera keeps the rest.")

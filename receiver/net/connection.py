@@ -28,9 +28,24 @@ from receiver.spool.failed_files import FailedFiles
 from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord
 from receiver.store.durability import StorageError, new_id
-from receiver.wire import session as s
+from receiver.wire.actions import (
+    Action,
+    Admit,
+    Again,
+    Close,
+    Commit,
+    CrcError,
+    GoBack,
+    Offer,
+    OpenFile,
+    Send,
+    Write,
+)
+from receiver.wire.file_order import BY_PATH
 from receiver.wire.foreign_protocols import AVL
-from receiver.wire.protocol import ProtocolError, Reader, WireMessage
+from receiver.wire.frame_reader import FrameReader
+from receiver.wire.protocol import ProtocolError, WireMessage
+from receiver.wire.session import SessionLimits, SessionMachine
 
 log = structlog.get_logger("receiver")
 # bytes read at once: the more a line brings, the more is asked for; beyond 128 KiB malloc gives the freed block back
@@ -45,7 +60,7 @@ WORTH_READING, REST_SECONDS, REST_LEAST = 5 * 1024, 1.5, 0.3
 class Settings:
     """Limits of the driver, with their reasons; times in seconds."""
 
-    limits: s.Limits
+    limits: SessionLimits
     quarantine_unknown: bool = False
     max_connections: int = 10_000  # about 14 KiB each
     max_per_device: int = 2  # one live, one closing
@@ -97,7 +112,7 @@ class ConnectionHost(Protocol):
     def may_send(self, imei: str, more: int) -> bool:
         """Say whether a known device may send so many bytes more today."""
 
-    def open(self, connection: "Connection", offer: s.Offer) -> Transfer:
+    def open(self, connection: "Connection", offer: Offer) -> Transfer:
         """Open a file for a session. Raises StorageError."""
 
     def commit(self, connection: "Connection", transfer: Transfer) -> SidecarRecord | None:
@@ -136,14 +151,14 @@ class Connection:
     def __init__(self, server: "ConnectionHost", sock: Any, address: str) -> None:
         self.server, self.sock = server, sock
         self.facts = SessionFacts(new_id(server.now()), address, server.now())
-        self.session = s.SessionMachine(server.settings.limits, time.monotonic())
-        self.reader = Reader()
+        self.session = SessionMachine(server.settings.limits, time.monotonic())
+        self.reader = FrameReader()
         self.transfer: Transfer | None = None
         self.admission = "known"
         self.moved = False  # bytes were taken since the last report
         self.busy = False  # in work whose answer the device shall still get
         self.ending: Ended | None = None
-        self._closed: s.Close | None = None
+        self._closed: Close | None = None
         self._appetite = RECEIVE_LEAST
         self._told = False  # the product knows of this session
         self._minute, self._minute_bytes = time.monotonic(), 0
@@ -290,49 +305,49 @@ class Connection:
             self.server.give_turn(now)
             self._perform(self.session.receive(message, now))
 
-    def _perform(self, actions: list[s.Action]) -> None:
+    def _perform(self, actions: list[Action]) -> None:
         for action in actions:
             if self._closed is not None:
                 return
-            if isinstance(action, s.Close):
+            if isinstance(action, Close):
                 self._closed = action
-            elif isinstance(action, s.Again):
+            elif isinstance(action, Again):
                 for message in action.messages:
                     self._take(message)
             elif more := self._act(action):
                 self._perform(more)
 
-    def _act(self, action: s.Action) -> list[s.Action]:
+    def _act(self, action: Action) -> list[Action]:
         match action:
-            case s.Write(offset, payload, chain):
+            case Write(offset, payload, chain):
                 return self._write(offset, payload, chain)
-            case s.Send(data):
+            case Send(data):
                 self.sock.settimeout(self.server.settings.limits.answer)
                 self.sock.sendall(data)
-            case s.Admit(imei):
+            case Admit(imei):
                 known = self._admit(imei)
                 if not known:
                     self._slow_down(imei)
                 elif self.admission == "known" and not self.server.may_send(imei, 0):
                     return self.session.refused(*DAY_FULL)
                 now = time.monotonic()
-                names = (*self.server.settings.limits.order, s.BY_PATH)
+                names = (*self.server.settings.limits.order, BY_PATH)
                 return self.session.admitted(known, now, self.server.failed_files.of(imei, names, now))
-            case s.OpenFile(offer):
+            case OpenFile(offer):
                 return self._open(offer)
-            case s.GoBack(offset):
+            case GoBack(offset):
                 assert self.transfer is not None
                 self.transfer.go_back(offset)
                 return self.session.went_back(self.transfer.chain, time.monotonic())
-            case s.Commit():
+            case Commit():
                 return self._commit()
-            case s.CrcError():
+            case CrcError():
                 self.facts.crc_errors += 1
                 if self.transfer:
                     self.transfer.record["crc_errors"] += 1
         return []
 
-    def _write(self, offset: int, payload: bytes, chain: int | None) -> list[s.Action]:
+    def _write(self, offset: int, payload: bytes, chain: int | None) -> list[Action]:
         assert self.transfer is not None
         self.moved = True
         self._minute_bytes += len(payload)
@@ -369,7 +384,7 @@ class Connection:
             self.server.left(self)
             self.server.guess_limits.wait(delay)
 
-    def _open(self, offer: s.Offer) -> list[s.Action]:
+    def _open(self, offer: Offer) -> list[Action]:
         if self.admission == "known" and not self.server.may_send(self.facts.imei or "", offer.size):
             return self.session.refused(*DAY_FULL)
         try:
@@ -380,7 +395,7 @@ class Connection:
         self._minute, self._minute_bytes = time.monotonic(), 0
         return self.session.opened(self.transfer.received, self.transfer.chain, time.monotonic())
 
-    def _commit(self) -> list[s.Action]:
+    def _commit(self) -> list[Action]:
         assert self.transfer is not None
         transfer = self.transfer
         transfer.flush()
@@ -392,7 +407,7 @@ class Connection:
         finally:
             self.busy = False
         self._let_go(transfer)
-        name = s.BY_PATH if transfer.record["by_path"] else transfer.record["identifier"]
+        name = BY_PATH if transfer.record["by_path"] else transfer.record["identifier"]
         self.server.failed_files.forget(transfer.record["imei"], name)
         if record is not None:
             self.facts.files += 1

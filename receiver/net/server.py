@@ -33,7 +33,7 @@ from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.spool import Spool
 from receiver.store.durability import StorageError
 from receiver.store.media_store import MediaError
-from receiver.wire import session as s
+from receiver.wire.actions import Offer
 
 log = structlog.get_logger("receiver")
 SILENT_SECONDS = 5.0  # for the INIT of a device that had just connected when the receiver was told to stop
@@ -226,7 +226,7 @@ class Server:
 
     # one file, one session
 
-    def open(self, connection: Connection, offer: s.Offer) -> Transfer:
+    def open(self, connection: Connection, offer: Offer) -> Transfer:
         """Open a file for a session; an older session of the device at the same file gives way.
 
         Raises StorageError.
@@ -307,7 +307,7 @@ class Server:
             gevent.socket.wait_read(self.file_locks.socket.fileno())
             self._end_holder(*self.file_locks.asked())
 
-    def _recall(self, imei: str, offer: s.Offer) -> StoredFile | None:
+    def _recall(self, imei: str, offer: Offer) -> StoredFile | None:
         if not (offer.metadata and offer.metadata.timestamp):
             return None
         try:
@@ -317,7 +317,7 @@ class Server:
                 log.warning("database away", imei=imei, exc_info=True)
             return self._announced(imei, offer)
 
-    def _announced(self, imei: str, offer: s.Offer) -> StoredFile | None:
+    def _announced(self, imei: str, offer: Offer) -> StoredFile | None:
         """Find a file that was stored, perhaps by another machine, while nobody could be told."""
         if self.store.shared_partials is None:
             return None

@@ -22,8 +22,8 @@ from receiver.store.durability import OpenFiles, StorageError, new_id, pieces, s
 from receiver.store.keys import describe, quarantined
 from receiver.store.media_store import Media, MediaError
 from receiver.wire import protocol
+from receiver.wire.actions import Offer
 from receiver.wire.protocol import PACKET
-from receiver.wire.session import Offer
 
 BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for each slow device
 SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed

@@ -37,8 +37,8 @@ from receiver.store.durability import (
     when,
 )
 from receiver.store.media_store import Media, MediaError, is_away
+from receiver.wire.actions import Offer
 from receiver.wire.protocol import PACKET
-from receiver.wire.session import Offer
 
 log = structlog.get_logger("receiver")
 PARTIALS_KEPT = 8  # of a device: one for each identifier, and some by path; then the oldest goes

@@ -1,6 +1,6 @@
 """Keys of files in the media store, and what the name of an offered file says about it. Pure."""
 
-from receiver.wire.session import Offer
+from receiver.wire.actions import Offer
 
 KINDS = {
     "%photof": ("photo", "front", "jpg"),

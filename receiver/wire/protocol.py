@@ -1,23 +1,16 @@
-"""The wire protocol of the cameras, pure: bytes to messages and back, CRC, frame boundaries.
+"""The messages of the cameras' protocol and how their bodies are read and written, with the CRC. Pure.
 
-No sockets, files, clock, or state of a session. A reader has three outcomes: messages, an error, or "need more".
+No sockets, files, clock, or state of a session. `frame_reader` cuts a byte stream into these messages.
 Source: vendor's DualCam protocol page; docs/protocol.md marks what comes from captures and other servers.
 """
 
-import json
-import math
-import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 from fastcrc import crc16
 
-from receiver.wire.foreign_protocols import recognize
-
-INIT_SIZE = 16
 HEADER = struct.Struct(">HH")
 PACKET = 1024  # file bytes in every DATA frame but the last
 CRC_SIZE = 2
@@ -28,16 +21,6 @@ OFFSET_SIZE = 4
 # packets whose CRC may be compared as one: the CRC repeats after 32,767 bits, and two wrong bits at that distance, each
 # seen by its own packet's CRC, would not be seen by the last one's
 UNDER_ONE_CRC = 3
-METADATA_MAX = 512  # version 4 has 40 bytes; leaves room for versions to come
-PATH_METADATA_MAX = 4096  # JSON
-PATH_MAX = 255
-PATH_DATA_MAX = 16 * 1024  # the size of a DATA frame in the path flow is not published; this bounds memory
-BEGINNING = 64  # bytes by which another protocol is recognized
-# in JSON, but in no page and no database: lone surrogates are no UTF-8, and control characters are not to be shown
-UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-DETAILS_DEPTH = 8  # of JSON metadata: what is nested deeper is nobody's, and would break whoever walks it
-LATEST = 253_402_300_800_000  # year 10000, in milliseconds: no calendar of ours holds it
-MILLISECONDS_FROM = 100_000_000_000  # a smaller timestamp is in seconds (as milliseconds: early 1973)
 
 
 class Cmd(IntEnum):
@@ -62,7 +45,6 @@ PATH_BIT = 0x02  # a file by path: other cameras, and every camera from protocol
 FILE_BITS = {0x04: "%photof", 0x08: "%photor", 0x10: "%videof", 0x20: "%videor"}
 ANY_FILE = PATH_BIT | 0x04 | 0x08 | 0x10 | 0x20
 PATH_PROTOCOL = 6
-
 CLOSE = b"\x00\x00\x00\x00"
 REPEAT_INIT = b"\x00\x09"
 COMPLETE = b"\x00\x05\x00\x04\x00\x00\x00\x00"
@@ -203,7 +185,7 @@ class Run:
 
     def split(self) -> list[Data]:
         """Give the frames one by one: the exact way."""
-        read, head = (_data_at, FULL_AT_HEADER) if self.at_offsets else (_data, FULL_HEADER)
+        read, head = (read_data_at, FULL_AT_HEADER) if self.at_offsets else (read_data, FULL_HEADER)
         bodies = [self.frames[at : at + self.size] for at in range(0, len(self.frames), self.size)]
         return [read(bytes(body[len(head) :])) for body in bodies]
 
@@ -265,254 +247,30 @@ def resume(position: int) -> bytes:
     return HEADER.pack(Cmd.RESUME, 4) + position.to_bytes(4, "big")
 
 
-def _start(body: bytes) -> Start:
+def read_start(body: bytes) -> Start:
     return Start(int.from_bytes(body[:4], "big"))
 
 
-def _sync(body: bytes) -> Sync:
+def read_sync(body: bytes) -> Sync:
     return Sync(int.from_bytes(body, "big"))
 
 
-def _status(body: bytes) -> Status:
+def read_status(body: bytes) -> Status:
     return Status(int.from_bytes(body, "big"))
 
 
-def _data(body: bytes) -> Data:
+def read_data(body: bytes) -> Data:
     return Data(body[:-CRC_SIZE], int.from_bytes(body[-CRC_SIZE:], "big"))
 
 
-def _data_at(body: bytes) -> Data:
+def read_data_at(body: bytes) -> Data:
     return Data(body[4:-CRC_SIZE], int.from_bytes(body[-CRC_SIZE:], "big"), int.from_bytes(body[:4], "big"))
 
 
-def _path(body: bytes) -> Path:
+def read_path(body: bytes) -> Path:
     name = body.rstrip(b"\0")
     if not all(0x20 < byte < 0x7F for byte in name) or name.startswith(b"%"):
         raise ProtocolError(
             "bad_path", "The device offered a path that is not plain ASCII, or an identifier."
         )
     return Path(body)
-
-
-def _milliseconds(value: int) -> int:
-    value = value * 1000 if 0 < value < MILLISECONDS_FROM else value
-    return value if value < LATEST else 0
-
-
-def _metadata(body: bytes) -> Metadata:
-    version, kind, timestamp, trigger, duration = struct.unpack_from(">BBQBH", body)
-    more: dict[str, int | float | None] = {}
-    if len(body) >= 14:
-        more["frame_rate"] = body[13]
-    if len(body) >= 32:
-        zone, latitude, longitude = struct.unpack_from(">hdd", body, 14)
-        more |= {"time_zone": zone, "latitude": _degrees(latitude), "longitude": _degrees(longitude)}
-    if len(body) >= 40:
-        more["trigger_timestamp"] = _milliseconds(int.from_bytes(body[32:40], "big"))
-    return Metadata(version, kind, _milliseconds(timestamp), trigger, duration, **more)  # type: ignore[arg-type]
-
-
-def _path_metadata(body: bytes) -> Metadata:
-    """Read JSON, or ADAS's 15 bytes; what is neither is kept as it is. Source: other servers."""
-    if len(body) >= 13 and body[1] in FILE_BITS and 1 <= body[0] <= 4:
-        return _metadata(body)  # a camera that offers files both ways
-    if len(body) == 15 and body[0] != ord("{"):
-        stamp, kind, trigger, latitude, longitude, duration = struct.unpack(">IBBiiB", body)
-        return Metadata(
-            0,
-            kind,
-            stamp * 1000,
-            trigger,
-            duration,
-            latitude=_degrees(latitude / 1e6),
-            longitude=_degrees(longitude / 1e6),
-        )
-    try:
-        told = _plain(json.loads(body, parse_constant=lambda name: None), DETAILS_DEPTH)
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        return Metadata(0, 0, 0, None, 0, details={"raw": body.hex()})
-
-    def part(name: str) -> dict[str, Any]:
-        return found if isinstance(found := told.get(name), dict) else {}
-
-    file, place = part("file"), part("location")
-    return Metadata(
-        version=_whole(told.get("version")),
-        file_type=0,
-        timestamp=_milliseconds(_whole(file.get("file_timestamp"), 2**53)),
-        trigger=_known(part("fm_trigger").get("type"), 0xFF),
-        duration=_whole(file.get("duration")),
-        frame_rate=_whole(file.get("framerate")) or None,
-        latitude=_degrees(place.get("latitude")),
-        longitude=_degrees(place.get("longitude")),
-        details=told,
-    )
-
-
-def _plain(value: Any, depth: int) -> Any:
-    """Give JSON that any reader, page and database takes: no infinite numbers (1e999), not too deep. ValueError."""
-    if not depth:
-        raise ValueError("nested too deep")
-    if isinstance(value, dict):
-        return {_shown(name): _plain(inner, depth - 1) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_plain(inner, depth - 1) for inner in value]
-    if isinstance(value, str):
-        return _shown(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _shown(text: str) -> str:
-    return UNSHOWN.sub("\ufffd", text)
-
-
-def _whole(value: Any, most: int = 0xFFFF) -> int:
-    return _known(value, most) or 0
-
-
-def _known(value: Any, most: int) -> int | None:
-    """Give a number of JSON as an integer; None: not told, or beyond what the binary metadata could say."""
-    return int(value) if _is_number(value) and 0 <= value <= most else None
-
-
-def _degrees(value: Any) -> float | None:
-    return float(value) if _is_number(value) and -180 <= value <= 180 else None
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _full_frames(data: bytes, at: int, header: bytes, size: int) -> int:
-    """Give how many bytes from `at` on are frames of this header and size, whole and in a row."""
-    count = (len(data) - at) // size
-    if not count or not data.startswith(header, at):
-        return 0
-    end = at + count * size
-    # each of the header's bytes compared for all frames at once
-    if all(data[at + n : end : size] == header[n : n + 1] * count for n in range(len(header))):
-        return end - at
-    count = 1
-    while data.startswith(header, at + count * size):
-        count += 1
-    return count * size
-
-
-def _is_stray_zero(data: bytes, at: int) -> bool:
-    """Say whether a 0 stands before the next frame: what would be an INIT has no protocol id that there is."""
-    return data.startswith(b"\0\0", at) and (data[at + 2] != 0 or data[at + 3] == 0)
-
-
-# what a device may send: smallest and largest LEN, and the reader of the body
-Frames = dict[int, tuple[int, int, Callable[[bytes], WireMessage]]]
-FRAMES: Frames = {
-    Cmd.START: (4, 6, _start),
-    Cmd.SYNC: (4, 4, _sync),
-    Cmd.DATA: (1 + CRC_SIZE, PACKET + CRC_SIZE, _data),
-    Cmd.STATUS: (4, 4, _status),
-    Cmd.METADATA: (13, METADATA_MAX, _metadata),
-}
-# the path flow: other sizes, metadata in JSON, and two commands more
-PATH_FRAMES: Frames = FRAMES | {
-    Cmd.DATA: (1 + CRC_SIZE, PATH_DATA_MAX + CRC_SIZE, _data),
-    Cmd.METADATA: (0, PATH_METADATA_MAX, _path_metadata),
-    Cmd.PATH: (0, PATH_MAX, _path),
-    Cmd.DATA_AT: (4 + 1 + CRC_SIZE, 4 + PATH_DATA_MAX + CRC_SIZE, _data_at),
-}
-
-
-class Reader:
-    """Cuts a byte stream into messages. Holds less than one unfinished frame between two calls."""
-
-    __slots__ = ("_began", "_frames", "_left", "_stray_possible", "full_frame")
-
-    def __init__(self) -> None:
-        self._left = b""
-        self._frames = FRAMES
-        self._began = False  # with an INIT
-        self._stray_possible = False
-        self.full_frame = FULL_FRAME  # the bytes of a full DATA frame of the kind that came last
-
-    @property
-    def held(self) -> int:
-        """The bytes of an unfinished frame that are held."""
-        return len(self._left)
-
-    def feed(self, data: bytes, take: Callable[[WireMessage], object]) -> None:
-        """Hand every message that is complete now to `take`, in order. Raises ProtocolError at a broken one."""
-        if self._left:
-            data = self._left + data
-            self._left = b""
-        view, at, end = memoryview(data), 0, len(data)
-        while at < end:
-            by_path = self._frames is PATH_FRAMES  # INIT changes it
-            if size := _full_frames(data, at, FULL_HEADER, FULL_FRAME):
-                at += size
-                self.full_frame = FULL_FRAME
-                take(Run(view[at - size : at]))
-                continue
-            if by_path and (size := _full_frames(data, at, FULL_AT_HEADER, FULL_FRAME + OFFSET_SIZE)):
-                at += size
-                self.full_frame = FULL_FRAME + OFFSET_SIZE
-                take(Run(view[at - size : at], at_offsets=True))
-                continue
-            size, message = self._one(data, at, end - at)
-            if not size:
-                break
-            at += size
-            if message is not None:
-                take(message)
-        self._left = data[at:]
-
-    def _one(self, data: bytes, at: int, left: int) -> tuple[int, WireMessage | None]:
-        """Give the next message and how many bytes it took; 0: need more."""
-        if self._stray_possible:
-            if not data[at] and left < HEADER.size:
-                return 0, None
-            self._stray_possible = False
-            if data[at] or _is_stray_zero(data, at):
-                return 1, FrameRate(data[at])
-        if data[at]:
-            return self._refuse(
-                data, at, "not_a_camera", "This is not the camera protocol: a frame begins with 0x00."
-            )
-        if left < HEADER.size:
-            return 0, None
-        command, length = HEADER.unpack_from(data, at)
-        if command == Cmd.INIT:
-            return (INIT_SIZE, self._init(data[at : at + INIT_SIZE])) if left >= INIT_SIZE else (0, None)
-        if command not in self._frames:
-            return self._refuse(
-                data, at, "unknown_command", f"The device sent the unknown command 0x{command:04x}."
-            )
-        low, high, read = self._frames[command]
-        if not low <= length <= high:
-            raise ProtocolError(
-                "bad_length",
-                f"The device sent {Cmd(command).name} with a length of {length} ({low} to {high}).",
-            )
-        if left < HEADER.size + length:
-            return 0, None
-        message = read(data[at + HEADER.size : at + HEADER.size + length])
-        self._stray_possible = length == 13 and isinstance(message, Metadata) and message.version >= 2
-        return HEADER.size + length, message
-
-    def _refuse(self, data: bytes, at: int, code: str, text: str) -> tuple[int, None]:
-        """Raise ProtocolError, which says what the line speaks instead; take 0 bytes where more are needed for that."""
-        found = recognize(data[at : at + BEGINNING]) if not self._began else False
-        if found is True:
-            return 0, None
-        if found is False:
-            raise ProtocolError(code, text)
-        raise ProtocolError(found.code, found.text, found.imei)
-
-    def _init(self, frame: bytes) -> Init:
-        imei = int.from_bytes(frame[4:12], "big")
-        if not 0 < imei < 10**15:
-            raise ProtocolError("bad_imei", "The device sent an IMEI of more than 15 digits, or none.")
-        init = Init(int.from_bytes(frame[2:4], "big"), f"{imei:015d}", frame[12])
-        self._began = True
-        self._frames = PATH_FRAMES if init.has_path else FRAMES
-        return init

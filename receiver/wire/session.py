@@ -11,6 +11,20 @@ from enum import Enum
 from typing import Any
 
 from receiver.wire import protocol
+from receiver.wire.actions import (
+    Action,
+    Admit,
+    Again,
+    Close,
+    Commit,
+    CrcError,
+    GoBack,
+    Offer,
+    OpenFile,
+    Send,
+    Write,
+)
+from receiver.wire.file_order import BY_PATH, FileOrder
 from receiver.wire.protocol import (
     PACKET,
     Data,
@@ -58,8 +72,8 @@ class SessionState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits with their reasons; times in seconds."""
+class SessionLimits:
+    """Limits of one session, with their reasons; times in seconds."""
 
     order: tuple[str, ...] = DEFAULT_ORDER
     max_size: int = 64 * 2**20  # bytes; a 30 s video has about 9 MB
@@ -76,89 +90,6 @@ class Limits:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A file as the device announces it. `count`: packets, or bytes where it is offered by path."""
-
-    identifier: str
-    by_path: bool
-    count: int
-    metadata: Metadata | None
-
-    @property
-    def size(self) -> int:
-        """The most bytes it can have."""
-        return self.count if self.by_path else self.count * PACKET
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Admit:
-    """Find out whether this device is known; answer by `admitted`."""
-
-    imei: str
-
-
-@dataclass(frozen=True, slots=True)
-class OpenFile:
-    """Find or make the partial file; answer by `opened`."""
-
-    offer: Offer
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Take checked bytes at this offset; answer by `written`.
-
-    `chain`: the CRC of all bytes of the file up to their end, where the device's own is that one, else None.
-    """
-
-    offset: int
-    payload: bytes
-    chain: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class GoBack:
-    """The device goes on at an earlier byte than asked: what is held from there is compared, by `went_back`."""
-
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Take these one by one: a run of packets that did not check as a whole."""
-
-    messages: tuple[Data, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """Make the file safe; answer by `committed`. Only then is it acknowledged."""
-
-
-@dataclass(frozen=True, slots=True)
-class CrcError:
-    """For the counters: bytes at this offset that did not match."""
-
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """End the connection; `code` for programs, `reason` a sentence."""
-
-    code: str
-    reason: str
-
-
-Action = Send | Admit | OpenFile | Write | GoBack | Again | Commit | CrcError | Close
-
-
 class SessionMachine:
     """The state of one connection. Every verb returns the actions to perform, in order."""
 
@@ -172,15 +103,12 @@ class SessionMachine:
         "_doubtful",
         "_ignored",
         "_init",
-        "_last",
         "_metadata_silent",
         "_moved",
-        "_offered",
         "_offers",
+        "_order",
         "_path",
         "_repeated",
-        "_skip",
-        "_taken",
         "_too_large",
         "_went_back",
         "_whole",
@@ -195,7 +123,7 @@ class SessionMachine:
         "stopping",
     )
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: SessionLimits, now: float) -> None:
         self.limits = limits
         self.state = SessionState.INIT
         self.imei: str | None = None
@@ -208,14 +136,11 @@ class SessionMachine:
         )
         self.stopping = False  # take the present file, or one if there was none yet, and no other
         self._init: Init | None = None  # the last one
-        self._offered: tuple[str, ...] = ()
-        self._last: frozenset[str] = frozenset()  # to be asked for after all others
+        self._order = FileOrder(limits.order)
         self._asked = ""  # the file in hand, as the order of files names it
         self._moved = False  # packets of it were taken in this session
         self._too_large = ""  # why a file was passed over
         self._path: bytes | None = None  # of the file in hand, as the device wrote it
-        self._skip: frozenset[str] = frozenset()
-        self._taken: frozenset[tuple[str, int]] = frozenset()  # identifier and timestamp of what was stored
         self._repeated = False  # 0x0009 was sent: COMPLETE does not work after it
         self._metadata_silent = False
         self._chain = 0  # CRC that the device goes on with
@@ -272,7 +197,7 @@ class SessionMachine:
 
     def admitted(self, known: bool, now: float, last: frozenset[str] = frozenset()) -> list[Action]:
         """Take whether the device may send files, and which of them are asked for after all others."""
-        self._last = last
+        self._order.put_last(last)
         if not known:
             return self._refuse("unknown_device", "No device has this IMEI; add it first.")
         return self._choose(now)
@@ -304,7 +229,7 @@ class SessionMachine:
     def committed(self, now: float) -> list[Action]:
         """Take that the file is safe: acknowledge it and go on."""
         stamp = self.metadata.timestamp if self.metadata else 0
-        self._taken |= {(self.offer.identifier, stamp)}
+        self._order.note_stored(self.offer.identifier, stamp)
         if self.stopping and not self._repeated:
             return [
                 Send(protocol.COMPLETE),
@@ -331,7 +256,7 @@ class SessionMachine:
         if self.imei not in (None, init.imei):
             return self._close("imei_changed", "The device changed its IMEI within a session.")
         first, self.imei, self._init = self.imei is None, init.imei, init
-        self._offered = (*init.files, BY_PATH) if init.has_path else init.files
+        self._order.offer((*init.files, BY_PATH) if init.has_path else init.files)
         if first:
             self.state, self.deadline = SessionState.ADMISSION, None
             return [Admit(init.imei)]
@@ -355,8 +280,8 @@ class SessionMachine:
 
     def _on_path(self, path: Path, now: float) -> list[Action]:
         name = path.text
-        if not name or name in self._skip:
-            self._skip |= {BY_PATH}
+        if not name or self._order.is_skipped(name):
+            self._order.skip(BY_PATH)
             return self._choose(now)
         self.offer, self._path = Offer(name, True, 0, None), path.raw
         return self._request_metadata(now)
@@ -364,8 +289,8 @@ class SessionMachine:
     def _on_metadata(self, metadata: Metadata, now: float) -> list[Action]:
         if not self._about_this(metadata):
             return []
-        if (self.offer.identifier, metadata.timestamp) in self._taken:
-            self._skip |= {BY_PATH if self.offer.by_path else self.offer.identifier}
+        if self._order.is_stored(self.offer.identifier, metadata.timestamp):
+            self._order.skip(BY_PATH if self.offer.by_path else self.offer.identifier)
             return self._choose(now)
         self.metadata = metadata
         return self._request_file(now)
@@ -394,12 +319,12 @@ class SessionMachine:
             0,
         )  # those of the file before, until storage says what is held of this one
         untimed = not (self.metadata and self.metadata.timestamp)
-        if not start.count or (untimed and (offer.identifier, 0) in self._taken):
-            self._skip |= {offer.identifier}
+        if not start.count or (untimed and self._order.is_stored(offer.identifier, 0)):
+            self._order.skip(offer.identifier)
             return self._repeat_init(now)
         if offer.size > self.limits.max_size:
             self._too_large = f"The device announced {offer.size} bytes; the limit is {self.limits.max_size}."
-            self._skip |= {offer.identifier}
+            self._order.skip(offer.identifier)
             return self._repeat_init(now)
         self._moved = False
         self._bad, self._bad_since, self._went_back = 0, None, 0
@@ -491,10 +416,8 @@ class SessionMachine:
     # steps
 
     def _choose(self, now: float) -> list[Action]:
-        order = (*self.limits.order, BY_PATH)
-        left = [name for name in order if name in self._offered and name not in self._skip]
-        left.sort(key=self._last.__contains__)  # stable
-        if not left or (self.stopping and self._taken):
+        wanted = self._order.next()
+        if wanted is None or (self.stopping and self._order.has_stored):
             if self._too_large:
                 return self._refuse("too_large", self._too_large)
             return self._refuse("done", "Nothing is left to send.")
@@ -502,11 +425,11 @@ class SessionMachine:
         self._ignored = 0
         if self._offers > self.limits.offers:
             return self._refuse("enough", "Enough for one session; the device may come again.")
-        self.metadata, self._asked = None, left[0]
-        if left[0] == BY_PATH:
+        self.metadata, self._asked = None, wanted
+        if wanted == BY_PATH:
             self.state, self.deadline = SessionState.PATH, now + self.limits.answer
             return [Send(protocol.PATH_REQUEST)]
-        self.offer, self._path = Offer(left[0], False, 0, None), None
+        self.offer, self._path = Offer(wanted, False, 0, None), None
         return self._request_metadata(now)
 
     def _request_metadata(self, now: float) -> list[Action]:
@@ -567,12 +490,10 @@ def _weight(message: WireMessage) -> int:
     return 1 if isinstance(message, Data) else MESSAGE_WEIGHT
 
 
-BY_PATH = "by path"  # stands in the order of files for the one whose path must be asked for
 # in these states a file is in hand; ends that are the file's own, which the next session may meet again
 ASKED = (SessionState.PATH, SessionState.METADATA, SessionState.START, SessionState.SYNC, SessionState.DATA)
 FAILED = ("device_status", "bad_crc", "sync", "short_packet", "too_much", "file_changed", "out_of_order")
 Handler = Callable[[SessionMachine, Any, float], list[Action]]
-
 # Every pair that may occur; any other pair ends the session in `receive`. docs/protocol.md draws it.
 TRANSITIONS: dict[tuple[SessionState, type], Handler] = {
     (SessionState.INIT, Init): SessionMachine._on_init,

@@ -13,11 +13,11 @@ from pathlib import Path
 from camera_model import kermit
 from driver import Line, Machine
 
-from receiver.wire import protocol
-from receiver.wire.protocol import HEADER, ProtocolError, Reader, Run, WireMessage
-from receiver.wire.session import Limits, SessionState
+from receiver.wire.frame_reader import PATH_DATA_MAX, FrameReader
+from receiver.wire.protocol import HEADER, ProtocolError, Run, WireMessage
+from receiver.wire.session import SessionLimits, SessionState
 
-LIMITS = Limits(max_size=32 * 1024, bad_packets=3, go_backs=3, offers=12)
+LIMITS = SessionLimits(max_size=32 * 1024, bad_packets=3, go_backs=3, offers=12)
 WITHOUT_DEADLINE = (SessionState.ADMISSION, SessionState.STORAGE, SessionState.COMMIT, SessionState.CLOSED)
 FEED, WAIT, DROP, RESTART, STRANGER, DATA, DATA_AT, SYNC, PAUSE = range(9)
 
@@ -32,7 +32,7 @@ def reader(data: bytes) -> None:
 
 def _read(data: bytes, cuts: list[int]) -> tuple[list[WireMessage], str | None]:
     found: list[WireMessage] = []
-    machine = Reader()
+    machine = FrameReader()
 
     def take(message: WireMessage) -> None:
         found.extend(message.split() if isinstance(message, Run) else [message])
@@ -42,7 +42,7 @@ def _read(data: bytes, cuts: list[int]) -> tuple[list[WireMessage], str | None]:
         for cut in [*sorted({c for c in cuts if c < len(data)}), len(data)]:
             machine.feed(data[last:cut], take)
             last = cut
-            assert len(machine._left) < protocol.PATH_DATA_MAX + 10
+            assert len(machine._left) < PATH_DATA_MAX + 10
     except ProtocolError as error:
         return found, error.code
     return found, None
@@ -114,7 +114,7 @@ def check(machine: Machine, line: Line) -> None:
     """Hold what must hold after every step."""
     now = line.session
     assert (now.deadline is None) == (now.state in WITHOUT_DEADLINE)
-    assert len(line.reader._left) <= protocol.PATH_DATA_MAX + 10
+    assert len(line.reader._left) <= PATH_DATA_MAX + 10
     assert now.received <= now.offer.size or not now.offer.count
     if line.transfer is not None:
         assert line.transfer.received == now.received

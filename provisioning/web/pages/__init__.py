@@ -48,7 +48,7 @@ from provisioning.web.pages import (
 from provisioning.web.redirects import own_path
 from provisioning.web.responses import error_body, kept_headers, refuse_control_characters
 from receiver.store.media_store import MediaError
-from receiver.wire.protocol import UNSHOWN
+from receiver.wire.metadata import UNSHOWN
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'; base-uri 'none';"
