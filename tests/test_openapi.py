@@ -4,6 +4,7 @@ it forbids is refused. `make openapi` runs all checks of schemathesis with more 
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,27 @@ def test_every_key_of_every_answer_is_described(served: tuple[Flask, str]) -> No
     answer = client.post("/api/v1/parameters/plan", json=plan, headers=headers).json
     described = document["paths"]["/api/v1/parameters/plan"]["post"]["responses"]["200"]["content"]
     assert undescribed(answer, described["application/json"]["schema"], "plan") == []
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["2000-01-01T00:00:00Z", "2000-01-01T00:00:00+14:00", "1999-12-31T23:59:59-01:00", "0000-00-00T00:00:00Z",
+     "2025-00-01T00:00:00Z", "2025-13-01T00:00:00Z", "2025-06-00T00:00:00Z", "2025-06-32T00:00:00Z",
+     "2025-06-30T24:00:00Z", "2025-06-30T23:60:00Z", "2025-06-30T23:59:60Z", "2025-06-30T23:59:59.999999Z",
+     "2025-06-30T23:59:59+23:59", "2025-06-30T23:59:59-24:00", "2025-06-30T23:59:59"],
+)  # fmt: skip
+def test_a_time_is_accepted_if_and_only_if_the_document_allows_it(
+    served: tuple[Flask, str], time: str
+) -> None:
+    app, token = served
+    record = describe(app)["components"]["schemas"]["RecordRequest"]
+    pattern = record["properties"]["timestamp"]["anyOf"][1]["pattern"]
+    answer = app.test_client().post(
+        f"/api/v1/devices/{IMEI}/records",
+        json={"timestamp": time, "values": {}},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert answer.status_code in ((200, 201) if re.search(pattern, time) else (422,))
 
 
 @pytest.mark.hypothesis

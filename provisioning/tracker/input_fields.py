@@ -16,6 +16,7 @@ from provisioning.tracker.parameters import as_integer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # no camera has recorded anything before
+BEFORE_EARLIEST = "This lies before the year 2000: give Unix seconds, or ISO 8601 with a time zone."
 MILLISECONDS_FROM = (
     100_000_000_000  # a Unix time from here on is in milliseconds: in seconds it is the year 5138
 )
@@ -70,12 +71,7 @@ class Moment(fields.Field[datetime]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> datetime:
         try:
-            since = self._since_epoch(value)
-            if since < EARLIEST - EPOCH:
-                raise ValidationError(
-                    "This lies before the year 2000: give Unix seconds, or ISO 8601 with a time zone."
-                )
-            return EPOCH + since
+            return EPOCH + self._since_epoch(value)
         except OverflowError:
             raise ValidationError(self._form) from None
 
@@ -90,17 +86,20 @@ class Moment(fields.Field[datetime]):
             number = value
         if number is None:
             return self._iso_8601(value) - EPOCH
-        if abs(number) < MILLISECONDS_FROM:
-            return timedelta(seconds=number)
-        if self.whole_seconds:
+        since = timedelta(seconds=number) if abs(number) < MILLISECONDS_FROM else timedelta(milliseconds=number)
+        if since < EARLIEST - EPOCH:
+            raise ValidationError(BEFORE_EARLIEST)
+        if self.whole_seconds and abs(number) >= MILLISECONDS_FROM:
             raise ValidationError("This looks like milliseconds: give Unix seconds (divide by 1000).")
-        return timedelta(milliseconds=number)
+        return since
 
     def _iso_8601(self, value: Any) -> datetime:
         try:
             moment = datetime.fromisoformat(clean_text(value))
         except (AttributeError, TypeError, ValueError):
             raise ValidationError(self._form) from None
+        if moment.year < EARLIEST.year:  # the year as it is written, whatever the zone: the API's document says it so
+            raise ValidationError(BEFORE_EARLIEST)
         if moment.tzinfo is None:
             raise ValidationError(
                 "The time has no zone, so it could mean several moments: add Z or an offset like +02:00."

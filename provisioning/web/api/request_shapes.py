@@ -33,7 +33,10 @@ PROFILE: Shape = {
     **TEXT,
 }
 SECONDS: Shape = {"type": "integer", "minimum": 1, "maximum": LONGEST_VIDEO}
-ISO_8601 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+ISO_8601 = (
+    r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
 PARAMETER_ID = "^[1-9][0-9]{0,7}$"
 # a moment that has passed: Unix seconds, or ISO 8601 with a zone
 PAST: Shape = {
@@ -47,7 +50,7 @@ PAST: Shape = {
             "type": "string",
             "format": "past-time",
             "pattern": ISO_8601,
-            "description": "ISO 8601 with a zone, not later than now",
+            "description": "ISO 8601 with a zone, from the year 2000 on, not later than now",
         },
     ]
 }
