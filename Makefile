@@ -38,11 +38,15 @@ lint: ## Check style, types and formatting
 	@djlint templates --check
 	@djlint templates --lint
 
-check: lint test ## What guards main: lint and test (make trial-all SHORT=yes besides, where processes are touched)
+check: ## What guards main: lint, test, and each trial shortened
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory trial-all SHORT=yes
 
 trial-all: ## Run every trial of the real processes, hours; SHORT=yes: each shortened, some minutes
 	@bin/setup test
-	@$(PYTEST) -n $(PROCESSES) -m trial $(PYTEST_ARGS)
+	@$(PYTEST) -n $(PROCESSES) -m "trial and not alone" $(PYTEST_ARGS)
+	@$(PYTEST) -m "trial and alone" $(PYTEST_ARGS)
 	@$(if $(SHORT),,set -e; for name in $(TRIALS); do $(PYTHON) -m trials $$name; done)
 
 trial: ## Run one trial: TRIAL=kills|outage|weather|untimed|unknown|restarts|soak, TRIAL_ARGS

@@ -56,6 +56,7 @@ def test_restarts_break_no_upload_and_a_worker_that_hangs_is_replaced() -> None:
 
 
 @pytest.mark.trial
+@pytest.mark.alone
 def test_mixed_traffic_leaves_memory_and_descriptors_flat() -> None:
     seen = soak.run(Options(seed=16, minutes=0.5))
     assert seen["acknowledged"] > 0

@@ -36,7 +36,7 @@ KEPT_UP = {"rows": "acknowledged", "linked": "acknowledged", "copied": "photos"}
 SWEPT = 30.0  # seconds since the worker's last sweep; each three on an idle machine
 # of the jobs that end every few seconds; "settle" does not while files keep coming
 AGE = re.compile(
-    r'^dualcam_(?:worker_age|job_age)_seconds(?:\{job="(?!retention|reconcile|settle|working_folders)\w+"\})? (\S+)$',
+    r'^dualcam_(?:worker_age|job_age)_seconds(?:\{job="(?!retention|reconcile|settle|working_folders)(\w+)"\})? (\S+)$',
     re.MULTILINE,
 )
 WEATHER = fleet.Weather(cut=0.1, ghost=0.1, corrupt=0.001, forget=0.02, rate=60_000, pause=(0.5, 5))
@@ -105,25 +105,24 @@ def _watch(sys: System, load: fleet.Fleet, began: float, seconds: float) -> list
         now = {"at": time.monotonic() - began, "acknowledged": len(load.tally.acknowledged), "rows": rows}
         photos = f"{stored} AND file_type = 'photo'"
         copied = sys.database.count(f"{photos} AND thumbnail_state IS NOT NULL")
-        now |= {
-            "linked": linked,
-            "photos": sys.database.count(photos),
-            "copied": copied,
-            "sweep_age": _sweep_age(sys),
-        }
+        now |= {"linked": linked, "photos": sys.database.count(photos), "copied": copied} | _sweep_age(sys)
         samples.append(now | {name: sys.usage(name) for name in NAMES})
     return samples
 
 
-def _sweep_age(sys: System) -> float:
-    """Give the seconds since that job of the worker's sweep ended which ended longest ago, as the product tells it."""
+def _sweep_age(sys: System) -> Figures:
+    """Give the job of the worker's sweep that ended longest ago, and how many seconds ago, as the product tells it.
+
+    An empty name: the worker's own sign of life.
+    """
     answer = requests.get(
         sys.stack.environment["PUBLIC_URL"] + "/metrics", timeout=30,
         headers={"Authorization": f"Bearer {sys.stack.token}"},
     )  # fmt: skip
     found = AGE.findall(answer.text)
     hold(found, "GET /metrics tells no age of the worker's sweep:", answer.status_code)
-    return max(float(age) for age in found)
+    name, age = max(found, key=lambda one: float(one[1]))
+    return {"sweep_age": float(age), "oldest_job": name}
 
 
 def judge(samples: list[Figures]) -> Figures:
@@ -136,7 +135,7 @@ def judge(samples: list[Figures]) -> Figures:
     hold(
         seen["sweep_age_most"] < SWEPT,
         "the worker's sweep is held up:",
-        [one["sweep_age"] for one in samples],
+        [(one["sweep_age"], one.get("oldest_job")) for one in samples],
     )
     hours = (warm[-1]["at"] - warm[0]["at"]) / 3600
     for name in NAMES:
