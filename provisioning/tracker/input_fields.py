@@ -86,7 +86,9 @@ class Moment(fields.Field[datetime]):
             number = value
         if number is None:
             return self._iso_8601(value) - EPOCH
-        since = timedelta(seconds=number) if abs(number) < MILLISECONDS_FROM else timedelta(milliseconds=number)
+        since = (
+            timedelta(seconds=number) if abs(number) < MILLISECONDS_FROM else timedelta(milliseconds=number)
+        )
         if since < EARLIEST - EPOCH:
             raise ValidationError(BEFORE_EARLIEST)
         if self.whole_seconds and abs(number) >= MILLISECONDS_FROM:
@@ -98,7 +100,9 @@ class Moment(fields.Field[datetime]):
             moment = datetime.fromisoformat(clean_text(value))
         except (AttributeError, TypeError, ValueError):
             raise ValidationError(self._form) from None
-        if moment.year < EARLIEST.year:  # the year as it is written, whatever the zone: the API's document says it so
+        if (
+            moment.year < EARLIEST.year
+        ):  # the year as it is written, whatever the zone: the API's document says it so
             raise ValidationError(BEFORE_EARLIEST)
         if moment.tzinfo is None:
             raise ValidationError(
