@@ -18,7 +18,7 @@ import requests
 from flask import Blueprint, Response, jsonify, request
 
 from simulator.network import Network
-from simulator.sms_gateway import WEBHOOK_SECONDS, Message, SmsGateway
+from simulator.sms_gateway import WEBHOOK_SECONDS, CarriedMessage, GatewayStandIn
 
 PATH = "/sms/messages"
 PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -59,7 +59,7 @@ class Refused(Exception):
         self.status, self.code = status, code
 
 
-class HttpStandIn(SmsGateway):
+class HttpStandIn(GatewayStandIn):
     """The account, its messages, and the way to the product's webhooks; `webhook` is the address of inbound texts."""
 
     def __init__(
@@ -79,7 +79,7 @@ class HttpStandIn(SmsGateway):
         """Count each direction by itself; the prefix keeps them apart in here only."""
         return f"{direction}:{next(self._counts[direction])}"
 
-    def create(self, given: dict[str, Any]) -> Message:
+    def create(self, given: dict[str, Any]) -> CarriedMessage:
         """Take a message and send it on. Raises Refused."""
         to, text = str(given.get("to", "")), str(given.get("text", ""))
         if not PHONE.fullmatch(to):
@@ -90,7 +90,7 @@ class HttpStandIn(SmsGateway):
             code = str(self.faults.refuse[to])
             raise Refused(429 if code == BUSY else 400, code)
         now, reference = datetime.now(UTC), given.get("reference")
-        message = Message(
+        message = CarriedMessage(
             self.new_ident("out"), "outbound", self.number, to, text, "queued", now, reference=reference
         )
         self.carry(self.add(message))
@@ -116,22 +116,22 @@ class HttpStandIn(SmsGateway):
         answer.status_code = 201
         return answer
 
-    def report(self, message: Message) -> None:
+    def report(self, message: CarriedMessage) -> None:
         """Post a delivery report."""
         if self.webhook:
             self._bring(self.webhook.replace("/inbound", "/status"), self.report_of(message))
 
-    def report_of(self, message: Message) -> dict[str, Any]:
+    def report_of(self, message: CarriedMessage) -> dict[str, Any]:
         """Give a delivery report as it is posted."""
         values = {"id": public(message), "reference": message.reference, "state": STATES[message.status]}
         return values | ({"error": ERRORS.get(message.error, str(message.error))} if message.error else {})
 
-    def bring(self, message: Message) -> None:
+    def bring(self, message: CarriedMessage) -> None:
         """Post a text."""
         if self.webhook:
             self._bring(self.webhook, self.text_of(message))
 
-    def text_of(self, message: Message) -> dict[str, Any]:
+    def text_of(self, message: CarriedMessage) -> dict[str, Any]:
         """Give a text as it is posted."""
         return {
             "id": public(message),
@@ -166,7 +166,7 @@ class HttpStandIn(SmsGateway):
             return False
 
 
-def public(message: Message) -> str:
+def public(message: CarriedMessage) -> str:
     """Give a message's id as the provider shows it."""
     return message.ident.partition(":")[2]
 

@@ -16,7 +16,7 @@ FINAL = frozenset({"delivered", "undelivered", "failed", "canceled", "received"}
 
 
 @dataclass
-class Message:
+class CarriedMessage:
     """One SMS as the gateway knows it; status and error in Twilio's words, as the phone network reports them."""
 
     ident: str
@@ -52,36 +52,36 @@ class StandIn(Protocol):
     """What the control API and the command line need of a stand-in."""
 
     faults: GatewayFaults
-    messages: dict[str, Message]
+    messages: dict[str, CarriedMessage]
 
-    def take(self, phone: str, text: str) -> Message:
+    def take(self, phone: str, text: str) -> CarriedMessage:
         """Take a text from a phone and bring it to the product's webhook."""
 
     def blueprint(self) -> Blueprint:
         """Give the HTTP side."""
 
 
-class SmsGateway(ABC):
+class GatewayStandIn(ABC):
     """The SMS of one gateway, and their way over the phone network. A stand-in says how each is reported."""
 
     def __init__(self, number: str, network: Network) -> None:
         self.number, self.network, self.faults = number, network, GatewayFaults()
-        self.messages: dict[str, Message] = {}
+        self.messages: dict[str, CarriedMessage] = {}
         self.lock = threading.Lock()
         network.inbound = self.take
 
-    def add(self, message: Message) -> Message:
+    def add(self, message: CarriedMessage) -> CarriedMessage:
         """Remember an SMS."""
         message.history.append(message.status)
         with self.lock:
             self.messages[message.ident] = message
         return message
 
-    def carry(self, message: Message) -> None:
+    def carry(self, message: CarriedMessage) -> None:
         """Bring an SMS to its phone, in the background."""
         threading.Thread(target=self._carry, args=(message,), daemon=True).start()
 
-    def _carry(self, message: Message) -> None:
+    def _carry(self, message: CarriedMessage) -> None:
         self._move(message, "queued", None)
         if message.status == "canceled":
             return
@@ -93,7 +93,7 @@ class SmsGateway(ABC):
             message.recipient, message.body, lambda status, error: self._move(message, status, error)
         )
 
-    def _move(self, message: Message, status: str, error: int | None) -> None:
+    def _move(self, message: CarriedMessage, status: str, error: int | None) -> None:
         if message.status in FINAL:
             return
         message.status, message.error = status, error
@@ -103,10 +103,10 @@ class SmsGateway(ABC):
         if not self.faults.no_callbacks:
             self.report(message)
 
-    def take(self, phone: str, text: str) -> Message:
+    def take(self, phone: str, text: str) -> CarriedMessage:
         """Take a text from a phone and bring it to the product's webhook."""
         now = datetime.now(UTC)
-        message = Message(
+        message = CarriedMessage(
             self.new_ident("in"), "inbound", phone, self.number, text, "received", now, sent=now
         )
         self.add(message)
@@ -121,9 +121,9 @@ class SmsGateway(ABC):
         """Make the id of an SMS that goes "out" or comes "in"."""
 
     @abstractmethod
-    def report(self, message: Message) -> None:
+    def report(self, message: CarriedMessage) -> None:
         """Post the status of an SMS to the product's webhook."""
 
     @abstractmethod
-    def bring(self, message: Message) -> None:
+    def bring(self, message: CarriedMessage) -> None:
         """Post a text to the product's webhook."""

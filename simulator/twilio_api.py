@@ -17,7 +17,7 @@ from flask import Blueprint, Response, jsonify, request
 from twilio.request_validator import RequestValidator
 
 from simulator.network import Network
-from simulator.sms_gateway import WEBHOOK_SECONDS, Message, SmsGateway
+from simulator.sms_gateway import WEBHOOK_SECONDS, CarriedMessage, GatewayStandIn
 
 PRICE = "0.00790"  # of one SMS, in US dollars
 PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -44,7 +44,7 @@ class TwilioError(Exception):
         self.code = code
 
 
-class TwilioStandIn(SmsGateway):
+class TwilioStandIn(GatewayStandIn):
     """The account, its messages, and the way to the product's webhooks."""
 
     def __init__(
@@ -63,7 +63,7 @@ class TwilioStandIn(SmsGateway):
         """Make a message SID."""
         return f"SM{secrets.token_hex(12)}{next(self._count):08x}"
 
-    def create(self, form: dict[str, str]) -> Message:
+    def create(self, form: dict[str, str]) -> CarriedMessage:
         """Take a message and send it on. Raises TwilioError."""
         to, body = form.get("To", ""), form.get("Body", "")
         sender = form.get("From") or (self.number if form.get("MessagingServiceSid") else "")
@@ -83,7 +83,7 @@ class TwilioStandIn(SmsGateway):
         if form.get("SmartEncoded", "").lower() == "true":
             body = body.replace("\u2007", "  ")
         message = self.add(
-            Message(
+            CarriedMessage(
                 self.new_ident("out"),
                 "outbound-api",
                 sender,
@@ -98,7 +98,7 @@ class TwilioStandIn(SmsGateway):
         self.carry(message)
         return message
 
-    def report(self, message: Message) -> None:
+    def report(self, message: CarriedMessage) -> None:
         """Post a status callback."""
         if not message.callback:
             return
@@ -116,7 +116,7 @@ class TwilioStandIn(SmsGateway):
             form["ErrorCode"] = str(message.error)
         self.post(message.callback, form)
 
-    def bring(self, message: Message) -> None:
+    def bring(self, message: CarriedMessage) -> None:
         """Post a text to the inbound webhook."""
         if not self.webhook:
             return
@@ -155,7 +155,7 @@ class TwilioStandIn(SmsGateway):
 
     # as JSON
 
-    def as_json(self, message: Message) -> dict[str, Any]:
+    def as_json(self, message: CarriedMessage) -> dict[str, Any]:
         """Give a message as Twilio's API does."""
         uri = f"/2010-04-01/Accounts/{self.account}/Messages/{message.ident}"
         stamp = format_datetime(message.created)
@@ -182,10 +182,10 @@ class TwilioStandIn(SmsGateway):
             "uri": f"{uri}.json",
         }
 
-    def listed(self, filters: dict[str, str]) -> list[Message]:
+    def listed(self, filters: dict[str, str]) -> list[CarriedMessage]:
         """Give messages that fit Twilio's list filters, newest first."""
 
-        def fits(message: Message) -> bool:
+        def fits(message: CarriedMessage) -> bool:
             day = (message.sent or message.created).date().isoformat()
             return (
                 filters.get("To") in (None, message.recipient)
@@ -278,7 +278,7 @@ def blueprint(twilio: TwilioStandIn) -> Blueprint:
         del twilio.messages[_message(sid).ident]
         return Response(status=204)
 
-    def _message(sid: str) -> Message:
+    def _message(sid: str) -> CarriedMessage:
         if sid not in twilio.messages:
             raise TwilioError(20404)
         return twilio.messages[sid]

@@ -38,8 +38,10 @@ PURE = (
     "provisioning.core.prices",
     "provisioning.devices.durations",
     "provisioning.devices.health",
+    "provisioning.devices.health_rules",
     "provisioning.devices.health_words",
     "provisioning.devices.transfer_times",
+    "provisioning.devices.vehicle_facts",
     "provisioning.media.link_rules",
     "provisioning.roles",
     "provisioning.tracker",
@@ -146,6 +148,15 @@ def test_a_module_imports_only_from_modules_below_it(module: str) -> None:
 def test_every_line_is_a_module_once() -> None:
     assert len(LAYERS) == len(set(LAYERS))
     assert set(LAYERS) <= set(MODULES), "a line names no module"
+
+
+def test_a_class_name_stands_for_one_class() -> None:
+    places: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 def table() -> str:

@@ -13,12 +13,22 @@ import pytest
 from conftest import ROOT
 
 from provisioning.devices import health, health_words
-from provisioning.devices.health import Camera, Check, Drift, Facts, HealthState, Known, Limits, Request
+from provisioning.devices.health import HealthState
+from provisioning.devices.vehicle_facts import (
+    SIDES,
+    CameraFacts,
+    Drift,
+    EndedCheck,
+    HealthLimits,
+    Known,
+    SentCommand,
+    VehicleFacts,
+)
 
 FILES = sorted((ROOT / "tests" / "vectors" / "health").glob("*.json"))
 CASES = [(path.stem, case) for path in FILES for case in json.loads(path.read_text())]
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
-LIMITS = Limits(silent=timedelta(days=7), proof=timedelta(days=14), slow_answer=60)
+LIMITS = HealthLimits(silent=timedelta(days=7), proof=timedelta(days=14), slow_answer=60)
 
 
 def moment(text: str) -> datetime:
@@ -46,18 +56,18 @@ def timed(given: dict[str, Any]) -> dict[str, Any]:
 KNOWN = {"answers", "detected", "card", "imei", "clock", "by_itself"}
 
 
-def facts(given: dict[str, Any]) -> Facts:
+def facts(given: dict[str, Any]) -> VehicleFacts:
     """Build facts from a vector."""
     read: dict[str, Any] = timed(given)
-    for side in health.SIDES:
+    for side in SIDES:
         if side in read:
-            read[side] = Camera(**timed(read[side]))
+            read[side] = CameraFacts(**timed(read[side]))
     read["settings"] = {int(number): known(value) for number, value in read.get("settings", {}).items()}
-    read["checks"] = [Check(**timed(check)) for check in read.get("checks", [])]
-    read["requests"] = [Request(**timed(request)) for request in read.get("requests", [])]
+    read["checks"] = [EndedCheck(**timed(check)) for check in read.get("checks", [])]
+    read["requests"] = [SentCommand(**timed(request)) for request in read.get("requests", [])]
     if "drift" in read:
         read["drift"] = Drift(**timed(read["drift"]))
-    return Facts(**read)
+    return VehicleFacts(**read)
 
 
 @pytest.mark.quick

@@ -162,7 +162,7 @@ def bytes_per_second(run: ChecklistRun) -> tuple[float | None, str | None]:
         )
     )
     measured = [
-        (file.size / max((file.received_at - file.started_at).total_seconds(), 0.001), file.id)
+        (transfer_times.measured(file.size, file.started_at, file.received_at), file.id)
         for file in files
         if file.received_at
     ]
@@ -172,5 +172,4 @@ def bytes_per_second(run: ChecklistRun) -> tuple[float | None, str | None]:
 def _by_itself(device: Device) -> list[str]:
     """Give what makes a device send without a request: as it confirmed, or was asked to hold."""
     rows = status_table.parameters(device.id, SENDS_BY_ITSELF)
-    held = {int(row.item.split(".")[1]): row.asked if row.value is None else row.value for row in rows}
-    return [f"{SENDS_BY_ITSELF[number]} ({number})" for number in sorted(held) if as_integer(held[number])]
+    return [f"{SENDS_BY_ITSELF[number]} ({number})" for number in status_table.sends_by_itself(rows)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from provisioning.check.facts import BAD, GOOD, HIDDEN, SCENARIO, WARN, ZONE, Result, has_mark
+from provisioning.devices.vehicle_facts import camera_of_verdict
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS
 
 
@@ -230,11 +231,7 @@ def certainty(verdict: CheckVerdict, results: Mapping[str, Result]) -> str:
 
 def camera(verdict: CheckVerdict, results: Mapping[str, Result]) -> str | None:
     """Give the camera that a verdict is about: front, rear or both; None where it is about none."""
-    by_id = {"front_camera": "front", "rear_camera": "rear", "no_camera": "both", "no_power": "both"}
-    if verdict.id == "no_capture":
-        sides = [side for side in ("front", "rear") if has_mark(results, "no_capture", side)]
-        return sides[0] if len(sides) == 1 else "both"
-    return by_id.get(verdict.id)
+    return camera_of_verdict(verdict.id, {name: result.mark for name, result in results.items()})
 
 
 def grounds(verdict: CheckVerdict, results: Mapping[str, Result]) -> list[str]:

@@ -10,17 +10,18 @@ from sqlalchemy import select
 
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table, transfer_times
-from provisioning.devices.health import (
+from provisioning.devices.health_rules import RECENT
+from provisioning.devices.vehicle_facts import (
     DUALCAM,
-    RECENT,
     SIDES,
-    Camera,
+    CameraFacts,
     Card,
-    Check,
     Drift,
-    Facts,
+    EndedCheck,
     Known,
-    Request,
+    SentCommand,
+    VehicleFacts,
+    camera_of_verdict,
 )
 from provisioning.models import (
     ChecklistRun,
@@ -38,7 +39,7 @@ from provisioning.models import (
     files_of,
     first_id,
 )
-from provisioning.tracker.parameters import CREDENTIALS, SENDS_BY_ITSELF, as_integer, same
+from provisioning.tracker.parameters import CREDENTIALS, SENDS_BY_ITSELF, same
 
 CHECKS = 5
 REQUESTS = 20
@@ -49,14 +50,13 @@ _CARDS = {
     status_table.CARD_FAULTY: Card.FAULTY,
     status_table.CARD_MOUNTED: Card.MOUNTED,
 }
-_CAMERA_OF = {"front_camera": "front", "rear_camera": "rear", "no_camera": "both", "no_power": "both"}
 # states of a command's life that it reaches only once the gateway has taken its SMS
 _WENT_OUT = frozenset((State.SENT, State.DELIVERED, State.ANSWERED, State.UNKNOWN))
 
 Items = Mapping[str, StatusItem]
 
 
-def of(device: Device, now: datetime) -> Facts:
+def of(device: Device, now: datetime) -> VehicleFacts:
     """Give what is known of a device."""
     rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id))
     items = {row.item: row for row in rows}
@@ -68,7 +68,7 @@ def of(device: Device, now: datetime) -> Facts:
     )
     rates = _rates(device, now)
     by_itself = _by_itself(items)
-    return Facts(
+    return VehicleFacts(
         created_at=device.created_at,
         number_since=number_since or device.created_at,
         settings={n: known for n in DUALCAM if (known := _known(items, f"parameter.{n}")) is not None},
@@ -105,7 +105,7 @@ def _known(items: Items, item: str) -> Known | None:
     return Known(row.value, row.since, row.checked_at) if row is not None and row.value is not None else None
 
 
-def _camera(items: Items, side: str) -> Camera:
+def _camera(items: Items, side: str) -> CameraFacts:
     version, state = items.get(f"camera.{side}.version"), items.get(f"camera.{side}.state")
     told = {Verdict.GOOD: "yes", Verdict.BAD: "no"}  # neither: it was asked while the ignition was off
     answers = Known(told[Verdict(version.verdict)], version.since, version.checked_at) if (
@@ -118,7 +118,7 @@ def _camera(items: Items, side: str) -> Camera:
             card = Known(_CARDS[state.value], state.since, state.checked_at)
     elif state is not None and state.verdict == Verdict.BAD:
         detected = Known("no", state.since, state.checked_at)
-    return Camera(
+    return CameraFacts(
         answers, detected, card, _seen(items, f"camera.{side}.file"), _seen(items, f"camera.{side}.video")
     )
 
@@ -132,13 +132,10 @@ def _imei(items: Items) -> Known | None:
 
 def _by_itself(items: Items) -> Known | None:
     """Give what makes a device send without a request: as it confirmed, or was asked to hold."""
-    held = {
-        number: items[f"parameter.{number}"] for number in SENDS_BY_ITSELF if f"parameter.{number}" in items
-    }
-    on = {n: row for n, row in held.items() if as_integer(row.asked if row.value is None else row.value)}
+    on = status_table.sends_by_itself(items.values())
     if not on:
         return None
-    what = " and ".join(SENDS_BY_ITSELF[number] for number in sorted(on))
+    what = " and ".join(SENDS_BY_ITSELF[number] for number in on)
     return Known(what, min(row.since for row in on.values()), max(row.checked_at for row in on.values()))
 
 
@@ -160,7 +157,7 @@ def _drift(device: Device, items: Items) -> Drift | None:
     return Drift(tuple(differs), min(confirmed[n].since for n in differs), name) if differs else None
 
 
-def _checks(device: Device) -> list[Check]:
+def _checks(device: Device) -> list[EndedCheck]:
     """Give the newest checks that ended with a verdict."""
     runs = db.session.scalars(
         select(ChecklistRun)
@@ -175,17 +172,14 @@ def _checks(device: Device) -> list[Check]:
     return [_check(run) for run in runs]
 
 
-def _check(run: ChecklistRun) -> Check:
+def _check(run: ChecklistRun) -> EndedCheck:
     assert run.ended_at is not None
     marks = {name: str(entry["mark"]) for name, entry in run.steps.items() if entry.get("mark")}
-    camera = _CAMERA_OF.get(run.verdict or "")
-    if run.verdict == "no_capture":
-        sides = [side for side in SIDES if marks.get(side) == "no_capture"]
-        camera = sides[0] if len(sides) == 1 else "both"
-    return Check(run.verdict or "", run.started_at, run.ended_at, camera, marks)
+    verdict = run.verdict or ""
+    return EndedCheck(verdict, run.started_at, run.ended_at, camera_of_verdict(verdict, marks), marks)
 
 
-def _requests(device: Device, now: datetime) -> list[Request]:
+def _requests(device: Device, now: datetime) -> list[SentCommand]:
     """Give the newest commands that were handed over and not cancelled."""
     rows = db.session.scalars(
         select(Command)
@@ -201,12 +195,12 @@ def _requests(device: Device, now: datetime) -> list[Request]:
     return [_request(row) for row in rows]
 
 
-def _request(row: Command) -> Request:
+def _request(row: Command) -> SentCommand:
     assert row.sending_at is not None
     has_failed = row.state in (State.FAILED, State.EXPIRED)
     said_at = row.last_reply_at if row.state == State.FAILED else None  # an answer that was told late
     linked = (row.result or {}).get("linked")
-    return Request(
+    return SentCommand(
         sent_at=row.sending_at,
         ended_at=(said_at or row.ended_at),
         answered=row.reply is not None or row.state == State.DONE or bool(linked),
@@ -234,7 +228,7 @@ def _rates(device: Device, now: datetime) -> list[tuple[float, datetime]]:
         .limit(FILES)
     )
     return [
-        (row.size / max((row.received_at - row.started_at).total_seconds(), 0.001), row.received_at)
+        (transfer_times.measured(row.size, row.started_at, row.received_at), row.received_at)
         for row in rows
         if row.size >= transfer_times.MEASURED_BYTES and not row.resumes and row.received_at is not None
     ]

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session, SessionTransaction
 from provisioning.core import jobs
 from provisioning.core.config import Config, current_config
 from provisioning.devices import camera_server, health_facts
-from provisioning.devices.health import Limits, decide, last_sign
+from provisioning.devices.health import decide
+from provisioning.devices.vehicle_facts import HealthLimits, last_sign
 from provisioning.models import (
     Cursor,
     Device,
@@ -47,9 +48,9 @@ def init_app(app: Flask) -> None:
             event.listen(db.session.session_factory, name, listener)
 
 
-def limits(config: Config) -> Limits:
+def limits(config: Config) -> HealthLimits:
     """Give the settings that health depends on."""
-    return Limits(
+    return HealthLimits(
         timedelta(days=config.silent_days), timedelta(days=config.health_proof_days), config.check_slow_answer
     )
 

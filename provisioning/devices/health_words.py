@@ -51,12 +51,12 @@ CHANGE_NUMBER = Action(ActionKind.CHANGE_NUMBER, "Change number")
 CARD_IS_IN = Action(ActionKind.CHECK, "Card is in: check again")
 SET_SERVER = Action(ActionKind.SET_SERVER, "How to set it")
 
-Arguments = Mapping[str, Any]
+ReasonArguments = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    sentence: Callable[[Arguments], str]
+    sentence: Callable[[ReasonArguments], str]
     action: Action | None
 
 
@@ -80,7 +80,7 @@ _REASONS: Mapping[str, tuple[str, Action]] = {
 }
 
 
-def _which(arguments: Arguments) -> str:
+def _which(arguments: ReasonArguments) -> str:
     """Name the camera of a reason: front, rear, or none where it is both."""
     return str(arguments["camera"]) if arguments.get("camera") in ("front", "rear") else ""
 
@@ -92,39 +92,39 @@ def _in_units(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} days"
 
 
-def _capture(arguments: Arguments) -> str:
+def _capture(arguments: ReasonArguments) -> str:
     side = _which(arguments)
     return f"{side.capitalize()} camera takes no picture" if side else "Takes no picture"
 
 
-def _no_card(arguments: Arguments) -> str:
+def _no_card(arguments: ReasonArguments) -> str:
     side = _which(arguments)
     return f"No SD card in the {side} camera: photos only" if side else "No SD card: photos only"
 
 
-def _faulty_card(arguments: Arguments) -> str:
+def _faulty_card(arguments: ReasonArguments) -> str:
     side = _which(arguments)
     return f"Faulty SD card in the {side} camera: photos only" if side else "Faulty SD card: photos only"
 
 
-def _clock(arguments: Arguments) -> str:
+def _clock(arguments: ReasonArguments) -> str:
     if (off := arguments.get("seconds")) is None:
         return "Camera's clock is wrong"
     return f"Camera's clock is {_in_units(abs(off))} {'ahead' if off > 0 else 'behind'}"
 
 
-def _drift(arguments: Arguments) -> str:
+def _drift(arguments: ReasonArguments) -> str:
     count = len(arguments["parameters"])
     what = f"“{arguments['preset']}”" if arguments.get("preset") else "what was asked"
     return f"{count} setting{'s differ' if count != 1 else ' differs'} from {what}"
 
 
-def _slow_line(arguments: Arguments) -> str:
+def _slow_line(arguments: ReasonArguments) -> str:
     clip = transfer_times.clip_takes(arguments["bytes_per_second"])
     return f"Slow: a {transfer_times.CLIP_SECONDS} s clip takes about {transfer_times.about(clip)}"
 
 
-def _unreachable(arguments: Arguments) -> str:
+def _unreachable(arguments: ReasonArguments) -> str:
     others = arguments.get("others")
     if others is None:
         return "Cannot reach our server"
@@ -132,15 +132,15 @@ def _unreachable(arguments: Arguments) -> str:
     return f"Cannot reach our server; {count} got through in the last hour"
 
 
-def _ignition(arguments: Arguments) -> str:
+def _ignition(arguments: ReasonArguments) -> str:
     return " (ignition was off)" if arguments.get("ignition_off") else ""
 
 
-def _silence(arguments: Arguments) -> str:
+def _silence(arguments: ReasonArguments) -> str:
     return "No sign of life" if arguments.get("ever", True) else "No sign of life since it was added"
 
 
-def _said(text: str) -> Callable[[Arguments], str]:
+def _said(text: str) -> Callable[[ReasonArguments], str]:
     return lambda arguments: text
 
 
@@ -174,12 +174,12 @@ _WORDS: Mapping[str, _Words] = {
 }
 
 
-def _reason(arguments: Arguments) -> tuple[str, Action]:
+def _reason(arguments: ReasonArguments) -> tuple[str, Action]:
     code = str(arguments.get("reason"))
     return _REASONS.get(code, ("The last three requests failed", CHECK))
 
 
-def sentence(code: str, arguments: Arguments) -> str:
+def sentence(code: str, arguments: ReasonArguments) -> str:
     """Say why a vehicle is as it is, without the time since when.
 
     `others` among the arguments of `server_unreachable`: how many other vehicles got through in the last hour.
@@ -187,6 +187,6 @@ def sentence(code: str, arguments: Arguments) -> str:
     return _WORDS[code].sentence(arguments)
 
 
-def action(code: str, arguments: Arguments) -> Action | None:
+def action(code: str, arguments: ReasonArguments) -> Action | None:
     """Give what mends it; None where there is nothing to do."""
     return _reason(arguments)[1] if code == "requests_fail" else _WORDS[code].action

@@ -17,7 +17,14 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.tracker.language import StatusFact
-from provisioning.tracker.parameters import CREDENTIALS, SECRET_SHOWN, id_of, same
+from provisioning.tracker.parameters import (
+    CREDENTIALS,
+    SECRET_SHOWN,
+    SENDS_BY_ITSELF,
+    as_integer,
+    id_of,
+    same,
+)
 
 SPEED = "upload.speed"  # bytes per second of the last check's own files
 CLOCK = "camera.clock"  # the camera's time minus ours, in seconds, by its newest file
@@ -165,6 +172,17 @@ def parameters(device_id: int, numbers: Iterable[int]) -> list[StatusItem]:
     wanted = [f"parameter.{number}" for number in numbers]
     rows = select(StatusItem).where(StatusItem.device_id == device_id, StatusItem.item.in_(wanted))
     return list(db.session.scalars(rows))
+
+
+def sends_by_itself(rows: Iterable[StatusItem]) -> dict[int, StatusItem]:
+    """Give the parameters that make a device send without a request: as it confirmed, else as it was asked to hold."""
+    held = {row.item: row for row in rows}
+    found = {
+        number: held[f"parameter.{number}"]
+        for number in sorted(SENDS_BY_ITSELF)
+        if f"parameter.{number}" in held
+    }
+    return {n: row for n, row in found.items() if as_integer(row.asked if row.value is None else row.value)}
 
 
 def confirmed(device_id: int, numbers: Iterable[int]) -> dict[int, str]:

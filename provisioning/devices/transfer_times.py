@@ -3,6 +3,8 @@
 Source: vendor: a photo of 1280x720 is about 50 kB, a video of 20 s in 720p about 6 MB.
 """
 
+from datetime import datetime
+
 PHOTO_BYTES = 50_000
 VIDEO_BYTES_PER_SECOND = 6_000_000 // 20
 CLIP_SECONDS = 10  # the clip by which a speed is told
@@ -14,6 +16,11 @@ def size(file_type: str, duration: int | None, cameras: int) -> int:
     """Give about how many bytes a request brings."""
     one = PHOTO_BYTES if file_type == "photo" else VIDEO_BYTES_PER_SECOND * (duration or 0)
     return one * cameras
+
+
+def measured(size_in_bytes: int, began: datetime, ended: datetime) -> float:
+    """Give the speed of a file that came without a break, in bytes per second."""
+    return size_in_bytes / max((ended - began).total_seconds(), 0.001)
 
 
 def clip_takes(bytes_per_second: float) -> float:

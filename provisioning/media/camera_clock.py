@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from provisioning.devices import health, status_table
+from provisioning.devices import health_rules, status_table
 from provisioning.models import Command, Device, Upload, Verdict
 
 EARLY_SECONDS = 5.0  # a right clock may differ by so much
@@ -21,7 +21,7 @@ def seconds_off(command: Command, upload: Upload) -> float | None:
 
 def note(device: Device, seconds: float, upload_id: str | None, at: datetime) -> None:
     """Keep how far the clock is off, as a file showed that came at `at`."""
-    is_wrong = abs(seconds) > health.WRONG_CLOCK
+    is_wrong = abs(seconds) > health_rules.WRONG_CLOCK
     status_table.note(
         device,
         status_table.CLOCK,

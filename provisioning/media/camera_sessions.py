@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
-from provisioning.devices import health, status_table
+from provisioning.devices import health_rules, status_table
 from provisioning.models import CameraSession, Device, StatusItem, Verdict, changes, db, put_all, timestamps
 from receiver.addresses import network
 from receiver.backend.port import DAY_FULL as DAY_REACHED
@@ -203,7 +203,7 @@ def forget(now: datetime, days: int) -> None:
     passing = StatusItem.item.in_((status_table.TRACKER_SERVER, DAY_FULL))
     db.session.execute(
         delete(StatusItem)
-        .where(passing, StatusItem.checked_at < now - health.ASTRAY_FOR)
+        .where(passing, StatusItem.checked_at < now - health_rules.ASTRAY_FOR)
         .execution_options(synchronize_session=False)
     )
     db.session.commit()

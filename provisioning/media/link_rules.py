@@ -21,7 +21,7 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
-class Basis:
+class LinkBasis:
     """What is not told by files and requests: `unasked_possible`, triggers or periodic photos may be on.
 
     `time_zone`: the camera's, in minutes.
@@ -49,7 +49,7 @@ class File:
     fixed: bool = False  # by a person, or too old to be decided anew
     command: str | None = None  # where fixed
     is_answer: bool = False  # where fixed: it is the certain answer to that request
-    basis: Basis | None = None  # as it was when this file was first decided
+    basis: LinkBasis | None = None  # as it was when this file was first decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class _Slots:
 def decide(
     files: Sequence[File],
     requests: Sequence[Request],
-    present: Basis,
+    present: LinkBasis,
     *,
     trigger_names: dict[int, str] | None = None,
 ) -> dict[str, Link]:
@@ -206,11 +206,11 @@ class _Step:
         return None
 
 
-def _by_time(basis: Basis) -> _Step:
+def _by_time(basis: LinkBasis) -> _Step:
     return _Step((0.0,), basis.windows, zone=False)
 
 
-def _by_zone(basis: Basis) -> _Step:
+def _by_zone(basis: LinkBasis) -> _Step:
     return _Step(_zone_shifts(basis.time_zone) if basis.time_zone else (), basis.windows, zone=True)
 
 
@@ -218,7 +218,7 @@ def _zone_shifts(minutes: int | None) -> tuple[float, ...]:
     return (minutes * 60.0, -minutes * 60.0) if minutes else ()
 
 
-def _by_order(file: File, requests: Sequence[Request], basis: Basis, slots: _Slots) -> Link:
+def _by_order(file: File, requests: Sequence[Request], basis: LinkBasis, slots: _Slots) -> Link:
     windows = basis.windows
     candidates = _candidates(file, requests, windows)
     fitting = [r for r in candidates if slots.free(r, file)]
@@ -249,7 +249,7 @@ def _first(requests: Iterable[Request]) -> Request:
     return min(requests, key=lambda r: (r.refused, not r.open, r.handed_over, r.id))
 
 
-def _is_certain(file: File, request: Request, basis: Basis) -> bool:
+def _is_certain(file: File, request: Request, basis: LinkBasis) -> bool:
     found = _by_time(basis).score(file, request)
     return found is not None and found[1] == "certain"
 

@@ -15,7 +15,7 @@ from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid
 from provisioning.devices import status_table
-from provisioning.media.link_rules import SERVER_REQUEST, Basis, File, Link, Request, Windows, decide
+from provisioning.media.link_rules import SERVER_REQUEST, File, Link, LinkBasis, Request, Windows, decide
 from provisioning.models import (
     TRIGGERS,
     Certainty,
@@ -112,12 +112,12 @@ def present_basis(items: Mapping[str, StatusItem]) -> dict[str, Any]:
     return {"windows": list(astuple(windows)), "unasked": unasked, "zone": as_integer(zone)}
 
 
-def as_basis(kept: Mapping[str, Any]) -> Basis:
+def as_basis(kept: Mapping[str, Any]) -> LinkBasis:
     """Read what a row keeps."""
-    return Basis(Windows(*kept["windows"]), bool(kept["unasked"]), kept["zone"])
+    return LinkBasis(Windows(*kept["windows"]), bool(kept["unasked"]), kept["zone"])
 
 
-def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
+def _basis(upload: Upload, present: Mapping[str, Any]) -> LinkBasis:
     """Give by what a file is decided, and keep it: a setting of later changes no link of before.
 
     What was not known of the device then counts once it is.
@@ -129,7 +129,7 @@ def _basis(upload: Upload, present: Mapping[str, Any]) -> Basis:
     return as_basis(basis)
 
 
-def _file(upload: Upload, basis: Basis | None) -> File:
+def _file(upload: Upload, basis: LinkBasis | None) -> File:
     return File(
         id=upload.id,
         file_type=upload.file_type,

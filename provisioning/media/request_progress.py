@@ -38,7 +38,7 @@ WAITING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RequestProgress:
     """Where the files of one request are: those that are linked, the sentence, and how much of the next has come."""
 
     files: Sequence[Upload]
@@ -46,7 +46,7 @@ class Progress:
     percent: int | None  # None: no file of it is on its way
 
 
-def of(rows: Sequence[Command], device: Device) -> dict[str, Progress]:
+def of(rows: Sequence[Command], device: Device) -> dict[str, RequestProgress]:
     """Give the progress of requests by their ids."""
     linked = link_service.uploads_of(rows)
     coming: Sequence[Upload] = ()
@@ -69,10 +69,10 @@ def of(rows: Sequence[Command], device: Device) -> dict[str, Progress]:
 
 def _progress(
     row: Command, linked: Sequence[Upload], coming: Sequence[Upload], session: CameraSession | None, zone: str
-) -> Progress:
+) -> RequestProgress:
     upload = _on_its_way(row, [one.source for one in linked], coming) if row.state in OPEN else None
     percent = 100 * upload.received_packets // upload.packets if upload and upload.packets else None
-    return Progress(linked, sentence(row, linked, coming, session, zone), percent)
+    return RequestProgress(linked, sentence(row, linked, coming, session, zone), percent)
 
 
 def _on_its_way(row: Command, here: Iterable[str], coming: Sequence[Upload]) -> Upload | None:

@@ -341,26 +341,26 @@ class CommandSchema(Readable):
     command = fields.String(required=True)
 
 
-class Filter(PageSchema):
+class ListFilter(PageSchema):
     """A list of things of one device."""
 
     imei = fields.String(validate=validate.Length(max=40), metadata=TEXT)
 
 
-class CommandFilter(Filter):
+class CommandFilter(ListFilter):
     """A list of commands."""
 
     state = fields.String(validate=validate.OneOf([state.value for state in State]))
 
 
-class UploadFilter(Filter):
+class UploadFilter(ListFilter):
     """A list of uploads."""
 
     command = fields.String(validate=validate.Length(max=32), metadata=TEXT)
     state = fields.String(validate=validate.OneOf([state.value for state in UploadState]))
 
 
-class MessageFilter(Filter):
+class MessageFilter(ListFilter):
     """A list of messages; `unmatched`: inbound texts that no command took."""
 
     unclaimed = fields.Boolean(load_default=False)

@@ -9,7 +9,7 @@ from provisioning.devices import registry
 from provisioning.models import UNCLAIMED, CameraSession, Message
 from provisioning.web import serializers
 from provisioning.web.api import openapi, shared
-from provisioning.web.schemas import Filter, MessageFilter
+from provisioning.web.schemas import ListFilter, MessageFilter
 
 blueprint = openapi.Blueprint("lists", __name__, description="SMS and TCP sessions")
 
@@ -28,7 +28,7 @@ def list_messages(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.get("/sessions")
-@blueprint.arguments(Filter, location="query")
+@blueprint.arguments(ListFilter, location="query")
 @blueprint.response(200, openapi.page(openapi.SESSION))
 def list_sessions(given: dict[str, Any]) -> dict[str, Any]:
     """List TCP sessions of devices and strangers, newest first."""

@@ -18,7 +18,7 @@ from provisioning.devices.durations import Basis
 from provisioning.devices.health import CODES, HealthState
 from provisioning.devices.health_words import ActionKind
 from provisioning.models import Certainty, Direction, State, UploadState, Verdict
-from provisioning.web.api.shared import Arguments, answer
+from provisioning.web.api.shared import ArgumentsParser, answer
 
 Shape = dict[str, Any]
 
@@ -42,7 +42,7 @@ class ErrorSchema(Schema):
 class Blueprint(flask_smorest.Blueprint):
     """A blueprint whose document names the shared errors, and whose answers may be described by a plain shape."""
 
-    ARGUMENTS_PARSER = Arguments()
+    ARGUMENTS_PARSER = ArgumentsParser()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -20,7 +20,7 @@ EXACT = 2**53  # up to here a float holds every whole number
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Arguments(FlaskParser):
+class ArgumentsParser(FlaskParser):
     """Reads a body; JSON too deep or with a number too long for Python's reader is malformed like any other."""
 
     def _raw_load_json(self, req: Request) -> Any:
