@@ -9,7 +9,14 @@ from provisioning.check import continuation
 from provisioning.core import change_feed, jobs
 from provisioning.core.config import Config, current_config
 from provisioning.devices import health_store
-from provisioning.media import camera_sessions, device_networks, previews, retention, settlement
+from provisioning.media import (
+    camera_sessions,
+    device_networks,
+    event_service,
+    previews,
+    retention,
+    settlement,
+)
 from provisioning.models import IdempotencyKey, db
 from provisioning.sms import inbound, reconcile, recovery
 
@@ -55,6 +62,7 @@ def table(config: Config) -> tuple[jobs.Job, ...]:
     return (
         *SWEEPS,
         jobs.Job("settle", SWEEP_SECONDS, settlement.settle_job),
+        jobs.Job("events", SWEEP_SECONDS, event_service.remake_job),
         jobs.Job("copies", SWEEP_SECONDS, previews.sweep),
         jobs.Job("reconcile", float(config.reconcile_interval), reconcile.reconcile),
         jobs.Job("working_folders", RETENTION_SECONDS, previews.remove_left),

@@ -42,6 +42,7 @@ PURE = (
     "provisioning.devices.health_words",
     "provisioning.devices.transfer_times",
     "provisioning.devices.vehicle_facts",
+    "provisioning.media.event_rules",
     "provisioning.media.link_rules",
     "provisioning.roles",
     "provisioning.tracker",

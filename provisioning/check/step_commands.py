@@ -12,7 +12,7 @@ from provisioning.check.steps import REUSE_SECONDS, STEPS, Step
 from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError
-from provisioning.models import OPEN, ChecklistRun, Command, Device, State, db, timestamps
+from provisioning.models import BY_CHECK, OPEN, ChecklistRun, Command, Device, State, db, timestamps
 from provisioning.roles import Role
 from provisioning.tracker import language
 
@@ -112,7 +112,7 @@ def ask_step(
 def _submit(
     name: str, given: Mapping[str, Any], run: ChecklistRun, device: Device, now: datetime
 ) -> list[Command]:
-    requester = submission.Requester(f"checklist, {run.started_by}", Role.SUPPORT)
+    requester = submission.Requester(f"{BY_CHECK}{run.started_by}", Role.SUPPORT)
     return submission.ask(device, name, given, requester, now)
 
 

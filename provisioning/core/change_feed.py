@@ -28,7 +28,7 @@ RETRY_MS = 2000
 # at once, in one process: each is a connection, of which a worker has a thousand
 STREAMS_PER_USER = 10
 STREAMS = 200
-TOPICS = ("checklist", "commands", "devices", "health", "messages", "status", "uploads")
+TOPICS = ("checklist", "commands", "devices", "events", "health", "messages", "status", "uploads")
 
 
 def sweep(now: datetime) -> None:

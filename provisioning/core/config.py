@@ -150,6 +150,7 @@ class Config:
     link_probable_seconds: float
     link_window: int
     link_capture_tolerance: float
+    event_seconds: float
 
     @property
     def sms_gateway_name(self) -> str | None:
@@ -379,6 +380,7 @@ def _sms(env: _Reader) -> dict[str, Any]:
         "link_probable_seconds": env.number("LINK_PROBABLE_SECONDS", 15, 0, 3600),
         "link_window": env.integer("LINK_WINDOW", 86_400, 60, 2_592_000),
         "link_capture_tolerance": env.number("LINK_CAPTURE_TOLERANCE", 5, 0, 3600),
+        "event_seconds": env.number("EVENT_SECONDS", 15, 0, 50),
     }
 
 

@@ -15,6 +15,7 @@ from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid
 from provisioning.devices import status_table
+from provisioning.media import event_service
 from provisioning.media.link_rules import SERVER_REQUEST, File, Link, LinkBasis, Request, Windows, decide
 from provisioning.models import (
     TRIGGERS,
@@ -175,7 +176,7 @@ def _apply(upload: Upload, link: Link, now: datetime) -> None:
     if known == (link.command, link.reason, link.certainty, link.looked_like):
         return
     upload.command_id, upload.link_reason, upload.link_certainty = link.command, link.reason, link.certainty
-    upload.looked_like, upload.linked_at = link.looked_like, now
+    upload.looked_like, upload.linked_at, upload.event_due = link.looked_like, now, True
     changes.publish(upload.device_id, "uploads")
 
 
@@ -298,6 +299,7 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
     upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
     upload.looked_like = None  # a person has looked at it
+    upload.event_due = True
     db.session.flush()
     has_ended = relink(device, now)
     # a request older than what is linked by itself follows a person's word all the same
@@ -305,5 +307,6 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     has_ended |= _settle([db.session.get_one(Command, ident) for ident in idents], now)
     changes.publish(device_id, "uploads")
     db.session.commit()
+    event_service.remake(now, device_id)
     if has_ended:
         submission.wake(device_id)

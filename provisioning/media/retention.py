@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from provisioning.core import jobs
 from provisioning.core.config import current_config
 from provisioning.core.sms_capabilities import sms_capabilities
-from provisioning.media import file_leases, previews, registration, storage
+from provisioning.media import event_service, file_leases, previews, registration, storage
 from provisioning.models import (
     ENDED,
     OPEN,
@@ -23,6 +23,7 @@ from provisioning.models import (
     Command,
     Cursor,
     Device,
+    Event,
     GatewayEvent,
     Message,
     Profile,
@@ -206,11 +207,12 @@ def _reconciled() -> datetime | None:
 
 def _remove_uploads(oldest: datetime) -> int:
     rows = db.session.execute(
-        select(Upload.id, Upload.path, Upload.device_id)
+        select(Upload.id, Upload.path, Upload.device_id, Upload.event_id)
         .where(
             Upload.id < first_id(oldest),
             Upload.updated_at < oldest,
             Upload.state.in_((UploadState.STORED, UploadState.DAMAGED)),
+            ~select(Event.id).where(Event.id == Upload.event_id, Event.saved_at.is_not(None)).exists(),
         )
         .order_by(Upload.id)
         .limit(BATCH)
@@ -225,7 +227,10 @@ def _remove_uploads(oldest: datetime) -> int:
         return 0
     idents = [row.id for row in rows]
     changed(delete(Upload).where(Upload.id.in_(idents)).execution_options(synchronize_session=False))
-    changes.publish_all({row.device_id for row in rows}, "uploads")
+    event_service.forget({row.event_id for row in rows if row.event_id})
+    touched = {row.device_id for row in rows}
+    changes.publish_all(touched, "uploads")
+    changes.publish_all(touched, "events")
     db.session.commit()
     return len(rows)
 

@@ -18,7 +18,7 @@ from provisioning.commands import submission
 from provisioning.core import job_queue, jobs
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table
-from provisioning.media import bulk_links, camera_clock, link_service, registration, storage
+from provisioning.media import bulk_links, camera_clock, event_service, link_service, registration, storage
 from provisioning.media.bulk_links import Unlinked
 from provisioning.media.link_rules import SERVER_REQUEST
 from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks, visibility
@@ -100,6 +100,7 @@ def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now
     for decision, idents in by_decision.items():
         values = {
             "settle_due": False,
+            "event_due": True,
             "link_reason": decision.reason,
             "link_certainty": None,
             "linked_at": now,
@@ -158,7 +159,7 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
         db.session.commit()
         return
     for upload in fresh:
-        upload.settle_due = False
+        upload.settle_due, upload.event_due = False, True
         link_service.tie_record(upload)
     _supersede(fresh)
     device_id, has_ended = device.id, link_service.relink(device, now)
@@ -243,6 +244,7 @@ def settle_all(clock: Callable[[], datetime]) -> dict[int, Exception]:
     with _settling:
         while settle(clock(), failed):
             pass
+        event_service.remake_all(clock)
     return failed
 
 

@@ -13,8 +13,9 @@ from provisioning.models.base import (
 )
 from provisioning.models.changes import Change
 from provisioning.models.checks import ChecklistRun
-from provisioning.models.commands import ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
+from provisioning.models.commands import BY_CHECK, ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from provisioning.models.devices import Device, DevicePhone, DeviceTag, StatusItem, TelemetryRecord, Verdict
+from provisioning.models.events import NEEDS_A_LOOK, Event, EventView
 from provisioning.models.health import HealthChange, HealthDue
 from provisioning.models.jobs import JobState
 from provisioning.models.messages import (
@@ -49,9 +50,11 @@ from provisioning.roles import Role
 
 __all__ = [
     "BEING_SENT",
+    "BY_CHECK",
     "DELIVERY_RANK",
     "ENDED",
     "IS_PICTURE",
+    "NEEDS_A_LOOK",
     "OPEN",
     "RECONCILER",
     "TRANSITIONS",
@@ -72,6 +75,8 @@ __all__ = [
     "DevicePhone",
     "DeviceTag",
     "Direction",
+    "Event",
+    "EventView",
     "GatewayEvent",
     "HealthChange",
     "HealthDue",

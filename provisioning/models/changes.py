@@ -18,7 +18,7 @@ class Change(db.Model):  # type: ignore[name-defined]
     device_id: Mapped[int | None]
     topic: Mapped[str] = mapped_column(
         String(24)
-    )  # commands | uploads | status | messages | checklist | devices | health
+    )  # commands | uploads | events | status | messages | checklist | devices | health
     at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
 
 

@@ -46,6 +46,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 
 
+BY_CHECK = "checklist, "  # begins what `requested_by` says of a command that a check has sent
+
+
 class Command(db.Model):  # type: ignore[name-defined]
     """Something asked of a device by one SMS.
 

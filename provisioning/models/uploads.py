@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, String, Text, and_, literal_column
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, String, Text, and_, false, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, partial_index, utcnow
@@ -71,6 +71,8 @@ class Upload(db.Model):  # type: ignore[name-defined]
         partial_index("ix_uploads_copies_due", "id", where="state = 'stored' AND thumbnail_state IS NULL"),
         partial_index("ix_uploads_doubtful", "imei", "id", where="looked_like IS NOT NULL"),
         partial_index("ix_uploads_settle_due", "id", where="settle_due", on_sqlite="settle_due = 1"),
+        partial_index("ix_uploads_event_due", "id", where="event_due", on_sqlite="event_due = 1"),
+        partial_index("ix_uploads_event_id", "event_id", where="event_id IS NOT NULL"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -120,6 +122,10 @@ class Upload(db.Model):  # type: ignore[name-defined]
     record_id: Mapped[str | None] = mapped_column(ForeignKey("records.id"), index=True)
 
     settle_due: Mapped[bool] = mapped_column(default=False)  # the worker has still to link it
+    event_id: Mapped[str | None] = mapped_column(String(32))  # models.events
+    event_due: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # its event is to be made anew
 
     # derived files: None not yet made, "ready", "failed" (and why)
     thumbnail_state: Mapped[str | None] = mapped_column(String(8))
