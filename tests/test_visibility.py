@@ -55,6 +55,7 @@ IDENTS = {
 BODIES: dict[str, Any] = {
     "checks.reply": {"question": "led", "answer": "yes"},
     "commands.ask": {"command": "getver"},
+    "commands.preview": {"command": "camreq", "file_type": "photo", "source": "front"},
     "commands.provision": {"parameters": {"66000": "cams.example"}},
     "devices.add_record": {"timestamp": 1_767_225_600, "values": {"239": 1}},
     "devices.change_device": {"name": "Mine"},
