@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from provisioning.media.link_rules import Basis, File, Request, Windows, decide
+from provisioning.media.link_rules import File, LinkBasis, Request, Windows, decide
 
 pytestmark = pytest.mark.quick
 
@@ -69,7 +69,7 @@ def test_the_scenario_ends_as_written_in_whatever_order_facts_come(path: Path) -
     scenario = read(path)
     for files in itertools.permutations(scenario.files):
         for requests in itertools.permutations(scenario.requests):
-            decided = decide(files, requests, Basis(Windows(), scenario.unasked, scenario.zone))
+            decided = decide(files, requests, LinkBasis(Windows(), scenario.unasked, scenario.zone))
             found = {n: (link.command, link.certainty, link.looked_like) for n, link in decided.items()}
             assert found == scenario.expected
             assert all(link.reason for link in decided.values())
