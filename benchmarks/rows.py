@@ -65,21 +65,20 @@ Rows = Iterator[tuple[Any, dict[str, Any]]]
 
 
 @contextlib.contextmanager
-def product(database: str) -> Iterator[Flask]:
-    """Make the app over a fresh, migrated database."""
+def product(database: str, **settings: Any) -> Iterator[Flask]:
+    """Make the app over a fresh, migrated database; `settings` are fields of Config."""
     with contextlib.ExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="dualcam-rows-")))
         url = f"sqlite:///{folder}/rows.db"
         if database == "postgresql":
             server = closing.enter_context(postgres_server.running(durable=True))
             url = postgres_server.create_database(server, "rows")
-        app = create_app(
-            dataclasses.replace(
-                load(), database_url=url.replace("postgresql://", "postgresql+psycopg://"),
-                queue_url=f"sqlite:///{folder}/queue.db", media_url=f"file://{folder}/media",
-                media_spool=folder / "spool", public_url="http://dualcam.test",
-            )
-        )  # fmt: skip
+        places = {
+            "database_url": url.replace("postgresql://", "postgresql+psycopg://"),
+            "queue_url": f"sqlite:///{folder}/queue.db", "media_url": f"file://{folder}/media",
+            "media_spool": folder / "spool", "public_url": "http://dualcam.test",
+        }  # fmt: skip
+        app = create_app(dataclasses.replace(load(), **places, **settings))
         with app.app_context():
             flask_migrate.upgrade(directory=str(ROOT / "migrations"))
             yield app
