@@ -11,7 +11,6 @@ from flask_compress import Compress
 from flask_migrate import Migrate
 
 from provisioning import cli
-from provisioning.core import job_queue
 from provisioning.core.config import Config, ConfigError, load
 from provisioning.devices import health_store
 from provisioning.models import db
@@ -67,7 +66,6 @@ def configure(app: Flask, config: Config) -> None:
     app.extensions["dualcam_config"] = config
     app.config.update(_flask_settings(config))
     sms_gateways.init_app(app, config)
-    job_queue.init_app(app, config.queue_url)
 
 
 def _check_camera_server(config: Config) -> None:
@@ -127,6 +125,5 @@ def _flask_settings(config: Config) -> dict:
 
 
 def _make_folders(config: Config) -> None:
-    for url in (config.database_url, config.queue_url):
-        if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if config.database_url.startswith("sqlite:///"):
+        Path(config.database_url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

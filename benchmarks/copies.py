@@ -17,7 +17,6 @@ import time
 import psutil
 import rows
 
-from provisioning import worker
 from provisioning.devices import registry
 from provisioning.media import previews, registration, storage
 from provisioning.models import new_id, utcnow
@@ -39,7 +38,7 @@ def main() -> int:
             c for c in psutil.Process().children() if "provisioning.media.decoder_process" in c.cmdline()
         )
         began, own, childs = time.perf_counter(), time.process_time(), _spent(child)
-        for some in batched(idents, worker.PHOTOS_AT_ONCE):
+        for some in batched(idents, previews.PHOTOS_AT_ONCE):
             assert previews.make(some, utcnow)
         took, own, childs = time.perf_counter() - began, time.process_time() - own, _spent(child) - childs
     found = {

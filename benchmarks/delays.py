@@ -7,7 +7,6 @@ a time at random moments and many at once; of the idle worker its statements a s
 that it and the database take.
 """
 
-# ruff: noqa: E402
 import sys
 
 if "--worker" in sys.argv:
@@ -26,7 +25,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -106,7 +104,6 @@ def _be_worker() -> int:
 def _worker(config: Config) -> Iterator["subprocess.Popen[str]"]:
     environment = os.environ | {
         "DATABASE_URL": config.database_url,
-        "QUEUE_URL": config.queue_url,
         "MEDIA_URL": config.media_url,
         "MEDIA_SPOOL": str(config.media_spool),
         "PUBLIC_URL": config.public_url,
@@ -191,9 +188,7 @@ def _commands(
     def delays() -> list[float]:
         _wait_until(have_arrived)
         arrived = {m.recipient: m.created for m in list(phone.twilio.messages.values())}
-        queued = db.session.execute(
-            select(Command.id, Command.created_at).where(Command.id.in_(asked))
-        ).all()
+        queued = db.session.execute(select(Command.id, Command.created_at).where(Command.id.in_(asked))).all()
         db.session.rollback()
         found = [_milliseconds(arrived[asked[row.id]], row.created_at) for row in queued]
         asked.clear()

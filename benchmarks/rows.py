@@ -75,7 +75,7 @@ def product(database: str, **settings: Any) -> Iterator[Flask]:
             url = postgres_server.create_database(server, "rows")
         places = {
             "database_url": url.replace("postgresql://", "postgresql+psycopg://"),
-            "queue_url": f"sqlite:///{folder}/queue.db", "media_url": f"file://{folder}/media",
+            "media_url": f"file://{folder}/media",
             "media_spool": folder / "spool", "public_url": "http://dualcam.test",
         }  # fmt: skip
         app = create_app(dataclasses.replace(load(), **places, **settings))
@@ -282,7 +282,11 @@ def measure(app: Flask) -> dict[str, float]:
         "a new file, registered and linked": took(new_file),
         "a reply by SMS": took(reply),
         "the sweep of each three seconds": took(
-            lambda: (settlement.settle_all(utcnow), schedule.sweep(utcnow), previews.sweep(utcnow))
+            lambda: (
+                settlement.settle_all(utcnow),
+                schedule.sweep(utcnow),
+                previews.due("photo", 25, utcnow()),
+            )
         ),
     }
     for path in (

@@ -97,7 +97,7 @@ class Bench:
         self.environment = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder), "LANG": "C.UTF-8",
             "SECRET_KEY": "only for benchmarks: not a secret", "ENCRYPTION_KEYS": "only for benchmarks: no key",
-            "DATABASE_URL": database, "QUEUE_URL": f"sqlite:///{folder}/queue.db",
+            "DATABASE_URL": database,
             "MEDIA_URL": f"file://{folder}/media", "MEDIA_SPOOL": str(folder / "spool"),
             "RECEIVER_HOST": "127.0.0.1", "RECEIVER_MAX_CONNECTIONS": "20000",
             # one camera in ten never answers, and its wait is not to be measured

@@ -1,7 +1,11 @@
-"""The table of the periodic jobs of the worker. Each job runs by itself: one that fails holds up no other."""
+"""The table of the worker's jobs. Each runs by itself, every few seconds: one that fails holds up no other.
+
+What must begin at once names the rows that are due for it, which the worker looks for many times a second.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import delete
 
@@ -18,17 +22,14 @@ from provisioning.media import (
     settlement,
 )
 from provisioning.models import IdempotencyKey, db
-from provisioning.sms import inbound, reconcile, recovery
+from provisioning.sms import dispatch, inbound, reconcile, recovery
+from provisioning.sms.senders import Senders
 
 KEYS_KEPT = timedelta(hours=24)
 
 
 def _retry_events(clock: Callable[[], datetime]) -> None:
-    jobs.each(
-        "owed_events",
-        inbound.owed_events(clock()),
-        lambda ident: inbound.follow(inbound.retry_event(ident, clock()), clock()),
-    )
+    jobs.each("owed_events", inbound.owed_events(clock()), lambda ident: inbound.retry_event(ident, clock()))
 
 
 def _forget_sessions(clock: Callable[[], datetime]) -> None:
@@ -49,6 +50,7 @@ SWEEPS = (
     jobs.Job("owed_events", SWEEP_SECONDS, _retry_events),
     *recovery.JOBS,
     jobs.Job("adopt", SWEEP_SECONDS, settlement.adopt_waiting),
+    jobs.Job("copies", SWEEP_SECONDS, previews.give_up),
     jobs.Job("health", HEALTH_SECONDS, health_store.decide_due),
     jobs.Job("checklists", SWEEP_SECONDS, lambda clock: continuation.continue_runs(clock())),
     jobs.Job("changes", SWEEP_SECONDS, lambda clock: change_feed.sweep(clock())),
@@ -58,19 +60,21 @@ SWEEPS = (
 
 
 def table(config: Config) -> tuple[jobs.Job, ...]:
-    """Give all periodic work of the worker. Each job runs by itself: one that fails or hangs holds up no other."""
+    """Give all jobs of the worker. Each runs by itself: one that fails or hangs holds up no other."""
+    settle_all = partial(settlement.settle_all, resting=jobs.Resting())
     return (
+        jobs.Job("commands", SWEEP_SECONDS, Senders().send_due, dispatch.DUE),
+        jobs.Job("settle", SWEEP_SECONDS, settle_all, settlement.DUE),
+        jobs.Job("photos", SWEEP_SECONDS, previews.make_photos, previews.DUE["photo"]),
+        jobs.Job("videos", SWEEP_SECONDS, previews.make_videos, previews.DUE["video"]),
         *SWEEPS,
-        jobs.Job("settle", SWEEP_SECONDS, settlement.settle_job),
         jobs.Job("events", SWEEP_SECONDS, event_service.remake_job),
-        jobs.Job("copies", SWEEP_SECONDS, previews.sweep),
         jobs.Job("reconcile", float(config.reconcile_interval), reconcile.reconcile),
         jobs.Job("working_folders", RETENTION_SECONDS, previews.remove_left),
         jobs.Job("retention", RETENTION_SECONDS, retention.sweep),
     )
 
 
-def sweep(clock: Callable[[], datetime]) -> None:
-    """Do once what is owed every few seconds: each job by itself, as the worker does."""
-    for job in SWEEPS:
-        jobs.run(job, clock)
+def sweep(clock: Callable[[], datetime]) -> dict[str, jobs.Result]:
+    """Do once what is owed every few seconds, each job by itself, as the worker does; say how each went."""
+    return {job.name: jobs.run(job, clock) for job in SWEEPS}

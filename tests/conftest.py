@@ -132,7 +132,6 @@ def config(database_url: str, tmp_path: Path) -> Config:
     return dataclasses.replace(
         load(),
         database_url=databases.with_driver(database_url),
-        queue_url=f"sqlite:///{tmp_path}/queue.db",
         media_url=f"file://{tmp_path}/media",
         media_spool=tmp_path / "spool",
         public_url="http://dualcam.test",

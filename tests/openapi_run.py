@@ -49,7 +49,7 @@ def _prepare(stack: Stack, folder: Path) -> str:
     url = stack.environment["DATABASE_URL"]
     migrate(url)
     config = dataclasses.replace(
-        load(), database_url=url, queue_url=stack.environment["QUEUE_URL"],
+        load(), database_url=url,
         media_url=stack.environment["MEDIA_URL"], media_spool=folder / "spool",
         twilio_account_sid=stack.environment["TWILIO_ACCOUNT_SID"],
         twilio_auth_token=stack.environment["TWILIO_AUTH_TOKEN"], twilio_from=stack.environment["TWILIO_FROM"],

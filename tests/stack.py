@@ -46,7 +46,6 @@ class Stack:
             "SECRET_KEY": "only for tests: not a secret of anybody",
             "ENCRYPTION_KEYS": "only for tests: no key of anybody",
             "DATABASE_URL": database_url,
-            "QUEUE_URL": f"sqlite:///{folder}/queue.db",
             "MEDIA_URL": f"file://{folder}/media",
             "MEDIA_SPOOL": str(folder / "spool"),
             "PUBLIC_URL": f"http://127.0.0.1:{self.web_port}",

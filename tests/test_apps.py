@@ -39,7 +39,7 @@ def test_an_app_that_was_used_is_as_one_that_is_made_anew(app: Flask, config: Co
     app.extensions["dualcam_gateway"] = None
     app.extensions["dualcam_limiter"].storage.incr("caller", 60)
     app.extensions["dualcam_media"] = "another store"
-    other = dataclasses.replace(config, session_hours=3, queue_url="sqlite:////tmp/other.db")
+    other = dataclasses.replace(config, session_hours=3)
     fresh = create_app(other)
     fresh.testing = True
     lent = apps.lend(other)

@@ -89,7 +89,7 @@ def cluster(tmp_path: Path, s3: s3_server.Server, bucket: str) -> Iterator[Clust
     balancer: subprocess.Popen[bytes] | None = None
     with databases.postgres() as url, contextlib.ExitStack() as after:
         shared = QUIET | s3.environment() | {
-            "MEDIA_URL": f"s3://{bucket}/fleet", "QUEUE_URL": url, "RECEIVER_PROXIES": "127.0.0.1",
+            "MEDIA_URL": f"s3://{bucket}/fleet", "RECEIVER_PROXIES": "127.0.0.1",
             "API_REQUESTS_PER_MINUTE": "100000", "RECEIVER_METADATA_TIMEOUT": "1",
         }  # fmt: skip
         stacks = []

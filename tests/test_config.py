@@ -16,7 +16,7 @@ def test_everything_wrong_is_reported_at_once_and_by_name(monkeypatch: pytest.Mo
         "RECEIVER_UNKNOWN_DEVICES": "welcome", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_FROM": "Fleet",
         "CAMERA_SERVER_DOMAIN": "no blanks allowed", "CAMERA_SERVERS_ALLOWED": "ok.example,bad host:1",
         "RECEIVER_FILE_ORDER": "front_photo", "RECEIVER_TLS_CERT": "/does/not/exist", "PUBLIC_URL": "dualcam",
-        "DATABASE_URL": "mysql://x", "QUEUE_URL": "amqp://x", "TWILIO_API_BASE_URL": "localhost",
+        "DATABASE_URL": "mysql://x", "TWILIO_API_BASE_URL": "localhost",
         "MEDIA_DELIVERY": "post", "RETENTION_DAYS_UPLOADS": "-1", "RETENTION_DAYS_MESSAGES": "3",
         "RETENTION_DAYS_COMMANDS": "6", "RETENTION_DAYS_RECORDS": "x",
     }  # fmt: skip
@@ -141,3 +141,9 @@ def test_a_key_that_is_easy_to_guess_is_refused(
 def test_an_old_weak_key_may_stay_behind_a_good_one_to_decrypt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENCRYPTION_KEYS", "a long and good enough new key,a")
     assert load().encryption_keys == ("a long and good enough new key", "a")
+
+
+def test_a_setting_that_is_none_any_more_is_ignored_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUEUE_URL", "redis://10.0.0.20")
+    with pytest.warns(UserWarning, match="QUEUE_URL is set and ignored"):
+        load()

@@ -49,7 +49,7 @@ def app(s3: s3_server.Server, delivery: str, tmp_path_factory: pytest.TempPathFa
     """One app for all tests of a way of delivery, on SQLite, since the database has no part in this."""
     folder, bucket = tmp_path_factory.mktemp(delivery), s3.make_bucket(f"delivery-{time.time_ns()}")
     config = dataclasses.replace(
-        load(), database_url=databases.copy_sqlite(folder / "test.db"), queue_url=f"sqlite:///{folder}/queue.db",
+        load(), database_url=databases.copy_sqlite(folder / "test.db"),
         media_url=f"s3://{bucket}/fleet", media_delivery=delivery, media_spool=folder / "spool",
         public_url="http://dualcam.test",
     )  # fmt: skip

@@ -16,6 +16,7 @@ from test_uploads import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
 
 from provisioning import schedule
 from provisioning.commands import submission
+from provisioning.core import jobs
 from provisioning.media import previews, registration, retention, settlement, telemetry
 from provisioning.models import Device, Role, State, Upload, UploadState, db, new_id, utcnow
 from provisioning.sms import dispatch, reconcile
@@ -142,7 +143,10 @@ def test_files_and_periodic_work_read_no_whole_table(
     for _ in range(2):
         settlement.settle_all(utcnow)
         schedule.sweep(utcnow)
-        previews.sweep(lambda: ahead)
+        for most in (1, 9):
+            previews.due("photo", most, ahead)
+        db.session.execute(jobs.are_due(schedule.table(app.extensions["dualcam_config"]))).one()
+        db.session.rollback()
     retention.sweep(lambda: ahead)
 
 
@@ -167,8 +171,8 @@ def test_commands_and_replies_read_no_whole_table(
         "words of nobody",
         "Param ID:66001 Value:50",
     ):
-        while dispatch.drive(van.id, utcnow):
-            pass
+        while dispatch.due_devices(utcnow()):
+            dispatch.drive(van.id, utcnow)
         for number in "+12025550111", "+12025550122":
             assert phone.reply(text, phone=number).status_code < 300
     outbound = next(iter(phone.twilio.messages.values()))

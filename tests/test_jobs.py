@@ -101,8 +101,9 @@ def test_a_job_that_fails_stops_no_other_and_health_says_since_when(app: Flask) 
     done: list[str] = []
     table = [jobs.Job("bad", 3, fail), jobs.Job("good", 3, lambda clock: done.append("good"))]
     began = utcnow()
-    assert [jobs.run(job, lambda: began) for job in table] == [False, True]
-    assert [jobs.run(job, lambda: began + timedelta(hours=1)) for job in table] == [False, True]
+    for moment in (began, began + timedelta(hours=1)):
+        results = [jobs.run(job, lambda moment=moment: moment) for job in table]
+        assert results == [jobs.Result.FAILED, jobs.Result.DONE]
     assert done == ["good", "good"]
     told = app.test_client().get("/readyz")
     assert told.status_code == 200
@@ -119,7 +120,15 @@ def test_a_job_that_works_again_is_not_told_of_any_more(app: Flask) -> None:
         if trouble:
             raise trouble.pop()
 
-    assert [jobs.run(jobs.Job("one", 3, work), utcnow) for _ in range(2)] == [False, True]
+    seconds = 0.0
+    runs, job = jobs.Runs(lambda: seconds), jobs.Job("one", 3, work)
+    for second in (0.0, 3.0):
+        seconds = second
+        runs.add(job.name, jobs.run(job, utcnow), utcnow())
+    runs.note()
+    assert error_of("one") == "unavailable"  # a row that failed may have its next turn soon
+    seconds = jobs.PROVED_SECONDS
+    runs.note()
     assert app.test_client().get("/readyz").text == "ok\n"
     assert 'dualcam_job_failures_total{job="one"} 1.0' in app.test_client().get("/metrics").text
 
@@ -133,7 +142,7 @@ def test_a_row_that_fails_stops_no_other_row_and_leaves_nothing_half_done(app: F
         db.session.commit()
 
     job = jobs.Job("rows", 3, lambda clock: jobs.each("rows", [1, 2, 3], work))
-    assert not jobs.run(job, utcnow)
+    assert jobs.run(job, utcnow) is jobs.Result.ROWS_FAILED
     assert db.session.scalars(select(Cursor.name).order_by(Cursor.name)).all() == ["row 1", "row 3"]
     assert error_of("rows") == "ValueError"
     assert db.session.get_one(JobState, "rows").failures == 1
@@ -146,8 +155,9 @@ def test_every_job_of_the_worker_has_a_name_of_its_own_and_a_pause(app: Flask) -
 
 
 def test_when_a_job_last_ended_is_told_with_the_heartbeat(app: Flask) -> None:
-    jobs.note_ended({"one": utcnow() - timedelta(seconds=90)})
-    db.session.commit()
+    runs = jobs.Runs()
+    runs.add("one", jobs.Result.DONE, utcnow() - timedelta(seconds=90))
+    runs.note()
     told = app.test_client().get("/metrics").text
     assert 90 <= figure(told, 'dualcam_job_age_seconds{job="one"}') < 120
 
@@ -238,8 +248,7 @@ def test_a_store_that_is_away_stops_only_what_needs_it(
     assert db.session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
     assert error_of("adopt") == "MediaError"
     monkeypatch.undo()
-    schedule.sweep(at(6))
-    assert error_of("adopt") is None
+    assert schedule.sweep(at(6))["adopt"] is jobs.Result.DONE
 
 
 # a secret that no key opens

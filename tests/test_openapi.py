@@ -46,7 +46,7 @@ def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     (folder / "test.db").write_bytes(sqlite_template.read_bytes())
     app = create_app(
         dataclasses.replace(
-            load(), database_url=f"sqlite:///{folder}/test.db", queue_url=f"sqlite:///{folder}/queue.db",
+            load(), database_url=f"sqlite:///{folder}/test.db",
             media_url=f"file://{folder}/media", media_spool=folder / "spool", twilio_account_sid=ACCOUNT_SID,
             twilio_auth_token=AUTH_TOKEN, twilio_from=SENDER, api_requests_per_minute=1_000_000,
         )

@@ -16,7 +16,6 @@ from werkzeug.datastructures import MultiDict
 
 from provisioning import schedule
 from provisioning.commands import submission
-from provisioning.core import job_queue
 from provisioning.core.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.devices import registry, status_table
 from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
@@ -429,7 +428,7 @@ def test_a_look_ahead_of_now_hides_no_text_from_the_reconciler(phone: Phone, van
 def test_devices_that_must_wait_hold_up_no_others(
     phone: Phone, van: Device, monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
-    monkeypatch.setattr(recovery, "SWEEP_BATCH", 2)
+    monkeypatch.setattr(dispatch, "DUE_AT_ONCE", 2)
     camreq = {"file_type": "photo", "source": "front"}
     for number in range(4):
         body = f"35209408273{number:03}"
@@ -440,8 +439,70 @@ def test_devices_that_must_wait_hold_up_no_others(
             row.in_flight, row.capturing, row.state = held == "in_flight", True, State.ANSWERED
             db.session.add(row)
         ask(device, "camreq", file_type="photo", source="rear")
-    recovery.sweep(at(1))
-    assert job_queue.take(job_queue.DEVICES, 10) == [str(device.id)]
+    driven = []
+    while due := dispatch.due_devices(utcnow()):
+        driven += due
+        for device_id in due:
+            dispatch.drive(device_id, utcnow)
+    assert [m.recipient for m in phone.twilio.messages.values()] == [device.phone]
+    assert len(driven) == len(set(driven)) == (1 if held == "in_flight" else 4)  # each says once why it waits
+
+
+def test_what_waits_for_another_command_is_due_when_that_has_ended(phone: Phone, van: Device) -> None:
+    first, second = photo(van), photo(van, "rear")
+    send(van)
+    assert dispatch.due_devices(utcnow()) == []
+    phone.reply("Photo request from source 1.")
+    send(van)
+    assert dispatch.due_devices(utcnow()) == []
+    submission.cancel(first, utcnow())
+    db.session.commit()
+    assert dispatch.due_devices(utcnow()) == [van.id]
+    send(van)
+    db.session.refresh(second)
+    assert second.state == State.SENT
+
+
+def test_many_requests_that_wait_hide_no_command_behind_them(phone: Phone, van: Device) -> None:
+    """However many photos of later moments wait for the files of the first one."""
+    photo(van)
+    send(van)
+    phone.reply("Photo request from source 1.")
+    for minute in range(60):
+        ask(
+            van,
+            "camreq",
+            file_type="video",
+            source="front",
+            duration=5,
+            timestamp=1_795_600_000 + 60 * minute,
+        )
+    version = ask(van, "getver")[0]
+    while dispatch.due_devices(utcnow()):
+        send(van)
+    db.session.refresh(version)
+    assert version.state == State.SENT
+
+
+def test_no_more_devices_are_due_than_the_sender_may_send_to(phone: Phone, van: Device) -> None:
+    config = dataclasses.replace(phone.config, sms_burst=1, sms_per_second=0.01)
+    phone.app.extensions["dualcam_config"] = config
+    given = {"imei": "356307042441013", "phone": "+12025550112", "sms_login": "a", "sms_password": "b"}
+    for device in van, registry.add(given, utcnow()):
+        ask(device, "getver")
+    assert dispatch.due_devices(utcnow()) == [van.id]
+    send(van)
+    assert dispatch.due_devices(utcnow()) == []
+    assert dispatch.due_devices(at(101)()) == [device.id]
+
+
+def test_nothing_is_due_for_a_device_that_was_archived(phone: Phone, van: Device) -> None:
+    ask(van, "getver")
+    attempt = dispatch._claim(van.id, utcnow())
+    assert attempt is not None
+    registry.archive(van, utcnow())
+    dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
+    assert dispatch.due_devices(at(3600)()) == []
 
 
 # webhooks
@@ -604,7 +665,7 @@ def reply_at(phone: Phone, seconds: float, text: str) -> None:
     """Bring a text as if it came so many seconds from now."""
     now = at(seconds)()
     sms = InboundSms("twilio", f"SMat{seconds:.0f}", NUMBER, "+12025550100", text)
-    inbound.follow(inbound.receive(sms, now, via="webhook"), now)
+    inbound.receive(sms, now, via="webhook")
 
 
 def change_credentials(van: Device) -> Command:

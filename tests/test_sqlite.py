@@ -25,17 +25,12 @@ from gevent import monkey
 monkey.patch_all()
 import sys, gevent
 from app import create_app
-from provisioning.core import job_queue as queue
 from provisioning.models import Cursor, db
 
 app = create_app()
-with app.app_context():
-    queue.queue()
 
 def write():
     with app.app_context():
-        if sys.argv[1] == "queue":
-            return queue.wake(queue.FILES, "x")
         db.session.add(Cursor(name="written", value="x"))
         db.session.commit()
         return True
@@ -58,23 +53,20 @@ def holder(url: str) -> sqlite3.Connection:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["database", "queue"])
-def test_a_wait_for_the_lock_of_database_or_queue_stops_no_other_greenlet(
-    config: Config, tmp_path: Path, name: str
-) -> None:
+def test_a_wait_for_the_lock_of_the_database_stops_no_other_greenlet(config: Config, tmp_path: Path) -> None:
     environment = os.environ | {
-        "DATABASE_URL": config.database_url, "QUEUE_URL": config.queue_url,
+        "DATABASE_URL": config.database_url,
         "MEDIA_URL": f"file://{tmp_path}/media", "MEDIA_SPOOL": str(tmp_path / "spool"),
     }  # fmt: skip
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", PROCESS, name], cwd=ROOT, env=environment, text=True,
+        [sys.executable, "-W", "ignore", "-c", PROCESS], cwd=ROOT, env=environment, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdin
     assert process.stdout
     with process:
         assert process.stdout.readline() == "ready\n"
-        other = holder(config.database_url if name == "database" else config.queue_url)
+        other = holder(config.database_url)
         process.stdin.write("\n")
         process.stdin.flush()
         told = process.stdout.readline()

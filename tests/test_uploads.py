@@ -20,7 +20,7 @@ from test_pages import Visitor
 from provisioning import schedule
 from provisioning.commands import reply_effects
 from provisioning.commands.submission import Requester, provision, server_advice, submit, typed
-from provisioning.core import job_queue
+from provisioning.core import jobs
 from provisioning.core.config import Config
 from provisioning.core.errors import Conflict, Forbidden, Invalid
 from provisioning.devices import registry, status_table
@@ -49,7 +49,7 @@ from provisioning.models import (
     locks,
     utcnow,
 )
-from provisioning.sms import recovery
+from provisioning.sms import dispatch, recovery
 from provisioning.tracker.language import Values, from_arguments, read_replies
 from provisioning.web import auth
 from receiver.backend.port import RecordRefused
@@ -429,44 +429,15 @@ def test_a_link_fixed_by_a_person_stays_and_done_is_withdrawn(van: Device) -> No
     assert (row.state, upload.link_reason) == (State.DONE, "linked by ops@example.com")
 
 
-@pytest.fixture
-def woken(app: Flask) -> list[tuple[int, State]]:
-    """Each device whose queue is woken, with the state of its request as another process sees it at that moment."""
-    seen: list[tuple[int, State]] = []
-
-    def put(topic: str, ident: str, *, first: bool = False) -> None:
-        if topic == job_queue.DEVICES:
-            with db.engine.connect() as other:
-                state = other.scalar(select(Command.state).where(Command.device_id == int(ident)))
-            seen.append((int(ident), State(state)))
-
-    app.extensions["dualcam_queue"] = Mock(put=put)
-    return seen
-
-
-def test_a_device_is_woken_for_its_next_request_after_its_file_is_committed(
-    van: Device, woken: list[tuple[int, State]]
-) -> None:
-    asked(van)
-    take(sidecar())
-    assert woken == [(van.id, State.DONE)]
-
-
-def test_a_device_is_woken_after_a_person_s_link_is_committed(
-    van: Device, woken: list[tuple[int, State]]
-) -> None:
-    row = asked(van)
-    take(sidecar())
-    upload = db.session.scalars(select(Upload)).one()
-    link_service.fix(upload, None, "ops@example.com", utcnow())
-    link_service.fix(upload, row, "ops@example.com", utcnow())
-    assert woken == [(van.id, State.DONE)] * 2
-
-
-def test_a_file_that_ends_no_request_wakes_no_device(van: Device, woken: list[tuple[int, State]]) -> None:
+def test_the_next_request_of_a_device_is_due_when_the_file_of_the_first_is_linked(van: Device) -> None:
     asked(van, "both")
+    wish(van, "rear")
+    db.session.commit()
+    assert not dispatch.drive(van.id, utcnow)
     take(sidecar())
-    assert woken == []
+    assert dispatch.due_devices(utcnow()) == []
+    take(sidecar("b" * 32, identifier="%photor", source="rear"))
+    assert dispatch.due_devices(utcnow()) == [van.id]
 
 
 def test_a_link_to_a_command_that_cannot_have_made_it_is_refused(van: Device) -> None:
@@ -645,8 +616,7 @@ def test_photos_that_wait_get_their_thumbnails_at_once_and_a_bad_one_harms_no_ot
     for n, (ident, data) in enumerate(by_data.items()):
         path = f"{IMEI}/2026/11/24/{ident}.jpg"
         _store(tmp_path, sidecar(ident, path=path, timestamp=1_795_600_000_000 + n), data)
-    assert sorted(job_queue.take(job_queue.PHOTOS, 99)) == sorted(by_data)
-    assert job_queue.take(job_queue.PHOTOS, 99) == []
+    assert previews.due("photo", 99, utcnow()) == list(by_data)
     assert previews.make([ident for ident in by_data if ident[0] in "13"], utcnow)
     assert not previews.make(list(by_data), utcnow)  # two are done, one is no picture
     db.session.expire_all()
@@ -785,10 +755,10 @@ def test_a_file_at_which_a_worker_was_ended_each_time_says_so_and_is_not_waited_
         assert previews._claim([upload.id], now + attempt * previews.LEASE * 2)
         db.session.commit()
     last = now + (previews.ATTEMPTS - 1) * previews.LEASE * 2
-    previews.sweep(lambda: last)
+    previews.give_up(lambda: last)
     db.session.expire_all()
     assert upload.thumbnail_state is None
-    previews.sweep(lambda: last + previews.LEASE * 2)
+    previews.give_up(lambda: last + previews.LEASE * 2)
     db.session.expire_all()
     assert (upload.thumbnail_state, upload.derived_error) == ("failed", previews.BROKEN_OFF)
 
@@ -815,8 +785,7 @@ def test_new_files_are_taken_in_their_order_and_so_many_at_once(
     many = [sidecar(f"{n}" * 32, timestamp=1_795_600_000_000 + n) for n in range(1, 9)]
     late = sidecar("25" + "0" * 30, imei=other.imei, timestamp=1_795_600_000_000)
     registration.register([*many, late], utcnow())
-    passed_over: dict[int, Exception] = {}
-    assert settlement.settle(utcnow(), passed_over) == 4
+    assert settlement.settle(utcnow(), {}) == 4
     assert waiting() == [f"{n}" * 32 for n in range(4, 9)]
     settlement.settle_all(utcnow)
     assert waiting() == []
@@ -844,10 +813,15 @@ def test_a_device_whose_files_cannot_be_settled_holds_no_other_up(
         relink(device, now)
 
     monkeypatch.setattr(link_service, "relink", relink_no_file_of_it)
-    settlement.settle_all(utcnow)
+    seconds = 0.0
+    resting = jobs.Resting[int](lambda: seconds)
+    with pytest.raises(jobs.RowsFailed):
+        settlement.settle_all(utcnow, resting)
     assert waiting() == ["1" * 32]
+    settlement.settle_all(utcnow, resting)  # not again at once
     monkeypatch.undo()
-    settlement.settle_all(utcnow)
+    seconds = jobs.RETRY_SECONDS
+    settlement.settle_all(utcnow, resting)
     assert waiting() == []
 
 
@@ -857,14 +831,25 @@ def test_copies_of_a_file_that_was_asked_for_are_made_first(van: Device) -> None
     registration.register([*by_itself, sidecar("9" * 32)], utcnow())
     settlement.settle_all(utcnow)
     assert db.session.get_one(Upload, "9" * 32).command_id == row.id
-    photos = job_queue.queue().queues[job_queue.PHOTOS]
-    idents = [task.args[0] for task in photos.pending()]
-    assert idents == ["9" * 32, "1" * 32, "2" * 32, "3" * 32]
-    previews.sweep(lambda: utcnow() + timedelta(hours=1))
-    assert photos.pending_count() == 4  # they are known there
-    photos.flush()
-    previews.sweep(lambda: utcnow() + timedelta(hours=1))
-    assert photos.pending_count() == 4
+    assert previews.due("photo", 9, utcnow()) == ["9" * 32, "1" * 32, "2" * 32, "3" * 32]
+    assert previews.due("photo", 2, utcnow()) == ["9" * 32, "1" * 32]
+    assert previews.due("video", 9, utcnow()) == []
+
+
+def test_copies_wait_until_it_is_known_who_asked_for_them_but_not_for_long(van: Device) -> None:
+    registration.register([sidecar()], utcnow())
+    assert previews.due("photo", 9, utcnow()) == []
+    assert previews.due("photo", 9, utcnow() + 2 * previews.LINKED_WITHIN) == ["a" * 32]
+    settlement.settle_all(utcnow)
+    assert previews.due("photo", 9, utcnow()) == ["a" * 32]
+
+
+def test_a_file_that_another_worker_is_at_is_not_due(van: Device) -> None:
+    take(sidecar())
+    assert previews._claim(["a" * 32], utcnow())
+    db.session.commit()
+    assert previews.due("photo", 9, utcnow()) == []
+    assert previews.due("photo", 9, utcnow() + 1.5 * previews.LEASE) == ["a" * 32]
 
 
 def test_a_record_of_a_clock_that_is_ahead_pins_nothing(van: Device) -> None:

@@ -114,7 +114,6 @@ def advance(run: ChecklistRun, now: datetime) -> None:
         db.session.commit()
         return
     before = dict(run.steps)
-    asked = False
     waiting = running = False
     seen: set[str] = set()
     while step := next((step for step in in_order(results_of(run)) if step.id not in seen), None):
@@ -125,7 +124,6 @@ def advance(run: ChecklistRun, now: datetime) -> None:
         progress = _advance_step(run, step, entry, device, now)
         run.steps = run.steps | {step.id: progress}
         db.session.flush()  # the next step's command takes the device's lock, which forgets what is not flushed
-        asked = asked or bool(progress.get("commands"))
         if progress["state"] == "running":
             waiting = running = True
             break
@@ -137,8 +135,6 @@ def advance(run: ChecklistRun, now: datetime) -> None:
         run.updated_at = now
         changes.publish(device.id, "checklist")
     db.session.commit()
-    if asked:
-        submission.wake(device.id)
 
 
 def _advance_step(

@@ -1,7 +1,7 @@
 """Submits commands: checks, composes and queues them. Nothing is sent here.
 
-Called by the API, the pages and the checklist inside their transaction; they commit, then `wake`. The sending
-itself, by the worker, is in `dispatch`.
+Called by the API, the pages and the checklist inside their transaction; they commit, and the worker finds what is due.
+The sending itself is in `dispatch`.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from provisioning.commands import duplicates
-from provisioning.core import encryption, job_queue
+from provisioning.core import encryption
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import Conflict, Forbidden, Invalid
 from provisioning.core.sms_capabilities import demand_gateway, sms_capabilities
@@ -73,7 +73,7 @@ def typed_from(name: str, arguments: Mapping[str, Any], now: datetime) -> TypedC
 def submit(
     device: Device, asked: TypedCommand, requester: Requester, now: datetime, *, batch: str | None = None
 ) -> list[Command]:
-    """Queue a command, one row for each SMS; the caller commits, then calls `wake`.
+    """Queue a command, one row for each SMS; the caller commits.
 
     Raises Forbidden (the command needs another role, or another server does), Invalid (server), Conflict (no
     credentials, the same request still open, the same video here), Unavailable.
@@ -156,11 +156,6 @@ def cancel(command: Command, now: datetime) -> None:
             command, "No longer waited for. It was handed over, so it may still happen.", now
         )
     pairs.ended(command, device, now)
-
-
-def wake(device_id: int) -> None:
-    """Have a device's queue looked at now. Call it after the commit."""
-    job_queue.wake(job_queue.DEVICES, device_id)
 
 
 def typed(command: Command, now: datetime) -> TypedCommand:

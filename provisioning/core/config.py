@@ -6,6 +6,7 @@ may come as NAME or as NAME_FILE (a file that holds it). docs/operations.md list
 
 import os
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -36,6 +37,8 @@ NETWORKS = (
 )  # settings that are addresses or networks
 KEY_MIN, KEY_DISTINCT = 16, 6  # characters of a secret key, and different ones among them
 WEAK = f"Too easy to guess: at least {KEY_MIN} characters, not the same few, for example from `openssl rand -hex 32`."
+# names that were settings once, until version 1.0
+IGNORED = {"QUEUE_URL": "there is no queue besides the database any more. Remove it, and the queue's file."}
 FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
 
 
@@ -54,7 +57,6 @@ class Config:
 
     # where things are
     database_url: str
-    queue_url: str
     media_url: str
     media_spool: Path
     media_delivery: str
@@ -175,6 +177,9 @@ def load() -> Config:
     _check(values, errors)
     if errors:
         raise ConfigError(errors)
+    for name, reason in IGNORED.items():
+        if name in os.environ:
+            warnings.warn(f"{name} is set and ignored: {reason}", stacklevel=2)
     return Config(**_derive(values))
 
 
@@ -243,7 +248,6 @@ def _places(env: _Reader) -> dict[str, Any]:
     var = ROOT / "var"
     return {
         "database_url": env.text("DATABASE_URL", f"sqlite:///{var}/dualcam.db"),
-        "queue_url": env.text("QUEUE_URL", f"sqlite:///{var}/queue.db"),
         "media_url": env.text("MEDIA_URL", f"file://{var}/media"),
         "media_spool": env.path("MEDIA_SPOOL", var / "spool"),
         # of files in a bucket: "stream" through the web process, or "redirect" to a link that the store serves
@@ -430,8 +434,6 @@ def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
         wrong("ENCRYPTION_KEYS", "The first key encrypts: " + WEAK)
     if not _driver(values["database_url"]).startswith(("sqlite:///", "postgresql+psycopg://")):
         wrong("DATABASE_URL", "Must begin with sqlite:/// or postgresql://.")
-    if not values["queue_url"].startswith(("sqlite:///", "postgresql://", "redis://", "rediss://")):
-        wrong("QUEUE_URL", "Must begin with sqlite:///, postgresql:// or redis://.")
     if not re.fullmatch(r"file:///.+|s3://[a-z0-9.-]{3,63}(/.*)?", values["media_url"]):
         wrong("MEDIA_URL", "Must be file:///folder or s3://bucket/prefix.")
     if 0 < (values["retention_days_messages"] or 0) < 7:

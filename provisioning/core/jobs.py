@@ -2,16 +2,19 @@
 
 What fails is rolled back, logged and counted in a row of `jobs`, from which /readyz and /metrics tell which job has
 been failing since when. Which jobs there are and how often they run stands in `schedule`; the worker repeats them.
+One that is run as soon as rows are due for it leaves out the rows that have just failed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from enum import Enum
+from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Select, literal, select, update
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from provisioning.core.errors import GatewayError, ServiceError
 from provisioning.models import JobState, db, put_all
@@ -22,15 +25,33 @@ log = structlog.get_logger(__name__)
 Row = TypeVar("Row")
 Clock = Callable[[], datetime]
 EXPECTED = (ServiceError, GatewayError, MediaError)  # they say themselves what is wrong: no traceback
+DATABASE_AWAY = (OperationalError, InterfaceError)
+RETRY_SECONDS = 3.0  # after a failure
+PROVED_SECONDS = 10.0  # without a failure until a job counts as working again
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One kind of periodic work: its name, the seconds between two runs, and what it does."""
+    """One kind of work: its name, the seconds from the beginning of one run to the next, what it does.
+
+    `due`: rows that it has something to do for; as soon as there are any, the worker runs it without waiting.
+    """
 
     name: str
     seconds: float
     work: Callable[[Clock], object]
+    due: Select[*tuple[Any, ...]] | None = None
+
+
+def are_due(jobs: Iterable[Job]) -> Select[*tuple[Any, ...]]:
+    """Give one statement that says, by the job's name, whether there are rows that are due. It runs by itself."""
+    rows = {job.name: job.due for job in jobs if job.due is not None}
+    return select(
+        *(
+            statement.with_only_columns(literal(1)).order_by(None).limit(None).exists().label(name)
+            for name, statement in rows.items()
+        )
+    )
 
 
 class RowsFailed(Exception):
@@ -57,29 +78,38 @@ def each(
             raise
         except Exception as error:  # noqa: BLE001 - whatever fails in one row fails alone
             db.session.rollback()
-            _log(error, "a row of a job failed; it is tried again", job=job, row=named(row))
+            log_failure(error, "a row of a job failed; it is tried again", job=job, row=named(row))
             errors.append(error)
     if errors:
         raise RowsFailed(errors)
 
 
-def run(job: Job, clock: Clock) -> bool:
-    """Do a job once; say whether all of it went well. Raises nothing."""
+class Result(Enum):
+    """How a run of a job went."""
+
+    DONE = "done"
+    ROWS_FAILED = "rows failed"  # all others were done
+    FAILED = "failed"
+
+
+def run(job: Job, clock: Clock) -> Result:
+    """Do a job once; say how it went. Raises nothing."""
     try:
         job.work(clock)
     except RowsFailed as error:
-        note_failure(job.name, error.errors[-1], clock(), count=len(error.errors), periodic=True)
-        return False
+        note_failure(job.name, error.errors[-1], clock(), count=len(error.errors))
+        return Result.ROWS_FAILED
     except Exception as error:  # noqa: BLE001 - whatever fails in one job fails alone
         db.session.rollback()
-        _log(error, "a job failed; it is tried again", job=job.name)
-        note_failure(job.name, error, clock(), periodic=True)
-        return False
-    _note_success(job.name)
-    return True
+        is_noted = note_failure(job.name, error, clock())
+        if is_noted or not isinstance(error, DATABASE_AWAY):
+            log_failure(error, "a job failed; it is tried again", job=job.name)
+        return Result.FAILED
+    return Result.DONE
 
 
-def _log(error: Exception, event: str, **about: object) -> None:
+def log_failure(error: Exception, event: str, **about: object) -> None:
+    """Log a failure: with its traceback, unless the error is one that says itself what is wrong."""
     if isinstance(error, EXPECTED):
         log.warning(event, **about, error=kind(error), reason=str(error))
     else:
@@ -91,43 +121,113 @@ def kind(error: Exception) -> str:
     return str(getattr(error, "code", None) if isinstance(error, EXPECTED[:2]) else type(error).__name__)[:64]
 
 
-def note_failure(
-    name: str, error: Exception, now: datetime, *, count: int = 1, periodic: bool = False
-) -> None:
-    """Count a failure; `periodic`: the next run that goes well ends it."""
+def note_failure(name: str, error: Exception, now: datetime, *, count: int = 1) -> bool:
+    """Count a failure, which lasts until `Runs.note` says that the job works again; say whether it could be noted."""
     try:
         put_all(
             JobState, [{"name": name, "failures": count, "error": kind(error)}], "name", added=("failures",)
         )
-        if periodic:
-            db.session.execute(
+        db.session.execute(
+            update(JobState)
+            .where(JobState.name == name, JobState.failing_since.is_(None))
+            .values(failing_since=now)
+        )
+        db.session.commit()
+    except Exception as problem:  # noqa: BLE001 - the work goes on all the same
+        db.session.rollback()
+        give_up(problem, "a failure could not be counted")
+        return False
+    return True
+
+
+@dataclass
+class _Database:
+    """Logs once that the database is away, and once that it is back, however many jobs notice it."""
+
+    away: bool = False
+
+    def is_away(self, error: Exception) -> None:
+        if not self.away:
+            log.warning("the database is away; work goes on when it is back", error=kind(error))
+        self.away = True
+
+    def answers(self) -> None:
+        if self.away:
+            log.info("the database is back")
+        self.away = False
+
+
+_database = _Database()
+
+
+def give_up(error: Exception, event: str) -> None:
+    """Log what could not be asked or written down; of a database that is away only once."""
+    if isinstance(error, DATABASE_AWAY):
+        _database.is_away(error)
+    else:
+        log.exception(event, error=kind(error))
+
+
+class Runs:
+    """When each job last ended and whether it works: what the worker's heartbeat writes down.
+
+    A job works again once it was done and has not failed for `PROVED_SECONDS`: it may go well many times before a row
+    that failed has its next turn.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._ended: dict[str, datetime] = {}
+        self._failed: dict[str, float] = {}
+        self._done: set[str] = set()  # jobs whose last run went well
+
+    def add(self, name: str, result: Result, at: datetime) -> None:
+        """Take in a run of a job that has just ended."""
+        self._ended[name] = at
+        if result is Result.DONE:
+            self._done.add(name)
+        else:
+            self._done.discard(name)
+            self._failed[name] = self._monotonic()
+
+    def note(self, heartbeat: Callable[[], None] = lambda: None) -> None:
+        """Write down how the jobs do, in the transaction of `heartbeat`, and commit. Raises nothing."""
+        ended, since = dict(self._ended), self._monotonic() - PROVED_SECONDS
+        working = [name for name in self._done if self._failed.get(name, since) <= since]
+        try:
+            heartbeat()
+            rows = [{"name": name, "failures": 0, "ended_at": at} for name, at in ended.items()]
+            put_all(JobState, rows, "name", added=("failures",))
+            again = db.session.scalars(
                 update(JobState)
-                .where(JobState.name == name, JobState.failing_since.is_(None))
-                .values(failing_since=now)
-            )
-        db.session.commit()
-    except Exception:
-        db.session.rollback()
-        log.warning("a failure could not be counted", job=name, exc_info=True)
-
-
-def _note_success(name: str) -> None:
-    """End a failure. A run that went well writes nothing else: `note_ended` does, for all jobs at once."""
-    try:
-        is_failing = select(JobState.name).where(JobState.name == name, JobState.failing_since.is_not(None))
-        if db.session.scalar(is_failing) is not None:
-            db.session.execute(
-                update(JobState).where(JobState.name == name).values(failing_since=None, error=None)
-            )
+                .where(JobState.name.in_(working), JobState.failing_since.is_not(None))
+                .values(failing_since=None, error=None)
+                .returning(JobState.name)
+                .execution_options(synchronize_session=False)
+            ).all()
+            db.session.commit()
+        except Exception as error:  # noqa: BLE001 - it is written again some seconds later
+            db.session.rollback()
+            give_up(error, "the worker's heartbeat could not be written")
+            return
+        _database.answers()
+        for name in again:
             log.info("a job works again", job=name)
-        db.session.commit()
-    except Exception:
-        db.session.rollback()
-        log.warning("the end of a failure could not be noted", job=name, exc_info=True)
 
 
-def note_ended(ended: Mapping[str, datetime]) -> None:
-    """Note when jobs last ended, whichever way, by name. The caller commits."""
-    if ended:
-        rows = [{"name": name, "failures": 0, "ended_at": at} for name, at in ended.items()]
-        put_all(JobState, rows, "name", added=("failures",))
+class Resting(Generic[Row]):
+    """Rows that failed: they are left out for `RETRY_SECONDS`, so that they hold up no other."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._until: dict[Row, float] = {}
+
+    def add(self, row: Row) -> None:
+        """Leave a row out for a while."""
+        self._until[row] = self._monotonic() + RETRY_SECONDS
+
+    def rows(self) -> set[Row]:
+        """Give the rows that are to be left out now."""
+        now = self._monotonic()
+        self._until = {row: until for row, until in self._until.items() if until > now}
+        return set(self._until)

@@ -36,7 +36,7 @@ def configure(level: int = logging.INFO) -> None:
     root.setLevel(level)
     logging.captureWarnings(True)
     # twilio's client logs request bodies (credentials in SMS) at INFO
-    for chatty in ("twilio", "urllib3", "huey", "alembic"):
+    for chatty in ("twilio", "urllib3", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # its warnings name addresses, in which an SMS gateway may take the text and its credentials
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)

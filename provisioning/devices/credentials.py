@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from provisioning.core import encryption
 from provisioning.core.config import current_config
@@ -106,6 +106,11 @@ def phase_of(device: Device) -> Phase:
 def waits_for_proof(device: Device) -> bool:
     """Say whether commands must wait until a getver of this service has ended."""
     return phase_of(device) in TRYING
+
+
+def is_waiting_for_proof() -> ColumnElement[bool]:
+    """Give the condition of a device that `waits_for_proof`."""
+    return func.coalesce(Device.credentials_state, "").in_(list(TRYING))
 
 
 def pair(device: Device, which: str) -> Pair:

@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
-from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid
 from provisioning.devices import status_table
@@ -42,10 +41,9 @@ BASIS_ITEMS = (*(f"parameter.{number}" for number in SENDS_BY_ITSELF), _ZONE)
 RECORD_SECONDS = 15.0  # a record and the file of the same trigger differ by no more
 
 
-def relink(device: Device, now: datetime) -> bool:
+def relink(device: Device, now: datetime) -> None:
     """Decide anew which of a device's recent files its requests made; the caller holds its lock and commits.
 
-    Gives whether a request became done, so that another may go: then the caller wakes the device after its commit.
     Files that were taken by themselves are left out: there may be thousands, and each is decided when it comes.
     """
     config = current_config()
@@ -68,7 +66,7 @@ def relink(device: Device, now: datetime) -> bool:
         .order_by(Upload.id)
     ).all()
     if not uploads:
-        return False
+        return
     present = present_basis(status_table.shown([device.id], BASIS_ITEMS).get(device.id, {}))
     files = [_file(upload, _basis(upload, present)) for upload in uploads]
     recent = {upload.id for upload in uploads}
@@ -89,7 +87,7 @@ def relink(device: Device, now: datetime) -> bool:
         if upload.id in decided:
             _apply(upload, decided[upload.id], now)
     db.session.flush()
-    return _settle(commands, now)
+    _settle(commands, now)
 
 
 def present_basis(items: Mapping[str, StatusItem]) -> dict[str, Any]:
@@ -224,13 +222,11 @@ def tie(device: Device, record: TelemetryRecord, now: datetime) -> None:
         changes.publish(device.id, "uploads")
 
 
-def _settle(commands: Sequence[Command], now: datetime) -> bool:
-    """Bring requests in line with their files; say whether one became done by it."""
-    open_before = [command for command in commands if command.state != State.DONE]
+def _settle(commands: Sequence[Command], now: datetime) -> None:
+    """Bring requests in line with their files."""
     linked = uploads_of(commands)
     for command in commands:
         _settle_one(command, linked.get(command.id, []), now)
-    return any(command.state == State.DONE for command in open_before)
 
 
 def _settle_one(command: Command, linked: Sequence[Upload], now: datetime) -> None:
@@ -301,12 +297,10 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     upload.looked_like = None  # a person has looked at it
     upload.event_due = True
     db.session.flush()
-    has_ended = relink(device, now)
+    relink(device, now)
     # a request older than what is linked by itself follows a person's word all the same
     idents = sorted(ident for ident in {before, upload.command_id} if ident)
-    has_ended |= _settle([db.session.get_one(Command, ident) for ident in idents], now)
+    _settle([db.session.get_one(Command, ident) for ident in idents], now)
     changes.publish(device_id, "uploads")
     db.session.commit()
     event_service.remake(now, device_id)
-    if has_ended:
-        submission.wake(device_id)

@@ -1,6 +1,7 @@
 """Makes previews: thumbnails, and H.264 copies of the cameras' H.265. Originals are never changed.
 
-Work is claimed by a lease on the upload's row. Photos do not wait for videos, and are done many at once.
+The worker polls for files that still lack their copies, and claims them by a lease on the upload's row. Photos do not
+wait for videos, and are done many at once; files that a request asked for come first.
 """
 
 import shutil
@@ -12,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, case, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, or_, select, update
 
-from provisioning.core import job_queue
 from provisioning.core.config import current_config
 from provisioning.devices import status_table
 from provisioning.media import storage
 from provisioning.media.decoder_pool import Outcome, PhotoDecoder, decode_video
-from provisioning.models import Device, StatusItem, Upload, UploadState, changes, db, in_state
+from provisioning.models import Device, StatusItem, Upload, UploadState, changes, db, in_state, utcnow
 from provisioning.tracker.parameters import as_integer, status_item
 from receiver.store.media_store import MediaError
 
@@ -29,6 +29,8 @@ READY, FAILED = "ready", "failed"
 THUMBNAIL, VIDEO = ".thumbnail.jpg", ".mp4"  # endings of derived files
 ATTEMPTS = 3
 LEASE = timedelta(minutes=15)
+PHOTOS_AT_ONCE = 25  # some 0.3 s, which one that is asked for meanwhile waits
+LINKED_WITHIN = timedelta(seconds=20)
 AWAY = timedelta(minutes=1)  # until a store that is away, or a full disk, is tried again
 WORKING = "derive-"  # beginning of the names of working folders in the spool
 LEFT_AFTER = timedelta(hours=3)  # no work on copies takes so long
@@ -53,37 +55,83 @@ def key(ident: str, ending: str) -> str:
     return f"derived/{ident}{ending}"
 
 
-def sweep(clock: Callable[[], datetime]) -> None:
-    """Have files looked at that still lack their copies, where the queues do not know them any more."""
-    _give_up(clock())
-    if not all(job_queue.is_empty(topic) for topic in job_queue.COPIES.values()):
-        return
-    waiting = db.session.execute(
-        select(Upload.id, Upload.file_type)
+def make_photos(clock: Callable[[], datetime]) -> None:
+    """Make the thumbnails of photos that wait, many at once: one by one each would pay for its own transactions."""
+    _make_due("photo", PHOTOS_AT_ONCE, clock)
+
+
+def make_videos(clock: Callable[[], datetime]) -> None:
+    """Make the copies of videos that wait, one at a time: each takes a processor for seconds."""
+    _make_due("video", 1, clock)
+
+
+def _make_due(file_type: str, most: int, clock: Callable[[], datetime]) -> None:
+    while (idents := due(file_type, most, clock())) and _make(_claim(idents, clock()), clock):
+        pass
+
+
+def _is_free(now: Any, ahead: Any) -> ColumnElement[bool]:
+    """Give the condition that no worker is at an upload; a lease too far `ahead` is of a clock that was wrong."""
+    until = Upload.derive_lease_until
+    return or_(until.is_(None), until < now, until > ahead)
+
+
+def _is_due(now: Any, ahead: Any) -> ColumnElement[bool]:
+    return and_(
+        in_state(UploadState.STORED),
+        Upload.thumbnail_state.is_(None),
+        Upload.derive_attempts < ATTEMPTS,
+        _is_free(now, ahead),
+    )
+
+
+def _due(file_type: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(Upload.id, Upload.command_id)
         .where(
-            in_state(UploadState.STORED),
-            Upload.thumbnail_state.is_(None),
-            Upload.derive_attempts < ATTEMPTS,
-            _free(clock()),
-            Upload.received_at < clock() - timedelta(seconds=20),  # newer ones are in the queues
+            Upload.file_type == file_type,
+            _is_due(
+                bindparam("now", callable_=utcnow), bindparam("ahead", callable_=lambda: _ahead(utcnow()))
+            ),
+            # whether somebody waits for it is known once it is linked; that takes long only where it fails
+            Upload.settle_due.is_(False)
+            | (Upload.received_at < bindparam("linked", callable_=lambda: utcnow() - LINKED_WITHIN)),
         )
         .order_by(Upload.id)
-        .limit(100)
-    ).all()
-    db.session.commit()
-    for ident, file_type in waiting:
-        job_queue.wake(job_queue.COPIES[file_type], ident)
+        .limit(bindparam("most", PHOTOS_AT_ONCE))
+    )
 
 
-def _give_up(now: datetime) -> None:
+DUE = {
+    file_type: _due(file_type) for file_type in ("photo", "video")
+}  # built once: they run many times a second
+
+
+def due(file_type: str, most: int, now: datetime) -> list[str]:
+    """Give files that lack their copies: those that a request asked for first, then the oldest."""
+    told = {"most": most, "now": now, "ahead": _ahead(now), "linked": now - LINKED_WITHIN}
+    found = db.session.execute(DUE[file_type], told).all()
+    if len(found) == most:  # there may be more, and some of them asked for
+        asked_for = db.session.execute(DUE[file_type].where(Upload.command_id.is_not(None)), told)
+        found = [*asked_for, *(row for row in found if row.command_id is None)]
+    db.session.rollback()
+    return [row.id for row in sorted(found, key=lambda row: row.command_id is None)][:most]
+
+
+def _ahead(now: datetime) -> datetime:
+    return now + 2 * LEASE
+
+
+def give_up(clock: Callable[[], datetime]) -> None:
     """End the copies of files at which a worker was ended each time."""
+    now = clock()
     lost = db.session.execute(
         update(Upload)
         .where(
             in_state(UploadState.STORED),
             Upload.thumbnail_state.is_(None),
             Upload.derive_attempts >= ATTEMPTS,
-            _free(now),
+            _is_free(now, _ahead(now)),
         )
         .values(
             thumbnail_state=FAILED,
@@ -112,7 +160,13 @@ def remove_left(clock: Callable[[], datetime]) -> None:
 
 def make(idents: Sequence[str], clock: Callable[[], datetime]) -> bool:
     """Make the copies of uploads, but of those that another worker is at; say whether all were made."""
-    claimed = _claim(idents, clock())
+    return _make(_claim(idents, clock()), clock) == len(idents)
+
+
+def _make(claimed: Sequence[Any], clock: Callable[[], datetime]) -> int:
+    """Make the copies of claimed uploads; give of how many all were made."""
+    if not claimed:
+        return 0
     playback = {upload.id: frame_rate(upload) for upload in claimed if upload.file_type == "video"}
     db.session.commit()
     outcomes: dict[str, Outcome] = {}
@@ -133,7 +187,7 @@ def make(idents: Sequence[str], clock: Callable[[], datetime]) -> bool:
         log.warning("copies are made later", uploads=len(away), reason=next(iter(away.values())))
         _put_off(list(away), clock())
     _note([upload for upload in claimed if upload.id not in away], made, outcomes, playback, clock())
-    return len(claimed) == len(idents) and not away and not any(one.problem for one in outcomes.values())
+    return len(claimed) - len(away.keys() | {ident for ident, one in outcomes.items() if one.problem})
 
 
 def _fetch(claimed: Sequence[Any], work: Path) -> tuple[dict[str, Path | None], dict[str, str]]:
@@ -195,23 +249,11 @@ def _put_off(idents: Sequence[str], now: datetime) -> None:
     db.session.commit()
 
 
-def _free(now: datetime) -> ColumnElement[bool]:
-    """Give the condition that no worker is at an upload; a lease too far ahead is of a clock that was wrong."""
-    until = Upload.derive_lease_until
-    return or_(until.is_(None), until < now, until > now + 2 * LEASE)
-
-
 def _claim(idents: Sequence[str], now: datetime) -> Sequence[Any]:
     """Give what is needed of the rows that are ours now."""
     return db.session.execute(
         update(Upload)
-        .where(
-            Upload.id.in_(idents),
-            Upload.state == UploadState.STORED,
-            Upload.thumbnail_state.is_(None),
-            _free(now),
-            Upload.derive_attempts < ATTEMPTS,
-        )
+        .where(Upload.id.in_(idents), _is_due(now, _ahead(now)))
         .values(derive_lease_until=now + LEASE, derive_attempts=Upload.derive_attempts + 1)
         .returning(
             Upload.id,

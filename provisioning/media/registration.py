@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from provisioning.core import job_queue
 from provisioning.media import device_networks, storage
 from provisioning.models import (
     Device,
@@ -136,7 +135,6 @@ def register(records: Sequence[SidecarRecord], now: datetime) -> list[SidecarRec
     db.session.commit()
     # after the commit: a record that is told again, because the database refused another one, still has its bytes
     storage.media().delete(*doubles)
-    job_queue.wake(job_queue.FILES, "stored")
     return records
 
 

@@ -1,21 +1,19 @@
-"""Processes new files: status of the device, links, previews; adopts quarantined files of new devices.
+"""Processes new files: status of the device and links; adopts quarantined files of new devices.
 
 The worker calls it. The receiver only registers files (`registration`).
 """
 
 import json
-import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import OperationalError
 
-from provisioning.commands import submission
-from provisioning.core import job_queue, jobs
+from provisioning.core import jobs
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table
 from provisioning.media import bulk_links, camera_clock, event_service, link_service, registration, storage
@@ -28,20 +26,41 @@ from receiver.store.media_store import MediaError
 log = structlog.get_logger(__name__)
 
 SETTLED_AT_ONCE = 500  # files in one round
+# built once: it runs many times a second
+DUE = (
+    select(
+        Upload.id,
+        Upload.device_id,
+        Upload.imei,
+        Upload.identifier,
+        Upload.announced,
+        Upload.timestamp,
+        Upload.started_at,
+        Upload.received_at,
+        Upload.file_type,
+        Upload.source,
+        Upload.size,
+        Upload.trigger,
+        Upload.has_metadata,
+        Upload.link_fixed,
+    )
+    .where(
+        Upload.settle_due,
+        Upload.device_id.is_not(None),
+        Upload.device_id.not_in(bindparam("but", (), expanding=True)),
+    )
+    .order_by(Upload.id)
+    .limit(bindparam("most", SETTLED_AT_ONCE))
+)
 
 
-def settle(now: datetime, passed_over: dict[int, Exception]) -> int:
-    """Do what follows from new files, the oldest first: status, links, copies; give how many there were.
+def settle(now: datetime, failed: dict[int, Exception], but: Collection[int] = ()) -> int:
+    """Do what follows from new files, the oldest first: status and links; give how many there were.
 
-    A device whose files cannot be settled, by a mistake of ours, is named in the log and added to `passed_over`:
-    it holds no other up.
+    Devices in `but` are left out. One whose files cannot be settled, by a mistake of ours, is named in the log and
+    added to `failed`: it holds no other up.
     """
-    waiting = db.session.execute(
-        select(*_SETTLED_BY)
-        .where(Upload.settle_due, Upload.device_id.is_not(None), Upload.device_id.not_in(passed_over))
-        .order_by(Upload.id)
-        .limit(SETTLED_AT_ONCE)
-    ).all()
+    waiting = db.session.execute(DUE, {"but": [*failed, *but], "most": SETTLED_AT_ONCE}).all()
     if not waiting:
         db.session.rollback()
         return 0
@@ -59,26 +78,8 @@ def settle(now: datetime, passed_over: dict[int, Exception]) -> int:
         except Exception as error:
             log.exception("work failed: what follows from new files", device=device_id)
             db.session.rollback()
-            passed_over[device_id] = error
+            failed[device_id] = error
     return len(waiting)
-
-
-_SETTLED_BY = (
-    Upload.id,
-    Upload.device_id,
-    Upload.imei,
-    Upload.identifier,
-    Upload.announced,
-    Upload.timestamp,
-    Upload.started_at,
-    Upload.received_at,
-    Upload.file_type,
-    Upload.source,
-    Upload.size,
-    Upload.trigger,
-    Upload.has_metadata,
-    Upload.link_fixed,
-)
 
 
 def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now: datetime) -> None:
@@ -88,14 +89,14 @@ def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now
     """
     _tell_last(waiting, now)
     # locked in their order, as reports do: two that want the same rows do not wait for each other crosswise
-    held = db.session.execute(
-        select(Upload.id, Upload.file_type)
+    held = db.session.scalars(
+        select(Upload.id)
         .where(Upload.id.in_(unasked), Upload.settle_due, Upload.link_fixed.is_(False))
         .order_by(Upload.id)
         .with_for_update(skip_locked=True)
     ).all()
     by_decision: dict[Unlinked, list[str]] = defaultdict(list)
-    for ident, _ in held:
+    for ident in held:
         by_decision[unasked[ident]].append(ident)
     for decision, idents in by_decision.items():
         values = {
@@ -111,8 +112,6 @@ def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now
     _supersede([row for row in waiting if row.id in unasked])
     changes.publish_all({row.device_id for row in waiting if row.id in unasked}, "uploads")
     db.session.commit()
-    for ident, file_type in held:
-        job_queue.wake(job_queue.COPIES[file_type], ident)
 
 
 def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
@@ -162,19 +161,10 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
         upload.settle_due, upload.event_due = False, True
         link_service.tie_record(upload)
     _supersede(fresh)
-    device_id, has_ended = device.id, link_service.relink(device, now)
+    link_service.relink(device, now)
     _tell_clock(device, fresh, now)
-    changes.publish(device_id, "uploads")
-    stored = [
-        (job_queue.COPIES[u.file_type], u.id, u.command_id is not None)
-        for u in fresh
-        if u.state == UploadState.STORED
-    ]
+    changes.publish(device.id, "uploads")
     db.session.commit()
-    if has_ended:
-        submission.wake(device_id)
-    for topic, ident, is_asked in stored:
-        job_queue.wake(topic, ident, first=is_asked)  # somebody waits for it
 
 
 def _tell_clock(device: Device, fresh: Sequence[Upload], now: datetime) -> None:
@@ -235,21 +225,20 @@ def adopt_if_possible(device: Device, now: datetime) -> None:
         log.warning("quarantined files are adopted later", device=device.id, reason=str(error))
 
 
-_settling = threading.Lock()  # two at once would do the same files
+def settle_all(clock: Callable[[], datetime], resting: jobs.Resting[int] | None = None) -> None:
+    """Do what follows from new files, until there are none; the worker polls with it.
 
-
-def settle_all(clock: Callable[[], datetime]) -> dict[int, Exception]:
-    """Do what follows from new files, until there are none; give the devices whose files could not be settled."""
+    `resting`: devices that failed a moment ago. Raises RowsFailed where the files of some devices cannot be settled.
+    """
+    resting = resting or jobs.Resting()
     failed: dict[int, Exception] = {}
-    with _settling:
-        while settle(clock(), failed):
-            pass
-        event_service.remake_all(clock)
-    return failed
-
-
-def settle_job(clock: Callable[[], datetime]) -> None:
-    if failed := settle_all(clock):
+    left_out = resting.rows()
+    while settle(clock(), failed, left_out):
+        pass
+    event_service.remake_all(clock)
+    for device_id in failed:
+        resting.add(device_id)
+    if failed:
         raise jobs.RowsFailed(list(failed.values()))
 
 

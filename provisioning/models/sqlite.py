@@ -2,7 +2,7 @@
 
 SQLite waits inside its library, where gevent cannot switch: one writer of another process would hold up all requests of
 a web process, or all work of a worker. So the lock is asked for without a wait, again and again, with a sleep between.
-Used for the database (`base`) and for the queue's file.
+Used by `base`.
 """
 
 import random

@@ -47,6 +47,9 @@ TRIGGERS = {
 }
 
 
+COPIES_DUE = "state = 'stored' AND thumbnail_state IS NULL"
+
+
 class Upload(db.Model):  # type: ignore[name-defined]
     """One file of a camera. `path` is relative to the media store; times of the camera are UTC.
 
@@ -68,7 +71,10 @@ class Upload(db.Model):  # type: ignore[name-defined]
             "id",
             where="thumbnail_state = 'ready' AND looked_like IS NULL",
         ),
-        partial_index("ix_uploads_copies_due", "id", where="state = 'stored' AND thumbnail_state IS NULL"),
+        partial_index("ix_uploads_copies_due", "file_type", "id", where=COPIES_DUE),
+        partial_index(
+            "ix_uploads_copies_asked", "file_type", "id", where=f"{COPIES_DUE} AND command_id IS NOT NULL"
+        ),
         partial_index("ix_uploads_doubtful", "imei", "id", where="looked_like IS NOT NULL"),
         partial_index("ix_uploads_settle_due", "id", where="settle_due", on_sqlite="settle_due = 1"),
         partial_index("ix_uploads_event_due", "id", where="event_due", on_sqlite="event_due = 1"),

@@ -6,7 +6,7 @@ Webhooks and the reconciler bring events through the same two functions. Which c
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -54,36 +54,23 @@ REPORT_WAIT_SECONDS = 5  # between two looks whether the SMS of a report has bec
 F = TypeVar("F", bound=Fact)
 
 
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """What device an event changed, for the caller to wake."""
-
-    device_id: int | None
-
-
-def follow(touched: Touched, now: datetime) -> None:
-    """Go on after an event: the device's SMS place may be free. If this is lost, the sweep drives what is due."""
-    if touched.device_id is not None:
-        submission.wake(touched.device_id)
-
-
 class EventOwed(Exception):
     """The effects of an event are still owed."""
 
 
-def receive(sms: InboundSms, now: datetime, *, via: str) -> Touched:
-    """Take one inbound text; the same one again changes nothing. Commits."""
+def receive(sms: InboundSms, now: datetime, *, via: str) -> int | None:
+    """Take one inbound text; the same one again changes nothing. Commits. Gives the id of the device it changed."""
     sms = _keepable(sms)
     return _once(sms, kept_events.token_of(sms), now, via)
 
 
-def report(fact: DeliveryReport, now: datetime, *, via: str) -> Touched:
-    """Take one delivery report on a message of ours; states only move forward. Commits."""
+def report(fact: DeliveryReport, now: datetime, *, via: str) -> int | None:
+    """Take one delivery report on a message of ours; states only move forward. Commits. Gives the id as `receive`."""
     fact = _keepable(fact)
     token = kept_events.token_of(fact)
     if delivery_reports.message_of(fact) is None:
         if via == "reconciler":
-            return Touched(None)
+            return None
         # kept under a token of its own: the same report counts once its message is known
         token = f"{token}:{new_id()}"
     return _once(fact, token, now, via)
@@ -114,7 +101,7 @@ def _keepable(fact: F) -> F:
     return replace(fact, **clean)
 
 
-def _once(fact: Fact, token: str, now: datetime, via: str) -> Touched:
+def _once(fact: Fact, token: str, now: datetime, via: str) -> int | None:
     kind = kept_events.kind_of(fact)
     known = db.session.scalar(
         select(GatewayEvent).where(
@@ -133,7 +120,7 @@ def _once(fact: Fact, token: str, now: datetime, via: str) -> Touched:
         db.session.flush()
     except IntegrityError:
         db.session.rollback()
-        return Touched(None)  # the same event, at the same moment, in another process
+        return None  # the same event, at the same moment, in another process
     return _process(event, fact, now)
 
 
@@ -161,14 +148,14 @@ def _event(fact: Fact, token: str, now: datetime, via: str) -> GatewayEvent:
     )
 
 
-def _process(event: GatewayEvent, fact: Fact, now: datetime) -> Touched:
+def _process(event: GatewayEvent, fact: Fact, now: datetime) -> int | None:
     if isinstance(fact, DeliveryReport) and delivery_reports.may_become_known(fact, now):
         event.due_at = timestamps.later(now, REPORT_WAIT_SECONDS)
         db.session.commit()
-        return Touched(None)
+        return None
     try:
         with db.session.begin_nested():
-            touched = Touched(_take(event, fact, now))
+            device_id = _take(event, fact, now)
         event.processed_at, event.error, event.due_at = now, None, None
         if ENCRYPTED in event.payload:
             event.payload = _payload(fact, _device_of(fact, now))
@@ -178,9 +165,9 @@ def _process(event: GatewayEvent, fact: Fact, now: datetime) -> Touched:
         else:
             log.exception("event not processed", gateway_event=event.id, kind=event.kind)
         _put_off(event, error, now)
-        touched = Touched(None)
+        device_id = None
     db.session.commit()
-    return touched
+    return device_id
 
 
 def _take(event: GatewayEvent, fact: Fact, now: datetime) -> int | None:
@@ -210,19 +197,19 @@ def owed_events(now: datetime) -> Sequence[str]:
     return owed
 
 
-def _repeated(known: GatewayEvent, now: datetime) -> Touched:
+def _repeated(known: GatewayEvent, now: datetime) -> int | None:
     """Do what was left of an event that is brought again."""
     if known.processed_at is not None:
-        return Touched(None)
+        return None
     try:
         return retry_event(known.id, now)
     except (EventOwed, ServiceError) as error:
         log.warning("event still not processed", event=known.id, reason=str(error))
         db.session.rollback()
-        return Touched(None)
+        return None
 
 
-def retry_event(ident: str, now: datetime) -> Touched:
+def retry_event(ident: str, now: datetime) -> int | None:
     """Process an event whose effects are still owed. Commits. Raises EventOwed where it fails again."""
     event = db.session.get_one(GatewayEvent, ident)
     fact = kept_events.fact_of(event)
@@ -232,11 +219,11 @@ def retry_event(ident: str, now: datetime) -> Touched:
     event = db.session.get_one(GatewayEvent, ident, with_for_update=True, populate_existing=True)
     if event.processed_at is not None:
         db.session.rollback()
-        return Touched(None)
-    touched = _process(event, fact, now)
+        return None
+    changed = _process(event, fact, now)
     if event.error is not None:
         raise EventOwed(event.error)
-    return touched
+    return changed
 
 
 def _at(fact: Fact, received_at: datetime) -> datetime:
@@ -471,7 +458,7 @@ def _candidate(row: Command, taken: Sequence[float]) -> language.Candidate:
 
 def claim_sender(
     message: Message, device: Device, change_phone: Callable[[Device, str], Any], now: datetime
-) -> Touched:
+) -> None:
     """Take an unclaimed text's sender as a device's new number, and read the text as that device's.
 
     Raises Conflict where the text is none that waits for its device.
@@ -488,7 +475,6 @@ def claim_sender(
     _hide(message, device)
     message.claimed = True
     db.session.commit()
-    return Touched(device.id)
 
 
 def _hide(message: Message, device: Device) -> None:

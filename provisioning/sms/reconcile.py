@@ -34,13 +34,13 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     db.session.commit()
     found = list(carrier.messages(since))
     listed = [one.report if isinstance(one, ListedSms) else one for one in found]
-    taken: list[inbound.Touched] = []
+    changed: list[int | None] = []
     failed: jobs.RowsFailed | None = None
     try:
         jobs.each(
             "reconcile",
             inbound.not_known(listed[::-1]),
-            lambda one: taken.append(_take(one, clock)),
+            lambda one: changed.append(_take(one, clock)),
             named=lambda one: one.gateway_id,
         )
     except jobs.RowsFailed as error:
@@ -48,25 +48,22 @@ def reconcile(clock: Callable[[], datetime]) -> int:
     message_prices.keep([one for one in found if isinstance(one, ListedSms)])
     put_all(Cursor, [{"name": RECONCILER, "value": began.isoformat(), "updated_at": began}], "name")
     db.session.commit()
-    if count := sum(touched.device_id is not None for touched in taken):
+    if count := sum(device_id is not None for device_id in changed):
         log.info("reconciled", events=count)
     if failed is not None:
         raise failed
     return count
 
 
-def _take(fact: Fact, clock: Callable[[], datetime]) -> inbound.Touched:
-    """Take what was listed; what cannot be taken is kept as owed, and its error raised."""
+def _take(fact: Fact, clock: Callable[[], datetime]) -> int | None:
+    """Take what was listed, give the device it changed; what cannot be taken is kept as owed, and its error raised."""
     try:
         if isinstance(fact, InboundSms):
-            touched = inbound.receive(fact, clock(), via="reconciler")
-        else:
-            touched = inbound.report(fact, clock(), via="reconciler")
+            return inbound.receive(fact, clock(), via="reconciler")
+        return inbound.report(fact, clock(), via="reconciler")
     except OperationalError:
         raise
     except Exception as error:
         db.session.rollback()
         inbound.owe(fact, error, clock())
         raise
-    inbound.follow(touched, clock())
-    return touched

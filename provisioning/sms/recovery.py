@@ -1,8 +1,7 @@
 """Recovers commands that a crashed process, a silent gateway or a silent device left open.
 
-The sweep looks up what is unclear, at a gateway that can list messages; it ends what waited too long, and drives what
-is due. It never repeats by itself what costs or destroys something. Called by the worker's periodic work; commits row
-by row.
+The sweep looks up what is unclear, at a gateway that can list messages, and ends what waited too long. It never repeats
+by itself what costs or destroys something. Called by the worker's periodic work; commits row by row.
 """
 
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, false, func, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import false, or_, select
 
 from provisioning.commands import outcomes, submission
-from provisioning.core import job_queue, jobs
+from provisioning.core import jobs
 from provisioning.core.config import current_config
 from provisioning.core.errors import GatewayError
 from provisioning.devices import credentials, status_table
@@ -308,36 +306,6 @@ def _free_lines(clock: Callable[[], datetime]) -> None:
     jobs.each("free_lines", held, free)
 
 
-def _drive_due(clock: Callable[[], datetime]) -> None:
-    """Drive the devices whose command has been due longest and may go; a held place is freed by its own event."""
-    other = aliased(Command)
-    devices = db.session.scalars(
-        select(Command.device_id)
-        .where(
-            Command.state == State.QUEUED,
-            Command.due_at <= clock(),
-            ~_of_same_device(other, other.in_flight),
-            or_(Command.kind != "camreq", ~_of_same_device(other, other.capturing)),
-        )
-        .group_by(Command.device_id)
-        .order_by(func.min(Command.due_at))
-        .limit(SWEEP_BATCH)
-    ).all()
-    db.session.commit()
-    if devices:
-        gateway.gateway()
-
-    def drive(device_id: int) -> None:
-        if not job_queue.wake(job_queue.DEVICES, device_id):
-            dispatch.drive(device_id, clock)
-
-    jobs.each("due_commands", devices, drive)
-
-
-def _of_same_device(other: Any, condition: Any) -> ColumnElement[bool]:
-    return select(other.id).where(other.device_id == Command.device_id, condition).exists()
-
-
 SECONDS = 3.0
 JOBS = (
     jobs.Job("clock_ahead", SECONDS, _bring_back),
@@ -346,11 +314,10 @@ JOBS = (
     jobs.Job("learn_ids", SECONDS, _learn_ids),
     jobs.Job("expire", SECONDS, _expire),
     jobs.Job("free_lines", SECONDS, _free_lines),
-    jobs.Job("due_commands", SECONDS, _drive_due),
 )
 
 
 def sweep(clock: Callable[[], datetime]) -> None:
-    """Drive what a killed process left, resolve the unclear, expire what waited too long: each job once."""
+    """Resolve what a killed process left and what is unclear, expire what waited too long: each job once."""
     for job in JOBS:
         jobs.run(job, clock)

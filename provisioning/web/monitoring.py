@@ -7,7 +7,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from provisioning.core import job_queue
 from provisioning.core.config import current_config
 from provisioning.core.errors import Forbidden
 from provisioning.media import storage
@@ -62,11 +61,11 @@ def check_who_looks() -> Response | None:
 
 @blueprint.get("/readyz")
 def ready() -> Response:
-    """Say whether database, queue and store answer; name what does not.
+    """Say whether database and store answer; name what does not.
 
     Which periodic jobs are failing is told below, and makes nobody unready: all else works.
     """
-    problems = [problem for check in (_database, _queue, _store) if (problem := check())]
+    problems = [problem for check in (_database, _store) if (problem := check())]
     is_there = not problems or not problems[0].startswith("database")
     lines = [*(problems or ["ok"]), *(_failing_jobs() if is_there else [])]
     return Response("\n".join(lines) + "\n", status=503 if problems else 200, mimetype="text/plain")
@@ -78,14 +77,6 @@ def _database() -> str | None:
     except SQLAlchemyError as error:
         db.session.rollback()
         return f"database: {type(error).__name__}"
-    return None
-
-
-def _queue() -> str | None:
-    try:
-        job_queue.queue().queues[job_queue.DEVICES].pending_count()
-    except Exception as error:  # noqa: BLE001 - each storage has errors of its own
-        return f"queue: {type(error).__name__}"
     return None
 
 

@@ -28,7 +28,7 @@ def receive_texts(name: str) -> Response:
     """Take texts that devices sent."""
     carrier = _verified(name)
     for sms in carrier.read_inbound(request):
-        inbound.follow(inbound.receive(sms, utcnow(), via="webhook"), utcnow())
+        inbound.receive(sms, utcnow(), via="webhook")
     return _acknowledge(carrier)
 
 
@@ -37,5 +37,5 @@ def receive_reports(name: str) -> Response:
     """Take delivery reports on messages of ours."""
     carrier = _verified(name)
     for report in carrier.read_reports(request):
-        inbound.follow(inbound.report(report, utcnow(), via="webhook"), utcnow())
+        inbound.report(report, utcnow(), via="webhook")
     return _acknowledge(carrier)

@@ -43,7 +43,6 @@ def ask(given: dict[str, Any], imei: str) -> Response:
     device = registry.find(imei)
     rows = submission.ask(device, given.pop("command"), given, requester(), utcnow())
     db.session.commit()
-    submission.wake(device.id)
     return answer(serializers.command(rows[0], [], [row.id for row in rows] if len(rows) > 1 else ()), 202)
 
 
@@ -78,7 +77,6 @@ def provision(given: dict[str, Any], imei: str) -> Response:
     if "profile" in given:
         registry.set_profile(device, profile)
     db.session.commit()
-    submission.wake(device.id)
     return answer({"commands": show(rows)}, 202)
 
 
@@ -112,5 +110,4 @@ def cancel(ident: str) -> Response:
         auth.demand(Permission.SET_UP)
     submission.cancel(row, utcnow())
     db.session.commit()
-    submission.wake(row.device_id)
     return answer(show([row])[0], 200)

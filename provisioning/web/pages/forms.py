@@ -71,5 +71,4 @@ def submit(device: Device, name: str, arguments: Mapping[str, Any], endpoint: st
     who = auth.caller()
     submission.ask(device, name, arguments, submission.Requester(who.label, who.role), utcnow())
     db.session.commit()
-    submission.wake(device.id)
     return url_for(endpoint, imei=device.imei)

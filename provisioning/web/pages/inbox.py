@@ -89,10 +89,7 @@ def claim(ident: str) -> ResponseReturnValue:
         if not message.sender.startswith("+"):
             raise Invalid("This sender is no phone number.")
         now = utcnow()
-        touched = inbound.claim_sender(
-            message, device, lambda d, phone: registry.set_phone(d, phone, now), now
-        )
-        inbound.follow(touched, now)
+        inbound.claim_sender(message, device, lambda d, phone: registry.set_phone(d, phone, now), now)
         return url_for("pages.vehicle", imei=device.imei)
 
     return forms.once(work, lambda error: (_page(error.message, message), error.status))

@@ -56,7 +56,6 @@ def cancel(ident: str) -> ResponseReturnValue:
     def work() -> str:
         submission.cancel(row, utcnow())
         db.session.commit()
-        submission.wake(row.device_id)
         return url_for("pages.request", ident=ident)
 
     return forms.once(work, lambda error: (_page(row, error), error.status))
@@ -75,7 +74,6 @@ def again(ident: str) -> ResponseReturnValue:
             row.device, submission.typed(row, now), submission.Requester(who.label, who.role), now
         )
         db.session.commit()
-        submission.wake(row.device_id)
         return url_for("pages.request", ident=rows[0].id)
 
     return forms.once(work, lambda error: (_page(row, error), error.status))

@@ -42,7 +42,6 @@ def show(imei: str) -> ResponseReturnValue:
         who = auth.caller()
         submission.provision(device, read_parameters(), submission.Requester(who.label, who.role), utcnow())
         db.session.commit()
-        submission.wake(device.id)
         return url_for("pages.vehicle", imei=imei)
 
     return forms.once(work, lambda error: (_page(device, read_parameters(), error), error.status))
