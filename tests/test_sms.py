@@ -498,7 +498,7 @@ def test_no_more_devices_are_due_than_the_sender_may_send_to(phone: Phone, van: 
 
 def test_nothing_is_due_for_a_device_that_was_archived(phone: Phone, van: Device) -> None:
     ask(van, "getver")
-    attempt = dispatch._claim(van.id, utcnow())
+    attempt = claim(van)
     assert attempt is not None
     registry.archive(van, utcnow())
     dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
