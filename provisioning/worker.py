@@ -28,7 +28,6 @@ log = structlog.get_logger("worker")
 
 BEAT_SECONDS = 3.0
 HEARTBEAT = "worker"
-POLL_SECONDS = 0.1  # the longest that what is due waits for its job to begin
 
 
 def main() -> int:
@@ -64,7 +63,7 @@ def _repeat(app: Flask, job: jobs.Job, due: Event, runs: jobs.Runs) -> None:
         if result is jobs.Result.FAILED:
             gevent.sleep(jobs.RETRY_SECONDS)  # what is due waits: it would fail as well
         due.clear()
-        due.wait(max(POLL_SECONDS, job.seconds - (time.monotonic() - began)))
+        due.wait(max(jobs.POLL_SECONDS, job.seconds - (time.monotonic() - began)))
 
 
 def _poll(app: Flask, table: Sequence[jobs.Job], due: Mapping[str, Event]) -> None:
@@ -77,10 +76,11 @@ def _poll(app: Flask, table: Sequence[jobs.Job], due: Mapping[str, Event]) -> No
             # one connection for good, outside of transactions: that takes a quarter of the time of a new one each
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 while True:
+                    began = time.monotonic()
                     for name, is_due in connection.execute(question).mappings().one().items():
                         if is_due:
                             due[name].set()
-                    gevent.sleep(POLL_SECONDS)
+                    gevent.sleep(jobs.pause(time.monotonic() - began))
         except Exception as error:  # noqa: BLE001 - whatever it is, the jobs begin all the same
             jobs.give_up(error, "what is due could not be asked for; jobs begin some seconds later")
             gevent.sleep(jobs.RETRY_SECONDS)

@@ -148,6 +148,11 @@ def test_a_row_that_fails_stops_no_other_row_and_leaves_nothing_half_done(app: F
     assert db.session.get_one(JobState, "rows").failures == 1
 
 
+def test_asking_what_is_due_takes_a_tenth_of_the_time_at_most() -> None:
+    assert jobs.pause(0.001) == jobs.POLL_SECONDS
+    assert jobs.pause(0.08) == pytest.approx(0.72)
+
+
 def test_every_job_of_the_worker_has_a_name_of_its_own_and_a_pause(app: Flask) -> None:
     table = schedule.table(app.extensions["dualcam_config"])
     assert len({job.name for job in table}) == len(table)

@@ -26,6 +26,8 @@ Row = TypeVar("Row")
 Clock = Callable[[], datetime]
 EXPECTED = (ServiceError, GatewayError, MediaError)  # they say themselves what is wrong: no traceback
 DATABASE_AWAY = (OperationalError, InterfaceError)
+POLL_SECONDS = 0.1  # between two questions what is due
+POLL_SHARE = 0.1  # of the time, at most, is taken by the question, however many rows wait for something else
 RETRY_SECONDS = 3.0  # after a failure
 PROVED_SECONDS = 10.0  # without a failure until a job counts as working again
 
@@ -52,6 +54,11 @@ def are_due(jobs: Iterable[Job]) -> Select[*tuple[Any, ...]]:
             for name, statement in rows.items()
         )
     )
+
+
+def pause(took: float) -> float:
+    """Give the pause in seconds until what is due is asked for again, after a question that took so many seconds."""
+    return max(POLL_SECONDS, took * (1 / POLL_SHARE - 1))
 
 
 class RowsFailed(Exception):
