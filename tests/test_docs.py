@@ -51,7 +51,7 @@ def test_states_and_permissions_are_listed_from_the_tables_that_run(document: Pa
 
 def test_the_permissions_that_are_listed_are_those_of_every_route(tmp_path: Path) -> None:
     folders = {"media_url": f"file://{tmp_path}/media", "media_spool": tmp_path / "spool"}
-    urls = {name: f"sqlite:///{tmp_path}/{name}" for name in ("database_url", "queue_url")}
+    urls = {"database_url": f"sqlite:///{tmp_path}/product.db"}
     app = create_app(dataclasses.replace(load(), **folders, **urls))  # raises where a route has no entry
     assert access.routes(app) == {*access.OPEN, *access.NEEDS}
 
