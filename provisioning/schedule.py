@@ -75,6 +75,6 @@ def table(config: Config) -> tuple[jobs.Job, ...]:
     )
 
 
-def sweep(clock: Callable[[], datetime]) -> dict[str, jobs.Result]:
+def sweep(clock: Callable[[], datetime]) -> dict[str, jobs.RunResult]:
     """Do once what is owed every few seconds, each job by itself, as the worker does; say how each went."""
     return {job.name: jobs.run(job, clock) for job in SWEEPS}

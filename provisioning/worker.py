@@ -60,7 +60,7 @@ def _repeat(app: Flask, job: jobs.Job, due: Event, runs: jobs.Runs) -> None:
         with app.app_context():
             result = jobs.run(job, utcnow)
         runs.add(job.name, result, utcnow())
-        if result is jobs.Result.FAILED:
+        if result is jobs.RunResult.FAILED:
             gevent.sleep(jobs.RETRY_SECONDS)  # what is due waits: it would fail as well
         due.clear()
         due.wait(max(jobs.POLL_SECONDS, job.seconds - (time.monotonic() - began)))

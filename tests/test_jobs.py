@@ -103,7 +103,7 @@ def test_a_job_that_fails_stops_no_other_and_health_says_since_when(app: Flask) 
     began = utcnow()
     for moment in (began, began + timedelta(hours=1)):
         results = [jobs.run(job, lambda moment=moment: moment) for job in table]
-        assert results == [jobs.Result.FAILED, jobs.Result.DONE]
+        assert results == [jobs.RunResult.FAILED, jobs.RunResult.DONE]
     assert done == ["good", "good"]
     told = app.test_client().get("/readyz")
     assert told.status_code == 200
@@ -142,7 +142,7 @@ def test_a_row_that_fails_stops_no_other_row_and_leaves_nothing_half_done(app: F
         db.session.commit()
 
     job = jobs.Job("rows", 3, lambda clock: jobs.each("rows", [1, 2, 3], work))
-    assert jobs.run(job, utcnow) is jobs.Result.ROWS_FAILED
+    assert jobs.run(job, utcnow) is jobs.RunResult.ROWS_FAILED
     assert db.session.scalars(select(Cursor.name).order_by(Cursor.name)).all() == ["row 1", "row 3"]
     assert error_of("rows") == "ValueError"
     assert db.session.get_one(JobState, "rows").failures == 1
@@ -161,7 +161,7 @@ def test_every_job_of_the_worker_has_a_name_of_its_own_and_a_pause(app: Flask) -
 
 def test_when_a_job_last_ended_is_told_with_the_heartbeat(app: Flask) -> None:
     runs = jobs.Runs()
-    runs.add("one", jobs.Result.DONE, utcnow() - timedelta(seconds=90))
+    runs.add("one", jobs.RunResult.DONE, utcnow() - timedelta(seconds=90))
     runs.note()
     told = app.test_client().get("/metrics").text
     assert 90 <= figure(told, 'dualcam_job_age_seconds{job="one"}') < 120
@@ -253,7 +253,7 @@ def test_a_store_that_is_away_stops_only_what_needs_it(
     assert db.session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
     assert error_of("adopt") == "MediaError"
     monkeypatch.undo()
-    assert schedule.sweep(at(6))["adopt"] is jobs.Result.DONE
+    assert schedule.sweep(at(6))["adopt"] is jobs.RunResult.DONE
 
 
 # a secret that no key opens

@@ -135,6 +135,6 @@ def test_an_error_of_one_statement_is_logged_with_its_job(app: Flask) -> None:
         raise OperationalError("SELECT 1", {}, Exception("deadlock detected"))
 
     with capture_logs() as logs:
-        assert jobs.run(jobs.Job("one", 3, fail), utcnow) is jobs.Result.FAILED
+        assert jobs.run(jobs.Job("one", 3, fail), utcnow) is jobs.RunResult.FAILED
     assert [(log["event"], log["job"]) for log in logs] == [("a job failed; it is tried again", "one")]
     assert db.session.get_one(JobState, "one").failures == 1

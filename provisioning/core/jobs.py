@@ -91,7 +91,7 @@ def each(
         raise RowsFailed(errors)
 
 
-class Result(Enum):
+class RunResult(Enum):
     """How a run of a job went."""
 
     DONE = "done"
@@ -99,20 +99,20 @@ class Result(Enum):
     FAILED = "failed"
 
 
-def run(job: Job, clock: Clock) -> Result:
+def run(job: Job, clock: Clock) -> RunResult:
     """Do a job once; say how it went. Raises nothing."""
     try:
         job.work(clock)
     except RowsFailed as error:
         note_failure(job.name, error.errors[-1], clock(), count=len(error.errors))
-        return Result.ROWS_FAILED
+        return RunResult.ROWS_FAILED
     except Exception as error:  # noqa: BLE001 - whatever fails in one job fails alone
         db.session.rollback()
         is_noted = note_failure(job.name, error, clock())
         if is_noted or not isinstance(error, DATABASE_AWAY):
             log_failure(error, "a job failed; it is tried again", job=job.name)
-        return Result.FAILED
-    return Result.DONE
+        return RunResult.FAILED
+    return RunResult.DONE
 
 
 def log_failure(error: Exception, event: str, **about: object) -> None:
@@ -188,10 +188,10 @@ class Runs:
         self._failed: dict[str, float] = {}
         self._done: set[str] = set()  # jobs whose last run went well
 
-    def add(self, name: str, result: Result, at: datetime) -> None:
+    def add(self, name: str, result: RunResult, at: datetime) -> None:
         """Take in a run of a job that has just ended."""
         self._ended[name] = at
-        if result is Result.DONE:
+        if result is RunResult.DONE:
             self._done.add(name)
         else:
             self._done.discard(name)
