@@ -1,9 +1,9 @@
 """Which vehicles' rows the running request may read: the one place that holds a person or a token to their tags.
 
 `limit_to` is called where the caller becomes known (`web.auth`). From then on every SELECT of the database session gets
-a condition for each table that has a column `device_id`, also in counts, subqueries and joins: a row of another vehicle
-is not found, as if it did not exist. A rule that must know the whole fleet (is this phone number taken?) runs inside
-`whole_fleet`. Processes without a caller (worker, receiver, command line) read everything.
+a condition for each table whose rows belong to a vehicle, also in counts, subqueries and joins: a row of another
+vehicle is not found, as if it did not exist. A rule that must know the whole fleet (is this phone number taken?) runs
+inside `whole_fleet`. Processes without a caller (worker, receiver, command line) read everything.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, event, select
-from sqlalchemy.orm import InstrumentedAttribute, ORMExecuteState, with_loader_criteria
+from sqlalchemy import ColumnElement, Select, event, select
+from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
 from provisioning.models.base import Base, db
@@ -51,26 +51,31 @@ def whole_fleet() -> Iterator[None]:
         yield
 
 
-def owned() -> dict[type[Any], InstrumentedAttribute[Any]]:
-    """Give the tables whose rows belong to a vehicle, with the column that names it."""
-    found: dict[type[Any], InstrumentedAttribute[Any]] = {Device: Device.id}
+def conditions(visible: Select[Any]) -> dict[type[Any], ColumnElement[bool]]:
+    """Give the condition of each table whose rows belong to a vehicle.
+
+    `visible` gives the ids of the vehicles that may be read. A row belongs to the vehicle that its `device_id` names,
+    else to that of the row which it refers to (an event).
+    """
+    found: dict[type[Any], ColumnElement[bool]] = {Device: Device.id.in_(visible)}
     for mapper in Base.registry.mappers:
         if "device_id" in mapper.columns:
-            found[mapper.class_] = mapper.class_.device_id
+            found[mapper.class_] = mapper.class_.device_id.in_(visible)
+        elif mapper.class_ is not Device:
+            for column in mapper.columns:
+                for key in column.foreign_keys:
+                    if (owner := key.column.table.c.get("device_id")) is not None:
+                        found[mapper.class_] = column.in_(select(key.column).where(owner.in_(visible)))
     return found
 
 
 @lru_cache(maxsize=1000)
-def _conditions(tags: Tags) -> tuple[ExecutableOption, ...]:
+def _criteria(tags: Tags) -> tuple[ExecutableOption, ...]:
     table = DeviceTag.__table__  # not the model, which has a condition itself
     visible = select(table.c.device_id).where(table.c.tag.in_(sorted(tags)))
-
-    def condition(column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
-        return column.in_(visible)
-
     return tuple(
-        with_loader_criteria(model, condition(column), include_aliases=True, propagate_to_loaders=False)
-        for model, column in owned().items()
+        with_loader_criteria(model, condition, include_aliases=True, propagate_to_loaders=False)
+        for model, condition in conditions(visible).items()
     )
 
 
@@ -79,4 +84,4 @@ def _limit(state: ORMExecuteState) -> None:
     """Add the conditions to a SELECT; attributes of a row that was found are read anew without them."""
     tags = _tags.get()
     if tags is not None and state.is_select and not state.is_column_load:
-        state.statement = state.statement.options(*_conditions(tags))
+        state.statement = state.statement.options(*_criteria(tags))
