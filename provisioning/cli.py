@@ -11,6 +11,8 @@ from flask.cli import AppGroup
 from marshmallow import ValidationError
 from sqlalchemy import select
 
+from provisioning.core import audit
+from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
 from provisioning.devices import registry
 from provisioning.media import registration, settlement
@@ -54,6 +56,12 @@ def _fail(error: ServiceError) -> click.ClickException:
     return click.ClickException(" ".join([error.message, *texts]))
 
 
+def _log(action: AuditAction, object: str, **detail: str | int) -> None:
+    """Write what the command line did to the log of people."""
+    entry = audit.NewEntry(audit.COMMAND_LINE, "", action, object, detail=detail)
+    audit.write([entry], utcnow())
+
+
 @users.command("create")
 @click.argument("email")
 @click.option("--role", type=ROLE, required=True)
@@ -66,6 +74,7 @@ def users_create(email: str, role: str, password_stdin: bool, tags: str | None) 
     except ServiceError as error:
         raise _fail(error) from None
     click.echo(f"Added {user.email} with the role {user.role}.")
+    _log(AuditAction.ADDED, f"user:{user.email}", role=role)
 
 
 @users.command("password")
@@ -79,6 +88,7 @@ def users_password(email: str, password_stdin: bool) -> None:
     except ServiceError as error:
         raise _fail(error) from None
     click.echo(f"{user.email} has a new password.")
+    _log(AuditAction.CHANGED, f"user:{user.email}", password="new")
 
 
 @users.command("role")
@@ -92,6 +102,7 @@ def users_role(email: str, role: str) -> None:
     except ServiceError as error:
         raise _fail(error) from None
     click.echo(f"{user.email} has the role {role}.")
+    _log(AuditAction.CHANGED, f"user:{user.email}", role=role)
 
 
 @users.command("tags")
@@ -125,6 +136,7 @@ def users_deactivate(email: str) -> None:
     user = _find(email)
     people.set_active(user, False)
     click.echo(f"{user.email} cannot sign in any more.")
+    _log(AuditAction.CHANGED, f"user:{user.email}", active="no")
 
 
 @users.command("activate")
@@ -134,6 +146,7 @@ def users_activate(email: str) -> None:
     user = _find(email)
     people.set_active(user, True)
     click.echo(f"{user.email} can sign in.")
+    _log(AuditAction.CHANGED, f"user:{user.email}", active="yes")
 
 
 @users.command("delete")
@@ -141,8 +154,10 @@ def users_activate(email: str) -> None:
 def users_delete(email: str) -> None:
     """Remove a user for good; open sessions end."""
     user = _find(email)
+    email = user.email
     people.remove(user)
     click.echo(f"Removed {email}.")
+    _log(AuditAction.REMOVED, f"user:{email}")
 
 
 @users.command("sessions")
@@ -159,10 +174,12 @@ def users_sessions(email: str) -> None:
 @click.option("--session", "session_id", type=int, help="Only this one, by the id that `sessions` shows.")
 def users_sign_out(email: str, session_id: int | None) -> None:
     """End a user's sessions."""
-    count = sign_in.end_sessions(_find(email), session_id)
+    user = _find(email)
+    count = sign_in.end_sessions(user, session_id)
     if session_id is not None and not count:
         raise click.ClickException(f"{email} has no session {session_id}.")
     click.echo(f"Ended {count}.")
+    _log(AuditAction.SIGNED_OUT, f"user:{user.email}", sessions=count)
 
 
 @users.command("list")
@@ -190,6 +207,7 @@ def tokens_create(name: str, role: str, days: int, tags: str | None) -> None:
         click.echo(auth.create_token(name, Role(role), days, _tags(tags)))
     except ServiceError as error:
         raise _fail(error) from None
+    _log(AuditAction.ADDED, f"token:{name}", role=role, days=days)
 
 
 @tokens.command("list")
@@ -208,6 +226,7 @@ def tokens_revoke(name: str) -> None:
     if not auth.revoke_token(name):
         raise click.ClickException(f"There is no valid token named {name}.")
     click.echo(f"Revoked {name}.")
+    _log(AuditAction.REMOVED, f"token:{name}")
 
 
 @keys.command("rotate")
@@ -237,6 +256,7 @@ def devices_import(file: TextIO) -> None:
             device = registry.add(values, utcnow())
             settlement.adopt_if_possible(device, utcnow())
             click.echo(f"{imei}\tadded")
+            _log(AuditAction.ADDED, f"device:{imei}")
         except ValidationError as error:
             failed += 1
             click.echo(f"{imei}\trefused\t{json.dumps(error.messages)}", err=True)

@@ -145,7 +145,7 @@ def paths(product: Stack) -> list[str]:
     return [
         "/", "/media", "/inbox", "/inbox/unknown", "/vehicles/new", "/search?q=Layout+1+", "/search?q=nothing", van,
         f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/tracker", f"{van}/settings/vehicle",
-        f"{van}/log", *found.values(), "/settings", "/settings/cameras", "/settings/presets",
+        f"{van}/log", *found.values(), "/settings", "/settings/cameras", "/settings/log", "/settings/presets",
         "/settings/presets/Layout", "/account", "/nowhere",
     ]  # fmt: skip
 

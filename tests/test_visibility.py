@@ -80,8 +80,8 @@ SENT_WITHOUT_VEHICLE = {
 NAMES = {"pages.vehicle_part": "head", "pages.preset": "Standard", "parameters.get_profile": "Standard"}
 # tables that tell nothing of single vehicles, or are shown to nobody
 OF_NO_VEHICLE = {
-    "ApiToken", "Cursor", "GatewayEvent", "IdempotencyKey", "JobState", "Lease", "LoginFailure", "Profile",
-    "SenderBucket", "User", "WebSession",
+    "ApiToken", "AuditEntry", "Cursor", "GatewayEvent", "IdempotencyKey", "JobState", "Lease", "LoginFailure",
+    "Profile", "SenderBucket", "User", "WebSession",
 }  # fmt: skip
 
 

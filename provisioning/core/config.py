@@ -69,6 +69,7 @@ class Config:
     retention_days_records: int
     retention_days_checks: int
     retention_days_profiles: int
+    retention_days_audit: int
     # secrets and the web
     secret_key: str
     encryption_keys: tuple[str, ...]
@@ -266,6 +267,7 @@ def _places(env: _Reader) -> dict[str, Any]:
         "retention_days_checks": env.integer("RETENTION_DAYS_CHECKS", 0, 0, 36_500),
         # older versions of profiles
         "retention_days_profiles": env.integer("RETENTION_DAYS_PROFILES", 0, 0, 36_500),
+        "retention_days_audit": env.integer("RETENTION_DAYS_AUDIT", 365, 0, 36_500),
         "secret_key": env.required("SECRET_KEY"),
         "encryption_keys": env.words("ENCRYPTION_KEYS"),
         "public_url": env.text("PUBLIC_URL"),

@@ -1,4 +1,4 @@
-"""Removes what is older than its retention (RETENTION_DAYS_…, off by default), and closes what nobody ends.
+"""Removes what is older than its retention (RETENTION_DAYS_…, most off by default), and closes what nobody ends.
 
 The worker calls `sweep` every hour. Ids sort by time, so that what is old is found by the primary key; every batch
 is small and a transaction of its own, and a run that was broken off goes on with the next.
@@ -19,6 +19,7 @@ from provisioning.models import (
     ENDED,
     OPEN,
     RECONCILER,
+    AuditEntry,
     ChecklistRun,
     Command,
     Cursor,
@@ -87,6 +88,9 @@ def _kinds(now: datetime) -> Iterator[tuple[str, Callable[[], int]]]:
     if days := config.retention_days_commands:
         asked = min(_linked_before(now, days), _oldest_open_run() or now)
         yield "commands", lambda: _in_batches(lambda: _remove(Command, _is_free_command(asked), asked))
+    if days := config.retention_days_audit:
+        written = now - timedelta(days=days)
+        yield "audit", lambda: _in_batches(lambda: _remove(AuditEntry, AuditEntry.at < written, written))
     if days := config.retention_days_profiles:
         made = now - timedelta(days=days)
         yield "profiles", lambda: _in_batches(lambda: _remove_versions(made))
@@ -114,7 +118,7 @@ def _in_batches(remove: Callable[[], int]) -> int:
 
 
 def _remove(
-    model: type[Message | GatewayEvent | TelemetryRecord | ChecklistRun | Command],
+    model: type[Message | GatewayEvent | TelemetryRecord | ChecklistRun | Command | AuditEntry],
     which: ColumnElement[bool],
     oldest: datetime,
 ) -> int:

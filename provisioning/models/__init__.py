@@ -1,5 +1,6 @@
 """Tables and their state machines, one file a noun. Rules that span several rows are in the packages above."""
 
+from provisioning.models.audit import AuditEntry
 from provisioning.models.base import (
     Base,
     UTCDateTime,
@@ -62,6 +63,7 @@ __all__ = [
     "UNCLAIMED",
     "UNSTORED",
     "ApiToken",
+    "AuditEntry",
     "Base",
     "CameraSession",
     "Certainty",

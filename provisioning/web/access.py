@@ -6,12 +6,22 @@ view checks only what depends on a row besides (`auth.demand`).
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from flask import Flask, request
+from flask import Flask, g, request
 
+from provisioning.core.audit import AuditAction
 from provisioning.roles import Permission
 from provisioning.web import auth
 from provisioning.web.moved_addresses import MOVED
+
+
+class WriteAccess(NamedTuple):
+    """What a route that changes something needs, and what it does; None: nothing that the log of people is for."""
+
+    permission: Permission
+    action: AuditAction | None
+
 
 # routes that anybody may call
 OPEN = frozenset(
@@ -47,6 +57,8 @@ READS: Mapping[str, Permission] = {
     "GET /search": Permission.READ,
     "GET /settings": Permission.SET_UP,
     "GET /settings/cameras": Permission.SERVICE,
+    "GET /settings/log": Permission.AUDIT,
+    "GET /settings/log.csv": Permission.AUDIT,
     "GET /settings/presets": Permission.READ,
     "GET /settings/presets/<name>": Permission.READ,
     "GET /uploads/<ident>": Permission.READ,
@@ -65,6 +77,7 @@ READS: Mapping[str, Permission] = {
     "GET /vehicles/new": Permission.SET_UP,
     "POST /vehicles/<imei>/ask/cost": Permission.ASK,
     "POST /vehicles/<imei>/settings/plan": Permission.SET_UP,
+    "GET /api/v1/audit": Permission.AUDIT,
     "GET /api/v1/commands": Permission.READ,
     "GET /api/v1/commands/<ident>": Permission.READ,
     "GET /api/v1/devices": Permission.READ,
@@ -86,52 +99,52 @@ READS: Mapping[str, Permission] = {
     "GET /api/v1/uploads/<ident>/video.mp4": Permission.READ,
 }
 
-# routes that change something
-WRITES: Mapping[str, Permission] = {
-    "POST /account/password": Permission.READ,
-    "POST /account/sessions": Permission.READ,
-    "POST /inbox/texts/<ident>/aside": Permission.CORRECT,
-    "POST /inbox/texts/<ident>/claim": Permission.SET_UP,
-    "POST /requests/<ident>/again": Permission.ASK,
-    "POST /requests/<ident>/cancel": Permission.ASK,
-    "POST /settings/presets": Permission.SET_UP,
-    "POST /uploads/<ident>/link": Permission.CORRECT,
-    "POST /vehicles/<imei>/archive": Permission.SET_UP,
-    "POST /vehicles/<imei>/ask": Permission.ASK,
-    "POST /vehicles/<imei>/check": Permission.ASK,
-    "POST /vehicles/<imei>/command": Permission.ASK,
-    "POST /vehicles/<imei>/credentials": Permission.SET_UP,
-    "POST /vehicles/<imei>/settings": Permission.SET_UP,
-    "POST /vehicles/<imei>/settings/vehicle": Permission.SET_UP,
-    "POST /vehicles/new": Permission.SET_UP,
-    "POST /api/v1/commands/<ident>/cancel": Permission.ASK,
-    "POST /api/v1/devices": Permission.SET_UP,
-    "PATCH /api/v1/devices/<imei>": Permission.SET_UP,
-    "DELETE /api/v1/devices/<imei>": Permission.SET_UP,
-    "POST /api/v1/devices/<imei>/check": Permission.ASK,
-    "POST /api/v1/devices/<imei>/check/answers": Permission.ASK,
-    "POST /api/v1/devices/<imei>/commands": Permission.ASK,
-    "POST /api/v1/devices/<imei>/provision": Permission.SET_UP,
-    "POST /api/v1/devices/<imei>/records": Permission.REPORT,
-    "POST /api/v1/profiles": Permission.SET_UP,
-    "PATCH /api/v1/uploads/<ident>/link": Permission.CORRECT,
+# routes that change something, and what the log of people calls it. Records come from a platform, not from a person
+WRITES: Mapping[str, WriteAccess] = {
+    "POST /account/password": WriteAccess(Permission.READ, AuditAction.CHANGED),
+    "POST /account/sessions": WriteAccess(Permission.READ, AuditAction.SIGNED_OUT),
+    "POST /inbox/texts/<ident>/aside": WriteAccess(Permission.CORRECT, AuditAction.CORRECTED),
+    "POST /inbox/texts/<ident>/claim": WriteAccess(Permission.SET_UP, AuditAction.CHANGED),
+    "POST /requests/<ident>/again": WriteAccess(Permission.ASK, AuditAction.ASKED),
+    "POST /requests/<ident>/cancel": WriteAccess(Permission.ASK, AuditAction.CANCELLED),
+    "POST /settings/presets": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
+    "POST /uploads/<ident>/link": WriteAccess(Permission.CORRECT, AuditAction.CORRECTED),
+    "POST /vehicles/<imei>/archive": WriteAccess(Permission.SET_UP, AuditAction.REMOVED),
+    "POST /vehicles/<imei>/ask": WriteAccess(Permission.ASK, AuditAction.ASKED),
+    "POST /vehicles/<imei>/check": WriteAccess(Permission.ASK, AuditAction.CHECKED),
+    "POST /vehicles/<imei>/command": WriteAccess(Permission.ASK, AuditAction.ASKED),
+    "POST /vehicles/<imei>/credentials": WriteAccess(Permission.SET_UP, AuditAction.ASKED),
+    "POST /vehicles/<imei>/settings": WriteAccess(Permission.SET_UP, AuditAction.ASKED),
+    "POST /vehicles/<imei>/settings/vehicle": WriteAccess(Permission.SET_UP, AuditAction.CHANGED),
+    "POST /vehicles/new": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
+    "POST /api/v1/commands/<ident>/cancel": WriteAccess(Permission.ASK, AuditAction.CANCELLED),
+    "POST /api/v1/devices": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
+    "PATCH /api/v1/devices/<imei>": WriteAccess(Permission.SET_UP, AuditAction.CHANGED),
+    "DELETE /api/v1/devices/<imei>": WriteAccess(Permission.SET_UP, AuditAction.REMOVED),
+    "POST /api/v1/devices/<imei>/check": WriteAccess(Permission.ASK, AuditAction.CHECKED),
+    "POST /api/v1/devices/<imei>/check/answers": WriteAccess(Permission.ASK, AuditAction.CHECKED),
+    "POST /api/v1/devices/<imei>/commands": WriteAccess(Permission.ASK, AuditAction.ASKED),
+    "POST /api/v1/devices/<imei>/provision": WriteAccess(Permission.SET_UP, AuditAction.ASKED),
+    "POST /api/v1/devices/<imei>/records": WriteAccess(Permission.REPORT, None),
+    "POST /api/v1/profiles": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
+    "PATCH /api/v1/uploads/<ident>/link": WriteAccess(Permission.CORRECT, AuditAction.CORRECTED),
 }
 
 # routes that concern the whole fleet: not for people and tokens that are limited to tags
 WHOLE_FLEET = frozenset({"POST /settings/presets", "POST /api/v1/profiles"})
 
-NEEDS: Mapping[str, Permission] = {**READS, **WRITES}
+NEEDS: Mapping[str, Permission] = {**READS, **{route: write.permission for route, write in WRITES.items()}}
 
 
 def check() -> None:
     """Refuse the present request where its caller lacks what its route needs. Raises Unauthenticated or Forbidden.
 
-    OPTIONS runs no view. A request that no route takes does not come here.
+    The caller is kept for the log of people. OPTIONS runs no view. A request that no route takes does not come here.
     """
     assert request.url_rule is not None
     route = f"{'GET' if request.method == 'HEAD' else request.method} {request.url_rule.rule}"
     if route not in OPEN and request.method != "OPTIONS":
-        auth.demand(NEEDS[route])
+        g.checked_caller = auth.demand(NEEDS[route])
         if route in WHOLE_FLEET:
             auth.demand_whole_fleet()
 

@@ -9,6 +9,7 @@ from provisioning.devices import health_view
 from provisioning.devices.health_view import HealthView
 from provisioning.models import (
     TRIGGERS,
+    AuditEntry,
     CameraSession,
     Command,
     Device,
@@ -74,6 +75,20 @@ def _device(row: Device, health: HealthView) -> dict[str, Any]:
         "created_at": moment(row.created_at),
         "updated_at": moment(row.updated_at),
         "archived_at": moment(row.archived_at),
+    }
+
+
+def audit_entry(row: AuditEntry) -> dict[str, Any]:
+    """Show an entry of the log of people."""
+    return {
+        "id": row.id,
+        "at": moment(row.at),
+        "who": row.who,
+        "address": row.address,
+        "action": row.action,
+        "object": row.object,
+        "imei": row.imei,
+        "detail": row.detail or {},
     }
 
 

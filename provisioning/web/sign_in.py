@@ -94,6 +94,12 @@ def _attempt(guess: Guess, password: str, now: datetime) -> User:
     return user
 
 
+def user_named(email: str) -> User | None:
+    """Give the user with this e-mail, as somebody typed it, whether active or not."""
+    found: User | None = db.session.scalar(select(User).where(User.email == users.normalised(email)[:254]))
+    return found
+
+
 def _user(email: str) -> User | None:
     found: User | None = db.session.scalar(select(User).where(User.email == email, User.active))
     return found

@@ -19,6 +19,7 @@ from provisioning.core.errors import TooMany
 from provisioning.models import utcnow
 from provisioning.web import access, auth
 from provisioning.web.api import (
+    audit_log,
     checks,
     commands,
     devices,
@@ -93,6 +94,7 @@ BLUEPRINTS = (
     uploads.blueprint,
     parameters.blueprint,
     lists.blueprint,
+    audit_log.blueprint,
 )
 for _blueprint in BLUEPRINTS:
     _blueprint.before_request(_authenticate)

@@ -14,7 +14,7 @@ from provisioning.fleet import presets
 from provisioning.media import link_service
 from provisioning.models import Command, db, utcnow
 from provisioning.roles import Permission
-from provisioning.web import auth, serializers
+from provisioning.web import audit_notes, auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.api.shared import answer, repeatable
 from provisioning.web.schemas import CommandFilter, CommandSchema, ProvisionSchema
@@ -43,6 +43,7 @@ def ask(given: dict[str, Any], imei: str) -> Response:
     device = registry.find(imei)
     rows = submission.ask(device, given.pop("command"), given, requester(), utcnow())
     db.session.commit()
+    audit_notes.asked(rows)
     return answer(serializers.command(rows[0], [], [row.id for row in rows] if len(rows) > 1 else ()), 202)
 
 
@@ -77,6 +78,8 @@ def provision(given: dict[str, Any], imei: str) -> Response:
     if "profile" in given:
         registry.set_profile(device, profile)
     db.session.commit()
+    if rows:
+        audit_notes.asked(rows)
     return answer({"commands": show(rows)}, 202)
 
 

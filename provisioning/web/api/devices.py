@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response
 from sqlalchemy import select
 
+from provisioning.core.audit import AuditAction
 from provisioning.core.errors import Invalid, NotFound
 from provisioning.devices import listing, registry
 from provisioning.devices.health import HealthState
@@ -12,7 +13,7 @@ from provisioning.fleet import presets
 from provisioning.media import settlement, telemetry
 from provisioning.models import Device, StatusItem, db, utcnow
 from provisioning.tracker.normalization import clean_line
-from provisioning.web import serializers
+from provisioning.web import audit_notes, serializers
 from provisioning.web.api import openapi
 from provisioning.web.api.shared import answer, repeatable
 from provisioning.web.schemas import DeviceChangeSchema, DeviceFilter, DeviceSchema, RecordSchema
@@ -55,6 +56,7 @@ def add_device(given: dict[str, Any]) -> Response:
     """Add a device."""
     device = registry.add(_with_profile(given), utcnow())
     settlement.adopt_if_possible(device, utcnow())
+    audit_notes.changed(AuditAction.ADDED, device, given)
     return answer(serializers.device(device), 201)
 
 
@@ -70,7 +72,11 @@ def get_device(imei: str) -> dict[str, Any]:
 @blueprint.response(200, openapi.DEVICE)
 def change_device(given: dict[str, Any], imei: str) -> dict[str, Any]:
     """Change a device; SMS credentials are those that it already has, nothing is sent."""
-    return serializers.device(registry.change(registry.find(imei), _with_profile(given), utcnow()))
+    device = registry.find(imei)
+    before = audit_notes.fields_of(device, given)
+    registry.change(device, _with_profile(given), utcnow())
+    audit_notes.changed(AuditAction.CHANGED, device, given, before)
+    return serializers.device(device)
 
 
 def _with_profile(given: dict[str, Any]) -> dict[str, Any]:

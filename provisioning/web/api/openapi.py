@@ -14,6 +14,7 @@ import flask_smorest
 from flask import Response
 from marshmallow import Schema, fields
 
+from provisioning.core.audit import AuditAction
 from provisioning.devices.durations import Basis
 from provisioning.devices.health import CODES, HealthState
 from provisioning.devices.health_words import ActionKind
@@ -321,6 +322,17 @@ MESSAGE = _object(
         "note": _or_null(TEXT),
         "created_at": TIME,
     }
+)
+
+AUDIT_ENTRY = _object(
+    id=TEXT,
+    at=TIME,
+    who=TEXT,
+    address=TEXT,
+    action=_one_of(*AuditAction),
+    object=_or_null(TEXT),
+    imei=_or_null(TEXT),
+    detail=ANYTHING,
 )
 
 SESSION = _object(

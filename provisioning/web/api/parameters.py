@@ -6,10 +6,11 @@ from flask import Response
 from sqlalchemy import select
 
 from provisioning.commands import provisioning_plan, submission
+from provisioning.core.audit import AuditAction
 from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.models import Profile, db, utcnow
-from provisioning.web import auth, serializers
+from provisioning.web import audit_notes, auth, serializers
 from provisioning.web.api import openapi
 from provisioning.web.api.shared import answer, repeatable
 from provisioning.web.schemas import PlanSchema, ProfileSchema
@@ -58,6 +59,7 @@ def save_profile(given: dict[str, Any]) -> Response:
     """Keep a parameter set under a name; a known name gets a new version. Not for tokens that are limited to tags."""
     who = auth.caller().label
     row = presets.save(given["name"], given["description"], given["parameters"], who, utcnow())
+    audit_notes.note(AuditAction.ADDED, f"profile:{row.name}", detail={"version": row.version})
     return answer(serializers.profile(row), 201)
 
 

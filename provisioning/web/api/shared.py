@@ -14,7 +14,7 @@ from provisioning.core.errors import Invalid, NotFound, ServiceError
 from provisioning.models import Command, Upload, db, utcnow
 from provisioning.tracker.language import CommandErrors
 from provisioning.tracker.parameters import ParameterErrors
-from provisioning.web import auth
+from provisioning.web import audit_notes, auth
 
 EXACT = 2**53  # up to here a float holds every whole number
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,6 +56,7 @@ def repeatable(view: F) -> F:
         mark = idempotency.fingerprint(request.method, request.full_path, request.get_data())
         known = idempotency.begin(scope, key, mark, utcnow())
         if known is not None:
+            audit_notes.repeated()
             answer = jsonify(known.body)
             answer.status_code = known.status
             answer.headers["Idempotency-Replayed"] = "true"

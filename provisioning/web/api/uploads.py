@@ -8,7 +8,7 @@ from sqlalchemy import select
 from provisioning.core.errors import NotFound
 from provisioning.media import link_service, previews, storage
 from provisioning.models import UNSTORED, Upload, UploadState, in_state, utcnow
-from provisioning.web import auth, serializers
+from provisioning.web import audit_notes, auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.responses import ORIGINALS, original, send
 from provisioning.web.schemas import LinkSchema, UploadFilter
@@ -63,6 +63,7 @@ def get_content(ident: str) -> Response:
     answer = original(storage.media(), upload.path, name, upload.sha256)
     if answer is None:
         raise NotFound("The file is not in the media store any more.", code="gone")
+    audit_notes.downloaded(upload)
     return answer
 
 
@@ -81,7 +82,9 @@ def get_video(ident: str) -> Response:
     upload = shared.upload(ident)
     if upload.file_type != "video":
         raise NotFound("This is a photo.")
-    return _derived(upload, previews.video(upload), "video/mp4")
+    answer = _derived(upload, previews.video(upload), "video/mp4")
+    audit_notes.downloaded(upload)
+    return answer
 
 
 def _derived(upload: Upload, key: str | None, kind: str) -> Response:

@@ -22,9 +22,10 @@ from provisioning.media.storage import media as uploads_media
 from provisioning.models import db, utcnow
 from provisioning.roles import Permission
 from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
-from provisioning.web import access, auth
+from provisioning.web import access, audit_notes, auth
 from provisioning.web.pages import (
     account,
+    audit_log,
     cameras,
     check,
     files,
@@ -81,6 +82,7 @@ blueprint = Blueprint("pages", __name__)
 for _module in (
     sessions,
     account,
+    audit_log,
     fleet,
     search,
     vehicle,
@@ -107,6 +109,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.before_request(refuse_control_characters)
     app.after_request(_headers)
+    audit_notes.init_app(app)
     app.register_error_handler(ServiceError, _service_error)
     app.register_error_handler(MediaError, _store_away)
     app.register_error_handler(CSRFError, _http_error)

@@ -7,9 +7,10 @@ from flask import Blueprint, current_app, redirect, render_template, request, se
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
+from provisioning.core.audit import AuditAction
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import utcnow
-from provisioning.web import auth, sign_in, users
+from provisioning.web import audit_notes, auth, sign_in, users
 from provisioning.web.redirects import own_path
 
 THEME = "theme"  # cookie
@@ -51,6 +52,8 @@ def change_password() -> ResponseReturnValue:
     try:
         proof = sign_in.sign_in(user.email, request.form.get("current", ""), address, utcnow(), agent=agent)
     except ServiceError as error:
+        if isinstance(error, Invalid):
+            audit_notes.sign_in_failed(user.email)
         text = "This is not your password." if isinstance(error, Invalid) else error.message
         return _page({"current": [text]}), error.status
     try:
@@ -58,6 +61,7 @@ def change_password() -> ResponseReturnValue:
     except Invalid as error:
         sign_in.sign_out(proof.key)
         return _page(error.errors), error.status
+    audit_notes.note(AuditAction.CHANGED, f"user:{user.email}", detail={"password": audit_notes.HIDDEN})
     session.clear()
     session.permanent = True
     login_user(auth.SignedIn(user, sign_in.begin(user, address, agent, utcnow()).key))
@@ -68,7 +72,8 @@ def end_session() -> ResponseReturnValue:
     """End one session of the user, or all of them."""
     user, ident = current_user.user, request.form.get("session", type=int)
     is_own = ident is None or ident == sign_in.session_id_of(current_user.key)
-    sign_in.end_sessions(user, ident)
+    ended = sign_in.end_sessions(user, ident)
+    audit_notes.note(AuditAction.SIGNED_OUT, f"user:{user.email}", detail={"sessions": ended})
     if is_own:
         logout_user()
         session.clear()

@@ -4,10 +4,12 @@ from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
+from provisioning.core import audit
 from provisioning.core.errors import NotFound
 from provisioning.media import link_service, previews, storage
 from provisioning.models import TRIGGERS, Command, TelemetryRecord, Upload, db, utcnow
-from provisioning.web import auth
+from provisioning.roles import Permission
+from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 from provisioning.web.responses import original, send
 
@@ -30,7 +32,10 @@ def _find(ident: str) -> Upload:
 
 def show(ident: str) -> ResponseReturnValue:
     """Show a file and what made it."""
-    return _page(_find(ident))
+    upload = _find(ident)
+    if upload.path:
+        audit_notes.saw(upload)
+    return _page(upload)
 
 
 def _page(upload: Upload, problem: str | None = None) -> str:
@@ -46,8 +51,14 @@ def _page(upload: Upload, problem: str | None = None) -> str:
         "media/file.html", upload=upload, device=upload.device, problem=problem, record=_record(upload),
         triggers=TRIGGERS,
         looked_like=db.session.get(Command, upload.looked_like) if upload.looked_like else None,
+        viewers=_viewers(upload),
         requests=[r for r in requests if r.arguments["file_type"] == upload.file_type],
     )  # fmt: skip
+
+
+def _viewers(upload: Upload) -> list[audit.Viewer]:
+    """Give who saw a file, to those who may know it."""
+    return audit.viewers([f"upload:{upload.id}"]) if auth.caller().may(Permission.AUDIT) else []
 
 
 def _record(upload: Upload) -> TelemetryRecord | None:
@@ -57,10 +68,12 @@ def _record(upload: Upload) -> TelemetryRecord | None:
 def content(ident: str) -> Response:
     """Give the original."""
     upload = _find(ident)
-    name = None if "inline" in request.args else f"{upload.imei}-{upload.source}-{upload.id}"
+    is_shown = "inline" in request.args
+    name = None if is_shown else f"{upload.imei}-{upload.source}-{upload.id}"
     answer = original(storage.media(), upload.path, name, upload.sha256) if upload.path else None
     if answer is None:
         raise NotFound("The file is not complete yet, or not there any more.")
+    (audit_notes.saw if is_shown else audit_notes.downloaded)(upload)
     return answer
 
 
@@ -70,8 +83,11 @@ def thumbnail(ident: str) -> Response:
 
 
 def video(ident: str) -> Response:
-    """Give the H.264 copy."""
-    return _derived(previews.video(_find(ident)), "video/mp4")
+    """Give the H.264 copy; `download`: to be kept, as the page's button says."""
+    upload = _find(ident)
+    answer = _derived(previews.video(upload), "video/mp4")
+    (audit_notes.downloaded if "download" in request.args else audit_notes.saw)(upload)
+    return answer
 
 
 def _derived(key: str | None, kind: str) -> Response:

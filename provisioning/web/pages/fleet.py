@@ -6,6 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
+from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
 from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import health_view, listing, registry
@@ -13,6 +14,7 @@ from provisioning.devices.health import HealthState
 from provisioning.media import settlement
 from provisioning.models import OPEN, Command, Device, db, utcnow
 from provisioning.tracker.normalization import clean_line
+from provisioning.web import audit_notes
 from provisioning.web.pages import forms, media, vehicle
 from provisioning.web.schemas import ZONES, DeviceChangeForm, DeviceForm
 
@@ -94,8 +96,10 @@ def add_vehicle() -> ResponseReturnValue:
         return _form(None, given, {}, None)
 
     def work() -> str:
-        device = registry.add(forms.load(DeviceForm(), *FIELDS), utcnow())
+        given = forms.load(DeviceForm(), *FIELDS)
+        device = registry.add(given, utcnow())
         settlement.adopt_if_possible(device, utcnow())
+        audit_notes.changed(AuditAction.ADDED, device, given)
         return url_for("pages.vehicle", imei=device.imei)
 
     return forms.once(work, lambda error: (_form(None, request.form, error.errors, error), error.status))
@@ -115,7 +119,9 @@ def edit_vehicle(imei: str) -> ResponseReturnValue:
         given["camera_server_configured"] = "camera_server_configured" in request.form
         if "clear_credentials" in request.form:
             given |= {"sms_login": "", "sms_password": ""}
+        before = audit_notes.fields_of(device, given)
         registry.change(device, given, utcnow())
+        audit_notes.changed(AuditAction.CHANGED, device, given, before)
         return url_for("pages.vehicle", imei=imei)
 
     return forms.once(work, lambda error: (_form(device, request.form, error.errors, error), error.status))

@@ -14,7 +14,7 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import Device, db, utcnow
 from provisioning.tracker.language import CommandErrors
 from provisioning.tracker.parameters import ParameterErrors
-from provisioning.web import auth
+from provisioning.web import audit_notes, auth
 
 Errors = Mapping[str, list[str]]
 
@@ -30,6 +30,7 @@ def once(
         if nonce:
             known = idempotency.begin(scope, key, key, utcnow())
             if known is not None:
+                audit_notes.repeated()
                 return redirect(known.location or request.path)
         location = _run(work)
     except ServiceError as error:
@@ -69,6 +70,7 @@ def load(schema: Schema, *names: str) -> dict[str, Any]:
 def submit(device: Device, name: str, arguments: Mapping[str, Any], endpoint: str) -> str:
     """Submit a command, and give the address of the vehicle's page that shows it."""
     who = auth.caller()
-    submission.ask(device, name, arguments, submission.Requester(who.label, who.role), utcnow())
+    rows = submission.ask(device, name, arguments, submission.Requester(who.label, who.role), utcnow())
     db.session.commit()
+    audit_notes.asked(rows)
     return url_for(endpoint, imei=device.imei)

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
+from provisioning.core.audit import AuditAction
 from provisioning.core.errors import Invalid, NotFound
 from provisioning.devices import registry
 from provisioning.media import camera_sessions
@@ -23,7 +24,7 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.sms import inbound, unmatched
-from provisioning.web import auth
+from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 
 PAGE = 50
@@ -90,6 +91,7 @@ def claim(ident: str) -> ResponseReturnValue:
             raise Invalid("This sender is no phone number.")
         now = utcnow()
         inbound.claim_sender(message, device, lambda d, phone: registry.set_phone(d, phone, now), now)
+        audit_notes.changed(AuditAction.CHANGED, device, {"phone": message.sender})
         return url_for("pages.vehicle", imei=device.imei)
 
     return forms.once(work, lambda error: (_page(error.message, message), error.status))

@@ -5,10 +5,11 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from provisioning.commands import submission
+from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
 from provisioning.fleet import presets
 from provisioning.models import Profile, db, utcnow
-from provisioning.web import auth
+from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.parameters import read_parameters, rows, words
 from provisioning.web.schemas import ProfileSchema
@@ -30,6 +31,7 @@ def show() -> ResponseReturnValue:
         row = presets.save(
             given["name"], given["description"], read_parameters(), auth.caller().label, utcnow()
         )
+        audit_notes.note(AuditAction.ADDED, f"profile:{row.name}", detail={"version": row.version})
         return url_for("pages.preset", name=row.name)
 
     return forms.once(work, lambda error: (_page(error), error.status))

@@ -11,7 +11,7 @@ from provisioning.devices import credentials
 from provisioning.media import request_progress
 from provisioning.models import OPEN, Command, db, utcnow
 from provisioning.roles import Permission
-from provisioning.web import auth
+from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 
 
@@ -74,6 +74,7 @@ def again(ident: str) -> ResponseReturnValue:
             row.device, submission.typed(row, now), submission.Requester(who.label, who.role), now
         )
         db.session.commit()
+        audit_notes.asked(rows)
         return url_for("pages.request", ident=rows[0].id)
 
     return forms.once(work, lambda error: (_page(row, error), error.status))

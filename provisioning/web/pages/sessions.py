@@ -4,9 +4,10 @@ from flask import Blueprint, current_app, make_response, redirect, render_templa
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
-from provisioning.core.errors import ServiceError, TooMany
+from provisioning.core.audit import AuditAction
+from provisioning.core.errors import Invalid, ServiceError, TooMany
 from provisioning.models import utcnow
-from provisioning.web import auth, sign_in
+from provisioning.web import audit_notes, auth, sign_in
 from provisioning.web.pages import kept_form
 from provisioning.web.redirects import own_path
 
@@ -41,6 +42,8 @@ def login() -> ResponseReturnValue:
             agent=request.user_agent.string,
         )
     except ServiceError as error:
+        if isinstance(error, Invalid):
+            audit_notes.sign_in_failed(email)
         headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
         page = render_template("login.html", target=target, email=email, problem=error.message, kept=form)
         return page, error.status, headers
@@ -50,6 +53,7 @@ def login() -> ResponseReturnValue:
     answer = make_response(
         render_template("resume.html", kept=form, target=target) if form else redirect(target)
     )
+    audit_notes.note(AuditAction.SIGNED_IN, who=made.user.email)
     answer.set_cookie(
         KNOWN_BROWSER,
         made.browser,
@@ -65,6 +69,7 @@ def login() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """Sign out: the session ends here and on the server."""
     if current_user.is_authenticated:
+        audit_notes.note(AuditAction.SIGNED_OUT, who=current_user.user.email)
         sign_in.sign_out(current_user.key)
     logout_user()
     session.clear()

@@ -13,7 +13,7 @@ from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
 from provisioning.models import Device, db, utcnow
 from provisioning.roles import Permission
-from provisioning.web import auth
+from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.parameters import FIXED, read_parameters, rows, words
 from provisioning.web.pages.vehicle import page
@@ -40,8 +40,11 @@ def show(imei: str) -> ResponseReturnValue:
 
     def work() -> str:
         who = auth.caller()
-        submission.provision(device, read_parameters(), submission.Requester(who.label, who.role), utcnow())
+        requester = submission.Requester(who.label, who.role)
+        rows = submission.provision(device, read_parameters(), requester, utcnow())
         db.session.commit()
+        if rows:
+            audit_notes.asked(rows)
         return url_for("pages.vehicle", imei=imei)
 
     return forms.once(work, lambda error: (_page(device, read_parameters(), error), error.status))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from provisioning.core.audit import AuditAction
 from provisioning.devices import health_words
 from provisioning.devices.health import HealthState
 from provisioning.models import TRIGGERS, Command, State, Upload, UploadState, utcnow
@@ -69,6 +70,33 @@ HEALTH = {state: Label(health_words.STATES[state], *shape) for state, shape in _
 GRADES = {"good": "good", "warn": "warn", "bad": "bad", "unknown": "quiet"}
 _CAUSES = {0: "Asked for", 3: "Crash", 4: "Towing", 5: "Idling", 6: "Geofence", 7: "Unplugged", 8: "Harsh driving",
            9: "Periodic"}  # fmt: skip
+
+
+_DONE: Mapping[AuditAction, tuple[str, str]] = {
+    AuditAction.SIGNED_IN: ("signed in", "user-circle"),
+    AuditAction.SIGN_IN_FAILED: ("could not sign in", "lock"),
+    AuditAction.SIGNED_OUT: ("signed out", "logout"),
+    AuditAction.SAW: ("saw", "photo"),
+    AuditAction.DOWNLOADED: ("downloaded", "download"),
+    AuditAction.EXPORTED: ("exported the", "download"),
+    AuditAction.SHARED: ("shared", "send"),
+    AuditAction.SAVED: ("saved", "check"),
+    AuditAction.ASKED: ("asked for:", "send"),
+    AuditAction.CANCELLED: ("cancelled:", "x"),
+    AuditAction.CHECKED: ("checked", "circle-check"),
+    AuditAction.CORRECTED: ("corrected", "check"),
+    AuditAction.ADDED: ("added", "plus"),
+    AuditAction.CHANGED: ("changed", "settings"),
+    AuditAction.REMOVED: ("removed", "x"),
+    AuditAction.INVITED: ("invited", "user-circle"),
+    AuditAction.RAN: ("started", "player-play"),
+}
+
+
+def done(action: str) -> Label:
+    """Say what somebody did, as it stands between who and what; a word of another version stands as it is."""
+    word, icon = _DONE[AuditAction(action)] if action in list(AuditAction) else (action, "dots")
+    return Label(word, icon, "quiet")
 
 
 def request_state(row: Command) -> Label:

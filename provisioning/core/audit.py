@@ -1,0 +1,156 @@
+"""The log of who did and saw what: writing entries, and reading them by person, object and time.
+
+An entry is written in a transaction of its own after the thing itself, whose answer waits for it. Where that fails, the
+thing stays done and the entry goes to the process's own log. Who calls, and from where, the web layer knows
+(`provisioning.web.audit_notes`).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from sqlalchemy import Select, func, insert, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from provisioning.models import AuditEntry, db, first_id, new_id
+
+log = structlog.get_logger(__name__)
+
+COMMAND_LINE = "command line"
+UNKNOWN = "unknown"  # somebody who could not sign in, and whom no user's e-mail names
+VIEWING = timedelta(minutes=30)  # requests of one person for one file within it are one viewing
+VIEWERS = 50  # of one object, at most
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no id is older
+
+
+class AuditAction(StrEnum):
+    """What was done. Programs read these words: a word keeps its meaning."""
+
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SIGNED_OUT = "signed_out"
+    SAW = "saw"
+    DOWNLOADED = "downloaded"
+    EXPORTED = "exported"
+    SHARED = "shared"
+    SAVED = "saved"
+    ASKED = "asked"
+    CANCELLED = "cancelled"
+    CHECKED = "checked"
+    CORRECTED = "corrected"
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    INVITED = "invited"
+    RAN = "ran"
+
+
+VIEWINGS = (AuditAction.SAW, AuditAction.DOWNLOADED)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """What is written; `detail` holds no secret, `object` is "upload:ID", "device:IMEI" and the like."""
+
+    who: str
+    address: str
+    action: AuditAction
+    object: str | None = None
+    imei: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries are wanted; `object` "device:IMEI" means all that concerns the device, its files too."""
+
+    who: str = ""
+    object: str = ""
+    since: datetime | None = None
+    until: datetime | None = None  # before it
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who saw an object, and when last."""
+
+    who: str
+    at: datetime
+
+
+def write(entries: Sequence[NewEntry], now: datetime) -> None:
+    """Add entries in a transaction of their own; a viewing that has its entry gets no other. Never fails."""
+    try:
+        db.session.rollback()  # what is done is committed; reads are over
+        for entry in entries:
+            _add(entry, now)
+    except SQLAlchemyError:
+        db.session.rollback()
+        for entry in entries:
+            log.exception("an entry of the log of people could not be written", **asdict(entry))
+
+
+def _add(entry: NewEntry, now: datetime) -> None:
+    viewing = None
+    if entry.action in VIEWINGS:
+        if _is_known(entry, now):
+            return
+        viewing = _viewing(entry, now)
+    row = asdict(entry) | {"action": entry.action.value, "detail": dict(entry.detail) or None}
+    row |= {
+        "who": entry.who[:254],
+        "address": entry.address[:45],
+        "object": (entry.object or "")[:300] or None,
+    }
+    try:
+        db.session.execute(insert(AuditEntry).values(id=new_id(), at=now, viewing=viewing, **row))
+        db.session.commit()
+    except IntegrityError:  # another request of this viewing was quicker
+        db.session.rollback()
+
+
+def _is_known(entry: NewEntry, now: datetime) -> bool:
+    """Say whether this viewing has its entry."""
+    since = first_id(now - VIEWING)
+    same = [AuditEntry.object == entry.object, AuditEntry.who == entry.who, AuditEntry.action == entry.action]
+    return db.session.scalar(select(AuditEntry.id).where(*same, AuditEntry.id > since).limit(1)) is not None
+
+
+def _viewing(entry: NewEntry, now: datetime) -> str:
+    """Give what requests of one viewing that come at the same moment share."""
+    number = int(now.timestamp() // VIEWING.total_seconds())
+    return hashlib.sha256(f"{entry.who}\0{entry.action}\0{entry.object}\0{number}".encode()).hexdigest()
+
+
+def select_entries(wanted: EntryFilter) -> Select[Any]:
+    """Select the entries that are wanted, in no order."""
+    query: Select[Any] = select(AuditEntry)
+    if wanted.who:
+        query = query.where(AuditEntry.who == wanted.who)
+    kind, _, ident = wanted.object.partition(":")
+    if kind == "device":
+        query = query.where(AuditEntry.imei == ident)
+    elif wanted.object:
+        query = query.where(AuditEntry.object == wanted.object)
+    if wanted.since is not None:
+        query = query.where(AuditEntry.id >= first_id(max(EPOCH, wanted.since)))
+    if wanted.until is not None:
+        query = query.where(AuditEntry.id < first_id(max(EPOCH, wanted.until)))
+    return query
+
+
+def viewers(objects: Sequence[str]) -> list[Viewer]:
+    """Give who saw or downloaded any of these objects, who did so last first."""
+    last = func.max(AuditEntry.at)
+    rows = db.session.execute(
+        select(AuditEntry.who, last)
+        .where(AuditEntry.object.in_(objects), AuditEntry.action.in_(VIEWINGS))
+        .group_by(AuditEntry.who)
+        .order_by(last.desc())
+        .limit(VIEWERS)
+    )
+    return [Viewer(who, at) for who, at in rows]

@@ -1,0 +1,143 @@
+"""The log of people: who did and saw what, from which address; with filters in the address, and as CSV."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request, stream_with_context
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from provisioning.core import audit
+from provisioning.core.audit import AuditAction
+from provisioning.core.config import current_config
+from provisioning.core.errors import NotFound
+from provisioning.devices import registry
+from provisioning.models import AuditEntry, Command, Device, Upload, db
+from provisioning.tracker.normalization import clean_line
+from provisioning.web import audit_notes
+from provisioning.web.pages import words
+
+PAGE = 50
+BATCH = 500  # rows of the CSV that are read at once
+COLUMNS = ("at", "who", "address", "action", "object", "imei", "detail")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins so
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What an entry is about, in words, and where it stands; `endpoint` is empty where it has no page."""
+
+    title: str
+    endpoint: str = ""
+    name: str = ""  # of the endpoint's variable
+    value: str = ""
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/settings/log", "audit_log", show)
+    blueprint.add_url_rule("/settings/log.csv", "audit_csv", as_csv)
+
+
+def show() -> ResponseReturnValue:
+    """Show entries, newest first; filters and page stand in the address."""
+    wanted, before = _wanted(), request.args.get("before", "")
+    query = audit.select_entries(wanted)
+    if before:
+        query = query.where(AuditEntry.id < before)
+    rows = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(PAGE + 1)).all()
+    given = {name: request.args.get(name, "") for name in ("who", "object", "from", "to")}
+    return render_template(
+        "settings/log.html", rows=rows[:PAGE], more=len(rows) > PAGE, before=before, given=given,
+        filters={name: value for name, value in given.items() if value}, subjects=_subjects(rows),
+        days=current_config().retention_days_audit,
+    )  # fmt: skip
+
+
+def as_csv() -> Response:
+    """Give all entries that fit the filters as CSV, newest first; that, too, is an entry."""
+    wanted = _wanted()
+    audit_notes.note(AuditAction.EXPORTED, "log", detail=dict(request.args))
+    lines = stream_with_context(_lines(wanted))
+    headers = {"Content-Disposition": 'attachment; filename="log.csv"', "Cache-Control": "no-store"}
+    return Response(lines, mimetype="text/csv", headers=headers)
+
+
+def _wanted() -> audit.EntryFilter:
+    """Read the filters; days are those of UTC, and the last one is within."""
+    last = _day("to")
+    return audit.EntryFilter(
+        who=clean_line(request.args.get("who", ""))[:254], object=_object(clean_line(request.args.get("object", ""))),
+        since=_day("from"), until=last + timedelta(days=1) if last else None,
+    )  # fmt: skip
+
+
+def _day(name: str) -> datetime | None:
+    try:
+        return datetime.combine(datetime.fromisoformat(request.args.get(name, "")).date(), time(), UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _object(text: str) -> str:
+    """Read what an entry is to be about: a vehicle by name or IMEI, or "upload:ID" and the like."""
+    if not text or ":" in text:
+        return text
+    try:
+        return f"device:{registry.named(text).imei}"
+    except NotFound:
+        return f"device:{text}" if text.isdigit() else text
+
+
+def _subjects(rows: Sequence[AuditEntry]) -> Mapping[str, Subject]:
+    """Give what the entries are about, by `object`: of what is not there any more, its id alone."""
+    texts = {row.object for row in rows if row.object} | {f"device:{row.imei}" for row in rows if row.imei}
+    named: dict[str, list[str]] = {}
+    for text in texts:
+        kind, _, ident = text.partition(":")
+        named.setdefault(kind, []).append(ident)
+    found = {text: Subject(text.partition(":")[2] or text) for text in texts}
+    for device in _rows(Device, Device.imei, named.get("device", ())):
+        if device.archived_at is None:
+            found[f"device:{device.imei}"] = Subject(
+                device.name or device.imei, "vehicle", "imei", device.imei
+            )
+    for upload in _rows(Upload, Upload.id, named.get("upload", ())):
+        title = f"{words.file_title(upload)} of {words.full_time(upload.timestamp or upload.started_at)}"
+        found[f"upload:{upload.id}"] = Subject(title, "upload", "ident", upload.id)
+    for command in _rows(Command, Command.id, named.get("command", ())):
+        title = words.request_title(command, "UTC")
+        found[f"command:{command.id}"] = Subject(title, "request", "ident", command.id)
+    return found
+
+
+def _rows(model: type[Any], column: Any, idents: Sequence[str]) -> Sequence[Any]:
+    return db.session.scalars(select(model).where(column.in_(idents))).all() if idents else ()
+
+
+def _lines(wanted: audit.EntryFilter) -> Iterator[str]:
+    yield _line(COLUMNS)
+    before = ""
+    while True:
+        query = audit.select_entries(wanted)
+        if before:
+            query = query.where(AuditEntry.id < before)
+        rows = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(BATCH)).all()
+        for row in rows:
+            detail = "; ".join(f"{name}: {value}" for name, value in (row.detail or {}).items())
+            stamp = row.at.isoformat(timespec="seconds")
+            yield _line((stamp, row.who, row.address, row.action, row.object or "", row.imei or "", detail))
+        if len(rows) < BATCH:
+            return
+        before = rows[-1].id
+        db.session.rollback()  # hold no transaction while the browser takes its time
+
+
+def _line(values: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(f"'{value}" if value.startswith(FORMULA) else value for value in values)
+    return text.getvalue()

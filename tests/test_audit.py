@@ -1,0 +1,326 @@
+"""The log of people: who did and saw what, from where; once for a viewing; never a secret; never changed."""
+
+import csv
+import io
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+from test_api import Api
+from test_pages import IMEI, Visitor, flat, van  # noqa: F401 - a fixture
+
+from provisioning.core import audit
+from provisioning.core.audit import AuditAction
+from provisioning.media import retention
+from provisioning.models import AuditEntry, Device, Role, Upload, UploadState, db, new_id, utcnow
+from provisioning.web import access, users
+
+PASSWORD = "a long enough password"
+
+
+def entries(**wanted: Any) -> list[AuditEntry]:
+    db.session.rollback()
+    return list(db.session.scalars(select(AuditEntry).filter_by(**wanted).order_by(AuditEntry.id)))
+
+
+def told(**wanted: Any) -> list[tuple[str, str, str | None]]:
+    return [(row.who, row.action, row.object) for row in entries(**wanted)]
+
+
+@pytest.fixture
+def photo(app: Flask, van: Device, config: Any) -> Upload:  # noqa: F811
+    """A photo of the vehicle, with its bytes in the media folder."""
+    upload = Upload(
+        id=new_id(), imei=van.imei, device_id=van.id, identifier="%photof", file_type="photo", source="front",
+        state=UploadState.STORED, path="2026/photo.jpg", sha256="0" * 64, thumbnail_state="failed",
+    )  # fmt: skip
+    db.session.add(upload)
+    db.session.commit()
+    path = Path(config.media_url.removeprefix("file://")) / "2026" / "photo.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\xff\xd8" + bytes(2000))
+    return upload
+
+
+# signing in and out
+
+
+def test_signing_in_and_out_are_entries_with_the_address(app: Flask) -> None:
+    users.create("ada@example.com", Role.VIEWER, PASSWORD)
+    visitor = Visitor.__new__(Visitor)
+    visitor.client = app.test_client()
+    visitor.send("/login", "/login", email="Ada@example.com", password=PASSWORD)
+    visitor.send("/", "/logout")
+    assert told() == [("ada@example.com", "signed_in", None), ("ada@example.com", "signed_out", None)]
+    assert {row.address for row in entries()} == {"127.0.0.1"}
+
+
+def test_a_sign_in_that_failed_names_a_user_and_never_what_else_was_typed(app: Flask) -> None:
+    users.create("ada@example.com", Role.VIEWER, PASSWORD)
+    visitor = Visitor.__new__(Visitor)
+    visitor.client = app.test_client()
+    for email in ("ada@example.com", "my p@ssword.1"):
+        visitor.send("/login", "/login", email=email, password="wrong " + PASSWORD)
+    assert told() == [("ada@example.com", "sign_in_failed", None), ("unknown", "sign_in_failed", None)]
+
+
+# what was done
+
+
+def test_what_changes_a_vehicle_names_the_fields_and_hides_the_secrets(app: Flask, van: Device) -> None:  # noqa: F811
+    api = Api(app, Role.ADMIN)
+    api("PATCH", f"/devices/{IMEI}", {"name": "Van 12", "phone": van.phone, "sms_password": "new22"})
+    (entry,) = entries(imei=IMEI)
+    assert (entry.who, entry.action, entry.object) == ("token admin", "changed", f"device:{IMEI}")
+    assert entry.detail == {"name": "Van 12", "sms_password": "•••••"}
+
+
+def test_a_form_that_is_sent_leaves_the_fields_out_that_stayed_the_same(app: Flask, van: Device) -> None:  # noqa: F811
+    visitor = Visitor(app, Role.INSTALLER)
+    page = f"/vehicles/{IMEI}/settings/vehicle"
+    visitor.send(page, page, phone=van.phone, name="Van 11", tags="north, day", time_zone="Europe/Vilnius")
+    (entry,) = entries(imei=IMEI)
+    assert (entry.who, entry.detail) == ("installer@example.com", {"tags": "day, north"})
+
+
+def test_a_request_is_an_entry_once_however_often_its_form_is_sent(app: Flask, van: Device) -> None:  # noqa: F811
+    visitor = Visitor(app, Role.SUPPORT)
+    fields = {"file_type": "photo", "source": "front", "nonce": "the same"}
+    for _ in range(2):
+        visitor.send(f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", **fields)
+    (entry,) = entries()
+    assert (entry.who, entry.action, entry.imei) == ("support@example.com", "asked", IMEI)
+    assert (entry.object or "").startswith("command:")
+    assert entry.detail == {"command": "camreq"}
+
+
+def test_a_call_that_is_repeated_by_its_key_is_one_entry(app: Flask) -> None:
+    api = Api(app, Role.ADMIN)
+    body = {"imei": IMEI, "phone": "+12025550111"}
+    assert [api("POST", "/devices", body, **{"Idempotency-Key": "1"}).status_code for _ in "12"] == [201, 201]
+    assert told() == [("token admin", "added", f"device:{IMEI}")]
+
+
+def test_what_is_refused_is_no_entry(app: Flask, van: Device) -> None:  # noqa: F811
+    api = Api(app, Role.VIEWER)
+    assert api("PATCH", f"/devices/{IMEI}", {"name": "x"}).status_code == 403
+    assert Api(app, Role.ADMIN)("PATCH", f"/devices/{IMEI}", {"phone": "x"}).status_code == 422
+    assert told() == []
+
+
+def test_correcting_a_link_is_an_entry_of_the_file_and_its_vehicle(app: Flask, photo: Upload) -> None:
+    Api(app, Role.SUPPORT)("PATCH", f"/uploads/{photo.id}/link", {"command": None})
+    assert told(imei=IMEI) == [("token support", "corrected", f"upload:{photo.id}")]
+
+
+def test_what_the_command_line_does_is_an_entry(app: Flask) -> None:
+    cli = app.test_cli_runner()
+    cli.invoke(
+        args=["users", "create", "a@example.com", "--role", "viewer", "--password-stdin"], input=PASSWORD
+    )
+    cli.invoke(args=["users", "role", "a@example.com", "support"])
+    token = cli.invoke(args=["tokens", "create", "platform", "--role", "viewer"]).stdout.strip()
+    assert told() == [
+        ("command line", "added", "user:a@example.com"),
+        ("command line", "changed", "user:a@example.com"),
+        ("command line", "added", "token:platform"),
+    ]
+    assert not any(secret in str(vars(row)) for row in entries() for secret in (token, PASSWORD))
+
+
+@pytest.mark.quick
+def test_every_route_that_changes_something_says_what_the_log_calls_it() -> None:
+    silent = [route for route, write in access.WRITES.items() if write.action is None]
+    assert silent == ["POST /api/v1/devices/<imei>/records"]  # sent by a platform, some each minute
+
+
+# what was seen
+
+
+def test_looking_at_a_file_is_one_entry_for_the_page_and_all_its_ranges(app: Flask, photo: Upload) -> None:
+    visitor = Visitor(app, Role.VIEWER)
+    visitor.get(f"/uploads/{photo.id}")
+    for begin in (0, 500, 1000):
+        answer = visitor.get(f"/uploads/{photo.id}/content?inline=1", Range=f"bytes={begin}-")
+        assert answer.status_code == 206
+    assert told() == [("viewer@example.com", "saw", f"upload:{photo.id}")]
+    visitor.get(f"/uploads/{photo.id}/content")
+    visitor.get(f"/uploads/{photo.id}/content", Range="bytes=1000-")
+    assert told()[1:] == [("viewer@example.com", "downloaded", f"upload:{photo.id}")]
+
+
+def test_a_part_that_a_page_fetches_anew_by_itself_is_no_viewing(app: Flask, photo: Upload) -> None:
+    Visitor(app, Role.VIEWER).get(f"/uploads/{photo.id}", **{"HX-Request": "true"})
+    assert told() == []
+
+
+def test_looking_again_later_is_another_viewing(app: Flask) -> None:
+    entry = audit.NewEntry("ada@example.com", "192.0.2.1", AuditAction.SAW, "upload:1")
+    now = utcnow()
+    for minutes in (0, 20, 40):
+        audit.write([entry], now + timedelta(minutes=minutes))
+    assert len(entries()) == 2
+
+
+def test_ranges_that_come_at_the_same_moment_are_one_viewing(app: Flask) -> None:
+    entry, now = audit.NewEntry("ada@example.com", "192.0.2.1", AuditAction.SAW, "upload:1"), utcnow()
+    begin = threading.Barrier(4)
+
+    def look() -> None:
+        with app.app_context():
+            begin.wait()
+            audit.write([entry], now)
+            db.session.remove()
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(entries()) == 1
+
+
+def test_a_program_that_fetches_a_file_downloads_it(app: Flask, photo: Upload) -> None:
+    Api(app, Role.VIEWER)("GET", f"/uploads/{photo.id}/content")
+    assert told() == [("token viewer", "downloaded", f"upload:{photo.id}")]
+
+
+def test_the_page_of_a_file_tells_administrators_who_saw_it(app: Flask, photo: Upload) -> None:
+    path = f"/uploads/{photo.id}"
+    for role in (Role.VIEWER, Role.SUPPORT):
+        visitor = Visitor(app, role)
+        visitor.get(path)
+        assert "Seen by" not in visitor.get(path).text
+    page = flat(Visitor(app, Role.ADMIN).get(path))
+    assert "Seen by 2" in page
+    assert "viewer@example.com" in page
+
+
+# the log itself
+
+
+def test_an_entry_cannot_be_changed(app: Flask) -> None:
+    audit.write([audit.NewEntry("ada@example.com", "", AuditAction.SIGNED_IN)], utcnow())
+    with pytest.raises(DBAPIError, match="are not changed"):
+        db.session.execute(update(AuditEntry).values(who="nobody"))
+    db.session.rollback()
+    assert told() == [("ada@example.com", "signed_in", None)]
+
+
+def test_what_was_done_stays_done_when_its_entry_cannot_be_written(
+    app: Flask,
+    van: Device,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("the disk is full"))
+
+    monkeypatch.setattr(audit, "_add", fail)
+    assert Api(app, Role.ADMIN)("PATCH", f"/devices/{IMEI}", {"name": "Van 12"}).status_code == 200
+    db.session.expire_all()
+    assert db.session.scalars(select(Device.name)).one() == "Van 12"
+    assert "could not be written" in capsys.readouterr().out
+
+
+def test_entries_go_after_their_days_and_not_before(app: Flask) -> None:
+    now = utcnow()
+    days = app.extensions["dualcam_config"].retention_days_audit
+    assert days == 365
+    for age in (days + 1, days - 1):
+        at = now - timedelta(days=age)
+        ident = f"{int(at.timestamp() * 1000):012x}{new_id()[12:]}"
+        db.session.add(AuditEntry(id=ident, at=at, who="ada@example.com", address="", action="signed_in"))
+    db.session.commit()
+    assert retention.sweep(utcnow) == {"audit": 1}
+    assert len(entries()) == 1
+
+
+@pytest.fixture
+def filled(app: Flask, photo: Upload) -> Upload:
+    """Entries of two people about a vehicle, its file and other things; the newest was written last."""
+    now = utcnow()
+    file, device = f"upload:{photo.id}", f"device:{IMEI}"
+    audit.write(
+        [
+            audit.NewEntry("ada@example.com", "192.0.2.1", AuditAction.SIGNED_IN),
+            audit.NewEntry("ada@example.com", "192.0.2.1", AuditAction.SAW, file, IMEI),
+            audit.NewEntry(
+                "bob@example.com", "192.0.2.2", AuditAction.CHANGED, device, IMEI, {"name": "=1+1"}
+            ),
+            audit.NewEntry("bob@example.com", "192.0.2.2", AuditAction.ADDED, "token:platform"),
+        ],
+        now,
+    )
+    return photo
+
+
+def test_the_api_lists_entries_by_person_object_and_time(app: Flask, filled: Upload) -> None:
+    api, hour = Api(app, Role.ADMIN), timedelta(hours=1)
+
+    def actions(**query: str) -> list[str]:
+        answer = app.test_client().get("/api/v1/audit", query_string=query, headers=api.headers)
+        return [item["action"] for item in answer.json["items"]]
+
+    assert actions() == ["added", "changed", "saw", "signed_in"]
+    assert actions(who="ada@example.com") == ["saw", "signed_in"]
+    assert actions(object=f"upload:{filled.id}") == ["saw"]
+    assert actions(object=f"device:{IMEI}") == ["changed", "saw"]
+    assert actions(**{"from": (utcnow() + hour).isoformat()}) == []
+    assert actions(to=(utcnow() - hour).isoformat()) == []
+    assert len(actions(**{"from": (utcnow() - hour).isoformat(), "to": (utcnow() + hour).isoformat()})) == 4
+    first = api("GET", "/audit?limit=3").json
+    rest = api("GET", f"/audit?limit=3&cursor={first['next']}").json
+    assert [item["action"] for item in rest["items"]] == ["signed_in"]
+    assert rest["next"] is None
+    assert first["items"][1] == {
+        "id": first["items"][1]["id"], "at": first["items"][1]["at"], "who": "bob@example.com",
+        "address": "192.0.2.2", "action": "changed", "object": f"device:{IMEI}", "imei": IMEI,
+        "detail": {"name": "=1+1"},
+    }  # fmt: skip
+
+
+def test_the_page_finds_entries_by_the_name_of_a_vehicle_and_keeps_its_filters(
+    app: Flask, filled: Upload
+) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    page = flat(visitor.get("/settings/log?object=Van+11&who=ada@example.com"))
+    assert 'value="Van 11"' in page
+    assert page.count('class="entry"') == 1
+    assert f'href="/uploads/{filled.id}"' in page
+    assert "log.csv?who=ada%40example.com&amp;object=Van+11" in page.replace("@", "%40")
+    assert "No entry fits." in visitor.get("/settings/log?who=nobody@example.com").text
+    assert "No entry fits." in visitor.get("/settings/log?to=2020-01-01").text
+    assert visitor.get("/settings/log?from=not-a-day&to=99999").text.count('class="entry"') == 4
+
+
+def test_the_csv_holds_what_the_filters_leave_and_is_an_entry_itself(app: Flask, filled: Upload) -> None:
+    answer = Visitor(app, Role.ADMIN).get(f"/settings/log.csv?object=device:{IMEI}")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["who"], row["action"]) for row in rows] == [
+        ("bob@example.com", "changed"),
+        ("ada@example.com", "saw"),
+    ]
+    assert told()[-1] == ("admin@example.com", "exported", "log")
+
+
+def test_no_cell_of_the_csv_is_a_formula(app: Flask) -> None:
+    audit.write([audit.NewEntry("=cmd()", "", AuditAction.CHANGED, detail={"name": "Van"})], utcnow())
+    answer = Visitor(app, Role.ADMIN).get("/settings/log.csv")
+    assert [row["who"] for row in csv.DictReader(io.StringIO(answer.text))][-1] == "'=cmd()"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_filters_read_by_an_index(app: Flask) -> None:
+    device, person = audit.EntryFilter(object=f"device:{IMEI}"), audit.EntryFilter(who="ada@example.com")
+    for wanted in (person, device, audit.EntryFilter(object="upload:1")):
+        query = audit.select_entries(wanted).order_by(AuditEntry.id.desc()).limit(50)
+        sql = str(query.compile(db.engine, compile_kwargs={"literal_binds": True}))
+        plan = " ".join(row[3] for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {sql}")))
+        assert "USING INDEX ix_audit_entries_" in plan
+        assert "TEMP B-TREE" not in plan
