@@ -43,6 +43,7 @@ class GatewayFaults:
     answer_html: int = 0  # so many creates answer with a page, and nothing goes out
     refuse: dict[str, Any] = field(default_factory=dict)  # number → error code of create
     undelivered: dict[str, int] = field(default_factory=dict)  # number → error code of delivery
+    no_balance: bool = False
     no_callbacks: bool = False
     no_webhooks: bool = False
     webhook_late: float = 0.0

@@ -231,6 +231,12 @@ def blueprint(twilio: TwilioStandIn) -> Blueprint:
         answer.status_code = 201
         return answer
 
+    @api.get("/Balance.json")
+    def balance(account: str) -> Response:
+        if twilio.faults.no_balance:  # as of an account below another one
+            raise TwilioError(20404)
+        return jsonify({"account_sid": account, "balance": "25.00", "currency": "USD"})
+
     @api.get("/Messages.json")
     def list_messages(account: str) -> Response:
         size = max(1, min(1000, request.args.get("PageSize", 50, int)))

@@ -145,8 +145,8 @@ def paths(product: Stack) -> list[str]:
     return [
         "/", "/media", "/inbox", "/inbox/unknown", "/vehicles/new", "/search?q=Layout+1+", "/search?q=nothing", van,
         f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/tracker", f"{van}/settings/vehicle",
-        f"{van}/log", *found.values(), "/settings", "/settings/cameras", "/settings/log", "/settings/presets",
-        "/settings/presets/Layout", "/account", "/nowhere",
+        f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
+        "/settings/log", "/settings/presets", "/settings/presets/Layout", "/account", "/nowhere",
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Settings of the service: what administrators see of cameras, and what is set on the server."""
 
 import dataclasses
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
-from test_pages import IMEI, Visitor, flat, van, visitor  # noqa: F401 - fixtures
+from gateway_double import Phone
+from sqlalchemy import select
+from test_pages import IMEI, Visitor, command, flat, van, visitor  # noqa: F401 - fixtures
 
-from provisioning.models import CameraSession, Device, Role, db, new_id, utcnow
+from provisioning.core.sms_capabilities import EXTENSION
+from provisioning.models import CameraSession, Device, GatewayEvent, Message, Role, db, new_id, utcnow
 
-CAMERAS = "/settings/cameras"
+CAMERAS, SMS = "/settings/cameras", "/settings/sms"
+NUMBER = "+12025550188"
 
 
 def configure(app: Flask, **changes: Any) -> None:
@@ -124,3 +129,104 @@ def test_a_certificate_that_cannot_be_read_is_said_to_be_so(
         (tmp_path / "cert.pem").write_bytes(content)
     configure(app, receiver_tls_cert=tmp_path / "cert.pem")
     assert "last day is not known" in flat(visitor.get(CAMERAS))
+
+
+# SMS
+
+
+def trial(page: Visitor, number: str = NUMBER) -> str:
+    """Send a test SMS; give the page that follows."""
+    answer = page.send(SMS, f"{SMS}/test", phone=number)
+    return flat(answer) if answer.status_code != 302 else flat(page.get(SMS))
+
+
+def test_the_gateway_and_its_number_are_shown_and_the_balance_once_it_is_asked_for(
+    phone: Phone,
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    text = flat(visitor.get(SMS))
+    assert "Twilio" in text
+    assert phone.config.twilio_from in text
+    assert "25.00 USD" not in text
+    assert "25.00 USD" in flat(visitor.get(f"{SMS}?balance=1"))
+    phone.faults.no_balance = True
+    assert "Twilio tells no balance of this account." in flat(visitor.get(f"{SMS}?balance=1"))
+
+
+def test_a_gateway_that_is_away_does_not_break_the_page(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+    phone.use("http://127.0.0.1:9")
+    assert "Twilio cannot be reached." in flat(visitor.get(f"{SMS}?balance=1"))
+
+
+def test_the_sms_of_the_last_day_are_counted(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    now = utcnow()
+    for number, status, answered in (
+        (1, "delivered", now), (2, "undelivered", None), (3, "sent", None), (4, "undelivered", now),
+    ):  # fmt: skip
+        row = command(van, number, answered_at=answered)
+        sms = Message(
+            id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
+            status=status, device_id=van.id, command_id=row.id,
+        )  # fmt: skip
+        db.session.add(sms)
+    db.session.commit()
+    text = flat(visitor.get(SMS))
+    assert "<dt>Sent to vehicles</dt> <dd> 4 </dd>" in text
+    assert "<dt>Answered</dt> <dd> 2 </dd>" in text
+    assert "<dt>Not delivered</dt> <dd> 1 </dd>" in text
+
+
+def test_a_gateway_that_never_called_is_pointed_out(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+    assert "Answers of vehicles may not reach us" in flat(visitor.get(SMS))
+    db.session.add(GatewayEvent(kind="inbound", gateway="twilio", token="in:1", payload={}, via="webhook"))
+    db.session.commit()
+    assert "Answers of vehicles may not reach us" not in flat(visitor.get(SMS))
+
+
+def test_a_test_sms_goes_out_once_and_its_delivery_is_shown(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+    page = visitor.get(SMS).text
+    fields = {
+        name: re.findall(rf'name="{name}"\s+value="([^"]+)"', page)[-1] for name in ("csrf_token", "nonce")
+    }
+    for _ in range(2):  # a double click
+        visitor._forget()
+        assert visitor.client.post(f"{SMS}/test", data=fields | {"phone": NUMBER}).status_code == 302
+    (sms,) = phone.sent
+    assert sms.startswith("Test SMS of DualCam at ")
+    message = db.session.scalars(select(Message)).one()
+    assert message.recipient == NUMBER
+    assert message.gateway_id is not None
+    phone.report(message.gateway_id, "delivered")
+    assert "Delivered" in flat(visitor.get(SMS))
+
+
+def test_a_test_sms_that_is_refused_or_not_delivered_says_why(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+    phone.faults.refuse[NUMBER] = 21211
+    assert "The phone number is not one that Twilio can send to" in trial(visitor)
+    trial(visitor, "+12025550189")
+    message = db.session.scalars(select(Message).where(Message.recipient == "+12025550189")).one()
+    assert message.gateway_id is not None
+    phone.report(message.gateway_id, "undelivered", error="30005")
+    assert "The number is unknown" in flat(visitor.get(SMS))
+
+
+def test_a_test_sms_goes_to_no_vehicle_and_to_no_wrong_number(
+    phone: Phone,
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    assert "This is the number of a vehicle" in trial(visitor, van.phone)
+    assert "Give the number with its country code" in trial(visitor, "0600 12345")
+    assert phone.sent == []
+
+
+def test_five_test_sms_an_hour_are_sent_and_no_more(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+    for _ in range(5):
+        trial(visitor)
+    assert "5 test SMS were sent within an hour" in trial(visitor)
+    assert len(phone.sent) == 5
+
+
+def test_without_a_gateway_the_page_says_what_to_set(app: Flask, visitor: Visitor) -> None:  # noqa: F811
+    app.extensions[EXTENSION] = None
+    assert "No gateway is set" in flat(visitor.get(SMS))

@@ -263,6 +263,14 @@ def test_a_gateway_lists_what_it_sent_and_received_or_says_that_it_cannot(
     assert inbound.gateway_id != sent.report.gateway_id
 
 
+def test_a_gateway_tells_the_balance_or_says_that_it_cannot(joined: Joined) -> None:
+    if not gateway.gateway().capabilities.balance:
+        with pytest.raises(GatewayError):
+            gateway.gateway().balance()
+        return
+    assert str(gateway.gateway().balance()) == "25 USD"
+
+
 # what comes back
 
 

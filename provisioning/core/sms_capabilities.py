@@ -21,6 +21,7 @@ class Capabilities:
     figure_space: bool = False  # it turns one U+2007 at the beginning into two spaces
     lists_messages: bool = False  # it can be asked afterwards what it took and received
     delivery_reports: bool = False
+    balance: bool = False  # it can be asked what money the account has left
     message_ids: bool = False  # its answer to a new SMS names the message
     validity_limit: int | None = None  # seconds; None: it takes no validity period
 

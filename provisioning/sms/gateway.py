@@ -107,6 +107,9 @@ class SmsGateway(Protocol):
         Raises GatewayError.
         """
 
+    def balance(self) -> Price:
+        """Ask what money the account has left; only where `balance` is among the capabilities. Raises GatewayError."""
+
     def verify(self, request: Request) -> None:
         """Let nothing pass that the gateway did not send to us. Raises Forbidden."""
 

@@ -17,6 +17,7 @@ from werkzeug import Request
 
 from provisioning.core.config import Config
 from provisioning.core.errors import Forbidden, GatewayError, Invalid
+from provisioning.core.prices import Price
 from provisioning.core.sms_capabilities import Capabilities
 from provisioning.models import DeliveryStatus, utcnow
 from provisioning.sms import http_fields, http_request
@@ -155,6 +156,10 @@ class HttpGateway:
     def messages(self, since: datetime, *, to: str | None = None) -> Iterator[InboundSms | ListedSms]:
         """List nothing: raises GatewayError, so that nobody takes an empty list for the truth."""
         raise GatewayError("gateway_lists_nothing", "This SMS gateway cannot list messages.", permanent=True)
+
+    def balance(self) -> Price:
+        """Raise GatewayError: no setting says how this gateway is asked."""
+        raise GatewayError("gateway_tells_no_balance", "This SMS gateway tells no balance.", permanent=True)
 
     def verify(self, request: Request) -> None:
         """Let nothing pass without the shared secret, or a signature over the body that was made with it.

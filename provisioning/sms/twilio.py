@@ -6,6 +6,7 @@ Source: Twilio's Messages API, its pages on webhooks and their signatures, and i
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -132,6 +133,7 @@ class TwilioGateway:
             figure_space=config.sms_figure_space,
             lists_messages=True,
             delivery_reports=True,
+            balance=True,
             message_ids=True,
             validity_limit=VALIDITY_SECONDS,
         )
@@ -189,6 +191,21 @@ class TwilioGateway:
                 "gateway_unreadable",
                 "Something else than Twilio answered, perhaps a proxy; it is tried again by itself.",
                 permanent=False,
+            ) from error
+
+    def balance(self) -> Price:
+        """Ask what money the account has left. Raises GatewayError; Twilio tells it of main accounts only."""
+        try:
+            found = self._client.api.v2010.account.balance.fetch()
+            return Price(Decimal(str(found.balance)), str(found.currency))
+        except TwilioRestException as error:
+            text = ERRORS[20003][1] if error.code == 20003 else "Twilio tells no balance of this account."
+            raise GatewayError("gateway_tells_no_balance", text, permanent=True) from error
+        except (requests.exceptions.RequestException, TwilioException) as error:
+            raise GatewayError("gateway_unreachable", "Twilio cannot be reached.", permanent=False) from error
+        except (ArithmeticError, *UNREADABLE) as error:
+            raise GatewayError(
+                "gateway_unreadable", "Something else than Twilio answered, perhaps a proxy.", permanent=False
             ) from error
 
     def verify(self, request: Request) -> None:

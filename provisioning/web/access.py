@@ -61,6 +61,7 @@ READS: Mapping[str, Permission] = {
     "GET /settings/log.csv": Permission.AUDIT,
     "GET /settings/presets": Permission.READ,
     "GET /settings/presets/<name>": Permission.READ,
+    "GET /settings/sms": Permission.SERVICE,
     "GET /uploads/<ident>": Permission.READ,
     "GET /uploads/<ident>/content": Permission.READ,
     "GET /uploads/<ident>/thumbnail.jpg": Permission.READ,
@@ -108,6 +109,7 @@ WRITES: Mapping[str, WriteAccess] = {
     "POST /requests/<ident>/again": WriteAccess(Permission.ASK, AuditAction.ASKED),
     "POST /requests/<ident>/cancel": WriteAccess(Permission.ASK, AuditAction.CANCELLED),
     "POST /settings/presets": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
+    "POST /settings/sms/test": WriteAccess(Permission.SERVICE, AuditAction.ASKED),
     "POST /uploads/<ident>/link": WriteAccess(Permission.CORRECT, AuditAction.CORRECTED),
     "POST /vehicles/<imei>/archive": WriteAccess(Permission.SET_UP, AuditAction.REMOVED),
     "POST /vehicles/<imei>/ask": WriteAccess(Permission.ASK, AuditAction.ASKED),
@@ -131,7 +133,15 @@ WRITES: Mapping[str, WriteAccess] = {
 }
 
 # routes that concern the whole fleet: not for people and tokens that are limited to tags
-WHOLE_FLEET = frozenset({"POST /settings/presets", "POST /api/v1/profiles"})
+WHOLE_FLEET = frozenset(
+    {
+        "POST /settings/presets",
+        "GET /settings/cameras",
+        "GET /settings/sms",
+        "POST /settings/sms/test",
+        "POST /api/v1/profiles",
+    }
+)
 
 NEEDS: Mapping[str, Permission] = {**READS, **{route: write.permission for route, write in WRITES.items()}}
 

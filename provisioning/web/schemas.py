@@ -256,6 +256,12 @@ class RecordSchema(Strict):
     values = fields.Nested(AvlSchema, required=True)
 
 
+class TrialMessageSchema(Strict):
+    """A test SMS to a person's phone."""
+
+    phone = fields.String(required=True, validate=check_phone, metadata=PHONE_SHAPE)
+
+
 class ProfileSchema(Strict):
     """A profile as it is made; the parameters are checked as one set."""
 

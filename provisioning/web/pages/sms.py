@@ -1,0 +1,103 @@
+"""Settings, SMS: the gateway and what it carried lately, its balance, and a test SMS to a phone."""
+
+from datetime import timedelta
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from provisioning.core.config import current_config
+from provisioning.core.errors import GatewayError, ServiceError
+from provisioning.core.prices import Price
+from provisioning.models import DeliveryStatus, Message, utcnow
+from provisioning.sms import gateway, traffic, trial_messages
+from provisioning.sms.gateway import SmsGateway
+from provisioning.web.pages import forms
+from provisioning.web.pages.words import Label
+from provisioning.web.schemas import TrialMessageSchema
+
+TITLES = {"twilio": "Twilio", "http": "SMS provider or router over HTTP"}
+# settings that choose sender and account
+SETTINGS = {
+    "twilio": ("TWILIO_ACCOUNT_SID", "TWILIO_FROM", "TWILIO_MESSAGING_SERVICE_SID"),
+    "http": ("SMS_HTTP_URL", "SMS_HTTP_FROM"),
+}
+_ON_ITS_WAY = Label("Sent", "send", "open")
+_UNCLEAR = Label("Not clear", "circle-dashed", "warn")
+_LOST = Label("Not delivered", "circle-x", "bad")
+STATES = {
+    DeliveryStatus.SENDING: _ON_ITS_WAY,
+    DeliveryStatus.QUEUED: _ON_ITS_WAY,
+    DeliveryStatus.SENT: _ON_ITS_WAY,
+    DeliveryStatus.UNKNOWN: _UNCLEAR,
+    DeliveryStatus.DELIVERED: Label("Delivered", "circle-check", "good"),
+    DeliveryStatus.UNDELIVERED: _LOST,
+    DeliveryStatus.FAILED: _LOST,
+    DeliveryStatus.CANCELED: _LOST,
+}
+REPORTED_WITHIN = timedelta(minutes=10)  # a delivery report comes within seconds, or not at all
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/settings/sms", "sms", show)
+    blueprint.add_url_rule("/settings/sms/test", "test_sms", send_test, methods=["POST"])
+
+
+def show() -> ResponseReturnValue:
+    """Show the gateway; with `?balance` it is asked for the balance, which takes a moment."""
+    return _page()
+
+
+def send_test() -> ResponseReturnValue:
+    """Send a test SMS; a double click sends one."""
+
+    def work() -> str:
+        trial_messages.send(forms.load(TrialMessageSchema(), "phone")["phone"], utcnow())
+        return url_for("pages.sms", _anchor="test")
+
+    return forms.once(work, lambda error: (_page(error), error.status))
+
+
+def _page(error: ServiceError | None = None) -> str:
+    carrier, now = gateway.configured(), utcnow()
+    balance, problem = _balance(carrier) if carrier and "balance" in request.args else (None, None)
+    trials = trial_messages.latest(now)
+    return render_template(
+        "settings/sms.html", carrier=carrier, title=TITLES.get(carrier.name, carrier.name) if carrier else None,
+        settings_of=SETTINGS.get(carrier.name, ()) if carrier else (), balance=balance, balance_problem=problem,
+        traffic=traffic.lately(now), last_webhook=traffic.last_webhook(carrier.name) if carrier else None,
+        trials=[(one, _state(one), _reason(one)) for one in trials],
+        is_open=any(_may_be_reported(one) for one in trials), per_hour=trial_messages.PER_HOUR,
+        public_url=current_config().public_url, error=error, errors=error.errors if error else {},
+        phone=request.form.get("phone", ""),
+    )  # fmt: skip
+
+
+def _balance(carrier: SmsGateway) -> tuple[Price | None, str | None]:
+    if not carrier.capabilities.balance:
+        return None, None
+    try:
+        return carrier.balance(), None
+    except GatewayError as error:
+        return None, error.message
+
+
+def _state(message: Message) -> Label:
+    """Give the state in a word; whether an SMS went out is not clear where the process that sent it ended meanwhile."""
+    is_old = utcnow() - message.created_at > REPORTED_WITHIN
+    return (
+        _UNCLEAR
+        if is_old and message.status == DeliveryStatus.SENDING
+        else STATES[DeliveryStatus(message.status)]
+    )
+
+
+def _reason(message: Message) -> str | None:
+    """Say why a message did not arrive, or may not have."""
+    if message.status == DeliveryStatus.UNDELIVERED or (message.error_code and not message.note):
+        return gateway.describe_error(message.gateway, message.error_code).sentence
+    return message.note
+
+
+def _may_be_reported(message: Message) -> bool:
+    return _state(message) is _ON_ITS_WAY and utcnow() - message.created_at < REPORTED_WITHIN
