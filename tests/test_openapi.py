@@ -23,7 +23,17 @@ from provisioning.core.config import load
 from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.media import telemetry
-from provisioning.models import CameraSession, ChecklistRun, Device, Role, Upload, UploadState, db, utcnow
+from provisioning.models import (
+    CameraSession,
+    ChecklistRun,
+    Device,
+    Event,
+    Role,
+    Upload,
+    UploadState,
+    db,
+    utcnow,
+)
 from provisioning.sms import inbound
 from provisioning.sms.gateway import InboundSms
 from provisioning.tracker import language
@@ -80,8 +90,15 @@ def fill() -> None:
             trigger=0,
             timestamp=now,
             sha256="0" * 64,
+            event_id="0" * 32,
         )
     )
+    db.session.add(
+        Event(
+            id="0" * 32, device_id=van.id, kind="asked", at=now, cameras="front", file_types="photo", latitude=54.6,
+            longitude=25.2,
+        )
+    )  # fmt: skip
     db.session.add(
         CameraSession(id="1" * 32, imei=IMEI, device_id=van.id, address="192.0.2.1:40000", ended_at=now)
     )
@@ -146,6 +163,8 @@ def operations() -> list[tuple[str, str]]:
         ("patch", "/uploads/{ident}/link"), ("get", "/uploads/{ident}/content"),
         ("get", "/uploads/{ident}/thumbnail.jpg"), ("get", "/uploads/{ident}/video.mp4"), ("get", "/profiles"),
         ("post", "/profiles"), ("get", "/profiles/{name}"), ("get", "/messages"), ("get", "/sessions"),
+        ("get", "/events"), ("get", "/events/{ident}"), ("post", "/events/{ident}/seen"),
+        ("put", "/events/{ident}/saved"), ("delete", "/events/{ident}/saved"),
     ]  # fmt: skip
 
 
@@ -185,6 +204,7 @@ def test_every_key_of_every_answer_is_described(served: tuple[Flask, str]) -> No
         "/commands/{ident}": f"/commands/{command}",
         "/uploads": "/uploads", "/uploads/{ident}": f"/uploads/{'0' * 32}", "/profiles": "/profiles",
         "/profiles/{name}": "/profiles/City", "/messages": "/messages", "/sessions": "/sessions",
+        "/events": "/events", "/events/{ident}": f"/events/{'0' * 32}",
     }  # fmt: skip
     for path, address in asked.items():
         answer = client.get(f"/api/v1{address}", headers=headers).json

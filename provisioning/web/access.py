@@ -86,6 +86,8 @@ READS: Mapping[str, Permission] = {
     "GET /api/v1/devices/<imei>/check": Permission.READ,
     "POST /api/v1/devices/<imei>/commands/preview": Permission.ASK,
     "GET /api/v1/devices/<imei>/status": Permission.READ,
+    "GET /api/v1/events": Permission.READ,
+    "GET /api/v1/events/<ident>": Permission.READ,
     "GET /api/v1/fleet": Permission.READ,
     "GET /api/v1/messages": Permission.READ,
     "GET /api/v1/parameters": Permission.READ,
@@ -128,6 +130,9 @@ WRITES: Mapping[str, WriteAccess] = {
     "POST /api/v1/devices/<imei>/commands": WriteAccess(Permission.ASK, AuditAction.ASKED),
     "POST /api/v1/devices/<imei>/provision": WriteAccess(Permission.SET_UP, AuditAction.ASKED),
     "POST /api/v1/devices/<imei>/records": WriteAccess(Permission.REPORT, None),
+    "POST /api/v1/events/<ident>/seen": WriteAccess(Permission.READ, AuditAction.SAW),
+    "PUT /api/v1/events/<ident>/saved": WriteAccess(Permission.SAVE, AuditAction.SAVED),
+    "DELETE /api/v1/events/<ident>/saved": WriteAccess(Permission.SAVE, AuditAction.CHANGED),
     "POST /api/v1/profiles": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
     "PATCH /api/v1/uploads/<ident>/link": WriteAccess(Permission.CORRECT, AuditAction.CORRECTED),
 }

@@ -13,7 +13,7 @@ from flask import Flask, Response, g, request
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction
-from provisioning.models import Command, Device, Message, Profile, Upload, db, utcnow
+from provisioning.models import Command, Device, Event, Message, Profile, Upload, db, utcnow
 from provisioning.web import access, sign_in
 
 HIDDEN = "•••••"
@@ -22,12 +22,14 @@ SECRET = ("password", "sms_login", "sms_password")
 KINDS: Mapping[str, str] = {
     "commands": "command",
     "devices": "device",
+    "events": "event",
+    "media": "event",
     "requests": "command",
     "texts": "message",
     "uploads": "upload",
     "vehicles": "device",
 }
-OWNERS: Mapping[str, Any] = {"command": Command, "message": Message, "upload": Upload}
+OWNERS: Mapping[str, Any] = {"command": Command, "event": Event, "message": Message, "upload": Upload}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from stdnum import imei as stdnum_imei
 from provisioning.check.facts import LOOKS
 from provisioning.check.steps import QUESTIONS
 from provisioning.devices.health import HealthState
+from provisioning.media.event_rules import EventKind
 from provisioning.models import State, UploadState
-from provisioning.tracker.input_fields import Flag, Moment
+from provisioning.tracker.input_fields import EARLIEST, Flag, Moment
 from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
 from provisioning.web import tag_limit
 
@@ -379,6 +380,44 @@ class AuditFilter(PageSchema):
     )
     since = fields.AwareDateTime(data_key="from", default_timezone=UTC)
     until = fields.AwareDateTime(data_key="to", default_timezone=UTC, metadata={"description": "before it"})
+
+
+ISO_8601 = (
+    r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+# a moment that has passed: Unix seconds, or ISO 8601 with a zone
+PAST: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "integer",
+            "minimum": int(EARLIEST.timestamp()),
+            "description": "Unix seconds, not later than now",
+        },
+        {
+            "type": "string",
+            "format": "past-time",
+            "pattern": ISO_8601,
+            "description": "ISO 8601 with a zone, from the year 2000 on, not later than now",
+        },
+    ]
+}
+_KIND = "|".join(EventKind)
+
+
+class EventFilterSchema(ListFilter):
+    """A list of events."""
+
+    kind = fields.String(
+        validate=validate.Regexp(
+            rf"^({_KIND})(,({_KIND}))*$", error="Give kinds of events, separated by commas."
+        ),
+        metadata={"description": "kinds of events, separated by commas"},
+    )
+    since = Moment(data_key="from", metadata=PAST["anyOf"][1])
+    until = Moment(data_key="to", metadata=PAST["anyOf"][1])
+    unseen = fields.Boolean(metadata={"description": "only those that nobody has seen, or only the others"})
+    saved = fields.Boolean(metadata={"description": "only those that are kept, or only the others"})
 
 
 class MessageFilter(ListFilter):

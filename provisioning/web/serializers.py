@@ -7,12 +7,14 @@ from typing import Any
 from provisioning.commands.request_preview import Preview
 from provisioning.devices import health_view
 from provisioning.devices.health_view import HealthView
+from provisioning.media import event_list
 from provisioning.models import (
     TRIGGERS,
     AuditEntry,
     CameraSession,
     Command,
     Device,
+    Event,
     Message,
     Profile,
     StatusItem,
@@ -153,6 +155,35 @@ def preview(found: Preview, blocking: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
+def events(rows: Sequence[Event]) -> list[dict[str, Any]]:
+    """Show events with their files, and who has seen them."""
+    files, names = event_list.files_of(rows), event_list.seen_by(rows)
+    return [_event(row, files.get(row.id, []), names.get(row.id, [])) for row in rows]
+
+
+def event(row: Event) -> dict[str, Any]:
+    """Show an event with its files, and who has seen it."""
+    return events([row])[0]
+
+
+def _event(row: Event, files: Sequence[Upload], names: Sequence[str]) -> dict[str, Any]:
+    place = None
+    if row.latitude is not None:
+        place = {"latitude": row.latitude, "longitude": row.longitude}
+    return {
+        "id": row.id,
+        "imei": row.device.imei,
+        "kind": row.kind,
+        "at": moment(row.at),
+        "uploads": [upload(file) for file in files],
+        "seen_by": list(names),
+        "seen_at": moment(row.seen_at),
+        "saved": row.saved_at is not None,
+        "saved_by": row.saved_by,
+        "place": place,
+    }
+
+
 def upload(row: Upload) -> dict[str, Any]:
     """Show an upload; `link` says which command made it, why, and how sure that is."""
     return {
@@ -178,6 +209,7 @@ def upload(row: Upload) -> dict[str, Any]:
         "sha256": row.sha256,
         "crc_errors": row.crc_errors,
         "resumes": row.resumes,
+        "event": row.event_id,
         "started_at": moment(row.started_at),
         "received_at": moment(row.received_at),
         "address": row.address,

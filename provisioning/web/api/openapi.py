@@ -18,6 +18,7 @@ from provisioning.core.audit import AuditAction
 from provisioning.devices.durations import Basis
 from provisioning.devices.health import CODES, HealthState
 from provisioning.devices.health_words import ActionKind
+from provisioning.media.event_rules import EventKind
 from provisioning.models import Certainty, Direction, State, UploadState, Verdict
 from provisioning.web.api.shared import ArgumentsParser, answer
 
@@ -205,6 +206,7 @@ UPLOAD = _object(
     sha256=_or_null(TEXT),
     crc_errors=COUNT,
     resumes=COUNT,
+    event=_or_null(TEXT | {"description": "id of the event that the file is of"}),
     started_at=TIME,
     received_at=_or_null(TIME),
     address=_or_null(TEXT | {"description": "from which address the file came"}),
@@ -230,6 +232,21 @@ UPLOAD = _object(
     video=_or_null(TEXT),
     playback=_or_null(ANYTHING),
     problem=_or_null(TEXT),
+)
+
+EVENT = _object(
+    id=TEXT,
+    imei=IMEI,
+    kind=_one_of(*EventKind),
+    at=TIME,
+    uploads=_many(UPLOAD),
+    seen_by=_many(TEXT | {"description": "user or token"}),
+    seen_at=_or_null(
+        TIME | {"description": "when it was first seen, or came too long ago for anybody to look"}
+    ),
+    saved=FLAG | {"description": "its files are kept beyond their retention"},
+    saved_by=_or_null(TEXT),
+    place=_or_null(_object(latitude=NUMBER, longitude=NUMBER)),
 )
 
 COMMAND = _object(

@@ -9,10 +9,9 @@ from typing import Any
 
 from provisioning.core.config import Config
 from provisioning.devices.camera_server import own_server
-from provisioning.tracker.input_fields import EARLIEST
 from provisioning.tracker.language import COMMANDS, LONGEST_VIDEO, RESOLUTIONS, Source
 from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, REQUIRED_IN_WORDS, Parameter
-from provisioning.web.schemas import IMEI, TEXT
+from provisioning.web.schemas import IMEI, PAST, TEXT
 
 Shape = dict[str, Any]
 
@@ -33,27 +32,7 @@ PROFILE: Shape = {
     **TEXT,
 }
 SECONDS: Shape = {"type": "integer", "minimum": 1, "maximum": LONGEST_VIDEO}
-ISO_8601 = (
-    r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
-    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
-)
 PARAMETER_ID = "^[1-9][0-9]{0,7}$"
-# a moment that has passed: Unix seconds, or ISO 8601 with a zone
-PAST: Shape = {
-    "anyOf": [
-        {
-            "type": "integer",
-            "minimum": int(EARLIEST.timestamp()),
-            "description": "Unix seconds, not later than now",
-        },
-        {
-            "type": "string",
-            "format": "past-time",
-            "pattern": ISO_8601,
-            "description": "ISO 8601 with a zone, from the year 2000 on, not later than now",
-        },
-    ]
-}
 
 
 def shapes(catalogue: Mapping[int, Parameter], config: Config) -> dict[str, Shape]:

@@ -1,0 +1,127 @@
+"""Reads events: lists by what people ask for, one by its id; and notes who has seen one and that one is kept."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy.orm import joinedload
+
+from provisioning.core.errors import NotFound
+from provisioning.media.event_rules import EventKind
+from provisioning.models import Event, EventView, Upload, changes, db, first_id, put_all
+
+# how far an event's time may lie from that in its id, as a bound for the index; by far the most are equal
+ID_NEAR = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are wanted; None, or nothing, where it does not matter. `since` and `until` bound their times."""
+
+    device_ids: Collection[int] | None = None
+    kinds: Collection[EventKind] = ()
+    without: Collection[EventKind] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    unseen: bool | None = None
+    saved: bool | None = None
+    camera: str | None = None
+    file_type: str | None = None
+
+
+def wanted(given: EventFilter) -> Select[Any]:
+    """Give the query of events that a filter lets through, with their vehicles; the caller adds order and limit."""
+    where: list[ColumnElement[bool]] = []
+    if given.device_ids is not None:
+        where.append(Event.device_id.in_(given.device_ids))
+    if given.kinds:
+        where.append(
+            Event.kind.in_(sorted(given.kinds)) if len(given.kinds) > 1 else Event.kind == min(given.kinds)
+        )
+    if given.without:
+        where.append(Event.kind.not_in(sorted(given.without)))
+    if given.since is not None:
+        where += [Event.at >= given.since, Event.id >= first_id(given.since - ID_NEAR)]
+    if given.until is not None:
+        where += [Event.at <= given.until, Event.id <= first_id(given.until + ID_NEAR)]
+    if given.unseen is not None:
+        where.append(Event.seen_at.is_(None) if given.unseen else Event.seen_at.is_not(None))
+    if given.saved is not None:
+        where.append(Event.saved_at.is_not(None) if given.saved else Event.saved_at.is_(None))
+    if given.camera:
+        where.append(Event.cameras.in_((given.camera, "both")))
+    if given.file_type:
+        where.append(Event.file_types.in_((given.file_type, "both")))
+    return select(Event).options(joinedload(Event.device)).where(*where)
+
+
+def newest(given: EventFilter, limit: int, before: str = "") -> Sequence[Event]:
+    """Give so many events that a filter lets through, the newest first, older than the event with the id `before`."""
+    query = wanted(given)
+    if before:
+        query = query.where(Event.id < before)
+    return db.session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
+
+
+def find(ident: str) -> Event:
+    """Give the event with this id. Raises NotFound."""
+    found = db.session.get(Event, ident)
+    if found is None:
+        raise NotFound("There is no such event.")
+    return found
+
+
+def files_of(events: Sequence[Event]) -> dict[str, list[Upload]]:
+    """Give the files of events by the event's id: front before rear, a photo before a clip, then by their times."""
+    rows = db.session.scalars(select(Upload).where(Upload.event_id.in_([event.id for event in events])))
+    files: dict[str, list[Upload]] = defaultdict(list)
+    for row in sorted(
+        rows, key=lambda row: (row.source, row.file_type, row.timestamp or row.started_at, row.id)
+    ):
+        files[str(row.event_id)].append(row)
+    return files
+
+
+def seen_by(events: Sequence[Event]) -> dict[str, list[str]]:
+    """Give who has seen events, the first first, by the event's id."""
+    names: dict[str, list[str]] = defaultdict(list)
+    views = db.session.scalars(
+        select(EventView)
+        .where(EventView.event_id.in_([event.id for event in events]))
+        .order_by(EventView.event_id, EventView.at, EventView.who)
+    )
+    for view in views:
+        names[view.event_id].append(view.who)
+    return names
+
+
+def see(event: Event, who: str, now: datetime) -> None:
+    """Note that somebody has seen an event; the first time counts. Commits."""
+    ident = event.id
+    if db.session.get(EventView, (ident, who)) is not None:
+        db.session.rollback()
+        return
+    if event.seen_at is None:
+        changes.publish(event.device_id, "events")
+    put_all(EventView, [{"event_id": ident, "who": who, "at": now}], "event_id, who")
+    db.session.execute(update(Event).where(Event.id == ident, Event.seen_at.is_(None)).values(seen_at=now))
+    db.session.commit()
+
+
+def save(event: Event, who: str, now: datetime) -> None:
+    """Keep the files of an event beyond their retention. Commits."""
+    if event.saved_at is None:
+        event.saved_at, event.saved_by = now, who
+        changes.publish(event.device_id, "events")
+    db.session.commit()
+
+
+def stop_saving(event: Event) -> None:
+    """Let the files of an event go when their retention ends. Commits."""
+    if event.saved_at is not None:
+        event.saved_at = event.saved_by = None
+        changes.publish(event.device_id, "events")
+    db.session.commit()
