@@ -35,7 +35,7 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.models.base import new_id
-from provisioning.sms import dispatch, factory, gateway, inbound, reconcile, recovery
+from provisioning.sms import addressing, dispatch, factory, gateway, inbound, reconcile, recovery
 from provisioning.sms.gateway import OutgoingSms
 from receiver.store.media_store import MediaError
 
@@ -327,14 +327,14 @@ def test_a_text_that_cannot_be_taken_is_owed_and_the_next_one_is_taken(
     send(other)
     phone.twilio.take(NUMBER, "words")
     phone.twilio.take(OTHER, VERSION)
-    real = inbound.find_device
+    real = addressing.find_device
 
     def find(phone: str, moment: Any) -> int | None:
         if phone == NUMBER:
             raise ArithmeticError("a mistake of ours")
         return real(phone, moment)
 
-    monkeypatch.setattr(inbound, "find_device", find)
+    monkeypatch.setattr(addressing, "find_device", find)
     with pytest.raises(jobs.RowsFailed):
         reconcile.reconcile(utcnow)
     db.session.expire_all()

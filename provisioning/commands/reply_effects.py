@@ -84,10 +84,9 @@ def apply(
     command.reply = "\n".join(filter(None, [command.reply, text]))[:LONGEST_REPLY]
     command.last_reply_at, command.updated_at = max(at, command.last_reply_at or at), now
     result = dict(command.result or {})
-    secrets = [s for which in ("current", "pending") for s in submission.credentials(device, which) if s]
     result["replies"] = [
         *result.get("replies", []),
-        *(reply.as_json(secrets=tuple(secrets)) for reply in replies),
+        *(reply.as_json(secrets=credentials.secrets(device)) for reply in replies),
     ]
     command.result = result
     if all(isinstance(reply, Unread) for reply in replies):
@@ -163,8 +162,7 @@ def _refusal(replies: Sequence[Reply]) -> CommandRefused | None:
 
 def _refuse(command: Command, device: Device, refusal: CommandRefused, now: datetime) -> None:
     """End what the device refused, in its own words: what a code means is written for photos and videos."""
-    secrets = [s for which in ("current", "pending") for s in submission.credentials(device, which) if s]
-    words = mask(refusal.message, secrets)
+    words = mask(refusal.message, credentials.secrets(device))
     _fail(
         command, device, refusal.code, f"The device answered: {words} {refusal.sentence}", refusal.retry, now
     )

@@ -1,13 +1,16 @@
 """Decides which command a reply answers, by content first. Pure.
 
 Each reply says itself how well it fits a command (`Reply.fit`). Replies carry no id; phone and time have already
-narrowed the candidates down. `inbound` makes the candidates and applies the choice.
+narrowed the candidates down. `answers` makes the candidates and applies the choice.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from provisioning.tracker.language import Candidate, Failure, Fit, Progress, Reply, Unread
+
+UNANSWERED_FOR = timedelta(hours=24)  # so long a command without a reply stays a candidate for one
 
 
 @dataclass(frozen=True, slots=True)

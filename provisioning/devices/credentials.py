@@ -120,6 +120,13 @@ def pair(device: Device, which: str) -> Pair:
     return encryption.decrypt(device.sms_login), encryption.decrypt(device.sms_password)
 
 
+def secrets(device: Device | None) -> tuple[str, ...]:
+    """Give what must be dots in the texts of a device: the logins and passwords of both pairs, in clear."""
+    if device is None:
+        return ()
+    return tuple(secret for which in ("current", "pending") for secret in pair(device, which) if secret)
+
+
 def is_change(command: Command) -> bool:
     """Say whether a command sets the device's SMS login and password."""
     return "encrypted" in command.arguments

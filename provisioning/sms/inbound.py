@@ -1,35 +1,30 @@
 """What comes back from the gateway: replies of devices and reports on our messages, each exactly once.
 
 An event is kept with its effects in one transaction; if reading it fails, it stays owed and the sweep tries again.
-Webhooks and the reconciler bring events through the same two functions. Which command a text answers is decided in
-`reply_matching`; what the words mean in `commands`; what a report does in `delivery_reports`.
+Webhooks and the reconciler bring events through the same two functions. Whose text it is says `addressing`; which
+command it answers and what follows, `commands.answers`; what a report does, `delivery_reports`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.commands import reply_effects, submission
-from provisioning.commands.reply_matching import Match, choose
+from provisioning.commands import answers
 from provisioning.core import encryption
 from provisioning.core.errors import Conflict, ServiceError
 from provisioning.devices import credentials, status_table
 from provisioning.media import link_service
 from provisioning.models import (
-    Command,
     DeliveryStatus,
     Device,
-    DevicePhone,
     Direction,
     GatewayEvent,
     Message,
-    State,
-    Upload,
     Verdict,
     changes,
     db,
@@ -37,15 +32,13 @@ from provisioning.models import (
     new_id,
     timestamps,
 )
-from provisioning.sms import delivery_reports, kept_events, unmatched
+from provisioning.sms import addressing, delivery_reports, kept_events, parts, unmatched
 from provisioning.sms.gateway import DeliveryReport, InboundSms
 from provisioning.sms.kept_events import ENCRYPTED, Fact
 from provisioning.tracker import language
 
 log = structlog.get_logger(__name__)
 
-JOINED_WITHIN = timedelta(minutes=2)  # so far apart two parts of one answer come
-UNANSWERED_FOR = timedelta(hours=24)  # so long a command without a reply stays a candidate for one
 EVENT_TRIES = 2000  # with the waits below about a week: time to put a key back, or to mend a mistake of ours
 EVENT_WAIT_SECONDS = 300  # at most, between two tries
 TOKENS_AT_ONCE = 500
@@ -234,43 +227,9 @@ def _at(fact: Fact, received_at: datetime) -> datetime:
 
 def _device_of(fact: Fact, at: datetime) -> int | None:
     if isinstance(fact, InboundSms):
-        return find_device(fact.sender, at)
+        return addressing.find_device(fact.sender, at)
     message = delivery_reports.message_of(fact)
     return message.device_id if message else None
-
-
-def find_device(phone: str, at: datetime) -> int | None:
-    """Give the device that had this number at that time; a live one before an archived one."""
-    number = phone if phone.startswith("+") else f"+{phone}"
-    found = db.session.scalar(
-        select(Device.id)
-        .join(DevicePhone)
-        .where(
-            DevicePhone.phone == number,
-            # a reply may be dated a little before the number was entered
-            DevicePhone.since <= at + timedelta(minutes=5),
-            or_(DevicePhone.until.is_(None), DevicePhone.until >= at),
-        )
-        .order_by(Device.archived_at.is_not(None), DevicePhone.since.desc())
-        .limit(1)
-    )
-    return found if found is not None else _asked_at(number, at)
-
-
-def _asked_at(number: str, at: datetime) -> int | None:
-    """Give the device that still owes an answer from a number which it has given up since."""
-    return db.session.scalar(
-        select(Message.device_id)
-        .join(Command, Message.command_id == Command.id)
-        .where(
-            Message.recipient == number,
-            Message.direction == Direction.OUT,
-            Message.created_at >= at - UNANSWERED_FOR,
-            or_(Command.in_flight, Command.capturing, Command.answered_at.is_(None)),
-        )
-        .order_by(Message.id.desc())
-        .limit(1)
-    )
 
 
 def _payload(fact: Fact, device_id: int | None) -> dict[str, Any]:
@@ -279,16 +238,9 @@ def _payload(fact: Fact, device_id: int | None) -> dict[str, Any]:
         return kept_events.payload_of(fact, "")
     try:
         device = db.session.get(Device, device_id) if device_id else None
-        return kept_events.payload_of(fact, language.mask(fact.text, _secrets(device)))
+        return kept_events.payload_of(fact, language.mask(fact.text, credentials.secrets(device)))
     except encryption.Undecryptable:
         return kept_events.payload_of(fact, "") | {ENCRYPTED: encryption.encrypt(fact.text)}
-
-
-def _secrets(device: Device | None) -> tuple[str, ...]:
-    if device is None:
-        return ()
-    pairs = (submission.credentials(device, "current"), submission.credentials(device, "pending"))
-    return tuple(secret for pair in pairs for secret in pair if secret)
 
 
 # inbound texts
@@ -296,7 +248,7 @@ def _secrets(device: Device | None) -> tuple[str, ...]:
 
 def _take_text(event: GatewayEvent, sms: InboundSms, now: datetime) -> int | None:
     at = _at(sms, event.received_at)
-    device_id = find_device(sms.sender, at)
+    device_id = addressing.find_device(sms.sender, at)
     device = db.session.get(Device, device_id) if device_id else None
     message = Message(
         id=event.id,  # by which its event is found again
@@ -305,7 +257,7 @@ def _take_text(event: GatewayEvent, sms: InboundSms, now: datetime) -> int | Non
         gateway_id=sms.gateway_id,
         sender=sms.sender[:64],
         recipient=sms.recipient[:64],
-        body=language.mask(sms.text, _secrets(device)),
+        body=language.mask(sms.text, credentials.secrets(device)),
         status=DeliveryStatus.RECEIVED,
         device_id=device_id,
         created_at=at,
@@ -331,129 +283,18 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
         source_kind="message",
         source_id=message.id,
     )
-    whole, other = _joined(message, body, at)
-    replies = [reply.without(_secrets(device)) for reply in language.read_replies(whole)]
-    rows = _candidates(device, at)
-    if other is not None and other.command is not None and other.command.answered_at is not None:
-        rows = [other.command]
-        match: Match | None = Match(other.command.id, other.command.match == "certain")
-    else:
-        match = choose(replies, _as_candidates(rows))
-    command = next((row for row in rows if match and row.id == match.id), None)
+    whole, other = parts.joined(message, body, at)
+    first = other.command if other is not None else None
+    goes_on = first if first is not None and first.answered_at is not None else None
+    reading = answers.take(device, whole, message.body, ("message", message.id), at, now, goes_on=goes_on)
+    command = reading.command
+    message.command_id = command.id if command else None
+    message.claimed, message.note = reading.is_taken, reading.note
     if other is not None:
-        other.claimed, other.command_id = True, command.id if command else None
+        other.claimed, other.command_id = True, message.command_id
         other.note = "Read together with the text that came with it."
-    source = ("command", command.id) if command else ("message", message.id)
-    changing = command is not None and reply_effects.changes(command)
-    learned = reply_effects.learn(device, replies, source, at, changing=changing)
-    if command is None or match is None:
-        message.claimed = learned
-        message.note = (
-            "No command asked for this; its values are in the status table."
-            if learned
-            else "No command fits these words."
-        )
-        return
-    message.command_id, message.claimed = command.id, True
-    message.note = " ".join(dict.fromkeys(reply.sentence for reply in replies))
-    if not match.certain and command.match is None:
-        command.match = "probable"
-    elif match.certain:
-        command.match = "certain"
-    reply_effects.apply(command, device, replies, message.body, now, at)
-    if command.kind == "camreq":
+    if command is not None and command.kind == "camreq":
         link_service.relink(device, now)
-
-
-def _joined(message: Message, body: str, at: datetime) -> tuple[str, Message | None]:
-    """Give the whole text and the message with its other part, where a device sent its answer in two, in any order."""
-    is_full, is_rest = len(body) in language.PARTS, _may_be_rest(body)
-    if not is_full and not is_rest:
-        return body, None
-    near = db.session.scalars(
-        select(Message)
-        .where(
-            Message.device_id == message.device_id,
-            Message.direction == Direction.IN,
-            Message.id != message.id,
-            Message.created_at >= at - JOINED_WITHIN,
-            Message.created_at <= at + JOINED_WITHIN,
-        )
-        .order_by(Message.id.desc())
-        .limit(5)
-    ).all()
-    for other in near:
-        if is_full and _may_be_rest(other.body) and _is_read(body + other.body):
-            return body + other.body, other
-        if is_rest and len(other.body) in language.PARTS and _is_read(other.body + body):
-            return other.body + body, other
-    return body, None
-
-
-def _may_be_rest(text: str) -> bool:
-    """Say whether a text may go on where another was cut: unreadable alone, and no sentence."""
-    words = text.split()
-    no_sentence = len(words) == 1 or any(":" in word for word in words[1:])
-    return no_sentence and all(isinstance(reply, language.Unread) for reply in language.read_replies(text))
-
-
-def _is_read(text: str) -> bool:
-    return not any(isinstance(reply, language.Unread) for reply in language.read_replies(text))
-
-
-def _candidates(device: Device, at: datetime) -> list[Command]:
-    """Give the commands that a text of this time may answer, newest first.
-
-    In flight, capturing, never answered for a day, or files whose announcement may still come. Asked for apart, so
-    that each is found by an index and not among all that the device was ever asked.
-    """
-    until = at + timedelta(seconds=30)
-    mine = select(Command).where(Command.device_id == device.id)
-    held = db.session.scalars(mine.where(or_(Command.in_flight, Command.capturing)))
-    rows = {row.id: row for row in held if row.sending_at is not None and row.sending_at <= until}
-    recent = db.session.scalars(
-        mine.where(
-            Command.sending_at >= at - UNANSWERED_FOR,
-            Command.sending_at <= until,
-            Command.answered_at.is_(None) | ((Command.kind == "camreq") & (Command.state == State.DONE)),
-        )
-        .order_by(Command.id.desc())
-        .limit(200)
-    )
-    rows |= {row.id: row for row in recent}
-    return [rows[ident] for ident in sorted(rows, reverse=True)]
-
-
-def _as_candidates(rows: Sequence[Command]) -> list[language.Candidate]:
-    taken: dict[str, list[float]] = {}
-    files = select(Upload.command_id, Upload.timestamp).where(
-        Upload.command_id.in_([row.id for row in rows if row.kind == "camreq"]), Upload.timestamp.is_not(None)
-    )
-    for ident, moment in db.session.execute(files):
-        if ident is not None and moment is not None:
-            taken.setdefault(ident, []).append(moment.timestamp())
-    return [_candidate(row, taken.get(row.id, [])) for row in rows]
-
-
-def _candidate(row: Command, taken: Sequence[float]) -> language.Candidate:
-    asked = row.arguments.get("timestamp")
-    announced = [milliseconds / 1000 for milliseconds in (row.result or {}).get("file_timestamps", [])]
-    unannounced = row.kind == "camreq" and row.state == State.DONE and not announced
-    arguments = row.arguments
-    if credentials.is_change(row):
-        login, password = credentials.pair_set_by(row)  # compared only: a candidate is neither kept nor shown
-        arguments = {"parameters": {credentials.LOGIN: login, credentials.PASSWORD: password}}
-    return language.Candidate(
-        row.id,
-        row.kind,
-        arguments,
-        row.in_flight,
-        row.capturing,
-        asked=float(asked) if asked is not None else None,
-        reported=(*taken, *announced),
-        unannounced=unannounced,
-        answered=row.answered_at is not None,
-    )
 
 
 def claim_sender(
@@ -479,7 +320,7 @@ def claim_sender(
 
 def _hide(message: Message, device: Device) -> None:
     """Put dots for a device's credentials in a text that was taken before the device was known."""
-    message.body = language.mask(message.body, _secrets(device))
+    message.body = language.mask(message.body, credentials.secrets(device))
     event = db.session.get(GatewayEvent, message.id) or _event_of_older_version(message)
     if event is not None:
         event.payload = event.payload | {"text": message.body}

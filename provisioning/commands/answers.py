@@ -1,0 +1,119 @@
+"""What a device's words answer, and what follows, however they came: an answer has a device, a text and a time.
+
+`reply_matching` decides which command fits the words, `reply_effects` what they mean for it. The transport finds out
+first whose words they are. The caller holds the device's lock and commits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+
+from provisioning.commands import reply_effects
+from provisioning.commands.reply_matching import UNANSWERED_FOR, Match, choose
+from provisioning.devices import credentials
+from provisioning.models import Command, Device, State, Upload, db
+from provisioning.tracker import language
+
+EARLY = timedelta(seconds=30)  # so much before its command was handed over an answer may be dated
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text was read as: the command that it answers, whether anything took it, and a sentence for people."""
+
+    command: Command | None
+    is_taken: bool
+    note: str
+
+
+def take(
+    device: Device,
+    text: str,
+    shown: str,
+    source: tuple[str, str],
+    at: datetime,
+    now: datetime,
+    *,
+    goes_on: Command | None = None,
+) -> Reading:
+    """Let a device's words take effect: on the command that they answer, and on what is known of the device.
+
+    `shown`: the text with dots for credentials, which is kept. `source`: kind and id of what brought the text, for
+    facts of no command. `at`: when the device said it. `goes_on`: the command whose answer this text continues.
+    """
+    replies = [reply.without(credentials.secrets(device)) for reply in language.read_replies(text)]
+    rows = [goes_on] if goes_on is not None else _candidates(device, at)
+    if goes_on is not None:
+        match: Match | None = Match(goes_on.id, goes_on.match == "certain")
+    else:
+        match = choose(replies, _as_candidates(rows))
+    command = next((row for row in rows if match and row.id == match.id), None)
+    changing = command is not None and reply_effects.changes(command)
+    told_by = ("command", command.id) if command else source
+    learned = reply_effects.learn(device, replies, told_by, at, changing=changing)
+    if command is None or match is None:
+        known = "No command asked for this; its values are in the status table."
+        return Reading(None, learned, known if learned else "No command fits these words.")
+    if not match.certain and command.match is None:
+        command.match = "probable"
+    elif match.certain:
+        command.match = "certain"
+    reply_effects.apply(command, device, replies, shown, now, at)
+    return Reading(command, True, " ".join(dict.fromkeys(reply.sentence for reply in replies)))
+
+
+def _candidates(device: Device, at: datetime) -> list[Command]:
+    """Give the commands that a text of this time may answer, newest first.
+
+    In flight, capturing, never answered for a day, or files whose announcement may still come. Asked for apart, so
+    that each is found by an index and not among all that the device was ever asked.
+    """
+    until = at + EARLY
+    mine = select(Command).where(Command.device_id == device.id)
+    held = db.session.scalars(mine.where(or_(Command.in_flight, Command.capturing)))
+    rows = {row.id: row for row in held if row.sending_at is not None and row.sending_at <= until}
+    recent = db.session.scalars(
+        mine.where(
+            Command.sending_at >= at - UNANSWERED_FOR,
+            Command.sending_at <= until,
+            Command.answered_at.is_(None) | ((Command.kind == "camreq") & (Command.state == State.DONE)),
+        )
+        .order_by(Command.id.desc())
+        .limit(200)
+    )
+    rows |= {row.id: row for row in recent}
+    return [rows[ident] for ident in sorted(rows, reverse=True)]
+
+
+def _as_candidates(rows: Sequence[Command]) -> list[language.Candidate]:
+    taken: dict[str, list[float]] = {}
+    files = select(Upload.command_id, Upload.timestamp).where(
+        Upload.command_id.in_([row.id for row in rows if row.kind == "camreq"]), Upload.timestamp.is_not(None)
+    )
+    for ident, moment in db.session.execute(files):
+        if ident is not None and moment is not None:
+            taken.setdefault(ident, []).append(moment.timestamp())
+    return [_candidate(row, taken.get(row.id, [])) for row in rows]
+
+
+def _candidate(row: Command, taken: Sequence[float]) -> language.Candidate:
+    asked = row.arguments.get("timestamp")
+    announced = [milliseconds / 1000 for milliseconds in (row.result or {}).get("file_timestamps", [])]
+    unannounced = row.kind == "camreq" and row.state == State.DONE and not announced
+    arguments = row.arguments
+    if credentials.is_change(row):
+        login, password = credentials.pair_set_by(row)  # compared only: a candidate is neither kept nor shown
+        arguments = {"parameters": {credentials.LOGIN: login, credentials.PASSWORD: password}}
+    return language.Candidate(
+        row.id,
+        row.kind,
+        arguments,
+        row.in_flight,
+        row.capturing,
+        asked=float(asked) if asked is not None else None,
+        reported=(*taken, *announced),
+        unannounced=unannounced,
+        answered=row.answered_at is not None,
+    )
