@@ -22,13 +22,13 @@ from provisioning.tracker.language import (
     GetParam,
     GetVer,
     SetParam,
+    SmsEnvelope,
     Source,
     TypedCommand,
     UnsendableText,
     compose,
     credential_style,
     from_arguments,
-    prefix,
 )
 from provisioning.tracker.parameters import CATALOGUE, ParameterErrors, septets, validate, with_camera_server
 
@@ -266,7 +266,7 @@ def test_a_command_without_a_form_is_unsendable(command: TypedCommand) -> None:
     with pytest.raises(UnsendableText):
         command.encode()
     with pytest.raises(UnsendableText):
-        compose(command, login="abc", password="def", style=CredentialStyle.FM)
+        compose(command, SmsEnvelope(login="abc", password="def", style=CredentialStyle.FM))
 
 
 @pytest.mark.parametrize(
@@ -324,8 +324,8 @@ def test_a_command_cannot_be_changed_from_outside() -> None:
 def test_credentials_stand_in_front_as_the_family_wants(
     login: str, password: str, kind: CredentialStyle, front: str
 ) -> None:
-    assert prefix(login, password, kind) == front
-    (sms,) = compose(GetVer(), login=login, password=password, style=kind, keeps_spaces=True)
+    assert SmsEnvelope(login, password, kind).front() == front
+    (sms,) = compose(GetVer(), SmsEnvelope(login=login, password=password, style=kind, keeps_spaces=True))
     assert sms.text == front + "getver"
     assert sms.length == len(sms.text)
     for secret in (login, password):
@@ -351,7 +351,7 @@ def test_the_model_says_how_credentials_are_written(model: str | None, kind: Cre
 @pytest.mark.parametrize("login", ["a b", "a\n", "ä", "\u2007"])
 def test_credentials_that_cannot_stand_in_a_command_are_refused(login: str) -> None:
     with pytest.raises(UnsendableText, match="login or password"):
-        compose(GetVer(), login=login, password="def", style=CredentialStyle.FM)
+        compose(GetVer(), SmsEnvelope(login=login, password="def", style=CredentialStyle.FM))
 
 
 @pytest.mark.parametrize(
@@ -363,12 +363,13 @@ def test_a_text_that_begins_with_a_blank_never_goes_to_a_gateway_that_trims(
     password: str, kind: CredentialStyle
 ) -> None:
     with pytest.raises(UnsendableText, match="Set a login and a password first"):
-        compose(GetVer(), login="", password=password, style=kind)
+        compose(GetVer(), SmsEnvelope(login="", password=password, style=kind))
 
 
 def test_two_blanks_may_travel_as_one_figure_space() -> None:
     (sms,) = compose(
-        COMMANDS["camgetver"](), login="", password="", style=CredentialStyle.FM, figure_space=True
+        COMMANDS["camgetver"](),
+        SmsEnvelope(login="", password="", style=CredentialStyle.FM, figure_space=True),
     )
     assert (sms.text, sms.masked, sms.length) == ("\u2007camgetver", "  camgetver", 11)
 
@@ -376,41 +377,46 @@ def test_two_blanks_may_travel_as_one_figure_space() -> None:
 @pytest.mark.parametrize(("password", "kind"), [("def", CredentialStyle.FM), ("", CredentialStyle.FT)])
 def test_a_single_blank_cannot_travel_as_a_figure_space(password: str, kind: CredentialStyle) -> None:
     with pytest.raises(UnsendableText):
-        compose(GetVer(), login="", password=password, style=kind, figure_space=True)
+        compose(GetVer(), SmsEnvelope(login="", password=password, style=kind, figure_space=True))
 
 
 def test_people_see_dots_of_one_width_for_credentials_old_and_new() -> None:
     command = SetParam({3003: "newlo", 3004: "x"})
-    (sms,) = compose(command, login="a", password="bcdef", style=CredentialStyle.FM)
+    (sms,) = compose(command, SmsEnvelope(login="a", password="bcdef", style=CredentialStyle.FM))
     assert sms.text == "a bcdef setparam 3003:newlo;3004:x"
     assert sms.masked == "••••• ••••• setparam 3003:•••••;3004:•••••"
 
 
 def test_a_whole_provisioning_fits_one_sms() -> None:
     command = SetParam(validate({"151": 18, "150": 1, "113": 1, "66000": 3, "66022": ["DIN1", "Crash"]}))
-    (sms,) = compose(command, login="abcde", password="fghij", style=CredentialStyle.FM)
+    (sms,) = compose(command, SmsEnvelope(login="abcde", password="fghij", style=CredentialStyle.FM))
     assert sms.text == "abcde fghij setparam 151:18;150:1;113:1;66000:3;66022:10"
     assert sms.length == 56
 
 
 def test_extended_characters_count_twice() -> None:
-    (sms,) = compose(SetParam({2001: "a~b"}), login="abc", password="def", style=CredentialStyle.FM)
+    (sms,) = compose(
+        SetParam({2001: "a~b"}), SmsEnvelope(login="abc", password="def", style=CredentialStyle.FM)
+    )
     assert sms.length == len(sms.text) + 1
 
 
 def test_characters_outside_gsm7_are_unsendable() -> None:
     with pytest.raises(UnsendableText, match="GSM-7"):
-        compose(SetParam({2001: "ж"}), login="abc", password="def", style=CredentialStyle.FM)
+        compose(SetParam({2001: "ж"}), SmsEnvelope(login="abc", password="def", style=CredentialStyle.FM))
 
 
 def test_one_value_that_is_too_long_is_unsendable() -> None:
     with pytest.raises(UnsendableText, match="160"):
-        compose(SetParam({2001: "x" * 150}), login="abc", password="def", style=CredentialStyle.FM)
+        compose(
+            SetParam({2001: "x" * 150}), SmsEnvelope(login="abc", password="def", style=CredentialStyle.FM)
+        )
 
 
 def test_a_getparam_is_split_so_that_each_reply_fits_one_sms() -> None:
     parts = compose(
-        GetParam(EVERY_CAMERA_PARAMETER), login="abcde", password="fghij", style=CredentialStyle.FM
+        GetParam(EVERY_CAMERA_PARAMETER),
+        SmsEnvelope(login="abcde", password="fghij", style=CredentialStyle.FM),
     )
     assert len(parts) == 2
     asked = [id for part in parts for id in part.command.parameters]  # type: ignore[union-attr]
@@ -429,7 +435,9 @@ def longest_value(id: int) -> str:
 
 
 def test_unknown_parameters_are_asked_for_a_few_at_a_time() -> None:
-    parts = compose(GetParam((2001, 2002, 2003, 2004)), login="abc", password="def", style=CredentialStyle.FM)
+    parts = compose(
+        GetParam((2001, 2002, 2003, 2004)), SmsEnvelope(login="abc", password="def", style=CredentialStyle.FM)
+    )
     assert [part.command for part in parts] == [GetParam((2001, 2002)), GetParam((2003, 2004))]
 
 
@@ -478,7 +486,7 @@ def test_what_is_written_is_read_back_and_what_is_stored_comes_back(command: Typ
 def test_a_setparam_becomes_the_fewest_whole_sms_in_its_own_order(
     command: SetParam, login: str, password: str
 ) -> None:
-    parts = compose(command, login=login, password=password, style=CredentialStyle.FM)
+    parts = compose(command, SmsEnvelope(login=login, password=password, style=CredentialStyle.FM))
     front = f"{login} {password} "
     pairs: list[tuple[int, Any]] = []
     for part in parts:

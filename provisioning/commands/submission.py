@@ -13,13 +13,13 @@ from provisioning.commands import duplicates
 from provisioning.core import encryption
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import Conflict, Forbidden, Invalid
-from provisioning.core.sms_capabilities import demand_gateway, sms_capabilities
+from provisioning.core.sms_capabilities import demand_gateway
 from provisioning.devices import camera_server, status_table, transfer_times
 from provisioning.devices import credentials as pairs
 from provisioning.models import OPEN, Command, Device, State, command_state, db, locks, new_id, timestamps
 from provisioning.roles import LEAST, Permission, Role
 from provisioning.tracker import language
-from provisioning.tracker.language import CamReq, SetParam, TypedCommand, UnsendableText
+from provisioning.tracker.language import CamReq, SetParam, SmsEnvelope, TypedCommand, UnsendableText
 from provisioning.tracker.parameters import (
     CATALOGUE,
     CREDENTIALS,
@@ -31,6 +31,7 @@ from provisioning.tracker.parameters import (
 )
 
 SERVICE = "service"
+NOBODY = SmsEnvelope("login", "pass1", language.credential_style(None))  # for a plan without a device
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,8 +55,7 @@ def preview(device: Device | None, asked: TypedCommand) -> tuple[language.Sms, .
 
     Raises Conflict where the text cannot be sent.
     """
-    login, password = credentials(device, "current") if device else ("login", "pass1")
-    return _compose(asked, login, password, device.model if device else None)
+    return compose(asked, pairs.envelope(device) if device else NOBODY)
 
 
 def ask(
@@ -94,7 +94,7 @@ def submit(
             duplicates.refuse_what_is_here(device, asked)
     if isinstance(asked, SetParam):
         _refuse_other_server(asked.parameters, requester, config)
-    texts = _compose(asked, *credentials(device, "current"), device.model)
+    texts = compose(asked, pairs.envelope(device))
     batch = batch or (new_id() if len(texts) > 1 else None)
     rows = [_row(device, sms, requester.label, now, batch=batch, foreign_server=foreign) for sms in texts]
     if isinstance(asked, CamReq) and not foreign and (warning := too_slow(device, asked, config)):
@@ -173,30 +173,12 @@ def typed(command: Command, now: datetime) -> TypedCommand:
     return asked
 
 
-def credentials(device: Device, which: str) -> tuple[str, str]:
-    """Give a device's login and password in clear: "current" or "pending"."""
-    return pairs.pair(device, which)
-
-
-def compose(asked: TypedCommand, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
+def compose(asked: TypedCommand, envelope: SmsEnvelope) -> tuple[language.Sms, ...]:
     """Compose the SMS of a command for the gateway. Raises Conflict where it must not be sent."""
-    return _compose(asked, login, password, model)
-
-
-def _compose(asked: TypedCommand, login: str, password: str, model: str | None) -> tuple[language.Sms, ...]:
-    able = sms_capabilities()
     try:
-        return language.compose(
-            asked,
-            login=login,
-            password=password,
-            style=language.credential_style(model),
-            catalogue=catalogue(),
-            keeps_spaces=able.keeps_leading_spaces,
-            figure_space=able.figure_space,
-        )
+        return language.compose(asked, envelope, catalogue())
     except UnsendableText as error:
-        code = "no_sms_credentials" if not (login or password) else "unsendable"
+        code = "unsendable" if envelope.login or envelope.password else "no_sms_credentials"
         raise Conflict(str(error), code=code) from error
 
 
@@ -289,7 +271,7 @@ def _set_credentials(device: Device, asked: SetParam, requester: Requester, now:
     """Queue a change of the SMS login and password; both pairs are held until the device proves which one is true."""
     wanted = (str(asked.parameters[id_of("sms_login")]), str(asked.parameters[id_of("sms_password")]))
     pairs.demand_change(device, wanted)
-    (sms,) = _compose(asked, *credentials(device, "current"), device.model)
+    (sms,) = compose(asked, pairs.envelope(device))
     encrypted = {str(number): encryption.encrypt(str(value)) for number, value in asked.parameters.items()}
     row = command_state.enqueue(
         device,

@@ -30,7 +30,7 @@ from provisioning.models import (
     timestamps,
 )
 from provisioning.tracker import language
-from provisioning.tracker.language import CommandRefused, GetVer, Reply, UnsendableText, Values
+from provisioning.tracker.language import CommandRefused, GetVer, Reply, SmsEnvelope, UnsendableText, Values
 from provisioning.tracker.parameters import id_of
 
 SERVICE = "service"  # who asks for a proof
@@ -118,6 +118,17 @@ def pair(device: Device, which: str) -> Pair:
     if which == "pending":
         return encryption.decrypt(device.pending_login), encryption.decrypt(device.pending_password)
     return encryption.decrypt(device.sms_login), encryption.decrypt(device.sms_password)
+
+
+def envelope(device: Device, which: str = "current") -> SmsEnvelope:
+    """Give the envelope of an SMS to a device with one of its pairs, as the gateway in use passes it on."""
+    able = sms_capabilities()
+    return SmsEnvelope(
+        *pair(device, which),
+        language.credential_style(device.model),
+        keeps_spaces=able.keeps_leading_spaces,
+        figure_space=able.figure_space,
+    )
 
 
 def secrets(device: Device | None) -> tuple[str, ...]:
@@ -426,16 +437,9 @@ def _apply(
 
 def _prove(device: Device, phase: Phase, now: datetime) -> None:
     """Queue the getver with the pair that a phase tries; one that cannot be sent counts as not answered."""
-    which, able = TRYING[phase], sms_capabilities()
+    which = TRYING[phase]
     try:
-        (sms,) = language.compose(
-            GetVer(),
-            login=pair(device, which)[0],
-            password=pair(device, which)[1],
-            style=language.credential_style(device.model),
-            keeps_spaces=able.keeps_leading_spaces,
-            figure_space=able.figure_space,
-        )
+        (sms,) = language.compose(GetVer(), envelope(device, which))
     except encryption.Undecryptable as error:
         source = ("command", device.credentials_change or "")
         status_table.remark_error(device, error.message, now=now, source=source)

@@ -202,9 +202,8 @@ def text_hash(text: str) -> str:
 def _text(command: Command, device: Device, now: datetime) -> language.Sms:
     """Compose a row's SMS as settings and credentials are now. Raises Conflict where that cannot be one right SMS."""
     try:
-        texts = submission.compose(
-            submission.typed(command, now), *submission.credentials(device, command.credentials), device.model
-        )
+        envelope = credentials.envelope(device, command.credentials)
+        texts = submission.compose(submission.typed(command, now), envelope)
     except (language.CommandErrors, ParameterErrors) as error:
         text = f"The settings of this service have changed since it was asked: {error}"
         raise Conflict(text, code="unsendable") from error

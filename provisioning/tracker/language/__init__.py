@@ -23,7 +23,8 @@ from provisioning.tracker.language.parameter_replies import ParametersRefused, V
 from provisioning.tracker.language.replies import REPLIES, Unread
 from provisioning.tracker.language.reply import Candidate, Failure, Fit, Progress, Reply, StatusFact
 from provisioning.tracker.language.reply_reader import PARTS, read_replies
-from provisioning.tracker.language.sms_text import CredentialStyle, Sms, compose, credential_style, prefix
+from provisioning.tracker.language.sms_envelope import CredentialStyle, SmsEnvelope, credential_style
+from provisioning.tracker.language.sms_text import Sms, compose
 
 __all__ = [
     "COMMANDS",
@@ -48,6 +49,7 @@ __all__ = [
     "Reply",
     "SetParam",
     "Sms",
+    "SmsEnvelope",
     "Source",
     "StatusFact",
     "TypedCommand",
@@ -59,6 +61,5 @@ __all__ = [
     "credential_style",
     "from_arguments",
     "mask",
-    "prefix",
     "read_replies",
 ]
