@@ -11,6 +11,8 @@ import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from stack import Stack
 from twilio.request_validator import RequestValidator
+
+from provisioning.core.config import load
 
 DEPLOY, DOCUMENT = ROOT / "deploy", (ROOT / "docs" / "deploy.md").read_text()
 PUBLIC_URL = "https://dualcam.example.com"
@@ -60,6 +66,46 @@ def test_the_units_run_what_the_procfile_names() -> None:
         unit = (DEPLOY / "systemd" / f"dualcam-{name}.service").read_text()
         (command,) = re.findall(r"^ExecStart=/opt/dualcam/.venv/bin/(.*)$", unit, re.M)
         assert command == procfile[name].replace("'", "")
+
+
+@pytest.mark.quick
+def test_the_settings_to_copy_name_no_place_inside_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program belongs to root: a default under var/ would be refused to the service."""
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    for line in (DEPLOY / "dualcam.env.example").read_text().splitlines():
+        if "=" in line and not line.startswith("#"):
+            monkeypatch.setenv(*line.split("=", 1))
+    monkeypatch.setenv("SECRET_KEY", "kept only in this test, long enough")
+    monkeypatch.setenv("ENCRYPTION_KEYS", "kept only in this test too, long enough")
+    config = load()
+    assert [field.name for field in fields(config) if str(ROOT) in str(getattr(config, field.name))] == []
+
+
+# packages
+
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+PYTHONS = ("3.11.2", "3.12.3", "3.13.5")  # of Debian 12, Ubuntu 24.04 and Debian 13
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_holds_all_that_an_older_or_newer_python_needs(lock: str, python: str) -> None:
+    """A lock is made by one Python; pip refuses it whole where another one needs a package more."""
+    locked = {
+        canonicalize_name(name)
+        for name in re.findall(r"^([\w.-]+)(?:\[.*\])?==", (ROOT / lock).read_text(), re.M)
+    }
+    environment = {"python_full_version": python, "python_version": python.rpartition(".")[0], "extra": ""}
+    missing = [
+        f"{name} needs {need}"
+        for name in sorted(locked)
+        for need in map(Requirement, metadata.requires(name) or [])
+        if (need.marker is None or need.marker.evaluate(environment))
+        and canonicalize_name(need.name) not in locked
+    ]
+    assert missing == []
 
 
 # containers
