@@ -37,6 +37,7 @@ lint: ## Check style, types and formatting
 	@mypy
 	@djlint templates --check
 	@djlint templates --lint
+	@hadolint --ignore DL3008 deploy/Containerfile
 
 check: ## What guards main: lint, test, and each trial shortened
 	@$(MAKE) --no-print-directory lint
