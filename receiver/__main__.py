@@ -81,7 +81,7 @@ class DatabaseProduct:
 
     SQLite waits for its lock without letting others run, so its calls go to threads; PostgreSQL's driver yields.
     What cameras wait for is read from SQLite at once: a reader never waits for its lock, and a thread comes late to
-    its turn beside ten thousand lines.
+    its turn beside ten thousand connections.
     """
 
     def __init__(self, app: Flask, threads: bool) -> None:
@@ -165,7 +165,7 @@ class DatabaseProduct:
         with self._app.app_context():
             return work(*given)
 
-    def _tell(self, work: Callable[..., Any], things: Sequence[Any]) -> Any:
+    def _report(self, work: Callable[..., Any], things: Sequence[Any]) -> Any:
         """Do what no camera waits for, in bulk. Raises Refused where one of the things fits no row."""
         try:
             return self._do(work, things, utcnow())
@@ -193,12 +193,12 @@ class DatabaseProduct:
 
     def stored(self, records: Sequence[SidecarRecord]) -> list[SidecarRecord]:
         """Take stored files."""
-        taken: list[SidecarRecord] = self._tell(registration.register, records)
+        taken: list[SidecarRecord] = self._report(registration.register, records)
         return taken
 
     def progress(self, records: Sequence[SidecarRecord]) -> None:
         """Store how far files have come."""
-        self._tell(registration.progress, records)
+        self._report(registration.progress, records)
 
     def watched(self) -> set[str]:
         """Find the devices that somebody looks at."""
@@ -207,7 +207,7 @@ class DatabaseProduct:
 
     def sessions(self, facts: Sequence[SessionFacts]) -> None:
         """Store sessions."""
-        self._tell(camera_sessions.note, facts)
+        self._report(camera_sessions.note, facts)
 
     def expired(self, idents: Sequence[str]) -> None:
         """Take files that were given up."""
@@ -266,7 +266,9 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
     registry = CollectorRegistry()
     connections = Gauge("dualcam_receiver_connections", "Open connections", registry=registry)
     connections.set_function(lambda: len(server.connections))
-    reads = Gauge("dualcam_receiver_reads", "Reads from cameras' lines since the start", registry=registry)
+    reads = Gauge(
+        "dualcam_receiver_reads", "Reads from cameras' connections since the start", registry=registry
+    )
     reads.set_function(lambda: server.reads)
     refused = Gauge(
         "dualcam_receiver_refused_files", "Stored files that cannot be handed over", registry=registry

@@ -104,7 +104,7 @@ CASES: list[tuple[str, dict[str, StepFacts], str]] = [
     ("no_camera", {"cameras": silent("front", "rear"), "front": refused("dualcam_not_present"),
                    "rear": refused("dualcam_not_present")}, "Neither camera"),
     ("no_camera", {"front": refused("camera_not_present"), "rear": refused("camera_not_present"),
-                   "led": StepFacts(answer="yes")}, "the tracker hears nothing"),
+                   "led": StepFacts(answer="yes")}, "the tracker gets no answer"),
     ("front_camera", {"cameras": silent("front"), "front": refused("camera_not_present")}, "front camera"),
     ("rear_camera", {"cameras": silent("rear"), "rear": refused("camera_not_present")}, "rear camera"),
     ("no_capture", {"front": refused("capture_failed"), "rear": refused("capture_failed")}, "Both cameras answer"),

@@ -197,7 +197,7 @@ def test_a_sidecar_that_finds_no_room_beside_its_file_goes_there_later(
     wait_until(lambda: running.notes.stored_files)
     (record,) = running.notes.stored_files.values()
     beside = running.folder / "media" / (record["path"] + ".json")
-    wait_until(lambda: record["upload"] in running.store._told)
+    wait_until(lambda: record["upload"] in running.store._reported)
     assert not beside.exists()
     disk.free()
     assert running.store.pending(running.server.now()) == []

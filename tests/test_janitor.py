@@ -430,7 +430,7 @@ def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_en
     spool.touch(waiting)
     spool.restart()
     assert spool.store.pending(spool.now) == []
-    assert spool.sweep(2).odd == [f"{waiting} tells of a file that is nowhere"]
+    assert spool.sweep(2).odd == [f"{waiting} names a file that does not exist"]
     spool.now += timedelta(days=15)
     spool.sweep(2)
     assert not waiting.exists()

@@ -43,7 +43,7 @@ class Table:
             assert queue[: len(numbers)] == numbers
             del queue[: len(numbers)]
 
-        bisecting.tell(
+        bisecting.deliver(
             lambda most: queue[:most], self.take, done, lambda number, _: self.refused.append(number), most
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from receiver.backend.reporter import Reporter, _tell_all
+from receiver.backend.reporter import Reporter, _deliver_all
 
 pytestmark = pytest.mark.quick
 
@@ -46,12 +46,12 @@ def test_sessions_are_told_while_files_never_stop_coming() -> None:
         product=product, store=store, lease_client=None, aside=lambda work, *given: work(*given)
     )
     product.reporter = reports = Reporter(server)
-    reports.tell(SimpleNamespace(id="a" * 32))  # type: ignore[arg-type]
+    reports.report(SimpleNamespace(id="a" * 32))  # type: ignore[arg-type]
     reports.stored({"upload": "b" * 32})
     reports.left_partial({"upload": "c" * 32}, share=False)
-    reports._tell()
+    reports._deliver()
     assert product.told == ["stored", "partial", "sessions"]
-    reports._tell()
+    reports._deliver()
     assert product.told[3:] == ["stored", "partial"]
 
 
@@ -64,7 +64,7 @@ class Queue:
         self.away = False
 
     def tell(self) -> None:
-        _tell_all(self.rows, self._take, lambda row, why: None)
+        _deliver_all(self.rows, self._take, lambda row, why: None)
 
     def _take(self, rows: list[int]) -> None:
         if not self.told:

@@ -443,15 +443,15 @@ def test_those_heard_of_longest_ago_are_forgotten_first(monkeypatch: pytest.Monk
     monkeypatch.setattr(known_devices, "MOST", 3)
     memory = known_devices.KnownDevices()
     for now, imei in enumerate("abcad"):
-        memory.heard(imei, True, now)
+        memory.note(imei, True, now)
     assert [imei for imei in "abcd" if memory.has(imei, 5)] == ["a", "c", "d"]
 
 
 def test_a_device_is_forgotten_after_a_week_and_when_it_is_unknown() -> None:
     memory = known_devices.KnownDevices()
-    memory.heard("a", True, 0)
-    memory.heard("b", True, 0)
-    memory.heard("b", False, 1)
+    memory.note("a", True, 0)
+    memory.note("b", True, 0)
+    memory.note("b", False, 1)
     assert (memory.has("a", known_devices.KEPT_SECONDS), memory.has("b", 2)) == (True, False)
     assert not memory.has("a", known_devices.KEPT_SECONDS + 1)
 

@@ -120,7 +120,7 @@ def read_clock(facts: StepFacts) -> Result:
 
 
 def silent_cameras(results: Mapping[str, Result]) -> tuple[str, ...]:
-    """Give the cameras that the tracker does not hear."""
+    """Give the cameras that do not answer the tracker."""
     mark = mark_of(results, "cameras")
     return tuple(
         side
@@ -134,12 +134,12 @@ def cameras_in_words(sides: Sequence[str]) -> str:
 
 
 def read_led(facts: StepFacts) -> Result:
-    """Read what a person sees at the cameras that the tracker does not hear."""
+    """Read what a person sees at the cameras that do not answer the tracker."""
     sides = silent_cameras(facts.results)
     which = cameras_in_words(sides).capitalize()
     if facts.answer == YES:
         return Result(
-            WARN, f"{which}: there is power, but the tracker hears nothing.", "Check the cable.", "cable"
+            WARN, f"{which}: there is power, but the tracker gets no answer.", "Check the cable.", "cable"
         )
     if facts.answer == NO:
         return Result(

@@ -71,7 +71,7 @@ def first_outcome(facts: StepFacts) -> CommandOutcome:
 
 
 def why_useless(outcome: CommandOutcome, name: str) -> str:
-    """Say why an answer is of no use; empty where it tells what was asked."""
+    """Give why an answer is of no use; empty where it has what was asked for."""
     if outcome.state == "done":
         return ""
     return (outcome.message if outcome.replied else None) or f"{name} was not answered."

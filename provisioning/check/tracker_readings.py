@@ -40,10 +40,10 @@ def read_firmware(facts: StepFacts) -> Result:
     if silence := why_useless(outcome, "getver"):
         return Result(WARN, f"The firmware is not known: {silence}", "Ask again later.", "unanswered")
     if facts.status.get("imei", (None, ""))[1] == BAD:
-        told = facts.status["imei"][0]
+        other = facts.status["imei"][0]
         return Result(
             BAD,
-            f"Another tracker answers at this number (IMEI {told}).",
+            f"Another tracker answers at this number (IMEI {other}).",
             "Correct the phone number, or the IMEI, of the device.",
             "other_tracker",
         )
@@ -83,22 +83,22 @@ def read_configuration(facts: StepFacts) -> Result:
 
 def read_power(facts: StepFacts) -> Result:
     """Read getio and the records' ignition."""
-    told = facts.status.get("ignition", (None, ""))[0]
+    ignition = facts.status.get("ignition", (None, ""))[0]
     silence = why_useless(first_outcome(facts), "getio")
     input_1 = None if silence else next((facts.status[i][0] for i in INPUT_1 if i in facts.status), None)
     always = facts.status.get(status_item("scenario_mode"), (None, ""))[0]
-    if always == "1" and (told == "off" or input_1 == "0"):
+    if always == "1" and (ignition == "off" or input_1 == "0"):
         return Result(
             GOOD, f"The ignition may be off; the cameras work all the same, as {SCENARIO} is 1 (always)."
         )
-    if told == "off" and input_1 == "0" and always is not None:
+    if ignition == "off" and input_1 == "0" and always is not None:
         return Result(
             WARN,
             "The ignition is off: the telematics platform reports it, and DI1 is 0.",
             "Switch it on for the test.",
             "off",
         )
-    if told == "off":
+    if ignition == "off":
         return Result(
             WARN,
             "The telematics platform reports the ignition off.",
@@ -107,15 +107,17 @@ def read_power(facts: StepFacts) -> Result:
         )
     if silence:
         return Result(WARN, silence, "Ask again later.", "unanswered")
-    if input_1 == "0" and told != "on":
+    if input_1 == "0" and ignition != "on":
         return Result(
             WARN,
             "DI1 is 0: where the ignition is wired to it, the ignition is off.",
             "Switch it on for the test.",
             "perhaps_off",
         )
-    said = f"DI1 is {input_1}." if input_1 is not None else "The tracker tells its inputs."
-    return Result(GOOD, said + (" The telematics platform reports the ignition on." if told == "on" else ""))
+    said = f"DI1 is {input_1}." if input_1 is not None else "The tracker reports its inputs."
+    return Result(
+        GOOD, said + (" The telematics platform reports the ignition on." if ignition == "on" else "")
+    )
 
 
 def read_transfer(facts: StepFacts) -> Result:

@@ -1,6 +1,6 @@
 """The change feed of open pages: reads rows of `changes` and makes server-sent events of them.
 
-`publish` writes in the caller's transaction, so a page hears of nothing that was rolled back. One poller a
+`publish` writes in the caller's transaction, so a page is notified of nothing that was rolled back. One poller a
 process reads new rows while somebody listens; a listener holds no database session.
 """
 
@@ -38,7 +38,7 @@ def sweep(now: datetime) -> None:
 
 
 class Place:
-    """Where one stream waits for what it tells; `end` wakes it for the last time."""
+    """Where one stream waits for notices; `end` wakes it for the last time."""
 
     def __init__(self) -> None:
         self.inbox: queue.Queue[str | None] = queue.Queue(QUEUE_SIZE)
@@ -173,7 +173,7 @@ def stream(
 ) -> Iterator[str]:
     """Give server-sent events for one page until `until` (steady seconds): first what changed after `since`.
 
-    `since` is when the page was made, or when it last heard of us: nothing in between is missed. An id is a
+    `since` is when the page was made, or when it last got an event: nothing in between is missed. An id is a
     time in Unix milliseconds, which the page gives back when it reconnects, so ending a stream costs nothing.
     """
     number = hub.listen(app, audience, place)

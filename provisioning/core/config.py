@@ -81,7 +81,7 @@ class Config:
     metrics_networks: tuple[IPv4Network | IPv6Network, ...]
     session_hours: int
     api_requests_per_minute: int
-    # what devices are told
+    # what is sent to devices
     camera_server_domain: str | None
     camera_server_port: int
     camera_servers_allowed: tuple[str, ...]
@@ -134,7 +134,7 @@ class Config:
     sms_http: HttpSmsConfig | None  # where SMS_GATEWAY is http
     sms_keeps_leading_spaces: bool
     sms_figure_space: bool
-    sms_price: Price | None  # of one SMS; None: what the gateway told of past ones
+    sms_price: Price | None  # of one SMS; None: what the gateway reported of past ones
     sms_per_second: float
     sms_burst: int
     # waits of commands
@@ -518,7 +518,7 @@ def _check_gateway(values: dict[str, Any], wrong: Any) -> None:
 
 
 def inherited(names: Iterable[str]) -> dict[str, str]:
-    """Give the part of our environment that a child process is told."""
+    """Give the part of the environment that a child process gets."""
     return {name: os.environ[name] for name in names if name in os.environ}
 
 

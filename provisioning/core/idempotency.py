@@ -1,7 +1,7 @@
 """Makes a repeated request harmless: API keys (`Idempotency-Key`) and the nonces of forms.
 
 The key's row is written first and alone; the work then happens at most once under it. A process killed between
-leaves a key without an answer: its repeat is told so, and nothing happens twice.
+leaves a key without an answer: a repeat gets an error that says so, and nothing happens twice.
 """
 
 import hashlib

@@ -28,8 +28,8 @@ def read_price(text: str) -> Price | None:
 def price_of(count: int, fixed: Price | None, told: Sequence[Price]) -> Price | None:
     """Give the price of this many SMS; None where nobody knows it.
 
-    `fixed` is the price of one SMS by the settings, which decides; `told` are the prices that the gateway told of past
-    SMS, the one that fits best first.
+    `fixed` is the price of one SMS by the settings, which decides; `told` are the prices that the gateway reported of
+    past SMS, the one that fits best first.
     """
     one = fixed or next(iter(told), None)
     return Price(one.amount * count, one.currency) if one else None

@@ -63,7 +63,7 @@ class Fact(StrEnum):
     ANSWERED = "an answer speaks for a pair, with a doubt left"
     PENDING_SILENT = "the getver with the pending pair ended without an answer"
     CURRENT_SILENT = "the getver with the current pair ended without an answer"
-    GIVEN_UP = "the getver of this service was cancelled, or its answer tells nothing"
+    GIVEN_UP = "the getver of this service was cancelled, or its answer proves nothing"
     GETVER_SILENT = "a getver that a person asked for ended without an answer"
     SAID = "a person says which pair the device holds"
 
@@ -308,7 +308,7 @@ def _has_twin(change: Command, brought: Pair, now: datetime) -> bool:
 
 
 def _proved_pair(command: Command, device: Device, change: Command | None) -> Pair | None:
-    """Give the pair that a command was sent with; None where that tells nothing of the time after the change."""
+    """Give the pair that a command was sent with; None where that says nothing of the time after the change."""
     if change is None or change.sending_at is None or command.sending_at is None:
         return None
     if command.sending_at <= change.sending_at:

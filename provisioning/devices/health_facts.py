@@ -198,7 +198,7 @@ def _requests(device: Device, now: datetime) -> list[SentCommand]:
 def _request(row: Command) -> SentCommand:
     assert row.sending_at is not None
     has_failed = row.state in (State.FAILED, State.EXPIRED)
-    said_at = row.last_reply_at if row.state == State.FAILED else None  # an answer that was told late
+    said_at = row.last_reply_at if row.state == State.FAILED else None  # an answer that was reported late
     linked = (row.result or {}).get("linked")
     return SentCommand(
         sent_at=row.sending_at,

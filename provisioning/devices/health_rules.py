@@ -297,7 +297,7 @@ def proof_old(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Findi
 
 
 def _ignition(facts: VehicleFacts) -> dict[str, Any]:
-    """Tell that the newest check found the ignition off, which is why it proved nothing."""
+    """Give the argument that the newest check found the ignition off, which is why it proved nothing."""
     newest = next(iter(facts.checks), None)
     return {"ignition_off": True} if newest is not None and newest.verdict == "ignition_off" else {}
 

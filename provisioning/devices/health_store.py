@@ -91,7 +91,7 @@ def refresh(device: Device, now: datetime) -> None:
 
 
 def _write(device: Device, values: dict[str, object]) -> None:
-    """Write what differs; `updated_at` stays, since it tells of changes by people."""
+    """Write what differs; `updated_at` stays, since it is the time of changes by people."""
     differing = {name: value for name, value in values.items() if getattr(device, name) != value}
     if differing:
         db.session.execute(

@@ -7,9 +7,9 @@ from datetime import datetime
 
 PHOTO_BYTES = 50_000
 VIDEO_BYTES_PER_SECOND = 6_000_000 // 20
-CLIP_SECONDS = 10  # the clip by which a speed is told
-SLOW_RATE = 2000.0  # bytes per second: a line below is slow; that clip takes 25 minutes
-MEASURED_BYTES = 8000  # smaller files tell of waits, not of the line
+CLIP_SECONDS = 10  # the clip whose time is shown for a speed
+SLOW_RATE = 2000.0  # bytes per second: below this a connection is slow; that clip takes 25 minutes
+MEASURED_BYTES = 8000  # the times of smaller files are waits rather than transfer
 
 
 def size(file_type: str, duration: int | None, cameras: int) -> int:
@@ -29,7 +29,7 @@ def clip_takes(bytes_per_second: float) -> float:
 
 
 def is_slow(bytes_per_second: float) -> bool:
-    """Say whether a line is slow."""
+    """Say whether a connection is slow."""
     return bytes_per_second < SLOW_RATE
 
 
@@ -46,7 +46,7 @@ def about(seconds: float) -> str:
 
 
 def limits(bytes_per_second: float, wait: float) -> str:
-    """Say what a slow line lets through within a request's wait of so many seconds."""
+    """Say what comes over a slow connection within a request's wait of so many seconds."""
     most = int(wait * bytes_per_second / VIDEO_BYTES_PER_SECOND)
     comes = f"at most {most} s of one camera come in time" if most else "no video comes in time"
     return (

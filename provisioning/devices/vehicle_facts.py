@@ -130,7 +130,7 @@ def camera_of_verdict(verdict: str, marks: Mapping[str, str]) -> str | None:
 
 
 def last_sign(facts: VehicleFacts) -> datetime | None:
-    """Give when the vehicle was last heard of: by SMS, connection or record."""
+    """Give when the vehicle last sent anything: an SMS, a connection or a record."""
     return newest((facts.sms_at, facts.connected_at, facts.record_at))
 
 

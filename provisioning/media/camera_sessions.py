@@ -21,12 +21,12 @@ STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
 DAY_FULL = "files.day_limit"  # it was reached within a day
 COUNTED = 100  # IMEIs; beyond that nobody needs the number
-LEFT_AFTER = timedelta(hours=24)  # few connections last so long, and the end of one that does is still told
+LEFT_AFTER = timedelta(hours=24)  # few connections last so long, and the end of a longer one is still stored
 FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
 
 
 def note(facts: Sequence[SessionFacts], now: datetime) -> None:
-    """Take connections that began or ended: a few statements for any number; a row each, strangers' counted."""
+    """Store connections that began or ended, in a few statements: a row each; those of unknown devices are counted."""
     devices = _devices(fact.imei for fact in facts if fact.imei)
     # a tracker that sends its own data here comes again and again
     astray = [fact for fact in facts if fact.code == AVL]
@@ -42,7 +42,7 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         for fact in sorted(own, key=_seen_at)
         if fact.imei in devices and fact.code != "unknown_device"
     }
-    _count_strangers(
+    _count_unknown(
         [f for f in facts if (f.imei not in devices or f.code == AVL) and not f.files and f.ended_at]
     )
     status_table.note_all("contact.tcp", "session", contacts, now)
@@ -104,8 +104,8 @@ def _row(fact: SessionFacts, device_id: int | None) -> dict[str, Any]:
     }
 
 
-def _count_strangers(facts: Sequence[SessionFacts]) -> None:
-    """Count the connections of strangers that brought nothing: one row a day, peer and way to end."""
+def _count_unknown(facts: Sequence[SessionFacts]) -> None:
+    """Count connections of unknown devices that brought no file: one row for each day, peer and end code."""
     if not facts:
         return
     day = min(fact.started_at for fact in facts).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -150,7 +150,7 @@ def _count_strangers(facts: Sequence[SessionFacts]) -> None:
         row["connections"] += 1
         row["bytes_received"] += fact.bytes_received
         row |= {"ended_at": fact.ended_at, "reason": fact.reason, "address": fact.address}
-    # added up by the database: another receiver counts the same stranger at this moment
+    # added up by the database: another receiver may count the same device at this moment
     put_all(
         CameraSession,
         counted.values(),
@@ -164,7 +164,7 @@ def _peer(fact: SessionFacts) -> str:
     return fact.imei or network(fact.address)
 
 
-def of_strangers() -> ColumnElement[bool]:
+def of_unknown_devices() -> ColumnElement[bool]:
     """Give the condition that a connection is of an IMEI that no device has now."""
     known = select(Device.imei).where(Device.archived_at.is_(None))
     return and_(
@@ -172,14 +172,14 @@ def of_strangers() -> ColumnElement[bool]:
     )
 
 
-def strangers_counted() -> int:
+def unknown_devices_counted() -> int:
     """Count the IMEIs that connected and that no device has now, up to COUNTED: pages ask often."""
-    some = select(CameraSession.imei).where(of_strangers()).distinct().limit(COUNTED).subquery()
+    some = select(CameraSession.imei).where(of_unknown_devices()).distinct().limit(COUNTED).subquery()
     return db.session.scalar(select(func.count()).select_from(some)) or 0
 
 
 def close_left(now: datetime) -> None:
-    """End connections that nobody told the end of: their receiver was killed."""
+    """End connections whose end was never reported: their receiver was killed."""
     reason = "The receiver that had it was ended; how the connection ended is not known."
     db.session.execute(
         update(CameraSession)

@@ -30,7 +30,7 @@ END_SECONDS = 5.0
 PHOTOS_ASKED = 50  # at once: their lines fit a pipe, so that neither side waits for the other for ever
 PHOTOS_A_CHILD = 1000  # then a new one: what a codec loses of memory comes back
 TOO_LONG = "Making the copy took too long."
-INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")  # no secrets for what decodes strangers' bytes
+INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")  # no secrets for a process that decodes untrusted bytes
 PROGRAM = [sys.executable, "-W", "ignore", "-m", "provisioning.media.decoder_process"]
 
 
@@ -116,7 +116,7 @@ class PhotoDecoder:
         child = self._get(len(photos))
         outcomes: list[Outcome] = []
         assert child.stdin
-        with contextlib.suppress(OSError):  # it died: the first answer tells
+        with contextlib.suppress(OSError):  # it died: that shows in the first answer
             child.stdin.writelines(
                 json.dumps([str(source), str(target), most_pixels]) + "\n" for source, target in photos
             )

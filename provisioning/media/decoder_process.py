@@ -4,8 +4,8 @@
 video's also TARGET.mp4 (H.264, fast start), and prints a line of JSON: "error" is null, or a sentence why there are no
 copies; "retry": this machine is to blame and not the file; "note": what people should know of copies that were made.
 
-A process limits itself before it loads a decoder: what strangers send is decoded here. How the values were measured
-stands in docs/security.md.
+A process limits itself before it loads a decoder: files of unknown devices are decoded here. How the values were
+measured stands in docs/security.md.
 """
 
 import json

@@ -16,7 +16,7 @@ NEW_NETWORK_FOR = timedelta(days=1)  # how long files say that their network is 
 def judge(rows: Sequence[dict[str, Any]]) -> None:
     """Say of each file whether it came from another network than its device's files before; remember the networks.
 
-    A network is another one for NEW_NETWORK_FOR after its first file: a stranger may send more than one.
+    A network is another one for NEW_NETWORK_FOR after its first file: somebody else may send more than one file.
     """
     told = [row for row in rows if row.get("device_id") is not None and row["address"]]
     if not told:

@@ -20,7 +20,7 @@ KEPT = timedelta(
 
 
 def take(imei: str, identifier: str, token: str, machine: str, *, force: bool = False) -> bool:
-    """Give a file of a device to a session, unless one on another machine has it; that one then hears of it.
+    """Give a file of a device to a session, unless one on another machine has it; that session is then notified.
 
     A session on the same machine has ended, or its process would hold the file there. `force`: whoever has it.
     """

@@ -22,7 +22,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class LinkBasis:
-    """What is not told by files and requests: `unasked_possible`, triggers or periodic photos may be on.
+    """What files and requests do not say: `unasked_possible`, triggers or periodic photos may be on.
 
     `time_zone`: the camera's, in minutes.
     """
@@ -43,7 +43,7 @@ class File:
     whole: float | None = None  # when all of it was here
     has_metadata: bool = True
     trigger: int | None = SERVER_REQUEST
-    captured: float | None = None  # the camera's timestamp; None or 0: not told
+    captured: float | None = None  # the camera's timestamp; None or 0: not given
     trigger_time: float | None = None
     time_zone: int | None = None  # minutes
     fixed: bool = False  # by a person, or too old to be decided anew

@@ -179,7 +179,7 @@ def _apply(upload: Upload, link: Link, now: datetime) -> None:
 
 
 def tie_record(upload: Upload) -> None:
-    """Tie a new file to the record that tells of its trigger, if there is one."""
+    """Link a new file to the record of its trigger, if there is one."""
     if upload.record_id is not None or upload.trigger is None or upload.timestamp is None:
         return
     moment = upload.trigger_timestamp or upload.timestamp

@@ -181,7 +181,7 @@ def _make(claimed: Sequence[Any], clock: Callable[[], datetime]) -> int:
             away |= {ident: one.problem or "" for ident, one in outcomes.items() if one.retry}
             made, unsafe = _put([ident for ident in sources if ident not in away], Path(folder))
             away |= unsafe
-    except OSError as error:  # no room to work in
+    except OSError as error:  # no space for temporary files
         away = {upload.id: str(error.strerror or error) for upload in claimed}
     if away:
         log.warning("copies are made later", uploads=len(away), reason=next(iter(away.values())))

@@ -120,7 +120,7 @@ def register(records: Sequence[SidecarRecord], now: datetime) -> list[SidecarRec
             if place(storage.media(), before["imei"], before["path"], before["size"]):
                 doubles.append(record["path"])
                 continue
-            # the bytes of that row are lost: it tells of these from now on
+            # the bytes of that row are lost: from now on it stands for these
             is_new = before["state"] == UploadState.QUARANTINED
             row |= {"id": before["upload"]} | COPIES_DUE
         if device_id is not None and is_new:
@@ -133,7 +133,7 @@ def register(records: Sequence[SidecarRecord], now: datetime) -> list[SidecarRec
     put_all(Upload, rows, "id", once=OFFERED)
     changes.publish_all(touched, "uploads")
     db.session.commit()
-    # after the commit: a record that is told again, because the database refused another one, still has its bytes
+    # after the commit: a record that is reported again, because the database refused another one, still has its bytes
     storage.media().delete(*doubles)
     return records
 
@@ -295,7 +295,7 @@ WATCH_SECONDS = 40.0
 
 
 def watch(device_id: int, now: datetime) -> None:
-    """Have the progress of a device's files told often for a while: somebody looks."""
+    """Have the progress of a device's files reported often for a while: a page shows it."""
     put_all(Watch, [{"device_id": device_id, "until": now + timedelta(seconds=WATCH_SECONDS)}], "device_id")
     db.session.commit()
 

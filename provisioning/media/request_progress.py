@@ -1,6 +1,6 @@
 """Says in one sentence where the file of a request is, and why it is not here yet.
 
-Reads rows and changes none. Called by pages. Times are told in the device's time zone.
+Reads rows and changes none. Called by pages. Times are shown in the device's time zone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -113,7 +113,7 @@ def _unclear() -> str:
         return "It is not clear whether the SMS went out; it is being looked up."
     return (
         "It is not clear whether the SMS went out, and the SMS gateway cannot be asked: only the vehicle's answer or a"
-        " delivery report will tell. It is not sent again by itself."
+        " delivery report will show. It is not sent again by itself."
     )
 
 

@@ -240,7 +240,7 @@ def _remove_uploads(oldest: datetime) -> int:
 
 
 def _give_up(oldest: datetime) -> int:
-    """Call damaged what no receiver can go on with any more; a receiver that was lost for good cannot tell."""
+    """Mark partial files as damaged that no receiver can continue: a receiver lost for good reports nothing."""
     given_up = changed(
         update(Upload)
         .where(registration.IS_COMING, Upload.updated_at < oldest)

@@ -83,7 +83,7 @@ def settle(now: datetime, failed: dict[int, Exception], but: Collection[int] = (
 
 
 def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now: datetime) -> None:
-    """Tell the status of all devices, and settle the files that no request has made: by id with the decision.
+    """Update the status of all devices, and settle the files that no request has made: by id with the decision.
 
     Some statements for any number of files.
     """
@@ -115,7 +115,7 @@ def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now
 
 
 def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
-    """Tell the newest of these files of each device, as of when it came."""
+    """Set the status item of each device's newest file, as of when it came."""
     by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
     told = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
     status_table.note_all("upload.last", "upload", told, now)
@@ -132,7 +132,7 @@ def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
 
 
 def _tell_cameras(by_time: Sequence[Any], now: datetime) -> None:
-    """Tell when the newest file of each camera came, and the newest video: what proves the camera and its card."""
+    """Set the status items of each camera's newest file and newest video: they prove the camera and its card."""
     by_item: dict[str, dict[int, tuple[str, str, datetime]]] = defaultdict(dict)
     for row in by_time:
         items = [
@@ -168,7 +168,7 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
 
 
 def _tell_clock(device: Device, fresh: Sequence[Upload], now: datetime) -> None:
-    """Tell how far the camera's clock is off, by the photos that a request has made."""
+    """Set how far the camera's clock is off, by the photos that a request has made."""
     for upload in fresh:
         if upload.command is None or upload.file_type != "photo":
             continue

@@ -64,11 +64,11 @@ def _note(device: Device, key: str, value: int, record: TelemetryRecord, at: dat
         item = f"camera.{CAMERAS[key]}.state"
         text, verdict = CAMERA_STATES.get(value, (f"state {value}", Verdict.UNKNOWN))
         if text == status_table.NOT_DETECTED and status_table.cameras_may_sleep(device, at):
-            verdict = Verdict.UNKNOWN  # the record tells the ignition before the cameras
+            verdict = Verdict.UNKNOWN  # the record has the ignition before the cameras
     elif key == "499":
         if value == SERVER_REQUEST:
             return  # a file that was asked for is no trigger
-        # it tells of one moment, and nothing of how the device is now
+        # it is about one moment, and says nothing of how the device is now
         item, text, verdict = "sos", TRIGGERS.get(value, f"trigger {value}"), Verdict.UNKNOWN
     else:
         item, text, verdict = "ignition", "on" if value else "off", Verdict.GOOD

@@ -23,14 +23,14 @@ class Change(db.Model):  # type: ignore[name-defined]
 
 
 def publish(device_id: int | None, topic: str) -> None:
-    """Tell open pages that something changed; in the caller's transaction, once per topic and unit of work."""
+    """Notify open pages that something changed; in the caller's transaction, once per topic and unit of work."""
     pending = {(c.device_id, c.topic) for c in db.session.new if isinstance(c, Change)}
     if (device_id, topic) not in pending:
         db.session.add(Change(device_id=device_id, topic=topic, at=utcnow()))
 
 
 def publish_all(device_ids: Iterable[int | None], topic: str) -> None:
-    """Tell open pages that something changed at many devices; in the caller's transaction."""
+    """Notify open pages that something changed at many devices; in the caller's transaction."""
     now = utcnow()
     if rows := [{"device_id": ident, "topic": topic, "at": now} for ident in set(device_ids)]:
         db.session.connection().execute(insert(Change), rows)

@@ -85,7 +85,7 @@ class Message(db.Model):  # type: ignore[name-defined]
     )  # SHA-256 keyed with SECRET_KEY: to find it again
     status: Mapped[str] = mapped_column(String(16))
     error_code: Mapped[str | None] = mapped_column(String(48))
-    # what the gateway told that an outgoing one cost: an amount, in decimal digits, of a currency (ISO 4217)
+    # the price of an outgoing one as the gateway reported it: an amount, in decimal digits, of a currency (ISO 4217)
     price: Mapped[str | None] = mapped_column(String(20))
     currency: Mapped[str | None] = mapped_column(String(3))
     device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"))

@@ -100,7 +100,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]
 
-    details: Mapped[dict[str, Any] | None]  # what a camera of the path flow tells beyond that
+    details: Mapped[dict[str, Any] | None]  # what a camera of the path flow sends beyond that
 
     announced: Mapped[int] = mapped_column(BigInteger, default=0)  # packets; bytes for a file offered by path
     packets: Mapped[int] = mapped_column(default=0)
@@ -177,7 +177,10 @@ class DeviceNetwork(db.Model):  # type: ignore[name-defined]
 
 
 class CameraSession(db.Model):  # type: ignore[name-defined]
-    """One TCP connection of a device and how it ended; or a day's fruitless ones of a stranger (`peer`), counted."""
+    """One TCP connection of a device and how it ended.
+
+    Or a count: the connections of one day of an unknown device (`peer`) that brought no file.
+    """
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -203,7 +206,7 @@ class CameraSession(db.Model):  # type: ignore[name-defined]
     connections: Mapped[int] = mapped_column(default=1)  # how many this row stands for
     peer: Mapped[str | None] = mapped_column(
         String(64)
-    )  # IMEI or address of a stranger, where they are counted
+    )  # IMEI or address of an unknown device, where connections are counted
 
     device: Mapped[Device | None] = relationship()
 
@@ -226,7 +229,7 @@ class Lease(db.Model):  # type: ignore[name-defined]
 
 
 class Watch(db.Model):  # type: ignore[name-defined]
-    """Somebody looks at this device until then: the receiver tells its progress often."""
+    """Somebody looks at this device until then: the receiver reports its progress often."""
 
     __tablename__ = "watches"
 

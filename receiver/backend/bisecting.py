@@ -1,7 +1,8 @@
 """Hands over many items in one call; if it is refused, halves them until the refused item is found. Pure.
 
 A thing that the product refuses must hold up no other: the bulk is halved until it stands alone. Whatever else fails
-is raised, and what was not told by then is told again: the database is away, and nothing is wrong with the things.
+is raised, and what was not delivered by then is delivered again: the database is away, and nothing is wrong with the
+things.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from receiver.backend.port import RecordRefused
 Item = TypeVar("Item")
 
 
-def tell(
+def deliver(
     waiting: Callable[[int], list[Item]],
     take: Callable[[list[Item]], object],
     done: Callable[[list[Item]], object],

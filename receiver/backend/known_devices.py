@@ -7,23 +7,23 @@ product answers.
 from dataclasses import dataclass, field
 
 KEPT_SECONDS = 7 * 24 * 3600.0  # a vehicle that stands over a week-end is still known
-MOST = 50_000  # devices, about 10 MiB: those heard of longest ago are forgotten first
+MOST = 50_000  # devices, about 10 MiB: those seen longest ago are forgotten first
 
 
 @dataclass(slots=True)
 class KnownDevices:
-    """The devices that a process was told to be known, and when (steady seconds)."""
+    """The devices that the database named as known, and when (seconds of a steady clock)."""
 
-    _heard: dict[str, float] = field(default_factory=dict)
+    _seen: dict[str, float] = field(default_factory=dict)
 
-    def heard(self, imei: str, known: bool, now: float) -> None:
+    def note(self, imei: str, known: bool, now: float) -> None:
         """Take what the product says of a device."""
-        self._heard.pop(imei, None)
+        self._seen.pop(imei, None)
         if known:
-            self._heard[imei] = now  # last in the order: heard of last
-            if len(self._heard) > MOST:
-                del self._heard[next(iter(self._heard))]
+            self._seen[imei] = now  # last in the order: seen last
+            if len(self._seen) > MOST:
+                del self._seen[next(iter(self._seen))]
 
     def has(self, imei: str, now: float) -> bool:
         """Say whether a device was known when the product was last asked, and not too long ago."""
-        return now - self._heard.get(imei, float("-inf")) <= KEPT_SECONDS
+        return now - self._seen.get(imei, float("-inf")) <= KEPT_SECONDS

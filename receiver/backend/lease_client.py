@@ -28,7 +28,7 @@ from receiver.wire.protocol import Metadata
 log = structlog.get_logger("receiver")
 ANSWER_SECONDS = 8.0  # for another machine's session to end and leave its part; then it is passed over
 ANSWER_POLL = 0.4
-WANTED_POLL = 1.0  # how soon a session hears that a newer one waits for its file
+WANTED_POLL = 1.0  # seconds between checks whether a newer session waits for a file
 
 Key = tuple[str, str]  # IMEI and identifier
 
@@ -50,13 +50,13 @@ def claim_of(identifier: str) -> str:
 
 
 class LeaseClient:
-    """The leases of one process, and the partial files of its machine that nobody has in hand."""
+    """The leases of one process, and the partial files of its machine that no session holds."""
 
     def __init__(
         self, store: Spool, product: Product, now: Callable[[], datetime], allows: Callable[[str], bool]
     ) -> None:
         self._store, self._product, self._now = store, product, now
-        self._allows = allows  # whether one more line of a kind may be written in this minute
+        self._allows = allows  # whether one more log line of a kind may be written in this minute
         self._machine = machine_name(store.spool)
         self._tokens: dict[Key, str] = {}
         self._released: list[str] = []
@@ -205,7 +205,9 @@ class LeaseClient:
     def _settle(self, record: SidecarRecord, tell: Callable[[SidecarRecord], None]) -> None:
         """Share one partial file, or remove it where nobody can go on with it."""
         if not _timestamp(record) and self._store.is_too_old(record, self._now()):
-            self._product.expired([record["upload"]])  # first: what it was not told of is found again
+            self._product.expired(
+                [record["upload"]]
+            )  # first: if this fails, the file is found and reported again
             self._store.discard(record)
         elif self._stored_meanwhile(record):
             self._store.discard(record)
@@ -215,7 +217,7 @@ class LeaseClient:
     def _stored_meanwhile(self, record: SidecarRecord) -> bool:
         if not (timestamp := _timestamp(record)):
             return False
-        metadata = Metadata(0, 0, timestamp, None, 0)  # what else a sidecar tells may be of another version
+        metadata = Metadata(0, 0, timestamp, None, 0)  # the rest of a sidecar may be of another version
         offer = Offer(record["identifier"], record["by_path"], record["count"], metadata)
         try:
             return self._product.recall(record["imei"], offer) is not None

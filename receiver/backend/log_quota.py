@@ -17,7 +17,7 @@ class LogQuota:
     _counts: dict[str, int] = field(default_factory=dict)
 
     def allows(self, peer: str) -> bool:
-        """Count one thing of a peer; say whether it may be told."""
+        """Count one event of a peer; say whether it may be logged and stored."""
         if not self.most:
             return True
         if peer not in self._counts and len(self._counts) >= PEERS:

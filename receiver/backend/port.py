@@ -29,7 +29,7 @@ class Admission(Enum):
 
 @dataclass(slots=True)
 class SessionFacts:
-    """What is told of one connection, at its beginning and at its end."""
+    """What is stored of one connection, at its beginning and at its end."""
 
     id: str
     address: str

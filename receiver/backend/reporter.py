@@ -1,6 +1,6 @@
 """Reports sessions, stored files and progress to the product in batches, and what earlier processes left.
 
-Whatever fails stays queued and is told again: the database may be away for as long as it likes. What the product
+Whatever fails stays queued and is reported again: the database may be away for as long as it likes. What the product
 refuses holds up nothing else: a stored file's sidecar stays where it is and is tried again after a while. Called by
 `server` and its connections.
 """
@@ -86,7 +86,7 @@ class Reporter:
             str, float
         ] = {}  # uploads of stored files, and until when they are left alone (steady)
         self._news = Event()
-        self._telling = BoundedSemaphore()  # held while what is queued is out of its queues
+        self._delivering = BoundedSemaphore()  # held while what is queued is out of its queues
 
     def start(self) -> None:
         """Begin to report, to recover and to tidy."""
@@ -94,7 +94,7 @@ class Reporter:
             gevent.spawn(work)
 
     def wake(self) -> None:
-        """Tell soon what is queued."""
+        """Report soon what is queued."""
         self._news.set()
 
     def count(self, facts: SessionFacts) -> None:
@@ -103,7 +103,7 @@ class Reporter:
         for name, count in self.counters.items():
             count(told[name])
 
-    def tell(self, facts: SessionFacts) -> None:
+    def report(self, facts: SessionFacts) -> None:
         """Queue what is known of a session for the product."""
         self._facts.append(facts)
         self._news.set()
@@ -121,9 +121,9 @@ class Reporter:
             self._host.lease_client.leave(record)
 
     def flush(self) -> None:
-        """Tell the product what is still queued, as far as it can be told now (at the end of a worker)."""
+        """Report what is still queued, as far as that is possible now (at the end of a worker process)."""
         try:
-            self._tell()
+            self._deliver()
         except Exception:
             log.warning("last reports lost; the files themselves are safe", exc_info=True)
 
@@ -132,7 +132,7 @@ class Reporter:
             self._news.wait()
             self._news.clear()
             try:
-                self._tell()
+                self._deliver()
                 gevent.sleep(REPORT_SECONDS)
             except Exception:
                 log.warning(
@@ -144,19 +144,19 @@ class Reporter:
                 gevent.sleep(AWAY_SECONDS)
                 self._news.set()
 
-    def _tell(self) -> None:
-        """Tell in bulk what is queued by now: stored files, partial ones, sessions. What fails stays queued."""
-        with self._telling:
-            self._tell_in_turn()
+    def _deliver(self) -> None:
+        """Report in bulk what is queued by now: stored files, partial ones, sessions. What fails stays queued."""
+        with self._delivering:
+            self._deliver_in_turn()
 
-    def _tell_in_turn(self) -> None:
+    def _deliver_in_turn(self) -> None:
         released = self._host.lease_client.released() if self._host.lease_client is not None else []
         self._hand_in(self._stored)
-        _tell_all(
+        _deliver_all(
             deque(self._partials.values()), self._product.progress, self._drop_record, self._told_partials
         )
-        _tell_all(self._store.given_up, self._product.superseded, lambda upload, why: None)
-        _tell_all(
+        _deliver_all(self._store.given_up, self._product.superseded, lambda upload, why: None)
+        _deliver_all(
             self._facts,
             lambda facts: self._product.sessions(list({f.id: f for f in facts}.values())),
             self._drop_facts,
@@ -171,7 +171,7 @@ class Reporter:
 
     def _hand_in(self, records: deque[SidecarRecord]) -> None:
         """Give stored files to the product, until none are left of these."""
-        _tell_all(records, self._take_stored, self._set_aside)
+        _deliver_all(records, self._take_stored, self._set_aside)
 
     def _take_stored(self, records: list[SidecarRecord]) -> None:
         """Give stored files to the product; then nobody needs their sidecars any more."""
@@ -208,7 +208,7 @@ class Reporter:
         return set(self.refused)
 
     def _drop_record(self, record: SidecarRecord, why: RecordRefused) -> None:
-        """Do without the progress of a file: its bytes and its sidecar are told of again when it goes on."""
+        """Drop the progress of a file: it is reported again when its transfer continues."""
         if self._host.log_quota.allows(record["imei"]):
             log.error("progress refused", imei=record["imei"], upload=record["upload"], reason=str(why))
 
@@ -235,7 +235,7 @@ class Reporter:
             try:
                 watched = self._product.watched()
                 moving = [c for c in moving if _chance(c) % turns == turn or c.facts.imei in watched]
-                _tell_all(deque(self._records(moving)), self._product.progress, self._drop_record)
+                _deliver_all(deque(self._records(moving)), self._product.progress, self._drop_record)
             except Exception:
                 log.warning("progress not reported", exc_info=True)
 
@@ -279,7 +279,7 @@ class Reporter:
         )
 
     def _tidy(self) -> None:
-        gone: list[str] = []  # uploads that the product was not told of yet
+        gone: list[str] = []  # uploads that were not reported yet
         while True:
             try:
                 swept: CleanupResult = self._host.with_media(self._janitor.sweep, self._host.now())
@@ -301,16 +301,17 @@ def _chance(connection: Sender) -> int:
     return int(connection.facts.id[-4:], 16)
 
 
-def _tell_all(
+def _deliver_all(
     things: deque[Any],
     take: Callable[[list[Any]], object],
     refused: Callable[[Any, RecordRefused], object],
     done: Callable[[list[Any]], object] = lambda told: None,
 ) -> None:
-    """Tell all that is queued, in bulk; what is told, or refused, leaves the queue.
+    """Report all that is queued, in bulk; what is stored, or refused, leaves the queue.
 
-    What comes meanwhile waits for the next time: else a stream of files that never pauses would be told one by one for
-    ever, and nothing else. What was not told goes back to where it stood; a queue that is full then drops its oldest.
+    What comes meanwhile waits for the next time: else a stream of files that never pauses would be reported one by one
+    for ever, and nothing else. What was not reported goes back to where it stood; a queue that is full then drops its
+    oldest.
     """
     waiting = deque(things)
     things.clear()
@@ -321,7 +322,7 @@ def _tell_all(
         done(told)
 
     try:
-        bisecting.tell(lambda most: list(islice(waiting, most)), take, leave, refused, BULK)
+        bisecting.deliver(lambda most: list(islice(waiting, most)), take, leave, refused, BULK)
     finally:
         if waiting:
             newer = list(things)

@@ -48,10 +48,10 @@ from receiver.wire.protocol import ProtocolError, WireMessage
 from receiver.wire.session import SessionLimits, SessionMachine
 
 log = structlog.get_logger("receiver")
-# bytes read at once: the more a line brings, the more is asked for; beyond 128 KiB malloc gives the freed block back
-# to the kernel, and each read would pay for its pages again (measured: 420 page faults a MB)
+# bytes read at once: the more a connection delivers, the more is requested; beyond 128 KiB malloc gives the freed
+# block back to the kernel, and each read would pay for its pages again (measured: 420 page faults a MB)
 RECEIVE_LEAST, RECEIVE_MOST = 8 * 1024, 128 * 1024
-# a line so slow that it takes long is left alone until it has about so much: a read costs the same for one packet or
+# a slow connection is not read until about so many bytes have come: a read costs the same for one packet or
 # for four
 WORTH_READING, REST_SECONDS, REST_LEAST = 5 * 1024, 1.5, 0.3
 
@@ -65,7 +65,9 @@ class Settings:
     max_connections: int = 10_000  # about 14 KiB each
     max_per_device: int = 2  # one live, one closing
     max_per_address: int = 0  # off: a whole fleet may share one address
-    min_bytes_per_minute: int = 2048  # checked file bytes: a tenth of the slowest useful line; 0: no limit
+    min_bytes_per_minute: int = (
+        2048  # checked file bytes: a tenth of the slowest useful connection; 0: no limit
+    )
     lines_per_minute: int = (
         60  # log lines and session rows of one peer: a fleet's device causes a few an hour
     )
@@ -135,7 +137,7 @@ class Connection:
         "_minute_bytes",
         "_pace",
         "_read_at",
-        "_told",
+        "_reported",
         "admission",
         "busy",
         "ending",
@@ -156,11 +158,11 @@ class Connection:
         self.transfer: Transfer | None = None
         self.admission = "known"
         self.moved = False  # bytes were taken since the last report
-        self.busy = False  # in work whose answer the device shall still get
+        self.busy = False  # working on something whose answer the device shall still get
         self.ending: Ended | None = None
         self._closed: Close | None = None
         self._appetite = RECEIVE_LEAST
-        self._told = False  # the product knows of this session
+        self._reported = False  # the product knows of this session
         self._minute, self._minute_bytes = time.monotonic(), 0
         self._read_at, self._pace = (
             self._minute,
@@ -169,7 +171,7 @@ class Connection:
 
     def run(self) -> None:
         """Serve until the session ends; whatever happens, keep what came and say why it ended."""
-        code, reason = "lost", "The device closed the line."
+        code, reason = "lost", "The device closed the connection."
         try:
             self._greet()
             while self._closed is None:
@@ -179,7 +181,7 @@ class Connection:
                 if data == b"":
                     break
                 wants_rest = data is not None and self._hear(data)
-                # what lay there at the deadline was heard; what keeps coming does not put it off
+                # bytes that had come by the deadline were processed; bytes that keep coming do not postpone it
                 if data is None or (overdue and self._closed is None and self.session.deadline == deadline):
                     self._perform(self.session.expired(time.monotonic()))
                 del data  # not to be held while we wait
@@ -197,17 +199,17 @@ class Connection:
         except TimeoutError:
             code, reason = "timeout", "The device did not read our answer."
         except OSError as error:
-            code, reason = "lost", f"The line broke ({error.strerror or error})."
+            code, reason = "lost", f"The connection broke ({error.strerror or error})."
         except Exception:
             log.exception("session failed", session=self.facts.id, imei=self.facts.imei)
-            code, reason = "internal", "A mistake of ours ended the session; the log tells."
+            code, reason = "internal", "An internal error ended the session; the log has the details."
         finally:
             if self.ending is not None:
                 code, reason = self.ending.code, self.ending.reason
             self._end(code, reason)
 
     def turn_away(self, code: str, reason: str) -> None:
-        """End before the device's first byte is read; the log and the product hear of it as of any other end."""
+        """End before the device's first byte is read; it is logged and reported like any other end."""
         self._end(code, reason)
 
     def _hear(self, data: bytes) -> bool:
@@ -237,7 +239,7 @@ class Connection:
         if front.plain:
             return
         wait = self.server.settings.limits.init
-        silent = Ended("no_greeting", "The line did not get past its PROXY header and TLS handshake.")
+        silent = Ended("no_greeting", "The connection did not complete its PROXY header and TLS handshake.")
         try:
             with gevent.Timeout(wait, silent):  # in all: each wait alone could be drawn out byte by byte
                 self.sock, address = front.greet(self.sock, self.facts.address, wait)
@@ -254,7 +256,7 @@ class Connection:
                 raise Ended("crowded", "Too many connections from this address.")
 
     def _receive(self) -> bytes | None:
-        """Give what comes next; None at the session's deadline, empty at the end of the line."""
+        """Give the bytes that come next; None at the session's deadline, empty at the end of the connection."""
         self.server.give_turn(time.monotonic())
         if self.ending is not None:
             return self._left_over(self.ending)
@@ -294,7 +296,7 @@ class Connection:
         return data
 
     def _rest(self) -> None:
-        """After bytes of a file: let a slow line gather some more, except near the end, which is to be answered."""
+        """Throttle reads of a slow connection during a file, except near its end, which is to be answered at once."""
         rest = min(WORTH_READING / self._pace, REST_SECONDS) if self._pace else 0.0
         if rest > REST_LEAST and self.session.missing > 2 * self._pace * rest:
             gevent.sleep(rest)
@@ -363,23 +365,23 @@ class Connection:
         try:
             known = self.server.product.admit(imei) is Admission.KNOWN
         except Exception:
-            # nobody can say who is known while the database is away: keep the files of whom we do not remember under
-            # the quarantine's caps
+            # while the database is away it is not known which devices are registered: files of devices that are not in
+            # the cache are kept under the caps of the quarantine
             if self.server.log_quota.allows("database away"):
                 log.warning("database away", imei=imei, exc_info=True)
             if not self.server.known_devices.has(imei, time.monotonic()):
                 self.admission = "quarantine"
             return True
-        self.server.known_devices.heard(imei, known, time.monotonic())
+        self.server.known_devices.note(imei, known, time.monotonic())
         if not known and self.server.settings.quarantine_unknown:
             self.admission = "quarantine"
             known = True
         if known and self.server.log_quota.allows(imei):
-            self._tell()
+            self._report()
         return known
 
     def _slow_down(self, imei: str) -> None:
-        """Let an address that tries many unknown IMEIs wait for its answer, without a place among the others."""
+        """Delay the answer to an address that tries many unknown IMEIs; meanwhile it takes no connection slot."""
         if delay := self.server.guess_limits.delay(network(self.facts.address), imei, time.monotonic()):
             self.server.left(self)
             self.server.guess_limits.wait(delay)
@@ -416,7 +418,7 @@ class Connection:
         return self.session.committed(time.monotonic())
 
     def _make_safe(self) -> None:
-        """Let what is held survive a power cut. If the connection is ended meanwhile, its answer still goes out."""
+        """Make the bytes held survive a power cut. If the connection is ended meanwhile, its answer is still sent."""
         assert self.transfer is not None
         self.transfer.flush()
         self.busy = True
@@ -454,10 +456,10 @@ class Connection:
             and not self.facts.bytes_received
             and self.server.preamble.is_proxy(self.facts.address)
         ):
-            return  # a load balancer looks every second whether we live
-        if not self._told and not self._worth_telling(code):
+            return  # a load balancer's health check
+        if not self._reported and not self._worth_reporting(code):
             return
-        self._tell()
+        self._report()
         log.info(
             "session ended",
             session=self.facts.id,
@@ -470,16 +472,16 @@ class Connection:
             crc_errors=self.facts.crc_errors,
         )
 
-    def _tell(self) -> None:
-        self._told = True
-        self.server.reporter.tell(self.facts)
+    def _report(self) -> None:
+        self._reported = True
+        self.server.reporter.report(self.facts)
 
-    def _worth_telling(self, code: str) -> bool:
-        """Say whether an ended session that the product has not heard of belongs in the log and the database."""
+    def _worth_reporting(self, code: str) -> bool:
+        """Say whether an ended session that was not reported yet belongs in the log and the database."""
         facts = self.facts
         if facts.files:
             return True
         if not facts.bytes_received and self.server.preamble.is_proxy(facts.address):
             return code not in ("lost", "timeout", "no_words", FOREIGN[0])  # a balancer's health check
-        known = facts.imei is not None and code not in ("unknown_device", AVL)  # these were not asked about
+        known = facts.imei is not None and code not in ("unknown_device", AVL)  # their IMEI was not looked up
         return self.server.log_quota.allows((known and facts.imei) or network(facts.address))

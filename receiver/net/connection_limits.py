@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 
 class Peer(Protocol):
-    """What is asked of a connection: whether it is ending, and the file it has in hand."""
+    """What the limits need of a connection: whether it is ending, and the file that it receives."""
 
     ending: Any
     transfer: Any

@@ -27,7 +27,7 @@ FAMILIES = {"TCP4": ipaddress.IPv4Address, "TCP6": ipaddress.IPv6Address}
 
 
 class PreambleError(Exception):
-    """The line does not begin as it must: `code` for programs, the text for people."""
+    """The connection does not begin as it must: `code` for programs, the text for people."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -103,12 +103,12 @@ class Preamble:
         self.plain = not self.proxies and cert is None  # nothing stands before the camera's first byte
         self._context: Any = None
         self._stamp: tuple[int, ...] = ()
-        self._refused: tuple[int, ...] = ()  # the stamp of files that do not fit, told once
+        self._refused: tuple[int, ...] = ()  # time stamps of a certificate and key that do not match
 
     def greet(self, sock: Any, address: str, seconds: float) -> tuple[Any, str]:
         """Take the PROXY header and see whether TLS follows; give the socket and the device's address.
 
-        A device that may not connect from where it is hears nothing of TLS. `finish` has the handshake. `seconds` is
+        A device whose address is not allowed gets no TLS handshake. `finish` has the handshake. `seconds` is
         for each wait; the caller bounds them all. Raises FrontError, OSError, TimeoutError.
         """
         sock.settimeout(seconds)
@@ -147,7 +147,7 @@ class Preamble:
             seen = sock.recv(V2_HEADER + V2_MAX, socket.MSG_PEEK)
             if not seen:
                 code = "proxy" if data else "no_words"
-                raise PreambleError(code, "The load balancer closed the line without a PROXY header.")
+                raise PreambleError(code, "The load balancer closed the connection without a PROXY header.")
             found = parse_proxy(data + seen)
             taken = len(seen) if found is None else found.size - len(data)
             data += sock.recv(taken)

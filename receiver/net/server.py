@@ -36,12 +36,12 @@ from receiver.store.media_store import MediaError
 from receiver.wire.actions import Offer
 
 log = structlog.get_logger("receiver")
-SILENT_SECONDS = 5.0  # for the INIT of a device that had just connected when the receiver was told to stop
+SILENT_SECONDS = 5.0  # for the INIT of a device that had just connected when the receiver was stopped
 GIVE_WAY_SECONDS = 10.0  # for an older connection to let go of its file
 GIVE_WAY_POLL = 0.05
 SEND_BUFFER = 16 * 1024  # bytes in the kernel for a device that does not read: all our answers are short
-TURN_SECONDS = 0.005  # after so much work without a wait the other lines have their turn
-LEFT_OUT_LINES = 20  # peers named in a minute whose lines were left out
+TURN_SECONDS = 0.005  # after so much work without a wait the other connections have their turn
+LEFT_OUT_LINES = 20  # peers named in a minute whose log lines were left out
 
 
 class Server:
@@ -73,10 +73,10 @@ class Server:
         self.failed_files = FailedFiles()
         self.guess_limits = GuessLimits()
         self.daily_limits = DailyLimits(settings.files_per_day, settings.bytes_per_day)
-        # who has which file of which device in hand; None: it is being shared with other machines
+        # the connection that receives each file of a device; None: the file is being shared with other machines
         self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False
-        self.reads = 0  # from all lines
+        self.reads = 0  # from all connections
         hub = gevent.get_hub()
         self._pool = hub.threadpool
         self._turned_at = time.monotonic()
@@ -136,9 +136,10 @@ class Server:
         self._turned_at = time.monotonic()
 
     def give_turn(self, now: float) -> None:
-        """Let other lines run, if none could for a while. `now` in steady seconds.
+        """Let other connections run, if none could for a while. `now` in steady seconds.
 
-        gevent changes to another greenlet only where one waits, and a line that always has bytes to read never does.
+        gevent changes to another greenlet only where one waits, and a connection that always has bytes to read never
+        does.
         """
         if now - self._turned_at < TURN_SECONDS:
             return
@@ -270,7 +271,7 @@ class Server:
             gevent.sleep(GIVE_WAY_POLL)
 
     def _end_holder(self, imei: str, identifier: str) -> bool:
-        """Ask this process's session at a file to end; say whether it is in hand here."""
+        """Ask this process's session that receives a file to end; say whether there is one."""
         if holder := self.holders.get((imei, claim_of(identifier))):
             holder.end(Ended("taken_over", "A newer connection of this device went on with the file."))
         if self.lease_client is not None:
@@ -318,7 +319,7 @@ class Server:
             return self._announced(imei, offer)
 
     def _announced(self, imei: str, offer: Offer) -> StoredFile | None:
-        """Find a file that was stored, perhaps by another machine, while nobody could be told."""
+        """Find a file that was stored, perhaps by another machine, but not reported to the database."""
         if self.store.shared_partials is None:
             return None
         try:

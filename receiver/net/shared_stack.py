@@ -1,7 +1,7 @@
 """Runs short non-blocking calls on one shared greenlet stack, so that 10,000 connection greenlets stay small.
 
-Each greenlet keeps the memory that its deepest call once touched, and ten thousand lines have ten thousand stacks:
-what only one line does at a time is done on one stack for all. Called by `server` and `__main__`.
+Each greenlet keeps the memory that its deepest call once touched, and ten thousand connections have ten thousand
+stacks. Calls that only one connection makes at a time run on one stack for all. Called by `server` and `__main__`.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class SharedStack:
-    """Does one thing at a time for whoever calls, who gets the result at once."""
+    """Runs one call at a time; the caller gets the result when it returns."""
 
     def __init__(self) -> None:
         self._stack = greenlet(self._serve)

@@ -1,9 +1,9 @@
-"""Removes old partial files, old quarantined files, and leftovers of crashes from the spool.
+"""Removes old partial files, old quarantined files, and temporary files of crashes from the spool.
 
 One rule for time: what is to go must have been found old in sweeps an hour apart by a steady clock, so that a clock
-that jumps for a while (a machine that starts in 2099 or 1970 before it hears the time) costs nothing. A time that
-cannot be is set to now, by the same rule. One rule for what is odd: what no receiver can use is told once and kept
-as long as a partial file; what is not ours by its name is told once and left alone. Called by `server`, every hour.
+that jumps for a while (a machine that starts in 2099 or 1970 before its clock is set) costs nothing. An
+implausible time is set to now, by the same rule. A file that no receiver can use is logged once and kept as long as
+a partial file; a file whose name is not one of ours is logged once and left alone. Called by `server`, every hour.
 """
 
 import os
@@ -28,7 +28,7 @@ PARTS = (".part", ".json", ".json.tmp", ".part.tmp", ".leaving")
 
 @dataclass(slots=True)
 class CleanupResult:
-    """What a sweep did: uploads that were given up, what it found odd for the first time, why the store was away."""
+    """The result of a sweep: discarded uploads, unusable files found for the first time, why the store was away."""
 
     gone: list[str] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)
@@ -43,7 +43,7 @@ class CleanupItem:
     paths: tuple[Path, ...]
     touched: datetime
     limit: timedelta
-    upload: str | None = None  # told to the product when it goes
+    upload: str | None = None  # reported when it is removed
     keys: tuple[str, ...] = ()  # in the media store
 
 
@@ -53,7 +53,7 @@ class Cleaner:
     def __init__(self, store: Spool, steady: Callable[[], float]) -> None:
         self._store, self._steady = store, steady
         self._old: dict[str, float] = {}  # what was found old, and since when by the steady clock
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def sweep(self, now: datetime) -> CleanupResult:
         """Remove what is settled to be old, as far as the media store is there. Blocks; raises OSError."""
@@ -62,7 +62,7 @@ class Cleaner:
             self._sweep(now, swept)
             self._store.quarantine.count(now, self._beside)
         except MediaError as error:
-            swept.away = str(error)  # what was given up until then is told all the same
+            swept.away = str(error)  # what was discarded until then is reported all the same
         return swept
 
     def _sweep(self, now: datetime, swept: CleanupResult) -> None:
@@ -129,18 +129,18 @@ class Cleaner:
             elif record["upload"] in self._store.active or self._waits(record, entry.path, swept):
                 continue
             else:
-                self._odd(entry.path, "tells of a file that is nowhere", swept)
+                self._odd(entry.path, "names a file that does not exist", swept)
             if entry.is_file(follow_symlinks=False) and (touched := _touched([path])):
                 yield CleanupItem(entry.path, (path,), touched, limit)
 
     def _waits(self, record: SidecarRecord, path: str, swept: CleanupResult) -> bool:
-        """Say whether a sidecar's file is there; as long as nobody can tell, it is."""
+        """Say whether a sidecar's file is there; while that cannot be found out, it counts as there."""
         try:
             return self._store.waits(record)
         except (OSError, MediaError) as error:
             if is_away(self._store.media, error):
                 raise
-            self._odd(path, f"tells of a file that cannot be looked at: {error}", swept)
+            self._odd(path, f"names a file that cannot be looked at: {error}", swept)
             return True
 
     def _media(self) -> Iterator[CleanupItem]:
@@ -182,8 +182,8 @@ class Cleaner:
                 continue  # gone, or not ours: it stays
 
     def _odd(self, path: str, what: str, swept: CleanupResult) -> None:
-        if path not in self._told:
-            self._told.add(path)
+        if path not in self._reported:
+            self._reported.add(path)
             swept.odd.append(f"{path} {what}")
 
 

@@ -28,7 +28,7 @@ from receiver.wire.protocol import PACKET
 BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for each slow device
 SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
 COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
-MUCH = 1024 * 1024  # bytes; more than that is not read while other lines wait
+MUCH = 1024 * 1024  # bytes; more than that is not read while other connections wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _record_of(store: TransferHost, asker: UploadContext, offer: Offer, file: St
 
 
 class Transfer:
-    """One file on its way, in the hands of one session."""
+    """One file that one session receives."""
 
     __slots__ = (
         "_buffer",
@@ -400,7 +400,7 @@ class Transfer:
             raise
 
     def distrust(self) -> None:
-        """Believe the bytes only as far as they were safe before: after a failed fsync the next one tells nothing."""
+        """Trust the bytes only as far as they were safe before: after a failed fsync the next one proves nothing."""
         if self.stored_before:
             return
         self.record["boot"] = ""
@@ -507,7 +507,7 @@ class Transfer:
         return max(self.received, self._compare_until)
 
     def leave(self) -> None:
-        """Give the file out of hand; of one that nothing came of, nothing stays."""
+        """Release the file; if no byte came, remove its empty files."""
         self._release()
         if not self.stored_before and not self.held:
             for path in (self.part, self.sidecar):

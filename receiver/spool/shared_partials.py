@@ -21,7 +21,7 @@ from receiver.store.keys import adopted, quarantined
 from receiver.store.media_store import Media, MediaError, is_away
 
 NAME = re.compile(r"partial/[0-9]+/[0-9a-f]{32}\.[0-9a-f]{32}\.json")
-SIDECAR = 64 * 1024  # bytes; the longest has a path and what a camera told about it
+SIDECAR = 64 * 1024  # bytes; the longest has a path and the camera's metadata
 # a sidecar without its file: its receiver was lost before it had put the file
 NEVER_STORED_SECONDS = 3600.0
 
@@ -109,7 +109,7 @@ class SharedPartials:
     # stored files on their way to the product
 
     def announce(self, record: SidecarRecord) -> None:
-        """Leave the sidecar of a file that is about to be stored, for whoever finds it when this machine is lost."""
+        """Leave the sidecar of a file that is about to be stored: another machine finds it if this one is lost."""
         self._media.write(_pending(record), json.dumps(record).encode())
 
     def announced(self, imei: str) -> list[SidecarRecord]:
@@ -126,7 +126,7 @@ class SharedPartials:
     ) -> list[SidecarRecord]:
         """Give stored files that the product should have since `before`, but not these uploads.
 
-        Their receivers did not tell it. One that cannot be looked at is given to `failed` and passed over.
+        Their receivers did not report them. One that cannot be looked at is given to `failed` and passed over.
         """
         found: list[SidecarRecord] = []
         alone, self._alone = self._alone, {}

@@ -48,7 +48,7 @@ DEFAULTS: SidecarRecord = {
     "received_at": None,
     "address": None,
 }
-# of metadata: the path flow may tell no trigger, or none that can be read
+# of metadata: the path flow may name no trigger, or none that can be read
 TOLD: dict[str, type | tuple[type, ...]] = {"timestamp": int, "trigger": (int, NoneType), "duration": int}
 NUMBERS = ("received_packets", "packets", "size", "resumes", "crc_errors", "safe")
 

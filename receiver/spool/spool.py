@@ -79,14 +79,14 @@ class Spool:
         self.shared_partials = SharedPartials(media) if media.shared else None  # with other machines
         self.boot = boot_id()
         self.files = OpenFiles()
-        # how what blocks is done; whoever has others to serve meanwhile sets another way
+        # how blocking calls are made; a process that serves other connections meanwhile sets another way
         self.aside: Callable[..., Any] = lambda work, *given: work(*given)
         self.losses = 0  # how often the disk lost bytes, of whichever file
         self.active: set[str] = set()  # uploads that this process writes at this moment
         self.quarantine = QuarantineBudget(spool, media)
-        # uploads of partial files that were given up for others; the product is told, as far as it can be soon
+        # uploads of partial files that were discarded; they are reported soon
         self.given_up: deque[str] = deque(maxlen=GIVEN_UP_KEPT)
-        self._told: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
+        self._reported: set[str] = set()  # uploads that the product has, whose sidecars could not be moved
         for folder in (spool / "partial", spool / "pending", spool / "claims"):
             make_folder(folder)
         self.disk = FileSystem(spool)
@@ -127,7 +127,7 @@ class Spool:
         return Transfer.begin(self, asker, offer)
 
     def _make_room(self, imei: str) -> None:
-        """Remove the oldest partial files of a device that has as many as one may; those in hand stay."""
+        """Remove the oldest partial files of a device that has too many; those being received stay."""
         waiting = [r for r in self._sidecars(imei) if r["upload"] not in self.active]
         waiting.sort(key=lambda record: when(record["updated_at"]))
         for record in waiting[: max(0, len(waiting) - PARTIALS_KEPT + 1)]:
@@ -138,7 +138,7 @@ class Spool:
         return lacks_room(self.spool, "spool") or self.media.ready()
 
     def _partials_of(self, imei: str) -> list[SidecarRecord]:
-        """Give a device's partial files that no session of this process has in hand."""
+        """Give a device's partial files that no session of this process receives."""
         return [r for r in self._sidecars(imei) if r["upload"] not in self.active and is_part(self._part(r))]
 
     def _sidecars(self, imei: str) -> list[SidecarRecord]:
@@ -211,7 +211,7 @@ class Spool:
                 if len(records) == most:
                     return records
                 try:
-                    if record["upload"] in self._told:
+                    if record["upload"] in self._reported:
                         self.delivered([record])
                     elif self._finish(record):
                         records.append(record)
@@ -264,7 +264,7 @@ class Spool:
             waiting.replace(sidecar)
 
     def waits(self, record: SidecarRecord) -> bool:
-        """Say whether a sidecar tells of a file that is there, in the spool or stored. Raises MediaError."""
+        """Say whether the file of a sidecar exists, in the spool or stored. Raises MediaError."""
         return is_part(self._part(record)) or self._place(record) is not None
 
     def _place(self, record: SidecarRecord) -> str | None:
@@ -292,13 +292,13 @@ class Spool:
                 else:
                     beside.append(record | {"path": path})
             except (OSError, MediaError):
-                self._told.add(record["upload"])
+                self._reported.add(record["upload"])
         problems = self.media.put_all([(self.pending_path(r), f"{r['path']}.json") for r in beside])
         for record, problem in zip(beside, problems, strict=True):
             if problem is None:
-                self._told.discard(record["upload"])
+                self._reported.discard(record["upload"])
             else:
-                self._told.add(record["upload"])
+                self._reported.add(record["upload"])
 
     def pending_path(self, record: SidecarRecord) -> Path:
         """Give where the sidecar of a stored file waits for the product."""
@@ -450,7 +450,7 @@ class Spool:
             replace(str(part.with_suffix(".json")), left.record, safe=False)
 
     def unshared(self) -> list[SidecarRecord]:
-        """Give the partial files that lie only on this machine, of sessions that may have ended."""
+        """Give the partial files that lie only on this machine and that no session here receives."""
         return list(self.aside(self._unshared, frozenset(self.active)))
 
     def _unshared(self, active: Container[str]) -> list[SidecarRecord]:
@@ -499,7 +499,7 @@ class Spool:
     # tidying
 
     def discard(self, record: SidecarRecord) -> None:
-        """Give up a partial file, and what it grew out of; the product hears of it."""
+        """Discard a partial file, and what it was continued from; it is reported."""
         self.given_up.append(record["upload"])
         if self.shared_partials is not None and (left := record.get("left")):
             self.shared_partials.forget(left)

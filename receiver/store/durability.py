@@ -126,7 +126,7 @@ class FileSystem:
     can_sync = _tells_of_losses()
 
     def __init__(self, folder: Path) -> None:
-        # kept open: it is told of each loss since it was opened
+        # kept open: the kernel reports each loss since it was opened
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
 

@@ -1,7 +1,7 @@
 """Recognizes other protocols by their first bytes: tracker data (AVL), MQTT, HTTP, TLS. Pure.
 
-Called by `protocol` where a line does not begin as a camera's does. Source: vendor's pages on the data sending
-protocols (TCP: length and IMEI; UDP: a header before them).
+Called by `frame_reader` where a connection does not begin as a camera's does. Source: vendor's pages on the data
+sending protocols (TCP: length and IMEI; UDP: a header before them).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ PINGS = 16
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """What a line speaks instead: `code` for programs, the text for people; the IMEI where it was told."""
+    """Another protocol than the camera's: `code` for programs, the text for people; the IMEI where it was sent."""
 
     code: str
     text: str
@@ -68,7 +68,7 @@ _AVL_UDP = (
 
 
 def recognize(data: bytes) -> Recognized | bool:
-    """Give what the first bytes of a line are; True where more bytes are needed, False where they are nothing known."""
+    """Give what the first bytes of a connection are; True: more bytes are needed; False: nothing known."""
     begun = data.lstrip(PING)
     if len(data) - len(begun) <= PINGS and (found := _whole(begun, IMEI)):
         return True if found == "begun" else Recognized(AVL, AVL_TEXT, begun[2:17].decode())

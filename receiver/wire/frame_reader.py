@@ -28,7 +28,7 @@ from receiver.wire.protocol import (
 )
 
 INIT_SIZE = 16
-METADATA_MAX = 512  # version 4 has 40 bytes; leaves room for versions to come
+METADATA_MAX = 512  # version 4 has 40 bytes; allows for versions to come
 PATH_METADATA_MAX = 4096  # JSON
 PATH_MAX = 255
 PATH_DATA_MAX = 16 * 1024  # the size of a DATA frame in the path flow is not published; this bounds memory
@@ -150,7 +150,7 @@ class FrameReader:
         return HEADER.size + length, message
 
     def _refuse(self, data: bytes, at: int, code: str, text: str) -> tuple[int, None]:
-        """Raise ProtocolError, which says what the line speaks instead; take 0 bytes where more are needed for that."""
+        """Raise ProtocolError, which names the other protocol; take 0 bytes where more are needed to recognize it."""
         found = recognize(data[at : at + BEGINNING]) if not self._began else False
         if found is True:
             return 0, None

@@ -10,7 +10,9 @@ from receiver.wire.protocol import FILE_BITS, Metadata
 
 # in JSON, but in no page and no database: lone surrogates are no UTF-8, and control characters are not to be shown
 UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-DETAILS_DEPTH = 8  # of JSON metadata: what is nested deeper is nobody's, and would break whoever walks it
+DETAILS_DEPTH = (
+    8  # of JSON metadata: no camera nests deeper, and deeper nesting would break code that walks it
+)
 LATEST = 253_402_300_800_000  # year 10000, in milliseconds: no calendar of ours holds it
 MILLISECONDS_FROM = 100_000_000_000  # a smaller timestamp is in seconds (as milliseconds: early 1973)
 
@@ -94,7 +96,7 @@ def _whole(value: Any, most: int = 0xFFFF) -> int:
 
 
 def _known(value: Any, most: int) -> int | None:
-    """Give a number of JSON as an integer; None: not told, or beyond what the binary metadata could say."""
+    """Give a number of JSON as an integer; None: not given, or beyond what the binary metadata could say."""
     return int(value) if _is_number(value) and 0 <= value <= most else None
 
 

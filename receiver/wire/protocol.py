@@ -52,7 +52,7 @@ PATH_REQUEST = b"\x00\x0c\x00\x02\x00\x00"
 
 
 class ProtocolError(Exception):
-    """The device broke the protocol: `code` for programs, the text for people; the IMEI if another protocol told it."""
+    """The device broke the protocol: `code` for programs, the text for people; the IMEI if another protocol sent it."""
 
     def __init__(self, code: str, text: str, imei: str | None = None) -> None:
         super().__init__(text)
@@ -199,15 +199,15 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What the camera tells of a file; times in Unix milliseconds UTC, zone in minutes, degrees.
+    """What the camera says of a file; times in Unix milliseconds UTC, zone in minutes, degrees.
 
-    `details` holds what the path flow tells beyond that.
+    `details` holds what the path flow sends beyond that.
     """
 
     version: int
     file_type: int
     timestamp: int
-    trigger: int | None  # None: not told, which only the path flow can
+    trigger: int | None  # None: not given, which only the path flow can do
     duration: int
     frame_rate: int | None = None
     time_zone: int | None = None
@@ -238,7 +238,7 @@ def file_request(identifier: bytes) -> bytes:
 
 
 def metadata_request(identifier: bytes = b"") -> bytes:
-    """Ask what the camera tells of a file; in the path flow without an identifier."""
+    """Ask for the metadata of a file; in the path flow without an identifier."""
     return HEADER.pack(Cmd.METADATA_REQUEST, len(identifier)) + identifier
 
 

@@ -39,8 +39,8 @@ from receiver.wire.protocol import (
     WireMessage,
 )
 
-# what a device may send for one file without an answer of ours: packets that were under way when we asked for other
-# ones, or a whole file a second time (65,536 packets at the default limit of size)
+# messages of a device that need no answer, for one file: packets that were under way when other ones were
+# requested, or a whole file a second time (65,536 packets at the default limit of size)
 IGNORED_PACKETS = 100_000
 MESSAGE_WEIGHT = 100  # packets: a device has no reason to repeat another message a thousand times
 DEFAULT_ORDER = ("%photof", "%photor", "%videof", "%videor")
@@ -77,7 +77,7 @@ class SessionLimits:
 
     order: tuple[str, ...] = DEFAULT_ORDER
     max_size: int = 64 * 2**20  # bytes; a 30 s video has about 9 MB
-    # CRC errors, or STARTs, without a good packet between: a line this bad is better tried again later
+    # CRC errors, or STARTs, without a good packet between: a connection this bad is better tried again later
     bad_packets: int = 30
     bad_seconds: float = 60.0  # without one good packet since the first bad one
     init: float = 30.0
@@ -127,9 +127,9 @@ class SessionMachine:
         self.limits = limits
         self.state = SessionState.INIT
         self.imei: str | None = None
-        self.offer = Offer("", False, 0, None)  # the file in hand; count 0 until its START
+        self.offer = Offer("", False, 0, None)  # the file being received; count 0 until its START
         self.metadata: Metadata | None = None
-        self.received = 0  # checked bytes of the file in hand
+        self.received = 0  # checked bytes of the present file
         self.deadline: float | None = now + limits.init
         self.failed_file: str | None = (
             None  # the one whose failure ended the session, as the order of files names it
@@ -137,10 +137,10 @@ class SessionMachine:
         self.stopping = False  # take the present file, or one if there was none yet, and no other
         self._init: Init | None = None  # the last one
         self._order = FileOrder(limits.order)
-        self._asked = ""  # the file in hand, as the order of files names it
+        self._asked = ""  # the present file, as the order of files names it
         self._moved = False  # packets of it were taken in this session
         self._too_large = ""  # why a file was passed over
-        self._path: bytes | None = None  # of the file in hand, as the device wrote it
+        self._path: bytes | None = None  # of the present file, as the device wrote it
         self._repeated = False  # 0x0009 was sent: COMPLETE does not work after it
         self._metadata_silent = False
         self._chain = 0  # CRC that the device goes on with
@@ -175,7 +175,7 @@ class SessionMachine:
         self._ignored += _weight(message)
         if self._ignored <= IGNORED_PACKETS:
             return []
-        return self._close("out_of_order", "The device keeps sending messages that nobody asked for.")
+        return self._close("out_of_order", "The device keeps sending messages that were not asked for.")
 
     @property
     def missing(self) -> int:
@@ -238,11 +238,11 @@ class SessionMachine:
         return self._repeat_init(now)
 
     def refused(self, code: str, reason: str) -> list[Action]:
-        """Take that the device may not go on: it is told, and keeps its files."""
+        """Take that the device may not go on: it gets CLOSE, and keeps its files."""
         return self._refuse(code, reason)
 
     def blame_file(self) -> None:
-        """Take that the file in hand, if there is one, ended the session."""
+        """Take that the present file, if there is one, ended the session."""
         if self.state in ASKED:
             self.failed_file = self._asked
 
@@ -472,7 +472,7 @@ class SessionMachine:
         return [Send(protocol.CLOSE), *self._close(code, reason)]
 
     def _close(self, code: str, reason: str) -> list[Action]:
-        silent = code == "timeout" and not self._moved  # else it is the line that died
+        silent = code == "timeout" and not self._moved  # else the connection died
         if silent or code in FAILED:
             self.blame_file()
         self.state, self.deadline = SessionState.CLOSED, None
@@ -490,7 +490,8 @@ def _weight(message: WireMessage) -> int:
     return 1 if isinstance(message, Data) else MESSAGE_WEIGHT
 
 
-# in these states a file is in hand; ends that are the file's own, which the next session may meet again
+# in these states a file was asked for; and the ends that are a file's own fault, which may come again in the next
+# session
 ASKED = (SessionState.PATH, SessionState.METADATA, SessionState.START, SessionState.SYNC, SessionState.DATA)
 FAILED = ("device_status", "bad_crc", "sync", "short_packet", "too_much", "file_changed", "out_of_order")
 Handler = Callable[[SessionMachine, Any, float], list[Action]]

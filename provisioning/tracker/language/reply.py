@@ -79,7 +79,7 @@ class Candidate:
 class Reply(ABC):
     """A reply, or one of several in an SMS; each subclass declares one kind.
 
-    kind: what the API calls it. commands: the commands that it can answer, unless `answers` tells more exactly.
+    kind: what the API calls it. commands: the commands that it can answer, unless `answers` says it more exactly.
     forms: how it is written, tried in this order. `text` is the device's own words, not masked.
     """
 

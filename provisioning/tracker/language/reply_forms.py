@@ -33,7 +33,7 @@ class Extent(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way in which a reply is written; `code` tells its reply which of several ways it is."""
+    """One way in which a reply is written; `code` says which of several ways it is."""
 
     pattern: re.Pattern[str]
     code: str = ""
@@ -64,7 +64,7 @@ def form(pattern: str, code: str = "", extent: Extent = Extent.MATCH) -> Form:
     return Form(re.compile(pattern + end, re.IGNORECASE), code, extent)
 
 
-# Told apart by the first letter: ignoring case, a pattern also lets letters pass that only look alike.
+# Distinguished by the first letter: ignoring case, a pattern also lets letters pass that only look alike.
 def file_type_of(written: str | None) -> FileType | None:
     """Return the file type that a reply names; None where it names none, or both."""
     if not written or "/" in written:

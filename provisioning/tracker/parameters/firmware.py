@@ -12,7 +12,7 @@ _VERSION = re.compile(
 
 
 def firmware_at_least(firmware: str, since: str) -> bool | None:
-    """Compare versions like "03.27.03.Rev.105" or a whole getver reply; None where it cannot be told.
+    """Compare versions like "03.27.03.Rev.105" or a whole getver reply; None where that cannot be decided.
 
     The older form "02.00.01_06" is compared by its first three numbers only.
     """

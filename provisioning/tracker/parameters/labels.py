@@ -10,7 +10,7 @@ from provisioning.tracker.normalization import clean_text
 from provisioning.tracker.parameters.catalogue import CATALOGUE
 from provisioning.tracker.parameters.parameter import Parameter
 
-SECRET_SHOWN = "\u2022" * 5  # always five dots, so that the length is not told
+SECRET_SHOWN = "\u2022" * 5  # always five dots, so that the length is not shown
 
 
 def mask_names(id: int, value: int) -> list[str]:

@@ -12,7 +12,7 @@ from provisioning.tracker.parameters.gsm7 import outside_gsm7
 from provisioning.tracker.parameters.labels import as_integer
 from provisioning.tracker.parameters.parameter import Parameter
 
-RAW_MAX_LENGTH = 120  # leaves room for the command, its id and the credentials in one SMS
+RAW_MAX_LENGTH = 120  # leaves space for the command, its id and the credentials in one SMS
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _CANONICAL = re.compile(r"0|-?[1-9][0-9]{0,17}")
@@ -125,10 +125,10 @@ def _read_mask(parameter: Parameter, value: object) -> int:
     number = _whole_number(value)
     if number < 0:
         raise ValueRefused(f"A sum of triggers cannot be negative. {_allowed_names(parameter)}")
-    strangers = [str(bit) for bit in _bits_of(number) if bit not in parameter.bits]
-    if strangers:
+    unknown = [str(bit) for bit in _bits_of(number) if bit not in parameter.bits]
+    if unknown:
         raise ValueRefused(
-            f"No trigger stands for {', '.join(strangers[:3])} in {number}. {_allowed_names(parameter)}"
+            f"No trigger stands for {', '.join(unknown[:3])} in {number}. {_allowed_names(parameter)}"
         )
     return number
 

@@ -31,7 +31,7 @@ def list_messages(given: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(ListFilter, location="query")
 @blueprint.response(200, openapi.page(openapi.SESSION))
 def list_sessions(given: dict[str, Any]) -> dict[str, Any]:
-    """List TCP sessions of devices and strangers, newest first."""
+    """List TCP sessions of devices, also of unknown ones, newest first."""
     query = select(CameraSession)
     if "imei" in given:
         query = query.where(CameraSession.imei == given["imei"])

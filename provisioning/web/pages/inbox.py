@@ -49,7 +49,7 @@ def show() -> ResponseReturnValue:
 def waiting() -> int:
     """Count what waits, for the badge: texts, and unknown devices up to a bound."""
     texts = db.session.scalar(select(func.count()).where(UNCLAIMED)) or 0
-    return texts + camera_sessions.strangers_counted()
+    return texts + camera_sessions.unknown_devices_counted()
 
 
 def _page(problem: str | None = None, claimed: Message | None = None) -> str:
@@ -123,7 +123,7 @@ def _unknown(limit: int, page: int = 1) -> Sequence[Any]:
     count, address = func.sum(CameraSession.connections), func.max(CameraSession.address)
     return db.session.execute(
         select(CameraSession.imei, count.label("count"), last.label("last"), address.label("address"))
-        .where(camera_sessions.of_strangers())
+        .where(camera_sessions.of_unknown_devices())
         .group_by(CameraSession.imei)
         .order_by(last.desc())
         .offset((page - 1) * limit)
