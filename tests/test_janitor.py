@@ -1,9 +1,7 @@
-"""What a spool may hold, what the clock may do, and what goes in the end: storage and janitor on real files."""
+"""What the cleanup of the spool removes and what it keeps, and what the clock may do meanwhile."""
 
-import ipaddress
 import json
 import os
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,19 +11,28 @@ from unittest.mock import Mock
 import pytest
 import structlog
 from driver import BEGAN
-from test_server import Notes
+from spool_under_test import (
+    DATA,
+    HOUR,
+    IMEI,
+    OTHER,
+    YEAR,
+    Shared,
+    SpoolUnderTest,
+    Stuck,
+    leave_rest,
+    offer,
+    quarantined,
+)
 
 from provisioning.models import utcnow
-from receiver.backend.lease_client import LeaseClient
-from receiver.backend.log_quota import LogQuota
 from receiver.spool import cleanup
 from receiver.spool import spool as spool_module
-from receiver.spool.cleanup import Cleaner, CleanupResult
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.cleanup import Cleaner
 from receiver.spool.shared_partials import SharedPartials
-from receiver.spool.sidecar import SidecarRecord, StoredFile
+from receiver.spool.sidecar import SidecarRecord
 from receiver.spool.sidecar_files import read_sidecar
-from receiver.spool.spool import PARTIALS_KEPT, Caps, Spool
+from receiver.spool.spool import Caps, Spool
 from receiver.store.durability import StorageError, new_id
 from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import MediaError
@@ -35,76 +42,6 @@ from receiver.wire.metadata import read_path_metadata
 from receiver.wire.protocol import PACKET, Metadata
 
 pytestmark = pytest.mark.quick
-
-IMEI = "352094082736916"
-OTHER = "356307042441013"
-SESSION = "5" * 32
-DATA = bytes(range(256)) * 16  # four packets
-YEAR = timedelta(days=365)
-HOUR = timedelta(hours=1)
-
-
-def offer(timestamp: int = 1_795_600_000_000, identifier: str = "%photof", packets: int = 4) -> Offer:
-    return Offer(identifier, False, packets, Metadata(1, 4, timestamp, 0, 0) if timestamp else None)
-
-
-@dataclass
-class SpoolUnderTest:
-    """A spool with a receiver's storage and janitor; two clocks that a test holds."""
-
-    folder: Path
-    now: datetime = BEGAN
-    steady: float = 0.0
-    caps: Caps = field(default_factory=Caps)
-
-    def __post_init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        self.store = Spool(self.folder / "spool", LocalFolder(self.folder / "media"), self.caps)
-        self.cleaner = Cleaner(self.store, lambda: self.steady)
-
-    def open(self, wanted: Offer, imei: str = IMEI, admission: str = "known") -> Transfer:
-        return self.store.open(UploadContext(imei, admission, SESSION, self.now), wanted)
-
-    def leave_partial(self, packets: int = 2, **given: Any) -> Path:
-        """A session takes some packets and ends; the files carry the clock's time."""
-        transfer = self.open(given.pop("offer", offer()), **given)
-        for number in range(transfer.received // PACKET, packets):
-            transfer.write(number * PACKET, DATA[number * PACKET :][:PACKET], self.now)
-        transfer.flush()
-        transfer.left_behind()
-        transfer.make_safe(self.now)
-        transfer.leave()
-        self.touch(Path(transfer.part), Path(transfer.sidecar))
-        return Path(transfer.part)
-
-    def store_whole(self, wanted: Offer | None = None, **given: Any) -> SidecarRecord:
-        transfer = self.open(wanted or offer(), **given)
-        transfer.write(0, DATA, self.now)
-        transfer.flush()
-        record = transfer.commit(self.now)
-        transfer.leave()
-        assert record is not None
-        if path := self.store.media.path(record["path"]):
-            self.touch(path)
-        return record
-
-    def touch(self, *paths: Path) -> None:
-        for path in paths:
-            os.utime(path, (self.now.timestamp(), self.now.timestamp()))
-
-    def sweep(self, hours: int = 2) -> CleanupResult:
-        """Sweep every hour for some hours of both clocks; give all that was done."""
-        swept = CleanupResult()
-        for _ in range(hours):
-            found = self.cleaner.sweep(self.now)
-            swept.gone.extend(found.gone)
-            swept.odd.extend(found.odd)
-            swept.away = found.away
-            self.now += HOUR
-            self.steady += 3600
-        return swept
 
 
 @pytest.fixture
@@ -462,26 +399,6 @@ def test_a_stored_file_that_cannot_be_put_in_its_place_holds_up_no_other(spool: 
     assert failed == [stuck["upload"]]
 
 
-class Stuck(LocalFolder):
-    """A media folder in which one file can be neither looked at nor removed."""
-
-    stuck = ""
-
-    def size(self, key: str) -> int | None:
-        return super().size(self._checked(key))
-
-    def path(self, key: str) -> Path | None:
-        return super().path(self._checked(key))
-
-    def delete(self, *keys: str) -> None:
-        super().delete(*[self._checked(key) for key in keys])
-
-    def _checked(self, key: str) -> str:
-        if key == self.stuck:
-            raise MediaError("Input/output error")
-        return key
-
-
 @pytest.fixture
 def stuck(spool: SpoolUnderTest) -> Stuck:
     spool.store.media = media = Stuck(spool.folder / "media")
@@ -536,15 +453,6 @@ def test_a_sidecar_that_cannot_go_beside_its_file_does_not_hold_up_the_others(
     stuck.stuck = ""
     assert spool.store.pending(spool.now) == []  # moved now, and not told again
     assert not spool.store.pending_path(records[0]).exists()
-
-
-class Shared(Stuck):
-    """The same as a store that several machines share."""
-
-    shared = True
-
-    def read(self, key: str, begin: int, count: int) -> bytes | None:
-        return super().read(self._checked(key), begin, count)
 
 
 def test_an_announcement_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
@@ -617,26 +525,6 @@ def test_a_partial_file_in_hand_is_passed_over_by_its_name(spool: SpoolUnderTest
     assert read == [parts[1].with_suffix(".json")]
 
 
-class Asked(Notes):
-    """A product to which a file that is asked for is stored, or none."""
-
-    stored_before: StoredFile | None = None
-
-    def recall(self, imei: str, offer: Offer) -> StoredFile | None:
-        return self.stored_before
-
-
-def leave_rest(spool: SpoolUnderTest) -> list[str]:
-    """Share what nobody goes on with, once; give what was shared."""
-    told: list[str] = []
-    handover = LeaseClient(spool.store, Asked(), lambda: spool.now, LogQuota(0).allows)
-    for _ in range(2):
-        handover.leave_rest(
-            lambda *file: True, lambda *file: None, lambda record: told.append(record["identifier"])
-        )
-    return told
-
-
 @pytest.fixture
 def two_partials(spool: SpoolUnderTest) -> list[Path]:
     """Two partial files of sessions that have ended, before a store that several machines share."""
@@ -684,296 +572,3 @@ def test_a_partial_file_shorter_than_its_chain_asks_for_is_given_out_of_hand(
     with pytest.raises(StorageError, match="shorter"):
         spool.open(offer())
     assert part.stem not in spool.store.active
-
-
-# files without a time
-
-
-def leave(transfer: Transfer, now: datetime) -> None:
-    """The line breaks."""
-    transfer.flush()
-    transfer.left_behind()
-    transfer.make_safe(now)
-    transfer.leave()
-
-
-def test_without_a_time_two_files_with_an_equal_packet_are_not_spliced(spool: SpoolUnderTest) -> None:
-    first, second, equal = (bytes([number]) * PACKET for number in (1, 2, 3))
-    transfer = spool.open(offer(0))
-    transfer.write(0, first + equal, spool.now)
-    leave(transfer, spool.now)
-    transfer = spool.open(offer(0))
-    assert transfer.received == 2 * PACKET
-    assert not transfer.write(
-        2 * PACKET, second, spool.now
-    )  # a CRC that begins anew: compared from the first byte
-    assert transfer.received == 0
-    assert not transfer.write(0, second + equal, spool.now)  # another file
-    transfer.write(0, second + equal + second * 2, spool.now)
-    transfer.flush()
-    record = transfer.commit(spool.now)
-    assert record is not None
-    assert spool.store.media.read(record["path"], 0, 9999) == second + equal + second * 2
-
-
-def test_connections_that_bring_no_byte_cost_a_file_without_a_time_nothing(spool: SpoolUnderTest) -> None:
-    part = spool.leave_partial(3, offer=offer(0))
-    for _ in range(3):
-        leave(spool.open(offer(0)), spool.now)
-        assert part.stat().st_size == 3 * PACKET
-
-
-def test_a_line_that_breaks_while_its_file_is_compared_costs_nothing_that_is_held(
-    spool: SpoolUnderTest,
-) -> None:
-    part = spool.leave_partial(3, offer=offer(0))
-    transfer = spool.open(offer(0))
-    assert not transfer.write(3 * PACKET, DATA[3 * PACKET :], spool.now)
-    transfer.write(0, DATA[:PACKET], spool.now)
-    leave(transfer, spool.now)
-    assert part.stat().st_size == 3 * PACKET
-    spool.restart()
-    assert spool.open(offer(0)).received == 3 * PACKET
-
-
-# partial files of a device
-
-
-def partials(spool: SpoolUnderTest) -> list[Path]:
-    return sorted((spool.folder / "spool" / "partial").rglob("*.*"))
-
-
-def test_a_partial_file_that_nothing_came_of_goes_with_its_session(spool: SpoolUnderTest) -> None:
-    for number in range(20):
-        leave(spool.open(offer(1_795_600_000_000 + number)), spool.now)
-    assert partials(spool) == []
-
-
-def test_of_a_devices_partial_files_the_newest_are_kept_and_the_product_hears_of_the_others(
-    spool: SpoolUnderTest,
-) -> None:
-    in_hand = spool.open(offer(1))
-    in_hand.write(0, DATA[:PACKET], spool.now)
-    left = []
-    for number in range(2, PARTIALS_KEPT + 5):
-        spool.now += timedelta(seconds=1)
-        left.append(spool.leave_partial(1, offer=offer(number)))
-    assert sorted(path for path in partials(spool) if path.suffix == ".part") == sorted(
-        [Path(in_hand.part), *left[-PARTIALS_KEPT:]]
-    )
-    assert list(spool.store.given_up) == [path.stem for path in left[:-PARTIALS_KEPT]]
-
-
-def test_a_partial_file_that_is_removed_under_a_session_does_not_come_back_with_a_hole(
-    spool: SpoolUnderTest,
-) -> None:
-    transfer = spool.open(offer())
-    transfer.write(0, DATA[:PACKET], spool.now)
-    transfer.flush()
-    spool.store.files.close(transfer.part)  # others were busier
-    Path(transfer.part).unlink()
-    transfer.write(PACKET, DATA[PACKET : 2 * PACKET], spool.now)
-    with pytest.raises(StorageError):
-        transfer.flush()
-    assert not Path(transfer.part).exists()
-
-
-def test_of_what_a_device_left_in_a_shared_store_the_newest_are_kept(spool: SpoolUnderTest) -> None:
-    spool.store = Spool(spool.folder / "spool", Shared(spool.folder / "media"), Caps())
-    parts = []
-    for number in range(PARTIALS_KEPT + 2):
-        parts.append(spool.leave_partial(1, offer=offer(1 + number)))
-        leave_rest(spool)
-        for path in (spool.folder / "media").rglob(f"{parts[-1].stem}*"):
-            os.utime(path, (number, number))
-    kept = {path.name.partition(".")[0] for path in (spool.folder / "media" / "partial").rglob("*.part")}
-    assert kept == {path.stem for path in parts[-PARTIALS_KEPT:]}
-    assert list(spool.store.given_up) == [path.stem for path in parts[:-PARTIALS_KEPT]]
-
-
-# caps of quarantine
-
-
-def quarantined(spool: SpoolUnderTest, number: int, imei: str = OTHER) -> SidecarRecord:
-    return spool.store_whole(offer(1_795_600_000_000 + number), imei=imei, admission="quarantine")
-
-
-def imei(number: int) -> str:
-    return f"{356307042440000 + number}"
-
-
-def test_an_unknown_device_may_send_so_many_files(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path, caps=Caps(files_per_device=2))
-    quarantined(spool, 1)
-    spool.leave_partial(offer=offer(2), imei=OTHER, admission="quarantine")
-    with pytest.raises(StorageError, match="as much as one may"):
-        quarantined(spool, 3)
-    quarantined(spool, 3, imei(1))
-
-
-def test_an_unknown_device_may_send_so_many_bytes(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_per_device=3 * len(DATA) - 1))
-    quarantined(spool, 1)
-    quarantined(spool, 2)
-    with pytest.raises(StorageError, match="as much as one may"):
-        quarantined(spool, 3)
-
-
-def test_unknown_devices_in_all_may_send_so_many_bytes_partial_ones_too(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=3 * len(DATA)))
-    quarantined(spool, 1, imei(1))
-    spool.leave_partial(offer=offer(2), imei=imei(2), admission="quarantine")
-    spool.restart()
-    quarantined(spool, 3, imei(3))
-    with pytest.raises(StorageError, match="in all"):
-        quarantined(spool, 4, imei(4))
-    spool.store_whole()  # a known device is none of it
-
-
-def test_room_in_the_quarantine_is_found_again_when_files_have_gone(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=2 * len(DATA)))
-    records = [quarantined(spool, n, imei(n)) for n in (1, 2)]
-    with pytest.raises(StorageError, match="in all"):
-        quarantined(spool, 3, imei(3))
-    for record in records:
-        spool.store.media.delete(record["path"])
-    with pytest.raises(StorageError, match="in all"):
-        quarantined(spool, 3, imei(3))
-    spool.now += timedelta(seconds=61)
-    quarantined(spool, 3, imei(3))
-
-
-def test_processes_of_one_machine_share_the_sum(tmp_path: Path) -> None:
-    one, other = (SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=2 * len(DATA))) for _ in range(2))
-    quarantined(one, 1, imei(1))
-    quarantined(other, 2, imei(2))
-    with pytest.raises(StorageError, match="in all"):
-        quarantined(one, 3, imei(3))
-
-
-class Counting(LocalFolder):
-    """A media folder that counts what it is asked to list."""
-
-    listed = 0
-
-    def entries(self, prefix: str) -> Any:
-        for entry in super().entries(prefix):
-            self.listed += 1
-            yield entry
-
-
-def test_the_cost_of_an_upload_does_not_grow_with_the_quarantined_files_of_others(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path)
-    for number in range(60):
-        quarantined(spool, number, imei(number))
-    spool.store.media = spool.store.quarantine._media = counting = Counting(tmp_path / "media")
-    for number in range(100, 110):
-        quarantined(spool, number, imei(number))
-        spool.now += timedelta(minutes=10)
-    assert counting.listed == 0
-
-
-@pytest.mark.parametrize("content", [b"", b"many", b"-5", b"\xff" * 40])
-def test_a_torn_sum_is_counted_anew(spool: SpoolUnderTest, content: bytes) -> None:
-    quarantined(spool, 1)
-    (spool.folder / "spool" / "quarantine.bytes").write_bytes(content)
-    spool.now += timedelta(seconds=61)
-    quarantined(spool, 2)
-    assert spool.store.quarantine.count(spool.now) == 2 * len(DATA)
-
-
-def test_a_stored_file_that_comes_again_with_another_end_is_held_to_the_caps(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path, caps=Caps(files_per_device=2))
-    before = quarantined(spool, 0)
-    quarantined(spool, 1)
-    transfer = spool.store.open(
-        UploadContext(OTHER, "quarantine", SESSION, spool.now), offer(), StoredFile.of(before)
-    )
-    with pytest.raises(StorageError, match="as much as one may"):
-        transfer.write(3 * PACKET, b"another end", spool.now)
-    leave(transfer, spool.now)
-    assert [path for path in partials(spool) if OTHER in str(path)] == []
-
-
-def test_a_partial_file_counts_by_what_it_announced_however_often_all_is_counted(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=5 * len(DATA)))
-    for number in (1, 2):
-        spool.leave_partial(1, offer=offer(number, packets=8), imei=imei(number), admission="quarantine")
-        spool.store.quarantine.count(spool.now)
-    with pytest.raises(StorageError, match="in all"):
-        spool.open(offer(3, packets=8), imei=imei(3), admission="quarantine")
-
-
-def test_the_partial_files_of_one_unknown_device_count_by_what_they_announced(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_per_device=20 * PACKET))
-    for number in (1, 2):
-        spool.leave_partial(1, offer=offer(number, packets=8), imei=OTHER, admission="quarantine")
-    with pytest.raises(StorageError, match="as much as one may"):
-        spool.open(offer(3, packets=8), imei=OTHER, admission="quarantine")
-
-
-def test_a_file_of_an_unknown_device_counts_a_block_however_small_it_is(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path, caps=Caps(bytes_in_all=4 * 4096))
-    for number in range(4):
-        transfer = spool.open(offer(number + 1, packets=1), imei=imei(number), admission="quarantine")
-        transfer.write(0, b"x", spool.now)
-        transfer.flush()
-        transfer.commit(spool.now)
-        transfer.leave()
-    spool.now += timedelta(seconds=61)
-    with pytest.raises(StorageError, match="in all"):
-        spool.open(offer(9, packets=1), imei=imei(9), admission="quarantine")
-
-
-def test_all_that_unknown_devices_sent_is_counted_aside(tmp_path: Path) -> None:
-    spool = SpoolUnderTest(tmp_path)
-    quarantined(spool, 1)
-    aside: list[str] = []
-    spool.store.aside = lambda work, *given: aside.append(work.__name__) or work(*given)
-    (tmp_path / "spool" / "quarantine.bytes").unlink()
-    spool.open(offer(2), imei=OTHER, admission="quarantine")
-    assert aside == ["_stored", "_partials"]
-
-
-# from where a partial file came
-
-OWN = (ipaddress.ip_network("198.51.100.0/24"),)
-
-
-def opened_from(spool: SpoolUnderTest, address: str, networks: tuple[Any, ...] = ()) -> Transfer:
-    return spool.store.open(UploadContext(IMEI, "known", SESSION, spool.now, address, networks), offer())
-
-
-def left_from(spool: SpoolUnderTest, address: str) -> Path:
-    """Leave two packets of a file that came from an address."""
-    transfer = opened_from(spool, address)
-    transfer.write(0, DATA[: 2 * PACKET], spool.now)
-    transfer.flush()
-    transfer.left_behind()
-    transfer.make_safe(spool.now)
-    transfer.leave()
-    return Path(transfer.part)
-
-
-def test_a_partial_file_tells_the_address_that_its_last_session_came_from(spool: SpoolUnderTest) -> None:
-    left_from(spool, "198.51.100.7")
-    assert opened_from(spool, "198.51.100.8").record["address"] == "198.51.100.8"
-
-
-@pytest.mark.parametrize(
-    ("address", "received"),
-    [("192.0.2.1", 0), ("198.51.100.7", 2 * PACKET), ("::ffff:198.51.100.7", 2 * PACKET)],
-)
-def test_only_a_partial_file_from_the_named_networks_goes_on(
-    spool: SpoolUnderTest, address: str, received: int
-) -> None:
-    part = left_from(spool, address)
-    assert opened_from(spool, "198.51.100.8", OWN).received == received
-    assert part.exists() == bool(received)
-
-
-@pytest.mark.parametrize("told", [None, 7, "nowhere", {"a": 1}])
-def test_a_sidecar_without_an_address_loses_no_byte(spool: SpoolUnderTest, told: object) -> None:
-    sidecar = left_from(spool, "198.51.100.7").with_suffix(".json")
-    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"address": told}))
-    assert opened_from(spool, "198.51.100.8", OWN).received == 2 * PACKET

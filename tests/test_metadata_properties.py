@@ -13,8 +13,8 @@ from driver import BEGAN
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from spool_under_test import IMEI, OTHER, SESSION, SpoolUnderTest
 from sqlalchemy import delete, select
-from test_janitor import IMEI, OTHER, SESSION, SpoolUnderTest
 
 from provisioning.media import registration
 from provisioning.models import Upload, db, utcnow

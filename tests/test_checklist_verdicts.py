@@ -1,0 +1,252 @@
+"""The checklist as data: which facts give which verdict, and what a verdict says. Pure."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+import pytest
+from conftest import ROOT
+
+from provisioning.check.facts import GOOD, CommandOutcome, Result, StepFacts
+from provisioning.check.steps import STEPS, ask
+from provisioning.check.verdicts import (
+    BY_ID,
+    VERDICTS,
+    CheckVerdict,
+    camera,
+    certainty,
+    decide,
+    grounds,
+    sentence,
+)
+
+pytestmark = pytest.mark.quick
+
+
+REPLIED = CommandOutcome("done", True)
+CAME = CommandOutcome("done", True, file_seconds_off=1.0)
+DUALCAM = {"151": "18", "150": "1", "113": "1"}
+HEALTHY: dict[str, StepFacts] = {
+    "reachable": StepFacts([REPLIED]),
+    "firmware": StepFacts([REPLIED], status={"firmware": ("03.28.03.Rev.05", "good")}),
+    "configuration": StepFacts([CommandOutcome("done", True, result={"values": DUALCAM})]),
+    "power": StepFacts([REPLIED]),
+    "cameras": StepFacts([REPLIED], status={"camera.front.version": ("1.9.3", "good")}),
+    "front": StepFacts([CAME]),
+    "rear": StepFacts([CAME]),
+    "card": StepFacts([CAME]),
+    "transfer": StepFacts(sessions=[("done", 0)]),
+    "clock": StepFacts([CAME]),
+    "speed": StepFacts(bytes_per_second=19_000.0, answer_seconds=[9.0]),
+    "triggers": StepFacts(),
+}
+BY_STEP = {step.id: step for step in STEPS}
+
+
+def refused(code: str) -> StepFacts:
+    return StepFacts([CommandOutcome("failed", True, code, f"The device says {code}.")])
+
+
+def silent(*sides: str) -> StepFacts:
+    return StepFacts(
+        [REPLIED], status={f"camera.{side}.version": ("did not answer", "bad") for side in sides}
+    )
+
+
+def holding(**changes: str) -> StepFacts:
+    values = DUALCAM | {name.strip("_"): value for name, value in changes.items()}
+    return StepFacts([CommandOutcome("done", True, result={"values": values})])
+
+
+def judged(changes: Mapping[str, StepFacts]) -> dict[str, Result]:
+    facts = HEALTHY | changes
+    results: dict[str, Result] = {}
+    for step in STEPS:
+        if step.id in facts:
+            results[step.id] = step.read(dataclasses.replace(facts[step.id], results=results))
+    return results
+
+
+NO_ANSWER = StepFacts(
+    [CommandOutcome("expired", False, "no_reply", "The SMS reached the SIM, but nobody answered.")]
+)
+CASES: list[tuple[str, dict[str, StepFacts], str]] = [
+    ("other_tracker", {"firmware": StepFacts([REPLIED], status={"imei": ("356307042441013", "bad")})},
+     "356307042441013"),
+    ("silent", {"reachable": NO_ANSWER}, "nobody answered"),
+    ("silent", {"reachable": StepFacts(NO_ANSWER.outcomes * 2)}, "2 of 2 SMS unanswered"),
+    ("good", {"reachable": StepFacts([REPLIED, *NO_ANSWER.outcomes])}, "1 of 2 SMS stayed unanswered"),
+    ("undecided", {"rear": NO_ANSWER}, "request for the rear photo was not answered"),
+    ("wrong_mode", {"configuration": holding(_151="0")}, "151 is 0"),
+    ("wrong_mode", {"configuration": holding(_150="0")}, "150 is 0"),
+    ("wrong_mode", {"front": refused("not_configured")}, "not_configured"),
+    ("wrong_mode", {"rear": refused("not_configured")}, "not_configured"),
+    ("ignition_off", {"cameras": silent("front", "rear"), "front": refused("ignition_off")}, "ignition_off"),
+    ("no_power", {"cameras": silent("front", "rear"), "led": StepFacts(answer="no")}, "no power"),
+    ("no_camera", {"cameras": silent("front", "rear"), "front": refused("dualcam_not_present"),
+                   "rear": refused("dualcam_not_present")}, "Neither camera"),
+    ("no_camera", {"front": refused("camera_not_present"), "rear": refused("camera_not_present"),
+                   "led": StepFacts(answer="yes")}, "the tracker gets no answer"),
+    ("front_camera", {"cameras": silent("front"), "front": refused("camera_not_present")}, "front camera"),
+    ("rear_camera", {"cameras": silent("rear"), "rear": refused("camera_not_present")}, "rear camera"),
+    ("no_capture", {"front": refused("capture_failed"), "rear": refused("capture_failed")}, "Both cameras answer"),
+    ("no_capture", {"rear": refused("camera_nak")}, "camera_nak"),
+    ("server_unreachable", {"front": refused("server_unreachable")}, "server_unreachable"),
+    ("server_unreachable", {"card": refused("no_file")}, "no_file"),
+    ("wrong_clock", {"clock": StepFacts([CommandOutcome("done", True, file_seconds_off=3600.0)])}, "off by 60 minutes"),
+    ("wrong_clock", {"clock": StepFacts([CommandOutcome("done", True, file_seconds_off=-7200.0)])},
+     "off by -120 minutes"),
+    ("no_card", {"card": StepFacts([CAME], status={"camera.rear.state": ("no SD card", "bad")})}, "no SD card"),
+    ("no_card", {"card": refused("file_not_found"), "sd": StepFacts(answer="no")}, "There is no card in the front"),
+    ("no_card", {"card": refused("media_problem"), "sd": StepFacts(answer="yes")}, "A card is in"),
+    ("no_card", {"card": refused("capture_failed"), "sd": StepFacts(answer="yes")}, "A card is in"),
+    ("refused", {"transfer": StepFacts(sessions=[("unknown_device", 0), ("done", 0)])}, "IMEI was not known"),
+    ("triggers_lead_nowhere", {"triggers": StepFacts(by_itself=["photo triggers (66022)"], server_advice="Set it so.")},
+     "photo triggers (66022). Set it so."),
+    ("good", {"triggers": StepFacts(by_itself=["periodic photos (66006)"])}, "Both cameras answer"),
+    ("old_firmware", {"firmware": StepFacts([REPLIED], firmware_warnings=["66020 needs newer firmware."])},
+     "66020 needs"),
+    ("differs", {"configuration": StepFacts(HEALTHY["configuration"].outcomes, differing=["66003 is 30, asked 25"])},
+     "66003 is 30, asked 25"),
+    ("breaks", {"transfer": StepFacts(sessions=[("lost", 0)] * 3 + [("done", 0)])}, "3 of the last 4"),
+    ("breaks", {"transfer": StepFacts(sessions=[("done", 30)])}, "wrong CRC"),
+    ("slow", {"speed": StepFacts(bytes_per_second=300.0)}, "0.3 kB/s: a 10 s clip of one camera takes about 3 h"),
+    ("slow", {"speed": StepFacts(bytes_per_second=19_000.0, answer_seconds=[121.0, 130.0])},
+     "quickest answer took 2 min"),
+    ("good", {"speed": StepFacts(answer_seconds=[121.0, 9.0])}, "Both cameras answer"),
+    ("good", {"speed": StepFacts()}, "Both cameras answer"),
+    ("undecided", {"speed": StepFacts(bytes_per_second=300.0), "front": refused("modem_not_ready")}, "modem_not_ready"),
+    ("good", {}, "The rear photo has come"),
+    ("good", {"power": NO_ANSWER}, "Set for DualCam"),
+    ("ignition_off", {"power": StepFacts([REPLIED], {"info.getio.DI1": ("0", "good"), "ignition": ("off", "good"),
+                                                 "parameter.66020": ("0", "good")})}, "DI1 is 0"),
+    ("rear_camera", {"cameras": silent("rear"), "rear": refused("camera_not_present"), "led": StepFacts(answer="no")},
+     "The rear camera: there is no power"),
+    ("front_camera", {"front": refused("camera_not_present"), "led": StepFacts(answer="unable")},
+     "Both cameras answer"),
+    ("no_card", {"card": refused("media_problem"), "sd": StepFacts(answer="unable")}, "media_problem"),
+    ("undecided", {"front": refused("modem_not_ready")}, "modem_not_ready"),
+    ("undecided", {"configuration": StepFacts([CommandOutcome("expired", False)])}, "could not be read"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changes", "said"), CASES, ids=lambda case: case if isinstance(case, str) else ""
+)
+def test_these_facts_give_this_verdict_and_its_sentence_says_why(
+    verdict: str, changes: dict[str, StepFacts], said: str
+) -> None:
+    results = judged(changes)
+    chosen = decide(results)
+    told = sentence(chosen, results)
+    assert chosen.id == verdict
+    assert chosen.todo in told
+    assert said in told.partition("Rests on:")[2]
+
+
+@pytest.mark.parametrize(("di1", "told", "always", "verdict", "mark"), [
+    ("1", None, None, "good", ""), ("0", None, None, "warn", "perhaps_off"), ("0", "on", None, "good", ""),
+    ("0", "off", None, "warn", "perhaps_off"), ("0", "off", "0", "warn", "off"),
+    ("1", "off", None, "warn", "perhaps_off"), ("0", "off", "1", "good", ""),
+    (None, "off", None, "warn", "perhaps_off"), (None, None, None, "good", ""),
+])  # fmt: skip
+def test_power_reads_the_trackers_input_and_the_records_and_believes_both_together(
+    di1: str | None, told: str | None, always: str | None, verdict: str, mark: str
+) -> None:
+    held = {"info.getio.DI1": di1, "ignition": told, "parameter.66020": always}
+    status = {item: (value, "good") for item, value in held.items() if value is not None}
+    result = BY_STEP["power"].read(StepFacts([REPLIED], status))
+    assert (result.verdict, result.mark) == (verdict, mark)
+
+
+@pytest.mark.parametrize(("changes", "step", "named", "about"), [
+    ({"cameras": silent("rear"), "rear": refused("camera_not_present")}, "led", "at the rear camera", "rear"),
+    ({"front": refused("camera_not_present")}, "led", "at the front camera", "front"),
+    ({name: refused("dualcam_not_present") for name in ("front", "rear")}, "led", "the front and the rear", "both"),
+    ({"card": refused("media_problem")}, "sd", "in the front camera", None),
+])  # fmt: skip
+def test_a_question_names_its_camera_and_without_an_answer_the_likely_cause_is_told(
+    changes: dict[str, StepFacts], step: str, named: str, about: str | None
+) -> None:
+    assert named in ask(BY_STEP[step], judged(changes))
+    results = judged(changes | {step: StepFacts(answer="unable")})
+    verdict = decide(results)
+    assert (certainty(verdict, results), camera(verdict, results)) == ("likely", about)
+    assert sentence(verdict, results).startswith(f"Likely: {verdict.title}")
+
+
+def test_an_answer_after_the_end_of_a_run_is_no_silence_any_more() -> None:
+    late = BY_STEP["reachable"].read(StepFacts([CommandOutcome("done", True, late=True)]))
+    assert decide({"reachable": late}).id == "answers_late"
+    assert decide(judged({}) | {"reachable": late}).id != "answers_late"
+
+
+def test_every_verdict_is_reached_by_some_facts() -> None:
+    assert {verdict for verdict, _, _ in CASES} | {"answers_late"} == set(BY_ID)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.id)
+def test_a_verdict_names_a_next_step_and_rests_on_steps_that_exist(verdict: CheckVerdict) -> None:
+    assert verdict.title
+    assert verdict.todo
+    assert set(verdict.rests_on) <= set(BY_STEP)
+    assert verdict.rests_on or verdict.id == "undecided"
+
+
+@pytest.mark.parametrize("verdict", [v for v in VERDICTS if v.rests_on], ids=lambda verdict: verdict.id)
+def test_a_verdict_rests_on_the_answers_that_were_given_and_no_others(verdict: CheckVerdict) -> None:
+    first, *others = verdict.rests_on
+    results = {first: Result(GOOD, "This was answered.")}
+    results |= {name: Result("not visible", "Nobody knows.") for name in others[:1]}
+    assert grounds(verdict, results) == ["This was answered."]
+
+
+def test_a_step_needs_only_steps_before_it() -> None:
+    seen: set[str] = set()
+    for step in STEPS:
+        assert set(step.needs) <= seen, step.id
+        seen.add(step.id)
+
+
+def test_a_camera_that_sent_its_photo_is_not_called_dead() -> None:
+    assert decide(judged({"cameras": silent("front", "rear")})).id == "undecided"
+    assert decide(judged({"cameras": silent("rear")})).id == "undecided"
+
+
+def test_a_clock_nobody_can_see_is_neither_good_nor_bad() -> None:
+    assert BY_STEP["clock"].read(StepFacts([CommandOutcome("done", True)])).verdict == "not visible"
+
+
+@pytest.mark.parametrize(
+    ("changes", "led", "sd"),
+    [
+        ({}, False, False),
+        ({"cameras": silent("rear")}, True, False),
+        ({"front": refused("camera_not_present")}, True, False),
+        ({"front": refused("capture_failed"), "rear": refused("capture_failed")}, False, False),
+        ({"card": refused("capture_failed")}, False, True),
+        ({"cameras": silent("front", "rear"), "front": refused("ignition_off")}, False, False),
+        ({"card": refused("file_not_found")}, False, True),
+        ({"card": StepFacts([CAME], status={"camera.front.state": ("no SD card", "bad")})}, False, False),
+    ],
+)  # fmt: skip
+def test_a_person_is_asked_only_what_the_answers_leave_open(
+    changes: dict[str, StepFacts], led: bool, sd: bool
+) -> None:
+    results = judged(changes)
+    assert (BY_STEP["led"].when(results), BY_STEP["sd"].when(results)) == (led, sd)
+
+
+def test_every_answer_that_is_offered_has_a_meaning() -> None:
+    for step in STEPS:
+        for choice, _ in step.answers:
+            assert step.read(StepFacts(answer=choice)).text != "Nobody looked."
+
+
+def test_the_document_names_every_step_and_every_verdict() -> None:
+    page = (ROOT / "docs" / "checklist.md").read_text()
+    first_column = " ".join(re.findall(r"^\| ([a-z, ]+) \|", page, re.MULTILINE))
+    verdicts = re.search(r"rests on: ([a-z_,\s]+)\.", page)
+    assert set(re.findall(r"\w+", first_column)) - {"step"} == set(BY_STEP)
+    assert verdicts
+    assert re.findall(r"\w+", verdicts[1]) == [verdict.id for verdict in VERDICTS]
