@@ -225,6 +225,7 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
         f"/vehicles/{IMEI}",
         f"/vehicles/{IMEI}/footage",
         f"/vehicles/{IMEI}/settings",
+        f"/vehicles/{IMEI}/settings/all",
         f"/vehicles/{IMEI}/settings/tracker",
         *(f"/vehicles/{IMEI}/log?before=f&kind={name}" for name in ("", *MODELS)),
         f"/media?vehicle={IMEI}&before=f",

@@ -144,7 +144,8 @@ def paths(product: Stack) -> list[str]:
     van = f"/vehicles/{IMEI}"
     return [
         "/", "/media", "/inbox", "/inbox/unknown", "/vehicles/new", "/search?q=Layout+1+", "/search?q=nothing", van,
-        f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/tracker", f"{van}/settings/vehicle",
+        f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/all", f"{van}/settings/tracker",
+        f"{van}/settings/vehicle", "/settings/preset", "/settings/preset?begin=Layout",
         f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
         "/settings/log", "/settings/presets", "/settings/presets/Layout", "/account", "/nowhere",
     ]  # fmt: skip

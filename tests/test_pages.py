@@ -521,7 +521,7 @@ def test_the_page_of_unclaimed_texts_asks_no_more_for_many_texts(van: Device, vi
 
 
 def test_the_page_of_a_provisioning_does_not_ask_for_each_parameter(van: Device, visitor: Visitor) -> None:
-    counted = statements_of(visitor, f"/vehicles/{IMEI}/settings")
+    counted = statements_of(visitor, f"/vehicles/{IMEI}/settings/all")
     assert len([text for text in counted.texts if "FROM status_items" in text]) == 2  # fields, plan
 
 
@@ -550,7 +550,7 @@ def test_pages_of_an_archived_devices_commands_and_files_lead_nowhere_that_is_go
 def test_the_sms_of_a_provisioning_can_be_seen_before_sending_without_javascript(
     van: Device, visitor: Visitor
 ) -> None:
-    page = f"/vehicles/{IMEI}/settings"
+    page = f"/vehicles/{IMEI}/settings/all"
     answer = visitor.send(page, page, **{"set-66003": "on", "p-66003": "25", "preview": "1"})
     assert "setparam 151:18;150:1;66003:25" in answer.text
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0

@@ -24,7 +24,7 @@ MOVED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "/devices/<imei>/all/doubtful": ("media", {"doubtful": "1"}),
     "/devices/<imei>/checklist": ("check", {}),
     "/devices/<imei>/events": ("vehicle_events", {}),
-    "/devices/<imei>/provision": ("vehicle_settings", {}),
+    "/devices/<imei>/provision": ("vehicle_parameters", {}),
     "/devices/<imei>/plan": ("plan", {}),
     "/devices/<imei>/ask": ("ask", {}),
     "/devices/<imei>/command": ("command_form", {}),

@@ -36,6 +36,7 @@ from provisioning.web.pages import (
     live,
     media,
     moved,
+    preset_cards,
     presets,
     request_page,
     search,
@@ -44,6 +45,7 @@ from provisioning.web.pages import (
     tracker,
     vehicle,
     vehicle_log,
+    vehicle_parameters,
     vehicle_settings,
     words,
 )
@@ -89,6 +91,7 @@ for _module in (
     vehicle,
     footage,
     check,
+    vehicle_parameters,
     vehicle_settings,
     tracker,
     vehicle_log,
@@ -96,6 +99,7 @@ for _module in (
     files,
     request_page,
     inbox,
+    preset_cards,
     presets,
     sms,
     cameras,
@@ -120,7 +124,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         local=local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=words.short_time,
         short_day=words.short_day, full_day=words.full_day, full_time=words.full_time, clock=words.clock,
-        estimate=durations.words,
+        estimate=durations.words, seconds_off=words.seconds_off,
     )  # fmt: skip
     app.jinja_env.globals.update(words=words, Permission=Permission, nonce=lambda: secrets.token_hex(16))
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)

@@ -1,73 +1,163 @@
-"""The settings of a vehicle: choose values, see the SMS and the warnings, send."""
+"""The settings of a vehicle as six questions: what it has, what is wanted, the SMS that makes the difference."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from provisioning.commands import provisioning_plan, submission
+from provisioning.commands.provisioning_plan import Plan
 from provisioning.core.config import current_config
-from provisioning.core.errors import ServiceError
-from provisioning.devices import registry, status_table
+from provisioning.core.errors import Conflict, Invalid, ServiceError
+from provisioning.devices import camera_server, durations, measured_times, registry, status_table
+from provisioning.devices.durations import Wanted
 from provisioning.fleet import presets
-from provisioning.models import Device, db, utcnow
+from provisioning.models import Device, Profile, db, locks, utcnow
 from provisioning.roles import Permission
+from provisioning.tracker import questions
+from provisioning.tracker.parameters import REQUIRED, as_integer, id_of
+from provisioning.tracker.questions import Answers
 from provisioning.web import audit_notes, auth
-from provisioning.web.pages import forms
-from provisioning.web.pages.parameters import FIXED, read_parameters, rows, words
+from provisioning.web.pages import cards, forms
 from provisioning.web.pages.vehicle import page
 
 
 def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/vehicles/<imei>/settings", "vehicle_settings", show, methods=["GET", "POST"])
-    blueprint.add_url_rule("/vehicles/<imei>/settings/plan", "plan", plan, methods=["POST"])
+    blueprint.add_url_rule("/vehicles/<imei>/settings/read", "read_settings", ask, methods=["POST"])
+    blueprint.add_url_rule("/vehicles/<imei>/settings/plan", "cards_plan", plan, methods=["POST"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the page asks for: the answers as its fields show them, what is to be sent, and what is wrong, by id."""
+
+    answers: Answers
+    sent: Mapping[int, Any]
+    errors: Mapping[str, list[str]]
+    preset: Profile | None
 
 
 def show(imei: str) -> ResponseReturnValue:
-    """Choose settings, see the SMS and warnings, send; who may not change any sees what the tracker told."""
+    """Answer the questions, see the SMS, send; who may not change any sees what the tracker told."""
     device = registry.find(imei)
-    if request.method != "POST":
-        if not auth.caller().may(Permission.SET_UP):
-            return redirect(url_for("pages.tracker", imei=imei))
-        ticked: Mapping[str, Any] = {}
-        if reference := request.args.get("profile"):
-            ticked = presets.find(reference).parameters
-        return _page(device, ticked)
-    if "preview" in request.form:
-        return _page(device, read_parameters())
+    if not auth.caller().may(Permission.SET_UP):
+        return redirect(url_for("pages.tracker", imei=imei))
+    if request.method != "POST" or "preview" in request.form:
+        return _page(device)
 
     def work() -> str:
+        wish = _wish(device)
+        if wish.errors:
+            raise Invalid("Some answers are wrong; nothing was sent.", errors=wish.errors)
+        if not wish.sent:
+            raise Conflict("The vehicle has all of this already; nothing was sent.", code="nothing_to_send")
         who = auth.caller()
-        requester = submission.Requester(who.label, who.role)
-        rows = submission.provision(device, read_parameters(), requester, utcnow())
+        rows = submission.provision(device, wish.sent, submission.Requester(who.label, who.role), utcnow())
+        if wish.preset is not None and "profile" in request.form:
+            registry.set_profile(locks.lock_device(device.id), wish.preset)
         db.session.commit()
         if rows:
             audit_notes.asked(rows)
         return url_for("pages.vehicle", imei=imei)
 
-    return forms.once(work, lambda error: (_page(device, read_parameters(), error), error.status))
+    return forms.once(work, lambda error: (_page(device, error), error.status))
 
 
-def _page(device: Device, ticked: Mapping[str, Any], error: ServiceError | None = None) -> str:
-    planned, errors = provisioning_plan.preview(device, ticked) if ticked or not error else (None, {})
-    known = {
-        int(item.item.split(".")[1]): item
-        for item in status_table.parameters(device.id, submission.catalogue())
-    }
-    return page(
-        device, "vehicle/settings.html", "settings", rows=rows(ticked, known.get),
-        planned=planned, errors=(error.errors if error else errors), error=error, profiles=presets.newest(),
-        config=current_config(), value_words=words,
-    )  # fmt: skip
+def ask(imei: str) -> ResponseReturnValue:
+    """Ask the vehicle for the settings that it has not confirmed."""
+    device = registry.find(imei)
+
+    def work() -> str:
+        unknown = sorted(_asked() - _held(device).keys()) or sorted(_asked())
+        return forms.submit(device, "getparam", {"parameters": unknown}, "pages.vehicle")
+
+    return forms.once(work, lambda error: (_page(device, error), error.status))
 
 
 def plan(imei: str) -> ResponseReturnValue:
-    """Show what the chosen settings would send, with warnings beside their fields (a part, by htmx)."""
+    """Show what the answers would send, with texts beside their cards (a part, by htmx)."""
     device = registry.find(imei)
-    planned, errors = provisioning_plan.preview(device, read_parameters())
-    return render_template(
-        "vehicle/parts/plan.html", device=device, planned=planned, errors=errors, catalogue=submission.catalogue(),
-        fixed=FIXED, live=True,
+    return render_template("vehicle/parts/cards_plan.html", device=device, live=True, **_shown(device))
+
+
+def _page(device: Device, error: ServiceError | None = None) -> str:
+    moment = utcnow().astimezone(ZoneInfo(device.time_zone)).utcoffset()
+    offset = round((moment.total_seconds() if moment else 0) / 1800) * 30
+    config = current_config()
+    return page(
+        device, "vehicle/settings.html", "settings", error=error, profiles=presets.newest(),
+        zone_now=(offset, questions.zone_words(offset)), clock=status_table.get(device.id, status_table.CLOCK),
+        server=camera_server.own_address(config), config=config, given=request.form,
+        **cards.choices(), **_shown(device),
     )  # fmt: skip
+
+
+def _shown(device: Device) -> dict[str, Any]:
+    """Give what the cards and the bar below them show."""
+    held = _held(device)
+    wish = _wish(device)
+    planned: Plan | None = None
+    errors = wish.errors
+    if not errors and wish.sent:
+        planned, errors = provisioning_plan.preview(device, wish.sent)
+    return {
+        "views": cards.views(held, wish.sent, errors, planned.warnings if planned else {}),
+        "answers": wish.answers,
+        "planned": planned,
+        "errors": errors,
+        "preset": wish.preset,
+        "codec": request.method != "POST" or "codec" in request.form,
+        "unknown": sorted(_asked() - held.keys()),
+        "clip_takes": _clip_takes(device, wish.answers),
+        "advice": submission.server_advice(device, wish.sent),
+    }
+
+
+def _wish(device: Device) -> _Wish:
+    held = _held(device)
+    preset = _preset(device)
+    by_preset = preset.parameters if preset else {}
+    if request.method == "POST":
+        filled = cards.read(request.form, may_leave_out=False)
+        wanted, answers, errors = dict(filled.parameters), filled.answers, filled.errors
+    else:
+        begun = questions.begun_with(
+            questions.from_parameters(by_preset), questions.from_parameters(held), questions.defaults()
+        )
+        answers, errors = cards.with_codec(begun), {}
+        wanted = dict(questions.to_parameters(answers))
+    wanted = dict(questions.others(by_preset)) | wanted
+    sent = questions.to_send(wanted, held, always=[int(number) for number in by_preset])
+    if not sent and any(as_integer(held.get(number)) != value for number, value in REQUIRED.items()):
+        sent = dict(REQUIRED)
+    return _Wish(answers, sent, errors, preset)
+
+
+def _held(device: Device) -> dict[int, Any]:
+    """Give what the vehicle confirmed."""
+    return dict(status_table.known_parameters(device.id))
+
+
+def _preset(device: Device) -> Profile | None:
+    """Give the preset to begin with: the chosen one, else the vehicle's own."""
+    if reference := request.values.get("profile"):
+        return presets.find(reference)
+    return device.profile
+
+
+def _asked() -> set[int]:
+    return {id_of(key) for key in questions.CARD_OF} | set(REQUIRED)
+
+
+def _clip_takes(device: Device, answers: Answers) -> str | None:
+    """Say how long a triggered clip of one camera takes to come here."""
+    if not answers.clip_seconds:
+        return None
+    wanted = Wanted("video", answers.clip_seconds, 1)
+    estimate = durations.ready_in(wanted, measured_times.of(device))
+    return f"A {answers.clip_seconds} s clip of one camera then takes {durations.words(estimate)}."

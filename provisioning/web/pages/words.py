@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from provisioning.core.audit import AuditAction
-from provisioning.devices import health_words
+from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
 from provisioning.models import TRIGGERS, Command, State, Upload, UploadState, utcnow
 from provisioning.tracker.language import COMMANDS
@@ -166,6 +166,14 @@ def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None)
 def counted(number: int, noun: str) -> str:
     """Give a number with its noun: "1 vehicle", "45 vehicles"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def seconds_off(value: str) -> str:
+    """Say how far a camera's clock is off ours, from the seconds by which it is ahead: "3 h ahead of ours", "right"."""
+    seconds = float(value)
+    if abs(seconds) <= health_rules.WRONG_CLOCK:
+        return "right"
+    return f"{transfer_times.about(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} ours"
 
 
 def clock(moment: datetime, zone: str = "UTC") -> str:

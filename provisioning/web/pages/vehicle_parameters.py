@@ -1,0 +1,72 @@
+"""All parameters of a vehicle: choose values, see the SMS and the warnings, send."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from provisioning.commands import provisioning_plan, submission
+from provisioning.core.config import current_config
+from provisioning.core.errors import ServiceError
+from provisioning.devices import registry, status_table
+from provisioning.fleet import presets
+from provisioning.models import Device, db, utcnow
+from provisioning.web import audit_notes, auth
+from provisioning.web.pages import forms
+from provisioning.web.pages.parameters import FIXED, read_parameters, rows, words
+from provisioning.web.pages.vehicle import page
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule(
+        "/vehicles/<imei>/settings/all", "vehicle_parameters", show, methods=["GET", "POST"]
+    )
+    blueprint.add_url_rule("/vehicles/<imei>/settings/all/plan", "plan", plan, methods=["POST"])
+
+
+def show(imei: str) -> ResponseReturnValue:
+    """Choose values, see the SMS and warnings, send."""
+    device = registry.find(imei)
+    if request.method != "POST":
+        ticked: Mapping[str, Any] = {}
+        if reference := request.args.get("profile"):
+            ticked = presets.find(reference).parameters
+        return _page(device, ticked)
+    if "preview" in request.form:
+        return _page(device, read_parameters())
+
+    def work() -> str:
+        who = auth.caller()
+        requester = submission.Requester(who.label, who.role)
+        rows = submission.provision(device, read_parameters(), requester, utcnow())
+        db.session.commit()
+        if rows:
+            audit_notes.asked(rows)
+        return url_for("pages.vehicle", imei=imei)
+
+    return forms.once(work, lambda error: (_page(device, read_parameters(), error), error.status))
+
+
+def _page(device: Device, ticked: Mapping[str, Any], error: ServiceError | None = None) -> str:
+    planned, errors = provisioning_plan.preview(device, ticked) if ticked or not error else (None, {})
+    known = {
+        int(item.item.split(".")[1]): item
+        for item in status_table.parameters(device.id, submission.catalogue())
+    }
+    return page(
+        device, "vehicle/parameters.html", "settings", rows=rows(ticked, known.get),
+        planned=planned, errors=(error.errors if error else errors), error=error, profiles=presets.newest(),
+        config=current_config(), value_words=words,
+    )  # fmt: skip
+
+
+def plan(imei: str) -> ResponseReturnValue:
+    """Show what the chosen settings would send, with warnings beside their fields (a part, by htmx)."""
+    device = registry.find(imei)
+    planned, errors = provisioning_plan.preview(device, read_parameters())
+    return render_template(
+        "vehicle/parts/plan.html", device=device, planned=planned, errors=errors, catalogue=submission.catalogue(),
+        fixed=FIXED, live=True,
+    )  # fmt: skip
