@@ -72,6 +72,7 @@ SENT_WITHOUT_VEHICLE = {
     "pages.logout": "one's own session",
     "pages.presets": "refused: a test below",
     "pages.set_theme": "one's own browser",
+    "pages.test_sms": "to a phone of no vehicle, by administrators",
     "parameters.save_profile": "refused: a test below",
     "webhooks.receive_reports": "of the SMS gateway",
     "webhooks.receive_texts": "of the SMS gateway",
