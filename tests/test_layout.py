@@ -147,7 +147,8 @@ def paths(product: Stack) -> list[str]:
         f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/all", f"{van}/settings/tracker",
         f"{van}/settings/vehicle", "/settings/preset", "/settings/preset?begin=Layout",
         f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
-        "/settings/log", "/settings/presets", "/settings/presets/Layout", "/account", "/nowhere",
+        "/settings/storage", "/settings/storage?photo=30&video=9", "/settings/log",
+        "/settings/presets", "/settings/presets/Layout", "/account", "/nowhere",
     ]  # fmt: skip
 
 

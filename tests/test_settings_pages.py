@@ -13,12 +13,26 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from gateway_double import Phone
 from sqlalchemy import select
-from test_pages import IMEI, Visitor, command, flat, van, visitor  # noqa: F401 - fixtures
+from test_pages import IMEI, Visitor, command, flat, upload, van, visitor  # noqa: F401 - fixtures
 
+from provisioning.core import fleet_settings
 from provisioning.core.sms_capabilities import EXTENSION
-from provisioning.models import CameraSession, Device, GatewayEvent, Message, Role, db, new_id, utcnow
+from provisioning.media import retention
+from provisioning.models import (
+    CameraSession,
+    Device,
+    Event,
+    GatewayEvent,
+    Message,
+    Role,
+    Upload,
+    db,
+    first_id,
+    new_id,
+    utcnow,
+)
 
-CAMERAS, SMS = "/settings/cameras", "/settings/sms"
+CAMERAS, SMS, STORAGE = "/settings/cameras", "/settings/sms", "/settings/storage"
 NUMBER = "+12025550188"
 
 
@@ -230,3 +244,91 @@ def test_five_test_sms_an_hour_are_sent_and_no_more(phone: Phone, visitor: Visit
 def test_without_a_gateway_the_page_says_what_to_set(app: Flask, visitor: Visitor) -> None:  # noqa: F811
     app.extensions[EXTENSION] = None
     assert "No gateway is set" in flat(visitor.get(SMS))
+
+
+# storage
+
+
+def stored(device: Device, ago: timedelta, **changes: Any) -> Upload:
+    """A file that came so long ago."""
+    at = utcnow() - ago
+    ident = first_id(at) + new_id()[12:]
+    given = {
+        "id": ident,
+        "started_at": at,
+        "received_at": at,
+        "updated_at": at,
+        "file_type": "photo",
+        "size": 4000,
+    }
+    return upload(device, **given | changes)
+
+
+def test_what_is_used_and_how_fast_it_grows_is_shown(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    stored(van, timedelta(days=30))
+    stored(van, timedelta(days=1), size=3_000_000)
+    stored(van, timedelta(days=1), file_type="video", size=4_000_000)
+    text = flat(visitor.get(STORAGE))
+    assert "<dt>Photos</dt> <dd> 2 · 3.0 MB </dd>" in text
+    assert "<dt>Clips</dt> <dd> 1 · 4.0 MB </dd>" in text
+    assert "1.0 MB a day" in text
+
+
+def test_what_a_change_of_days_removes_is_shown_before_and_removed_only_after_it(
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    old, clip, young = (
+        stored(van, timedelta(days=31)).id,
+        stored(van, timedelta(days=31), file_type="video").id,
+        stored(van, timedelta(days=29)).id,
+    )
+    question = f"{STORAGE}?photo=30&video=0"
+    text = flat(visitor.get(question))
+    assert "1 photo (4 kB) that are older than 30 days" in text
+    assert "remove 1 file" in text
+    assert retention.sweep(utcnow) == {}
+    assert visitor.send(question, STORAGE, photo="30", video="0").status_code == 302
+    assert retention.sweep(utcnow) == {"uploads": 1}
+    assert set(db.session.scalars(select(Upload.id))) == {clip, young} - {old}
+    assert 'value="30"' in flat(visitor.get(STORAGE))
+
+
+def test_files_of_saved_events_are_not_among_what_a_change_removes(
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    saved = Event(
+        id=new_id(), device_id=van.id, kind="crash", at=utcnow(), cameras="front", file_types="photo",
+        saved_at=utcnow(), saved_by="tests",
+    )  # fmt: skip
+    db.session.add(saved)
+    db.session.commit()
+    stored(van, timedelta(days=31), event_id=saved.id)
+    assert "This removes nothing now" in flat(visitor.get(f"{STORAGE}?photo=30&video=30"))
+    assert "<dt>Of these in saved events</dt> <dd> 1 · 4 kB </dd>" in flat(visitor.get(STORAGE))
+
+
+@pytest.mark.parametrize("days", ["4", "-1", "x", "", "40000"])
+def test_days_that_cannot_be_are_refused_beside_their_field(visitor: Visitor, days: str) -> None:  # noqa: F811
+    answer = visitor.get(f"{STORAGE}?photo={days}&video=0")
+    assert answer.status_code == 422
+    assert "field-error" in answer.text
+    assert visitor.send(STORAGE, STORAGE, photo=days, video="0").status_code == 422
+
+
+@pytest.mark.parametrize("days", [0, 90])
+def test_days_that_the_server_sets_are_shown_and_not_changed_on_the_page(
+    app: Flask,
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+    days: int,
+) -> None:
+    fleet_settings.change({"photo_days": 30, "video_days": 30}, utcnow())
+    stored(van, timedelta(days=31))
+    configure(app, retention_days_uploads=days)
+    text = flat(visitor.get(STORAGE))
+    assert f"Photos and clips: {f'{days} days' if days else 'for ever'}." in text
+    assert "Set on the server: <code>RETENTION_DAYS_UPLOADS</code>" in text
+    assert visitor.send(CAMERAS, STORAGE, photo="30", video="30").status_code in (400, 409)
+    assert retention.sweep(utcnow) == {}

@@ -69,6 +69,7 @@ SENT_WITHOUT_VEHICLE = {
     "pages.change_password": "one's own account",
     "pages.end_session": "one's own account",
     "pages.login": "before anybody is known",
+    "pages.keep_days": "refused: by administrators, who see the whole fleet",
     "pages.logout": "one's own session",
     "pages.presets": "refused: a test below",
     "pages.set_theme": "one's own browser",
@@ -81,8 +82,8 @@ SENT_WITHOUT_VEHICLE = {
 NAMES = {"pages.vehicle_part": "head", "pages.preset": "Standard", "parameters.get_profile": "Standard"}
 # tables that tell nothing of single vehicles, or are shown to nobody
 OF_NO_VEHICLE = {
-    "ApiToken", "AuditEntry", "Cursor", "GatewayEvent", "IdempotencyKey", "JobState", "Lease", "LoginFailure",
-    "Profile", "SenderBucket", "User", "WebSession",
+    "ApiToken", "AuditEntry", "Cursor", "FleetSettings", "GatewayEvent", "IdempotencyKey", "JobState", "Lease",
+    "LoginFailure", "Profile", "SenderBucket", "User", "WebSession",
 }  # fmt: skip
 
 

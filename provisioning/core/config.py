@@ -63,7 +63,7 @@ class Config:
     photo_max_megapixels: float
     video_max_side: int
     video_cpu_seconds: int
-    retention_days_uploads: int
+    retention_days_uploads: int | None  # None: an administrator decides, on a page
     retention_days_messages: int
     retention_days_commands: int
     retention_days_records: int
@@ -259,7 +259,7 @@ def _places(env: _Reader) -> dict[str, Any]:
         # processor time of one video's copy, after which the copy ends where it is; 30 s of 1080p take about 25
         "video_cpu_seconds": env.integer("VIDEO_CPU_SECONDS", 60, 10, 300),
         # 0: kept for ever
-        "retention_days_uploads": env.integer("RETENTION_DAYS_UPLOADS", 0, 0, 36_500),
+        "retention_days_uploads": env.integer("RETENTION_DAYS_UPLOADS", None, 0, 36_500),
         "retention_days_messages": env.integer("RETENTION_DAYS_MESSAGES", 0, 0, 36_500),
         "retention_days_commands": env.integer("RETENTION_DAYS_COMMANDS", 0, 0, 36_500),
         # records of the telematics platform: one a minute makes half a million a year and device

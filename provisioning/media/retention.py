@@ -6,6 +6,7 @@ is small and a transaction of its own, and a run that was broken off goes on wit
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
@@ -14,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from provisioning.core import jobs
 from provisioning.core.config import current_config
 from provisioning.core.sms_capabilities import sms_capabilities
-from provisioning.media import event_service, file_leases, previews, registration, storage
+from provisioning.media import event_service, file_leases, kept_days, previews, registration, storage
 from provisioning.models import (
     ENDED,
     OPEN,
@@ -24,7 +25,6 @@ from provisioning.models import (
     Command,
     Cursor,
     Device,
-    Event,
     GatewayEvent,
     Message,
     Profile,
@@ -43,7 +43,6 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 BATCHES = 400  # in one run and of one kind; the rest an hour later
 GRACE = timedelta(days=1)
-LINK_WINDOWS = 5  # links of the last four are still decided anew: what they rest on must be there
 
 
 def sweep(clock: Callable[[], datetime]) -> dict[str, int]:
@@ -68,9 +67,13 @@ def _kinds(now: datetime) -> Iterator[tuple[str, Callable[[], int]]]:
     config = current_config()
     yield "leases", lambda: _sweep_leases(now)
     yield "given_up", lambda: _give_up(now - timedelta(days=config.receiver_partial_days) - GRACE)
-    if days := config.retention_days_uploads:
-        old = now - max(timedelta(days=days), LINK_WINDOWS * timedelta(seconds=config.link_window))
-        yield "uploads", lambda: _in_batches(lambda: _remove_uploads(old))
+    due = [
+        kept_days.is_due(file_type, kept_days.oldest(days, now))
+        for file_type, days in kept_days.kept_days().by_type().items()
+        if days
+    ]
+    if due:
+        yield "uploads", lambda: sum(_in_batches(partial(_remove_uploads, one)) for one in due)
     if days := config.retention_days_messages:
         oldest = min(now - timedelta(days=days), _reconciled() or now)
         yield "messages", lambda: _in_batches(lambda: _remove(Message, _is_settled(oldest), oldest))
@@ -99,7 +102,7 @@ def _kinds(now: datetime) -> Iterator[tuple[str, Callable[[], int]]]:
 def _linked_before(now: datetime, days: int) -> datetime:
     """Give before when nothing takes part in linking any more, and is older than so many days."""
     window = timedelta(seconds=current_config().link_window)
-    return now - max(timedelta(days=days), LINK_WINDOWS * window)
+    return now - max(timedelta(days=days), kept_days.LINK_WINDOWS * window)
 
 
 def _sweep_leases(now: datetime) -> int:
@@ -209,15 +212,10 @@ def _reconciled() -> datetime | None:
     return datetime.fromisoformat(cursor.value) - GRACE if cursor else None
 
 
-def _remove_uploads(oldest: datetime) -> int:
+def _remove_uploads(due: ColumnElement[bool]) -> int:
     rows = db.session.execute(
         select(Upload.id, Upload.path, Upload.device_id, Upload.event_id)
-        .where(
-            Upload.id < first_id(oldest),
-            Upload.updated_at < oldest,
-            Upload.state.in_((UploadState.STORED, UploadState.DAMAGED)),
-            ~select(Event.id).where(Event.id == Upload.event_id, Event.saved_at.is_not(None)).exists(),
-        )
+        .where(due)
         .order_by(Upload.id)
         .limit(BATCH)
     ).all()

@@ -17,6 +17,7 @@ from provisioning.models.checks import ChecklistRun
 from provisioning.models.commands import BY_CHECK, ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
 from provisioning.models.devices import Device, DevicePhone, DeviceTag, StatusItem, TelemetryRecord, Verdict
 from provisioning.models.events import NEEDS_A_LOOK, Event, EventView
+from provisioning.models.fleet_settings import FleetSettings
 from provisioning.models.health import HealthChange, HealthDue
 from provisioning.models.jobs import JobState
 from provisioning.models.messages import (
@@ -79,6 +80,7 @@ __all__ = [
     "Direction",
     "Event",
     "EventView",
+    "FleetSettings",
     "GatewayEvent",
     "HealthChange",
     "HealthDue",

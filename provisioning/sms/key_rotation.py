@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from provisioning.core import encryption
-from provisioning.models import Command, Device, GatewayEvent, db, take_write_lock
+from provisioning.models import Command, Device, FleetSettings, GatewayEvent, db, take_write_lock
 from provisioning.sms.kept_events import ENCRYPTED
 
 AT_ONCE = 200  # rows in one transaction
@@ -31,6 +31,10 @@ def rotate() -> tuple[int, int]:
         for column in COLUMNS:
             if stored := getattr(device, column):
                 setattr(device, column, renew(stored))
+    for settings in _locked(FleetSettings):
+        for column in ("sms_login", "sms_password"):
+            if stored := getattr(settings, column):
+                setattr(settings, column, renew(stored))
     for command in _locked(Command):
         if encrypted := command.arguments.get("encrypted"):
             command.arguments = command.arguments | {"encrypted": _each(encrypted, renew)}

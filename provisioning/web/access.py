@@ -63,6 +63,7 @@ READS: Mapping[str, Permission] = {
     "GET /settings/presets": Permission.READ,
     "GET /settings/presets/<name>": Permission.READ,
     "GET /settings/sms": Permission.SERVICE,
+    "GET /settings/storage": Permission.SERVICE,
     "GET /uploads/<ident>": Permission.READ,
     "GET /uploads/<ident>/content": Permission.READ,
     "GET /uploads/<ident>/thumbnail.jpg": Permission.READ,
@@ -116,6 +117,7 @@ WRITES: Mapping[str, WriteAccess] = {
     "POST /settings/presets": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
     "POST /settings/preset": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
     "POST /settings/sms/test": WriteAccess(Permission.SERVICE, AuditAction.ASKED),
+    "POST /settings/storage": WriteAccess(Permission.SERVICE, AuditAction.CHANGED),
     "POST /uploads/<ident>/link": WriteAccess(Permission.CORRECT, AuditAction.CORRECTED),
     "POST /vehicles/<imei>/archive": WriteAccess(Permission.SET_UP, AuditAction.REMOVED),
     "POST /vehicles/<imei>/ask": WriteAccess(Permission.ASK, AuditAction.ASKED),
@@ -151,7 +153,9 @@ WHOLE_FLEET = frozenset(
         "POST /settings/preset",
         "GET /settings/cameras",
         "GET /settings/sms",
+        "GET /settings/storage",
         "POST /settings/sms/test",
+        "POST /settings/storage",
         "POST /api/v1/profiles",
     }
 )

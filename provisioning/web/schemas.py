@@ -17,7 +17,7 @@ from provisioning.check.steps import QUESTIONS
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
 from provisioning.models import State, UploadState
-from provisioning.tracker.input_fields import EARLIEST, Flag, Moment
+from provisioning.tracker.input_fields import EARLIEST, Flag, Moment, WholeNumber
 from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
 from provisioning.web import tag_limit
 
@@ -261,6 +261,20 @@ class TrialMessageSchema(Strict):
     """A test SMS to a person's phone."""
 
     phone = fields.String(required=True, validate=check_phone, metadata=PHONE_SHAPE)
+
+
+def kept_days_schema(least: int) -> Schema:
+    """Make the schema of the days for which photos and clips are kept: 0 for ever, else `least` at least."""
+
+    def check(value: int) -> None:
+        if value and value < least:
+            raise ValidationError(f"At least {least} days, or 0 to keep them for ever.")
+
+    days = {
+        name: WholeNumber(0, 36_500, "a number of days", required=True, validate=check)
+        for name in ("photo", "video")
+    }
+    return Strict.from_dict(days)()  # type: ignore[arg-type]
 
 
 class ProfileSchema(Strict):

@@ -42,6 +42,7 @@ from provisioning.web.pages import (
     search,
     sessions,
     sms,
+    storage,
     tracker,
     vehicle,
     vehicle_log,
@@ -102,6 +103,7 @@ for _module in (
     preset_cards,
     presets,
     sms,
+    storage,
     cameras,
     live,
     moved,
@@ -258,7 +260,9 @@ def size(count: int | None) -> str:
     """Show a number of bytes."""
     if not count:
         return "0"
-    for limit, unit, name in ((1e3, 1, "bytes"), (1e6, 1e3, "kB"), (1e12, 1e6, "MB")):
+    for limit, unit, name in ((1e6, 1e3, "kB"), (1e9, 1e6, "MB"), (1e15, 1e9, "GB")):
+        if count < 1e3:
+            return f"{count} bytes"
         if count < limit:
             return f"{count / unit:.0f} {name}" if unit < 1e6 else f"{count / unit:.1f} {name}"
     return str(count)

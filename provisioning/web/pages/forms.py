@@ -17,6 +17,7 @@ from provisioning.tracker.parameters import ParameterErrors
 from provisioning.web import audit_notes, auth
 
 Errors = Mapping[str, list[str]]
+Given = Mapping[str, str]
 
 
 def once(
@@ -59,9 +60,13 @@ def _run(work: Callable[[], str]) -> str:
 
 def load(schema: Schema, *names: str) -> dict[str, Any]:
     """Read fields of the form through a schema. Raises Invalid with texts by field."""
-    given = {name: request.form[name] for name in names if name in request.form}
+    return load_from(schema, request.form, *names)
+
+
+def load_from(schema: Schema, given: Given, *names: str) -> dict[str, Any]:
+    """Read fields of a form or of the address through a schema. Raises Invalid with texts by field."""
     try:
-        return dict(schema.load(given))
+        return dict(schema.load({name: given[name] for name in names if name in given}))
     except ValidationError as error:
         errors = {str(name): [str(t) for t in texts] for name, texts in error.messages_dict.items()}
         raise Invalid("Some fields are wrong; nothing was changed.", errors=errors) from error
