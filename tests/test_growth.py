@@ -230,11 +230,11 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
         *(f"/vehicles/{IMEI}/log?before=f&kind={name}" for name in ("", *MODELS)),
         f"/media?vehicle={IMEI}&before=f",
         "/media",
-        "/media?before=f&kind=photo",
+        "/media?before=f&type=photo",
     ):
         assert IMEI in visitor.get(path).text, path
     assert "dualcam_worker_age" in visitor.get("/metrics").text
-    lists = ("commands", "uploads", "messages", "sessions")
+    lists = ("commands", "events", "uploads", "messages", "sessions")
     asking = [f"{name}{query}" for name in lists for query in ("", f"?imei={IMEI}", f"?imei={IMEI}&cursor=f")]
     # nearly all are stored: a list of those reads the newest rows, whatever the index
     asking += [f"uploads?state={state}" for state in UploadState if state is not UploadState.STORED]

@@ -14,16 +14,18 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page
+from sqlalchemy import select, update
 from stack import Stack
 
 from provisioning.devices import registry
 from provisioning.fleet import presets
-from provisioning.media import previews
+from provisioning.media import event_service, previews
 from provisioning.models import (
     CameraSession,
     ChecklistRun,
     Command,
     Device,
+    Event,
     Message,
     State,
     Upload,
@@ -97,8 +99,13 @@ def seed(folder: Path) -> dict[str, str]:
     }
     db.session.add(ChecklistRun(started_at=now, ended_at=now, **run))
     presets.save("Layout", "for tests", {"66003": 25}, "tests", now)
+    db.session.execute(update(Upload).where(Upload.state == "stored").values(event_due=True))
     db.session.commit()
+    event_service.remake_all(utcnow)
+    crash = db.session.scalars(select(Event).where(Event.kind == "crash")).first()
+    assert crash is not None
     return {
+        "event": f"/media/{crash.id}",
         "photo": f"/uploads/{uploads[0].id}", "coming": f"/uploads/{coming.id}", "request": f"/requests/{answered.id}",
         "failed": f"/requests/{failed.id}",
     }  # fmt: skip

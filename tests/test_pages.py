@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from provisioning.core import change_feed
 from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
-from provisioning.media import camera_sessions, request_progress
+from provisioning.media import camera_sessions, event_service, request_progress
 from provisioning.models import (
     CameraSession,
     Command,
@@ -135,13 +135,14 @@ def test_every_list_of_a_vehicle_is_paged_to_its_end(van: Device, visitor: Visit
             "requests": lambda s: Command(id=s, device_id=van.id, kind="getver", arguments={}, text="x", length=1,
                                           state="done", history=life),
             "uploads": lambda s: Upload(id=s, imei=IMEI, device_id=van.id, identifier="%photof", file_type="photo",
-                                        source="front", state="stored"),
+                                        source="front", state="stored", event_due=True),
             "messages": lambda s: Message(id=s, direction="out", gateway="twilio", sender="+1", recipient="+2",
                                           body="x", status="sent", device_id=van.id),
             "sessions": lambda s: CameraSession(id=s, imei=IMEI, device_id=van.id, address="192.0.2.1:1"),
         }[name](stamp)  # fmt: skip
         db.session.add(row)
     db.session.commit()
+    event_service.remake_all(utcnow)
     path = f"/media?vehicle={IMEI}" if name == "uploads" else f"/vehicles/{IMEI}/log?kind={name}"
     rows, mark = 0, "<article" if name == "uploads" else '<li class="entry"'
     for _ in range(30):
@@ -836,7 +837,9 @@ def test_a_file_that_may_not_be_of_the_vehicle_says_so_and_stands_apart_from_its
     van: Device, visitor: Visitor
 ) -> None:
     request = command(van)
-    row, own = upload(van, looked_like=request.id), upload(van)
+    row = upload(van, looked_like=request.id, event_due=True, thumbnail_state="ready")
+    own = upload(van, event_due=True, thumbnail_state="ready")
+    event_service.remake_all(utcnow)
     assert "This may not be a file of this vehicle" in (page := visitor.get(f"/uploads/{row.id}").text)
     assert f"/requests/{request.id}" in page
     assert "may not be a file of this vehicle" not in visitor.get(f"/uploads/{own.id}").text

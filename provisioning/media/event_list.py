@@ -11,10 +11,11 @@ from sqlalchemy.orm import joinedload
 
 from provisioning.core.errors import NotFound
 from provisioning.media.event_rules import EventKind
-from provisioning.models import Event, EventView, Upload, changes, db, first_id, put_all
+from provisioning.models import NEEDS_A_LOOK, Event, EventView, Upload, changes, db, first_id, put_all
 
 # how far an event's time may lie from that in its id, as a bound for the index; by far the most are equal
 ID_NEAR = timedelta(days=1)
+BEYOND = "g"  # greater than every id: the list is read along the index of ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,26 @@ def wanted(given: EventFilter) -> Select[Any]:
 
 def newest(given: EventFilter, limit: int, before: str = "") -> Sequence[Event]:
     """Give so many events that a filter lets through, the newest first, older than the event with the id `before`."""
-    query = wanted(given)
-    if before:
-        query = query.where(Event.id < before)
+    query = wanted(given).where(Event.id < (before or BEYOND))
     return db.session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
+
+
+def needing_a_look(device_ids: Collection[int] | None, limit: int) -> Sequence[Event]:
+    """Give the newest events that somebody has to look at and nobody has seen, by an index of their own."""
+    query = select(Event).options(joinedload(Event.device)).where(NEEDS_A_LOOK)
+    if device_ids is not None:
+        query = query.where(Event.device_id.in_(device_ids))
+    return db.session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
+
+
+def neighbour(event: Event, *, newer: bool) -> Event | None:
+    """Give the next newer or older event of the same vehicle; what checks have made is passed over."""
+    query = select(Event).where(Event.device_id == event.device_id, Event.kind != EventKind.CHECK)
+    if newer:
+        query = query.where(Event.id > event.id).order_by(Event.id)
+    else:
+        query = query.where(Event.id < event.id).order_by(Event.id.desc())
+    return db.session.scalars(query.limit(1)).first()
 
 
 def find(ident: str) -> Event:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, String, literal_column
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, and_, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, partial_index
@@ -55,4 +55,6 @@ class EventView(db.Model):  # type: ignore[name-defined]
 
 
 # unseen, and of a kind that somebody has to look at, as the index says it
-NEEDS_A_LOOK: ColumnElement[bool] = literal_column(f"{_UNSEEN} AND {_URGENT}").self_group()
+NEEDS_A_LOOK: ColumnElement[bool] = and_(
+    Event.seen_at.is_(None), Event.kind.in_([literal_column("'crash'"), literal_column("'tow'")])
+)

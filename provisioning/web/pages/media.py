@@ -1,19 +1,28 @@
-"""Photos and clips of all vehicles, newest first; and the newest picture of each camera."""
+"""Events of all vehicles, newest first, by filters in the address; doubtful files; newest pictures."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from provisioning.devices import registry
+from provisioning.media import event_list
+from provisioning.media.event_list import EventFilter
+from provisioning.media.event_rules import EventKind
 from provisioning.models import IS_PICTURE, Device, Upload, db, files_of
 from provisioning.web.pages import words
+from provisioning.web.pages.event_cards import EventCard, cards
 
 PAGE = 48  # divides by the columns of every width
-KINDS = ("photo", "video")
+NEEDING_A_LOOK = 6
+FILE_TYPES = ("photo", "video")
 CAMERAS = ("front", "rear")
 BEYOND = "g"  # greater than every id
 
@@ -24,40 +33,92 @@ def attach(blueprint: Blueprint) -> None:
 
 
 def show() -> ResponseReturnValue:
-    """Show files; the filters and the page stand in the address."""
+    """Show events; the filters and the page stand in the address."""
     vehicle = request.args.get("vehicle", "")
     device = registry.find(vehicle) if vehicle else None
-    kind, camera = request.args.get("kind", ""), request.args.get("camera", "")
+    if "doubtful" in request.args:  # files that may be of somebody else stand apart
+        return _doubtful(device)
     before = request.args.get("before", "")
-    doubtful = "doubtful" in request.args  # files that may be of somebody else stand apart
-    where: list[ColumnElement[bool]] = [
-        Upload.id < (before or BEYOND),
-        Upload.device_id.is_not(None),
-        Upload.looked_like.is_not(None) if doubtful else Upload.looked_like.is_(None),
-    ]
-    if device is not None:
-        where.append(files_of(device))
-    if kind in KINDS:
-        where.append(Upload.file_type == kind)
-    if camera in CAMERAS:
-        where.append(Upload.source == camera)
-    query = select(Upload).options(joinedload(Upload.device)).where(*where)
-    rows = db.session.scalars(query.order_by(Upload.id.desc()).limit(PAGE + 1)).all()
-    chosen = {"vehicle": vehicle, "kind": kind, "camera": camera, "doubtful": "1" if doubtful else ""}
-    filters = {name: value for name, value in chosen.items() if value}
+    filters = _filters()
+    wanted = _wanted(filters, device)
+    rows = event_list.newest(wanted, PAGE + 1, before)
+    is_first = not before and not filters.keys() - {"vehicle"}
+    urgent = event_list.needing_a_look(wanted.device_ids, NEEDING_A_LOOK + 1) if is_first else []
+    shown = rows[:PAGE]
     return render_template(
-        "media.html", rows=rows[:PAGE], days=_by_day(rows[:PAGE]), more=len(rows) > PAGE,
-        before=before, device=device, kind=kind, camera=camera, filters=filters, doubtful=doubtful,
+        "media.html", days=_by_day(cards(shown)), last=shown[-1] if len(rows) > PAGE else None,
+        urgent=cards(urgent[:NEEDING_A_LOOK]), more_urgent=len(urgent) > NEEDING_A_LOOK, before=before, device=device,
+        filters=filters, kinds=words.EVENT_KINDS,
     )  # fmt: skip
 
 
-def _by_day(rows: Iterable[Upload]) -> list[tuple[str, list[Upload]]]:
-    """Give files by the day on which they began to come, in each vehicle's zone; the order stays."""
+def _filters() -> dict[str, str]:
+    """Give the filters of the address that mean something."""
+    allowed = {
+        "kind": [",".join(kinds) for _, kinds in words.EVENT_KINDS],
+        "camera": CAMERAS,
+        "type": FILE_TYPES,
+        "unseen": ("1",),
+        "saved": ("1",),
+    }
+    given = {name: request.args.get(name, "") for name in allowed}
+    filters = {name: value for name, value in given.items() if value in allowed[name]}
+    if _day() is not None:
+        filters["day"] = request.args["day"]
+    return filters | ({"vehicle": request.args["vehicle"]} if request.args.get("vehicle") else {})
 
-    def day(row: Upload) -> str:
-        return words.short_day(row.started_at, row.device.time_zone if row.device else "UTC")
 
-    return [(name, list(files)) for name, files in groupby(rows, key=day)]
+def _day() -> date | None:
+    try:
+        return date.fromisoformat(request.args.get("day", ""))
+    except ValueError:
+        return None
+
+
+def _wanted(filters: dict[str, str], device: Device | None) -> EventFilter:
+    """Give what the filters ask for; what checks have made is shown only to who asks for it."""
+    kinds = [EventKind(kind) for kind in filters["kind"].split(",")] if "kind" in filters else []
+    wanted = EventFilter(
+        device_ids=[device.id] if device else None,
+        kinds=kinds,
+        without=() if kinds else (EventKind.CHECK,),
+        unseen=True if "unseen" in filters else None,
+        saved=True if "saved" in filters else None,
+        camera=filters.get("camera"),
+        file_type=filters.get("type"),
+    )
+    day = _day()
+    if day is None or day.year in (1, 9999):
+        return wanted
+    zone = ZoneInfo(device.time_zone) if device else UTC
+    begin = datetime.combine(day, time(), zone)
+    end = datetime.combine(day + timedelta(days=1), time(), zone) - timedelta(microseconds=1)
+    return replace(wanted, since=begin, until=end)
+
+
+def _by_day(shown: Iterable[EventCard]) -> list[tuple[str, list[EventCard]]]:
+    """Give events by the day on which they happened, in each vehicle's zone; the order stays."""
+
+    def day(card: EventCard) -> str:
+        return words.short_day(card.event.at, card.event.device.time_zone)
+
+    return [(name, list(some)) for name, some in groupby(shown, key=day)]
+
+
+def _doubtful(device: Device | None) -> str:
+    before = request.args.get("before", "")
+    where: list[Any] = [
+        Upload.id < (before or BEYOND),
+        Upload.device_id.is_not(None),
+        Upload.looked_like.is_not(None),
+    ]
+    if device is not None:
+        where.append(files_of(device))
+    query = select(Upload).options(joinedload(Upload.device)).where(*where).order_by(Upload.id.desc())
+    rows = db.session.scalars(query.limit(PAGE + 1)).all()
+    return render_template(
+        "media/doubtful.html", rows=rows[:PAGE], more=len(rows) > PAGE, before=before, device=device
+    )
 
 
 def newest_pictures(device_ids: Sequence[int]) -> dict[int, dict[str, Upload]]:

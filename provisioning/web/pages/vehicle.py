@@ -1,4 +1,4 @@
-"""A vehicle's first page: its newest pictures, what is under way, its latest files, facts; and parts of it, live."""
+"""A vehicle's first page: its newest pictures, what is under way, its latest events, facts; and parts of it, live."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,12 +9,15 @@ from sqlalchemy import ColumnElement, select
 
 from provisioning.core.errors import NotFound
 from provisioning.devices import health_view, registry, status_table
-from provisioning.media import request_progress
+from provisioning.media import event_list, registration, request_progress
+from provisioning.media.event_list import EventFilter
+from provisioning.media.event_rules import SERVER_REQUEST, EventKind
 from provisioning.models import OPEN, Command, Device, Upload, db, files_of, utcnow
-from provisioning.web.pages import media, status
+from provisioning.web.pages import event_cards, media, status
 
 UNDER_WAY = 3
 LATEST = 6
+COMING = 3
 FILES = 12  # on the page of the footage
 REQUESTS = 10
 PARTS = ("head", "pictures", "under_way", "latest", "requests", "files", "doubtful", "told")
@@ -59,14 +62,33 @@ def render_part(device: Device, name: str) -> str:
             given["pictures"] = media.newest_pictures([device.id]).get(device.id, {})
         case "under_way" | "requests":
             given |= _requests(device, only_open=name == "under_way")
-        case "latest" | "files":
+        case "latest":
+            wanted = EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
+            given["cards"] = event_cards.cards(event_list.newest(wanted, LATEST))
+            given["coming"] = _coming(device)
+        case "files":
             own = Upload.looked_like.is_(None)
-            given["rows"] = _files(device, own, LATEST if name == "latest" else FILES)
+            given["rows"] = _files(device, own, FILES)
         case "doubtful":
             given["rows"] = _files(device, Upload.looked_like.is_not(None), FILES)
         case "told":
             given["groups"] = status.groups(device)
     return render_template(f"vehicle/parts/{name}.html", **given)
+
+
+def _coming(device: Device) -> Sequence[Upload]:
+    """Give the newest files that are on their way and that no request waits for."""
+    return db.session.scalars(
+        select(Upload)
+        .where(
+            files_of(device),
+            registration.IS_COMING,
+            Upload.trigger.is_not(None),
+            Upload.trigger != SERVER_REQUEST,
+        )
+        .order_by(Upload.id.desc())
+        .limit(COMING)
+    ).all()
 
 
 def _files(device: Device, which: ColumnElement[bool], limit: int) -> Sequence[Upload]:

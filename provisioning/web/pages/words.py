@@ -1,6 +1,6 @@
 """What pages call things: requests and their states, files, vehicles' states, times. No rules, no markup."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from provisioning.core.audit import AuditAction
 from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
-from provisioning.models import TRIGGERS, Command, State, Upload, UploadState, utcnow
+from provisioning.media.event_rules import EventKind
+from provisioning.models import TRIGGERS, Command, Event, State, Upload, UploadState, utcnow
 from provisioning.tracker.language import COMMANDS
 
 CAMERAS = {"front": "front camera", "rear": "rear camera", "both": "both cameras"}
@@ -147,6 +148,51 @@ def file_cause(row: Upload) -> str:
     if row.trigger is None:
         return ""
     return _CAUSES.get(row.trigger) or TRIGGERS.get(row.trigger, f"Trigger {row.trigger}")
+
+
+# the kinds of events that a list is filtered by, in the order of their weight
+EVENT_KINDS: tuple[tuple[str, tuple[EventKind, ...]], ...] = (
+    ("Crash", (EventKind.CRASH,)),
+    ("Towing", (EventKind.TOW,)),
+    ("Crash and towing", (EventKind.CRASH, EventKind.TOW)),
+    ("DIN", (EventKind.DIN1, EventKind.DIN2, EventKind.DIN3, EventKind.DIN4)),
+    ("Driving", (EventKind.HARSH, EventKind.IDLE, EventKind.GEOFENCE)),
+    ("Unplugged", (EventKind.UNPLUG,)),
+    ("Asked for", (EventKind.ASKED,)),
+    ("Periodic", (EventKind.PERIODIC,)),
+    ("Checks", (EventKind.CHECK,)),
+    ("Others", (EventKind.OTHER,)),
+)
+_EVENTS: Mapping[EventKind, str] = {
+    EventKind.CRASH: "Crash",
+    EventKind.TOW: "Towing",
+    EventKind.DIN1: "DIN1",
+    EventKind.DIN2: "DIN2",
+    EventKind.DIN3: "DIN3",
+    EventKind.DIN4: "DIN4",
+    EventKind.IDLE: "Idling",
+    EventKind.GEOFENCE: "Geofence",
+    EventKind.UNPLUG: "Unplugged",
+    EventKind.HARSH: "Harsh driving",
+    EventKind.ASKED: "Asked for",
+    EventKind.PERIODIC: "Periodic",
+    EventKind.CHECK: "Check",
+    EventKind.OTHER: "Other",
+}
+
+
+def event_title(row: Event) -> str:
+    """Say what an event is: "Crash", "DIN1", "Asked for"."""
+    return _EVENTS[EventKind(row.kind)]
+
+
+def files_content(files: Sequence[Upload]) -> str:
+    """Say what an event consists of: "2 clips, 1 photo"."""
+    counts = (
+        (sum(file.file_type == kind for file in files), noun)
+        for kind, noun in (("video", "clip"), ("photo", "photo"))
+    )
+    return ", ".join(counted(count, noun) for count, noun in counts if count)
 
 
 def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:

@@ -1,0 +1,179 @@
+"""The pages of events: the list with its filters, and one event, as the server gives them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from test_events import requested, stored
+from test_pages import IMEI, Visitor, flat, van  # noqa: F401 - `van` is a fixture
+
+from provisioning.core import change_feed
+from provisioning.media import event_service
+from provisioning.models import Device, Event, EventView, Role, Upload, db, utcnow
+from provisioning.web.pages import media
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return Visitor(app, Role.SUPPORT)
+
+
+def event(device: Device, hours: float = 0, **columns: object) -> str:
+    """An event of one file, so many hours ago; its id."""
+    moment = utcnow() - timedelta(hours=hours)
+    row = stored(device, **({"timestamp": moment, "started_at": moment} | columns))
+    event_service.remake_all(utcnow)
+    db.session.refresh(row)
+    return str(row.event_id)
+
+
+def shown(visitor: Visitor, query: str = "") -> list[str]:
+    text = visitor.get(f"/media{query}").text
+    return re.findall(r'href="/media/([0-9a-f]{32})"', text)
+
+
+def test_front_and_rear_stand_on_one_card_with_kind_and_time_in_the_vehicles_zone(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    moment = datetime(2026, 1, 15, 20, 57, 21, tzinfo=UTC)
+    for source in ("front", "rear"):
+        stored(van, source=source, timestamp=moment, started_at=moment, thumbnail_state="ready")
+    event_service.remake_all(utcnow)
+    page = visitor.get("/media").text
+    assert page.count("<article") == 1
+    assert page.count("/thumbnail.jpg") == 2
+    assert re.search(r"Crash\s+<time[^>]*>22:57</time>", page)
+    assert "2 photos" in page
+    assert "not seen yet" not in page  # it came long ago
+
+
+def test_filters_stand_in_the_address_and_checks_are_hidden_by_default(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    requested(van, "check", by_check=True)
+    crash, din = event(van, 1, trigger=3), event(van, 2, trigger=1, source="rear", file_type="video")
+    check = event(van, 3, trigger=0, command_id="check")
+    old = event(van, 24 * 30, trigger=9)
+    assert shown(visitor) == [crash, crash, din, old]  # once because it needs a look
+    assert shown(visitor, "?kind=check") == [check]
+    assert shown(visitor, "?kind=crash") == [crash]
+    assert shown(visitor, "?camera=rear") == [din]
+    assert shown(visitor, "?type=video") == [din]
+    assert shown(visitor, "?unseen=1") == [crash, din]
+    assert shown(visitor, "?saved=1") == []
+    assert shown(visitor, f"?vehicle={IMEI}") == [crash, crash, din, old]
+    day = db.session.get_one(Event, old).at.astimezone(UTC).date()
+    assert shown(visitor, f"?day={day}") == [old]
+    assert shown(visitor, "?day=nonsense&kind=nonsense") == [crash, crash, din, old]
+    assert "Nothing fits these filters" in visitor.get("/media?saved=1").text
+
+
+def test_what_needs_a_look_stands_first_until_somebody_has_seen_it(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    tow = event(van, 48, trigger=4)
+    periodic = event(van, 1, trigger=9)
+    assert shown(visitor) == [tow, periodic, tow]
+    assert "Needs a look" in visitor.get("/media").text
+    assert "Needs a look" not in visitor.get("/media?kind=periodic").text
+    assert visitor.get(f"/media/{tow}").status_code == 200
+    assert shown(visitor) == [periodic, tow]
+
+
+def test_whoever_opens_an_event_has_seen_it_and_a_part_that_is_fetched_anew_is_no_look(
+    app: Flask,
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    ident = event(van)
+    visitor.get(f"/media/{ident}", **{"HX-Request": "true"})
+    visitor.client.head(f"/media/{ident}")
+    assert db.session.scalars(select(EventView.who)).all() == []
+    assert "1 person" in visitor.get(f"/media/{ident}").text
+    Visitor(app, Role.VIEWER).get(f"/media/{ident}")
+    page = visitor.get(f"/media/{ident}").text
+    assert "2 people" in page
+    assert "support@example.com, viewer@example.com" in page
+
+
+def test_an_event_shows_its_files_cause_and_place(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    ident = event(van, trigger=4, latitude=54.6872, longitude=25.2797)
+    front = db.session.scalars(select(Upload.id)).one()
+    page = visitor.get(f"/media/{ident}").text
+    assert 'href="geo:54.68720,25.27970"' in page
+    assert f'href="/uploads/{front}/content"' in page
+    assert f'href="/uploads/{front}"' in page  # facts, and the correction of its link
+    assert "Towing" in page
+    assert f'href="/media/{ident}"' in visitor.get(f"/uploads/{front}").text
+
+
+def test_an_event_of_a_request_names_it_and_who_asked(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    requested(van, "a" * 32, by_check=False).arguments = {"file_type": "photo", "source": "front"}
+    ident = event(van, trigger=0, command_id="a" * 32)
+    page = flat(visitor.get(f"/media/{ident}"))
+    assert f'<a href="/requests/{"a" * 32}">Photo, front camera</a>, asked by ops' in page
+
+
+def test_an_event_leads_to_its_neighbours(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    old, middle, new = event(van, 3), event(van, 2), event(van, 1)
+    page = visitor.get(f"/media/{middle}").text
+    assert (f'href="/media/{old}"' in page, f'href="/media/{new}"' in page) == (True, True)
+    page = visitor.get(f"/media/{old}").text
+    assert (">Newer<" in page, "Older" in page) == (True, False)
+
+
+def test_an_event_is_saved_and_not_any_more_by_its_button(
+    app: Flask,
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    ident = event(van)
+    for wanted, saved_by in (("1", "support@example.com"), ("0", None)):
+        assert (
+            visitor.send(f"/media/{ident}", f"/media/{ident}/saved", saved=wanted).location
+            == f"/media/{ident}"
+        )
+        db.session.expire_all()
+        assert db.session.get_one(Event, ident).saved_by == saved_by
+    viewer = Visitor(app, Role.VIEWER)
+    assert "Save" not in viewer.get(f"/media/{ident}").text
+    assert viewer.send(f"/media/{ident}", f"/media/{ident}/saved", saved="1").status_code == 403
+
+
+def test_the_overview_of_a_vehicle_shows_its_latest_events_and_what_comes_by_itself(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    ident = event(van)
+    coming = stored(van, state="receiving", packets=50, received_packets=20, trigger=3)
+    page = visitor.get(f"/vehicles/{IMEI}").text
+    assert "Latest events" in page
+    assert f'href="/media/{ident}"' in page
+    assert f'id="file-{coming.id}"' in page
+
+
+def test_there_is_no_such_event(visitor: Visitor) -> None:
+    assert visitor.get(f"/media/{'0' * 32}").status_code == 404
+
+
+def test_pages_hear_of_events() -> None:
+    assert "events" in change_feed.TOPICS
+
+
+def test_a_long_list_is_paged(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    moment = utcnow() - timedelta(days=10)
+    for number in range(media.PAGE + 3):
+        at = moment + timedelta(minutes=number)
+        db.session.add(
+            Event(id=f"{int(at.timestamp() * 1000):012x}{number:020x}", device_id=van.id, kind="periodic", at=at,
+                  cameras="front", file_types="photo", seen_at=at)
+        )  # fmt: skip
+    db.session.commit()
+    first = shown(visitor)
+    assert len(first) == media.PAGE
+    assert len(shown(visitor, f"?before={first[-1]}")) == 3
