@@ -61,6 +61,7 @@ def test_filters_stand_in_the_address_and_checks_are_hidden_by_default(
     assert shown(visitor) == [crash, crash, din, old]  # once because it needs a look
     assert shown(visitor, "?kind=check") == [check]
     assert shown(visitor, "?kind=crash") == [crash]
+    assert shown(visitor, "?kind=crash,din1") == [crash, din]
     assert shown(visitor, "?camera=rear") == [din]
     assert shown(visitor, "?type=video") == [din]
     assert shown(visitor, "?unseen=1") == [crash, din]

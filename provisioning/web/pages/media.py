@@ -54,15 +54,11 @@ def show() -> ResponseReturnValue:
 
 def _filters() -> dict[str, str]:
     """Give the filters of the address that mean something."""
-    allowed = {
-        "kind": [",".join(kinds) for _, kinds in words.EVENT_KINDS],
-        "camera": CAMERAS,
-        "type": FILE_TYPES,
-        "unseen": ("1",),
-        "saved": ("1",),
-    }
+    allowed = {"camera": CAMERAS, "type": FILE_TYPES, "unseen": ("1",), "saved": ("1",)}
     given = {name: request.args.get(name, "") for name in allowed}
     filters = {name: value for name, value in given.items() if value in allowed[name]}
+    if set((kinds := request.args.get("kind", "")).split(",")) <= set(EventKind):
+        filters["kind"] = kinds
     if _day() is not None:
         filters["day"] = request.args["day"]
     return filters | ({"vehicle": request.args["vehicle"]} if request.args.get("vehicle") else {})

@@ -154,14 +154,12 @@ def file_cause(row: Upload) -> str:
 EVENT_KINDS: tuple[tuple[str, tuple[EventKind, ...]], ...] = (
     ("Crash", (EventKind.CRASH,)),
     ("Towing", (EventKind.TOW,)),
-    ("Crash and towing", (EventKind.CRASH, EventKind.TOW)),
     ("DIN", (EventKind.DIN1, EventKind.DIN2, EventKind.DIN3, EventKind.DIN4)),
     ("Driving", (EventKind.HARSH, EventKind.IDLE, EventKind.GEOFENCE)),
-    ("Unplugged", (EventKind.UNPLUG,)),
     ("Asked for", (EventKind.ASKED,)),
     ("Periodic", (EventKind.PERIODIC,)),
     ("Checks", (EventKind.CHECK,)),
-    ("Others", (EventKind.OTHER,)),
+    ("Others", (EventKind.UNPLUG, EventKind.OTHER)),
 )
 _EVENTS: Mapping[EventKind, str] = {
     EventKind.CRASH: "Crash",
