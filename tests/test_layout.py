@@ -115,7 +115,8 @@ def upload(van: Device, folder: Path, number: int, **more: Any) -> Upload:
     kind, camera = ("photo", "video")[number // 3 % 2], ("front", "rear")[number % 2]
     given = {
         "id": new_id(), "imei": van.imei, "device_id": van.id, "identifier": "%photof", "file_type": kind,
-        "source": camera, "state": "stored", "has_metadata": True, "packets": 54, "size": 51_200, "thumbnail_state": "ready",
+        "source": camera, "state": "stored", "packets": 54, "size": 51_200, "thumbnail_state": "ready",
+        "has_metadata": True,
         "timestamp": utcnow() - timedelta(hours=number), "trigger": (0, 3, 9)[number % 3], "path": "layout.jpg",
         "received_at": utcnow(), "sha256": f"{number:064x}", "duration": 10 if kind == "video" else None,
     }  # fmt: skip
