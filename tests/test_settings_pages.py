@@ -17,6 +17,7 @@ from test_pages import IMEI, Visitor, command, flat, upload, van, visitor  # noq
 
 from provisioning.core import fleet_settings
 from provisioning.core.sms_capabilities import EXTENSION
+from provisioning.devices import credentials
 from provisioning.media import retention
 from provisioning.models import (
     CameraSession,
@@ -31,6 +32,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
+from provisioning.sms import key_rotation
 
 CAMERAS, SMS, STORAGE = "/settings/cameras", "/settings/sms", "/settings/storage"
 NUMBER = "+12025550188"
@@ -244,6 +246,70 @@ def test_five_test_sms_an_hour_are_sent_and_no_more(phone: Phone, visitor: Visit
 def test_without_a_gateway_the_page_says_what_to_set(app: Flask, visitor: Visitor) -> None:  # noqa: F811
     app.extensions[EXTENSION] = None
     assert "No gateway is set" in flat(visitor.get(SMS))
+
+
+def test_the_usual_login_is_kept_encrypted_and_a_new_vehicle_gets_it(app: Flask, visitor: Visitor) -> None:  # noqa: F811
+    given = {"country_code": "+ 370", "sms_login": "fleet", "sms_password": "cam11"}
+    assert visitor.send(SMS, SMS, **given).status_code == 302
+    row = fleet_settings.current()
+    assert row.country_code == "+370"
+    assert "cam11" not in f"{row.sms_login}{row.sms_password}"
+    assert "cam11" not in visitor.get(SMS).text
+    form = visitor.get("/vehicles/new").text
+    assert 'value="+370"' in form
+    assert "cam11" not in form
+    vehicle = {"imei": IMEI, "phone": "+37060012345", "sms_login": "", "sms_password": ""}
+    assert visitor.send("/vehicles/new", "/vehicles/new", usual_login="on", **vehicle).status_code == 302
+    device = db.session.scalars(select(Device)).one()
+    assert tuple(credentials.pair(device, "current")) == ("fleet", "cam11")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [({}, ("", "")), ({"usual_login": "on", "sms_login": "own", "sms_password": "own11"}, ("own", "own11"))],
+)
+def test_a_new_vehicle_gets_the_usual_login_only_where_that_is_chosen_and_none_is_typed(
+    app: Flask,
+    visitor: Visitor,  # noqa: F811
+    typed: dict[str, str],
+    expected: tuple[str, str],
+) -> None:
+    fleet_settings.change({"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
+    given = {"imei": IMEI, "phone": "+37060012345"} | typed
+    assert visitor.send("/vehicles/new", "/vehicles/new", **given).status_code == 302
+    assert tuple(credentials.pair(db.session.scalars(select(Device)).one(), "current")) == expected
+
+
+def test_empty_fields_keep_the_usual_login_until_it_is_to_be_forgotten(visitor: Visitor) -> None:  # noqa: F811
+    fleet_settings.change({"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
+    visitor.send(SMS, SMS, country_code="", sms_login="", sms_password="")
+    db.session.expire_all()
+    assert fleet_settings.usual_credentials() == {"sms_login": "fleet", "sms_password": "cam11"}
+    visitor.send(SMS, SMS, country_code="", forget_login="on")
+    db.session.expire_all()
+    assert fleet_settings.usual_credentials() == {}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"country_code": "370"}, {"sms_login": "fleet"}, {"sms_login": "too long", "sms_password": "cam11"}],
+)
+def test_half_a_login_and_a_wrong_country_are_refused_beside_their_fields(
+    visitor: Visitor,  # noqa: F811
+    wrong: dict[str, str],
+) -> None:
+    answer = visitor.send(SMS, SMS, **{"country_code": ""} | wrong)
+    assert answer.status_code == 422
+    assert "field-error" in answer.text
+    assert fleet_settings.current().updated_at is None
+
+
+def test_the_usual_login_is_encrypted_anew_with_the_other_secrets(app: Flask) -> None:
+    fleet_settings.change({"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
+    before = fleet_settings.current().sms_password
+    assert key_rotation.rotate() == (2, 0)
+    assert fleet_settings.current().sms_password != before
+    assert fleet_settings.usual_credentials()["sms_password"] == "cam11"
 
 
 # storage

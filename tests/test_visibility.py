@@ -69,6 +69,7 @@ SENT_WITHOUT_VEHICLE = {
     "pages.change_password": "one's own account",
     "pages.end_session": "one's own account",
     "pages.login": "before anybody is known",
+    "pages.change_new_vehicles": "refused: by administrators, who see the whole fleet",
     "pages.keep_days": "refused: by administrators, who see the whole fleet",
     "pages.logout": "one's own session",
     "pages.presets": "refused: a test below",

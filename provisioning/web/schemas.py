@@ -9,7 +9,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import available_timezones
 
-from marshmallow import EXCLUDE, INCLUDE, RAISE, Schema, ValidationError, fields, pre_load, validate
+from marshmallow import (
+    EXCLUDE,
+    INCLUDE,
+    RAISE,
+    Schema,
+    ValidationError,
+    fields,
+    pre_load,
+    validate,
+    validates_schema,
+)
 from stdnum import imei as stdnum_imei
 
 from provisioning.check.facts import LOOKS
@@ -255,6 +265,33 @@ class RecordSchema(Strict):
         metadata={"description": "Unix seconds or milliseconds, or ISO 8601"},
     )
     values = fields.Nested(AvlSchema, required=True)
+
+
+COUNTRY_CODE = re.compile(r"\+[1-9][0-9]{0,3}")
+
+
+def check_country_code(value: str) -> None:
+    """Accept the country's part of an international phone number; empty for none."""
+    if value and not COUNTRY_CODE.fullmatch(value):
+        raise ValidationError("Give + and the digits of the country, such as +370.")
+
+
+class NewVehiclesSchema(Strict):
+    """What the form of a new vehicle begins with; a login and its password come together."""
+
+    cleaned = {**Readable.cleaned, "country_code": clean_phone}
+
+    sms_login = _credential()
+    sms_password = _credential()
+    country_code = fields.String(load_default="", validate=check_country_code)
+
+    @validates_schema
+    def check_pair(self, data: Mapping[str, Any], **_: Any) -> None:
+        """Refuse half a login."""
+        login, password = data.get("sms_login"), data.get("sms_password")
+        if bool(login) != bool(password):
+            field = "sms_password" if login else "sms_login"
+            raise ValidationError("Login and password go together.", field_name=field)
 
 
 class TrialMessageSchema(Strict):

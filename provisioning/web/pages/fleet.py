@@ -6,6 +6,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
+from provisioning.core import fleet_settings
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
 from provisioning.core.sms_capabilities import sms_capabilities
@@ -93,10 +94,13 @@ def add_vehicle() -> ResponseReturnValue:
     """Add a vehicle."""
     if request.method != "POST":
         given = {name: request.args.get(name, "") for name in FIELDS if "sms" not in name}
+        given["phone"] = given["phone"] or fleet_settings.current().country_code or ""
         return _form(None, given, {}, None)
 
     def work() -> str:
         given = forms.load(DeviceForm(), *FIELDS)
+        if "usual_login" in request.form and not (given.get("sms_login") or given.get("sms_password")):
+            given |= fleet_settings.usual_credentials()
         device = registry.add(given, utcnow())
         settlement.adopt_if_possible(device, utcnow())
         audit_notes.changed(AuditAction.ADDED, device, given)
@@ -134,7 +138,10 @@ def _form(device: Device | None, given: Any, errors: forms.Errors, error: Servic
     }  # fmt: skip
     if device is None:
         keeps = sms_capabilities().keeps_leading_spaces
-        return render_template("vehicle/new.html", device=None, keeps_leading_spaces=keeps, **fields)
+        return render_template(
+            "vehicle/new.html", device=None, keeps_leading_spaces=keeps,
+            usual_login=bool(fleet_settings.current().sms_login), **fields,
+        )  # fmt: skip
     return vehicle.page(device, "vehicle/details.html", "settings", **fields)
 
 

@@ -1,10 +1,11 @@
-"""Settings, SMS: the gateway and what it carried lately, its balance, and a test SMS to a phone."""
+"""Settings, SMS: the gateway and what it carried lately, a test SMS, and what a new vehicle begins with."""
 
 from datetime import timedelta
 
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from provisioning.core import fleet_settings
 from provisioning.core.config import current_config
 from provisioning.core.errors import GatewayError, ServiceError
 from provisioning.core.prices import Price
@@ -13,7 +14,7 @@ from provisioning.sms import gateway, traffic, trial_messages
 from provisioning.sms.gateway import SmsGateway
 from provisioning.web.pages import forms
 from provisioning.web.pages.words import Label
-from provisioning.web.schemas import TrialMessageSchema
+from provisioning.web.schemas import NewVehiclesSchema, TrialMessageSchema
 
 TITLES = {"twilio": "Twilio", "http": "SMS provider or router over HTTP"}
 # settings that choose sender and account
@@ -40,12 +41,29 @@ REPORTED_WITHIN = timedelta(minutes=10)  # a delivery report comes within second
 def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/settings/sms", "sms", show)
+    blueprint.add_url_rule("/settings/sms", "change_new_vehicles", change_new_vehicles, methods=["POST"])
     blueprint.add_url_rule("/settings/sms/test", "test_sms", send_test, methods=["POST"])
 
 
 def show() -> ResponseReturnValue:
     """Show the gateway; with `?balance` it is asked for the balance, which takes a moment."""
     return _page()
+
+
+def change_new_vehicles() -> ResponseReturnValue:
+    """Change what the form of a new vehicle begins with; an empty login and password leave them as they are."""
+
+    def work() -> str:
+        given = forms.load(NewVehiclesSchema(), "sms_login", "sms_password", "country_code")
+        values: dict[str, str | None] = {"country_code": given["country_code"] or None}
+        if "forget_login" in request.form:
+            values |= {"sms_login": None, "sms_password": None}
+        elif given.get("sms_login"):
+            values |= {"sms_login": given["sms_login"], "sms_password": given["sms_password"]}
+        fleet_settings.change(values, utcnow())
+        return url_for("pages.sms", _anchor="new-vehicles")
+
+    return forms.once(work, lambda error: (_page(error), error.status))
 
 
 def send_test() -> ResponseReturnValue:
@@ -69,7 +87,7 @@ def _page(error: ServiceError | None = None) -> str:
         trials=[(one, _state(one), _reason(one)) for one in trials],
         is_open=any(_may_be_reported(one) for one in trials), per_hour=trial_messages.PER_HOUR,
         public_url=current_config().public_url, error=error, errors=error.errors if error else {},
-        phone=request.form.get("phone", ""),
+        new_vehicles=fleet_settings.current(), given=request.form,
     )  # fmt: skip
 
 
