@@ -33,6 +33,7 @@ from provisioning.web.pages import (
     fleet,
     footage,
     inbox,
+    inbox_items,
     kept_form,
     live,
     media,
@@ -148,7 +149,7 @@ def _context() -> dict[str, Any]:
         "who": who,
         "now_ms": int(utcnow().timestamp() * 1000),
         "theme": account.theme(),
-        "waiting": inbox.waiting if who else None,
+        "waiting": inbox_items.counted if who else None,
     }
 
 

@@ -1,6 +1,10 @@
-"""The inbox: texts that answer no request, and devices that connect and that nobody added."""
+"""The inbox: what wants a person. Here are texts that answer no request, and devices that nobody added.
+
+What else wants one is gathered by `inbox_items`.
+"""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, render_template, request, url_for
@@ -16,19 +20,22 @@ from provisioning.models import (
     UNCLAIMED,
     CameraSession,
     Device,
+    Direction,
     Message,
     Upload,
     UploadState,
     db,
+    first_id,
     in_state,
     utcnow,
 )
 from provisioning.sms import inbound, unmatched
 from provisioning.web import audit_notes, auth
-from provisioning.web.pages import forms
+from provisioning.web.pages import forms, inbox_items
 
 PAGE = 50
 UNKNOWN = 5  # devices on the first page of the inbox; the others are behind a link
+DONE_FOR = timedelta(days=30)  # so long the inbox shows what is done
 SUGGESTED = 500  # devices; a list to choose from helps nobody beyond, and weighs
 
 
@@ -46,12 +53,6 @@ def show() -> ResponseReturnValue:
     return _page()
 
 
-def waiting() -> int:
-    """Count what waits, for the badge: texts, and unknown devices up to a bound."""
-    texts = db.session.scalar(select(func.count()).where(UNCLAIMED)) or 0
-    return texts + camera_sessions.unknown_devices_counted()
-
-
 def _page(problem: str | None = None, claimed: Message | None = None) -> str:
     query = select(Message).options(joinedload(Message.device)).where(UNCLAIMED)
     before = request.args.get("before", "")
@@ -66,12 +67,30 @@ def _page(problem: str | None = None, claimed: Message | None = None) -> str:
     ).all()
     shown = rows[:PAGE]
     unknown = _unknown(UNKNOWN)
+    with_done = "all" in request.args
     return render_template(
-        "inbox.html", unknown=unknown[:UNKNOWN], more_unknown=len(unknown) > UNKNOWN, kept=_kept(unknown),
+        "inbox.html", groups=[] if before else inbox_items.groups(with_done=with_done), with_done=with_done,
+        put_aside=_put_aside() if with_done else [],
+        unknown=unknown[:UNKNOWN], more_unknown=len(unknown) > UNKNOWN, kept=_kept(unknown),
         before=before, rows=shown, more=len(rows) > PAGE, problem=problem, any_device=bool(live), claimed=claimed,
         suggested=sorted(live, key=lambda one: one.name) if len(live) <= SUGGESTED else (),
         likely=unmatched.likely_devices([row for row in shown if row.device_id is None]),
     )  # fmt: skip
+
+
+def _put_aside() -> Sequence[Message]:
+    """Give the newest texts of unknown numbers that somebody has dealt with, of the last days."""
+    return db.session.scalars(
+        select(Message)
+        .where(
+            Message.id >= first_id(utcnow() - DONE_FOR),
+            Message.direction == Direction.IN,
+            Message.claimed,
+            Message.device_id.is_(None),
+        )
+        .order_by(Message.id.desc())
+        .limit(PAGE)
+    ).all()
 
 
 def _find(ident: str) -> Message:

@@ -1,0 +1,137 @@
+"""What of vehicles and events wants a person: one sentence and one button each, by groups; and how many there are.
+
+Texts and unknown devices are the matter of `inbox`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import url_for
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import joinedload
+
+from provisioning.check import run_view
+from provisioning.devices import health_view
+from provisioning.devices.health import HealthState
+from provisioning.media import camera_sessions, event_list
+from provisioning.media.event_list import EventFilter
+from provisioning.media.event_rules import EventKind
+from provisioning.models import NEEDS_A_LOOK, UNCLAIMED, ChecklistRun, Device, Event, Message, db, utcnow
+from provisioning.web.pages import words
+from provisioning.web.pages.event_cards import cards
+
+SHOWN = 10  # of each group; the others are behind a link
+ALL = 50
+MOST = 100  # a badge says no higher number
+
+_BROKEN = (Device.archived_at.is_(None), Device.health_state == str(HealthState.BROKEN))
+_WAITING = (ChecklistRun.ended_at.is_(None), ChecklistRun.waits_for_person)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """Something that wants a person: of which vehicle, a sentence, since when, and the button with its address."""
+
+    device: Device
+    text: str
+    at: datetime
+    button: str
+    address: str
+    is_done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InboxGroup:
+    """Items of one kind, the newest first; `more`: the address of all of them, where some are left out."""
+
+    title: str
+    items: Sequence[InboxItem]
+    more: str | None = None
+
+
+def groups(*, with_done: bool) -> list[InboxGroup]:
+    """Give the groups that have something; `with_done`: also what somebody has looked at already."""
+    found = (_events(with_done=with_done), _broken(), _waiting())
+    return [group for group in found if group.items]
+
+
+def counted() -> int:
+    """Count what wants somebody, up to MOST: one statement by indexes, and one for unknown devices."""
+    queries: tuple[Select[Any], ...] = (
+        select(Event.id).where(NEEDS_A_LOOK),
+        select(Device.id).where(*_BROKEN),
+        select(ChecklistRun.id).where(*_WAITING),
+        select(Message.id).where(UNCLAIMED),
+    )
+    counts = (
+        select(func.count()).select_from(query.limit(MOST).subquery()).scalar_subquery() for query in queries
+    )
+    known = sum(db.session.execute(select(*counts)).one())
+    return min(MOST, known + camera_sessions.unknown_devices_counted())
+
+
+def _events(*, with_done: bool) -> InboxGroup:
+    kinds = (EventKind.CRASH, EventKind.TOW)
+    all_of_them = EventFilter(kinds=kinds)
+    rows = event_list.newest(all_of_them, ALL) if with_done else event_list.needing_a_look(None, SHOWN + 1)
+    shown = rows if with_done else rows[:SHOWN]
+    items = [
+        InboxItem(
+            device=card.event.device,
+            text=f"{words.event_title(card.event)}: {card.content}",
+            at=card.event.at,
+            button="Watch",
+            address=url_for("pages.event", ident=card.event.id),
+            is_done=card.event.seen_at is not None,
+        )
+        for card in cards(shown)
+    ]
+    more = url_for("pages.media", kind=",".join(kinds), unseen=None if with_done else 1)
+    return InboxGroup("Events", items, more if len(rows) > len(shown) or len(rows) == ALL else None)
+
+
+_BROKEN = (Device.archived_at.is_(None), Device.health_state == str(HealthState.BROKEN))
+_WAITING = (ChecklistRun.ended_at.is_(None), ChecklistRun.waits_for_person)
+
+
+def _broken() -> InboxGroup:
+    rows = db.session.scalars(
+        select(Device).where(*_BROKEN).order_by(Device.health_since.desc(), Device.id).limit(SHOWN + 1)
+    ).all()
+    health = health_view.of(rows, utcnow())
+    items = [
+        InboxItem(
+            device=row,
+            text=health[row.id].reason,
+            at=health[row.id].since,
+            button=action.label if (action := health[row.id].action) else "Look",
+            address=url_for("pages.check" if action else "pages.vehicle", imei=row.imei),
+        )
+        for row in rows[:SHOWN]
+    ]
+    more = url_for("pages.fleet", state=str(HealthState.BROKEN)) if len(rows) > SHOWN else None
+    return InboxGroup("Broken", items, more)
+
+
+def _waiting() -> InboxGroup:
+    rows = db.session.scalars(
+        select(ChecklistRun)
+        .options(joinedload(ChecklistRun.device))
+        .where(*_WAITING)
+        .order_by(ChecklistRun.updated_at.desc())
+        .limit(ALL)
+    ).all()
+    items = [
+        InboxItem(
+            device=row.device,
+            text=" ".join(run_view.questions_of(row).values()) or "The check waits for an answer.",
+            at=row.updated_at,
+            button="Answer",
+            address=url_for("pages.check", imei=row.device.imei),
+        )
+        for row in rows
+        if row.device.archived_at is None
+    ]
+    return InboxGroup("Waiting for you", items)

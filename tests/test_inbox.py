@@ -1,0 +1,112 @@
+"""The inbox: one list of what wants a person, gone when it is done; and its badge."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import event as sql_event
+from test_event_pages import event
+from test_pages import IMEI, Visitor, flat, text_from, van  # noqa: F401 - `van` is a fixture
+
+from provisioning.models import ChecklistRun, Device, Event, Role, db, utcnow
+from provisioning.web.pages import inbox_items
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return Visitor(app, Role.INSTALLER)
+
+
+def badge(visitor: Visitor) -> str | None:
+    found = re.search(r'class="badge[^>]*>(\d+\+?)', visitor.get("/account").text)
+    return found[1] if found else None
+
+
+def break_down(device: Device) -> None:
+    device.health_state, device.health_code, device.health_until = "broken", "no_camera", None
+    device.health_since = utcnow() - timedelta(hours=1)
+    db.session.commit()
+
+
+def test_nothing_waits_and_the_page_says_so(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    assert "Nothing waits for you" in visitor.get("/inbox").text
+    assert badge(visitor) is None
+
+
+def test_a_crash_waits_until_somebody_has_seen_it(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    ident = event(van, trigger=3)
+    event(van, 1, trigger=9)
+    page = flat(visitor.get("/inbox"))
+    assert "<h2>Events</h2>" in page
+    assert "Crash: 1 photo" in page
+    assert f'href="/media/{ident}"> Watch' in page
+    assert badge(visitor) == "1"
+    visitor.get(f"/media/{ident}")
+    assert "Nothing waits for you" in visitor.get("/inbox").text
+    assert badge(visitor) is None
+    done = flat(visitor.get("/inbox?all=1"))
+    assert "Crash: 1 photo" in done
+    assert "· seen" in done
+
+
+def test_a_broken_vehicle_says_why_and_what_to_do(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    break_down(van)
+    page = flat(visitor.get("/inbox"))
+    assert "<h2>Broken</h2>" in page
+    assert "No camera answers" in page
+    assert f'href="/vehicles/{IMEI}/check"> Check<' in page
+    assert badge(visitor) == "1"
+
+
+def test_a_question_of_a_check_waits_for_its_answer(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    run = ChecklistRun(device_id=van.id, steps={"led": {"state": "question"}}, waits_for_person=True)
+    db.session.add(run)
+    db.session.commit()
+    page = flat(visitor.get("/inbox"))
+    assert "<h2>Waiting for you</h2>" in page
+    assert f'href="/vehicles/{IMEI}/check"> Answer' in page
+    assert badge(visitor) == "1"
+    run.ended_at = utcnow()
+    db.session.commit()
+    assert badge(visitor) is None
+
+
+def test_a_text_that_was_put_aside_is_shown_with_what_is_done(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    row = text_from("+12025550199", "win a car")
+    assert badge(visitor) == "1"
+    visitor.send("/inbox", f"/inbox/texts/{row.id}/aside")
+    assert "win a car" not in visitor.get("/inbox").text
+    assert "win a car" in visitor.get("/inbox?all=1").text
+    assert badge(visitor) is None
+
+
+def test_what_waits_longest_lists_stay_short_and_lead_to_all(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    now = utcnow()
+    db.session.add_all(
+        Event(id=f"{int(now.timestamp() * 1000):012x}{number:020x}", device_id=van.id, kind="tow", at=now,
+              cameras="front", file_types="photo")
+        for number in range(inbox_items.MOST + 5)
+    )  # fmt: skip
+    db.session.commit()
+    page = visitor.get("/inbox").text
+    assert page.count("Watch<") == inbox_items.SHOWN
+    assert "/media?kind=crash,tow&amp;unseen=1" in page.replace("%2C", ",")
+    assert badge(visitor) == "99+"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_badge_costs_a_few_statements_that_read_by_indexes(app: Flask, van: Device) -> None:  # noqa: F811
+    seen: list[tuple[str, Any]] = []
+    sql_event.listen(
+        db.engine,
+        "before_cursor_execute",
+        lambda c, u, statement, given, *rest: seen.append((statement, given)),
+    )
+    inbox_items.counted()
+    assert 0 < len(seen) <= 3
+    cursor = db.session.connection().connection.cursor()
+    for statement, given in [one for one in seen if one[0].startswith("SELECT")]:
+        plan = [row[-1] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall()]
+        assert not [line for line in plan if re.match(r"SCAN (events|messages|uploads|devices)$", line)], plan
