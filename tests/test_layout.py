@@ -33,6 +33,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
+from provisioning.web import wall_links
 
 IMEI, UNKNOWN = "356307042440106", "490154203237518"
 EMAIL, PASSWORD = "layout@example.com", "a long enough password"
@@ -107,7 +108,7 @@ def seed(folder: Path) -> dict[str, str]:
     return {
         "event": f"/media/{crash.id}",
         "photo": f"/uploads/{uploads[0].id}", "coming": f"/uploads/{coming.id}", "request": f"/requests/{answered.id}",
-        "failed": f"/requests/{failed.id}",
+        "failed": f"/requests/{failed.id}", "wall": f"/wall/{wall_links.create('Yard', None, 'tests', now)}",
     }  # fmt: skip
 
 
@@ -156,7 +157,7 @@ def paths(product: Stack) -> list[str]:
         f"{van}/settings/vehicle", "/settings/preset", "/settings/preset?begin=Layout",
         f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
         "/settings/storage", "/settings/storage?photo=30&video=9", "/settings/log",
-        "/settings/presets", "/settings/presets/Layout", "/account", "/nowhere",
+        "/settings/presets", "/settings/presets/Layout", "/settings/wall", "/account", "/nowhere",
     ]  # fmt: skip
 
 

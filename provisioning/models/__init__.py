@@ -48,6 +48,7 @@ from provisioning.models.uploads import (
     in_state,
 )
 from provisioning.models.users import ApiToken, IdempotencyKey, LoginFailure, User, WebSession
+from provisioning.models.wall import WallLink
 from provisioning.roles import Role
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "UploadState",
     "User",
     "Verdict",
+    "WallLink",
     "Watch",
     "WebSession",
     "changed",

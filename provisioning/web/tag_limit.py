@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from provisioning.core.errors import Invalid
-from provisioning.models import ApiToken, Role, User, visibility
+from provisioning.models import ApiToken, Role, User, WallLink, visibility
 from provisioning.tracker.normalization import clean_line
 
 LENGTH = 40  # of a tag
 MOST = 20
 
 
-def of(row: User | ApiToken) -> visibility.Tags | None:
+def of(row: User | ApiToken | WallLink) -> visibility.Tags | None:
     """Give the tags that somebody is limited to; None: the whole fleet."""
     return None if row.tags is None else frozenset(row.tags)
 

@@ -50,6 +50,7 @@ from provisioning.web.pages import (
     vehicle_log,
     vehicle_parameters,
     vehicle_settings,
+    wall,
     words,
 )
 from provisioning.web.redirects import own_path
@@ -107,6 +108,7 @@ for _module in (
     presets,
     sms,
     storage,
+    wall,
     cameras,
     live,
     moved,
@@ -154,6 +156,10 @@ def _context() -> dict[str, Any]:
 
 
 def _headers(response: Response) -> Response:
+    if "token" in (
+        request.view_args or {}
+    ):  # the address opens something by itself: no other site is told it
+        response.headers["Referrer-Policy"] = "no-referrer"
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if response.mimetype == "text/html":  # a page kept by the browser shows old states and sends old nonces
@@ -229,7 +235,9 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
 
 def _crash(error: Exception) -> ResponseReturnValue:
     db.session.rollback()
-    current_app.logger.exception("request failed: %s %s", request.method, request.path)
+    rule = request.url_rule
+    path = rule.rule if rule is not None and "token" in rule.arguments else request.path
+    current_app.logger.exception("request failed: %s %s", request.method, path)
     if not _is_page():
         return {
             "code": "internal",

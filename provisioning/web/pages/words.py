@@ -225,6 +225,15 @@ def clock(moment: datetime, zone: str = "UTC") -> str:
     return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
 
 
+def ago(moment: datetime, now: datetime) -> str:
+    """Say how long ago a time is: "4 min ago", as pages count it on."""
+    seconds = max(0, int((now - moment).total_seconds()))
+    for limit, length, unit in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds // 86_400} d ago"
+
+
 def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
     """Give the day of a time: "Today", "Yesterday", "Thu 27 Nov", "27 Nov 2025"."""
     shown = moment.astimezone(ZoneInfo(zone))

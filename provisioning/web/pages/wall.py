@@ -1,0 +1,61 @@
+"""The wall board, for a screen without a user, and the links that open it."""
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from provisioning.core.config import current_config
+from provisioning.core.errors import Invalid
+from provisioning.fleet import board
+from provisioning.models import utcnow, visibility
+from provisioning.web import assets, auth, tag_limit, wall_links
+from provisioning.web.pages import forms
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/wall/<token>", "wall", show)
+    blueprint.add_url_rule("/settings/wall", "wall_links", links, methods=["GET", "POST"])
+    blueprint.add_url_rule("/settings/wall/<int:number>/revoke", "revoke_wall_link", revoke, methods=["POST"])
+
+
+def show(token: str) -> ResponseReturnValue:
+    """Show the board to whoever has a link of it. A page of an older release is loaded anew as a whole."""
+    now = utcnow()
+    link = wall_links.find(token, now)
+    with visibility.limited_to(tag_limit.of(link)):
+        shown = board.of(now)
+    style = assets.address("app.css")
+    answer = make_response(
+        render_template("wall.html", name=link.name, tags=link.tags, token=token, board=shown, style=style)
+    )
+    if request.args.get("style", style) != style:
+        answer.headers["HX-Refresh"] = "true"
+    answer.headers["X-Robots-Tag"] = "noindex"
+    return answer
+
+
+def links() -> ResponseReturnValue:
+    """List the links; make one, whose address is shown this one time."""
+    if request.method != "POST":
+        return _page()
+    name, tags = request.form.get("name", ""), request.form.get("tags", "")
+    try:
+        token = wall_links.create(
+            name, tags.split(",") if tags.strip() else None, auth.caller().label, utcnow()
+        )
+    except Invalid as error:
+        return _page(errors=error.errors), error.status
+    return _page(made=current_config().public_url.rstrip("/") + url_for("pages.wall", token=token))
+
+
+def _page(made: str = "", errors: forms.Errors | None = None) -> str:
+    given = {} if made else request.form
+    return render_template(
+        "settings/wall.html", links=wall_links.valid(), made=made, errors=errors or {}, given=given
+    )
+
+
+def revoke(number: int) -> ResponseReturnValue:
+    """Revoke a link: the screen shows nothing more."""
+    wall_links.revoke(number, utcnow())
+    return redirect(url_for("pages.wall_links"))

@@ -1,0 +1,58 @@
+"""Links of wall boards: making, finding and revoking them."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+
+from provisioning.core.errors import Invalid, NotFound
+from provisioning.models import Role, WallLink, db
+from provisioning.tracker.normalization import clean_line
+from provisioning.web import tag_limit
+
+PREFIX = "dcw_"  # the log hides what begins so
+SEEN_EVERY = timedelta(minutes=1)  # opened_at is for people: no write per request
+
+
+def create(name: str, tags: Sequence[str] | None, by: str, now: datetime) -> str:
+    """Add a link and give its token, which is stored nowhere. Raises Invalid naming name or tags."""
+    name = clean_line(name)[:100]
+    if not name:
+        raise Invalid("The link cannot be made.", errors={"name": ["Say where the screen hangs."]})
+    token = PREFIX + secrets.token_urlsafe(32)
+    limit = tag_limit.checked(tags, Role.VIEWER)
+    db.session.add(WallLink(name=name, token_hash=_hash(token), tags=limit, created_by=by, created_at=now))
+    db.session.commit()
+    return token
+
+
+def find(token: str, now: datetime) -> WallLink:
+    """Give the link that a token opens, and note that it was opened. Raises NotFound."""
+    link = db.session.scalar(
+        select(WallLink).where(WallLink.token_hash == _hash(token), WallLink.revoked_at.is_(None))
+    )
+    if link is None:
+        raise NotFound("There is no such board. Its link may have been revoked.")
+    if link.opened_at is None or now - link.opened_at > SEEN_EVERY:
+        link.opened_at = now
+        db.session.commit()
+    return link
+
+
+def valid() -> Sequence[WallLink]:
+    """Give the links that are not revoked, the newest first."""
+    query = select(WallLink).where(WallLink.revoked_at.is_(None)).order_by(WallLink.id.desc())
+    return db.session.scalars(query).all()
+
+
+def revoke(number: int, now: datetime) -> None:
+    """Revoke a link, at once."""
+    valid = WallLink.id == number, WallLink.revoked_at.is_(None)
+    db.session.execute(update(WallLink).where(*valid).values(revoked_at=now))
+    db.session.commit()
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
