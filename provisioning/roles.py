@@ -65,7 +65,7 @@ MEANING: Mapping[Permission, str] = {
     Permission.READ: "see vehicles, files, requests, presets and the inbox; change one's own password",
     Permission.ASK: "ask vehicles for photos, clips and states; run checks; cancel requests",
     Permission.REPORT: "send records of a telematics platform",
-    Permission.CORRECT: "correct which request made a file; put texts of the inbox aside",
+    Permission.CORRECT: "correct which request made a file; put texts of the inbox aside; write notes about vehicles",
     Permission.SAVE: "keep events beyond their retention",
     Permission.SHARE: "make and end links by which people without an account see an event",
     Permission.EXPORT: "fetch evidence and lists of files as one archive",

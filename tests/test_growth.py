@@ -17,12 +17,12 @@ from test_uploads import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
 from provisioning import schedule
 from provisioning.commands import submission
 from provisioning.core import jobs
+from provisioning.devices.history import Kind
 from provisioning.media import previews, registration, retention, settlement, telemetry
 from provisioning.models import Device, Role, State, Upload, UploadState, db, new_id, utcnow
 from provisioning.sms import dispatch, reconcile
 from provisioning.tracker import language
 from provisioning.web import auth
-from provisioning.web.pages.vehicle_log import MODELS
 from receiver.wire.actions import Offer
 from receiver.wire.protocol import Metadata
 
@@ -46,7 +46,7 @@ SMALL = {
     "cursors",
     "sender_buckets",
 }  # do not grow
-LIST = re.compile(r"ORDER BY \w+\.id DESC\s+LIMIT \? OFFSET \?$")
+LIST = re.compile(r"ORDER BY (\w+\.at DESC, )?\w+\.id DESC\s+LIMIT \? OFFSET \?$")
 FIRST = re.compile(
     r"EXISTS \(SELECT (?P<table>\w+)\.id\s+FROM \w+\s+WHERE [\w.]+ = [\w.]+\)"
 )  # one row is enough
@@ -227,7 +227,7 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
         f"/vehicles/{IMEI}/settings",
         f"/vehicles/{IMEI}/settings/all",
         f"/vehicles/{IMEI}/settings/tracker",
-        *(f"/vehicles/{IMEI}/log?before=f&kind={name}" for name in ("", *MODELS)),
+        *(f"/vehicles/{IMEI}/log?before=f&kind={name}" for name in ("", *Kind)),
         f"/media?vehicle={IMEI}&before=f",
         "/media",
         "/media?before=f&type=photo",

@@ -31,6 +31,7 @@ from provisioning.models.messages import (
     GatewayEvent,
     Message,
 )
+from provisioning.models.notes import VehicleNote
 from provisioning.models.profiles import Profile
 from provisioning.models.sqlite import Patient
 from provisioning.models.uploads import (
@@ -101,6 +102,7 @@ __all__ = [
     "Upload",
     "UploadState",
     "User",
+    "VehicleNote",
     "Verdict",
     "WallLink",
     "Watch",

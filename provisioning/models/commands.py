@@ -66,6 +66,7 @@ class Command(db.Model):  # type: ignore[name-defined]
             "uq_commands_capturing", "device_id", unique=True, where="capturing", on_sqlite="capturing = 1"
         ),
         Index("ix_commands_device_id_id", "device_id", "id"),
+        partial_index("ix_commands_settings", "device_id", "id", where="kind IN ('setparam', 'getparam')"),
         Index("ix_commands_device_sending", "device_id", "sending_at"),
         Index("ix_commands_device_state_due", "device_id", "state", "due_at"),
         Index("ix_commands_state_due", "state", "due_at"),

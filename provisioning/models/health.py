@@ -13,7 +13,10 @@ class HealthChange(db.Model):  # type: ignore[name-defined]
     """A change of a device's health: what it became, why, since when, and when that was noticed."""
 
     __tablename__ = "health_changes"
-    __table_args__ = (Index("ix_health_changes_device_id_id", "device_id", "id"),)
+    __table_args__ = (
+        Index("ix_health_changes_device_id_id", "device_id", "id"),
+        Index("ix_health_changes_device_at", "device_id", "at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))

@@ -1,47 +1,82 @@
-"""The log of a vehicle: its requests, SMS and connections in one list, newest first."""
+"""The log of a vehicle: all that happened in one line of time, newest first, and the notes that people write."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from flask import Blueprint, request
+from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 
-from provisioning.devices import registry
+from provisioning.core.audit import AuditAction
+from provisioning.core.errors import Invalid, ServiceError
+from provisioning.devices import health_words, history, registry
+from provisioning.devices.history import Kind
 from provisioning.media import request_progress
-from provisioning.models import CameraSession, Command, Device, Message, db
+from provisioning.models import Device, VehicleNote, db
+from provisioning.roles import Permission
+from provisioning.tracker.normalization import clean_text
+from provisioning.web import auth
+from provisioning.web.pages import forms
 from provisioning.web.pages.vehicle import page
 
 PAGE = 50
-MODELS: Mapping[str, Any] = {"requests": Command, "messages": Message, "sessions": CameraSession}
+NOTE_LENGTH = 2000
+TITLES = {
+    Kind.REQUESTS: "Requests",
+    Kind.SETTINGS: "Settings",
+    Kind.MESSAGES: "SMS",
+    Kind.SESSIONS: "Connections",
+    Kind.FILES: "Files",
+    Kind.HEALTH: "Health",
+    Kind.NOTES: "Notes",
+    Kind.PEOPLE: "People",
+}
 
 
 def attach(blueprint: Blueprint) -> None:
-    """Add the address."""
+    """Add the addresses of this module."""
     blueprint.add_url_rule("/vehicles/<imei>/log", "vehicle_log", show)
+    blueprint.add_url_rule("/vehicles/<imei>/notes", "add_note", add_note, methods=["POST"])
 
 
 def show(imei: str) -> ResponseReturnValue:
-    """Show the log; kind and page stand in the address."""
-    device = registry.find(imei)
-    kind, before = request.args.get("kind", ""), request.args.get("before", "")
-    entries = _newest(device, [kind] if kind in MODELS else list(MODELS), before)
-    shown = entries[:PAGE]
-    requests = [row for name, row in shown if name == "requests"]
+    """Show the log; kinds (with commas between) and page stand in the address."""
+    return _page(registry.find(imei))
+
+
+def _page(device: Device, error: ServiceError | None = None) -> str:
+    before = request.args.get("before", "")
+    offered = [kind for kind in Kind if kind is not Kind.PEOPLE or auth.caller().may(Permission.AUDIT)]
+    chosen = [kind for kind in offered if kind in request.args.get("kind", "").split(",")]
+    found = history.entries(device, chosen or offered, before, PAGE + 1)
+    shown = found[:PAGE]
+    requests = [entry.row for entry in shown if entry.kind is Kind.REQUESTS]
     return page(
-        device, "vehicle/log.html", "log", entries=shown, more=len(entries) > PAGE, kind=kind, before=before,
-        progress=request_progress.of(requests, device),
+        device, "vehicle/log.html", "log", entries=[one for one in shown if not _is_told_twice(one, chosen)],
+        older=shown[-1].key if len(found) > PAGE else None, before=before, kind=",".join(chosen),
+        chips=[(TITLES[kind], kind in chosen, _toggled(kind, chosen)) for kind in offered], error=error,
+        given=request.form, progress=request_progress.of(requests, device), sentence=health_words.sentence,
+        note_length=NOTE_LENGTH,
     )  # fmt: skip
 
 
-def _newest(device: Device, names: Sequence[str], before: str) -> list[tuple[str, Any]]:
-    """Give the newest entries, one more than a page; all ids are in the order of time."""
-    found: list[tuple[str, Any]] = []
-    for name in names:
-        model = MODELS[name]
-        query = select(model).where(model.device_id == device.id)
-        if before:
-            query = query.where(model.id < before)
-        rows = db.session.scalars(query.order_by(model.id.desc()).limit(PAGE + 1)).all()
-        found += [(name, row) for row in rows]
-    return sorted(found, key=lambda entry: str(entry[1].id), reverse=True)[: PAGE + 1]
+def _is_told_twice(entry: history.LogEntry, chosen: list[Kind]) -> bool:
+    """Say whether a request of the same list says already what somebody did."""
+    return entry.kind is Kind.PEOPLE and not chosen and entry.row.action == AuditAction.ASKED
+
+
+def _toggled(kind: Kind, chosen: list[Kind]) -> str | None:
+    """Give the kinds for the address with this one put in or taken out."""
+    return ",".join(one for one in Kind if (one in chosen) is not (one is kind)) or None
+
+
+def add_note(imei: str) -> ResponseReturnValue:
+    """Write a note about the vehicle."""
+    device = registry.find(imei)
+
+    def work() -> str:
+        text = clean_text(request.form.get("text", ""))
+        if not text or len(text) > NOTE_LENGTH:
+            problem = f"Write a note of at most {NOTE_LENGTH} characters."
+            raise Invalid(problem, errors={"text": [problem]})
+        db.session.add(VehicleNote(device_id=device.id, who=auth.caller().label, text=text))
+        db.session.commit()
+        return url_for("pages.vehicle_log", imei=imei)
+
+    return forms.once(work, lambda error: (_page(device, error), error.status))
