@@ -29,6 +29,7 @@ from provisioning.models import (
     Device,
     Event,
     Role,
+    Share,
     Upload,
     UploadState,
     db,
@@ -100,6 +101,12 @@ def fill() -> None:
         )
     )  # fmt: skip
     db.session.add(
+        Share(
+            id="0" * 32, token_hash="0" * 64, object_kind="event", object_id="0" * 32, device_id=van.id,
+            created_by="tests", expires_at=now,
+        )
+    )  # fmt: skip
+    db.session.add(
         CameraSession(id="1" * 32, imei=IMEI, device_id=van.id, address="192.0.2.1:40000", ended_at=now)
     )
     db.session.commit()
@@ -164,6 +171,7 @@ def operations() -> list[tuple[str, str]]:
         ("get", "/uploads/{ident}/thumbnail.jpg"), ("get", "/uploads/{ident}/video.mp4"), ("get", "/profiles"),
         ("post", "/profiles"), ("get", "/profiles/{name}"), ("get", "/messages"), ("get", "/sessions"),
         ("get", "/events"), ("get", "/events/{ident}"), ("post", "/events/{ident}/seen"),
+        ("post", "/events/{ident}/shares"), ("get", "/shares/{ident}"), ("delete", "/shares/{ident}"),
         ("put", "/events/{ident}/saved"), ("delete", "/events/{ident}/saved"),
     ]  # fmt: skip
 
@@ -204,6 +212,7 @@ def test_every_key_of_every_answer_is_described(served: tuple[Flask, str]) -> No
         "/commands/{ident}": f"/commands/{command}",
         "/uploads": "/uploads", "/uploads/{ident}": f"/uploads/{'0' * 32}", "/profiles": "/profiles",
         "/profiles/{name}": "/profiles/City", "/messages": "/messages", "/sessions": "/sessions",
+        "/shares/{ident}": f"/shares/{'0' * 32}",
         "/events": "/events", "/events/{ident}": f"/events/{'0' * 32}",
     }  # fmt: skip
     for path, address in asked.items():

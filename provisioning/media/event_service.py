@@ -21,6 +21,7 @@ from provisioning.models import (
     Device,
     Event,
     EventView,
+    Share,
     Upload,
     UploadState,
     changes,
@@ -285,6 +286,7 @@ def _store(rows: dict[str, Any], now: datetime) -> None:
     _hand_views_on(origins)
     _tie(rows.values(), after)
     gone = set(known) - set(origins)
+    _lead_shares_on({old: new for new, olds in origins.items() for old in olds if old in gone})
     _remove(gone)
     touched = {row["device_id"] for row in changed} | {known[ident].device_id for ident in gone}
     changes.publish_all(touched, "events")
@@ -351,6 +353,17 @@ def _hand_views_on(origins: dict[str, set[str]]) -> None:
         if view.event_id in olds and view.event_id != new
     ]
     put_all(EventView, {(row["event_id"], row["who"]): row for row in rows}.values(), "event_id, who")
+
+
+def _lead_shares_on(moved: dict[str, str]) -> None:
+    """Let links to events that are no more lead to the event that has their files."""
+    for old, new in moved.items():
+        db.session.execute(
+            update(Share)
+            .where(Share.object_id == old)
+            .values(object_id=new)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _tie(rows: Iterable[Any], after: dict[str, str]) -> None:

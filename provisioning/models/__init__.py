@@ -33,6 +33,7 @@ from provisioning.models.messages import (
 )
 from provisioning.models.notes import VehicleNote
 from provisioning.models.profiles import Profile
+from provisioning.models.shares import Share
 from provisioning.models.sqlite import Patient
 from provisioning.models.uploads import (
     IS_PICTURE,
@@ -95,6 +96,7 @@ __all__ = [
     "Profile",
     "Role",
     "SenderBucket",
+    "Share",
     "State",
     "StatusItem",
     "TelemetryRecord",

@@ -13,7 +13,7 @@ from flask import Flask, Response, g, request
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction
-from provisioning.models import Command, Device, Event, Message, Profile, Upload, db, utcnow
+from provisioning.models import Command, Device, Event, Message, Profile, Share, Upload, db, utcnow
 from provisioning.web import access, sign_in
 
 HIDDEN = "•••••"
@@ -24,12 +24,19 @@ KINDS: Mapping[str, str] = {
     "devices": "device",
     "events": "event",
     "media": "event",
+    "shares": "share",
     "requests": "command",
     "texts": "message",
     "uploads": "upload",
     "vehicles": "device",
 }
-OWNERS: Mapping[str, Any] = {"command": Command, "event": Event, "message": Message, "upload": Upload}
+OWNERS: Mapping[str, Any] = {
+    "command": Command,
+    "event": Event,
+    "message": Message,
+    "share": Share,
+    "upload": Upload,
+}
 
 
 @dataclass(frozen=True, slots=True)

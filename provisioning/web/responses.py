@@ -89,23 +89,28 @@ MEDIA_POLICY = (
 )
 
 
-def send(media: Media, key: str, kind: str, name: str | None, etag: str | None) -> Response | None:
+def send(
+    media: Media, key: str, kind: str, name: str | None, etag: str | None, *, may_redirect: bool = True
+) -> Response | None:
     """Send a file with ranges and caching, or the way to it where the store serves it; None if it is not there.
 
-    Raises Unavailable while the store is away.
+    `may_redirect`: false where the way to it must not outlive the right to see it. Raises Unavailable while the store
+    is away.
     """
-    answer = _send(media, key, kind, name, etag)
+    answer = _send(media, key, kind, name, etag, may_redirect)
     if answer is not None:
         answer.headers["Content-Security-Policy"] = MEDIA_POLICY
         answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 
 
-def _send(media: Media, key: str, kind: str, name: str | None, etag: str | None) -> Response | None:
+def _send(
+    media: Media, key: str, kind: str, name: str | None, etag: str | None, may_redirect: bool
+) -> Response | None:
     path = media.path(key)
     if path is None:
         try:
-            return _send_remote(media, key, kind, name, etag)
+            return _send_remote(media, key, kind, name, etag, may_redirect)
         except MediaError as error:
             raise Unavailable("The media store cannot be reached; try again later.") from error
     answer = send_file(
@@ -121,11 +126,14 @@ def _send(media: Media, key: str, kind: str, name: str | None, etag: str | None)
     return answer
 
 
-def _send_remote(media: Media, key: str, kind: str, name: str | None, etag: str | None) -> Response | None:
+def _send_remote(
+    media: Media, key: str, kind: str, name: str | None, etag: str | None, may_redirect: bool
+) -> Response | None:
     size = media.size(key)
     if size is None:
         return None
-    if current_config().media_delivery == "redirect" and (link := media.link(key, kind, name)):
+    is_served_there = may_redirect and current_config().media_delivery == "redirect"
+    if is_served_there and (link := media.link(key, kind, name)):
         answer = Response(status=302, headers={"Location": link})
         answer.headers["Cache-Control"] = "private, max-age=300"  # the link lives longer
         return answer
@@ -173,8 +181,10 @@ class _Remote(io.RawIOBase):
         return data
 
 
-def original(media: Media, key: str, name: str | None, etag: str | None) -> Response | None:
+def original(
+    media: Media, key: str, name: str | None, etag: str | None, *, may_redirect: bool = True
+) -> Response | None:
     """Send an original; `name` without its ending, None to show it in the page."""
     ending = key.rpartition(".")[2]
     kind = ORIGINALS.get(ending, "application/octet-stream")
-    return send(media, key, kind, name and f"{name}.{ending}", etag)
+    return send(media, key, kind, name and f"{name}.{ending}", etag, may_redirect=may_redirect)

@@ -456,6 +456,18 @@ PAST: dict[str, Any] = {
 _KIND = "|".join(EventKind)
 
 
+SHORTEST_SHARE_PASSWORD = 6
+
+
+class ShareSchema(Strict):
+    """A link to an event: for how many hours, and by which password if any."""
+
+    left_out = frozenset({"password"})
+
+    hours = fields.Integer(strict=True, required=True, validate=validate.Range(1, 8760))
+    password = fields.String(validate=validate.Length(min=SHORTEST_SHARE_PASSWORD, max=200), metadata=TEXT)
+
+
 class EventFilterSchema(ListFilter):
     """A list of events."""
 

@@ -17,6 +17,7 @@ from provisioning.models import (
     Event,
     Message,
     Profile,
+    Share,
     StatusItem,
     Upload,
     utcnow,
@@ -181,6 +182,21 @@ def _event(row: Event, files: Sequence[Upload], names: Sequence[str]) -> dict[st
         "saved": row.saved_at is not None,
         "saved_by": row.saved_by,
         "place": place,
+    }
+
+
+def share(row: Share) -> dict[str, Any]:
+    """Show a share; its address is known to nobody but who made it."""
+    return {
+        "id": row.id,
+        "event": row.object_id,
+        "created_by": row.created_by,
+        "created_at": moment(row.created_at),
+        "expires_at": moment(row.expires_at),
+        "ended_at": moment(row.ended_at),
+        "password": row.password_hash is not None,
+        "views": row.views,
+        "viewed_at": moment(row.viewed_at),
     }
 
 

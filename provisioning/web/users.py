@@ -115,6 +115,11 @@ def _check_password(password: str, email: str, role: Role) -> None:
         raise Invalid("The password is too easy to guess.", errors={"password": [text]})
 
 
+def hashed(password: str) -> str:
+    """Give what is kept of a password that `verify` compares with, of whatever strength it is."""
+    return _hash(password)
+
+
 def _hash(password: str) -> str:
     return _hashing.run(_hasher.hash, password)
 

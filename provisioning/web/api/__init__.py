@@ -28,6 +28,7 @@ from provisioning.web.api import (
     openapi,
     parameters,
     request_shapes,
+    shares,
     uploads,
 )
 from provisioning.web.responses import error_body, kept_headers
@@ -94,6 +95,7 @@ BLUEPRINTS = (
     checks.blueprint,
     uploads.blueprint,
     events.blueprint,
+    shares.blueprint,
     parameters.blueprint,
     lists.blueprint,
     audit_log.blueprint,

@@ -249,6 +249,19 @@ EVENT = _object(
     place=_or_null(_object(latitude=NUMBER, longitude=NUMBER)),
 )
 
+SHARE = _object(
+    id=TEXT,
+    event=TEXT,
+    created_by=TEXT,
+    created_at=TIME,
+    expires_at=TIME,
+    ended_at=_or_null(TIME | {"description": "when somebody ended it before its time"}),
+    password=FLAG | {"description": "whether it asks for a password"},
+    views=COUNT,
+    viewed_at=_or_null(TIME),
+)
+NEW_SHARE = _object(url=TEXT, **SHARE["properties"])
+
 COMMAND = _object(
     id=TEXT,
     imei=TEXT,

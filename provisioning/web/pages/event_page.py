@@ -1,19 +1,28 @@
 """The page of an event: its files side by side, what caused it, where and when; keeping it beyond its retention."""
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from provisioning.core.config import current_config
-from provisioning.media import event_list
+from provisioning.core.errors import Invalid, ServiceError
+from provisioning.media import event_list, shares
 from provisioning.models import Event, TelemetryRecord, Upload, db, utcnow
-from provisioning.web import audit_notes, auth
+from provisioning.roles import Permission
+from provisioning.web import audit_notes, auth, users
 from provisioning.web.pages import forms
+from provisioning.web.schemas import SHORTEST_SHARE_PASSWORD
+
+MADE = "share_made"  # in the session: a new link, until the page has shown it
+# of a link: its hours, and what people call that
+LENGTHS = ((24, "one day"), (72, "three days"), (168, "a week"), (720, "a month"))
 
 
 def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/media/<ident>", "event", show)
+    blueprint.add_url_rule("/media/<ident>/shares", "share_event", share, methods=["POST"])
+    blueprint.add_url_rule("/media/<ident>/shares/<share>/end", "end_share", end_share, methods=["POST"])
     blueprint.add_url_rule("/media/<ident>/saved", "save_event", save, methods=["POST"])
 
 
@@ -33,6 +42,8 @@ def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
         "media/event.html", event=event, device=event.device, files=files, problem=problem,
         request_row=next((file.command for file in files if file.command), None), records=_records(files),
         seen_by=event_list.seen_by([event])[event.id], days_kept=current_config().retention_days_uploads,
+        shares=shares.of_event(event, utcnow()) if auth.caller().may(Permission.SHARE) else [],
+        new_link=_new_link(event), lengths=LENGTHS,
         newer=event_list.neighbour(event, newer=True), older=event_list.neighbour(event, newer=False),
     )  # fmt: skip
 
@@ -46,6 +57,48 @@ def _records(files: list[Upload]) -> list[TelemetryRecord]:
     )
 
 
+def _new_link(event: Event) -> str | None:
+    """Give the address of the link that was made just now: it is shown once."""
+    made = session.pop(MADE, None)
+    return made[1] if made and made[0] == event.id else None
+
+
+def share(ident: str) -> ResponseReturnValue:
+    """Make a link to an event."""
+    event = event_list.find(ident)
+
+    def work() -> str:
+        hours, password = request.form.get("hours", ""), request.form.get("password", "")[:200]
+        if hours not in {str(known) for known, _ in LENGTHS}:
+            raise Invalid("Choose for how long the link leads to the event.")
+        if password and len(password) < SHORTEST_SHARE_PASSWORD:
+            raise Invalid(f"A password of a link has at least {SHORTEST_SHARE_PASSWORD} characters.")
+        password_hash = users.hashed(password) if password else None
+        _, token = shares.make(event, int(hours), password_hash, auth.caller().label, utcnow())
+        session[MADE] = (
+            ident,
+            f"{current_config().public_url.rstrip('/')}{url_for('pages.shared', token=token)}",
+        )
+        return url_for("pages.event", ident=ident, _anchor="share")
+
+    return forms.once(work, lambda error: (_refused(event, error), error.status))
+
+
+def end_share(ident: str, share: str) -> ResponseReturnValue:
+    """Have a link to an event lead nowhere any more."""
+    event, found = event_list.find(ident), shares.find(share)
+
+    def work() -> str:
+        shares.end(found, utcnow())
+        return url_for("pages.event", ident=ident, _anchor="share")
+
+    return forms.once(work, lambda error: (_refused(event, error), error.status))
+
+
+def _refused(event: Event, error: ServiceError) -> str:
+    return _page(event, event_list.files_of([event])[event.id], error.message)
+
+
 def save(ident: str) -> ResponseReturnValue:
     """Keep an event's files beyond their retention, or stop keeping them."""
     event = event_list.find(ident)
@@ -57,6 +110,4 @@ def save(ident: str) -> ResponseReturnValue:
             event_list.stop_saving(event)
         return url_for("pages.event", ident=ident)
 
-    return forms.once(
-        work, lambda error: (_page(event, event_list.files_of([event])[ident], error.message), error.status)
-    )
+    return forms.once(work, lambda error: (_refused(event, error), error.status))

@@ -1,0 +1,72 @@
+"""Links by which people without an account see one event: made, opened, ended. The password is the caller's to hash."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+
+from provisioning.core.errors import NotFound
+from provisioning.models import Event, Share, db, new_id
+
+EVENT = "event"
+
+
+def make(event: Event, hours: int, password_hash: str | None, by: str, now: datetime) -> tuple[Share, str]:
+    """Make a link to an event; give it and its token, which is stored nowhere. Commits."""
+    token = secrets.token_urlsafe(24)
+    share = Share(
+        id=new_id(),
+        token_hash=_hash(token),
+        object_kind=EVENT,
+        object_id=event.id,
+        device_id=event.device_id,
+        password_hash=password_hash,
+        created_by=by,
+        created_at=now,
+        expires_at=now + timedelta(hours=hours),
+    )
+    db.session.add(share)
+    db.session.commit()
+    return share, token
+
+
+def find(ident: str) -> Share:
+    """Give the share with this id. Raises NotFound."""
+    found = db.session.get(Share, ident)
+    if found is None:
+        raise NotFound("There is no such share.")
+    return found
+
+
+def of_event(event: Event, now: datetime) -> Sequence[Share]:
+    """Give the links to an event that have not ended, the newest first."""
+    rows = db.session.scalars(select(Share).where(Share.object_id == event.id).order_by(Share.id.desc()))
+    return [row for row in rows if row.is_open(now)]
+
+
+def by_token(token: str, now: datetime) -> tuple[Share, Event] | None:
+    """Give the share of a token with its event; None where it is unknown, has ended, or leads nowhere any more."""
+    share = db.session.scalar(select(Share).where(Share.token_hash == _hash(token)))
+    if share is None or not share.is_open(now):
+        return None
+    event = db.session.get(Event, share.object_id)
+    return (share, event) if event is not None else None
+
+
+def count_view(share: Share, now: datetime) -> None:
+    """Count that somebody opened the link. Commits."""
+    db.session.execute(update(Share).where(Share.id == share.id).values(views=Share.views + 1, viewed_at=now))
+    db.session.commit()
+
+
+def end(share: Share, now: datetime) -> None:
+    """Have a link lead nowhere any more. Commits."""
+    if share.ended_at is None:
+        share.ended_at = now
+    db.session.commit()
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

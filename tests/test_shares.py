@@ -1,0 +1,154 @@
+"""Links by which people without an account see an event: made, opened, counted, locked, ended."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from test_api import Api
+from test_event_pages import event
+from test_events import stored
+from test_pages import Visitor, van  # noqa: F401 - a fixture
+from werkzeug.test import TestResponse
+
+from provisioning.media import event_service, storage
+from provisioning.models import Device, Event, Role, Share, Upload, db, utcnow
+
+
+@pytest.fixture
+def ident(van: Device) -> str:  # noqa: F811
+    path = "shared.jpg"
+    storage.media().write(path, b"picture")
+    return event(van, trigger=3, path=path)
+
+
+def made(app: Flask, ident: str, **given: Any) -> tuple[str, dict[str, Any]]:
+    """A link of a day: the path of its address, and the answer."""
+    answer = Api(app, Role.SUPPORT)("POST", f"/events/{ident}/shares", {"hours": 24} | given)
+    assert answer.status_code == 201, answer.text
+    return answer.json["url"].removeprefix("http://dualcam.test"), answer.json
+
+
+def opened(app: Flask, path: str) -> TestResponse:
+    Visitor._forget()
+    return app.test_client().get(path)
+
+
+def test_a_link_shows_the_event_and_its_files_without_an_account(app: Flask, ident: str) -> None:
+    path, share = made(app, ident)
+    page = opened(app, path)
+    assert page.status_code == 200
+    assert "Crash" in page.text
+    assert "Fleet" not in page.text
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    assert page.headers["Cache-Control"] == "no-store"
+    found = re.search(rf'src="({path}/[^"]+)"', page.text)
+    assert found
+    picture = opened(app, found[1].replace("&amp;", "&"))
+    assert (picture.status_code, picture.data) == (200, b"picture")
+    assert picture.headers["Cache-Control"] == "no-store"
+    assert share["id"] not in path
+
+
+def test_views_are_counted_and_the_token_is_kept_nowhere(app: Flask, ident: str) -> None:
+    path, share = made(app, ident)
+    for _ in range(2):
+        opened(app, path)
+    shown = Api(app, Role.ADMIN)("GET", f"/shares/{share['id']}").json
+    assert (shown["views"], shown["event"], "url" in shown) == (2, ident, False)
+    row = db.session.scalars(select(Share)).one()
+    token = path.removeprefix("/s/")
+    assert token not in {str(getattr(row, column.name)) for column in Share.__table__.columns}
+
+
+def test_a_link_ends_by_its_time_or_by_a_person(app: Flask, ident: str) -> None:
+    first, share = made(app, ident)
+    assert Api(app, Role.INSTALLER)("DELETE", f"/shares/{share['id']}").status_code == 204
+    second, _ = made_again(app, ident)
+    db.session.execute(db.text("UPDATE shares SET expires_at = created_at"))
+    db.session.commit()
+    upload = db.session.scalars(select(Upload.id)).one()
+    for path in (first, second, "/s/never-made"):
+        answer = opened(app, path)
+        assert answer.status_code == 404
+        assert "This link has ended" in answer.text
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert opened(app, f"{path}/{upload}/content").status_code == 404
+
+
+def made_again(app: Flask, ident: str) -> tuple[str, dict[str, Any]]:
+    answer = Api(app, Role.ADMIN)("POST", f"/events/{ident}/shares", {"hours": 1})
+    return answer.json["url"].removeprefix("http://dualcam.test"), answer.json
+
+
+def test_a_password_is_asked_for_before_anything_is_shown(app: Flask, ident: str) -> None:
+    path, share = made(app, ident, password="open sesame")
+    assert share["password"] is True
+    client = app.test_client()
+    page = client.get(path).text
+    assert "needs a password" in page
+    assert "Crash" not in page
+    upload = db.session.scalars(select(Upload.id)).one()
+    assert client.get(f"{path}/{upload}/content").status_code == 404
+    for password, status in (("wrong one", 403), ("open sesame", 302)):
+        Visitor._forget()
+        token = re.findall(r'name="csrf_token"\s+value="([^"]+)"', client.get(path).text)[-1]
+        Visitor._forget()
+        assert client.post(path, data={"csrf_token": token, "password": password}).status_code == status
+    assert "Crash" in client.get(path).text
+    assert db.session.scalars(select(Share.views)).one() == 1
+
+
+def test_whoever_guesses_tokens_is_slowed_down(app: Flask) -> None:
+    answers = [opened(app, f"/s/guess-{number}").status_code for number in range(25)]
+    assert answers[0] == 404
+    assert answers[-1] == 429
+
+
+def test_a_link_leads_on_where_its_event_becomes_part_of_another(app: Flask, van: Device) -> None:  # noqa: F811
+    now = utcnow() - timedelta(minutes=5)
+    rear = event(van, trigger=1, source="rear", timestamp=now, started_at=now)
+    front = event(van, trigger=2, timestamp=now, started_at=now)
+    path, _ = made(app, max(rear, front))
+    for row in db.session.scalars(select(Upload)):
+        row.trigger, row.event_due = 1, True
+    db.session.commit()
+    event_service.remake_all(utcnow)
+    assert db.session.scalars(select(Event.id)).all() == [min(rear, front)]
+    assert opened(app, path).status_code == 200
+
+
+def test_a_file_of_another_event_is_not_behind_a_link(app: Flask, van: Device, ident: str) -> None:  # noqa: F811
+    path, _ = made(app, ident)
+    other = stored(van, trigger=9, path="shared.jpg")
+    event_service.remake_all(utcnow)
+    assert opened(app, f"{path}/{other.id}/content").status_code == 404
+
+
+def test_only_who_may_share_makes_and_ends_links(app: Flask, ident: str) -> None:
+    viewer = Api(app, Role.VIEWER)
+    assert viewer("POST", f"/events/{ident}/shares", {"hours": 1}).status_code == 403
+    _, share = made(app, ident)
+    assert viewer("GET", f"/shares/{share['id']}").status_code == 403
+    assert viewer("DELETE", f"/shares/{share['id']}").status_code == 403
+    for given in ({}, {"hours": 0}, {"hours": 24, "password": "short"}):
+        assert Api(app, Role.ADMIN)("POST", f"/events/{ident}/shares", given).status_code == 422
+        db.session.execute(db.text("UPDATE api_tokens SET revoked_at = created_at WHERE name = 'admin'"))
+        db.session.commit()
+
+
+def test_the_page_of_an_event_makes_a_link_shows_it_once_and_ends_it(app: Flask, ident: str) -> None:
+    visitor = Visitor(app, Role.SUPPORT)
+    page = f"/media/{ident}"
+    assert visitor.send(page, f"{page}/shares", hours="72").status_code == 302
+    text = visitor.get(page).text
+    found = re.search(r'value="http://dualcam.test(/s/[^"]+)"', text)
+    assert found
+    assert "/s/" not in visitor.get(page).text
+    assert opened(app, found[1]).status_code == 200
+    share = db.session.scalars(select(Share)).one()
+    assert visitor.send(page, f"{page}/shares/{share.id}/end").status_code == 302
+    assert opened(app, found[1]).status_code == 404
+    assert "at least 6 characters" in visitor.send(page, f"{page}/shares", hours="72", password="abc").text
