@@ -7,10 +7,10 @@ from urllib.parse import unquote
 import pytest
 from flask import Flask
 
-from provisioning.devices import registry
+from provisioning.devices import listing, registry
 from provisioning.fleet import presets
 from provisioning.media import telemetry
-from provisioning.models import Device, Role, db, utcnow
+from provisioning.models import Device, Role, State, db, utcnow
 from provisioning.web import auth
 
 IMEIS = ("352094082736916", "352094082042885", "356307042441013")
@@ -192,3 +192,21 @@ def test_the_sentence_counts_the_states_and_leads_to_their_vehicles(app: Flask, 
         assert link
         assert unquote(link[1]) == f"/?state={state}"
     assert "No SD card in the front camera: photos only" in page
+
+
+def test_a_list_says_how_much_of_what_is_under_way_is_here(app: Flask, fleet: list[Device]) -> None:
+    from test_pages import Visitor, command, upload
+
+    for device in fleet[:2]:
+        command(device, state=State.ANSWERED)
+    command(fleet[0], 1, State.QUEUED)
+    upload(fleet[0], "receiving", packets=100, received_packets=30)
+    upload(fleet[0], "partial", packets=100, received_packets=56)
+    upload(fleet[2], "receiving", packets=100, received_packets=30)  # which nobody asked for
+    assert listing.under_way_of(fleet) == {
+        fleet[0].id: listing.UnderWay(2, 43),
+        fleet[1].id: listing.UnderWay(1, None),
+    }
+    page = Visitor(app, Role.VIEWER).get("/").text
+    assert re.findall(r"<progress[^>]*value=\"(\d+)\"", page) == ["43"]
+    assert page.count("<progress") == 2

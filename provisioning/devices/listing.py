@@ -5,7 +5,7 @@ agree.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import selectinload
 
 from provisioning.devices.health import HealthState
-from provisioning.models import OPEN, Command, Device, DeviceTag, db
+from provisioning.models import OPEN, Command, Device, DeviceTag, Upload, UploadState, db, in_state
 from provisioning.tracker.normalization import clean_imei, clean_phone
 
 _DIGITS = re.compile(r"[\d\s/.-]+")  # an IMEI, or the end of one, as labels write it
@@ -94,3 +94,31 @@ def tags() -> list[tuple[str, int]]:
 def under_way() -> int:
     """Count the requests and settings that have not ended."""
     return db.session.scalar(select(func.count()).where(Command.state.in_(OPEN))) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What is open at a vehicle: how many requests, and how much of the files on their way is here."""
+
+    requests: int
+    percent: int | None  # None: no file is on its way
+
+
+def under_way_of(devices: Sequence[Device]) -> dict[int, UnderWay]:
+    """Give what is open at each of some vehicles, by their ids; vehicles at which nothing is are left out."""
+    ids = [device.id for device in devices]
+    waiting = select(Command.device_id, func.count()).where(
+        Command.device_id.in_(ids), Command.state.in_(OPEN)
+    )
+    requests = {row[0]: row[1] for row in db.session.execute(waiting.group_by(Command.device_id))}
+    coming = select(Upload.device_id, func.sum(Upload.received_packets), func.sum(Upload.packets)).where(
+        Upload.imei.in_([device.imei for device in devices if device.id in requests]),  # first: the index
+        Upload.device_id.in_(requests),
+        in_state(UploadState.RECEIVING, UploadState.PARTIAL),
+    )
+    percents = {
+        row[0]: min(99, 100 * row[1] // row[2])
+        for row in db.session.execute(coming.group_by(Upload.device_id))
+        if row[2]
+    }
+    return {ident: UnderWay(count, percents.get(ident)) for ident, count in requests.items()}

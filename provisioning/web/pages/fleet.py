@@ -4,7 +4,6 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select
 
 from provisioning.core import fleet_settings
 from provisioning.core.audit import AuditAction
@@ -13,7 +12,7 @@ from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import health_view, listing, registry
 from provisioning.devices.health import HealthState
 from provisioning.media import settlement
-from provisioning.models import OPEN, Command, Device, db, utcnow
+from provisioning.models import Device, db, utcnow
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes
 from provisioning.web.pages import forms, media, vehicle
@@ -80,12 +79,8 @@ def _listed() -> dict[str, Any]:
 def about(rows: Any) -> dict[str, Any]:
     """Give what a list of vehicles shows of each."""
     ids = [row.id for row in rows]
-    waiting = select(Command.device_id, func.count()).where(
-        Command.device_id.in_(ids), Command.state.in_(OPEN)
-    )
-    open_commands = {row[0]: row[1] for row in db.session.execute(waiting.group_by(Command.device_id))}
     return {
-        "rows": rows, "open_commands": open_commands, "health": health_view.of(rows, utcnow()),
+        "rows": rows, "under_way": listing.under_way_of(rows), "health": health_view.of(rows, utcnow()),
         "pictures": media.newest_pictures(ids),
     }  # fmt: skip
 
