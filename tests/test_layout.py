@@ -154,7 +154,7 @@ def paths(product: Stack) -> list[str]:
     return [
         "/", "/media", "/inbox", "/inbox/unknown", "/vehicles/new", "/search?q=Layout+1+", "/search?q=nothing", van,
         f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/all", f"{van}/settings/tracker",
-        f"{van}/settings/vehicle", "/settings/preset", "/settings/preset?begin=Layout",
+        f"{van}/settings/vehicle", f"{van}/notice", "/settings/preset", "/settings/preset?begin=Layout",
         f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
         "/settings/storage", "/settings/storage?photo=30&video=9", "/settings/log",
         "/settings/presets", "/settings/presets/Layout", "/settings/wall", "/account", "/nowhere",

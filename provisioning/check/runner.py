@@ -144,6 +144,8 @@ def _advance_step(
     results = results_of(run)
     if step.question and nobody_can_look(results):
         return {"state": SKIPPED, "text": "Not asked: nobody can look."}
+    if device.cabin_private and step.id == "rear":
+        return {"state": SKIPPED, "text": "Not asked: this vehicle takes nothing of the cabin."}
     if not step.when(results):
         text = "Not needed." if step.question else "Not asked: the ignition has to be on first."
         return {"state": SKIPPED, "text": text}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.commands import submission
-from provisioning.core.errors import Conflict, Unavailable
-from provisioning.devices import status_table
+from provisioning.core.errors import Conflict, Invalid, Unavailable
+from provisioning.devices import cabin_rule, status_table
 from provisioning.models import Device
 from provisioning.tracker.language import SetParam, Sms
 from provisioning.tracker.parameters import (
@@ -37,6 +37,8 @@ class Plan:
 def plan(device: Device | None, parameters: Mapping[Any, Any], *, raw: bool = False) -> Plan:
     """Check and complete a set. Raises ParameterErrors by id, Conflict where it cannot be sent."""
     checked = complete(parameters, raw=raw, catalogue=submission.catalogue())
+    if device is not None:
+        cabin_rule.refuse_parameters(device, checked)
     return _planned(device, checked, submission.preview(device, SetParam(checked)))
 
 
@@ -44,7 +46,7 @@ def preview(device: Device, parameters: Mapping[Any, Any]) -> tuple[Plan | None,
     """Plan for a page: a plan (with its problem, if it cannot be sent), or the errors by parameter id."""
     try:
         return plan(device, parameters), {}
-    except ParameterErrors as error:
+    except (ParameterErrors, Invalid) as error:
         return None, error.errors
     except (Conflict, Unavailable) as error:
         checked = complete(parameters, catalogue=submission.catalogue())

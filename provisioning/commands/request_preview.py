@@ -14,7 +14,7 @@ from provisioning.commands import duplicates, sms_prices, submission
 from provisioning.commands.submission import Requester
 from provisioning.core.config import current_config
 from provisioning.core.prices import Price
-from provisioning.devices import durations, measured_times, status_table
+from provisioning.devices import cabin_rule, durations, measured_times, status_table
 from provisioning.devices.durations import Estimate, Wanted
 from provisioning.models import OPEN, Command, Device, Upload, db
 from provisioning.tracker import language
@@ -56,7 +56,10 @@ def preview(
     """
     asked = submission.typed_from(name, arguments, now)
     submission.demand_permission(asked, requester)
+    if isinstance(asked, SetParam):
+        cabin_rule.refuse_parameters(device, asked.parameters)
     if isinstance(asked, CamReq):
+        cabin_rule.refuse_request(device, asked)
         return _files(device, asked, requester, now)
     messages = submission.preview(device, asked)
     return Preview(

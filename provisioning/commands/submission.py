@@ -14,7 +14,7 @@ from provisioning.core import encryption
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import Conflict, Forbidden, Invalid
 from provisioning.core.sms_capabilities import demand_gateway
-from provisioning.devices import camera_server, status_table, transfer_times
+from provisioning.devices import cabin_rule, camera_server, status_table, transfer_times
 from provisioning.devices import credentials as pairs
 from provisioning.models import OPEN, Command, Device, State, command_state, db, locks, new_id, timestamps
 from provisioning.roles import LEAST, Permission, Role
@@ -88,11 +88,13 @@ def submit(
         return [_set_credentials(device, asked, requester, now)]
     foreign = False
     if isinstance(asked, CamReq):
+        cabin_rule.refuse_request(device, asked)
         asked, foreign = with_server(device, asked, requester, config)
         duplicates.refuse_twin(device, asked, foreign)
         if not foreign:
             duplicates.refuse_what_is_here(device, asked)
     if isinstance(asked, SetParam):
+        cabin_rule.refuse_parameters(device, asked.parameters)
         _refuse_other_server(asked.parameters, requester, config)
     texts = compose(asked, pairs.envelope(device))
     batch = batch or (new_id() if len(texts) > 1 else None)

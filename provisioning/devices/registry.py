@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from provisioning.core import encryption
 from provisioning.core.errors import Conflict, Invalid, NotFound
-from provisioning.devices import credentials
+from provisioning.devices import cabin_rule, credentials
 from provisioning.models import (
     Command,
     Device,
@@ -74,6 +74,8 @@ def add(values: Mapping[str, Any], now: datetime) -> Device:
     device.tag_rows = [DeviceTag(tag=tag) for tag in tags]
     _set_credentials(device, values)
     device.camera_server_configured = bool(values.get("camera_server_configured"))
+    device.cabin_private = bool(values.get("cabin_private"))
+    cabin_rule.refuse_preset(device, _preset_of(device))
     db.session.add(device)
     device.phones.append(DevicePhone(phone=device.phone, since=now))
     _save(device, db.session.flush)
@@ -91,9 +93,20 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
     naming the tags.
     """
     device = locks.lock_device(device.id)
-    for name in ("name", "model", "plate", "card_gb", "profile_id", "time_zone", "camera_server_configured"):
+    for name in (
+        "name",
+        "model",
+        "plate",
+        "card_gb",
+        "profile_id",
+        "time_zone",
+        "camera_server_configured",
+        "cabin_private",
+    ):
         if name in values:
             setattr(device, name, values[name])
+    if {"profile_id", "cabin_private"} & values.keys():
+        cabin_rule.refuse_preset(device, _preset_of(device))
     if "tags" in values:
         kept = {row.tag: row for row in device.tag_rows}
         wanted = _tags(values["tags"], frozenset(kept))
@@ -108,6 +121,10 @@ def change(device: Device, values: Mapping[str, Any], now: datetime) -> Device:
     changes.publish(device.id, "devices")
     _save(device, db.session.commit)
     return device
+
+
+def _preset_of(device: Device) -> Profile | None:
+    return db.session.get(Profile, device.profile_id) if device.profile_id is not None else None
 
 
 def set_profile(device: Device, profile: Profile) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, partial_index, utcnow
@@ -49,6 +49,8 @@ class Device(db.Model):  # type: ignore[name-defined]
     credentials_change: Mapped[str | None] = mapped_column(String(32))
     # the camera's server is set in the device itself (by Configurator or by parameters): camreq names none
     camera_server_configured: Mapped[bool] = mapped_column(default=False)
+    # nothing of the cabin is taken: the rear camera is refused in requests, settings and presets
+    cabin_private: Mapped[bool] = mapped_column(default=False, server_default=false())
     plate: Mapped[str | None] = mapped_column(String(20))
     card_gb: Mapped[int | None]  # size of the SD card of each camera, as people say
     firmware: Mapped[str | None] = mapped_column(String(64))

@@ -80,6 +80,7 @@ READS: Mapping[str, Permission] = {
     "GET /vehicles/<imei>/events": Permission.READ,
     "GET /vehicles/<imei>/footage": Permission.READ,
     "GET /vehicles/<imei>/log": Permission.READ,
+    "GET /vehicles/<imei>/notice": Permission.READ,
     "GET /vehicles/<imei>/part/<name>": Permission.READ,
     "GET /vehicles/<imei>/settings": Permission.READ,
     "GET /vehicles/<imei>/settings/all": Permission.SET_UP,

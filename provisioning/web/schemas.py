@@ -194,6 +194,12 @@ class DeviceSchema(Strict):
     camera_server_configured = Flag(
         load_default=False, metadata={"description": "the camera's server is set in the device itself"}
     )
+    cabin_private = Flag(
+        load_default=False,
+        metadata={
+            "description": "nothing of the cabin is taken: the rear camera and image triggers are refused"
+        },
+    )
 
 
 class DeviceChangeSchema(DeviceSchema):

@@ -68,6 +68,7 @@ def _device(row: Device, health: HealthView) -> dict[str, Any]:
         "time_zone": row.time_zone,
         "firmware": row.firmware,
         "camera_server_configured": row.camera_server_configured,
+        "cabin_private": row.cabin_private,
         "health": _health(health),
         "seen_at": moment(row.seen_at),
         "tags": row.tags,

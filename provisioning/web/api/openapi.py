@@ -154,6 +154,7 @@ DEVICE = _object(
     time_zone=TEXT,
     firmware=_or_null(TEXT),
     camera_server_configured=FLAG,
+    cabin_private=FLAG,
     health=HEALTH,
     seen_at=_or_null(TIME),
     tags=_many(TEXT),

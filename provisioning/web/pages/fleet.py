@@ -108,14 +108,15 @@ def edit_vehicle(imei: str) -> ResponseReturnValue:
     """Change a vehicle; empty credential fields leave them as they are."""
     device = registry.find(imei)
     if request.method != "POST":
-        shown = (*(name for name in FIELDS if "sms" not in name), "camera_server_configured")
+        shown = (*(name for name in FIELDS if "sms" not in name), "camera_server_configured", "cabin_private")
         given = {name: getattr(device, name) or "" for name in shown} | {"tags": ", ".join(device.tags)}
         return _form(device, given, {}, None)
     names = [n for n in FIELDS if n != "imei" and ("sms" not in n or request.form.get(n))]
 
     def work() -> str:
         given = forms.load(DeviceChangeForm(partial=True), *names)
-        given["camera_server_configured"] = "camera_server_configured" in request.form
+        for name in ("camera_server_configured", "cabin_private"):
+            given[name] = name in request.form
         if "clear_credentials" in request.form:
             given |= {"sms_login": "", "sms_password": ""}
         before = audit_notes.fields_of(device, given)

@@ -71,9 +71,10 @@ def cost(imei: str) -> ResponseReturnValue:
 
 def _forms(device: Device) -> dict[str, Mapping[str, str]]:
     """Give both forms as they are shown: with what was given, else as they begin."""
+    source = "front" if device.cabin_private else "both"
     begin: dict[str, Mapping[str, str]] = {
-        "photo": {"file_type": "photo", "source": "both"},
-        "video": {"file_type": "video", "source": "both", "duration": str(DURATION)},
+        "photo": {"file_type": "photo", "source": source},
+        "video": {"file_type": "video", "source": source, "duration": str(DURATION)},
     }
     given = request.form.get("file_type", "")
     return begin | ({given: request.form} if given in begin else {})

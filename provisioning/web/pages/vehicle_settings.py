@@ -12,7 +12,7 @@ from provisioning.commands import provisioning_plan, submission
 from provisioning.commands.provisioning_plan import Plan
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, Invalid, ServiceError
-from provisioning.devices import camera_server, durations, measured_times, registry, status_table
+from provisioning.devices import cabin_rule, camera_server, durations, measured_times, registry, status_table
 from provisioning.devices.durations import Wanted
 from provisioning.fleet import presets
 from provisioning.models import Device, Profile, db, locks, utcnow
@@ -91,6 +91,7 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     config = current_config()
     return page(
         device, "vehicle/settings.html", "settings", error=error, profiles=presets.newest(),
+        still_takes=cabin_rule.still_takes(device),
         zone_now=(offset, questions.zone_words(offset)), clock=status_table.get(device.id, status_table.CLOCK),
         server=camera_server.own_address(config), config=config, given=request.form,
         **cards.choices(), **_shown(device),

@@ -1,0 +1,45 @@
+"""What takes pictures of the cabin: the rear camera looks into it. Pure.
+
+An image trigger always sends both cameras (vendor's parameter page), so it is one of those.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from provisioning.tracker.language import CamReq, Source
+from provisioning.tracker.parameters import as_integer, id_of
+from provisioning.tracker.questions import CLIP_TRIGGERS
+
+PRIVATE = "This vehicle takes nothing of the cabin"
+_REAR = (2, 3)  # values of a choice of cameras that name the rear one
+
+
+def is_of_cabin(asked: CamReq) -> bool:
+    """Say whether a request asks for the rear camera."""
+    return asked.source is not Source.FRONT
+
+
+def cabin_problems(parameters: Mapping[Any, Any], held: Mapping[Any, Any]) -> dict[str, list[str]]:
+    """Say by parameter id which values would have the rear camera take something by itself.
+
+    `held` are values that the device confirmed: a trigger of clips uses the cameras that are set already.
+    """
+    given = {int(number): value for number, value in parameters.items()}
+    all_values = {int(number): value for number, value in held.items()} | given
+    problems: dict[str, list[str]] = {}
+    if given.get(id_of("image_trigger")) and as_integer(given[id_of("image_trigger")]) != 0:
+        problems[str(id_of("image_trigger"))] = [
+            f"{PRIVATE}, and an image trigger always sends both cameras."
+        ]
+    if as_integer(given.get(id_of("periodic_image"))) in _REAR:
+        problems[str(id_of("periodic_image"))] = [f"{PRIVATE}: choose the front camera, or none."]
+    mask = as_integer(given.get(id_of("video_trigger"))) or 0
+    for bit, key in CLIP_TRIGGERS.values():
+        number = id_of(key)
+        if as_integer(given.get(number)) in _REAR:
+            problems[str(number)] = [f"{PRIVATE}: choose the front camera, or none."]
+        elif mask & bit and as_integer(all_values.get(number)) in _REAR:
+            problems[str(id_of("video_trigger"))] = [
+                f"{PRIVATE}, and the vehicle has the rear camera in {number}: set that to the front camera, too."
+            ]
+    return problems

@@ -1,0 +1,165 @@
+"""A vehicle that takes nothing of the cabin: the rear camera is refused in requests, settings, triggers and presets."""
+
+from typing import Any
+
+import pytest
+from gateway_double import Phone
+from sqlalchemy import func, select
+from test_fleet_lists import Program
+from test_pages import Visitor, flat
+
+from provisioning.check import runner
+from provisioning.devices import registry, status_table
+from provisioning.fleet import presets
+from provisioning.models import Command, Device, Role, Verdict, db, utcnow
+from provisioning.tracker.cabin import cabin_problems
+
+IMEI = "352094082736916"
+API = f"/devices/{IMEI}"
+
+
+@pytest.fixture
+def van(phone: Phone) -> Device:
+    given = {"imei": IMEI, "phone": "+12025550111", "sms_login": "fleet", "sms_password": "cam11"}
+    return registry.add(given | {"cabin_private": True}, utcnow())
+
+
+@pytest.fixture
+def program(phone: Phone) -> Program:
+    return Program(phone.app, Role.INSTALLER)
+
+
+def count() -> int:
+    return db.session.scalar(select(func.count()).select_from(Command)) or 0
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("parameters", "held", "ids"),
+    [
+        ({66022: 8}, {}, {"66022"}),
+        ({66022: ["Crash"]}, {}, {"66022"}),
+        ({66022: 0, 66006: 1, 66023: 8, 66042: 1}, {}, set()),
+        ({66006: 2}, {}, {"66006"}),
+        ({"66006": "3"}, {}, {"66006"}),
+        ({66040: 2, 66041: 3, 66042: 1}, {}, {"66040", "66041"}),
+        ({66023: 8}, {66042: "3"}, {"66023"}),
+        ({66023: 8}, {66042: "1"}, set()),
+        ({66023: 8, 66042: 1}, {66042: "3"}, set()),
+        ({66003: 25}, {66022: "8"}, set()),
+    ],
+)
+def test_what_takes_pictures_of_the_cabin(
+    parameters: dict[Any, Any], held: dict[Any, Any], ids: set[str]
+) -> None:
+    assert cabin_problems(parameters, held).keys() == ids
+
+
+@pytest.mark.parametrize("source", ["rear", "both"])
+def test_a_request_for_the_rear_camera_is_refused_with_a_code(
+    program: Program, van: Device, source: str
+) -> None:
+    body = {"command": "camreq", "file_type": "photo", "source": source}
+    for path in (f"{API}/commands", f"{API}/commands/preview"):
+        assert program.call("POST", path, body, 409)["code"] == "cabin_private"
+    assert count() == 0
+
+
+def test_the_front_camera_is_asked_as_before(program: Program, van: Device) -> None:
+    program.call(
+        "POST", f"{API}/commands", {"command": "camreq", "file_type": "photo", "source": "front"}, 202
+    )
+
+
+@pytest.mark.parametrize(("number", "value"), [("66022", 8), ("66006", 3), ("66042", 2)])
+def test_settings_and_triggers_of_the_cabin_are_refused_by_their_id(
+    program: Program, van: Device, number: str, value: int
+) -> None:
+    given = {"parameters": {number: value}}
+    for path, body in (
+        (f"{API}/provision", given),
+        (f"{API}/commands", {"command": "setparam"} | given),
+        (f"{API}/commands/preview", {"command": "setparam"} | given),
+        ("/parameters/plan", given | {"imei": IMEI}),
+    ):
+        answer = program.call("POST", path, body, 422)
+        assert (answer["code"], list(answer["errors"])) == ("cabin_private", [number]), path
+    assert count() == 0
+    program.call("POST", "/parameters/plan", given)
+
+
+def test_a_preset_of_the_cabin_can_be_neither_sent_nor_chosen(program: Program, van: Device) -> None:
+    presets.save("Crash photo", "", {"66022": 8}, "tests", utcnow())
+    assert (
+        program.call("POST", f"{API}/provision", {"profile": "Crash photo"}, 422)["code"] == "cabin_private"
+    )
+    answer = program.call("PATCH", API, {"profile": "Crash photo"}, 422)
+    assert (answer["code"], list(answer["errors"])) == ("cabin_private", ["profile"])
+    assert program.call("GET", API)["profile"] is None
+
+
+def test_a_vehicle_with_such_a_preset_becomes_private_only_without_it(program: Program, van: Device) -> None:
+    presets.save("Crash photo", "", {"66022": 8}, "tests", utcnow())
+    program.call("PATCH", API, {"cabin_private": False})
+    program.call("PATCH", API, {"profile": "Crash photo"})
+    program.call("PATCH", API, {"cabin_private": True}, 422)
+    assert program.call("GET", API)["cabin_private"] is False
+    assert program.call("PATCH", API, {"cabin_private": True, "profile": None})["cabin_private"] is True
+
+
+def test_pages_offer_the_front_camera_alone_and_say_why_the_rear_one_is_refused(
+    phone: Phone, van: Device
+) -> None:
+    visitor = Visitor(phone.app, Role.INSTALLER)
+    page = visitor.get(f"/vehicles/{IMEI}/footage").text
+    assert 'value="rear"' not in page
+    assert 'value="both"' not in page
+    assert 'id="again-rear"' not in visitor.get(f"/vehicles/{IMEI}").text
+    answer = visitor.send(
+        f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", file_type="photo", source="both"
+    )
+    assert answer.status_code == 409
+    assert "takes nothing of the cabin" in answer.text
+
+
+def test_settings_say_what_the_vehicle_still_takes_and_which_answer_to_change(
+    phone: Phone, van: Device
+) -> None:
+    status_table.note(
+        van, "parameter.66022", "8", Verdict.GOOD, now=utcnow(), source_kind="command", source_id="x"
+    )
+    db.session.commit()
+    page = flat(Visitor(phone.app, Role.INSTALLER).get(f"/vehicles/{IMEI}/settings"))
+    assert "has confirmed settings that do: 66022" in page
+
+
+def test_the_form_of_a_vehicle_sets_it(phone: Phone, van: Device) -> None:
+    visitor = Visitor(phone.app, Role.INSTALLER)
+    path = f"/vehicles/{IMEI}/settings/vehicle"
+    assert 'name="cabin_private" checked' in flat(visitor.get(path))
+    visitor.send(path, path, phone="+12025550111", time_zone="UTC")
+    db.session.expire_all()
+    assert van.cabin_private is False
+
+
+def test_the_checklist_asks_no_photo_of_the_cabin(phone: Phone, van: Device) -> None:
+    from provisioning.check.steps import STEPS
+
+    run = runner.start(van, "tests", utcnow())
+    step = next(one for one in STEPS if one.id == "rear")
+    entry = runner._advance_step(run, step, {}, van, utcnow())
+    assert (entry["state"], "cabin" in entry["text"]) == ("skipped", True)
+
+
+def test_drivers_get_a_notice_that_says_what_is_recorded(phone: Phone, van: Device) -> None:
+    status_table.note(
+        van, "parameter.66020", "0", Verdict.GOOD, now=utcnow(), source_kind="command", source_id="x"
+    )
+    db.session.commit()
+    visitor = Visitor(phone.app, Role.VIEWER)
+    page = flat(visitor.get(f"/vehicles/{IMEI}/notice"))
+    assert "Pictures of the cabin are not requested" in page
+    assert "with the ignition on" in page
+    van.cabin_private = False
+    db.session.commit()
+    assert "The rear camera looks into the cabin." in flat(visitor.get(f"/vehicles/{IMEI}/notice"))
