@@ -154,3 +154,16 @@ document.addEventListener("keydown", (event) => {
   if (field.offsetParent) field.focus();
   else document.querySelector(".to-search").click();
 });
+
+// A text that is shown once is copied by its button; without JavaScript it is selected by hand.
+document.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const field = button.parentElement.querySelector("[data-copied]");
+  field.select();
+  // the clipboard is there over HTTPS and on loopback only
+  if (navigator.clipboard) navigator.clipboard.writeText(field.value);
+  else document.execCommand("copy");
+  button.textContent = "Copied";
+});

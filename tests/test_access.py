@@ -28,11 +28,16 @@ def is_api(route: str) -> bool:
     return " /api/" in route
 
 
+def named(rule: str) -> str:
+    """Give an address of nothing that a rule takes."""
+    return re.sub(r"<[^>]+>", "nothing", re.sub(r"<int:[^>]+>", "999999", rule))
+
+
 def called(client, route: str, **more) -> TestResponse:  # type: ignore[no-untyped-def]
     """Call a route with names of nothing: who may is told 404 or 422, and changes nothing."""
     method, rule = route.split(" ")
     Visitor._forget()
-    answer: TestResponse = client.open(re.sub(r"<[^>]+>", "nothing", rule), method=method, **more)
+    answer: TestResponse = client.open(named(rule), method=method, **more)
     return answer
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from provisioning.commands import submission
 from provisioning.core import encryption
-from provisioning.core.errors import Forbidden, Invalid
+from provisioning.core.errors import Conflict, Forbidden, Invalid
 from provisioning.devices import registry
 from provisioning.models import ApiToken, Command, Device, GatewayEvent, Role, User, db, utcnow
 from provisioning.roles import Permission
@@ -81,7 +81,7 @@ def test_a_bad_user_is_refused_with_the_reason(
 
 def test_the_same_user_twice_is_refused(app: Flask) -> None:
     users.create("ops@example.com", Role.VIEWER, PASSWORD)
-    with pytest.raises(Invalid):
+    with pytest.raises(Conflict):
         users.create("OPS@example.com", Role.ADMIN, PASSWORD)
 
 

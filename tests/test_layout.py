@@ -157,6 +157,7 @@ def paths(product: Stack) -> list[str]:
         f"{van}/settings/vehicle", f"{van}/notice", "/settings/preset", "/settings/preset?begin=Layout",
         f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
         "/settings/storage", "/settings/storage?photo=30&video=9", "/settings/log",
+        "/settings/people", "/settings/people/1", "/settings/tokens",
         "/settings/presets", "/settings/presets/Layout", "/settings/wall", "/account", "/nowhere",
     ]  # fmt: skip
 

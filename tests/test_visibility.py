@@ -65,6 +65,7 @@ SENT_WITHOUT_VEHICLE = {
     "pages.add_vehicle": "adds one: tests below",
     "pages.change_password": "one's own account",
     "pages.end_session": "one's own account",
+    "pages.invitation": "before anybody is known",
     "pages.login": "before anybody is known",
     "pages.logout": "one's own session",
     "pages.preset_cards": "refused: a test below",

@@ -74,6 +74,8 @@ class Config:
     secret_key: str
     encryption_keys: tuple[str, ...]
     public_url: str
+    smtp_url: str | None
+    smtp_from: str
     web_host: str
     port: int
     web_workers: int
@@ -271,6 +273,9 @@ def _places(env: _Reader) -> dict[str, Any]:
         "secret_key": env.required("SECRET_KEY"),
         "encryption_keys": env.words("ENCRYPTION_KEYS"),
         "public_url": env.text("PUBLIC_URL"),
+        # invitations are mailed by it
+        "smtp_url": env.text("SMTP_URL"),
+        "smtp_from": env.text("SMTP_FROM", ""),
         "port": env.integer("PORT", 8000, 1, 65535),
         "web_host": env.text("WEB_HOST", "0.0.0.0"),
         "web_workers": env.integer("WEB_WORKERS", 1, 1, 256),
@@ -456,9 +461,24 @@ def _check(values: dict[str, Any], errors: dict[str, list[str]]) -> None:
                 name.upper(),
                 f"{values[name]!r} is not an IPv4 or IPv6 address, or a host name, without a port.",
             )
+    _check_mail(values, wrong)
     _check_camera(values, wrong)
     _check_twilio(values, wrong)
     _check_gateway(values, wrong)
+
+
+def _check_mail(values: dict[str, Any], wrong: Any) -> None:
+    if not values["smtp_url"]:
+        return
+    try:
+        parts = urlsplit(values["smtp_url"])
+        is_right = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_right = False
+    if not is_right:
+        wrong("SMTP_URL", "Must be smtp://user:password@host:587 or smtps://user:password@host:465.")
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", values["smtp_from"] or ""):
+        wrong("SMTP_FROM", "Must be the e-mail address that mail comes from, with SMTP_URL.")
 
 
 def _check_camera(values: dict[str, Any], wrong: Any) -> None:

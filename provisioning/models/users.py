@@ -10,17 +10,21 @@ from provisioning.models.base import db, partial_index, utcnow
 
 
 class User(db.Model):  # type: ignore[name-defined]
-    """A person who signs in with an e-mail address and a password (argon2id hash)."""
+    """A person who signs in with an e-mail address and a password (argon2id hash; empty until the first is set)."""
 
     __tablename__ = "users"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(254), unique=True)
+    name: Mapped[str | None] = mapped_column(String(100))  # as the person wrote it
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(16))
     # the person reads only what belongs to vehicles with one of these; NULL: the whole fleet
     tags: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     active: Mapped[bool] = mapped_column(default=True)
+    # of the link that sets a password: the SHA-256 of its token, and its end
+    invite_hash: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
+    invite_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_login_at: Mapped[datetime | None]
 
@@ -51,6 +55,7 @@ class ApiToken(db.Model):  # type: ignore[name-defined]
     role: Mapped[str] = mapped_column(String(16))
     tags: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))  # as those of a user
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    made_by: Mapped[str | None] = mapped_column(String(254))  # who did; NULL: before that was kept
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     last_used_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]

@@ -13,7 +13,7 @@ from flask import Flask, Response, g, request
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction
-from provisioning.models import Command, Device, Event, Message, Profile, Share, Upload, db, utcnow
+from provisioning.models import Command, Device, Event, Message, Profile, Share, Upload, User, db, utcnow
 from provisioning.web import access, sign_in
 
 HIDDEN = "•••••"
@@ -101,6 +101,20 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(sorted(value))
     return str(value.name if isinstance(value, Profile) else "" if value is None else value)
+
+
+def person(action: AuditAction, user: User, given: Mapping[str, Any] | None = None) -> None:
+    """Note what is done to a person."""
+    note(
+        action,
+        f"user:{user.email}",
+        detail={name: _text(name, value) for name, value in (given or {}).items()},
+    )
+
+
+def token(action: AuditAction, name: str, given: Mapping[str, Any] | None = None) -> None:
+    """Note what is done to a token."""
+    note(action, f"token:{name}", detail={key: _text(key, value) for key, value in (given or {}).items()})
 
 
 def sign_in_failed(email: str) -> None:

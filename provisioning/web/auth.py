@@ -14,10 +14,11 @@ from flask import Flask, Request, g
 from flask_login import LoginManager, current_user
 from sqlalchemy import select, update
 
-from provisioning.core.errors import Forbidden, Invalid, ServiceError
+from provisioning.core import audit
+from provisioning.core.errors import Conflict, Forbidden, NotFound, ServiceError
 from provisioning.models import ApiToken, Role, User, changed, db, utcnow, visibility
 from provisioning.roles import LEAST, Permission
-from provisioning.web import sign_in, tag_limit
+from provisioning.web import sign_in, tag_limit, users
 
 TOKEN_DAYS = 365
 TOKEN_SEEN_EVERY = timedelta(minutes=1)  # last_used_at is for people: no write per request
@@ -130,25 +131,32 @@ def demand_whole_fleet() -> None:
         raise Forbidden("This concerns the whole fleet, of which you see a part. Ask an administrator.")
 
 
-def create_token(name: str, role: Role, days: int = TOKEN_DAYS, tags: Sequence[str] | None = None) -> str:
+def create_token(
+    name: str,
+    role: Role,
+    days: int = TOKEN_DAYS,
+    tags: Sequence[str] | None = None,
+    *,
+    made_by: str = audit.COMMAND_LINE,
+) -> str:
     """Add an API token and give its clear text, which is stored nowhere; `tags` limit what it reads.
 
-    Raises Invalid where the name is taken, or naming the tags.
+    Raises Conflict where the name is taken, Invalid naming the tags.
     """
     now = utcnow()
     limit = tag_limit.checked(tags, role)
     same = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None)]
     db.session.execute(update(ApiToken).where(*same, ApiToken.expires_at <= now).values(revoked_at=now))
     if db.session.scalar(select(ApiToken.id).where(*same)):
-        raise Invalid(
+        raise Conflict(
             "The token cannot be made.",
+            code="name_taken",
             errors={"name": [f"There is a token named {name}: revoke it first, or take another name."]},
         )
     clear = "dct_" + secrets.token_urlsafe(32)
-    expires = now + timedelta(days=days)
-    db.session.add(
-        ApiToken(name=name[:100], role=role.value, tags=limit, token_hash=_hash(clear), expires_at=expires)
-    )
+    row = ApiToken(name=name[:100], role=role.value, tags=limit, made_by=made_by[:254])
+    row.token_hash, row.expires_at = _hash(clear), now + timedelta(days=days)
+    db.session.add(row)
     db.session.commit()
     return clear
 
@@ -162,6 +170,25 @@ def revoke_token(name: str) -> bool:
     )
     db.session.commit()
     return count > 0
+
+
+def find_token(ident: str) -> ApiToken:
+    """Give the token with this id, which is not revoked. Raises NotFound."""
+    row = db.session.get(ApiToken, int(ident)) if users.IDENT.fullmatch(ident) else None
+    if row is None or row.revoked_at is not None:
+        raise NotFound("There is no such token.")
+    return row
+
+
+def change_token(row: ApiToken, name: str, role: Role) -> None:
+    """Give a token another name and role, from the next request on. Raises Conflict where the name is taken."""
+    limit = tag_limit.checked(row.tags, role)
+    taken = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None), ApiToken.id != row.id]
+    if db.session.scalar(select(ApiToken.id).where(*taken)):
+        errors = {"name": [f"There is a token named {name}."]}
+        raise Conflict("The token cannot be changed.", code="name_taken", errors=errors)
+    row.name, row.role, row.tags = name[:100], role.value, limit
+    db.session.commit()
 
 
 def _hash(token: str) -> str:

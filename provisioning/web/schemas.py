@@ -26,7 +26,7 @@ from provisioning.check.facts import LOOKS
 from provisioning.check.steps import QUESTIONS
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
-from provisioning.models import State, UploadState
+from provisioning.models import Role, State, UploadState
 from provisioning.tracker.input_fields import EARLIEST, Flag, Moment, WholeNumber
 from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
 from provisioning.web import tag_limit
@@ -320,19 +320,20 @@ def kept_days_schema(least: int) -> Schema:
     return Strict.from_dict(days)()  # type: ignore[arg-type]
 
 
+PLAIN_NAME = validate.Regexp(
+    r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$(?!\n)",
+    error="Letters, digits, blanks, dots, dashes; it begins with a letter or digit.",
+)
+# a line end in such a name is refused, not taken off
+PLAIN_NAME_CLEANED = {**Readable.cleaned, "name": lambda name: name.strip(" \u00a0\u200b\ufeff")}
+
+
 class ProfileSchema(Strict):
     """A profile as it is made; the parameters are checked as one set."""
 
-    # its name stands in addresses and requests: a line end in it is refused, not taken off
-    cleaned = {**Readable.cleaned, "name": lambda name: name.strip(" \u00a0\u200b\ufeff")}
+    cleaned = PLAIN_NAME_CLEANED
 
-    name = fields.String(
-        required=True,
-        validate=validate.Regexp(
-            r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$(?!\n)",
-            error=("Letters, digits, blanks, dots, dashes; it begins with a letter or digit."),
-        ),
-    )
+    name = fields.String(required=True, validate=PLAIN_NAME)
     description = _text(validate=validate.Length(max=2000), metadata=TEXT)
     parameters = fields.Dict(keys=fields.String(), values=fields.Raw(allow_none=True), required=True)
 
@@ -376,6 +377,62 @@ class PageSchema(Readable):
         validate=validate.Regexp(r"^[0-9a-f]{1,32}$", error="This is not a cursor of ours.")
     )
     limit = fields.Integer(load_default=50, validate=validate.Range(1, 200))
+
+
+class NumberedPage(PageSchema):
+    """Where a list whose ids are numbers begins."""
+
+    cursor = fields.String(validate=validate.Regexp(r"^[0-9]{1,9}$", error="This is not a cursor of ours."))
+
+
+ROLES = tuple(role.value for role in Role)
+
+
+class UserChangeSchema(Strict):
+    """What may change of a person."""
+
+    name = fields.String(validate=validate.Length(max=100), metadata=TEXT)
+    role = fields.String(validate=validate.OneOf(ROLES))
+    active = Flag()
+
+
+class UserSchema(Strict):
+    """A person who is invited."""
+
+    email = fields.String(
+        required=True,
+        validate=[
+            validate.Length(max=254),
+            validate.Regexp(r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$", error="Not an e-mail address."),
+        ],
+    )
+    name = fields.String(load_default="", validate=validate.Length(max=100), metadata=TEXT)
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+
+
+class TokenChangeSchema(Strict):
+    """What may change of a token."""
+
+    cleaned = PLAIN_NAME_CLEANED
+
+    name = fields.String(validate=PLAIN_NAME)
+    role = fields.String(validate=validate.OneOf(ROLES))
+
+
+class TokenForm(Strict):
+    """A token as a form makes it: its numbers are text."""
+
+    cleaned = PLAIN_NAME_CLEANED
+
+    name = fields.String(required=True, validate=PLAIN_NAME)
+    role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    days = fields.Integer(load_default=365, validate=validate.Range(1, 36_500))
+
+
+class TokenSchema(TokenForm):
+    """A token that is made."""
+
+    days = fields.Integer(load_default=365, strict=True, validate=validate.Range(1, 36_500))
 
 
 _STATE = "|".join(HealthState)

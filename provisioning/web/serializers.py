@@ -10,6 +10,7 @@ from provisioning.devices.health_view import HealthView
 from provisioning.media import event_list
 from provisioning.models import (
     TRIGGERS,
+    ApiToken,
     AuditEntry,
     CameraSession,
     Command,
@@ -20,9 +21,11 @@ from provisioning.models import (
     Share,
     StatusItem,
     Upload,
+    User,
     utcnow,
 )
 from provisioning.models.timestamps import stamp
+from provisioning.web.invitations import Invitation
 
 SHOWN = "•••••"
 CONTRACT_SOURCES = ("command", "upload", "record")
@@ -93,6 +96,44 @@ def audit_entry(row: AuditEntry) -> dict[str, Any]:
         "object": row.object,
         "imei": row.imei,
         "detail": row.detail or {},
+    }
+
+
+def user(row: User, seen_at: datetime | None) -> dict[str, Any]:
+    """Show a person."""
+    return {
+        "id": str(row.id),
+        "email": row.email,
+        "name": row.name or "",
+        "role": row.role,
+        "active": row.active,
+        "has_password": bool(row.password_hash),
+        "invited_until": moment(row.invite_until),
+        "seen_at": moment(seen_at),
+        "created_at": moment(row.created_at),
+    }
+
+
+def invitation(link: Invitation) -> dict[str, Any]:
+    """Show the link of an invitation."""
+    return {
+        "url": link.url,
+        "expires_at": moment(link.expires_at),
+        "mailed": link.is_mailed,
+        "problem": link.problem or None,
+    }
+
+
+def token(row: ApiToken) -> dict[str, Any]:
+    """Show a token, which itself is kept nowhere."""
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "role": row.role,
+        "made_by": row.made_by or "",
+        "last_used_at": moment(row.last_used_at),
+        "expires_at": moment(row.expires_at),
+        "created_at": moment(row.created_at),
     }
 
 

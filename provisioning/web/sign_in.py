@@ -7,6 +7,7 @@ same address, do not shut the owner out. Users themselves are in `users`.
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -85,9 +86,9 @@ def _attempt(guess: Guess, password: str, now: datetime) -> User:
         db.session.commit()
         raise TooMany(TOO_MANY, retry_after=int(WINDOW.total_seconds()))
     user = _user(guess.email)
-    stored = user.password_hash if user else users.NOBODY
+    stored = (user.password_hash if user else users.NO_PASSWORD) or users.NOBODY
     db.session.commit()  # hold no transaction while hashing yields
-    if not users.verify(stored, password) or user is None:
+    if not users.verify(stored, password) or user is None or stored == users.NOBODY:
         raise Invalid("E-mail or password is wrong.")
     user.last_login_at = now
     db.session.execute(delete(LoginFailure).where(_bucket(guess)))
@@ -217,6 +218,17 @@ def sessions_of(user: User, now: datetime) -> list[WebSession]:
             .order_by(WebSession.id.desc())
         )
     )
+
+
+def seen(people: Sequence[User]) -> dict[int, datetime]:
+    """Give when each user was last seen, as far as sessions and sign-ins tell."""
+    newest = select(WebSession.user_id, func.max(WebSession.last_seen_at)).where(
+        WebSession.user_id.in_([user.id for user in people])
+    )
+    found = {user.id: user.last_login_at for user in people if user.last_login_at}
+    for user_id, at in db.session.execute(newest.group_by(WebSession.user_id)):
+        found[user_id] = max(at, found.get(user_id, at))
+    return found
 
 
 def session_id_of(key: str) -> int | None:

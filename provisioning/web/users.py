@@ -1,8 +1,9 @@
 """Users: adding them, roles, passwords, deactivation, removal.
 
-Signing in itself, its limits and its sessions are in `sign_in`.
+Signing in itself, its limits and its sessions are in `sign_in`, links that set a password in `invitations`.
 """
 
+import re
 from collections.abc import Sequence
 
 from argon2 import PasswordHasher
@@ -10,9 +11,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
 
 from provisioning.core import threads
-from provisioning.core.errors import Invalid, NotFound
-from provisioning.models import Role, User, WebSession, db
-from provisioning.tracker.normalization import clean_text
+from provisioning.core.errors import Conflict, Invalid, NotFound
+from provisioning.models import Role, User, WebSession, db, take_write_lock
+from provisioning.tracker.normalization import clean_line, clean_text
 from provisioning.web import tag_limit
 
 PASSWORD_MIN = 10
@@ -20,24 +21,43 @@ ADMIN_PASSWORD_MIN = 12
 GUESSABLE = 2  # zxcvbn's scores below it: fewer than a million guesses
 SCORED = 72  # characters that zxcvbn looks at; its time grows with them
 HASHING_THREADS = 2
+NAME_LENGTH = 100
+NO_PASSWORD = ""  # of a user who was invited: no hash, so that no password fits
+IDENT = re.compile(r"[0-9]{1,9}")
 _hasher = PasswordHasher()
 # a hash takes 64 MiB and a tenth of a second: a pool of its own, so that guesses delay nothing but guesses
 _hashing = threads.Pool(HASHING_THREADS)
 
 
 def create(email: str, role: Role, password: str, tags: Sequence[str] | None = None) -> User:
-    """Add a user; `tags` limit what the person reads. Raises Invalid naming email, password or tags."""
+    """Add a user with a password; `tags` limit what the person reads. Raises Invalid naming email, password or tags."""
+    user = _new(email, "", role, tags)
+    check_password(password, user)
+    user.password_hash = hashed(password)
+    db.session.add(user)
+    db.session.commit()
+    return user
+
+
+def add(email: str, name: str, role: Role, tags: Sequence[str] | None = None) -> User:
+    """Add a user who has no password yet, and cannot sign in. Raises Invalid naming email or tags."""
+    user = _new(email, name, role, tags)
+    db.session.add(user)
+    db.session.commit()
+    return user
+
+
+def _new(email: str, name: str, role: Role, tags: Sequence[str] | None) -> User:
     email = normalised(email)
     if email.count("@") != 1 or len(email) > 254 or any(c.isspace() for c in email):
         raise Invalid("The user cannot be added.", errors={"email": ["Not an e-mail address."]})
     if db.session.scalar(select(User.id).where(User.email == email)):
-        raise Invalid("The user cannot be added.", errors={"email": ["There is a user with this e-mail."]})
-    _check_password(password, email, role)
+        errors = {"email": ["There is a user with this e-mail."]}
+        raise Conflict("The user cannot be added.", code="email_taken", errors=errors)
     limit = tag_limit.checked(tags, role)
-    user = User(email=email, role=role.value, tags=limit, password_hash=_hash(password))
-    db.session.add(user)
-    db.session.commit()
-    return user
+    return User(
+        email=email, name=clean_name(name) or None, role=role.value, tags=limit, password_hash=NO_PASSWORD
+    )
 
 
 def find(email: str) -> User:
@@ -48,17 +68,36 @@ def find(email: str) -> User:
     return user
 
 
+def by_id(ident: str) -> User:
+    """Give the user with this id. Raises NotFound."""
+    user = db.session.get(User, int(ident)) if IDENT.fullmatch(ident) else None
+    if user is None:
+        raise NotFound("There is no such person.")
+    return user
+
+
 def set_password(user: User, password: str) -> None:
     """Give a user a new password and end all sessions of that user. Raises Invalid."""
-    _check_password(password, user.email, Role(user.role))
-    user.password_hash = _hash(password)
+    check_password(password, user)
+    user.password_hash = hashed(password)
     _end_sessions(user)
     db.session.commit()
 
 
+def set_name(user: User, name: str) -> None:
+    """Give a person another name."""
+    user.name = clean_name(name) or None
+    db.session.commit()
+
+
 def set_role(user: User, role: Role) -> None:
-    """Give a user another role, from the next request on. Raises Invalid for an administrator limited to tags."""
+    """Give a user another role, from the next request on.
+
+    Raises Invalid for an administrator limited to tags, Conflict for the last administrator.
+    """
     tag_limit.checked(user.tags, role)
+    if role is not Role.ADMIN:
+        _keep_an_administrator(user)
     user.role = role.value
     db.session.commit()
 
@@ -73,15 +112,19 @@ def set_tags(user: User, tags: Sequence[str] | None) -> None:
 
 
 def set_active(user: User, active: bool) -> None:
-    """Let a user sign in, or shut the user out and end all sessions."""
+    """Let a user sign in, or shut the user out and end all sessions. Raises Conflict for the last administrator."""
+    if not active:
+        _keep_an_administrator(user)
     user.active = active
     if not active:
+        user.invite_hash = user.invite_until = None
         _end_sessions(user)
     db.session.commit()
 
 
 def remove(user: User) -> None:
-    """Delete a user and the user's sessions; what the user did keeps the name."""
+    """Delete a user and the user's sessions; what the user did keeps the name. Raises Conflict for the last admin."""
+    _keep_an_administrator(user)
     _end_sessions(user)
     db.session.delete(user)
     db.session.commit()
@@ -97,17 +140,39 @@ def normalised(email: str) -> str:
     return clean_text(email).lower()
 
 
+def clean_name(name: str) -> str:
+    """Give a person's name as it is stored."""
+    return clean_line(name)[:NAME_LENGTH]
+
+
+def _keep_an_administrator(user: User) -> None:
+    """Lock the administrators who can sign in; refuse where no other one would be left. Raises Conflict."""
+    take_write_lock(db.session.connection())
+    able = db.session.scalars(
+        select(User.id)
+        .where(User.role == Role.ADMIN.value, User.active, User.password_hash != NO_PASSWORD)
+        .order_by(User.id)
+        .with_for_update()
+    ).all()
+    if list(able) == [user.id]:
+        db.session.rollback()
+        raise Conflict(
+            "This is the last administrator: make another person one first.", code="last_administrator"
+        )
+
+
 def _end_sessions(user: User) -> None:
     db.session.execute(delete(WebSession).where(WebSession.user_id == user.id))
 
 
-def _check_password(password: str, email: str, role: Role) -> None:
+def check_password(password: str, user: User) -> None:
+    """Refuse a password that is too short or easy to guess. Raises Invalid."""
     from zxcvbn import zxcvbn  # a large list, which only a new password needs
 
-    least = ADMIN_PASSWORD_MIN if role is Role.ADMIN else PASSWORD_MIN
+    least = ADMIN_PASSWORD_MIN if user.role == Role.ADMIN else PASSWORD_MIN
     if len(password) < least:
         raise Invalid("The password is too short.", errors={"password": [f"At least {least} characters."]})
-    known = [email, *email.split("@"), "dualcam"]
+    known = [user.email, *user.email.split("@"), "dualcam"]
     if zxcvbn(password[:SCORED], user_inputs=known)["score"] < GUESSABLE:
         text = (
             "It is among the first that somebody would try: take several words that do not belong together."
@@ -117,10 +182,6 @@ def _check_password(password: str, email: str, role: Role) -> None:
 
 def hashed(password: str) -> str:
     """Give what is kept of a password that `verify` compares with, of whatever strength it is."""
-    return _hash(password)
-
-
-def _hash(password: str) -> str:
     return _hashing.run(_hasher.hash, password)
 
 

@@ -27,6 +27,7 @@ from provisioning.web.api import (
     lists,
     openapi,
     parameters,
+    people,
     request_shapes,
     shares,
     uploads,
@@ -99,6 +100,7 @@ BLUEPRINTS = (
     parameters.blueprint,
     lists.blueprint,
     audit_log.blueprint,
+    people.blueprint,
 )
 for _blueprint in BLUEPRINTS:
     _blueprint.before_request(_authenticate)

@@ -19,7 +19,7 @@ from provisioning.devices.durations import Basis
 from provisioning.devices.health import CODES, HealthState
 from provisioning.devices.health_words import ActionKind
 from provisioning.media.event_rules import EventKind
-from provisioning.models import Certainty, Direction, State, UploadState, Verdict
+from provisioning.models import Certainty, Direction, Role, State, UploadState, Verdict
 from provisioning.web.api.shared import ArgumentsParser, answer
 
 Shape = dict[str, Any]
@@ -353,6 +353,33 @@ MESSAGE = _object(
         "note": _or_null(TEXT),
         "created_at": TIME,
     }
+)
+
+ROLE = _one_of(*Role)
+INVITATION = _object(
+    url=_or_null(TEXT | {"description": "null where the call is repeated by its key"}),
+    expires_at=TIME,
+    mailed=FLAG,
+    problem=_or_null(TEXT),
+)
+USER = _object(
+    id=TEXT,
+    email=TEXT,
+    name=TEXT,
+    role=ROLE,
+    active=FLAG,
+    has_password=FLAG,
+    invited_until=_or_null(TIME),
+    seen_at=_or_null(TIME),
+    created_at=TIME,
+)
+INVITED = _object(**USER["properties"], invitation=_or_null(INVITATION))
+TOKEN = _object(
+    id=TEXT, name=TEXT, role=ROLE, made_by=TEXT, last_used_at=_or_null(TIME), expires_at=TIME, created_at=TIME
+)
+NEW_TOKEN = _object(
+    **TOKEN["properties"],
+    token=_or_null(TEXT | {"description": "null where the call is repeated by its key"}),
 )
 
 AUDIT_ENTRY = _object(

@@ -44,7 +44,15 @@ def _with_whole_numbers(given: Any) -> Any:
 
 def repeatable(view: F) -> F:
     """Answer a POST with a known `Idempotency-Key` as it was answered the first time."""
+    return repeatable_but()(view)
 
+
+def repeatable_but(*secrets: str) -> Callable[[F], F]:
+    """Answer a POST with a known `Idempotency-Key` as the first time, but for fields that are kept nowhere: null."""
+    return lambda view: _repeatable(view, secrets)
+
+
+def _repeatable(view: F, secrets: Sequence[str]) -> F:
     @functools.wraps(view)
     def once(*args: Any, **kwargs: Any) -> Any:
         key = request.headers.get("Idempotency-Key")
@@ -67,7 +75,10 @@ def repeatable(view: F) -> F:
             db.session.rollback()
             idempotency.abandon(scope, key)
             raise
-        idempotency.finish(scope, key, answer.status_code, answer.get_json(silent=True))
+        body: Any = answer.get_json(silent=True)
+        if secrets:
+            body = body | dict.fromkeys(secrets)
+        idempotency.finish(scope, key, answer.status_code, body)
         db.session.commit()
         return answer
 
@@ -98,6 +109,18 @@ def page(
     more = len(rows) > given["limit"]
     rows = rows[: given["limit"]]
     return {"items": show(rows), "next": getattr(rows[-1], column.key) if more else None}
+
+
+def numbered_page(
+    query: Select[Any], column: Any, given: dict[str, Any], show: Callable[[list[Any]], list[Any]]
+) -> dict[str, Any]:
+    """Give one page of a list whose ids are numbers, newest first."""
+    if given.get("cursor"):
+        query = query.where(column < int(given["cursor"]))
+    rows = list(db.session.scalars(query.order_by(column.desc()).limit(given["limit"] + 1)))
+    more = len(rows) > given["limit"]
+    rows = rows[: given["limit"]]
+    return {"items": show(rows), "next": str(rows[-1].id) if more else None}
 
 
 def command(ident: str) -> Command:

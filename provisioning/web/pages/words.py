@@ -1,4 +1,4 @@
-"""What pages call things: requests and their states, files, vehicles' states, times. No rules, no markup."""
+"""What pages call things: requests and their states, files, vehicles' states, people, times. No rules, no markup."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ from provisioning.core.audit import AuditAction
 from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
-from provisioning.models import TRIGGERS, Command, Event, State, Upload, UploadState, utcnow
+from provisioning.models import TRIGGERS, Command, Event, Role, State, Upload, UploadState, User, utcnow
 from provisioning.tracker.language import COMMANDS
+from provisioning.web import users
 
 CAMERAS = {"front": "front camera", "rear": "rear camera", "both": "both cameras"}
 
@@ -92,6 +93,40 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
     AuditAction.INVITED: ("invited", "user-circle"),
     AuditAction.RAN: ("started", "player-play"),
 }
+
+
+# what each role is called, and what it is for
+ROLES: Mapping[Role, tuple[str, str]] = {
+    Role.VIEWER: ("Viewer", "sees vehicles, photos and clips"),
+    Role.SUPPORT: ("Support", "also asks for photos and clips, and runs checks"),
+    Role.INSTALLER: ("Installer", "also adds vehicles and sets them up"),
+    Role.ADMIN: ("Administrator", "also people, tokens, the log and the service itself"),
+}
+
+
+ROLE_NAMES = [(role.value, name) for role, (name, _) in ROLES.items()]
+ROLE_OPTIONS = [(role.value, f"{name}: {sentence}") for role, (name, sentence) in ROLES.items()]
+
+
+def standing(user: User, now: datetime) -> str:
+    """Say what keeps a person out; empty where nothing does."""
+    if not user.active:
+        return "disabled"
+    if user.password_hash:
+        return ""
+    return (
+        "invited" if user.invite_until and user.invite_until > now else "the link has ended: make a new one"
+    )
+
+
+def password_length(user: User) -> int:
+    """Give the least length of a person's password."""
+    return users.ADMIN_PASSWORD_MIN if user.role == Role.ADMIN else users.PASSWORD_MIN
+
+
+def role(name: str) -> str:
+    """Say what a role is called."""
+    return ROLES[Role(name)][0]
 
 
 def done(action: str) -> Label:

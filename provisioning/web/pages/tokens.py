@@ -1,0 +1,52 @@
+"""Tokens: by which programs use the API; making one, which is shown once, and revoking."""
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from provisioning.core.audit import AuditAction
+from provisioning.core.errors import ServiceError
+from provisioning.models import ApiToken, Role, db, utcnow
+from provisioning.web import audit_notes, auth
+from provisioning.web.pages import forms
+from provisioning.web.schemas import TokenForm
+
+MOST = 500  # tokens on one page
+
+
+def attach(blueprint: Blueprint) -> None:
+    """Add the addresses of this module."""
+    blueprint.add_url_rule("/settings/tokens", "tokens", show, methods=["GET", "POST"])
+    blueprint.add_url_rule("/settings/tokens/<ident>/revoke", "revoke_token", revoke, methods=["POST"])
+
+
+def show() -> ResponseReturnValue:
+    """List tokens that are not revoked; make one."""
+    if request.method != "POST":
+        return _list()
+    try:
+        given = forms.load(TokenForm(), "name", "role", "days")
+        name, role, days = given["name"], Role(given["role"]), given["days"]
+        clear = auth.create_token(name, role, days, made_by=auth.caller().label)
+    except ServiceError as error:
+        return _list(error), error.status
+    audit_notes.token(AuditAction.ADDED, name, {"role": role, "days": days})
+    return _list(made=name, clear=clear)
+
+
+def _list(error: ServiceError | None = None, **more: Any) -> str:
+    query = select(ApiToken).where(ApiToken.revoked_at.is_(None)).order_by(ApiToken.name).limit(MOST)
+    return render_template(
+        "settings/tokens.html", rows=db.session.scalars(query).all(), error=error, now=utcnow(), days=auth.TOKEN_DAYS,
+        errors=error.errors if error else {}, given=request.form if error else {}, **more,
+    )  # fmt: skip
+
+
+def revoke(ident: str) -> ResponseReturnValue:
+    """Revoke a token, at once."""
+    row = auth.find_token(ident)
+    audit_notes.token(AuditAction.REMOVED, row.name)
+    auth.revoke_token(row.name)
+    return redirect(url_for("pages.tokens"))
