@@ -23,7 +23,7 @@ COUNT = click.option(
     type=click.IntRange(1, MOST_VEHICLES),
     default=3,
     show_default=True,
-    help="How many; of each ten after the third one never answers 0x000A, one tells time 0, and three go by path.",
+    help="How many; of each ten after the third one never answers 0x000A, one gives time 0, and three go by path.",
 )
 
 
@@ -204,7 +204,7 @@ def run(
 @click.option(
     "--tells",
     type=click.Choice([told.value for told in Told]),
-    help="What it tells of the file; sets the protocol too. Else --metadata-version and --protocol say it.",
+    help="The metadata that it gives; sets the protocol too. Else --metadata-version and --protocol say it.",
 )
 @click.option(
     "--protocol",

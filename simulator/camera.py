@@ -51,7 +51,7 @@ def path_of(file: CapturedFile) -> str:
 
 
 def json_metadata(vehicle: Vehicle, file: CapturedFile) -> bytes:
-    """Give what a camera of protocol id 6 tells of a file; its time in seconds."""
+    """Give the metadata that a camera of protocol id 6 sends; its time in seconds."""
     stamp = 0 if vehicle.faults.no_time else file.timestamp // 1000
     told: dict[str, Any] = {
         "version": 1,
@@ -80,7 +80,7 @@ class Camera:
         self.vehicle, self.server, self.scale = vehicle, server, scale
         self._last: str | None = None
         self._finished = False
-        self._told: dict[str, int] = {}  # of which files it told this connection a time, in milliseconds
+        self._told: dict[str, int] = {}  # the times that it gave to files on this connection, in milliseconds
         self._by_path = vehicle.protocol >= PATH_PROTOCOL
 
     def run(self, tell: Callable[[str], None] = lambda text: None) -> bool:

@@ -1,10 +1,10 @@
-"""What cameras tell of their files, and how many of a fleet tell less than all. For every fleet; imports nothing."""
+"""What cameras say of their files, and how many of a fleet say less than others. For every fleet; imports nothing."""
 
 from enum import StrEnum
 
 
 class Told(StrEnum):
-    """What a camera tells of a file when it is asked by 0x000A."""
+    """What a camera says of a file when it is asked by 0x000A."""
 
     ALL = "all"  # binary, with a time and a trigger
     NOTHING = "nothing"  # it never answers
@@ -30,5 +30,5 @@ RAW_METADATA = bytes(range(1, 27))
 
 
 def told_by(number: int) -> Told:
-    """Give what the number-th camera of a fleet tells: the same mixture in each ten."""
+    """Give what the number-th camera of a fleet says of its files: the same mixture in each ten."""
     return IN_TEN.get(number % 10, Told.ALL)

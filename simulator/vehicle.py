@@ -42,7 +42,7 @@ class Faults:
     drop_at: int | None = None  # drop the line before this packet, once
     corrupt_at: int | None = None  # send this packet wrong, once
     silent_metadata: bool = False
-    no_time: bool = False  # the time that it tells of its files is 0
+    no_time: bool = False  # the time that it gives to its files is 0
     no_trigger: bool = False  # its JSON metadata has no fm_trigger
     raw_metadata: bool = False  # it answers a path by 26 bytes of an unknown layout, as a DSM camera does
     stray_frame_rate: bool = False  # version 2 with LEN 13 and one byte more
@@ -140,7 +140,7 @@ def from_json(given: dict[str, Any]) -> Vehicle:
 
 
 def settings_for(told: Told) -> dict[str, Any]:
-    """Give the settings with which a vehicle tells so much of its files, as `from_json` takes them."""
+    """Give the settings with which a vehicle says so much of its files, as `from_json` takes them."""
     faults = {
         Told.NOTHING: "silent_metadata",
         Told.NO_TIME: "no_time",
@@ -157,7 +157,7 @@ def default_fleet(count: int = 3) -> list[Vehicle]:
 
 
 def _further_vehicle(number: int) -> Vehicle:
-    """Make a vehicle after the third. Of ten of them one tells no time, one answers nothing, and so on."""
+    """Make a vehicle after the third. Of ten of them one gives no time, one answers nothing, and so on."""
     body = f"35630704245{number:03d}"
     digits = [int(digit) for digit in body]
     check = -(sum(digits[0::2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[1::2])) % 10

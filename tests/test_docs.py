@@ -11,7 +11,9 @@ from conftest import ROOT
 from app import create_app
 from provisioning import diagram as command_diagram
 from provisioning.core.config import load
+from provisioning.devices import status_table
 from provisioning.web import access
+from provisioning.web.pages import status
 from receiver import diagram
 
 pytestmark = pytest.mark.quick
@@ -47,6 +49,13 @@ def test_the_sessions_states_are_drawn_from_the_table_that_runs() -> None:
 @pytest.mark.parametrize("document", command_diagram.TABLES, ids=lambda document: document.name)
 def test_states_and_permissions_are_listed_from_the_tables_that_run(document: Path) -> None:
     assert command_diagram.filled(document) == document.read_text(), "run python -m provisioning.diagram"
+
+
+def test_every_status_item_with_a_name_in_the_code_is_listed() -> None:
+    table = (ROOT / "docs" / "api.md").read_text().split("## Status items")[1].split("## ")[0]
+    named = {value for name, value in vars(status_table).items() if name.isupper() and isinstance(value, str)}
+    items = {value for value in named if re.fullmatch(r"[a-z]+\.[a-z.]+", value)}
+    assert {*status.LABELS, *items} <= set(re.findall(r"`([a-z_.]+)`", table))
 
 
 def test_the_permissions_that_are_listed_are_those_of_every_route(tmp_path: Path) -> None:

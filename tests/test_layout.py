@@ -4,6 +4,7 @@ axe-core (tests/vendor, MPL-2.0, for tests only) looks for what breaks WCAG 2.2 
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -33,7 +34,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
-from provisioning.web import wall_links
+from provisioning.web import access, wall_links
 
 IMEI, UNKNOWN = "356307042440106", "490154203237518"
 EMAIL, PASSWORD = "layout@example.com", "a long enough password"
@@ -152,7 +153,8 @@ def paths(product: Stack) -> list[str]:
     found = databases.within(product.environment["DATABASE_URL"], lambda: seed(product.folder))
     van = f"/vehicles/{IMEI}"
     return [
-        "/", "/media", "/inbox", "/inbox/unknown", "/vehicles/new", "/search?q=Layout+1+", "/search?q=nothing", van,
+        "/", "/media", "/inbox", "/inbox/unknown", f"/inbox/unknown/{UNKNOWN}", "/vehicles/new", "/search?q=Layout+1+",
+        "/search?q=nothing", van,
         f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/all", f"{van}/settings/tracker",
         f"{van}/settings/vehicle", f"{van}/notice", "/settings/preset", "/settings/preset?begin=Layout",
         f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
@@ -292,6 +294,17 @@ def loaded(page: Page) -> tuple[list[tuple[str, int]], Callable[[], None]]:
 
     client.on("Network.loadingFinished", finished)
     return seen, seen.clear
+
+
+# addresses that show no page: streams, parts of pages, bytes
+NO_PAGES = r"/(static|api|healthz|readyz|metrics)\b|/events$|/part\b|/content$|\.(jpg|mp4|csv)$"
+
+
+def test_every_page_is_among_those_that_are_looked_at(paths: list[str]) -> None:
+    shown = {path.partition("?")[0] for path in paths}
+    rules = [route.removeprefix("GET ") for route in access.READS if route.startswith("GET ")]
+    pages = [re.sub(r"<[^>]+>", "[^/]+", rule) for rule in rules if not re.search(NO_PAGES, rule)]
+    assert [page for page in pages if not any(re.fullmatch(page, path) for path in shown)] == []
 
 
 def test_pages_are_light(open_context: Callable[..., BrowserContext], paths: list[str]) -> None:

@@ -40,7 +40,7 @@ def alive() -> Response:
 def check_who_looks() -> Response | None:
     """Show how the service does only to operators: this machine, METRICS_NETWORKS, or a token for the whole fleet.
 
-    /healthz tells nothing and is open, for balancers.
+    /healthz says only that the process lives, and is open, for balancers.
     """
     if request.endpoint == "health.alive" or may_look(request.environ, current_config().metrics_networks):
         return None
@@ -63,7 +63,7 @@ def check_who_looks() -> Response | None:
 def ready() -> Response:
     """Say whether database and store answer; name what does not.
 
-    Which periodic jobs are failing is told below, and makes nobody unready: all else works.
+    Failing periodic jobs are listed below and make no process unready: all else works.
     """
     problems = [problem for check in (_database, _store) if (problem := check())]
     is_there = not problems or not problems[0].startswith("database")

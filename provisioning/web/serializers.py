@@ -138,7 +138,7 @@ def token(row: ApiToken) -> dict[str, Any]:
 
 
 def status_item(row: StatusItem) -> dict[str, Any]:
-    """Show a status item; `source` names what told it, `seen_in` a message or session that did."""
+    """Show a status item; `source` names where it is known from, or `seen_in` a message or session."""
     told = {row.source_kind: row.source_id} if row.source_kind else None
     return {
         "item": row.item,

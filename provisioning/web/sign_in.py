@@ -29,7 +29,7 @@ PER_BROWSER = 10  # of one e-mail from a browser in which its user has signed in
 PER_ADDRESS = 50  # an office may share one; IPv6 by its network of 64 bits, which one customer has
 PER_EMAIL = 100  # from everywhere but the browsers of its user
 # attempts at once in one process: each costs some commits and a hash of a tenth of a second, and those beyond are
-# refused before they cost either; browsers of users come in where strangers do not
+# refused before they cost either; browsers of users are let in where others are not
 AT_ONCE = PER_PAIR  # if more began together, each would count all others and be refused
 AT_ONCE_KNOWN = 20
 BROWSER_DAYS = 365
@@ -40,7 +40,7 @@ TOO_MANY = "Too many failed sign-ins. Wait 15 minutes, then try again."
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a browser gets for a right password: the session's key, and the cookie that tells it from strangers."""
+    """What a browser gets for a right password: the session's key, and the cookie by which it is known again."""
 
     user: User
     key: str

@@ -180,7 +180,7 @@ STATUS_ITEM = _object(
             "type": "object",
             "properties": {"command": TEXT, "upload": TEXT, "record": TEXT},
             "additionalProperties": False,
-            "description": "what told it",
+            "description": "where it is known from",
         }
     ),
     seen_in=_or_null({"type": "object", "properties": {"message": TEXT, "session": TEXT}}),

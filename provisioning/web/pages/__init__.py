@@ -1,6 +1,6 @@
 """Server-rendered pages: who, in, do, out. Rules live in the packages below; the same schemas as the API check input.
 
-Forms work without JavaScript; htmx refreshes parts when server-sent events tell of changes.
+Forms work without JavaScript; htmx loads parts again when a server-sent event names a change.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""Server-sent events: pages hear that something changed and fetch the part anew."""
+"""Server-sent events: they notify pages that something changed, and pages load the part again."""
 
 import time
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ def attach(blueprint: Blueprint) -> None:
 
 
 def everything() -> Response:
-    """Tell of all devices."""
+    """Stream changes of all devices."""
     return _stream(None)
 
 
 def of_device(imei: str) -> Response:
-    """Tell of one device."""
+    """Stream changes of one device."""
     return _stream(registry.find(imei).id)
 
 
@@ -48,18 +48,18 @@ def _stream(device_id: int | None) -> Response:
 
 
 def _watching(app: Flask, device_id: int, lines: Iterator[str]) -> Iterator[str]:
-    """Have the receiver tell the device's progress often while somebody looks."""
-    told = 0.0
+    """Have the receiver report the device's progress often while the page is open."""
+    watched_at = 0.0
     for line in lines:
-        if time.monotonic() - told > WATCH_EVERY:
-            told = time.monotonic()
+        if time.monotonic() - watched_at > WATCH_EVERY:
+            watched_at = time.monotonic()
             with app.app_context():
                 registration.watch(device_id, utcnow())
         yield line
 
 
 def _since() -> datetime | None:
-    """Give when the page last heard of us, else when it was made (Unix milliseconds)."""
+    """Give when the page last got an event, else when it was made (Unix milliseconds)."""
     text = request.headers.get("Last-Event-ID") or request.args.get("since", "")
     try:
         return datetime.fromtimestamp(int(text) / 1000, UTC)

@@ -11,7 +11,7 @@ from provisioning.web import audit_notes, auth, sign_in
 from provisioning.web.pages import kept_form
 from provisioning.web.redirects import own_path
 
-# tells the browsers of users from those of strangers who guess
+# distinguishes the browsers of users from others that guess
 KNOWN_BROWSER = "known_browser"
 
 

@@ -26,7 +26,7 @@ LABELS = {
     "upload.speed": "Speed of the last check's files",
     "camera.server": "Own camera server, proved by a file it sent by itself",
     "error.last": "Last problem",
-    "imei": "IMEI it told",
+    "imei": "IMEI that it reports",
     "firmware": "Firmware",
     "ignition": "Ignition",
     "sos": "Last SOS trigger",

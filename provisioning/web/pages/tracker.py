@@ -1,4 +1,4 @@
-"""What a tracker told about itself, and asking it: versions, states, restarts, its SMS login."""
+"""What a tracker reports of itself, and asking it: versions, states, restarts, its SMS login."""
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
@@ -22,7 +22,7 @@ def attach(blueprint: Blueprint) -> None:
 
 
 def show(imei: str) -> ResponseReturnValue:
-    """Show what the tracker told, with the forms that ask it."""
+    """Show what the tracker reported, with the forms that ask it."""
     return _page(registry.find(imei))
 
 

@@ -177,7 +177,7 @@ def file_title(row: Upload) -> str:
 
 
 def file_cause(row: Upload) -> str:
-    """Say what had a file made: "Crash", "DIN1", "Asked for"; empty where nobody told."""
+    """Say what had a file made: "Crash", "DIN1", "Asked for"; empty where that is not known."""
     if row.command_id or row.trigger == 0:
         return _CAUSES[0]
     if row.trigger is None:
