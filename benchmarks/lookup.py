@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from app import create_app  # noqa: E402
 from provisioning.core.config import load  # noqa: E402
-from receiver.__main__ import DatabaseProduct  # noqa: E402
+from receiver.database_product import DatabaseProduct  # noqa: E402
 
 config = load()
 product = DatabaseProduct(create_app(config), threads=config.database_url.startswith("sqlite"))

@@ -68,6 +68,7 @@ def seed(folder: Path) -> dict[str, str]:
     van = registry.add(given, now)
     uploads = [upload(van, folder, number) for number in range(6)]
     coming = upload(van, folder, 6, state="receiving", received_packets=20, thumbnail_state=None)
+    upload(van, folder, 7, imei=UNKNOWN, device_id=None, state="quarantined")
     answered = request(
         van, State.ANSWERED, {"file_type": "video", "source": "both", "timestamp": 1, "duration": 9}
     )

@@ -1,4 +1,4 @@
-"""The port to the product: what the receiver needs of it, and the facts that cross. `receiver.__main__` fills it."""
+"""The port to the product: what the receiver needs of it, and the facts that cross. `database_product` fills it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
