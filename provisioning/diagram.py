@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from provisioning.devices.credentials import TRANSITIONS as CREDENTIALS
-from provisioning.devices.credentials import Fact, Phase
+from provisioning.devices.credentials_phases import TRANSITIONS as CREDENTIALS
+from provisioning.devices.credentials_phases import Fact, Phase
 from provisioning.models import ENDED, TRANSITIONS, State
 from provisioning.roles import MEANING, Permission, Role
 from provisioning.web.access import NEEDS

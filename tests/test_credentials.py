@@ -32,7 +32,7 @@ from provisioning.core.config import load
 from provisioning.core.errors import Conflict, GatewayError
 from provisioning.core.sms_capabilities import Capabilities
 from provisioning.devices import credentials, registry, status_table
-from provisioning.devices.credentials import AT_REST, TRANSITIONS, TRYING, Fact, Phase
+from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import OPEN, Command, DeliveryStatus, Device, Role, State, db, utcnow
 from provisioning.sms import dispatch, inbound, recovery
 from provisioning.sms.gateway import (

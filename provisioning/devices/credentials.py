@@ -1,14 +1,12 @@
-"""The state machine of a change of SMS credentials: which pairs a device may hold, and what proves one.
+"""A change of SMS credentials: which pairs a device may hold, and what proves one.
 
-`TRANSITIONS` is the whole state machine: a phase and a fact give the next phase. The functions below it turn what
-happened to a command into a fact; `_apply` is the only place that writes the device's row. A pair is forgotten only
-when an answer leaves no doubt, when the change cannot have reached the device, or when a person says what it holds.
-Called by outbox, sending, endings, answers and devices, which hold the device's lock and commit.
+`credentials_phases` holds the state machine. The functions here turn what happened to a command into a fact; `_apply`
+is the only place that writes the device's row. A pair is forgotten only when an answer leaves no doubt, when the change
+cannot have reached the device, or when a person says what it holds. Callers hold the device's lock and commit.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -18,6 +16,7 @@ from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict
 from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import status_table
+from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import (
     OPEN,
     Command,
@@ -36,64 +35,7 @@ from provisioning.tracker.parameters import id_of
 SERVICE = "service"  # who asks for a proof
 ON_ITS_WAY = timedelta(hours=24)  # an SMS and what answers it come within that time, or never
 LOGIN, PASSWORD = str(id_of("sms_login")), str(id_of("sms_password"))
-
 Pair = tuple[str, str]  # login and password in clear
-
-
-class Phase(StrEnum):
-    """Where a change of credentials stands; the column holds these words, and NULL for `settled` and `kept`."""
-
-    SETTLED = "settled"  # one pair is known
-    KEPT = "kept"  # the pair in use was answered, the other one may still be, or become, the true one
-    QUEUED = "queued"  # the change waits to be sent
-    SENT = "sent"  # the change was handed over
-    TRYING_PENDING = "trying_pending"  # a getver with the pending pair is under way
-    TRYING_CURRENT = "trying_current"  # a getver with the current pair is under way
-    UNDECIDED = "undecided"  # neither was answered
-
-
-class Fact(StrEnum):
-    """What happened, as far as it bears on the credentials."""
-
-    ASKED = "a change is asked for"
-    HANDED_OVER = "the change is handed over"
-    CANNOT_ARRIVE = "the change ended and cannot reach the device"
-    UNCONFIRMED = "the change ended, or was answered, without being confirmed"
-    PROVED = "an answer proves a pair"
-    ANSWERED = "an answer speaks for a pair, with a doubt left"
-    PENDING_SILENT = "the getver with the pending pair ended without an answer"
-    CURRENT_SILENT = "the getver with the current pair ended without an answer"
-    GIVEN_UP = "the getver of this service was cancelled, or its answer proves nothing"
-    GETVER_SILENT = "a getver that a person asked for ended without an answer"
-    SAID = "a person says which pair the device holds"
-
-
-_DECIDES = {Fact.PROVED: Phase.SETTLED, Fact.ANSWERED: Phase.KEPT}
-_BOTH_HELD = _DECIDES | {
-    Fact.UNCONFIRMED: Phase.TRYING_PENDING,
-    Fact.GETVER_SILENT: Phase.TRYING_PENDING,
-    Fact.SAID: Phase.SETTLED,
-}
-
-# From each phase, what a fact leads to; a fact that is not named changes nothing, for it comes late or twice.
-TRANSITIONS: dict[Phase, dict[Fact, Phase]] = {
-    Phase.SETTLED: {
-        Fact.ASKED: Phase.QUEUED,
-        Fact.HANDED_OVER: Phase.SENT,
-        **_DECIDES,
-        Fact.SAID: Phase.SETTLED,
-    },
-    Phase.QUEUED: {Fact.HANDED_OVER: Phase.SENT, Fact.CANNOT_ARRIVE: Phase.SETTLED},
-    Phase.SENT: _DECIDES | {Fact.CANNOT_ARRIVE: Phase.SETTLED, Fact.UNCONFIRMED: Phase.TRYING_PENDING},
-    Phase.TRYING_PENDING: _DECIDES
-    | {Fact.PENDING_SILENT: Phase.TRYING_CURRENT, Fact.GIVEN_UP: Phase.UNDECIDED},
-    Phase.TRYING_CURRENT: _DECIDES | {Fact.CURRENT_SILENT: Phase.UNDECIDED, Fact.GIVEN_UP: Phase.UNDECIDED},
-    Phase.UNDECIDED: _BOTH_HELD,
-    Phase.KEPT: _BOTH_HELD,
-}
-
-AT_REST = frozenset({Phase.SETTLED, Phase.KEPT, Phase.UNDECIDED})
-TRYING = {Phase.TRYING_PENDING: "pending", Phase.TRYING_CURRENT: "current"}
 
 
 def phase_of(device: Device) -> Phase:
@@ -147,9 +89,6 @@ def pair_set_by(change: Command) -> Pair:
     """Give the pair that a change of credentials brings, in clear, from its own arguments."""
     encrypted = change.arguments["encrypted"]
     return encryption.decrypt(encrypted[LOGIN]), encryption.decrypt(encrypted[PASSWORD])
-
-
-# facts
 
 
 def demand_change(device: Device, wanted: Pair) -> None:
@@ -239,9 +178,6 @@ def said(device: Device, now: datetime) -> None:
     _demand_rest(device, text, errors={"sms_login": [text]})
     device.credentials_change = None  # what was sent before proves nothing any more
     _apply(device, Fact.SAID, now)
-
-
-# how a fact is found
 
 
 def _demand_rest(device: Device, text: str, errors: Any = None) -> None:
@@ -370,9 +306,6 @@ def _may_still_arrive(change: Command, command: Command) -> bool:
     ):
         return False
     return command.sending_at < change.sending_at + ON_ITS_WAY and not _never_arrives(change)
-
-
-# what follows
 
 
 def _decide(device: Device, change: Command, held: Pair, doubt: bool, now: datetime, note: str) -> None:
