@@ -47,6 +47,7 @@ PURE = (
     "provisioning.media.link_rules",
     "provisioning.roles",
     "provisioning.tracker",
+    "receiver.net.read_pace",
     "receiver.wire",
 )
 PURE_MAY = {

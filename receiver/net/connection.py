@@ -20,10 +20,12 @@ from receiver.backend.known_devices import KnownDevices
 from receiver.backend.log_quota import LogQuota
 from receiver.backend.port import DAY_FULL, Admission, Product, SessionFacts
 from receiver.backend.reporter import Reporter
+from receiver.net import read_pace
 from receiver.net.connection_limits import ConnectionLimits
 from receiver.net.daily_limits import DailyLimits
 from receiver.net.guess_limits import GuessLimits
 from receiver.net.proxy_tls import Preamble, PreambleError
+from receiver.net.read_pace import ReadPace
 from receiver.spool.failed_files import FailedFiles
 from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord
@@ -48,12 +50,6 @@ from receiver.wire.protocol import ProtocolError, WireMessage
 from receiver.wire.session import SessionLimits, SessionMachine
 
 log = structlog.get_logger("receiver")
-# bytes read at once: the more a connection delivers, the more is requested; beyond 128 KiB malloc gives the freed
-# block back to the kernel, and each read would pay for its pages again (measured: 420 page faults a MB)
-RECEIVE_LEAST, RECEIVE_MOST = 8 * 1024, 128 * 1024
-# a slow connection is not read until about so many bytes have come: a read costs the same for one packet or
-# for four
-WORTH_READING, REST_SECONDS, REST_LEAST = 5 * 1024, 1.5, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +127,10 @@ class Connection:
     """One socket with its session."""
 
     __slots__ = (
-        "_appetite",
         "_closed",
         "_minute",
         "_minute_bytes",
         "_pace",
-        "_read_at",
         "_reported",
         "admission",
         "busy",
@@ -161,13 +155,9 @@ class Connection:
         self.busy = False  # working on something whose answer the device shall still get
         self.ending: Ended | None = None
         self._closed: Close | None = None
-        self._appetite = RECEIVE_LEAST
         self._reported = False  # the product knows of this session
         self._minute, self._minute_bytes = time.monotonic(), 0
-        self._read_at, self._pace = (
-            self._minute,
-            0.0,
-        )  # bytes per second since the read before; 0: more was waiting
+        self._pace = ReadPace(self._minute)
 
     def run(self) -> None:
         """Serve until the session ends; whatever happens, keep what came and say why it ended."""
@@ -264,20 +254,15 @@ class Connection:
             self.sock.settimeout(None)
         else:
             self.sock.settimeout(max(self.session.deadline - time.monotonic(), 0.001))
-        # up to the end of a full frame: the reader then keeps no piece of one, to be joined with what comes next
-        wanted = self._appetite - (self._appetite + self.reader.held) % self.reader.full_frame
+        wanted = self._pace.wanted(self.reader.held, self.reader.full_frame)
         try:
             data: bytes = self.sock.recv(wanted)
         except TimeoutError:
             return None
         is_all = len(data) < wanted and not hasattr(self.sock, "do_handshake")  # TLS gives record by record
-        if len(data) == wanted:
-            self._appetite = min(2 * self._appetite, RECEIVE_MOST)
-        elif len(data) < self._appetite // 4:
-            self._appetite = max(self._appetite // 2, RECEIVE_LEAST)
         self.server.reads += 1
         now = time.monotonic()
-        self._pace, self._read_at = (len(data) / max(now - self._read_at, 1e-6) if is_all else 0.0), now
+        self._pace.note(len(data), wanted, is_all, now)
         if now - self._minute >= 60:
             if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
                 raise Ended("too_slow", f"Only {self._minute_bytes} bytes came in a minute.")
@@ -290,15 +275,14 @@ class Connection:
         if ending.code == "taken_over":
             self.sock.settimeout(0.0)
             with contextlib.suppress(BlockingIOError, TimeoutError):
-                data = self.sock.recv(RECEIVE_MOST)
+                data = self.sock.recv(read_pace.MOST)
         if not data:
             raise ending
         return data
 
     def _rest(self) -> None:
         """Throttle reads of a slow connection during a file, except near its end, which is to be answered at once."""
-        rest = min(WORTH_READING / self._pace, REST_SECONDS) if self._pace else 0.0
-        if rest > REST_LEAST and self.session.missing > 2 * self._pace * rest:
+        if rest := self._pace.rest(self.session.missing):
             gevent.sleep(rest)
 
     def _take(self, message: WireMessage) -> None:
