@@ -20,7 +20,7 @@ from stack import Stack
 
 from provisioning.devices import registry
 from provisioning.fleet import presets
-from provisioning.media import event_service, previews
+from provisioning.media import event_service, previews, shares
 from provisioning.models import (
     CameraSession,
     ChecklistRun,
@@ -107,8 +107,9 @@ def seed(folder: Path) -> dict[str, str]:
     event_service.remake_all(utcnow)
     crash = db.session.scalars(select(Event).where(Event.kind == "crash")).first()
     assert crash is not None
+    _, token = shares.make(crash, 24, None, "tests", now)
     return {
-        "event": f"/media/{crash.id}",
+        "event": f"/media/{crash.id}", "shared": f"/s/{token}",
         "photo": f"/uploads/{uploads[0].id}", "coming": f"/uploads/{coming.id}", "request": f"/requests/{answered.id}",
         "failed": f"/requests/{failed.id}", "wall": f"/wall/{wall_links.create('Yard', None, 'tests', now)}",
     }  # fmt: skip

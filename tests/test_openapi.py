@@ -170,6 +170,7 @@ def operations() -> list[tuple[str, str]]:
         ("patch", "/uploads/{ident}/link"), ("get", "/uploads/{ident}/content"),
         ("get", "/uploads/{ident}/thumbnail.jpg"), ("get", "/uploads/{ident}/video.mp4"), ("get", "/profiles"),
         ("post", "/profiles"), ("get", "/profiles/{name}"), ("get", "/messages"), ("get", "/sessions"),
+        ("get", "/audit"), ("post", "/devices/{imei}/commands/preview"),
         ("get", "/events"), ("get", "/events/{ident}"), ("post", "/events/{ident}/seen"),
         ("post", "/events/{ident}/shares"), ("get", "/shares/{ident}"), ("delete", "/shares/{ident}"),
         ("put", "/events/{ident}/saved"), ("delete", "/events/{ident}/saved"),
