@@ -139,6 +139,14 @@ def test_nothing_is_sent_to_a_vehicle_that_has_all_of_it(phone: Phone, van: Devi
     assert len(asked()) == 1
 
 
+def test_that_its_own_clips_reach_nobody_is_said_once_in_full(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    page = flat(post(visitor, preview="1", **{"clip-Crash": ["1"]}))
+    assert page.count("Nothing that the vehicle takes by itself will reach this service") == 1
+    assert "Its own photos and clips do not come here yet" in page
+
+
 def test_a_preset_fills_the_cards_and_becomes_the_vehicles_own_when_it_is_sent(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:

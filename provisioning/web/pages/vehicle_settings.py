@@ -106,8 +106,12 @@ def _shown(device: Device) -> dict[str, Any]:
     errors = wish.errors
     if not errors and wish.sent:
         planned, errors = provisioning_plan.preview(device, wish.sent)
+    advice = submission.server_advice(device, wish.sent)
+    warnings = planned.warnings if planned else {}
+    # the card about the server says it already
+    warnings = {number: [text for text in texts if text != advice] for number, texts in warnings.items()}
     return {
-        "views": cards.views(held, wish.sent, errors, planned.warnings if planned else {}),
+        "views": cards.views(held, wish.sent, errors, warnings),
         "answers": wish.answers,
         "planned": planned,
         "errors": errors,
@@ -115,7 +119,7 @@ def _shown(device: Device) -> dict[str, Any]:
         "codec": request.method != "POST" or "codec" in request.form,
         "unknown": sorted(_asked() - held.keys()),
         "clip_takes": _clip_takes(device, wish.answers),
-        "advice": submission.server_advice(device, wish.sent),
+        "advice": advice,
     }
 
 
