@@ -57,6 +57,11 @@ def test_provision_photo_video_link(either_product: Stack) -> None:
     photo = stack.ended(ask(stack, file_type="photo", source="both"))
     assert photo["state"] == "done", photo
     assert sorted(u["source"] for u in photo["uploads"]) == ["front", "rear"]
+    events = f"/events?imei={IMEI}&kind=asked"
+    wait_until(lambda: [len(one["uploads"]) for one in stack.api("GET", events)["items"]] == [2])
+    (event,) = stack.api("GET", events)["items"]
+    assert [u["source"] for u in event["uploads"]] == ["front", "rear"]
+    assert stack.api("POST", f"/events/{event['id']}/seen", status=200)["seen_by"]
 
     begin = int(time.time()) - 20
     video = stack.ended(ask(stack, file_type="video", source="front", timestamp=begin, duration=3))
