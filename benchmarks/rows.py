@@ -252,7 +252,7 @@ def measure(app: Flask) -> dict[str, float]:
     offer = Offer("%photof", False, 3, Metadata(4, 4, int(time.time() * 1000), 0, 0))
     db.session.add(
         Command(
-            device_id=van.id, kind="camreq", arguments=PHOTO, text="camreq:1,1", length=10, state="sent",
+            device_id=van.id, kind="camreq", arguments=PHOTO, text="camreq:1,1", length=10, state="in_progress",
             in_flight=True, capturing=True, sending_at=utcnow(), expires_at=utcnow() + timedelta(hours=1),
         )
     )  # fmt: skip

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from provisioning.devices.credentials_phases import TRANSITIONS as CREDENTIALS
 from provisioning.devices.credentials_phases import Fact, Phase
-from provisioning.models import ENDED, TRANSITIONS, State
+from provisioning.models import ENDED, PASSAGES, SHOWN, TRANSITIONS, Passage, State
+from provisioning.models.command_state import ENDS
 from provisioning.roles import MEANING, Permission, Role
 from provisioning.web.access import NEEDS
 
@@ -25,6 +26,16 @@ def states() -> str:
     for state in State:
         targets = ", ".join(other.value for other in State if other in TRANSITIONS[state])
         lines.append(f"| {state.value} | {targets} | {'an end' if state in ENDED else ''} |")
+    return "\n".join(lines)
+
+
+def passages() -> str:
+    """Give how far an attempt may be, what a command in progress is shown as then, and what may follow."""
+    lines = ["| attempt | the command is shown as | may become |", "|---|---|---|"]
+    for passage in Passage:
+        targets = ", ".join(other.value for other in Passage if other in PASSAGES[passage])
+        shown = "" if passage in ENDS else SHOWN[passage].value
+        lines.append(f"| {passage.value} | {shown} | {targets} |")
     return "\n".join(lines)
 
 
@@ -59,7 +70,7 @@ def _calls(permission: Permission) -> list[str]:
 
 # by document: the marks around each table, and what makes it
 TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
-    DOCS / "sms.md": {"states": states, "credentials": credentials},
+    DOCS / "sms.md": {"states": states, "passages": passages, "credentials": credentials},
     DOCS / "api.md": {"permissions": permissions},
 }
 

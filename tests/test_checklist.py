@@ -15,7 +15,17 @@ from provisioning.check.steps import STEPS
 from provisioning.commands import submission
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import registry, status_table
-from provisioning.models import ChecklistRun, Command, Device, State, Upload, db, timestamps, utcnow
+from provisioning.models import (
+    ChecklistRun,
+    Command,
+    Device,
+    ShownState,
+    State,
+    Upload,
+    db,
+    timestamps,
+    utcnow,
+)
 from provisioning.models import Verdict as Grade
 from provisioning.roles import Role
 from provisioning.sms import dispatch, recovery
@@ -303,7 +313,7 @@ def test_what_was_delivered_and_not_answered_for_three_minutes_is_asked_in_other
     phone.reply(REPLIES["getver"])
     runner.advance(run, utcnow())
     (first,) = db.session.scalars(select(Command).where(Command.kind == "getstatus"))
-    assert first.state == State.DELIVERED  # it keeps its own time-out
+    assert first.shown_state == ShownState.DELIVERED  # it keeps its own time-out
     assert "1 of 2 SMS stayed unanswered" in run.steps["reachable"]["text"]
     assert states(run)["firmware"] == "done"
     assert hand_over(phone, van) == "getio"

@@ -19,7 +19,7 @@ from provisioning.commands import submission
 from provisioning.core import jobs
 from provisioning.devices.history import Kind
 from provisioning.media import previews, registration, retention, settlement, telemetry
-from provisioning.models import Device, Role, State, Upload, UploadState, db, new_id, utcnow
+from provisioning.models import Device, Role, ShownState, Upload, UploadState, db, new_id, utcnow
 from provisioning.sms import dispatch, reconcile
 from provisioning.tracker import language
 from provisioning.web import auth
@@ -238,7 +238,7 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
     asking = [f"{name}{query}" for name in lists for query in ("", f"?imei={IMEI}", f"?imei={IMEI}&cursor=f")]
     # nearly all are stored: a list of those reads the newest rows, whatever the index
     asking += [f"uploads?state={state}" for state in UploadState if state is not UploadState.STORED]
-    asking += [f"commands?state={state}{query}" for state in State for query in ("", f"&imei={IMEI}")]
+    asking += [f"commands?state={state}{query}" for state in ShownState for query in ("", f"&imei={IMEI}")]
     asking += [f"uploads?command={command.id}", "messages?unclaimed=true"]
     for path in asking:
         answer = app.test_client().get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {token}"})

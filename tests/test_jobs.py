@@ -28,6 +28,8 @@ from provisioning.models import (
     IdempotencyKey,
     JobState,
     Message,
+    Passage,
+    ShownState,
     State,
     command_state,
     db,
@@ -68,7 +70,8 @@ def unclear(device: Device) -> Command:
     row = ask(device, "getver")[0]
     assert claim(device)
     locks.lock_device(device.id)
-    command_state.move(row, State.UNKNOWN, utcnow())
+    assert row.attempt
+    command_state.record(row, row.attempt, Passage.UNCLEAR, utcnow())
     row.due_at = utcnow()
     db.session.commit()
     return row
@@ -178,7 +181,7 @@ def test_without_a_gateway_all_that_needs_none_goes_on(phone: Phone, van: Device
     schedule.sweep(at(3))
     assert db.session.scalar(select(func.count()).select_from(IdempotencyKey)) == 0
     assert error_of("look_up") == "gateway_not_configured"
-    assert (row.state, waiting.state) == (State.UNKNOWN, State.QUEUED)
+    assert (row.shown_state, waiting.shown_state) == (ShownState.UNKNOWN, ShownState.QUEUED)
 
 
 def test_without_a_gateway_nothing_is_claimed_for_sending(phone: Phone, van: Device) -> None:
@@ -218,7 +221,7 @@ def test_a_page_of_a_proxy_is_no_answer_of_the_gateway_and_ends_no_sweep(
     db.session.commit()
     recovery.sweep(at(5))
     db.session.expire_all()
-    assert (row.state, late.state) == (State.UNKNOWN, State.EXPIRED)
+    assert (row.shown_state, late.shown_state) == (ShownState.UNKNOWN, ShownState.EXPIRED)
     with pytest.raises(GatewayError) as caught:
         list(gateway.gateway().messages(utcnow()))
     assert (caught.value.code, caught.value.permanent) == ("gateway_unreadable", False)
@@ -268,7 +271,7 @@ def test_a_device_whose_key_is_lost_stops_no_other(phone: Phone, van: Device, ot
     reconcile.reconcile(utcnow)
     schedule.sweep(at(3))
     db.session.expire_all()
-    assert (mine.state, theirs.state) == (State.SENT, State.DONE)
+    assert (mine.shown_state, theirs.shown_state) == (ShownState.SENT, ShownState.DONE)
     assert error_of("owed_events") == "EventOwed"
 
 

@@ -15,10 +15,12 @@ from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
 from provisioning.media import camera_sessions, event_service, request_progress
 from provisioning.models import (
+    Attempt,
     CameraSession,
     Command,
     Device,
     Message,
+    Passage,
     Role,
     State,
     StatusItem,
@@ -408,7 +410,7 @@ def test_a_text_with_an_imei_offers_that_device_and_one_tap_takes_its_number(
 def test_trackers_words_offer_who_owes_an_answer_and_chatter_offers_nobody(
     van: Device, visitor: Visitor
 ) -> None:
-    command(van, state=State.DELIVERED)
+    command(van, state=State.IN_PROGRESS, attempts=[Attempt(outcome=Passage.DELIVERED)])
     text_from("+12025550177", "Photo request from source 1.")
     text_from("+12025550178", "hello, who is this?")
     assert visitor.get("/inbox").text.count("It is Van 11’s new number") == 1

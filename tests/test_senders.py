@@ -18,7 +18,7 @@ from provisioning.core import jobs
 from provisioning.core.errors import Unavailable
 from provisioning.devices import registry
 from provisioning.media import registration, settlement
-from provisioning.models import Command, Device, JobState, State, db, utcnow
+from provisioning.models import Command, Device, JobState, ShownState, State, db, utcnow
 from provisioning.sms import dispatch
 from provisioning.sms.senders import Senders
 
@@ -36,14 +36,14 @@ def vans(phone: Phone) -> list[Device]:
 
 def states() -> list[str]:
     db.session.rollback()
-    return list(db.session.scalars(select(Command.state).order_by(Command.device_id)))
+    return [row.shown_state for row in db.session.scalars(select(Command).order_by(Command.device_id))]
 
 
 def test_all_devices_that_are_due_are_sent_to(phone: Phone, vans: list[Device]) -> None:
     for van in vans:
         ask(van, "getver")
     Senders(2).send_due(utcnow)
-    wait_until(lambda: states() == [State.SENT] * 3)
+    wait_until(lambda: states() == [ShownState.SENT] * 3)
     assert len(phone.sent) == 3
 
 
@@ -59,8 +59,8 @@ def test_a_gateway_that_answers_late_for_one_device_holds_no_other_up(
     phone.twilio.faults.answer_late = 0
     ask(vans[1], "getver")
     senders.send_due(utcnow)
-    wait_until(lambda: states() == [State.SENDING, State.SENT])
-    wait_until(lambda: states() == [State.SENT, State.SENT])
+    wait_until(lambda: states() == [ShownState.SENDING, ShownState.SENT])
+    wait_until(lambda: states() == [ShownState.SENT, ShownState.SENT])
 
 
 def test_a_device_that_fails_by_a_mistake_of_ours_rests_and_stops_no_other(
@@ -71,7 +71,7 @@ def test_a_device_that_fails_by_a_mistake_of_ours_rests_and_stops_no_other(
     db.session.commit()
     senders = Senders()
     senders.send_due(utcnow)
-    wait_until(lambda: states() == [State.QUEUED, State.SENT])
+    wait_until(lambda: states() == [ShownState.QUEUED, ShownState.SENT])
     with pytest.raises(jobs.RowsFailed):
         wait_until(lambda: senders.send_due(utcnow))
     assert dispatch.due_devices(utcnow()) == [vans[0].id]

@@ -18,7 +18,7 @@ from provisioning import schedule
 from provisioning.commands import submission
 from provisioning.core.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.devices import registry, status_table
-from provisioning.models import Command, Device, GatewayEvent, Message, State, db, utcnow
+from provisioning.models import Command, Device, GatewayEvent, Message, ShownState, State, db, utcnow
 from provisioning.roles import Role
 from provisioning.sms import dispatch, factory, gateway, inbound, reconcile, recovery
 from provisioning.sms.gateway import Accepted, InboundSms
@@ -73,7 +73,7 @@ def test_a_command_is_sent_with_credentials_and_shown_without(phone: Phone, van:
     row = photo(van)
     send(van)
     assert phone.sent == ["fleet cam11 camreq:1,1"]
-    assert row.state == State.SENT
+    assert row.shown_state == ShownState.SENT
     stored = [row.text, *db.session.scalars(select(Message.body))]
     assert all("cam11" not in text and "fleet" not in text for text in stored)
 
@@ -242,10 +242,10 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(phone: Phone, van:
     row = photo(van)
     phone.twilio.faults.lose_answers = 1
     send(van)
-    assert row.state == State.UNKNOWN
+    assert row.shown_state == ShownState.UNKNOWN
     recovery.sweep(at(20))
     db.session.expire_all()
-    assert row.state == State.SENT
+    assert row.shown_state == ShownState.SENT
     assert len(phone.sent) == 1
 
 
@@ -277,7 +277,7 @@ def test_a_callback_with_our_id_resolves_what_the_gateway_never_answered(phone: 
     dispatch._note_failure(attempt, failure, utcnow())
     phone.report("SM" + "0" * 32, "delivered", message=attempt.sms.message_id)
     db.session.expire_all()
-    assert row.state == State.DELIVERED
+    assert row.shown_state == ShownState.DELIVERED
     assert db.session.scalar(select(Message.gateway_id)) == "SM" + "0" * 32
 
 
@@ -338,7 +338,7 @@ def test_a_gateway_that_refuses_connections_is_tried_again_by_itself(phone: Phon
     factory.init_app(phone.app, phone.config)
     assert dispatch.drive(van.id, at(30))
     db.session.expire_all()
-    assert (row.state, len(phone.sent)) == (State.SENT, 1)
+    assert (row.shown_state, len(phone.sent)) == (ShownState.SENT, 1)
 
 
 def test_reports_move_only_forward(phone: Phone, van: Device) -> None:
@@ -349,7 +349,7 @@ def test_reports_move_only_forward(phone: Phone, van: Device) -> None:
     for status in ("delivered", "sent", "queued", "undelivered"):
         phone.report(sid, status, error="30008" if status == "undelivered" else None)
     db.session.expire_all()
-    assert (row.state, db.session.scalar(select(Message.status))) == (State.DELIVERED, "delivered")
+    assert (row.shown_state, db.session.scalar(select(Message.status))) == (ShownState.DELIVERED, "delivered")
 
 
 def test_an_sms_that_is_not_delivered_fails_and_says_why(phone: Phone, van: Device) -> None:
@@ -400,7 +400,7 @@ def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) 
     db.session.commit()
     recovery.sweep(utcnow)
     send(van)
-    assert (row.state, len(phone.sent)) == (State.SENT, 1)
+    assert (row.shown_state, len(phone.sent)) == (ShownState.SENT, 1)
     assert row.expires_at < utcnow() + timedelta(hours=1)
 
 
@@ -411,7 +411,7 @@ def test_an_attempt_of_a_clock_that_was_ahead_ends_in_time(phone: Phone, van: De
     recovery.sweep(at(200))
     recovery.sweep(at(215))
     db.session.expire_all()
-    assert row.state != State.SENDING
+    assert row.shown_state != ShownState.SENDING
 
 
 def test_a_look_ahead_of_now_hides_no_text_from_the_reconciler(phone: Phone, van: Device) -> None:
@@ -460,7 +460,7 @@ def test_what_waits_for_another_command_is_due_when_that_has_ended(phone: Phone,
     assert dispatch.due_devices(utcnow()) == [van.id]
     send(van)
     db.session.refresh(second)
-    assert second.state == State.SENT
+    assert second.shown_state == ShownState.SENT
 
 
 def test_many_requests_that_wait_hide_no_command_behind_them(phone: Phone, van: Device) -> None:
@@ -481,7 +481,7 @@ def test_many_requests_that_wait_hide_no_command_behind_them(phone: Phone, van: 
     while dispatch.due_devices(utcnow()):
         send(van)
     db.session.refresh(version)
-    assert version.state == State.SENT
+    assert version.shown_state == ShownState.SENT
 
 
 def test_no_more_devices_are_due_than_the_sender_may_send_to(phone: Phone, van: Device) -> None:
@@ -516,7 +516,7 @@ def test_a_forged_webhook_gets_403_and_changes_nothing(phone: Phone, van: Device
         assert phone.post("/webhooks/twilio/inbound", form, signature=signature).status_code == 403
         assert phone.post("/webhooks/twilio/status", form, signature=signature).status_code == 403
     db.session.expire_all()
-    assert row.state == State.SENT
+    assert row.shown_state == ShownState.SENT
     assert db.session.scalar(select(GatewayEvent)) is None
 
 
@@ -637,7 +637,7 @@ def test_a_reply_to_an_older_unanswered_command_goes_there_by_its_content(phone:
     send(van)
     phone.reply("DI1:1 AIN1:12000 DO1:0")
     db.session.expire_all()
-    assert (old.state, new.state) == (State.DONE, State.SENT)
+    assert (old.shown_state, new.shown_state) == (ShownState.DONE, ShownState.SENT)
 
 
 def test_a_reply_counts_for_the_number_that_the_device_had_then(phone: Phone, van: Device) -> None:

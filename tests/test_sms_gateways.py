@@ -26,6 +26,7 @@ from provisioning.models import (
     GatewayEvent,
     Message,
     Role,
+    ShownState,
     State,
     db,
     utcnow,
@@ -78,7 +79,7 @@ def test_an_accepted_sms_is_sent_once_and_its_id_is_kept(joined: Joined, van: De
     send(van)
     message = only_message()
     assert joined.sent == ["fleet cam11 camreq:1,1"]
-    assert (row.state, message.status, message.gateway) == (State.SENT, "queued", joined.name)
+    assert (row.shown_state, message.status, message.gateway) == (ShownState.SENT, "queued", joined.name)
     assert message.gateway_id
     assert gateway.gateway().capabilities.message_ids
 
@@ -125,7 +126,7 @@ def test_a_refusal_for_good_ends_the_command_and_one_for_now_is_tried_again(
     joined.faults.refuse.clear()
     assert dispatch.drive(van.id, at(30))
     db.session.expire_all()
-    assert (second.state, len(joined.sent)) == (State.SENT, 1)
+    assert (second.shown_state, len(joined.sent)) == (ShownState.SENT, 1)
 
 
 def test_a_gateway_that_is_away_is_tried_again_by_itself(joined: Joined, van: Device) -> None:
@@ -146,13 +147,15 @@ def test_an_answer_that_takes_too_long_is_unclear_and_nothing_is_sent_twice(
     joined.faults.answer_late = 2
     row = photo(van)
     send(van)
-    assert (row.state, only_message().status) == (State.UNKNOWN, "unknown")
+    assert (row.shown_state, only_message().status) == (ShownState.UNKNOWN, "unknown")
     for seconds in (20, 200, 400):
         recovery.sweep(at(seconds))
         dispatch.drive(van.id, at(seconds))
     db.session.expire_all()
     assert len(joined.sent) == 1
-    assert row.state == (State.SENT if gateway.gateway().capabilities.lists_messages else State.UNKNOWN)
+    assert row.shown_state == (
+        ShownState.SENT if gateway.gateway().capabilities.lists_messages else ShownState.UNKNOWN
+    )
 
 
 def impatient(joined: Joined, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,9 +188,9 @@ def test_only_a_gateway_that_lists_messages_lets_conclude_that_an_sms_was_not_se
         dispatch.drive(van.id, at(seconds))
     db.session.expire_all()
     if gateway.gateway().capabilities.lists_messages:
-        assert row.state == (State.SENT if name == "getver" else State.FAILED)
+        assert row.shown_state == (ShownState.SENT if name == "getver" else ShownState.FAILED)
         return
-    assert (row.state, joined.sent) == (State.UNKNOWN, [])
+    assert (row.shown_state, joined.sent) == (ShownState.UNKNOWN, [])
     said = request_progress.sentence(row, [], [], None, "UTC")
     assert "not clear whether the SMS went out, and the SMS gateway cannot be asked" in said
     assert "We wait until" in said
@@ -207,17 +210,17 @@ def test_an_unclear_sms_of_another_gateway_than_todays_stays_unclear(
     for seconds in (95, 300):
         recovery.sweep(at(seconds))
     db.session.expire_all()
-    assert (row.state, phone.sent) == (State.UNKNOWN, [])
+    assert (row.shown_state, phone.sent) == (ShownState.UNKNOWN, [])
 
 
 def test_what_is_unclear_is_settled_by_a_reply_or_a_report(joined: Joined, van: Device) -> None:
     row = ask(van, "getver")[0]
     joined.faults.lose_answers = 1
     send(van)
-    assert row.state == State.UNKNOWN
+    assert row.shown_state == ShownState.UNKNOWN
     joined.report(known_id(joined), "delivered", message=only_message().id)
     db.session.expire_all()
-    assert (row.state, only_message().status) == (State.DELIVERED, "delivered")
+    assert (row.shown_state, only_message().status) == (ShownState.DELIVERED, "delivered")
     joined.reply(VERSION)
     db.session.expire_all()
     assert row.state == State.DONE
@@ -303,7 +306,7 @@ def test_a_webhook_that_the_gateway_did_not_sign_gets_403_and_changes_nothing(
     assert joined.reply(text, sid=message_sid("x"), signature=signature).status_code == 403
     assert joined.report(ident, "undelivered", error=joined.absent, signature=signature).status_code == 403
     db.session.expire_all()
-    assert row.state == State.SENT
+    assert row.shown_state == ShownState.SENT
     assert db.session.scalar(select(GatewayEvent)) is None
 
 
@@ -322,7 +325,7 @@ def test_reports_move_an_sms_only_forward_and_each_counts_once(joined: Joined, v
     for status in ("sent", "delivered", "delivered", "sent", "queued"):
         assert joined.report(ident, status).status_code == 200
     db.session.expire_all()
-    assert (row.state, only_message().status) == (State.DELIVERED, "delivered")
+    assert (row.shown_state, only_message().status) == (ShownState.DELIVERED, "delivered")
     tokens = db.session.scalars(select(GatewayEvent.token)).all()
     assert len(tokens) == len(set(tokens)) == 3
 
@@ -368,8 +371,8 @@ def test_a_report_may_come_before_the_gateway_has_answered(
     schedule.sweep(at(6))
     db.session.expire_all()
     message = only_message()
-    assert (row.state, message.status, message.gateway_id) == (
-        State.DELIVERED,
+    assert (row.shown_state, message.status, message.gateway_id) == (
+        ShownState.DELIVERED,
         "delivered",
         accepted.gateway_id,
     )
@@ -383,7 +386,7 @@ def test_a_report_that_comes_before_an_unclear_answer_is_not_forgotten(joined: J
     failure = GatewayError("gateway_unclear", "?", permanent=False, sent="unknown")
     dispatch._note_failure(attempt, failure, utcnow())
     db.session.expire_all()
-    assert (row.state, only_message().status) == (State.DELIVERED, "delivered")
+    assert (row.shown_state, only_message().status) == (ShownState.DELIVERED, "delivered")
 
 
 def test_a_report_that_waits_for_its_sms_is_let_go_after_two_minutes(joined: Joined, van: Device) -> None:
@@ -497,7 +500,7 @@ def test_a_report_named_by_our_id_alone_finds_its_sms(http_phone: HttpPhone, van
     told = {"reference": only_message().id, "state": "DELIVRD"}
     assert http_phone.post("status", told).status_code == 200
     db.session.expire_all()
-    assert row.state == State.DELIVERED
+    assert row.shown_state == ShownState.DELIVERED
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

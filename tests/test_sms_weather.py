@@ -27,6 +27,7 @@ from provisioning.models import (
     DevicePhone,
     GatewayEvent,
     Message,
+    ShownState,
     State,
     Upload,
     UploadState,
@@ -95,7 +96,7 @@ def test_a_late_announcement_goes_by_its_time_and_not_to_the_next_request(phone:
     send(van)
     phone.reply(f"Preparing to send file from timestamp {int(upload.timestamp.timestamp())}")  # type: ignore[union-attr]
     db.session.expire_all()
-    assert (first.state, second.state) == (State.DONE, State.SENT)
+    assert (first.shown_state, second.shown_state) == (ShownState.DONE, ShownState.SENT)
     assert second.reply is None
 
 
@@ -180,7 +181,11 @@ def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, v
     send(van)
     phone.reply("Kamera wird neu gestartet")
     db.session.expire_all()
-    assert (row.reply, row.match, row.state) == ("Kamera wird neu gestartet", "probable", State.SENT)
+    assert (row.reply, row.match, row.shown_state) == (
+        "Kamera wird neu gestartet",
+        "probable",
+        ShownState.SENT,
+    )
     recovery.sweep(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "unreadable_reply")
@@ -216,7 +221,7 @@ def test_a_refusal_that_may_be_the_photos_leaves_another_command_alone(phone: Ph
     send(van)
     phone.reply("Error: capture failed")
     db.session.expire_all()
-    assert (request.error_code, other.state) == ("capture_failed", State.SENT)
+    assert (request.error_code, other.shown_state) == ("capture_failed", ShownState.SENT)
 
 
 def test_a_refusal_that_comes_late_goes_to_the_only_command_without_an_answer(
@@ -425,7 +430,7 @@ def test_an_old_text_that_is_claimed_answers_nothing_of_today(phone: Phone, van:
     row = ask(van, "getver")[0]
     send(van)
     claim(message, van)
-    assert (row.state, van.firmware) == (State.SENT, "03.28.03.Rev.05")
+    assert (row.shown_state, van.firmware) == (ShownState.SENT, "03.28.03.Rev.05")
 
 
 def test_a_text_whose_effects_were_owed_counts_as_of_when_it_came(phone: Phone, van: Device) -> None:
@@ -524,7 +529,7 @@ def test_a_kill_between_the_gateways_yes_and_our_note_sends_nothing_twice(
         dispatch.drive(van.id, at(seconds))
     db.session.expire_all()
     assert len(phone.sent) == 1
-    assert row.state == State.SENT
+    assert row.shown_state == ShownState.SENT
 
 
 @pytest.mark.parametrize("name", ["camreq", "camget_sdformat", "camget_restart", "cpureset"])
@@ -549,10 +554,10 @@ def test_a_report_that_comes_before_its_message_is_known_is_not_lost(phone: Phon
     assert accepted.gateway_id
     phone.report(accepted.gateway_id, "delivered")  # without our id: nobody knows this message yet
     dispatch._note_sent(attempt, accepted, utcnow())
-    assert row.state == State.SENT
+    assert row.shown_state == ShownState.SENT
     schedule.sweep(at(6))
     db.session.expire_all()
-    assert row.state == State.DELIVERED
+    assert row.shown_state == ShownState.DELIVERED
 
 
 def test_cancelling_while_the_gateway_says_no_frees_the_line(phone: Phone, van: Device) -> None:

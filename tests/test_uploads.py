@@ -36,8 +36,10 @@ from provisioning.media import (
 )
 from provisioning.media.decoder_pool import Outcome
 from provisioning.models import (
+    Attempt,
     Command,
     Device,
+    Passage,
     Role,
     State,
     TelemetryRecord,
@@ -47,6 +49,7 @@ from provisioning.models import (
     db,
     first_id,
     locks,
+    new_id,
     utcnow,
 )
 from provisioning.sms import dispatch, recovery
@@ -80,14 +83,19 @@ def wish(device: Device, source: str = "front", **arguments: Any) -> Command:
     return row
 
 
+def hand_over(row: Command, now: datetime) -> None:
+    """As the worker does when the gateway takes the SMS."""
+    attempt = Attempt(id=new_id(), command_id=row.id, began_at=now, outcome=Passage.SENDING)
+    command_state.begin(row, attempt, now, expires_at=now + timedelta(hours=1))
+    command_state.record(row, attempt, Passage.SENT, now)
+
+
 def asked(device: Device, source: str = "front", **arguments: Any) -> Command:
     """A camreq that was handed over a moment ago and accepted."""
     now = utcnow()
     row = wish(device, source, **arguments)
     row.capturing = True
-    row.sending_at = now
-    command_state.move(row, State.SENDING, now)
-    command_state.move(row, State.SENT, now)
+    hand_over(row, now)
     command_state.move(row, State.ANSWERED, now, expires_at=now + timedelta(hours=1))
     row.capturing = True
     db.session.commit()
@@ -168,7 +176,7 @@ def test_a_request_to_another_server_stays_so_when_that_becomes_ours(app: Flask,
     asked_for = from_arguments("camreq", given, now=int(utcnow().timestamp()))
     (row,) = submit(van, asked_for, Requester("tests", Role.ADMIN), utcnow())
     reached_at(app, "new.example.com")
-    command_state.move(row, State.SENDING, utcnow())
+    hand_over(row, utcnow())
     reply_effects.apply(row, van, read_replies("Preparing to send file from timestamp 1"), "", utcnow())
     assert (row.state, row.result["foreign_server"]) == (State.DONE, True)
 

@@ -123,7 +123,7 @@ def make(imei: str, number: int, **values: Any) -> dict[str, str]:
     """Add a vehicle with a row of everything; give what names it: a word that no other vehicle's pages hold."""
     given = {"imei": imei, "phone": f"+1202555011{number}", "sms_login": "a", "sms_password": "b"} | values
     device = registry.add(given, utcnow())
-    asked = command(device, number, State.SENT, arguments={"file_type": "video", "source": "front"})
+    asked = command(device, number, State.IN_PROGRESS, arguments={"file_type": "video", "source": "front"})
     key = f"2026/{imei}.jpg"
     event = Event(
         id=new_id(), device_id=device.id, kind="asked", at=utcnow(), cameras="front", file_types="video"

@@ -12,7 +12,17 @@ from provisioning.check.steps import REUSE_SECONDS, STEPS, Step
 from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError
-from provisioning.models import BY_CHECK, OPEN, ChecklistRun, Command, Device, State, db, timestamps
+from provisioning.models import (
+    BY_CHECK,
+    OPEN,
+    ChecklistRun,
+    Command,
+    Device,
+    ShownState,
+    State,
+    db,
+    timestamps,
+)
 from provisioning.roles import Role
 from provisioning.tracker import language
 
@@ -47,9 +57,9 @@ def is_lost(row: Command, now: datetime) -> bool:
         return False
     if row.state in (State.EXPIRED, State.FAILED):
         return bool(row.error_retry)
-    if row.state != State.DELIVERED or row.kind == "camreq":
+    if row.shown_state is not ShownState.DELIVERED or row.kind == "camreq":
         return False
-    delivered = [at for at in row.history if at["state"] == State.DELIVERED]
+    delivered = [at for at in row.history if at["state"] == ShownState.DELIVERED]
     since = datetime.fromisoformat(delivered[-1]["at"]) if delivered else row.sending_at
     return now - since >= timedelta(seconds=current_config().check_ask_again)
 

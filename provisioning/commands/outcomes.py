@@ -8,7 +8,7 @@ from datetime import datetime
 
 from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import credentials, status_table
-from provisioning.models import Command, DeliveryStatus, Device, Message, State, command_state
+from provisioning.models import Command, Device, Passage, State, command_state
 
 
 def fail(command: Command, device: Device, code: str, message: str, retry: bool, now: datetime) -> None:
@@ -20,7 +20,6 @@ def fail(command: Command, device: Device, code: str, message: str, retry: bool,
 
 def expire(command: Command, device: Device, now: datetime) -> None:
     """End a command that waited too long, with a reason that a person can act on."""
-    message = command_state.last_message(command.id)
     linked = (command.result or {}).get("linked", [])
     if command.state == State.ANSWERED and command.kind == "camreq":
         if linked:
@@ -34,14 +33,14 @@ def expire(command: Command, device: Device, now: datetime) -> None:
             )
             command_state.move(command, State.EXPIRED, now, error=("no_file", reason, True))
     else:
-        command_state.move(command, State.EXPIRED, now, error=(*_silence(command, message), True))
+        command_state.move(command, State.EXPIRED, now, error=(*_silence(command), True))
     status_table.remark_error(
         device, f"{command.kind}: {command.error_message}", now=now, source=("command", command.id)
     )
     credentials.ended(command, device, now)
 
 
-def _silence(command: Command, message: Message | None) -> tuple[str, str]:
+def _silence(command: Command) -> tuple[str, str]:
     if command.state == State.QUEUED:
         return "queue_timeout", "It waited too long for the device's turn and was never sent. Ask again."
     if command.state == State.ANSWERED:
@@ -53,12 +52,12 @@ def _silence(command: Command, message: Message | None) -> tuple[str, str]:
         return "unreadable_reply", (
             f"The device answered in words that are not known here: {command.reply[:300]!r}. Read them as they are."
         )
-    if message is not None and message.status == DeliveryStatus.DELIVERED:
+    if command.passage is Passage.DELIVERED:
         return "no_reply", (
             "The SMS reached the SIM, but the device did not answer: check login and password, and whether its"
             " list of authorised numbers holds ours."
         )
-    if command.state == State.UNKNOWN:
+    if command.passage is Passage.UNCLEAR:
         return "unclear", (
             "It never became clear whether the SMS went out, and the device did not answer. It may still happen."
         )

@@ -93,7 +93,7 @@ def apply(
         return  # shown with the command, which waits on: they may not even be its answer
     status_table.note_asked(device, command, now)
     command.answered_at = command.answered_at or at
-    command.lease_until = None
+    command_state.release(command)
     credentials.answered(command, device, replies, text, now)
     if command.state == State.CANCELLED:
         command.in_flight, command.expires_at = False, None

@@ -19,11 +19,14 @@ from provisioning.devices import status_table
 from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import (
     OPEN,
+    Attempt,
     Command,
     Device,
     Direction,
     Message,
+    Passage,
     State,
+    Transport,
     command_state,
     db,
     timestamps,
@@ -110,8 +113,7 @@ def asked(device: Device, change: Command, now: datetime) -> None:
 
 
 def handed_over(command: Command, device: Device, now: datetime) -> None:
-    """Note with which pair a command is handed to the gateway, and that a change may reach the device from now on."""
-    command.sent_with = _fingerprint(pair(device, command.credentials))
+    """Note that a change may reach the device from now on."""
     if is_change(command):
         device.credentials_change = command.id
         _apply(device, Fact.HANDED_OVER, now, change=command)
@@ -156,7 +158,7 @@ def answered(command: Command, device: Device, replies: Sequence[Reply], text: s
     if is_change(command):
         _change_answered(command, device, replies, now)
         return
-    if phase_of(device) is Phase.SETTLED and command.sent_with == _fingerprint(pair(device, "current")):
+    if phase_of(device) is Phase.SETTLED and _sent_with(command) == _fingerprint(pair(device, "current")):
         return
     change = _change(device)
     held = _proved_pair(command, device, change)
@@ -201,6 +203,17 @@ def _is_proof(command: Command, device: Device) -> bool:
         and command.parent_id is not None
         and command.parent_id == device.credentials_change
     )
+
+
+def fingerprint(device: Device, which: str) -> str:
+    """Give by what an attempt remembers the login and password that its SMS carries."""
+    return _fingerprint(pair(device, which))
+
+
+def _sent_with(command: Command) -> str | None:
+    """Give the fingerprint of the pair that a command was last sent with; only an SMS carries one and proves it."""
+    attempt = command.attempt
+    return attempt.sent_with if attempt is not None and attempt.transport == Transport.SMS else None
 
 
 def _fingerprint(pair: Pair) -> str:
@@ -250,7 +263,7 @@ def _proved_pair(command: Command, device: Device, change: Command | None) -> Pa
     if command.sending_at <= change.sending_at:
         return None
     for known in (pair(device, "current"), pair(device, "pending"), pair_set_by(change)):
-        if _fingerprint(known) == command.sent_with:
+        if _fingerprint(known) == _sent_with(command):
             return known
     return None
 
@@ -263,6 +276,9 @@ def _may_answer_another(
     if any(isinstance(reply, CommandRefused) for reply in replies):
         kinds |= set(language.COMMANDS)
     since = now - ON_ITS_WAY
+    with_same_pair = select(Attempt.id).where(
+        Attempt.command_id == Command.id, Attempt.sent_with == _sent_with(command)
+    )
     rival = db.session.scalar(
         select(Command.id)
         .where(
@@ -271,7 +287,7 @@ def _may_answer_another(
             Command.kind.in_(kinds),
             Command.answered_at.is_(None) | (Command.state != State.DONE),
             Command.id != command.id,
-            Command.sent_with.is_(None) | (Command.sent_with != command.sent_with),
+            ~with_same_pair.exists(),
         )
         .limit(1)
     )
@@ -289,10 +305,7 @@ def _may_answer_another(
 def _never_arrives(change: Command) -> bool:
     if change.state == State.FAILED and change.error_retry is False:
         return True  # refused for good by the gateway or the network
-    attempts = db.session.scalars(
-        select(Message).where(Message.command_id == change.id, Message.direction == Direction.OUT)
-    )
-    return all(message.gateway_id is None and message.status == "failed" for message in attempts)
+    return all(attempt.outcome == Passage.NOT_SENT for attempt in change.attempts)
 
 
 def _may_still_arrive(change: Command, command: Command) -> bool:

@@ -29,6 +29,7 @@ from provisioning.models import (
     Device,
     DevicePhone,
     Profile,
+    ShownState,
     State,
     StatusItem,
     Upload,
@@ -51,7 +52,7 @@ _CARDS = {
     status_table.CARD_MOUNTED: Card.MOUNTED,
 }
 # states of a command's life that it reaches only once the gateway has taken its SMS
-_WENT_OUT = frozenset((State.SENT, State.DELIVERED, State.ANSWERED, State.UNKNOWN))
+_WENT_OUT = frozenset((ShownState.SENT, ShownState.DELIVERED, ShownState.ANSWERED, ShownState.UNKNOWN))
 
 Items = Mapping[str, StatusItem]
 

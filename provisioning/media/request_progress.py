@@ -17,6 +17,7 @@ from provisioning.models import (
     CameraSession,
     Command,
     Device,
+    ShownState,
     State,
     Upload,
     UploadState,
@@ -30,10 +31,10 @@ RETRIES = "A camera that cannot get through tries again after some 30 minutes."
 ON_ITS_WAY = (UploadState.RECEIVING, UploadState.PARTIAL)
 KINDS = {"photo": "photo", "video": "clip"}  # what people call the types of files
 WAITING = {
-    State.QUEUED: "Waits for the vehicle's turn.",
-    State.SENDING: "On its way to the vehicle.",
-    State.SENT: "On its way to the vehicle.",
-    State.DELIVERED: "The SIM has it; waiting for the vehicle's answer.",
+    ShownState.QUEUED: "Waits for the vehicle's turn.",
+    ShownState.SENDING: "On its way to the vehicle.",
+    ShownState.SENT: "On its way to the vehicle.",
+    ShownState.DELIVERED: "The SIM has it; waiting for the vehicle's answer.",
 }
 
 
@@ -91,7 +92,7 @@ def sentence(
     row: Command, linked: Iterable[Upload], coming: Sequence[Upload], session: CameraSession | None, zone: str
 ) -> str:
     """Say it for one command; empty where its files are here and speak for themselves."""
-    state = State(row.state)
+    state, shown = State(row.state), row.shown_state
     if row.error_message:
         return row.error_message + _retry(row)
     here = [upload.source for upload in linked]
@@ -102,7 +103,7 @@ def sentence(
     if row.note:
         return row.note
     if state is not State.ANSWERED:
-        return (_unclear() if state is State.UNKNOWN else WAITING[state]) + _end(row, zone)
+        return (_unclear() if shown is ShownState.UNKNOWN else WAITING[shown]) + _end(row, zone)
     if row.kind != "camreq":
         return _capitalised(row.history[-1]["note"] or "the vehicle has answered") + _end(row, zone)
     return _file(row, here, coming, session) + _end(row, zone)

@@ -1,5 +1,6 @@
 """Tables and their state machines, one file a noun. Rules that span several rows are in the packages above."""
 
+from provisioning.models.attempts import PASSAGES, UNSETTLED, Attempt, Passage, Transport
 from provisioning.models.audit import AuditEntry
 from provisioning.models.base import (
     Base,
@@ -14,7 +15,17 @@ from provisioning.models.base import (
 )
 from provisioning.models.changes import Change
 from provisioning.models.checks import ChecklistRun
-from provisioning.models.commands import BY_CHECK, ENDED, OPEN, TRANSITIONS, Command, SenderBucket, State
+from provisioning.models.commands import (
+    BY_CHECK,
+    ENDED,
+    OPEN,
+    SHOWN,
+    TRANSITIONS,
+    Command,
+    SenderBucket,
+    ShownState,
+    State,
+)
 from provisioning.models.devices import Device, DevicePhone, DeviceTag, StatusItem, TelemetryRecord, Verdict
 from provisioning.models.events import NEEDS_A_LOOK, Event, EventView
 from provisioning.models.fleet_settings import FleetSettings
@@ -61,12 +72,16 @@ __all__ = [
     "IS_PICTURE",
     "NEEDS_A_LOOK",
     "OPEN",
+    "PASSAGES",
     "RECONCILER",
+    "SHOWN",
     "TRANSITIONS",
     "TRIGGERS",
     "UNCLAIMED",
+    "UNSETTLED",
     "UNSTORED",
     "ApiToken",
+    "Attempt",
     "AuditEntry",
     "Base",
     "CameraSession",
@@ -92,14 +107,17 @@ __all__ = [
     "Lease",
     "LoginFailure",
     "Message",
+    "Passage",
     "Patient",
     "Profile",
     "Role",
     "SenderBucket",
     "Share",
+    "ShownState",
     "State",
     "StatusItem",
     "TelemetryRecord",
+    "Transport",
     "UTCDateTime",
     "Upload",
     "UploadState",

@@ -1,4 +1,6 @@
-"""The state of a command: how a row is made and how its state moves. Only this module changes `Command.state`.
+"""The state of a command: how a row is made, how its state moves, and how far its attempts are.
+
+Only this module changes `Command.state` and `Attempt.outcome`.
 
 Every unit of work that changes commands of a device begins with `locks.lock_device`.
 """
@@ -7,15 +9,20 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 
 from provisioning.models import (
     ENDED,
+    PASSAGES,
+    SHOWN,
     TRANSITIONS,
+    Attempt,
     Command,
     Device,
     Direction,
     Message,
+    Passage,
+    ShownState,
     State,
     changes,
     db,
@@ -26,9 +33,13 @@ from provisioning.models import (
 from provisioning.tracker import language
 
 # the device's one SMS place is held from handing over until reply, failure or time-out
-HOLDS_LINE = frozenset({State.SENDING, State.SENT, State.DELIVERED, State.UNKNOWN})
+HOLDS_LINE = frozenset({State.IN_PROGRESS})
 # the capture place of a camreq is kept until its files are linked or it ends
 HOLDS_CAPTURE = HOLDS_LINE | {State.ANSWERED}
+
+
+# after these the command itself is moved on
+ENDS = frozenset({Passage.NOT_SENT, Passage.LOST})
 
 
 class WrongTurn(Exception):
@@ -78,7 +89,7 @@ def enqueue(
         parent_id=parent_id,
         credentials=credentials,
         foreign_server=foreign_server,
-        history=[{"at": timestamps.stamp(now), "state": State.QUEUED.value, "note": None}],
+        history=[{"at": timestamps.stamp(now), "state": ShownState.QUEUED.value, "note": None}],
     )
     db.session.add(command)
     changes.publish(device.id, "commands")
@@ -86,8 +97,45 @@ def enqueue(
 
 
 def may_move(command: Command, state: State) -> bool:
-    """Say whether the table allows this state now."""
+    """Say whether the table allows this state now; back into the queue goes only what certainly was not sent."""
+    if state is State.QUEUED and command.passage is not Passage.NOT_SENT:
+        return False
     return state in TRANSITIONS[State(command.state)]
+
+
+def begin(command: Command, attempt: Attempt, now: datetime, *, expires_at: datetime) -> None:
+    """Move a queued command into an attempt, which holds the device's SMS place."""
+    command.attempts.append(attempt)
+    command.sending_at = attempt.began_at
+    move(command, State.IN_PROGRESS, now, expires_at=expires_at)
+
+
+def record(
+    command: Command, attempt: Attempt, passage: Passage, now: datetime, *, note: str | None = None
+) -> bool:
+    """Note how far an attempt is; say whether that is news. What comes late or twice changes nothing.
+
+    While the command is in progress by this attempt, it is shown so.
+    """
+    if passage not in PASSAGES[Passage(attempt.outcome)]:
+        return False
+    attempt.outcome, attempt.lease_until = passage, None
+    if command.state == State.IN_PROGRESS and attempt is command.attempt and passage not in ENDS:
+        command.updated_at, command.note = now, None
+        _remember(command, now, note)
+        changes.publish(command.device_id, "commands")
+    return True
+
+
+def release(command: Command) -> None:
+    """End the lease of the last attempt: nothing that its process still has to say is waited for."""
+    if command.attempt is not None:
+        command.attempt.lease_until = None
+
+
+def _remember(command: Command, now: datetime, note: str | None) -> None:
+    entry = {"at": timestamps.stamp(now), "state": command.shown_state.value, "note": note}
+    command.history = [*command.history, entry]
 
 
 def move(
@@ -104,7 +152,7 @@ def move(
     Raises WrongTurn where the table forbids it.
     """
     if not may_move(command, state):
-        raise WrongTurn(f"{command.id}: {command.state} to {state}")
+        raise WrongTurn(f"{command.id}: {command.shown_state} to {state}")
     was_ended = command.state in ENDED
     line_kept = state is State.CANCELLED and command.in_flight  # it may still happen: keep the SMS place
     command.late = state is State.DONE and (was_ended or command.late)
@@ -117,7 +165,7 @@ def move(
     if expires_at is not None or (state in ENDED and not line_kept):
         command.expires_at = expires_at
     command.error_code, command.error_message, command.error_retry = error or (None, None, None)
-    command.history = [*command.history, {"at": timestamps.stamp(now), "state": state.value, "note": note}]
+    _remember(command, now, note)
     changes.publish(command.device_id, "commands")
     if was_ended or state in ENDED:
         health_marks.mark([command.device_id])
@@ -140,3 +188,18 @@ def missing_sources(command: Command, linked: Iterable[str]) -> list[str]:
     """Give the cameras of a camreq whose file has not come."""
     have = set(linked)
     return [source for source in wanted_sources(command) if source not in have]
+
+
+def is_shown_as(state: ShownState) -> ColumnElement[bool]:
+    """Give the condition of the commands that are shown with this state."""
+    passages = [passage for passage, shown in SHOWN.items() if shown is state]
+    if not passages:
+        return Command.state == State(state)
+    last = (
+        select(Attempt.outcome)
+        .where(Attempt.command_id == Command.id)
+        .order_by(Attempt.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return and_(Command.state == State.IN_PROGRESS, last.in_(passages))

@@ -1,4 +1,7 @@
-"""Commands: one row from submission to its end, and the transitions between its states."""
+"""Commands: one row from submission to its end, and the transitions between its states.
+
+How a command travels is a matter of its attempts (`attempts`).
+"""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,12 +10,42 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from provisioning.models.attempts import Attempt, Passage
 from provisioning.models.base import db, new_id, partial_index, utcnow
 from provisioning.models.devices import Device
 
 
 class State(StrEnum):
-    """A command's life (design: queued, sending, sent, delivered, answered, done; and five ends or pauses)."""
+    """What has become of a command, however it travels."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"  # its attempt says how far it is
+    ANSWERED = "answered"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+OPEN = frozenset({State.QUEUED, State.IN_PROGRESS, State.ANSWERED})
+ENDED = frozenset(State) - OPEN
+
+# From each state, where it may go. A file may come before any reply, so every open state may become done; an end may
+# still become done (a file that comes late), and done may be withdrawn when a person unlinks its file. Back into the
+# queue goes only what certainly was not sent.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.IN_PROGRESS, State.FAILED, State.EXPIRED, State.CANCELLED, State.DONE}),
+    State.IN_PROGRESS: frozenset(State) - {State.IN_PROGRESS},
+    State.ANSWERED: frozenset({State.DONE, State.FAILED, State.EXPIRED, State.CANCELLED}),
+    State.DONE: frozenset({State.ANSWERED, State.FAILED, State.EXPIRED, State.CANCELLED}),
+    State.FAILED: frozenset({State.DONE, State.ANSWERED}),
+    State.EXPIRED: frozenset({State.DONE, State.ANSWERED, State.FAILED}),
+    State.CANCELLED: frozenset({State.DONE}),
+}
+
+
+class ShownState(StrEnum):
+    """The state of a command as programs and people are shown it: one word for its state and how far its attempt is."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -26,23 +59,14 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-OPEN = frozenset({State.QUEUED, State.SENDING, State.SENT, State.DELIVERED, State.ANSWERED, State.UNKNOWN})
-ENDED = frozenset(State) - OPEN
-
-# From each state, where it may go. A reply or a file may overtake the gateway's own reports, so every open
-# state may become answered or done; an end may still become done (a file that comes late), and done may be
-# withdrawn when a person unlinks its file.
-TRANSITIONS: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.SENDING, State.FAILED, State.EXPIRED, State.CANCELLED, State.DONE}),
-    State.SENDING: frozenset(State) - {State.SENDING},
-    State.SENT: frozenset(State) - {State.QUEUED, State.SENDING, State.SENT, State.UNKNOWN},
-    State.DELIVERED: frozenset({State.ANSWERED, State.DONE, State.FAILED, State.EXPIRED, State.CANCELLED}),
-    State.ANSWERED: frozenset({State.DONE, State.FAILED, State.EXPIRED, State.CANCELLED}),
-    State.UNKNOWN: frozenset(State) - {State.UNKNOWN, State.SENDING},
-    State.DONE: frozenset({State.ANSWERED, State.FAILED, State.EXPIRED, State.CANCELLED}),
-    State.FAILED: frozenset({State.DONE, State.ANSWERED}),
-    State.EXPIRED: frozenset({State.DONE, State.ANSWERED, State.FAILED}),
-    State.CANCELLED: frozenset({State.DONE}),
+# what a command in progress is shown as; one whose attempt has failed is moved on in the same transaction
+SHOWN: dict[Passage, ShownState] = {
+    Passage.SENDING: ShownState.SENDING,
+    Passage.UNCLEAR: ShownState.UNKNOWN,
+    Passage.SENT: ShownState.SENT,
+    Passage.DELIVERED: ShownState.DELIVERED,
+    Passage.NOT_SENT: ShownState.SENDING,
+    Passage.LOST: ShownState.SENT,
 }
 
 
@@ -50,7 +74,7 @@ BY_CHECK = "checklist, "  # begins what `requested_by` says of a command that a 
 
 
 class Command(db.Model):  # type: ignore[name-defined]
-    """Something asked of a device by one SMS.
+    """Something asked of a device, which one SMS can carry; each try to carry it is an attempt.
 
     `kind` and `arguments` are the typed command (TypedCommand.as_arguments); `text` is the SMS with
     credentials as dots, the true text is composed when it is sent. `in_flight`: holds the device's one SMS
@@ -83,21 +107,17 @@ class Command(db.Model):  # type: ignore[name-defined]
     # a camreq whose files go to another server than ours, as was decided when it was asked
     foreign_server: Mapped[bool] = mapped_column(default=False, server_default=false())
     credentials: Mapped[str] = mapped_column(String(8), default="current")  # current | pending
-    sent_with: Mapped[str | None] = mapped_column(
-        String(32)
-    )  # keyed hash of the pair that it was handed over with
     state: Mapped[str] = mapped_column(String(12), default=State.QUEUED)
     in_flight: Mapped[bool] = mapped_column(default=False)
     capturing: Mapped[bool] = mapped_column(default=False)
 
-    # sending: when it may next be looked at, how often it was handed to the gateway, who holds it until when
-    due_at: Mapped[datetime] = mapped_column(default=utcnow)
-    attempts: Mapped[int] = mapped_column(default=0)
-    lease_until: Mapped[datetime | None]
+    due_at: Mapped[datetime] = mapped_column(default=utcnow)  # when it may next be sent, or be looked up
     # times of its life
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
-    sending_at: Mapped[datetime | None]  # handed over (the last attempt began)
+    sending_at: Mapped[
+        datetime | None
+    ]  # when the last attempt began, for the indexes that find it by device and time
     answered_at: Mapped[datetime | None]  # first reply
     ended_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]  # at which its present wait ends
@@ -122,6 +142,24 @@ class Command(db.Model):  # type: ignore[name-defined]
     )  # read-back of a setparam
 
     device: Mapped[Device] = relationship()
+    attempts: Mapped[list[Attempt]] = relationship(order_by=Attempt.id)
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The last attempt, if there was one."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def passage(self) -> Passage | None:
+        """How far the last attempt is; None: there was none."""
+        return Passage(self.attempts[-1].outcome) if self.attempts else None
+
+    @property
+    def shown_state(self) -> ShownState:
+        """The state as programs and people are shown it."""
+        if self.state == State.IN_PROGRESS:
+            return SHOWN[self.passage or Passage.SENDING]
+        return ShownState(self.state)
 
 
 class SenderBucket(db.Model):  # type: ignore[name-defined]

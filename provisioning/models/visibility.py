@@ -65,7 +65,8 @@ def conditions(visible: Select[Any]) -> dict[type[Any], ColumnElement[bool]]:
             for column in mapper.columns:
                 for key in column.foreign_keys:
                     if (owner := key.column.table.c.get("device_id")) is not None:
-                        found[mapper.class_] = column.in_(select(key.column).where(owner.in_(visible)))
+                        owned = column.in_(select(key.column).where(owner.in_(visible)))
+                        found.setdefault(mapper.class_, owned)  # by the first: a later one may be empty
     return found
 
 

@@ -18,6 +18,7 @@ from provisioning.models import (
     Device,
     Direction,
     Message,
+    Passage,
     State,
     changes,
     command_state,
@@ -92,20 +93,22 @@ def take(report: DeliveryReport, now: datetime) -> int | None:
 def _move_command(message: Message, status: DeliveryStatus, now: datetime) -> None:
     command = db.session.get_one(Command, message.command_id)
     device = db.session.get_one(Device, message.device_id)
-    if message is not command_state.last_message(command.id):
+    attempt = next((one for one in command.attempts if one.message_id == message.id), None)
+    if attempt is None:
+        return
+    command_state.record(command, attempt, _passage(status), now)
+    if attempt is not command.attempt:
         return  # a report on an attempt that was given up
     if status in CARRIED:
         status_table.note_asked(device, command, now)
+    elif command.in_flight:
+        _end(command, device, message, status, now)
+
+
+def _passage(status: DeliveryStatus) -> Passage:
     if status in LOST:
-        if command.in_flight:
-            _end(command, device, message, status, now)
-    elif status is DeliveryStatus.DELIVERED:
-        if command.state in (State.SENDING, State.SENT, State.UNKNOWN):
-            command.lease_until = None
-            command_state.move(command, State.DELIVERED, now)
-    elif command.state in (State.SENDING, State.UNKNOWN):
-        command.lease_until = None
-        command_state.move(command, State.SENT, now)
+        return Passage.LOST
+    return Passage.DELIVERED if status is DeliveryStatus.DELIVERED else Passage.SENT
 
 
 def _end(command: Command, device: Device, message: Message, status: DeliveryStatus, now: datetime) -> None:

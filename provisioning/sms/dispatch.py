@@ -20,13 +20,16 @@ from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, GatewayError
 from provisioning.devices import credentials, status_table
 from provisioning.models import (
+    Attempt,
     Command,
     DeliveryStatus,
     Device,
     Direction,
     Message,
+    Passage,
     SenderBucket,
     State,
+    Transport,
     changed,
     changes,
     command_state,
@@ -54,9 +57,10 @@ WAITS_FOR_FILES = "Waits for the files of the request before it."
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One claimed command, ready for the gateway."""
+class Handover:
+    """One attempt to send a claimed command, ready for the gateway."""
 
+    attempt_id: str
     command_id: str
     device_id: int
     sms: OutgoingSms
@@ -117,19 +121,19 @@ def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
     Raises Unavailable where no gateway is configured.
     """
     carrier = gateway.gateway()  # before anything is claimed: without a gateway nothing is under way
-    attempt = _claim(device_id, carrier, clock())
-    if attempt is None:
+    handover = _claim(device_id, carrier, clock())
+    if handover is None:
         return False
     try:
-        accepted = carrier.send(attempt.sms)
+        accepted = carrier.send(handover.sms)
     except GatewayError as error:
-        _note_failure(attempt, error, clock())
+        _note_failure(handover, error, clock())
         return False
-    _note_sent(attempt, accepted, clock())
+    _note_sent(handover, accepted, clock())
     return True
 
 
-def _claim(device_id: int, carrier: SmsGateway, now: datetime) -> Attempt | None:
+def _claim(device_id: int, carrier: SmsGateway, now: datetime) -> Handover | None:
     device = locks.lock_device(device_id)
     command = _next(device, now)
     if command is None:
@@ -144,29 +148,39 @@ def _claim(device_id: int, carrier: SmsGateway, now: datetime) -> Attempt | None
         outcomes.fail(command, device, error.code, error.message, False, now)
         db.session.commit()
         return None
-    _begin(command, device, sms, now)
     message = _message(command, device, sms, carrier, now)
     db.session.add(message)
+    db.session.flush()  # before the attempt, which names it
+    attempt = _begin(command, device, sms, message, now)
     outgoing = OutgoingSms(message.id, device.phone, sms.text, _validity(carrier))
-    attempt = Attempt(command.id, device.id, outgoing)
+    handover = Handover(attempt.id, command.id, device.id, outgoing)
     try:
         db.session.commit()
     except IntegrityError:
         # the partial unique index: another process holds the device's place
         db.session.rollback()
         return None
-    return attempt
+    return handover
 
 
-def _begin(command: Command, device: Device, sms: language.Sms, now: datetime) -> None:
-    """Move a command into its attempt: it holds the device's SMS place and a lease of this process."""
+def _begin(command: Command, device: Device, sms: language.Sms, message: Message, now: datetime) -> Attempt:
+    """Move a command into a new attempt: it holds the device's SMS place and a lease of this process."""
     command.text, command.length = sms.masked, sms.length
+    attempt = Attempt(
+        id=new_id(),
+        command_id=command.id,
+        transport=Transport.SMS,
+        began_at=now,
+        lease_until=timestamps.later(now, LEASE_SECONDS),
+        outcome=Passage.SENDING,
+        message_id=message.id,
+        sent_with=credentials.fingerprint(device, command.credentials),
+    )
     expires_at = timestamps.later(now, current_config().sms_reply_timeout)
-    command_state.move(command, State.SENDING, now, expires_at=expires_at)
+    command_state.begin(command, attempt, now, expires_at=expires_at)
     command.capturing = command.kind == "camreq"
-    command.sending_at, command.attempts = now, command.attempts + 1
-    command.lease_until = timestamps.later(now, LEASE_SECONDS)
     credentials.handed_over(command, device, now)
+    return attempt
 
 
 def _message(
@@ -300,46 +314,50 @@ def _tokens_left(carrier: SmsGateway, now: datetime) -> int:
     return current_config().sms_burst if tokens is None else int(tokens)
 
 
-def _note_sent(attempt: Attempt, accepted: Accepted, now: datetime) -> None:
-    device = locks.lock_device(attempt.device_id)
-    message = db.session.get_one(Message, attempt.sms.message_id)
-    command = db.session.get_one(Command, attempt.command_id)
+def _note_sent(handover: Handover, accepted: Accepted, now: datetime) -> None:
+    device = locks.lock_device(handover.device_id)
+    message = db.session.get_one(Message, handover.sms.message_id)
+    command = db.session.get_one(Command, handover.command_id)
+    attempt = db.session.get_one(Attempt, handover.attempt_id)
     status_table.note_asked(device, command, now)
     keep_id(message, accepted.gateway_id)
     if message.status == DeliveryStatus.SENDING:
         message.status = accepted.status
-    command.lease_until = None
+    attempt.lease_until = None
     # a reply or a report may have overtaken the gateway's own answer
-    if command.state in (State.SENDING, State.UNKNOWN):
-        command_state.move(command, State.SENT, now)
-    changes.publish(attempt.device_id, "messages")
+    command_state.record(command, attempt, Passage.SENT, now)
+    changes.publish(handover.device_id, "messages")
     db.session.commit()
 
 
-def _note_failure(attempt: Attempt, error: GatewayError, now: datetime) -> None:
-    device = locks.lock_device(attempt.device_id)
-    message = db.session.get_one(Message, attempt.sms.message_id)
-    command = db.session.get_one(Command, attempt.command_id)
-    command.lease_until = None
+def _note_failure(handover: Handover, error: GatewayError, now: datetime) -> None:
+    device = locks.lock_device(handover.device_id)
+    message = db.session.get_one(Message, handover.sms.message_id)
+    command = db.session.get_one(Command, handover.command_id)
+    attempt = db.session.get_one(Attempt, handover.attempt_id)
+    attempt.lease_until = None
     log.warning("SMS not handed over", command=command.id, code=error.code, sent=error.sent)
     if error.sent == "unknown":
-        _note_unclear(command, message, error, now)
+        _note_unclear(command, attempt, message, error, now)
     else:
         message.status, message.error_code = DeliveryStatus.FAILED, error.code[:48]
+        is_news = command_state.record(command, attempt, Passage.NOT_SENT, now)
         if command.state == State.CANCELLED:
             _free_cancelled(command, device, now)
-        elif command.state == State.SENDING:
+        elif command.state == State.IN_PROGRESS and is_news:
             _note_refused(command, device, error, now)
-    changes.publish(attempt.device_id, "messages")
+    changes.publish(handover.device_id, "messages")
     db.session.commit()
 
 
-def _note_unclear(command: Command, message: Message, error: GatewayError, now: datetime) -> None:
+def _note_unclear(
+    command: Command, attempt: Attempt, message: Message, error: GatewayError, now: datetime
+) -> None:
     # a report may have come meanwhile: then it is known that the gateway has taken it
     if message.status == DeliveryStatus.SENDING:
         message.status = DeliveryStatus.UNKNOWN
-    if command.state == State.SENDING:
-        command_state.move(command, State.UNKNOWN, now, note=error.message)
+    is_news = command_state.record(command, attempt, Passage.UNCLEAR, now, note=error.message)
+    if is_news and command.state == State.IN_PROGRESS:
         command.due_at = timestamps.later(now, LOOKUP_EVERY)
 
 
@@ -351,10 +369,10 @@ def _free_cancelled(command: Command, device: Device, now: datetime) -> None:
 
 
 def _note_refused(command: Command, device: Device, error: GatewayError, now: datetime) -> None:
-    if error.permanent or command.attempts >= ATTEMPTS:
+    if error.permanent or len(command.attempts) >= ATTEMPTS:
         outcomes.fail(command, device, error.code, error.message, not error.permanent, now)
         return
     given_up = timestamps.later(command.created_at, current_config().queue_timeout)
     command_state.move(command, State.QUEUED, now, note=error.message, expires_at=given_up)
-    command.due_at = timestamps.later(now, min(300, 5 * 2 ** (command.attempts - 1)))
+    command.due_at = timestamps.later(now, min(300, 5 * 2 ** (len(command.attempts) - 1)))
     command_state.remark(command, error.message, now)

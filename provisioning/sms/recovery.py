@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import false, or_, select
+from sqlalchemy import ColumnElement, false, or_, select
 
 from provisioning.commands import outcomes, submission
 from provisioning.core import jobs
@@ -20,11 +20,14 @@ from provisioning.devices import credentials, status_table
 from provisioning.models import (
     BEING_SENT,
     OPEN,
+    UNSETTLED,
+    Attempt,
     Command,
     DeliveryStatus,
     Device,
     Direction,
     Message,
+    Passage,
     State,
     changes,
     command_state,
@@ -55,6 +58,16 @@ def _ids(*conditions: object, by: Any = Command.id) -> list[tuple[str, int]]:
     return [(row.id, row.device_id) for row in rows]
 
 
+def _by_attempt(passage: Passage, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Condition: an attempt of the command is as far as this; of a command in progress it is the last one."""
+    unsettled = select(Attempt.command_id).where(UNSETTLED, Attempt.outcome == passage, *conditions)
+    return Command.id.in_(unsettled)
+
+
+def _is_unclear(command: Command) -> bool:
+    return command.state == State.IN_PROGRESS and command.passage is Passage.UNCLEAR
+
+
 def _bring_back(clock: Callable[[], datetime]) -> None:
     """Bring the times of open commands back that were written while this machine's clock was ahead."""
     now = clock()
@@ -66,13 +79,20 @@ def _bring_back(clock: Callable[[], datetime]) -> None:
         ahead = command.updated_at - now
         if command.state in OPEN and ahead > AHEAD:
             log.warning("times ahead of now brought back", command=ident, seconds=ahead.total_seconds())
-            for name in ("due_at", "lease_until", "expires_at", "sending_at", "created_at"):
-                if (moment := getattr(command, name)) is not None and moment > now:
-                    setattr(command, name, moment - ahead)
+            for name in ("due_at", "expires_at", "sending_at", "created_at"):
+                _bring(command, name, ahead, now)
+            for attempt in command.attempts:
+                _bring(attempt, "began_at", ahead, now)
+                _bring(attempt, "lease_until", ahead, now)
             command.updated_at = now
         db.session.commit()
 
     jobs.each("clock_ahead", _ids(Command.state.in_(OPEN), Command.updated_at > now + AHEAD), bring_back)
+
+
+def _bring(row: Command | Attempt, name: str, ahead: timedelta, now: datetime) -> None:
+    if (moment := getattr(row, name)) is not None and moment > now:
+        setattr(row, name, moment - ahead)
 
 
 def _free_leases(clock: Callable[[], datetime]) -> None:
@@ -81,17 +101,26 @@ def _free_leases(clock: Callable[[], datetime]) -> None:
         now = clock()
         locks.lock_device(device_id)
         command = db.session.get_one(Command, ident)
-        if command.state == State.SENDING and command.lease_until and command.lease_until < now:
+        attempt = command.attempt
+        if (
+            command.state == State.IN_PROGRESS
+            and attempt is not None
+            and attempt.outcome == Passage.SENDING
+            and attempt.lease_until is not None
+            and attempt.lease_until < now
+        ):
             note = "the process that was sending it ended before the gateway's answer was stored"
-            command_state.move(command, State.UNKNOWN, now, note=note)
-            command.due_at, command.lease_until = now, None
+            command_state.record(command, attempt, Passage.UNCLEAR, now, note=note)
+            command.due_at = now
         db.session.commit()
 
-    jobs.each("stale_leases", _ids(Command.state == State.SENDING, Command.lease_until < clock()), free)
+    stale = _by_attempt(Passage.SENDING, Attempt.lease_until < clock())
+    jobs.each("stale_leases", _ids(Command.state == State.IN_PROGRESS, stale), free)
 
 
 def _look_up(clock: Callable[[], datetime]) -> None:
-    rows = _ids(Command.state == State.UNKNOWN, Command.due_at <= clock(), by=Command.due_at)
+    unclear = _by_attempt(Passage.UNCLEAR)
+    rows = _ids(Command.state == State.IN_PROGRESS, Command.due_at <= clock(), unclear, by=Command.due_at)
     if rows:
         gateway.gateway()  # where none is configured, it is the job that fails and none of the rows
     jobs.each("look_up", rows, lambda row: _look_up_one(*row, clock))
@@ -120,7 +149,7 @@ def _stay_unclear(ident: str, device_id: int, now: datetime) -> None:
     """Conclude nothing where the gateway cannot be asked: a reply or a report settles it, or the command expires."""
     locks.lock_device(device_id)
     command = db.session.get_one(Command, ident)
-    if command.state == State.UNKNOWN:
+    if _is_unclear(command):
         command.due_at = command.expires_at or timestamps.later(now, dispatch.LOOKUP_EVERY)
     db.session.commit()
 
@@ -140,22 +169,25 @@ def _learn_ids(clock: Callable[[], datetime]) -> None:
     orphans = db.session.scalars(
         select(Message)
         .join(Command, Message.command_id == Command.id)
+        .join(Attempt, Attempt.message_id == Message.id)
         .where(
             BEING_SENT,
             Message.created_at < clock() - NOT_SENT_AFTER,
             Message.direction == Direction.OUT,
             # of another gateway nothing more can be learnt than that it is not known
             or_(listing, Message.status == DeliveryStatus.SENDING),
-            Command.state.not_in((State.SENDING, State.UNKNOWN)),
+            or_(
+                Command.state != State.IN_PROGRESS, Attempt.outcome.not_in((Passage.SENDING, Passage.UNCLEAR))
+            ),
         )
         .limit(SWEEP_BATCH)
     ).all()
     wanted = [_Wanted.of(row) for row in orphans]
     db.session.commit()
-    jobs.each("learn_ids", wanted, _learn_id, named=lambda one: one.message_id)
+    jobs.each("learn_ids", wanted, lambda one: _learn_id(one, clock()), named=lambda one: one.message_id)
 
 
-def _learn_id(wanted: "_Wanted") -> None:
+def _learn_id(wanted: "_Wanted", now: datetime) -> None:
     can_list = gateway.can_list(wanted.gateway)
     gateway_id = _find(wanted) if can_list else None
     locks.lock_device(wanted.device_id)
@@ -164,6 +196,11 @@ def _learn_id(wanted: "_Wanted") -> None:
         keep_id(message, gateway_id)
         not_found = DeliveryStatus.FAILED if can_list else DeliveryStatus.UNKNOWN
         message.status = DeliveryStatus.SENT if gateway_id else not_found
+        passage = Passage.SENT if gateway_id else Passage.NOT_SENT if can_list else Passage.UNCLEAR
+        attempt = db.session.scalar(select(Attempt).where(Attempt.message_id == message.id))
+        if attempt is not None:
+            command = db.session.get_one(Command, attempt.command_id)
+            command_state.record(command, attempt, passage, now)
         changes.publish(wanted.device_id, "messages")
     db.session.commit()
 
@@ -205,24 +242,27 @@ def _find(wanted: _Wanted) -> str | None:
 def _resolve(ident: str, device_id: int, message_id: str, gateway_id: str | None, now: datetime) -> None:
     device = locks.lock_device(device_id)
     command, message = db.session.get_one(Command, ident), db.session.get_one(Message, message_id)
-    if command.state != State.UNKNOWN:
+    attempt = command.attempt
+    if attempt is None or not _is_unclear(command):
         db.session.commit()
         return
     if gateway_id is not None:
         keep_id(message, gateway_id)
         message.status = DeliveryStatus.SENT
         status_table.note_asked(device, command, now)
-        command_state.move(command, State.SENT, now, note="found at the gateway: it went out")
+        note = "found at the gateway: it went out"
+        command_state.record(command, attempt, Passage.SENT, now, note=note)
     elif now - message.created_at < NOT_SENT_AFTER:
         command.due_at = timestamps.later(now, dispatch.LOOKUP_EVERY)
     else:
         message.status = DeliveryStatus.FAILED
+        command_state.record(command, attempt, Passage.NOT_SENT, now)
         _not_sent(command, device, now)
     db.session.commit()
 
 
 def _not_sent(command: Command, device: Device, now: datetime) -> None:
-    if language.COMMANDS[command.kind].is_repeatable() and command.attempts < dispatch.ATTEMPTS:
+    if language.COMMANDS[command.kind].is_repeatable() and len(command.attempts) < dispatch.ATTEMPTS:
         if command.kind == "setparam" and _superseded(command):
             numbers = sorted(int(number) for number in command.arguments.get("parameters", {}))
             command_state.move(
@@ -275,18 +315,17 @@ def _parameters(command: Command) -> set[str]:
 
 
 def _expire(clock: Callable[[], datetime]) -> None:
-    waiting = [State.QUEUED, State.SENT, State.DELIVERED, State.UNKNOWN, State.ANSWERED]
-
     def expire(row: tuple[str, int]) -> None:
         ident, device_id = row
         device = locks.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         now = clock()
-        if command.state in waiting and command.expires_at and command.expires_at < now:
+        being_sent = command.state == State.IN_PROGRESS and command.passage is Passage.SENDING
+        if command.state in OPEN and not being_sent and command.expires_at and command.expires_at < now:
             outcomes.expire(command, device, now)
         db.session.commit()
 
-    jobs.each("expire", _ids(Command.expires_at < clock(), Command.state.in_(waiting)), expire)
+    jobs.each("expire", _ids(Command.expires_at < clock(), Command.state.in_(OPEN)), expire)
 
 
 def _free_lines(clock: Callable[[], datetime]) -> None:

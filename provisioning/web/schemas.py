@@ -26,7 +26,7 @@ from provisioning.check.facts import LOOKS
 from provisioning.check.steps import QUESTIONS
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
-from provisioning.models import Role, State, UploadState
+from provisioning.models import Role, ShownState, UploadState
 from provisioning.tracker.input_fields import EARLIEST, Flag, Moment, WholeNumber
 from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
 from provisioning.web import tag_limit
@@ -471,7 +471,7 @@ class ListFilter(PageSchema):
 class CommandFilter(ListFilter):
     """A list of commands."""
 
-    state = fields.String(validate=validate.OneOf([state.value for state in State]))
+    state = fields.String(validate=validate.OneOf([state.value for state in ShownState]))
 
 
 class UploadFilter(ListFilter):

@@ -163,7 +163,7 @@ def command(row: Command, uploads: Sequence[Upload], batch: Sequence[str] = ()) 
         "imei": row.device.imei,
         "command": row.kind,
         "arguments": {} if "encrypted" in row.arguments else row.arguments,
-        "state": row.state,
+        "state": row.shown_state,
         "text": row.text,
         "length": row.length,
         "reply": row.reply,

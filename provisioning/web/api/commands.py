@@ -5,14 +5,14 @@ from typing import Any
 
 from flask import Response
 from sqlalchemy import select
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import joinedload, selectinload
 
 from provisioning.commands import request_preview, submission
 from provisioning.core.errors import Invalid
 from provisioning.devices import credentials, registry
 from provisioning.fleet import presets
 from provisioning.media import link_service
-from provisioning.models import Command, db, utcnow
+from provisioning.models import Command, ShownState, command_state, db, utcnow
 from provisioning.roles import Permission
 from provisioning.web import audit_notes, auth, serializers
 from provisioning.web.api import openapi, shared
@@ -88,11 +88,11 @@ def provision(given: dict[str, Any], imei: str) -> Response:
 @blueprint.response(200, openapi.page(openapi.COMMAND))
 def list_commands(given: dict[str, Any]) -> dict[str, Any]:
     """List commands, newest first."""
-    query = select(Command).options(joinedload(Command.device))
+    query = select(Command).options(joinedload(Command.device), selectinload(Command.attempts))
     if "imei" in given:
         query = query.where(Command.device_id.in_(registry.ids_of(given["imei"])))
     if "state" in given:
-        query = query.where(Command.state == given["state"])
+        query = query.where(command_state.is_shown_as(ShownState(given["state"])))
     return shared.page(query, Command.id, given, show)
 
 

@@ -19,7 +19,7 @@ from provisioning.devices.durations import Basis
 from provisioning.devices.health import CODES, HealthState
 from provisioning.devices.health_words import ActionKind
 from provisioning.media.event_rules import EventKind
-from provisioning.models import Certainty, Direction, Role, State, UploadState, Verdict
+from provisioning.models import Certainty, Direction, Role, ShownState, UploadState, Verdict
 from provisioning.web.api.shared import ArgumentsParser, answer
 
 Shape = dict[str, Any]
@@ -268,7 +268,7 @@ COMMAND = _object(
     imei=TEXT,
     command=TEXT,
     arguments=ANYTHING,
-    state=_one_of(*State),
+    state=_one_of(*ShownState),
     text=TEXT | {"description": "the SMS, login and password as dots"},
     length=COUNT,
     reply=_or_null(TEXT),
@@ -278,7 +278,7 @@ COMMAND = _object(
     note=_or_null(TEXT),
     late=FLAG,
     uploads=_many(UPLOAD),
-    history=_many(_object(at=TIME, state=_one_of(*State), note=_or_null(TEXT))),
+    history=_many(_object(at=TIME, state=_one_of(*ShownState), note=_or_null(TEXT))),
     requested_by=TEXT,
     parent=_or_null(TEXT),
     batch=_or_null(_many(TEXT)),

@@ -9,7 +9,7 @@ from provisioning.core.audit import AuditAction
 from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
-from provisioning.models import TRIGGERS, Command, Event, Role, State, Upload, UploadState, User, utcnow
+from provisioning.models import TRIGGERS, Command, Event, Role, ShownState, Upload, UploadState, User, utcnow
 from provisioning.tracker.language import COMMANDS
 from provisioning.web import users
 
@@ -25,33 +25,33 @@ class Label:
     tone: str
 
 
-_REQUEST: Mapping[State, Label] = {
-    State.QUEUED: Label("Waiting", "clock", "open"),
-    State.SENDING: Label("Asked", "send", "open"),
-    State.SENT: Label("Asked", "send", "open"),
-    State.DELIVERED: Label("Asked", "send", "open"),
-    State.UNKNOWN: Label("Asked", "send", "open"),
-    State.ANSWERED: Label("Coming", "download", "open"),
-    State.DONE: Label("Here", "circle-check", "good"),
-    State.FAILED: Label("Failed", "circle-x", "bad"),
-    State.EXPIRED: Label("Failed", "circle-x", "bad"),
-    State.CANCELLED: Label("Cancelled", "x", "quiet"),
+_REQUEST: Mapping[ShownState, Label] = {
+    ShownState.QUEUED: Label("Waiting", "clock", "open"),
+    ShownState.SENDING: Label("Asked", "send", "open"),
+    ShownState.SENT: Label("Asked", "send", "open"),
+    ShownState.DELIVERED: Label("Asked", "send", "open"),
+    ShownState.UNKNOWN: Label("Asked", "send", "open"),
+    ShownState.ANSWERED: Label("Coming", "download", "open"),
+    ShownState.DONE: Label("Here", "circle-check", "good"),
+    ShownState.FAILED: Label("Failed", "circle-x", "bad"),
+    ShownState.EXPIRED: Label("Failed", "circle-x", "bad"),
+    ShownState.CANCELLED: Label("Cancelled", "x", "quiet"),
 }
 STEPS = {
-    State.QUEUED: "It waits for the vehicle's turn",
-    State.SENDING: "It was handed to the SMS gateway",
-    State.SENT: "The gateway sent it",
-    State.DELIVERED: "The vehicle's SIM has it",
-    State.ANSWERED: "The vehicle answered",
-    State.DONE: "Done",
-    State.FAILED: "It failed",
-    State.EXPIRED: "Nothing came in time",
-    State.CANCELLED: "It was cancelled",
-    State.UNKNOWN: "It is not clear whether the SMS went out",
+    ShownState.QUEUED: "It waits for the vehicle's turn",
+    ShownState.SENDING: "It was handed to the SMS gateway",
+    ShownState.SENT: "The gateway sent it",
+    ShownState.DELIVERED: "The vehicle's SIM has it",
+    ShownState.ANSWERED: "The vehicle answered",
+    ShownState.DONE: "Done",
+    ShownState.FAILED: "It failed",
+    ShownState.EXPIRED: "Nothing came in time",
+    ShownState.CANCELLED: "It was cancelled",
+    ShownState.UNKNOWN: "It is not clear whether the SMS went out",
 }
 _SETTING = {
-    State.ANSWERED: Label("Answered", "message", "open"),
-    State.DONE: Label("Done", "circle-check", "good"),
+    ShownState.ANSWERED: Label("Answered", "message", "open"),
+    ShownState.DONE: Label("Done", "circle-check", "good"),
 }
 _FILE: Mapping[UploadState, Label] = {
     UploadState.RECEIVING: Label("Coming", "download", "open"),
@@ -137,7 +137,7 @@ def done(action: str) -> Label:
 
 def request_state(row: Command) -> Label:
     """Give the word for the state of a request or a setting."""
-    state = State(row.state)
+    state = row.shown_state
     return _REQUEST[state] if row.kind == "camreq" or state not in _SETTING else _SETTING[state]
 
 
