@@ -52,7 +52,7 @@ def send(device: Device) -> None:
     db.session.expire_all()
 
 
-def claim(device: Device, now: datetime | None = None) -> dispatch.Attempt | None:
+def claim(device: Device, now: datetime | None = None) -> dispatch.Handover | None:
     """Claim the device's next command, as a process does that is killed before it asks the gateway."""
     return dispatch._claim(device.id, gateway.gateway(), now or utcnow())
 
