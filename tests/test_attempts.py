@@ -139,7 +139,7 @@ def test_commands_of_an_older_version_keep_their_states_and_get_their_attempts(p
     assert before == [("sent", ["sent"]), ("unknown", ["unclear"]), ("queued", ["not_sent"]), ("queued", [])]
     with_pair = [[attempt.sent_with for attempt in row.attempts] for row in rows]
     db.session.commit()
-    flask_migrate.downgrade(revision="0032", directory=str(ROOT / "migrations"))
+    flask_migrate.downgrade(revision="0033", directory=str(ROOT / "migrations"))
     older = db.session.execute(text("SELECT state, attempts FROM commands ORDER BY id")).all()
     assert [tuple(row) for row in older] == [("sent", 1), ("unknown", 1), ("queued", 1), ("queued", 0)]
     db.session.commit()
