@@ -102,6 +102,17 @@ def test_whoever_opens_an_event_has_seen_it_and_a_part_that_is_fetched_anew_is_n
     assert "support@example.com, viewer@example.com" in page
 
 
+def test_an_administrator_reads_on_an_event_who_saw_it_and_when(
+    app: Flask,
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    ident = event(van)
+    visitor.get(f"/media/{ident}")
+    details = Visitor(app, Role.ADMIN).get(f"/media/{ident}").text.partition('id="seen-by"')[2]
+    assert re.search(r"support@example\.com</bdi>,\s+<time", details.partition("</details>")[0])
+
+
 def test_an_event_shows_its_files_cause_and_place(van: Device, visitor: Visitor) -> None:  # noqa: F811
     ident = event(van, trigger=4, latitude=54.6872, longitude=25.2797)
     front = db.session.scalars(select(Upload.id)).one()

@@ -4,6 +4,7 @@ from flask import Blueprint, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
+from provisioning.core import audit
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.media import event_list, shares
@@ -41,11 +42,19 @@ def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
     return render_template(
         "media/event.html", event=event, device=event.device, files=files, problem=problem,
         request_row=next((file.command for file in files if file.command), None), records=_records(files),
-        seen_by=event_list.seen_by([event])[event.id], days_kept=current_config().retention_days_uploads,
+        seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(files),
+        days_kept=current_config().retention_days_uploads,
         shares=shares.of_event(event, utcnow()) if auth.caller().may(Permission.SHARE) else [],
         new_link=_new_link(event), lengths=LENGTHS,
         newer=event_list.neighbour(event, newer=True), older=event_list.neighbour(event, newer=False),
     )  # fmt: skip
+
+
+def _viewers(files: list[Upload]) -> list[audit.Viewer]:
+    """Give who saw or fetched the files, and when last, to those who may read the log."""
+    if not auth.caller().may(Permission.AUDIT):
+        return []
+    return audit.viewers([f"upload:{file.id}" for file in files])
 
 
 def _records(files: list[Upload]) -> list[TelemetryRecord]:
