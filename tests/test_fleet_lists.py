@@ -128,7 +128,14 @@ def test_tags_plate_card_and_preset_are_set_and_changed(program: Program) -> Non
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("tags", ["a,b"]), ("tags", ["x" * 41]), ("plate", "x" * 21), ("card_gb", 0), ("profile", "None")],
+    [
+        ("tags", ["a,b"]),
+        ("tags", ["x" * 41]),
+        ("tags", [""] * 21),
+        ("plate", "x" * 21),
+        ("card_gb", 0),
+        ("profile", "None"),
+    ],
 )
 def test_what_is_wrong_is_refused_by_its_field_and_changes_nothing(
     program: Program, fleet: list[Device], field: str, value: Any

@@ -147,6 +147,9 @@ def _text(**options: Any) -> fields.String:
     return fields.String(load_default="", **options)
 
 
+MOST_TAGS = 20
+
+
 class Tags(fields.List):
     """Words to sort vehicles by: each is one line without a comma, which separates several. Blank ones are left out."""
 
@@ -156,6 +159,8 @@ class Tags(fields.List):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
         found = super()._deserialize(value, attr, data, **options)
+        if len(found) > MOST_TAGS:  # blank ones count: the API's document cannot leave them out
+            raise ValidationError(f"At most {MOST_TAGS} tags.")
         return [tag for one in found if one and (tag := clean_line(one))]
 
 
@@ -175,7 +180,7 @@ class DeviceSchema(Strict):
     sms_password = _credential()
     time_zone = fields.String(load_default="UTC", validate=check_zone, metadata=ZONE)
     plate = _text(validate=validate.Length(max=20), metadata=TEXT)
-    tags = Tags(load_default=list, validate=validate.Length(max=20))
+    tags = Tags(load_default=list, validate=validate.Length(max=MOST_TAGS))
     card_gb = fields.Integer(
         strict=True,
         load_default=None,
