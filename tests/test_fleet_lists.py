@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 from flask import Flask
+from sqlalchemy import event
+from test_pages import Visitor, command, upload
 
 from provisioning.devices import listing, registry
 from provisioning.fleet import presets
@@ -202,8 +204,6 @@ def test_the_sentence_counts_the_states_and_leads_to_their_vehicles(app: Flask, 
 
 
 def test_a_list_says_how_much_of_what_is_under_way_is_here(app: Flask, fleet: list[Device]) -> None:
-    from test_pages import Visitor, command, upload
-
     for device in fleet[:2]:
         command(device, state=State.ANSWERED)
     command(fleet[0], 1, State.QUEUED)
@@ -217,3 +217,31 @@ def test_a_list_says_how_much_of_what_is_under_way_is_here(app: Flask, fleet: li
     page = Visitor(app, Role.VIEWER).get("/").text
     assert re.findall(r"<progress[^>]*value=\"(\d+)\"", page) == ["43"]
     assert page.count("<progress") == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/?sort=name", "/?sort=seen", "/?sort=pictures", "/?state=broken", "/?state=working&sort=state"],
+)
+def test_a_page_of_the_list_reads_along_an_index_and_sorts_no_fleet(
+    app: Flask, fleet: list[Device], address: str
+) -> None:
+    visitor, seen = Visitor(app, Role.VIEWER), list[tuple[str, Any]]()
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if (
+            statement.startswith("SELECT devices.id")
+            and "ORDER BY devices" in statement
+            and "OFFSET" in statement
+        ):
+            seen.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    assert visitor.get(address).status_code == 200
+    event.remove(db.engine, "before_cursor_execute", note)
+    ((statement, parameters),) = seen
+    plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    details = [row[-1] for row in plan]
+    assert any("USING INDEX ix_devices_live_" in detail for detail in details), details
+    assert not any("TEMP B-TREE" in detail for detail in details), details
