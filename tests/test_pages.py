@@ -542,7 +542,7 @@ def test_pages_of_an_archived_devices_commands_and_files_lead_nowhere_that_is_go
         page = visitor.get(path).text
         assert "Van 11" in page
         assert "(archived)" in page
-        assert "sse-connect" not in page
+        assert f"/vehicles/{IMEI}/events" not in page
         links = set(re.findall(r'(?:href|hx-get)="(/[^"#?]+)', page)) - {"/inbox"}
         assert [link for link in links if visitor.get(link).status_code != 200] == [], path
 
