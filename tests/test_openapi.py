@@ -19,6 +19,7 @@ from schemathesis import checks
 
 from app import create_app
 from provisioning.commands import submission
+from provisioning.core import audit
 from provisioning.core.config import load
 from provisioning.devices import registry
 from provisioning.fleet import presets
@@ -38,7 +39,7 @@ from provisioning.models import (
 from provisioning.sms import inbound
 from provisioning.sms.gateway import InboundSms
 from provisioning.tracker import language
-from provisioning.web import auth
+from provisioning.web import auth, users
 
 IMEI = "352094082736916"
 CHECKS = [
@@ -46,6 +47,7 @@ CHECKS = [
     checks.response_schema_conformance, checks.positive_data_acceptance, checks.negative_data_rejection,
 ]  # fmt: skip
 EXAMPLES = 12
+OTHER = "2"  # a person, and a token that is not the one of these calls
 
 pytestmark = pytest.mark.xdist_group("openapi")  # what they share is made once
 
@@ -64,6 +66,10 @@ def served(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     )  # fmt: skip
     with app.app_context():
         token = auth.create_token("fuzz", Role.ADMIN)
+        auth.create_token("other", Role.VIEWER)
+        for name in ("one", "two"):
+            users.add(f"{name}@example.com", "", Role.VIEWER)
+        audit.write([audit.NewEntry("one@example.com", "192.0.2.1", audit.AuditAction.SIGNED_IN)], utcnow())
         fill()
     yield app, token
     with app.app_context():
@@ -174,6 +180,9 @@ def operations() -> list[tuple[str, str]]:
         ("get", "/events"), ("get", "/events/{ident}"), ("post", "/events/{ident}/seen"),
         ("post", "/events/{ident}/shares"), ("get", "/shares/{ident}"), ("delete", "/shares/{ident}"),
         ("put", "/events/{ident}/saved"), ("delete", "/events/{ident}/saved"),
+        ("get", "/users"), ("post", "/users"), ("patch", "/users/{ident}"), ("delete", "/users/{ident}"),
+        ("post", "/users/{ident}/invitation"), ("get", "/tokens"), ("post", "/tokens"), ("patch", "/tokens/{ident}"),
+        ("delete", "/tokens/{ident}"),
     ]  # fmt: skip
 
 
@@ -214,6 +223,7 @@ def test_every_key_of_every_answer_is_described(served: tuple[Flask, str]) -> No
         "/uploads": "/uploads", "/uploads/{ident}": f"/uploads/{'0' * 32}", "/profiles": "/profiles",
         "/profiles/{name}": "/profiles/City", "/messages": "/messages", "/sessions": "/sessions",
         "/shares/{ident}": f"/shares/{'0' * 32}",
+        "/users": "/users", "/tokens": "/tokens", "/audit": "/audit",
         "/events": "/events", "/events/{ident}": f"/events/{'0' * 32}",
     }  # fmt: skip
     for path, address in asked.items():
@@ -261,6 +271,8 @@ def test_no_input_crashes_an_operation_and_answers_are_as_described(
     operation = schema[f"/api/v1{path}"][method.upper()]
     with app.app_context():
         known = {"imei": IMEI, "ident": "0" * 32, "name": "City"}
+        if path.startswith(("/users", "/tokens")):
+            known["ident"] = OTHER
         if path.startswith("/commands"):
             known["ident"] = db.session.execute(db.text("SELECT id FROM commands LIMIT 1")).scalar_one()
 
