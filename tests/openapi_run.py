@@ -36,6 +36,8 @@ def run(examples: int, options: list[str]) -> int:
                 [
                     str(Path(sys.executable).parent / "schemathesis"), "run",
                     f"http://127.0.0.1:{stack.web_port}/api/v1/openapi.json", "--checks", "all",
+                    # a device that was just added has no check yet: its address answers 404 not_run
+                    "--exclude-checks", "ensure_resource_availability",
                     "--max-examples", str(examples), "--header", f"Authorization: Bearer {token}", *options,
                 ],
                 cwd=ROOT,
