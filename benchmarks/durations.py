@@ -1,7 +1,7 @@
 """How good the estimates of durations are: `python benchmarks/durations.py`.
 
 Runs the whole product with simulated vehicles on lines of 1, 6 and 18 kB/s. Each sends two photos and a clip; then the
-preview of a photo of both cameras and of a longer clip is compared with how long these take, from the request to the
+preview of a photo of both cameras and of another clip is compared with how long these take, from the request to the
 stored files. Prints JSON by speed: the estimate and the truth in seconds, and how far the estimate is off, in per cent.
 """
 
@@ -46,7 +46,7 @@ def measure(stack: Stack, rate: int, vehicle: dict[str, Any]) -> tuple[int, dict
     ready = {"ignition": True, "parameters": {"150": "1", "151": "18"}}
     stack.control("PATCH", f"/vehicles/{imei}", ready)
     stack.control("PATCH", f"/vehicles/{imei}/faults", {"slow": rate})
-    for wish in (photo("front"), photo("rear"), clip(6)):
+    for wish in (photo("front"), photo("rear"), clip(8)):
         take(stack, imei, wish)
     return rate, {
         name: compare(stack, imei, wish) for name, wish in (("photos", photo("both")), ("clip", clip(8)))

@@ -74,7 +74,7 @@ def test_a_clip_is_as_large_as_the_vehicles_own_clips_were() -> None:
 def test_files_that_nobody_asked_for_tell_the_speed_and_the_fleet_the_start_up_time() -> None:
     triggered = [photo(6000, start=None)] * 3
     assert durations.ready_in(PHOTO, Measured(triggered, [photo(1, start=30.0)])).seconds == 38
-    assert durations.ready_in(PHOTO, Measured(triggered)).seconds == round(durations.VENDOR_START + 8.5)
+    assert durations.ready_in(PHOTO, Measured(triggered)).seconds == round(durations.VENDOR_START + 8)
 
 
 def test_a_clip_starts_as_late_as_clips_did() -> None:

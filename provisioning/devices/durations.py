@@ -7,7 +7,7 @@ Source of the vendor's figures: a photo of about 50 kB takes 18 s, a video of ab
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -158,5 +158,6 @@ def _starts(file_type: str, files: Iterable[FinishedFile], fleet: Iterable[Finis
 
 
 def _estimate(basis: Basis, seconds: float, low: float, high: float) -> Estimate:
-    whole: Callable[[float], int] = lambda value: max(1, math.ceil(value))  # noqa: E731
-    return Estimate(whole(seconds), max(1, math.floor(min(low, seconds))), whole(max(high, seconds)), basis)
+    """Give an estimate in whole seconds, whose bounds hold the likely value."""
+    likely = max(1, round(seconds))
+    return Estimate(likely, max(1, min(math.floor(low), likely)), max(math.ceil(high), likely), basis)
