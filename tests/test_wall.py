@@ -113,10 +113,10 @@ def test_the_board_is_fetched_anew_by_itself_with_and_without_javascript(
     text = screen.get(path := link()).text
     assert re.search(r'<noscript>\s*<meta http-equiv="refresh" content="30">', text)
     assert 'hx-trigger="every 20s"' in text
-    assert f'hx-get="{path}?style=' in text
-    style = re.findall('style=([^&"]+)', text)[0]
-    assert "HX-Refresh" not in screen.get(f"{path}?style={style}").headers
-    assert screen.get(f"{path}?style=/static/app.of-before.css").headers["HX-Refresh"] == "true"
+    assert f'hx-get="{path}?sheet=' in text
+    style = re.findall('sheet=([^&"]+)', text)[0]
+    assert "HX-Refresh" not in screen.get(f"{path}?sheet={style}").headers
+    assert screen.get(f"{path}?sheet=/static/app.of-before.css").headers["HX-Refresh"] == "true"
 
 
 def test_a_revoked_link_opens_nothing_at_once(screen: FlaskClient) -> None:

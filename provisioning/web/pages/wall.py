@@ -28,7 +28,7 @@ def show(token: str) -> ResponseReturnValue:
     answer = make_response(
         render_template("wall.html", name=link.name, tags=link.tags, token=token, board=shown, style=style)
     )
-    if request.args.get("style", style) != style:
+    if request.args.get("sheet", style) != style:
         answer.headers["HX-Refresh"] = "true"
     answer.headers["X-Robots-Tag"] = "noindex"
     return answer
