@@ -192,11 +192,26 @@ def test_the_sms_of_the_last_day_are_counted(van: Device, visitor: Visitor) -> N
     assert "<dt>Not delivered</dt> <dd> 1 </dd>" in text
 
 
-def test_a_gateway_that_never_called_is_pointed_out(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
-    assert "Answers of vehicles may not reach us" in flat(visitor.get(SMS))
+def test_a_gateway_that_never_called_is_pointed_out_once_an_sms_was_sent(
+    phone: Phone,
+    visitor: Visitor,  # noqa: F811
+    van: Device,  # noqa: F811
+) -> None:
+    warning, address = "Answers of vehicles may not reach us", "/webhooks/twilio/inbound"
+    text = flat(visitor.get(SMS))
+    assert (warning in text, address in text) == (False, True)
+    sms = Message(
+        id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
+        status="delivered", device_id=van.id, command_id=command(van).id,
+    )  # fmt: skip
+    db.session.add(sms)
+    db.session.commit()
+    text = flat(visitor.get(SMS))
+    assert (warning in text, address in text) == (True, True)
     db.session.add(GatewayEvent(kind="inbound", gateway="twilio", token="in:1", payload={}, via="webhook"))
     db.session.commit()
-    assert "Answers of vehicles may not reach us" not in flat(visitor.get(SMS))
+    text = flat(visitor.get(SMS))
+    assert (warning in text, address in text) == (False, False)
 
 
 def test_a_test_sms_goes_out_once_and_its_delivery_is_shown(phone: Phone, visitor: Visitor) -> None:  # noqa: F811

@@ -37,15 +37,15 @@ class Filter:
 
 def is_called(wanted: str) -> ColumnElement[bool]:
     """Condition: a part of the vehicle's name, plate, IMEI or phone is this, as people write them."""
+    named = (Device.name.icontains(wanted, autoescape=True), Device.plate.icontains(wanted, autoescape=True))
+    if not re.search(r"\d", wanted):  # no number has it, and two columns are read half as long as four
+        return or_(*named)
     # a label's way to write an IMEI, or another way to write a phone number, is found as well
     imei, phone = clean_imei(wanted) or wanted, clean_phone(wanted) or wanted
     if _DIGITS.fullmatch(wanted):
         imei = re.sub(r"\D", "", wanted) or wanted
     return or_(
-        Device.name.icontains(wanted, autoescape=True),
-        Device.plate.icontains(wanted, autoescape=True),
-        Device.imei.contains(imei, autoescape=True),
-        Device.phone.contains(phone, autoescape=True),
+        *named, Device.imei.contains(imei, autoescape=True), Device.phone.contains(phone, autoescape=True)
     )
 
 
