@@ -98,7 +98,7 @@ def users_role(email: str, role: str) -> None:
     """Give a user another role, at once."""
     user = _find(email)
     try:
-        people.set_role(user, Role(role))
+        people.set_access(user, Role(role), user.tags)
     except ServiceError as error:
         raise _fail(error) from None
     click.echo(f"{user.email} has the role {role}.")
@@ -115,7 +115,7 @@ def users_tags(email: str, tags: str | None, whole_fleet: bool) -> None:
         raise click.UsageError("Give either --tags or --whole-fleet.")
     user = _find(email)
     try:
-        people.set_tags(user, _tags(tags))
+        people.set_access(user, Role(user.role), _tags(tags))
     except ServiceError as error:
         raise _fail(error) from None
     click.echo(f"{user.email} sees {_seen(user.tags)}.")

@@ -38,6 +38,7 @@ def test_the_main_job_on_a_desk(browser: Browser, stack: Stack) -> None:
     page = open_page(browser, stack, 1280, complaints)
     page.click("text=Van 11")
     page.click(".tabs >> text=Settings")
+    page.click("text=All parameters")
     page.check("input[name=set-66023]")
     page.check("input[name=p-66023][value=DIN1]")
     expect(page.locator("#note-66023")).to_contain_text("66040")

@@ -213,6 +213,18 @@ def test_role_and_name_are_changed(app: Flask, admin: Visitor) -> None:
     assert press(admin, "change", role="king").status_code == 422
 
 
+def test_a_person_is_limited_to_tags_and_sees_the_whole_fleet_again(app: Flask, admin: Visitor) -> None:
+    answer = admin.send(
+        "/settings/people", "/settings/people", email=EMAIL, role="support", tags="south, north"
+    )
+    assert (answer.status_code, person().tags) == (200, ["north", "south"])
+    assert "only <bdi>north, south</bdi>" in flat(admin.get("/settings/people"))
+    assert press(admin, "change", role="admin", tags="north").status_code == 409
+    assert (person().role, person().tags) == ("support", ["north", "south"])
+    press(admin, "change", role="admin", tags=" , ")
+    assert (person().role, person().tags) == ("admin", None)
+
+
 def test_who_is_disabled_is_out_at_once_and_gets_no_link(app: Flask, admin: Visitor) -> None:
     link, guest = invite(admin), nobody(app)
     guest.send(link, link, password=PASSWORD)
@@ -310,6 +322,21 @@ def test_lists_of_people_go_on_at_their_cursor(app: Flask) -> None:
     assert [row["email"][0] for row in first["items"]] == ["2", "1"]
     assert [row["email"][0] for row in api("GET", f"/users?cursor={first['next']}").json["items"]] == ["0"]
     assert api("GET", "/users?cursor=abc").status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/users", "/tokens"])
+def test_the_api_limits_people_and_tokens_to_tags(app: Flask, path: str) -> None:
+    api = Api(app, Role.ADMIN)
+    given = {"email": EMAIL} if path == "/users" else {"name": "bakery"}
+    made = api("POST", path, given | {"role": "viewer", "tags": ["south", " north"]})
+    assert (made.status_code, made.json["tags"]) == (201, ["north", "south"])
+    one = f"{path}/{made.json['id']}"
+    assert api("PATCH", one, {"role": "admin"}).json["code"] == "sees_whole_fleet"
+    assert api("PATCH", one, {"role": "support"}).json["tags"] == ["north", "south"]
+    assert api("PATCH", one, {"tags": ["x,y"]}).status_code == 422
+    limits: list[list[str] | None] = [["east"], [], None]
+    assert [api("PATCH", one, {"tags": tags}).json["tags"] for tags in limits] == [["east"], None, None]
+    assert api("PATCH", one, {"role": "admin"}).json["role"] == "admin"
 
 
 def test_the_api_makes_changes_and_revokes_tokens(app: Flask) -> None:

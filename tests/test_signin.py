@@ -365,7 +365,7 @@ def cli_runner(app: Flask) -> FlaskCliRunner:
 
 def test_a_role_of_a_caller_is_that_of_the_user_now(app: Flask, user: User) -> None:
     made = sign_in.begin(user, HOME, "tests", utcnow())
-    users.set_role(user, Role.ADMIN)
+    users.set_access(user, Role.ADMIN, None)
     loaded = auth._load_user(made.key)
     assert loaded is not None
     assert loaded.user.role == "admin"

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from provisioning.core import change_feed
 from provisioning.core.config import current_config
-from provisioning.core.errors import Invalid
+from provisioning.core.errors import Conflict
 from provisioning.devices import registry
 from provisioning.media import previews, storage
 from provisioning.models import (
@@ -487,20 +487,22 @@ def test_the_command_line_limits_people_and_tokens_to_tags(app: Flask) -> None:
 
 
 def test_an_administrator_always_sees_the_whole_fleet(app: Flask) -> None:
-    with pytest.raises(Invalid, match="tags"):
+    with pytest.raises(Conflict, match="whole fleet"):
         users.create("a@example.com", Role.ADMIN, "a long enough password", ["north"])
     user = users.create("b@example.com", Role.VIEWER, "a long enough password", ["north"])
-    with pytest.raises(Invalid):
-        users.set_role(user, Role.ADMIN)
-    users.set_tags(user, None)
-    users.set_role(user, Role.ADMIN)
-    with pytest.raises(Invalid):
-        users.set_tags(user, ["north"])
+    with pytest.raises(Conflict):
+        users.set_access(user, Role.ADMIN, user.tags)
+    users.create("c@example.com", Role.ADMIN, "a long enough password 7")  # there is another one
+    users.set_access(user, Role.ADMIN, None)
+    with pytest.raises(Conflict):
+        users.set_access(user, Role.ADMIN, ["north"])
+    users.set_access(user, Role.VIEWER, ["north"])
+    assert (user.role, user.tags) == ("viewer", ["north"])
 
 
 def test_a_limit_counts_from_the_next_request_on(fleet: dict[str, dict[str, str]], guest: Guest) -> None:
     assert guest.open(f"/vehicles/{OTHER}").status_code == 404
-    users.set_tags(users.find("north@example.com"), ["south"])
+    users.set_access(users.find("north@example.com"), Role.VIEWER, ["south"])
     assert guest.open(f"/vehicles/{OTHER}").status_code == 200
     assert guest.open(f"/vehicles/{OWN}").status_code == 404
 

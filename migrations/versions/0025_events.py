@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("device_id", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(8), nullable=False),
         sa.Column("at", TIME, nullable=False),
-        sa.Column("cameras", sa.String(5), nullable=False),
+        sa.Column("cameras", sa.String(8), nullable=False),
         sa.Column("file_types", sa.String(5), nullable=False),
         sa.Column("latitude", sa.Double(), nullable=True),
         sa.Column("longitude", sa.Double(), nullable=True),

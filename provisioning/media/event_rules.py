@@ -84,7 +84,7 @@ class EventFacts:
 
     @property
     def cameras(self) -> str:
-        """Say which cameras it has files of: "front", "rear" or "both"."""
+        """Say which camera it has files of, as files name it, or "both" for several."""
         return _one_or_both({file.source for file in self.files})
 
     @property

@@ -33,7 +33,7 @@ class Event(db.Model):  # type: ignore[name-defined]
     kind: Mapped[str] = mapped_column(String(8))  # media.event_rules.EventKind
     at: Mapped[datetime]
     # what its files are: "front", "rear" or "both"; "photo", "video" or "both"
-    cameras: Mapped[str] = mapped_column(String(5))
+    cameras: Mapped[str] = mapped_column(String(8))  # as the source of a file
     file_types: Mapped[str] = mapped_column(String(5))
     latitude: Mapped[float | None]
     longitude: Mapped[float | None]

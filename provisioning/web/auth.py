@@ -180,9 +180,12 @@ def find_token(ident: str) -> ApiToken:
     return row
 
 
-def change_token(row: ApiToken, name: str, role: Role) -> None:
-    """Give a token another name and role, from the next request on. Raises Conflict where the name is taken."""
-    limit = tag_limit.checked(row.tags, role)
+def change_token(row: ApiToken, name: str, role: Role, tags: Sequence[str] | None) -> None:
+    """Give a token another name, role and tags that limit it, from the next request on.
+
+    Raises Conflict where the name is taken and for an administrator with tags, Invalid naming the tags.
+    """
+    limit = tag_limit.checked(tags, role)
     taken = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None), ApiToken.id != row.id]
     if db.session.scalar(select(ApiToken.id).where(*taken)):
         errors = {"name": [f"There is a token named {name}."]}

@@ -393,11 +393,18 @@ class NumberedPage(PageSchema):
 ROLES = tuple(role.value for role in Role)
 
 
+def _limit(**options: Any) -> Tags:
+    """Declare the tags that a person or a token is limited to."""
+    shape = {"description": "sees vehicles with one of these tags; none: the whole fleet"}
+    return Tags(allow_none=True, validate=validate.Length(max=MOST_TAGS), metadata=shape, **options)
+
+
 class UserChangeSchema(Strict):
     """What may change of a person."""
 
     name = fields.String(validate=validate.Length(max=100), metadata=TEXT)
     role = fields.String(validate=validate.OneOf(ROLES))
+    tags = _limit()
     active = Flag()
 
 
@@ -413,6 +420,15 @@ class UserSchema(Strict):
     )
     name = fields.String(load_default="", validate=validate.Length(max=100), metadata=TEXT)
     role = fields.String(required=True, validate=validate.OneOf(ROLES))
+    tags = _limit(load_default=None)
+
+
+class UserForm(_FormFields, UserSchema):
+    """A person who is invited by a form."""
+
+
+class AccessForm(_FormFields, UserChangeSchema):
+    """What a form changes of a person."""
 
 
 class TokenChangeSchema(Strict):
@@ -422,22 +438,24 @@ class TokenChangeSchema(Strict):
 
     name = fields.String(validate=PLAIN_NAME)
     role = fields.String(validate=validate.OneOf(ROLES))
+    tags = _limit()
 
 
-class TokenForm(Strict):
-    """A token as a form makes it: its numbers are text."""
+class TokenSchema(Strict):
+    """A token that is made."""
 
     cleaned = PLAIN_NAME_CLEANED
 
     name = fields.String(required=True, validate=PLAIN_NAME)
     role = fields.String(required=True, validate=validate.OneOf(ROLES))
-    days = fields.Integer(load_default=365, validate=validate.Range(1, 36_500))
-
-
-class TokenSchema(TokenForm):
-    """A token that is made."""
-
     days = fields.Integer(load_default=365, strict=True, validate=validate.Range(1, 36_500))
+    tags = _limit(load_default=None)
+
+
+class TokenForm(_FormFields, TokenSchema):
+    """A token as a form makes it: its numbers are text."""
+
+    days = fields.Integer(load_default=365, validate=validate.Range(1, 36_500))
 
 
 _STATE = "|".join(HealthState)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from provisioning.core.errors import Invalid
+from provisioning.core.errors import Conflict, Invalid
 from provisioning.models import ApiToken, Role, User, WallLink, visibility
 from provisioning.tracker.normalization import clean_line
 
@@ -16,14 +16,18 @@ def of(row: User | ApiToken | WallLink) -> visibility.Tags | None:
 
 
 def checked(tags: Sequence[str] | None, role: Role) -> list[str] | None:
-    """Give tags as they are stored. Raises Invalid naming `tags`; administrators always see the whole fleet."""
+    """Give tags as they are stored.
+
+    Raises Invalid naming `tags`, and Conflict for an administrator, who always sees the whole fleet.
+    """
     if tags is None:
         return None
     found = sorted({tag for one in tags if (tag := clean_line(one))})
-    problem = None
     if role is Role.ADMIN:
-        problem = "An administrator sees the whole fleet: give another role, or no tags."
-    elif not found:
+        sentence = "An administrator sees the whole fleet: give another role, or no tags."
+        raise Conflict(sentence, code="sees_whole_fleet", errors={"tags": [sentence]})
+    problem = None
+    if not found:
         problem = "Give one tag at least."
     elif len(found) > MOST or any(len(tag) > LENGTH or "," in tag for tag in found):
         problem = f"Give at most {MOST} tags, each of at most {LENGTH} characters and without a comma."

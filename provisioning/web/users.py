@@ -90,24 +90,16 @@ def set_name(user: User, name: str) -> None:
     db.session.commit()
 
 
-def set_role(user: User, role: Role) -> None:
-    """Give a user another role, from the next request on.
+def set_access(user: User, role: Role, tags: Sequence[str] | None) -> None:
+    """Set what a user may do, and the tags of the vehicles that the user sees, from the next request on.
 
-    Raises Invalid for an administrator limited to tags, Conflict for the last administrator.
+    `tags`: None for the whole fleet. Raises Invalid naming tags, Conflict for the last administrator and for an
+    administrator with tags.
     """
-    tag_limit.checked(user.tags, role)
+    limit = tag_limit.checked(tags, role)
     if role is not Role.ADMIN:
         _keep_an_administrator(user)
-    user.role = role.value
-    db.session.commit()
-
-
-def set_tags(user: User, tags: Sequence[str] | None) -> None:
-    """Limit what a user reads to vehicles with one of these tags, from the next request on; None: the whole fleet.
-
-    Raises Invalid naming tags.
-    """
-    user.tags = tag_limit.checked(tags, Role(user.role))
+    user.role, user.tags = role.value, limit
     db.session.commit()
 
 

@@ -362,11 +362,13 @@ INVITATION = _object(
     mailed=FLAG,
     problem=_or_null(TEXT),
 )
+LIMIT = _or_null(_many(TEXT) | {"description": "sees vehicles with one of these tags; null: the whole fleet"})
 USER = _object(
     id=TEXT,
     email=TEXT,
     name=TEXT,
     role=ROLE,
+    tags=LIMIT,
     active=FLAG,
     has_password=FLAG,
     invited_until=_or_null(TIME),
@@ -375,7 +377,14 @@ USER = _object(
 )
 INVITED = _object(**USER["properties"], invitation=_or_null(INVITATION))
 TOKEN = _object(
-    id=TEXT, name=TEXT, role=ROLE, made_by=TEXT, last_used_at=_or_null(TIME), expires_at=TIME, created_at=TIME
+    id=TEXT,
+    name=TEXT,
+    role=ROLE,
+    tags=LIMIT,
+    made_by=TEXT,
+    last_used_at=_or_null(TIME),
+    expires_at=TIME,
+    created_at=TIME,
 )
 NEW_TOKEN = _object(
     **TOKEN["properties"],

@@ -41,8 +41,9 @@ def _shown(rows: list[User]) -> list[dict[str, Any]]:
 @repeatable_but("invitation")
 def invite(given: dict[str, Any]) -> Response:
     """Invite a person, who sets the password by the link of the answer. A repeat by its key shows no link."""
-    user, link = invitations.invite(given["email"], given["name"], Role(given["role"]), utcnow())
-    audit_notes.person(AuditAction.INVITED, user, {"role": user.role})
+    role, tags = Role(given["role"]), given["tags"] or None
+    user, link = invitations.invite(given["email"], given["name"], role, utcnow(), tags)
+    audit_notes.person(AuditAction.INVITED, user, {"role": user.role, "tags": user.tags})
     return answer(_shown([user])[0] | {"invitation": serializers.invitation(link)}, 201)
 
 
@@ -61,7 +62,7 @@ def renew(ident: str) -> Response:
 @blueprint.arguments(UserChangeSchema)
 @blueprint.response(200, openapi.USER)
 def change_user(given: dict[str, Any], ident: str) -> dict[str, Any]:
-    """Change name or role of a person, or disable or enable the person. A 409 for the last administrator."""
+    """Change name, role or tags of a person, or disable or enable the person. A 409 for the last administrator."""
     user = users.by_id(ident)
     _change(user, given)
     audit_notes.person(AuditAction.CHANGED, user, given)
@@ -69,8 +70,9 @@ def change_user(given: dict[str, Any], ident: str) -> dict[str, Any]:
 
 
 def _change(user: User, given: Mapping[str, Any]) -> None:
-    if "role" in given:
-        users.set_role(user, Role(given["role"]))
+    if "role" in given or "tags" in given:
+        tags = given.get("tags", user.tags) or None
+        users.set_access(user, Role(given.get("role", user.role)), tags)
     if "active" in given:
         users.set_active(user, given["active"])
     if "name" in given:
@@ -104,12 +106,12 @@ def list_tokens(given: dict[str, Any]) -> dict[str, Any]:
 @repeatable_but("token")
 def make_token(given: dict[str, Any]) -> Response:
     """Make a token, which this answer alone shows. A repeat by its key does not show it."""
-    name, role = given["name"], Role(given["role"])
-    clear = auth.create_token(name, role, given["days"], made_by=auth.caller().label)
+    name, role, tags = given["name"], Role(given["role"]), given["tags"] or None
+    clear = auth.create_token(name, role, given["days"], tags, made_by=auth.caller().label)
     row = db.session.scalars(
         select(ApiToken).where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
     ).one()
-    audit_notes.token(AuditAction.ADDED, name, {"role": role, "days": given["days"]})
+    audit_notes.token(AuditAction.ADDED, name, {"role": role, "days": given["days"], "tags": tags})
     return answer(serializers.token(row) | {"token": clear}, 201)
 
 
@@ -117,10 +119,11 @@ def make_token(given: dict[str, Any]) -> Response:
 @blueprint.arguments(TokenChangeSchema)
 @blueprint.response(200, openapi.TOKEN)
 def change_token(given: dict[str, Any], ident: str) -> dict[str, Any]:
-    """Change name or role of a token, from its next request on."""
+    """Change name, role or tags of a token, from its next request on."""
     row = auth.find_token(ident)
     before = row.name
-    auth.change_token(row, given.get("name", row.name), Role(given.get("role", row.role)))
+    role, tags = Role(given.get("role", row.role)), given.get("tags", row.tags) or None
+    auth.change_token(row, given.get("name", row.name), role, tags)
     audit_notes.token(AuditAction.CHANGED, before, given)
     return serializers.token(row)
 

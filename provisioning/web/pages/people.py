@@ -13,7 +13,7 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import Role, User, db, utcnow
 from provisioning.web import audit_notes, auth, invitations, sign_in, users
 from provisioning.web.pages import forms
-from provisioning.web.schemas import UserSchema
+from provisioning.web.schemas import AccessForm, UserForm
 
 MOST = 500  # people on one page
 
@@ -30,11 +30,12 @@ def show() -> ResponseReturnValue:
     if request.method != "POST":
         return _list()
     try:
-        given = forms.load(UserSchema(), "email", "name", "role")
-        user, link = invitations.invite(given["email"], given["name"], Role(given["role"]), utcnow())
+        given = forms.load(UserForm(), "email", "name", "role", "tags")
+        role, tags = Role(given["role"]), given["tags"] or None
+        user, link = invitations.invite(given["email"], given["name"], role, utcnow(), tags)
     except ServiceError as error:
         return _list(error), error.status
-    audit_notes.person(AuditAction.INVITED, user, {"role": user.role})
+    audit_notes.person(AuditAction.INVITED, user, {"role": user.role, "tags": user.tags})
     return _list(invited=user, link=link)
 
 
@@ -54,7 +55,7 @@ def show_person(ident: str) -> ResponseReturnValue:
     try:
         link = _do(user, request.form.get("do", ""))
     except ServiceError as error:
-        return _person(user, problem=error.message), error.status
+        return _person(user, problem=error.message, errors=error.errors), error.status
     if link is not None:
         return _person(user, link=link)
     is_gone = request.form.get("do") == "remove"
@@ -65,10 +66,12 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
     """Do what a button of the page says; give the link where it makes one. Raises Invalid, Conflict."""
     link = None
     if what == "change":
-        role = forms.load(UserSchema(only=("role",)), "role")["role"]
-        users.set_role(user, Role(role))
-        users.set_name(user, request.form.get("name", ""))
-        audit_notes.person(AuditAction.CHANGED, user, {"role": role, "name": user.name})
+        given = forms.load(AccessForm(), "name", "role", "tags")
+        users.set_access(user, Role(given.get("role", user.role)), given.get("tags", user.tags) or None)
+        users.set_name(user, given.get("name", ""))
+        audit_notes.person(
+            AuditAction.CHANGED, user, {"role": user.role, "tags": user.tags, "name": user.name}
+        )
     elif what == "invite":
         link = invitations.renew(user, utcnow())
         audit_notes.person(AuditAction.INVITED, user)

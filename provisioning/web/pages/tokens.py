@@ -27,12 +27,12 @@ def show() -> ResponseReturnValue:
     if request.method != "POST":
         return _list()
     try:
-        given = forms.load(TokenForm(), "name", "role", "days")
-        name, role, days = given["name"], Role(given["role"]), given["days"]
-        clear = auth.create_token(name, role, days, made_by=auth.caller().label)
+        given = forms.load(TokenForm(), "name", "role", "days", "tags")
+        name, role, days, tags = given["name"], Role(given["role"]), given["days"], given["tags"] or None
+        clear = auth.create_token(name, role, days, tags, made_by=auth.caller().label)
     except ServiceError as error:
         return _list(error), error.status
-    audit_notes.token(AuditAction.ADDED, name, {"role": role, "days": days})
+    audit_notes.token(AuditAction.ADDED, name, {"role": role, "days": days, "tags": tags})
     return _list(made=name, clear=clear)
 
 
