@@ -192,6 +192,28 @@ def test_the_sms_of_the_last_day_are_counted(van: Device, visitor: Visitor) -> N
     assert "<dt>Not delivered</dt> <dd> 1 </dd>" in text
 
 
+def test_the_start_page_tells_administrators_whether_sms_work(
+    phone: Phone,
+    visitor: Visitor,  # noqa: F811
+    van: Device,  # noqa: F811
+) -> None:
+    assert f'hx-get="{SMS}/part"' in visitor.get("/").text
+    assert "No SMS were sent in the last 24 hours" in flat(visitor.get(f"{SMS}/part"))
+    row = command(van)
+    sms = Message(
+        id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
+        status="delivered", device_id=van.id, command_id=row.id,
+    )  # fmt: skip
+    db.session.add(sms)
+    db.session.commit()
+    assert "No vehicle answered an SMS in the last 24 hours" in flat(visitor.get(f"{SMS}/part"))
+    row.answered_at = utcnow()
+    db.session.commit()
+    text = flat(visitor.get(f"{SMS}/part"))
+    assert "SMS work" in text
+    assert "1 sent in the last 24 hours, 1 answered, 0 not delivered" in text
+
+
 def test_a_gateway_that_never_called_is_pointed_out_once_an_sms_was_sent(
     phone: Phone,
     visitor: Visitor,  # noqa: F811

@@ -408,6 +408,10 @@ class UserChangeSchema(Strict):
     active = Flag()
 
 
+# a part of an e-mail address: no blank of any kind, each named, since "\s" means others in the API's document
+_WORD = r"[^@\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]+"
+
+
 class UserSchema(Strict):
     """A person who is invited."""
 
@@ -415,7 +419,7 @@ class UserSchema(Strict):
         required=True,
         validate=[
             validate.Length(max=254),
-            validate.Regexp(r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$", error="Not an e-mail address."),
+            validate.Regexp(rf"^{_WORD}@{_WORD}$", error="Not an e-mail address."),
         ],
     )
     name = fields.String(load_default="", validate=validate.Length(max=100), metadata=TEXT)

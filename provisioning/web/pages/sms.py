@@ -41,6 +41,7 @@ REPORTED_WITHIN = timedelta(minutes=10)  # a delivery report comes within second
 def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/settings/sms", "sms", show)
+    blueprint.add_url_rule("/settings/sms/part", "sms_part", part)
     blueprint.add_url_rule("/settings/sms", "change_new_vehicles", change_new_vehicles, methods=["POST"])
     blueprint.add_url_rule("/settings/sms/test", "test_sms", send_test, methods=["POST"])
 
@@ -48,6 +49,23 @@ def attach(blueprint: Blueprint) -> None:
 def show() -> ResponseReturnValue:
     """Show the gateway; with `?balance` it is asked for the balance, which takes a moment."""
     return _page()
+
+
+def part() -> ResponseReturnValue:
+    """Say in one line whether SMS work, for the start page of administrators."""
+    lately = traffic.lately(utcnow())
+    return render_template("settings/sms_part.html", traffic=lately, label=_verdict(lately))
+
+
+def _verdict(lately: traffic.Traffic) -> Label:
+    """Judge by the answers: an SMS that vehicles answered went both ways."""
+    if gateway.configured() is None:
+        return Label("No SMS gateway is set", "circle-x", "bad")
+    if not lately.sent:
+        return Label("No SMS were sent in the last 24 hours", "circle-dashed", "quiet")
+    if not lately.answered:
+        return Label("No vehicle answered an SMS in the last 24 hours", "alert-triangle", "warn")
+    return Label("SMS work", "circle-check", "good")
 
 
 def change_new_vehicles() -> ResponseReturnValue:
