@@ -76,7 +76,7 @@ def test_a_scanner_without_imei_is_one_row_for_each_way_it_ended(app: Flask) -> 
 
 
 def test_invented_imeis_share_one_row_beyond_the_cap(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_sessions, "STRANGERS_A_DAY", 10)
+    monkeypatch.setattr(camera_sessions, "UNKNOWN_A_DAY", 10)
     for first in range(0, 40, 4):
         camera_sessions.note([ended(n, f"{n:015d}") for n in range(first, first + 4)], NOON)
     found = rows()

@@ -17,7 +17,7 @@ from receiver.backend.port import DAY_FULL as DAY_REACHED
 from receiver.backend.port import SessionFacts
 from receiver.wire.foreign_protocols import AVL, AVL_TEXT
 
-STRANGERS_A_DAY = 1000  # rows; whoever else comes that day is counted together
+UNKNOWN_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
 DAY_FULL = "files.day_limit"  # it was reached within a day
 COUNTED = 100  # IMEIs; beyond that nobody needs the number
@@ -118,7 +118,7 @@ def _count_unknown(facts: Sequence[SessionFacts]) -> None:
             )
         )
     }
-    room = STRANGERS_A_DAY - (
+    room = UNKNOWN_A_DAY - (
         db.session.scalar(
             select(func.count()).where(CameraSession.peer.is_not(None), CameraSession.started_at >= day)
         )

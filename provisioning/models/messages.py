@@ -50,7 +50,7 @@ class Message(db.Model):  # type: ignore[name-defined]
     """One SMS, in or out. `body` never holds credentials in clear.
 
     Outgoing: made when the attempt begins; `gateway_id` is filled when the gateway's answer or a report names it.
-    Incoming: `claimed` says whether some command or status took it; unclaimed ones are shown to people.
+    Incoming: `claimed` says whether some command or status took it; unmatched texts are shown to people.
     """
 
     __tablename__ = "messages"
@@ -106,7 +106,7 @@ BEING_SENT = and_(
     Message.gateway_id.is_(None),
     Message.status.in_((literal_column("'sending'"), literal_column("'unknown'"))),
 )
-UNCLAIMED = and_(Message.direction == literal_column("'in'"), ~Message.claimed)
+UNMATCHED = and_(Message.direction == literal_column("'in'"), ~Message.claimed)
 
 
 class GatewayEvent(db.Model):  # type: ignore[name-defined]

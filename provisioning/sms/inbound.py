@@ -300,7 +300,7 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
 def claim_sender(
     message: Message, device: Device, change_phone: Callable[[Device, str], Any], now: datetime
 ) -> None:
-    """Take an unclaimed text's sender as a device's new number, and read the text as that device's.
+    """Take an unmatched text's sender as a device's new number, and read the text as that device's.
 
     Raises Conflict where the text is none that waits for its device.
     """

@@ -147,7 +147,7 @@ def _text(**options: Any) -> fields.String:
     return fields.String(load_default="", **options)
 
 
-MOST_TAGS = 20
+MOST_TAGS = tag_limit.MOST
 
 
 class Tags(fields.List):

@@ -1,7 +1,7 @@
 """Sign-in: limits on guessing that spare the owner, and sessions that are stored on the server.
 
 Attempts are counted before a password is hashed, so that many at once get no more than their bound. A browser in which
-the user has signed in before carries a signed cookie and has a bound of its own: strangers who guess, also from the
+the user has signed in before carries a signed cookie and has a bound of its own: others who guess, also from the
 same address, do not shut the owner out. Users themselves are in `users`.
 """
 

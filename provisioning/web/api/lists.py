@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from provisioning.devices import registry
-from provisioning.models import UNCLAIMED, CameraSession, Message
+from provisioning.models import UNMATCHED, CameraSession, Message
 from provisioning.web import serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.schemas import ListFilter, MessageFilter
@@ -23,7 +23,7 @@ def list_messages(given: dict[str, Any]) -> dict[str, Any]:
     if "imei" in given:
         query = query.where(Message.device_id.in_(registry.ids_of(given["imei"])))
     if given["unclaimed"]:
-        query = query.where(UNCLAIMED)
+        query = query.where(UNMATCHED)
     return shared.page(query, Message.id, given, lambda rows: [serializers.message(row) for row in rows])
 
 

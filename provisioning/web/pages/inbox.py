@@ -17,7 +17,7 @@ from provisioning.core.errors import Invalid, NotFound
 from provisioning.devices import registry
 from provisioning.media import camera_sessions
 from provisioning.models import (
-    UNCLAIMED,
+    UNMATCHED,
     CameraSession,
     Device,
     Direction,
@@ -54,7 +54,7 @@ def show() -> ResponseReturnValue:
 
 
 def _page(problem: str | None = None, claimed: Message | None = None) -> str:
-    query = select(Message).options(joinedload(Message.device)).where(UNCLAIMED)
+    query = select(Message).options(joinedload(Message.device)).where(UNMATCHED)
     before = request.args.get("before", "")
     if before:
         query = query.where(Message.id < before)

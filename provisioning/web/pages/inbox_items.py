@@ -18,7 +18,7 @@ from provisioning.devices.health import HealthState
 from provisioning.media import camera_sessions, event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
-from provisioning.models import NEEDS_A_LOOK, UNCLAIMED, ChecklistRun, Device, Event, Message, db, utcnow
+from provisioning.models import NEEDS_A_LOOK, UNMATCHED, ChecklistRun, Device, Event, Message, db, utcnow
 from provisioning.web.pages import words
 from provisioning.web.pages.event_cards import cards
 
@@ -63,7 +63,7 @@ def counted() -> int:
         select(Event.id).where(NEEDS_A_LOOK),
         select(Device.id).where(*_BROKEN),
         select(ChecklistRun.id).where(*_WAITING),
-        select(Message.id).where(UNCLAIMED),
+        select(Message.id).where(UNMATCHED),
     )
     counts = (
         select(func.count()).select_from(query.limit(MOST).subquery()).scalar_subquery() for query in queries
