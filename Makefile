@@ -13,7 +13,7 @@ TRIAL ?= weather
 TRIALS := kills outage weather untimed unknown restarts soak
 SHORT ?=
 
-.PHONY: help run quick test lint check bench fuzz openapi trial trial-all format lock
+.PHONY: help run quick test lint check bench fuzz openapi trial trial-all format lock translations
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,3 +81,7 @@ format: ## Format the code
 lock: ## Write the lock files anew from setup.cfg
 	@bin/setup test
 	@bin/lock
+
+translations: ## Collect the sentences of pages into translations/, and compile what is translated
+	@bin/setup test
+	@bin/translations

@@ -16,7 +16,7 @@ from provisioning.devices import health_store
 from provisioning.models import db
 from provisioning.sms import factory as sms_gateways
 from provisioning.tracker.parameters import host_problem, with_camera_server
-from provisioning.web import access, api, assets, auth, monitoring, pages, webhooks
+from provisioning.web import access, api, assets, auth, language, monitoring, pages, webhooks
 from provisioning.web.client_address import ForwardedFor
 from provisioning.web.csrf import MaskedCSRFProtect
 
@@ -45,6 +45,7 @@ def create_app(config: Config | None = None) -> Flask:
     csrf.init_app(app)
     compress.init_app(app)
     auth.init_app(app)
+    language.init_app(app)
     if config.web_proxies:
         app.wsgi_app = ForwardedFor(app.wsgi_app, config.web_proxies)  # type: ignore[method-assign]
     csrf.exempt(webhooks.blueprint)

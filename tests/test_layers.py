@@ -47,11 +47,12 @@ PURE = (
     "provisioning.media.link_rules",
     "provisioning.roles",
     "provisioning.tracker",
+    "provisioning.translation",
     "receiver.net.read_pace",
     "receiver.wire",
 )
 PURE_MAY = {
-    "__future__", "abc", "collections", "dataclasses", "datetime", "decimal", "enum", "fastcrc", "functools",
+    "__future__", "abc", "collections", "dataclasses", "datetime", "decimal", "enum", "fastcrc", "functools", "gettext",
     "ipaddress", "itertools", "json", "marshmallow", "math", "re", "statistics", "string", "struct", "types", "typing",
     "unicodedata",
 }  # fmt: skip

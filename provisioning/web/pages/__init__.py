@@ -22,7 +22,7 @@ from provisioning.media.storage import media as uploads_media
 from provisioning.models import db, utcnow
 from provisioning.roles import Permission
 from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
-from provisioning.web import access, audit_notes, auth
+from provisioning.web import access, audit_notes, auth, language
 from provisioning.web.pages import (
     account,
     audit_log,
@@ -160,6 +160,7 @@ def _context() -> dict[str, Any]:
         "who": who,
         "now_ms": int(utcnow().timestamp() * 1000),
         "theme": account.theme(),
+        "language": language.language(),
         "waiting": inbox_items.counted if who else None,
     }
 

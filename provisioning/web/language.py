@@ -1,0 +1,36 @@
+"""Which language a page speaks: what the browser prefers of the catalogues that there are. The API speaks English."""
+
+from gettext import NullTranslations
+
+from flask import Flask, has_request_context, request
+from flask_babel import Babel, get_translations
+
+from provisioning import translation
+
+LANGUAGES = ("en", "de")
+
+babel = Babel(configure_jinja=False)
+
+
+def init_app(app: Flask) -> None:
+    """Translate the sentences of templates and of Python by one catalogue."""
+    babel.init_app(app, locale_selector=language)
+    translation.use(_catalogue)
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.policies["ext.i18n.trimmed"] = True
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda sentence: translation.catalogue().gettext(sentence),
+        lambda one, many, number: translation.catalogue().ngettext(one, many, number),
+        newstyle=True,
+    )
+
+
+def language() -> str:
+    """Give the language of this request."""
+    if not has_request_context() or request.path.startswith(("/api/", "/webhooks/")):
+        return "en"
+    return request.accept_languages.best_match(LANGUAGES, "en") or "en"
+
+
+def _catalogue() -> NullTranslations:
+    return get_translations() if has_request_context() else translation.ENGLISH

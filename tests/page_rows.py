@@ -1,0 +1,131 @@
+"""Rows for every page of the product, and the addresses of these pages; for tests that look at all of them."""
+
+import io
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from sqlalchemy import select, update
+
+from provisioning.devices import registry
+from provisioning.fleet import presets
+from provisioning.media import event_service, previews, shares
+from provisioning.models import (
+    CameraSession,
+    ChecklistRun,
+    Command,
+    Device,
+    Event,
+    Message,
+    State,
+    Upload,
+    db,
+    new_id,
+    utcnow,
+)
+from provisioning.web import wall_links
+
+IMEI, UNKNOWN = "356307042440106", "490154203237518"
+
+
+def seed(folder: Path) -> list[str]:
+    """Fill the database with something for every page; give the addresses of all pages."""
+    now = utcnow()
+    given = {
+        "imei": IMEI, "phone": "+12025550177", "name": "Layout 1 with a name that is rather long", "model": "FMC125",
+        "sms_login": "fleet", "sms_password": "cam11", "time_zone": "Europe/Vilnius",
+    }  # fmt: skip
+    van = registry.add(given, now)
+    uploads = [upload(van, folder, number) for number in range(6)]
+    coming = upload(van, folder, 6, state="receiving", received_packets=20, thumbnail_state=None)
+    upload(van, folder, 7, imei=UNKNOWN, device_id=None, state="quarantined")
+    answered = request(
+        van, State.ANSWERED, {"file_type": "video", "source": "both", "timestamp": 1, "duration": 9}
+    )
+    request(van, State.QUEUED, {"file_type": "photo", "source": "front"})
+    failed = request(
+        van, State.FAILED, {"file_type": "photo", "source": "rear"}, error_code="ignition_off",
+        error_message="The ignition is off.", error_retry=True, reply="Camera error", result={"replies": []},
+    )  # fmt: skip
+    for claimed, text in ((True, "Param ID:66003 Value:25"), (False, "hello, who is this?")):
+        db.session.add(
+            Message(
+                id=new_id(), direction="in", gateway="twilio", gateway_id=new_id(), sender="+12025550176",
+                recipient="+12025550100", body=text, status="received", claimed=claimed,
+                device_id=van.id if claimed else None, created_at=now,
+            )
+        )  # fmt: skip
+    for imei, device in ((IMEI, van.id), (UNKNOWN, None)):
+        db.session.add(
+            CameraSession(
+                id=new_id(), imei=imei, device_id=device, address="192.0.2.1:1", peer=None if device else imei,
+                started_at=now, ended_at=now, reason="All files have come.", files=2, bytes_received=51_200,
+            )
+        )  # fmt: skip
+    step = {"state": "done", "verdict": "bad", "text": "No answer.", "todo": "Look.", "commands": [failed.id]}
+    run = {
+        "device_id": van.id,
+        "verdict": "no_card",
+        "verdict_text": "",
+        "started_by": "tests",
+        "steps": {"sms": step},
+    }
+    db.session.add(ChecklistRun(started_at=now, ended_at=now, **run))
+    presets.save("Layout", "for tests", {"66003": 25}, "tests", now)
+    db.session.execute(update(Upload).where(Upload.state == "stored").values(event_due=True))
+    db.session.commit()
+    event_service.remake_all(utcnow)
+    crash = db.session.scalars(select(Event).where(Event.kind == "crash")).first()
+    assert crash is not None
+    _, token = shares.make(crash, 24, None, "tests", now)
+    found = {
+        "event": f"/media/{crash.id}", "shared": f"/s/{token}",
+        "photo": f"/uploads/{uploads[0].id}", "coming": f"/uploads/{coming.id}", "request": f"/requests/{answered.id}",
+        "failed": f"/requests/{failed.id}", "wall": f"/wall/{wall_links.create('Yard', None, 'tests', now)}",
+    }  # fmt: skip
+    van = f"/vehicles/{IMEI}"
+    return [
+        "/", "/media", "/inbox", "/inbox/unknown", f"/inbox/unknown/{UNKNOWN}", "/vehicles/new", "/search?q=Layout+1+",
+        "/search?q=nothing", van,
+        f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/all", f"{van}/settings/tracker",
+        f"{van}/settings/vehicle", f"{van}/notice", "/settings/preset", "/settings/preset?begin=Layout",
+        f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
+        "/settings/storage", "/settings/storage?photo=30&video=9", "/settings/log",
+        "/settings/people", "/settings/people/1", "/settings/tokens",
+        "/settings/presets", "/settings/presets/Layout", "/settings/wall", "/account", "/nowhere",
+    ]  # fmt: skip
+
+
+def upload(van: Device, folder: Path, number: int, **more: Any) -> Upload:
+    kind, camera = ("photo", "video")[number // 3 % 2], ("front", "rear")[number % 2]
+    given = {
+        "id": new_id(), "imei": van.imei, "device_id": van.id, "identifier": "%photof", "file_type": kind,
+        "source": camera, "state": "stored", "packets": 54, "size": 51_200, "thumbnail_state": "ready",
+        "has_metadata": True,
+        "timestamp": utcnow() - timedelta(hours=number), "trigger": (0, 3, 9)[number % 3], "path": "layout.jpg",
+        "received_at": utcnow(), "sha256": f"{number:064x}", "duration": 10 if kind == "video" else None,
+    }  # fmt: skip
+    row = Upload(**given | more)
+    db.session.add(row)
+    db.session.commit()
+    picture = io.BytesIO()
+    Image.new("RGB", (320, 180), (90, 110 + number * 10, 140)).save(picture, "JPEG")
+    for name in (previews.key(row.id, previews.THUMBNAIL), "layout.jpg"):
+        path = folder / "media" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture.getvalue())
+    return row
+
+
+def request(van: Device, state: State, arguments: dict[str, Any], **more: Any) -> Command:
+    now = utcnow()
+    given = {
+        "id": new_id(), "device_id": van.id, "kind": "camreq", "arguments": arguments, "state": state, "length": 30,
+        "text": "camreq:0,3", "requested_by": "tests", "due_at": now + timedelta(days=9), "expires_at": None,
+        "history": [{"at": now.isoformat(), "state": state.value, "note": None}],
+    }  # fmt: skip
+    row = Command(**given | more)
+    db.session.add(row)
+    db.session.commit()
+    return row
