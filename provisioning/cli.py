@@ -20,7 +20,7 @@ from provisioning.models import ApiToken, Role, User, db, utcnow
 from provisioning.sms import key_rotation
 from provisioning.web import auth, sign_in
 from provisioning.web import users as people
-from provisioning.web.schemas import DeviceSchema
+from provisioning.web.schemas.devices import DeviceSchema
 
 TAGS = click.option("--tags", help="Limit to vehicles with one of these tags, separated by commas.")
 ROLE = click.Choice([role.value for role in Role])

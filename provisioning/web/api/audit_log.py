@@ -6,7 +6,7 @@ from provisioning.core import audit
 from provisioning.models import AuditEntry
 from provisioning.web import serializers
 from provisioning.web.api import openapi, shared
-from provisioning.web.schemas import AuditFilter
+from provisioning.web.schemas.audit_log import AuditFilter
 
 blueprint = openapi.Blueprint("audit", __name__, description="Who did and saw what")
 

@@ -11,7 +11,7 @@ from provisioning.models import ChecklistRun, Device, utcnow
 from provisioning.web import auth
 from provisioning.web.api import openapi
 from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas import CheckAnswerSchema
+from provisioning.web.schemas.checks import CheckAnswerSchema
 
 blueprint = openapi.Blueprint("checks", __name__, description="Checklists")
 

@@ -17,7 +17,8 @@ from provisioning.roles import Permission
 from provisioning.web import audit_notes, auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas import CommandFilter, CommandSchema, ProvisionSchema
+from provisioning.web.schemas.commands import CommandFilter, CommandSchema
+from provisioning.web.schemas.parameters import ProvisionSchema
 
 blueprint = openapi.Blueprint("commands", __name__, description="What is asked of devices")
 

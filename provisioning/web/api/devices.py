@@ -16,7 +16,7 @@ from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes, serializers
 from provisioning.web.api import openapi
 from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas import DeviceChangeSchema, DeviceFilter, DeviceSchema, RecordSchema
+from provisioning.web.schemas.devices import DeviceChangeSchema, DeviceFilter, DeviceSchema, RecordSchema
 
 blueprint = openapi.Blueprint("devices", __name__, description="Trackers with a DualCam")
 

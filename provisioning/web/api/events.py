@@ -10,7 +10,7 @@ from provisioning.models import Event, utcnow
 from provisioning.web import auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas import EventFilterSchema
+from provisioning.web.schemas.events import EventFilterSchema
 
 blueprint = openapi.Blueprint("events", __name__, description="Files that belong together")
 

@@ -9,7 +9,8 @@ from provisioning.devices import registry
 from provisioning.models import UNMATCHED, CameraSession, Message
 from provisioning.web import serializers
 from provisioning.web.api import openapi, shared
-from provisioning.web.schemas import ListFilter, MessageFilter
+from provisioning.web.schemas.lists import ListFilter
+from provisioning.web.schemas.messages import MessageFilter
 
 blueprint = openapi.Blueprint("lists", __name__, description="SMS and TCP sessions")
 

@@ -13,7 +13,7 @@ from provisioning.models import Profile, db, utcnow
 from provisioning.web import audit_notes, auth, serializers
 from provisioning.web.api import openapi
 from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas import PlanSchema, ProfileSchema
+from provisioning.web.schemas.parameters import PlanSchema, ProfileSchema
 
 blueprint = openapi.Blueprint("parameters", __name__, description="Parameters and profiles")
 

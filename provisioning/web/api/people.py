@@ -11,13 +11,8 @@ from provisioning.models import ApiToken, Role, User, db, utcnow
 from provisioning.web import audit_notes, auth, invitations, serializers, sign_in, users
 from provisioning.web.api import openapi, shared
 from provisioning.web.api.shared import answer, repeatable_but
-from provisioning.web.schemas import (
-    NumberedPage,
-    TokenChangeSchema,
-    TokenSchema,
-    UserChangeSchema,
-    UserSchema,
-)
+from provisioning.web.schemas.lists import NumberedPage
+from provisioning.web.schemas.people import TokenChangeSchema, TokenSchema, UserChangeSchema, UserSchema
 
 blueprint = openapi.Blueprint("people", __name__, description="People and tokens")
 

@@ -11,7 +11,7 @@ from provisioning.core.config import Config
 from provisioning.devices.camera_server import own_server
 from provisioning.tracker.language import COMMANDS, LONGEST_VIDEO, RESOLUTIONS, Source
 from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, REQUIRED_IN_WORDS, Parameter
-from provisioning.web.schemas import IMEI, PAST, TEXT
+from provisioning.web.schemas.request_fields import IMEI, PAST, TEXT
 
 Shape = dict[str, Any]
 

@@ -10,7 +10,7 @@ from provisioning.models import utcnow
 from provisioning.web import auth, serializers, users
 from provisioning.web.api import openapi
 from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas import ShareSchema
+from provisioning.web.schemas.events import ShareSchema
 
 blueprint = openapi.Blueprint("shares", __name__, description="Links to events for people without an account")
 

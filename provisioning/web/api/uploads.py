@@ -11,7 +11,7 @@ from provisioning.models import UNSTORED, Upload, UploadState, in_state, utcnow
 from provisioning.web import audit_notes, auth, serializers
 from provisioning.web.api import openapi, shared
 from provisioning.web.responses import ORIGINALS, original, send
-from provisioning.web.schemas import LinkSchema, UploadFilter
+from provisioning.web.schemas.uploads import LinkSchema, UploadFilter
 
 blueprint = openapi.Blueprint("uploads", __name__, description="Files of the cameras")
 

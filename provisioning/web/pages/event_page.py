@@ -12,7 +12,7 @@ from provisioning.models import Event, TelemetryRecord, Upload, db, utcnow
 from provisioning.roles import Permission
 from provisioning.web import audit_notes, auth, users
 from provisioning.web.pages import forms
-from provisioning.web.schemas import SHORTEST_SHARE_PASSWORD
+from provisioning.web.schemas.events import SHORTEST_SHARE_PASSWORD
 
 MADE = "share_made"  # in the session: a new link, until the page has shown it
 # of a link: its hours, and what people call that

@@ -16,7 +16,7 @@ from provisioning.models import Device, db, utcnow
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes
 from provisioning.web.pages import forms, media, vehicle
-from provisioning.web.schemas import ZONES, DeviceChangeForm, DeviceForm
+from provisioning.web.schemas.devices import ZONES, DeviceChangeForm, DeviceForm
 
 PAGE = 50
 FIELDS = (

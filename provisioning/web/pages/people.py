@@ -13,7 +13,7 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import Role, User, db, utcnow
 from provisioning.web import audit_notes, auth, invitations, sign_in, users
 from provisioning.web.pages import forms
-from provisioning.web.schemas import AccessForm, UserForm
+from provisioning.web.schemas.people import AccessForm, UserForm
 
 MOST = 500  # people on one page
 

@@ -17,7 +17,7 @@ from provisioning.tracker.parameters import REQUIRED, describe, id_of
 from provisioning.tracker.questions import Answers
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import cards, forms
-from provisioning.web.schemas import ProfileSchema
+from provisioning.web.schemas.parameters import ProfileSchema
 
 
 def attach(blueprint: Blueprint) -> None:

@@ -12,7 +12,7 @@ from provisioning.models import Profile, db, utcnow
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.parameters import read_parameters, rows, words
-from provisioning.web.schemas import ProfileSchema
+from provisioning.web.schemas.parameters import ProfileSchema
 
 
 def attach(blueprint: Blueprint) -> None:

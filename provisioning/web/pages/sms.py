@@ -14,7 +14,8 @@ from provisioning.sms import gateway, traffic, trial_messages
 from provisioning.sms.gateway import SmsGateway
 from provisioning.web.pages import forms
 from provisioning.web.pages.words import Label
-from provisioning.web.schemas import NewVehiclesSchema, TrialMessageSchema
+from provisioning.web.schemas.devices import NewVehiclesSchema
+from provisioning.web.schemas.messages import TrialMessageSchema
 
 TITLES = {"twilio": "Twilio", "http": "SMS provider or router over HTTP"}
 # settings that choose sender and account

@@ -10,7 +10,7 @@ from provisioning.media import kept_days, storage_use
 from provisioning.media.kept_days import KeptDays
 from provisioning.models import utcnow
 from provisioning.web.pages import forms
-from provisioning.web.schemas import kept_days_schema
+from provisioning.web.schemas.storage import kept_days_schema
 
 
 def attach(blueprint: Blueprint) -> None:

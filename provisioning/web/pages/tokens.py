@@ -11,7 +11,7 @@ from provisioning.core.errors import ServiceError
 from provisioning.models import ApiToken, Role, db, utcnow
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
-from provisioning.web.schemas import TokenForm
+from provisioning.web.schemas.people import TokenForm
 
 MOST = 500  # tokens on one page
 

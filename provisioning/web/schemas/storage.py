@@ -1,0 +1,20 @@
+"""For how long files are kept."""
+
+from marshmallow import Schema, ValidationError
+
+from provisioning.tracker.input_fields import WholeNumber
+from provisioning.web.schemas.request_fields import Strict
+
+
+def kept_days_schema(least: int) -> Schema:
+    """Make the schema of the days for which photos and clips are kept: 0 for ever, else `least` at least."""
+
+    def check(value: int) -> None:
+        if value and value < least:
+            raise ValidationError(f"At least {least} days, or 0 to keep them for ever.")
+
+    days = {
+        name: WholeNumber(0, 36_500, "a number of days", required=True, validate=check)
+        for name in ("photo", "video")
+    }
+    return Strict.from_dict(days)()  # type: ignore[arg-type]
