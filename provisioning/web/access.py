@@ -144,6 +144,7 @@ WRITES: Mapping[str, WriteAccess] = {
     "POST /settings/wall/<int:number>/revoke": WriteAccess(Permission.PEOPLE, AuditAction.REMOVED),
     "POST /settings/tokens": WriteAccess(Permission.PEOPLE, AuditAction.ADDED),
     "POST /settings/tokens/<ident>/revoke": WriteAccess(Permission.PEOPLE, AuditAction.REMOVED),
+    "POST /settings/tokens/<ident>/restore": WriteAccess(Permission.PEOPLE, AuditAction.ADDED),
     "POST /uploads/<ident>/link": WriteAccess(Permission.CORRECT, AuditAction.CORRECTED),
     "POST /vehicles/<imei>/archive": WriteAccess(Permission.SET_UP, AuditAction.REMOVED),
     "POST /vehicles/<imei>/ask": WriteAccess(Permission.ASK, AuditAction.ASKED),

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 from flask import Flask, Request, g
 from flask_login import LoginManager, current_user
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
 
 from provisioning.core import audit
 from provisioning.core.errors import Conflict, Forbidden, NotFound, ServiceError
@@ -21,6 +22,7 @@ from provisioning.roles import LEAST, Permission
 from provisioning.web import sign_in, tag_limit, users
 
 TOKEN_DAYS = 365
+UNDO = timedelta(minutes=5)  # for so long a person who pressed the wrong button can restore a token
 TOKEN_SEEN_EVERY = timedelta(minutes=1)  # last_used_at is for people: no write per request
 
 login_manager = LoginManager()
@@ -170,6 +172,34 @@ def revoke_token(name: str) -> bool:
     )
     db.session.commit()
     return count > 0
+
+
+def latest_tokens(limit: int) -> Sequence[ApiToken]:
+    """Give so many tokens that are not revoked, the one used or made last first."""
+    latest = func.coalesce(ApiToken.last_used_at, ApiToken.created_at)
+    query = select(ApiToken).where(ApiToken.revoked_at.is_(None)).order_by(latest.desc(), ApiToken.id)
+    return db.session.scalars(query.limit(limit)).all()
+
+
+def restore_token(ident: str, now: datetime) -> ApiToken:
+    """Have a token that was revoked within `UNDO` work again. Raises NotFound, Conflict where its name is taken."""
+    row = just_revoked(ident, now)
+    if row is None:
+        raise NotFound("This token cannot be restored any more.")
+    name = row.name
+    try:
+        row.revoked_at = None
+        db.session.commit()
+    except IntegrityError as error:
+        db.session.rollback()
+        raise Conflict(f"There is another token named {name} by now.", code="name_taken") from error
+    return row
+
+
+def just_revoked(ident: str, now: datetime) -> ApiToken | None:
+    """Give the token with this id if it was revoked within `UNDO`."""
+    row = db.session.get(ApiToken, int(ident)) if users.IDENT.fullmatch(ident) else None
+    return row if row and row.revoked_at and now - row.revoked_at < UNDO else None
 
 
 def find_token(ident: str) -> ApiToken:

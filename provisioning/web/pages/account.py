@@ -1,4 +1,4 @@
-"""Who is signed in: the account's page, password, sessions, light or dark; and the page of the settings."""
+"""Who is signed in: the account's page, password, sessions, light or dark."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -24,7 +24,6 @@ def attach(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/account/password", "change_password", change_password, methods=["POST"])
     blueprint.add_url_rule("/account/sessions", "end_session", end_session, methods=["POST"])
     blueprint.add_url_rule("/theme", "set_theme", set_theme, methods=["POST"])
-    blueprint.add_url_rule("/settings", "settings", show_settings)
 
 
 def theme() -> str:
@@ -91,8 +90,3 @@ def set_theme() -> ResponseReturnValue:
         secure=current_app.config["SESSION_COOKIE_SECURE"],
     )  # fmt: skip
     return answer
-
-
-def show_settings() -> ResponseReturnValue:
-    """Show what can be set here."""
-    return render_template("settings.html")

@@ -1,4 +1,4 @@
-"""Tokens: by which programs use the API; making one, which is shown once, and revoking."""
+"""Tokens: by which programs use the API; making one, which is shown once, revoking, and undoing that."""
 
 from typing import Any
 
@@ -20,12 +20,13 @@ def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/settings/tokens", "tokens", show, methods=["GET", "POST"])
     blueprint.add_url_rule("/settings/tokens/<ident>/revoke", "revoke_token", revoke, methods=["POST"])
+    blueprint.add_url_rule("/settings/tokens/<ident>/restore", "restore_token", restore, methods=["POST"])
 
 
 def show() -> ResponseReturnValue:
     """List tokens that are not revoked; make one."""
     if request.method != "POST":
-        return _list()
+        return _list(revoked=auth.just_revoked(request.args.get("revoked", ""), utcnow()))
     try:
         given = forms.load(TokenForm(), "name", "role", "days", "tags")
         name, role, days, tags = given["name"], Role(given["role"]), given["days"], given["tags"] or None
@@ -45,8 +46,15 @@ def _list(error: ServiceError | None = None, **more: Any) -> str:
 
 
 def revoke(ident: str) -> ResponseReturnValue:
-    """Revoke a token, at once."""
+    """Revoke a token, at once; the list then offers to restore it."""
     row = auth.find_token(ident)
     audit_notes.token(AuditAction.REMOVED, row.name)
     auth.revoke_token(row.name)
+    return redirect(url_for("pages.tokens", revoked=ident))
+
+
+def restore(ident: str) -> ResponseReturnValue:
+    """Have a token work again that was revoked just now."""
+    row = auth.restore_token(ident, utcnow())
+    audit_notes.token(AuditAction.ADDED, row.name, {"role": row.role, "tags": row.tags})
     return redirect(url_for("pages.tokens"))

@@ -1,0 +1,85 @@
+"""What the tests that walk through the product in a browser share: a small fleet, and people who are signed in.
+
+The fleet is made once for the product that runs; each test has a browser context of its own.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import databases
+from page_rows import upload
+from playwright.sync_api import Browser, BrowserContext
+from sqlalchemy import update
+from stack import Stack
+
+from provisioning.devices import registry
+from provisioning.media import event_service
+from provisioning.models import Upload, db, utcnow
+
+ADMIN, LOOKER, PASSWORD = "walker@example.com", "looker@example.com", "several words in a row"
+NO_CARD, NO_CAMERA = "352094081000116", "352094081000223"
+PHONE, DESK = 390, 1366
+HEIGHTS = {PHONE: 844, DESK: 768}
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The ids of three events of one vehicle, the newest first: a trigger of its own, a crash, a periodic photo."""
+
+    events: tuple[str, ...]
+
+
+@functools.cache
+def fleet_of(stack: Stack) -> Fleet:
+    """Add two people and two vehicles: one has no card, no camera of the other answers."""
+    stack.add_user(ADMIN, PASSWORD, "admin")
+    stack.add_user(LOOKER, PASSWORD, "support")
+    given = {"sms_login": "fleet", "sms_password": "cam11", "time_zone": "Europe/Vilnius"}
+    for number, (imei, name, card) in enumerate(((NO_CARD, "Walk 1", 1), (NO_CAMERA, "Walk 2", 0))):
+        phone = f"+1202555017{number}"
+        stack.api("POST", "/devices", given | {"imei": imei, "phone": phone, "name": name}, status=201)
+        record = {"timestamp": utcnow().isoformat(), "values": {"497": 3 if card else 0, "498": card}}
+        stack.api("POST", f"/devices/{imei}/records", record)
+    events = databases.within(stack.environment["DATABASE_URL"], lambda: _events(stack))
+    return Fleet(tuple(sorted(events, reverse=True)))
+
+
+def _events(stack: Stack) -> set[str]:
+    """Store three files of the vehicle without a card, of one hour each, and make their events."""
+    device = registry.find(NO_CARD)
+    rows = [upload(device, stack.folder, number) for number in range(3)]
+    db.session.execute(update(Upload).where(Upload.device_id == device.id).values(event_due=True))
+    db.session.commit()
+    event_service.remake_all(utcnow)
+    db.session.expire_all()
+    return {str(row.event_id) for row in rows}
+
+
+@functools.cache
+def _signed_in(browser: Browser, stack: Stack, email: str) -> Any:
+    """Give the cookies of somebody who is signed in."""
+    page = browser.new_page(base_url=stack.environment["PUBLIC_URL"])
+    page.goto("/login")
+    page.fill("input[name=email]", email)
+    page.fill("input[name=password]", PASSWORD)
+    page.click("main button")
+    page.wait_for_selector(".fleet")
+    state = page.context.storage_state()
+    page.close()
+    return state
+
+
+def context_of(
+    browser: Browser, stack: Stack, width: int, email: str = ADMIN, **options: Any
+) -> BrowserContext:
+    """Give a fresh browser of somebody who is signed in: a phone that is tapped, or a desk with a mouse."""
+    fleet_of(stack)
+    is_phone = width == PHONE
+    context = browser.new_context(
+        viewport={"width": width, "height": HEIGHTS[width]}, base_url=stack.environment["PUBLIC_URL"],
+        has_touch=is_phone, is_mobile=is_phone, storage_state=_signed_in(browser, stack, email),
+        reduced_motion="reduce", **options,
+    )  # fmt: skip
+    context.set_default_timeout(60_000)
+    return context
