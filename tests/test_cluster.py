@@ -222,9 +222,9 @@ def _owed(cluster: Cluster, originals: list[str]) -> list[str]:
 def _say(port: int, data: bytes, address: str) -> bytes:
     """Say something to a receiver's own port, past the balancer."""
     with socket.create_connection(("127.0.0.1", port), 20, (address, 0)) as line:
-        line.sendall(data)
-        line.shutdown(socket.SHUT_WR)
-        with contextlib.suppress(ConnectionResetError):
+        with contextlib.suppress(OSError):  # it may have been closed before we have done
+            line.sendall(data)
+            line.shutdown(socket.SHUT_WR)
             return line.recv(100)
         return b""
 
