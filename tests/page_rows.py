@@ -63,14 +63,14 @@ def seed(folder: Path) -> list[str]:
                 started_at=now, ended_at=now, reason="All files have come.", files=2, bytes_received=51_200,
             )
         )  # fmt: skip
-    step = {"state": "done", "verdict": "bad", "text": "No answer.", "todo": "Look.", "commands": [failed.id]}
-    run = {
-        "device_id": van.id,
-        "verdict": "no_card",
-        "verdict_text": "",
-        "started_by": "tests",
-        "steps": {"sms": step},
+    finding = {
+        "verdict": "bad",
+        "mark": "no_card",
+        "code": "card_reported",
+        "arguments": {"state": "no SD card"},
     }
+    step = {"state": "done", **finding, "commands": [failed.id]}
+    run = {"device_id": van.id, "verdict": "no_card", "started_by": "tests", "steps": {"sms": step}}
     db.session.add(ChecklistRun(started_at=now, ended_at=now, **run))
     presets.save("Layout", "for tests", {"66003": 25}, "tests", now)
     db.session.execute(update(Upload).where(Upload.state == "stored").values(event_due=True))

@@ -152,7 +152,7 @@ def test_a_persons_answer_is_stored_and_ends_the_run(phone: Phone, van: Device) 
     runner.advance(run, utcnow())
     db.session.expire_all()
     assert (run.verdict, run.steps["led"]["answer"]) == ("no_power", "no")
-    assert run.verdict_text == (
+    assert run_view.shown(run)["verdict"]["text"] == (
         "The cameras have no power. Check their supply and fuse."
         " Rests on: The front and the rear camera: there is no power. Neither camera answers the tracker."
     )
@@ -176,7 +176,7 @@ def test_with_the_ignition_off_nothing_is_asked_that_cannot_succeed(phone: Phone
     asked = answer_all(phone, run, off)
     assert asked == ["getstatus", "getver", "getio", "camreq:1,1"]
     assert (run.verdict, run.steps["power"]["verdict"]) == ("ignition_off", "warn")
-    assert {run.steps[name]["text"] for name in ("configuration", "cameras", "rear", "card")} == {
+    assert {run_view.text_of(run.steps[name]) for name in ("configuration", "cameras", "rear", "card")} == {
         "Not asked: the ignition has to be on first."
     }
     for item, value in (("ignition", "off"), ("parameter.66020", "0")):
@@ -219,7 +219,7 @@ def test_the_speed_of_a_runs_own_files_is_kept_and_told(phone: Phone, van: Devic
     db.session.commit()
     runner.advance(run, utcnow())
     answer_all(phone, run)
-    assert run.steps["speed"]["text"].startswith(
+    assert run_view.text_of(run.steps["speed"]).startswith(
         "Files come with 0.3 kB/s: a 10 s clip of one camera takes about 3 h."
     )
     runner.answer(run, "led", "unable", utcnow())
@@ -250,8 +250,8 @@ def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -
         "front", "cameras", "rear", "card", "led", "sd",
     ]  # fmt: skip
     assert run.verdict == "wrong_mode"
-    assert "151 is 0" in run.verdict_text
-    assert "Not asked" not in run.verdict_text
+    assert "151 is 0" in run_view.shown(run)["verdict"]["text"]
+    assert "Not asked" not in run_view.shown(run)["verdict"]["text"]
 
 
 @pytest.mark.parametrize(("step", "choice"), [("led", "perhaps"), ("front", "yes"), ("nothing", "yes")])
@@ -283,11 +283,11 @@ def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, stat
     runner.advance(run, utcnow())
     db.session.expire_all()
     assert {row.state for row in db.session.scalars(select(Command))} == {State.EXPIRED}
-    assert "2 of 2 SMS unanswered" in run.steps["reachable"]["text"]
+    assert "2 of 2 SMS unanswered" in run_view.text_of(run.steps["reachable"])
     assert (run.verdict, run.steps["reachable"]["verdict"]) == ("silent", "bad")
-    assert said in run.steps["reachable"]["text"]
-    assert said in run.verdict_text
-    assert "Check number, SIM, coverage" in run.verdict_text
+    assert said in run_view.text_of(run.steps["reachable"])
+    assert said in run_view.shown(run)["verdict"]["text"]
+    assert "Check number, SIM, coverage" in run_view.shown(run)["verdict"]["text"]
 
 
 def wait_in_vain(phone: Phone, run: ChecklistRun, seconds: float) -> None:
@@ -314,7 +314,7 @@ def test_what_was_delivered_and_not_answered_for_three_minutes_is_asked_in_other
     runner.advance(run, utcnow())
     (first,) = db.session.scalars(select(Command).where(Command.kind == "getstatus"))
     assert first.shown_state == ShownState.DELIVERED  # it keeps its own time-out
-    assert "1 of 2 SMS stayed unanswered" in run.steps["reachable"]["text"]
+    assert "1 of 2 SMS stayed unanswered" in run_view.text_of(run.steps["reachable"])
     assert states(run)["firmware"] == "done"
     assert hand_over(phone, van) == "getio"
 
@@ -403,8 +403,8 @@ def test_a_run_that_is_ended_withdraws_what_was_not_sent(phone: Phone, van: Devi
 
 def waits_for_person(van: Device) -> ChecklistRun:
     """A run with nothing left to ask but whether a light is on."""
-    good = {"state": "done", "verdict": "good", "text": "", "mark": "", "todo": ""}
-    steps = {step.id: good for step in STEPS if not step.question}
+    good = {"state": "done", "verdict": "good", "code": "cameras_answer", "arguments": {}, "mark": ""}
+    steps = {step.id: good for step in STEPS if not step.asks_person}
     steps["cameras"] = good | {"mark": "none", "verdict": "bad"}
     run = ChecklistRun(device_id=van.id, steps=steps, started_at=utcnow(), updated_at=utcnow())
     db.session.add(run)
@@ -422,8 +422,8 @@ def test_a_run_that_nobody_comes_back_to_ends_by_itself_after_a_week(phone: Phon
     assert run.ended_at is None
     continuation.continue_runs(utcnow() + timedelta(days=7.1))
     db.session.expire_all()
-    assert (run.verdict, run.waits_for_person) == ("stopped", True)
-    assert "nobody went on with it for 7 days" in (run.verdict_text or "")
+    assert (run.verdict, run.waits_for_person) == ("left", True)
+    assert "nobody went on with it for 7 days" in (run_view.ended_without_verdict(run) or "")
 
 
 def test_runs_that_wait_for_people_hold_no_other_up_and_an_answer_goes_on(
@@ -435,7 +435,7 @@ def test_runs_that_wait_for_people_hold_no_other_up_and_an_answer_goes_on(
     continuation.continue_runs(utcnow())
     assert looked_at == []
     asked = next(name for name, state in states(waiting).items() if state == "question")
-    choice = next(step.answers[0][0] for step in STEPS if step.id == asked)
+    choice = "yes"
     runner.answer(waiting, asked, choice, utcnow())
     continuation.continue_runs(utcnow())
     assert looked_at == [waiting.id]
@@ -521,7 +521,7 @@ def test_triggers_whose_files_reach_nobody_are_found_until_one_comes(phone: Phon
     crash = REPLIES | {"getparam 151": "Param ID:150 Value:1;151:18;66022:8"}
     answer_all(phone, run, crash)
     assert (run.steps["triggers"]["verdict"], run.steps["triggers"]["mark"]) == ("bad", "nowhere")
-    assert "photo triggers (66022)" in run.steps["triggers"]["text"]
+    assert "photo triggers (66022)" in run_view.text_of(run.steps["triggers"])
     status_table.note_all(
         "camera.server", "upload", {van.id: ("this service's address", "1" * 32, utcnow())}, utcnow()
     )

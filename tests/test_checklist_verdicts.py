@@ -7,24 +7,18 @@ from collections.abc import Mapping
 import pytest
 from conftest import ROOT
 
-from provisioning.check.facts import GOOD, CommandOutcome, Result, StepFacts
-from provisioning.check.steps import STEPS, ask
-from provisioning.check.verdicts import (
-    BY_ID,
-    VERDICTS,
-    CheckVerdict,
-    camera,
-    certainty,
-    decide,
-    grounds,
-    sentence,
-)
+from provisioning.check import check_words
+from provisioning.check.facts import GOOD, LOOKS, CommandOutcome, Result, StepFacts
+from provisioning.check.steps import STEPS
+from provisioning.check.verdicts import BY_ID, VERDICTS, CheckVerdict, camera, certainty, decide, grounds
+from provisioning.phrase import Phrase, as_it_is
 
 pytestmark = pytest.mark.quick
 
 
 REPLIED = CommandOutcome("done", True)
 CAME = CommandOutcome("done", True, file_seconds_off=1.0)
+LESS = {"number": 66003, "value": "30", "asked": "25"}
 DUALCAM = {"151": "18", "150": "1", "113": "1"}
 HEALTHY: dict[str, StepFacts] = {
     "reachable": StepFacts([REPLIED]),
@@ -44,7 +38,7 @@ BY_STEP = {step.id: step for step in STEPS}
 
 
 def refused(code: str) -> StepFacts:
-    return StepFacts([CommandOutcome("failed", True, code, f"The device says {code}.")])
+    return StepFacts([CommandOutcome("failed", True, code, as_it_is(f"The device says {code}."))])
 
 
 def silent(*sides: str) -> StepFacts:
@@ -68,7 +62,7 @@ def judged(changes: Mapping[str, StepFacts]) -> dict[str, Result]:
 
 
 NO_ANSWER = StepFacts(
-    [CommandOutcome("expired", False, "no_reply", "The SMS reached the SIM, but nobody answered.")]
+    [CommandOutcome("expired", False, "no_reply", as_it_is("The SMS reached the SIM, but nobody answered."))]
 )
 CASES: list[tuple[str, dict[str, StepFacts], str]] = [
     ("other_tracker", {"firmware": StepFacts([REPLIED], status={"imei": ("356307042441013", "bad")})},
@@ -101,12 +95,12 @@ CASES: list[tuple[str, dict[str, StepFacts], str]] = [
     ("no_card", {"card": refused("media_problem"), "sd": StepFacts(answer="yes")}, "A card is in"),
     ("no_card", {"card": refused("capture_failed"), "sd": StepFacts(answer="yes")}, "A card is in"),
     ("refused", {"transfer": StepFacts(sessions=[("unknown_device", 0), ("done", 0)])}, "IMEI was not known"),
-    ("triggers_lead_nowhere", {"triggers": StepFacts(by_itself=["photo triggers (66022)"], server_advice="Set it so.")},
+    ("triggers_lead_nowhere", {"triggers": StepFacts(by_itself=[66022], server_advice=as_it_is("Set it so."))},
      "photo triggers (66022). Set it so."),
-    ("good", {"triggers": StepFacts(by_itself=["periodic photos (66006)"])}, "Both cameras answer"),
-    ("old_firmware", {"firmware": StepFacts([REPLIED], firmware_warnings=["66020 needs newer firmware."])},
+    ("good", {"triggers": StepFacts(by_itself=[66006])}, "Both cameras answer"),
+    ("old_firmware", {"firmware": StepFacts([REPLIED], firmware_warnings=[as_it_is("66020 needs newer firmware.")])},
      "66020 needs"),
-    ("differs", {"configuration": StepFacts(HEALTHY["configuration"].outcomes, differing=["66003 is 30, asked 25"])},
+    ("differs", {"configuration": StepFacts(HEALTHY["configuration"].outcomes, differing=[LESS])},
      "66003 is 30, asked 25"),
     ("breaks", {"transfer": StepFacts(sessions=[("lost", 0)] * 3 + [("done", 0)])}, "3 of the last 4"),
     ("breaks", {"transfer": StepFacts(sessions=[("done", 30)])}, "wrong CRC"),
@@ -138,9 +132,9 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
 ) -> None:
     results = judged(changes)
     chosen = decide(results)
-    told = sentence(chosen, results)
+    told = check_words.sentence(chosen, results)
     assert chosen.id == verdict
-    assert chosen.todo in told
+    assert check_words.verdict_todo(chosen.id) in told
     assert said in told.partition("Rests on:")[2]
 
 
@@ -168,11 +162,12 @@ def test_power_reads_the_trackers_input_and_the_records_and_believes_both_togeth
 def test_a_question_names_its_camera_and_without_an_answer_the_likely_cause_is_told(
     changes: dict[str, StepFacts], step: str, named: str, about: str | None
 ) -> None:
-    assert named in ask(BY_STEP[step], judged(changes))
+    assert named in check_words.question(BY_STEP[step], judged(changes))
     results = judged(changes | {step: StepFacts(answer="unable")})
     verdict = decide(results)
     assert (certainty(verdict, results), camera(verdict, results)) == ("likely", about)
-    assert sentence(verdict, results).startswith(f"Likely: {verdict.title}")
+    title = check_words.verdict_title(verdict.id)
+    assert check_words.sentence(verdict, results).startswith(f"Likely: {title}")
 
 
 def test_an_answer_after_the_end_of_a_run_is_no_silence_any_more() -> None:
@@ -187,8 +182,8 @@ def test_every_verdict_is_reached_by_some_facts() -> None:
 
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.id)
 def test_a_verdict_names_a_next_step_and_rests_on_steps_that_exist(verdict: CheckVerdict) -> None:
-    assert verdict.title
-    assert verdict.todo
+    assert check_words.verdict_title(verdict.id)
+    assert check_words.verdict_todo(verdict.id)
     assert set(verdict.rests_on) <= set(BY_STEP)
     assert verdict.rests_on or verdict.id == "undecided"
 
@@ -196,9 +191,9 @@ def test_a_verdict_names_a_next_step_and_rests_on_steps_that_exist(verdict: Chec
 @pytest.mark.parametrize("verdict", [v for v in VERDICTS if v.rests_on], ids=lambda verdict: verdict.id)
 def test_a_verdict_rests_on_the_answers_that_were_given_and_no_others(verdict: CheckVerdict) -> None:
     first, *others = verdict.rests_on
-    results = {first: Result(GOOD, "This was answered.")}
-    results |= {name: Result("not visible", "Nobody knows.") for name in others[:1]}
-    assert grounds(verdict, results) == ["This was answered."]
+    results = {first: Result(GOOD, Phrase("cameras_answer"))}
+    results |= {name: Result("not visible", Phrase("nobody_looked")) for name in others[:1]}
+    assert grounds(verdict, results) == [Phrase("cameras_answer")]
 
 
 def test_a_step_needs_only_steps_before_it() -> None:
@@ -239,8 +234,8 @@ def test_a_person_is_asked_only_what_the_answers_leave_open(
 
 def test_every_answer_that_is_offered_has_a_meaning() -> None:
     for step in STEPS:
-        for choice, _ in step.answers:
-            assert step.read(StepFacts(answer=choice)).text != "Nobody looked."
+        for choice in LOOKS if step.asks_person else ():
+            assert step.read(StepFacts(answer=choice)).finding.code != "nobody_looked"
 
 
 def test_the_document_names_every_step_and_every_verdict() -> None:

@@ -45,6 +45,7 @@ PURE = (
     "provisioning.devices.vehicle_facts",
     "provisioning.media.event_rules",
     "provisioning.media.link_rules",
+    "provisioning.phrase",
     "provisioning.roles",
     "provisioning.tracker",
     "provisioning.translation",

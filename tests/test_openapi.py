@@ -125,11 +125,8 @@ def fill() -> None:
 
 
 def _check_that_ended(van: Device) -> ChecklistRun:
-    steps = {"sd": {"state": "done", "verdict": "bad", "text": "There is no card.", "mark": "no_card"}}
-    text = "The SD card is missing."
-    return ChecklistRun(
-        device_id=van.id, steps=steps, verdict="no_card", verdict_text=text, ended_at=utcnow()
-    )
+    steps = {"sd": {"state": "done", "verdict": "bad", "code": "no_card", "arguments": {}, "mark": "no_card"}}
+    return ChecklistRun(device_id=van.id, steps=steps, verdict="no_card", ended_at=utcnow())
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,19 @@
 """Goes on with open runs of the checklist, ends those that were left, and decides anew what was answered late."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from provisioning.check import runner
+from provisioning.check import check_words, runner
 from provisioning.check.run_facts import commands_of, facts_of, outcomes_of
 from provisioning.check.steps import STEPS
+from provisioning.check.verdicts import BY_ID
 from provisioning.core import jobs
 from provisioning.models import ChecklistRun, Command, changes, db, first_id, locks
 
 CHANGES_UNTIL = timedelta(days=2)  # so old a run may be: a late answer changes its verdict
-LEFT_AFTER = timedelta(days=7)  # then a run that waits for a person ends by itself
+LEFT_AFTER = timedelta(days=check_words.DAYS_LEFT)
 
 
 def continue_runs(now: datetime) -> None:
@@ -53,13 +53,13 @@ def _reconsider(ident: str, now: datetime) -> None:
     run = db.session.get_one(ChecklistRun, ident)
     device = locks.lock_device(run.device_id)
     before = dict(run.steps)
-    for step in STEPS if run.ended_at is not None and run.verdict != "stopped" else ():
+    for step in STEPS if run.ended_at is not None and run.verdict in BY_ID else ():
         entry = run.steps.get(step.id, {})
         rows = commands_of(entry.get("commands", []))
         if not any(row.updated_at > run.updated_at for row in rows) or len(rows) < len(entry["commands"]):
             continue
         read = step.read(facts_of(run, step, outcomes_of(run, step, rows), device))
-        run.steps = run.steps | {step.id: entry | asdict(read)}
+        run.steps = run.steps | {step.id: entry | read.as_entry()}
     run.updated_at = now
     if run.steps != before:
         runner.finish(run, now)
@@ -74,5 +74,5 @@ def _go_on(ident: str, is_left: bool, now: datetime) -> None:
         return
     locks.lock_device(run.device_id)
     if run.updated_at < now - LEFT_AFTER:  # nobody answered at this moment
-        runner.end(run, f"Ended by itself: nobody went on with it for {LEFT_AFTER.days} days.", now)
+        runner.end(run, "left", now)
     db.session.commit()

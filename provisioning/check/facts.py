@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioning.tracker.parameters import id_of
+from provisioning.phrase import Phrase
 
-SCENARIO = id_of("scenario_mode")
-ZONE = id_of("camera_time_zone")
 GOOD, WARN, BAD, HIDDEN = "good", "warn", "bad", "not visible"
 SKIPPED = "skipped"
 YES, NO, UNABLE = "yes", "no", "unable"
-LOOKS = ((YES, "Yes"), (NO, "No"), (UNABLE, "I cannot look"))  # the answers to every question
+LOOKS = (YES, NO, UNABLE)  # the answers to every question
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class CommandOutcome:
     state: str
     replied: bool
     code: str | None = None
-    message: str | None = None
+    error: Phrase | None = None  # as command_words says it
     result: Mapping[str, Any] = field(default_factory=dict)
     file_seconds_off: float | None = (
         None  # camera's time of its file minus ours at the request; None: no file
@@ -35,26 +33,34 @@ class StepFacts:
 
     outcomes: Sequence[CommandOutcome] = ()  # what was answered first
     status: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)  # item → value, verdict
-    differing: Sequence[str] = ()  # parameters whose confirmed value is not what was asked
+    differing: Sequence[Mapping[str, Any]] = ()  # parameters not as asked: number, value, asked
     sessions: Sequence[tuple[str, int]] = ()  # newest first: code, CRC errors
     results: Mapping[str, "Result"] = field(default_factory=dict)  # steps before
     answer: str | None = None
-    firmware_warnings: Sequence[str] = ()
+    firmware_warnings: Sequence[Phrase] = ()
     answer_seconds: Sequence[float] = ()  # how long the run's answers took
     slow_answer: float = 60.0  # seconds
     bytes_per_second: float | None = None  # of the quickest of the run's files
-    by_itself: Sequence[str] = ()  # settings that make the vehicle send without a request
-    server_advice: str | None = None  # how to set its own camera server; None: known to be ours
+    by_itself: Sequence[int] = ()  # parameters that make the vehicle send without a request
+    server_advice: Phrase | None = None  # how to set its own camera server; None: known to be ours
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a step found: verdict, what it means, what to do; `mark` names the finding for verdicts."""
+    """What a step found: verdict, and the finding, which check_words says; `mark` names it for verdicts."""
 
     verdict: str
-    text: str
-    todo: str = ""
+    finding: Phrase
     mark: str = ""
+
+    def as_entry(self) -> dict[str, Any]:
+        """Give what a run keeps of it."""
+        return {"verdict": self.verdict, "mark": self.mark, **self.finding.as_json()}
+
+
+def found(verdict: str, code: str, mark: str = "", **arguments: Any) -> Result:
+    """Make a result of a finding's code and arguments."""
+    return Result(verdict, Phrase(code, arguments), mark)
 
 
 def mark_of(results: Mapping[str, Result], step: str) -> str:
@@ -70,11 +76,14 @@ def first_outcome(facts: StepFacts) -> CommandOutcome:
     return facts.outcomes[0] if facts.outcomes else CommandOutcome("failed", False)
 
 
-def why_useless(outcome: CommandOutcome, name: str) -> str:
-    """Give why an answer is of no use; empty where it has what was asked for."""
-    if outcome.state == "done":
-        return ""
-    return (outcome.message if outcome.replied else None) or f"{name} was not answered."
+def is_useless(outcome: CommandOutcome) -> bool:
+    """Say whether an answer does not hold what was asked for."""
+    return outcome.state != "done"
+
+
+def silence(outcome: CommandOutcome, name: str) -> dict[str, Any]:
+    """Give, as arguments of a finding, why the answer to a command is of no use."""
+    return {"command": name, "error": outcome.error if outcome.replied else None}
 
 
 def has_mark(results: Mapping[str, Result], mark: str, *steps: str) -> bool:

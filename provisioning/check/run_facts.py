@@ -6,9 +6,8 @@ from sqlalchemy import select
 
 from provisioning.check.facts import CommandOutcome, Result, StepFacts, by_answer
 from provisioning.check.steps import Step
-from provisioning.commands import submission
 from provisioning.core.config import current_config
-from provisioning.devices import status_table, transfer_times
+from provisioning.devices import camera_server, status_table, transfer_times
 from provisioning.media import camera_clock
 from provisioning.models import (
     CameraSession,
@@ -24,13 +23,14 @@ from provisioning.models import (
     files_of,
     first_id,
 )
+from provisioning.phrase import Phrase, as_it_is
 from provisioning.tracker.parameters import SENDS_BY_ITSELF, WarningCode, as_integer, find_warnings
 
 
 def results_of(run: ChecklistRun) -> dict[str, Result]:
     """Give the results of the steps that are done, by step."""
     return {
-        name: Result(entry["verdict"], entry["text"], entry.get("todo", ""), entry.get("mark", ""))
+        name: Result(entry["verdict"], Phrase.from_json(entry), entry.get("mark", ""))
         for name, entry in run.steps.items()
         if entry.get("state") == "done"
     }
@@ -51,7 +51,7 @@ def outcome_of(row: Command) -> CommandOutcome:
         row.state,
         row.reply is not None,
         row.error_code,
-        row.error_message,
+        as_it_is(row.error_message) if row.error_message else None,
         row.result or {},
         seconds_off,
         late=row.late,
@@ -120,7 +120,7 @@ def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], devi
         outcomes=outcomes,
         status={row.item: (row.value, row.verdict) for row in rows},
         differing=[
-            f"{row.item.split('.')[1]} is {row.value}, asked {row.asked}"
+            {"number": int(row.item.split(".")[1]), "value": row.value, "asked": row.asked}
             for row in rows
             if row.item.startswith("parameter.") and row.verdict == Verdict.BAD
         ],
@@ -130,9 +130,9 @@ def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], devi
         slow_answer=current_config().check_slow_answer,
         bytes_per_second=bytes_per_second(run)[0],
         by_itself=_by_itself(device),
-        server_advice=submission.server_advice(device, {}),
+        server_advice=camera_server.advice(device, {}, current_config()),
         firmware_warnings=[
-            warning.text for warning in warned if warning.code is WarningCode.FIRMWARE_TOO_OLD
+            as_it_is(warning.text) for warning in warned if warning.code is WarningCode.FIRMWARE_TOO_OLD
         ],
     )
 
@@ -169,7 +169,6 @@ def bytes_per_second(run: ChecklistRun) -> tuple[float | None, str | None]:
     return max(measured, default=(None, None))
 
 
-def _by_itself(device: Device) -> list[str]:
-    """Give what makes a device send without a request: as it confirmed, or was asked to hold."""
-    rows = status_table.parameters(device.id, SENDS_BY_ITSELF)
-    return [f"{SENDS_BY_ITSELF[number]} ({number})" for number in status_table.sends_by_itself(rows)]
+def _by_itself(device: Device) -> list[int]:
+    """Give the parameters that make a device send without a request: as it confirmed, or was asked to hold."""
+    return list(status_table.sends_by_itself(status_table.parameters(device.id, SENDS_BY_ITSELF)))

@@ -3,31 +3,52 @@
 from collections.abc import Mapping
 from typing import Any
 
+from provisioning.check import check_words
 from provisioning.check.facts import HIDDEN, LOOKS
 from provisioning.check.run_facts import commands_of, own_commands, results_of
-from provisioning.check.steps import STEPS, Step, ask
+from provisioning.check.steps import STEPS, Step
 from provisioning.check.verdicts import BY_ID, camera, certainty, grounds, who
 from provisioning.models import ChecklistRun, timestamps
+from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS
+from provisioning.translation import gettext
 
 
 def grounds_of(run: ChecklistRun) -> list[str]:
     """Give what the answers said that a run's verdict rests on; none before its end."""
     verdict = BY_ID.get(run.verdict or "")
-    return grounds(verdict, results_of(run)) if verdict and run.ended_at else []
+    if verdict is None or not run.ended_at:
+        return []
+    return [check_words.finding(found) for found in grounds(verdict, results_of(run))]
 
 
 def questions_of(run: ChecklistRun) -> dict[str, str]:
     """Give the questions that a run waits for a person with, by step."""
     results = results_of(run)
     waiting = [step for step in STEPS if run.steps.get(step.id, {}).get("state") == "question"]
-    return {step.id: ask(step, results) for step in waiting} if run.ended_at is None else {}
+    return {step.id: check_words.question(step, results) for step in waiting} if run.ended_at is None else {}
 
 
 def certainty_of(run: ChecklistRun) -> str | None:
     """Say how sure a run's verdict is; None before its end, or where it was ended early."""
     verdict = BY_ID.get(run.verdict or "")
     return certainty(verdict, results_of(run)) if verdict and run.ended_at else None
+
+
+def ended_without_verdict(run: ChecklistRun) -> str | None:
+    """Say how a run ended that has no verdict; None for any other."""
+    how = run.verdict or ""
+    return check_words.ended(how) if how in check_words.ENDED else None
+
+
+def text_of(entry: Mapping[str, Any]) -> str:
+    """Say what a step found, or why it was not asked; empty before that."""
+    return check_words.finding(Phrase.from_json(entry)) if "code" in entry else ""
+
+
+def todo_of(entry: Mapping[str, Any]) -> str:
+    """Say what a person can do about what a step found."""
+    return check_words.todo(Phrase.from_json(entry)) if "code" in entry else ""
 
 
 def shown(run: ChecklistRun) -> dict[str, Any]:
@@ -45,23 +66,23 @@ def shown(run: ChecklistRun) -> dict[str, Any]:
         if verdict is None or run.ended_at is None
         else {
             "code": verdict.id,
-            "title": verdict.title,
+            "title": check_words.verdict_title(verdict.id),
             "certainty": certainty(verdict, results),
             "camera": camera(verdict, results),
-            "todo": verdict.todo,
-            "text": run.verdict_text,
+            "todo": check_words.verdict_todo(verdict.id),
+            "text": check_words.sentence(verdict, results),
             "rests_on": [
                 name for name in verdict.rests_on if name in results and results[name].verdict != HIDDEN
             ],
             "who": who(verdict),
-            "action": {"label": f"Set {REQUIRED_IN_WORDS}", "kind": "provision"}
+            "action": {"label": gettext("Set %(required)s", required=REQUIRED_IN_WORDS), "kind": "provision"}
             if verdict.id == "wrong_mode"
             else None,
         },
         "question": None
         if waits is None
-        else {"id": waits, "text": questions[waits], "answers": [choice for choice, _ in LOOKS]},
-        "note": run.verdict_text if run.verdict == "stopped" else None,
+        else {"id": waits, "text": questions[waits], "answers": list(LOOKS)},
+        "note": ended_without_verdict(run),
         "sms": len(own_commands(run)),
     }
 
@@ -76,11 +97,11 @@ def _shown_step(step: Step, entry: Mapping[str, Any]) -> dict[str, Any]:
     ]
     return {
         "id": step.id,
-        "title": step.title,
+        "title": check_words.step_title(step.id),
         "state": entry.get("state", "later"),
         "verdict": entry.get("verdict"),
-        "text": entry.get("text", ""),
-        "todo": entry.get("todo", ""),
+        "text": text_of(entry),
+        "todo": todo_of(entry),
         "seconds": sum(took) if took else None,
         "commands": entry.get("commands", []),
     }

@@ -4,13 +4,12 @@
 each step's SMS go out once.
 """
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
-from provisioning.check.facts import SKIPPED, CommandOutcome, StepFacts
+from provisioning.check.facts import LOOKS, SKIPPED, CommandOutcome, StepFacts
 from provisioning.check.run_facts import (
     bytes_per_second,
     commands_of,
@@ -22,12 +21,13 @@ from provisioning.check.run_facts import (
 )
 from provisioning.check.step_commands import ask_again, ask_step, is_lost, waited_for
 from provisioning.check.steps import STEPS, Step, in_order, nobody_can_look
-from provisioning.check.verdicts import decide, sentence
+from provisioning.check.verdicts import decide
 from provisioning.commands import submission
 from provisioning.core.errors import Conflict, Invalid, ServiceError
 from provisioning.devices import status_table, transfer_times
 from provisioning.media import camera_clock
 from provisioning.models import OPEN, ChecklistRun, Device, State, Verdict, changes, db, health_marks, locks
+from provisioning.phrase import Phrase, as_it_is
 
 
 def current(device: Device) -> ChecklistRun | None:
@@ -56,32 +56,32 @@ def start(device: Device, by: str, now: datetime) -> ChecklistRun:
 def stop(run: ChecklistRun, now: datetime) -> None:
     """End a run early and commit; commands that it has not sent yet are cancelled."""
     locks.lock_device(run.device_id)
-    end(run, "Ended before it was through.", now)
+    end(run, "stopped", now)
     db.session.commit()
 
 
-def end(run: ChecklistRun, text: str, now: datetime) -> None:
-    """End a run without a verdict, and cancel what it has not sent yet."""
+def end(run: ChecklistRun, how: str, now: datetime) -> None:
+    """End a run without a verdict (`how`: stopped or left), and cancel what it has not sent yet."""
     if run.ended_at is not None:
         return
     for row in commands_of([ident for entry in run.steps.values() for ident in entry.get("commands", [])]):
         if row.state == State.QUEUED:
             submission.cancel(row, now)
-    run.ended_at, run.verdict, run.verdict_text = now, "stopped", text
+    run.ended_at, run.verdict = now, how
     changes.publish(run.device_id, "checklist")
 
 
 def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
     """Take a person's answer and commit. Raises Invalid."""
     step = next((s for s in STEPS if s.id == step_id), None)
-    if step is None or choice not in dict(step.answers):
+    if step is None or not step.asks_person or choice not in LOOKS:
         raise Invalid("There is no such question or answer.")
     locks.lock_device(run.device_id)
     run.steps = run.steps | {
         step_id: {
             "state": "done",
             "answer": choice,
-            **asdict(step.read(StepFacts(answer=choice, results=results_of(run)))),
+            **step.read(StepFacts(answer=choice, results=results_of(run))).as_entry(),
         }
     }
     run.ended_at, run.waits_for_person, run.updated_at = None, False, now
@@ -100,7 +100,7 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
     run.steps = {name: value for name, value in run.steps.items() if name not in gone} | {
         step_id: {"fresh": True}
     }
-    run.ended_at = run.verdict = run.verdict_text = None
+    run.ended_at = run.verdict = None
     run.waits_for_person, run.updated_at = False, now
     health_marks.mark([run.device_id])
     changes.publish(run.device_id, "checklist")
@@ -142,27 +142,26 @@ def _advance_step(
 ) -> dict[str, Any]:
     """Advance one step as far as it goes without waiting; give its new entry."""
     results = results_of(run)
-    if step.question and nobody_can_look(results):
-        return {"state": SKIPPED, "text": "Not asked: nobody can look."}
+    if step.asks_person and nobody_can_look(results):
+        return _skipped("nobody_can_look")
     if device.cabin_private and step.id == "rear":
-        return {"state": SKIPPED, "text": "Not asked: this vehicle takes nothing of the cabin."}
+        return _skipped("cabin_private")
     if not step.when(results):
-        text = "Not needed." if step.question else "Not asked: the ignition has to be on first."
-        return {"state": SKIPPED, "text": text}
+        return _skipped("not_needed" if step.asks_person else "ignition_first")
     blocked = [need for need in step.needs if need in results and results[need].verdict == "bad"]
     if blocked or any(run.steps.get(need, {}).get("state") == SKIPPED for need in step.needs):
-        return {"state": SKIPPED, "text": "Not asked: a step before it failed."}
-    if step.question:
+        return _skipped("step_before_failed")
+    if step.asks_person:
         return {"state": "question"}
     if step.commands and "commands" not in entry:
         try:
             entry = ask_step(step, entry, run, device, now)
         except ServiceError as error:
-            outcome = CommandOutcome("failed", False, error.code, error.message)
+            outcome = CommandOutcome("failed", False, error.code, as_it_is(error.message))
             return {
                 "state": "done",
                 "commands": [],
-                **asdict(step.read(facts_of(run, step, [outcome], device))),
+                **step.read(facts_of(run, step, [outcome], device)).as_entry(),
             }
     rows = commands_of(entry.get("commands", []))
     for row in rows:
@@ -175,8 +174,12 @@ def _advance_step(
         return entry | {"state": "running"}
     return entry | {
         "state": "done",
-        **asdict(step.read(facts_of(run, step, outcomes_of(run, step, rows), device))),
+        **step.read(facts_of(run, step, outcomes_of(run, step, rows), device)).as_entry(),
     }
+
+
+def _skipped(code: str) -> dict[str, Any]:
+    return {"state": SKIPPED, **Phrase(code).as_json()}
 
 
 def finish(run: ChecklistRun, now: datetime) -> None:
@@ -196,7 +199,5 @@ def finish(run: ChecklistRun, now: datetime) -> None:
     offs = [outcome.file_seconds_off for outcome in file_outcomes(run)]
     if known := [off for off in offs if off is not None]:
         camera_clock.note(run.device, min(known, key=abs), None, now)
-    results = results_of(run)
-    verdict = decide(results)
-    run.verdict, run.verdict_text, run.ended_at = verdict.id, sentence(verdict, results), now
+    run.verdict, run.ended_at = decide(results_of(run)).id, now
     health_marks.mark([run.device_id])

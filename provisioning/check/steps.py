@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioning.check.camera_readings import (
-    cameras_in_words,
     read_cameras,
     read_card,
     read_clock,
@@ -18,7 +17,7 @@ from provisioning.check.camera_readings import (
     read_sd,
     silent_cameras,
 )
-from provisioning.check.facts import LOOKS, Result, StepFacts, has_mark, mark_of
+from provisioning.check.facts import Result, StepFacts, has_mark, mark_of
 from provisioning.check.tracker_readings import (
     read_configuration,
     read_firmware,
@@ -35,18 +34,16 @@ REUSE_SECONDS = 600.0  # an answer this fresh is not asked for again
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. `commands`: (name, arguments) to ask, `answers`: choices of a question to a person.
+    """One step, which check_words names. `commands`: (name, arguments) to ask; without them it reads what is known.
 
     `second`: another command to ask where the first gets no answer; without it, the same one is asked again.
     """
 
     id: str
-    title: str
     read: Callable[[StepFacts], Result]
     commands: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     needs: tuple[str, ...] = ()  # steps that must not be bad
-    question: str = ""
-    answers: tuple[tuple[str, str], ...] = ()
+    asks_person: bool = False
     when: Callable[[Mapping[str, Result]], bool] = lambda results: True
     second: str = ""
 
@@ -56,13 +53,12 @@ def _may_be_on(results: Mapping[str, Result]) -> bool:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("reachable", "Does it answer SMS?", read_reachable, (("getstatus", {}),), second="getver"),
-    Step("firmware", "Tracker and firmware", read_firmware, (("getver", {}),), ("reachable",)),
+    Step("reachable", read_reachable, (("getstatus", {}),), second="getver"),
+    Step("firmware", read_firmware, (("getver", {}),), ("reachable",)),
     # before what it spares: with the ignition off no camera answers
-    Step("power", "Power and ignition", read_power, (("getio", {}),), ("reachable",)),
+    Step("power", read_power, (("getio", {}),), ("reachable",)),
     Step(
         "configuration",
-        "Configuration",
         read_configuration,
         (("getparam", {"parameters": list(READ_BACK)}),),
         ("reachable",),
@@ -70,23 +66,14 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "front",
-        "A photo of the front camera",
         read_front,
         (("camreq", {"file_type": "photo", "source": "front"}),),
         ("reachable", "configuration"),
         when=lambda r: not has_mark(r, "off", "power"),
     ),
-    Step(
-        "cameras",
-        "Do both cameras answer?",
-        read_cameras,
-        (("camgetver", {}),),
-        ("reachable", "configuration"),
-        when=_may_be_on,
-    ),
+    Step("cameras", read_cameras, (("camgetver", {}),), ("reachable", "configuration"), when=_may_be_on),
     Step(
         "rear",
-        "A photo of the rear camera",
         read_rear,
         (("camreq", {"file_type": "photo", "source": "rear"}),),
         ("reachable", "configuration"),
@@ -94,34 +81,29 @@ STEPS: tuple[Step, ...] = (
     ),
     Step(
         "card",
-        "SD card: a short video",
         read_card,
         (("camreq", {"file_type": "video", "source": "front"}),),
         ("reachable", "configuration", "front"),
         when=_may_be_on,
     ),
-    Step("transfer", "Transfer of files", read_transfer, (), ("reachable",)),
-    Step("clock", "Clock and time zone", read_clock, (), ("reachable",)),
-    Step("speed", "Speed of files and answers", read_speed, (), ("reachable",)),
-    Step("triggers", "What it sends by itself", read_triggers, (), ("reachable",)),
+    Step("transfer", read_transfer, (), ("reachable",)),
+    Step("clock", read_clock, (), ("reachable",)),
+    Step("speed", read_speed, (), ("reachable",)),
+    Step("triggers", read_triggers, (), ("reachable",)),
     Step(
         "led",
-        "Look at the camera",
         read_led,
-        question="Is a light on at {cameras} while the ignition is on?",
-        answers=LOOKS,
+        asks_person=True,
         when=lambda r: not has_mark(r, "ignition", "front", "rear") and bool(silent_cameras(r)),
     ),
     Step(
         "sd",
-        "Look at the SD card",
         read_sd,
-        question="Is an SD card in the front camera?",
-        answers=LOOKS,
+        asks_person=True,
         when=lambda r: mark_of(r, "card") in ("no_footage", "failed", "no_capture"),
     ),
 )
-QUESTIONS = tuple(step.id for step in STEPS if step.question)
+QUESTIONS = tuple(step.id for step in STEPS if step.asks_person)
 
 
 def in_order(results: Mapping[str, Result]) -> tuple[Step, ...]:
@@ -131,11 +113,6 @@ def in_order(results: Mapping[str, Result]) -> tuple[Step, ...]:
     names = [step.id for step in STEPS]
     photo, after = names.index("front"), names.index("power") + 1
     return (*STEPS[:after], STEPS[photo], *STEPS[after:photo], *STEPS[photo + 1 :])
-
-
-def ask(step: Step, results: Mapping[str, Result]) -> str:
-    """Put a step's question, with the cameras that it is about."""
-    return step.question.format(cameras=cameras_in_words(silent_cameras(results)))
 
 
 def nobody_can_look(results: Mapping[str, Result]) -> bool:

@@ -3,18 +3,16 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from provisioning.check.facts import BAD, GOOD, HIDDEN, SCENARIO, WARN, ZONE, Result, has_mark
+from provisioning.check.facts import BAD, GOOD, HIDDEN, WARN, Result, has_mark
 from provisioning.devices.vehicle_facts import camera_of_verdict
-from provisioning.tracker.parameters import REQUIRED_IN_WORDS
+from provisioning.phrase import Phrase
 
 
 @dataclass(frozen=True, slots=True)
 class CheckVerdict:
-    """The end of a run: what it is, what to do next, and the steps it rests on."""
+    """The end of a run, which check_words says, and the steps it rests on."""
 
     id: str
-    title: str
-    todo: str
     rests_on: tuple[str, ...]
     holds: Callable[[Mapping[str, Result]], bool]
 
@@ -34,52 +32,26 @@ def _works(results: Mapping[str, Result]) -> bool:
 
 
 VERDICTS: tuple[CheckVerdict, ...] = (
-    CheckVerdict(
-        "other_tracker",
-        "Another tracker answers",
-        "Correct the phone number or the IMEI.",
-        ("firmware",),
-        lambda r: has_mark(r, "other_tracker", "firmware"),
-    ),
-    CheckVerdict(
-        "silent",
-        "The device does not answer SMS",
-        "Check number, SIM, coverage, SMS login and password; then run the checklist again.",
-        ("reachable",),
-        lambda r: has_mark(r, "silent", "reachable"),
-    ),
+    CheckVerdict("other_tracker", ("firmware",), lambda r: has_mark(r, "other_tracker", "firmware")),
+    CheckVerdict("silent", ("reachable",), lambda r: has_mark(r, "silent", "reachable")),
     CheckVerdict(
         "answers_late",
-        "The device answers SMS, but late",
-        "Run the checklist again now that it answers; if that is late too, check coverage and the SIM's provider.",
         ("reachable",),
         lambda r: has_mark(r, "late", "reachable") and "configuration" not in r,
     ),
     CheckVerdict(
         "wrong_mode",
-        "The RS232 port is not set to DualCam",
-        f"Send {REQUIRED_IN_WORDS} (the button below).",
         ("configuration", "front", "rear"),
         lambda r: has_mark(r, "wrong_mode", "configuration", "front", "rear"),
     ),
     CheckVerdict(
         "ignition_off",
-        "The ignition is off",
-        f"Switch it on; or set {SCENARIO} = 1 and give the camera a permanent supply.",
         ("front", "rear", "power"),
         lambda r: has_mark(r, "ignition", "front", "rear") or has_mark(r, "off", "power"),
     ),
-    CheckVerdict(
-        "no_power",
-        "The cameras have no power",
-        "Check their supply and fuse.",
-        ("led", "cameras"),
-        lambda r: has_mark(r, "no_power", "led"),
-    ),
+    CheckVerdict("no_power", ("led", "cameras"), lambda r: has_mark(r, "no_power", "led")),
     CheckVerdict(
         "no_camera",
-        "No camera is connected",
-        "Check the camera's cable and supply.",
         ("cameras", "front", "rear", "led"),
         lambda r: (
             _dead(r, "none", "front", "rear")
@@ -88,43 +60,25 @@ VERDICTS: tuple[CheckVerdict, ...] = (
     ),
     CheckVerdict(
         "front_camera",
-        "The front camera is dead",
-        "Check its supply and cable, then replace it.",
         ("cameras", "front", "led"),
         lambda r: _dead(r, "front", "front") or has_mark(r, "missing", "front"),
     ),
     CheckVerdict(
         "rear_camera",
-        "The rear camera is dead",
-        "Check its supply and cable, then replace it.",
         ("cameras", "rear", "led"),
         lambda r: _dead(r, "rear", "rear") or has_mark(r, "missing", "rear"),
     ),
     CheckVerdict(
-        "no_capture",
-        "A camera answers but takes no picture",
-        "Restart it and run the checklist again; if it stays so, check its cable and supply, then replace it.",
-        ("cameras", "front", "rear"),
-        lambda r: has_mark(r, "no_capture", "front", "rear"),
+        "no_capture", ("cameras", "front", "rear"), lambda r: has_mark(r, "no_capture", "front", "rear")
     ),
     CheckVerdict(
         "server_unreachable",
-        "The device cannot connect to this server",
-        "Check the camera server's address and port, the APN, and the firewall.",
         ("front", "rear", "card", "transfer"),
         lambda r: has_mark(r, "unreachable", "front", "rear", "card"),
     ),
-    CheckVerdict(
-        "wrong_clock",
-        "The camera's clock or time zone is wrong",
-        f"Set the camera's time zone ({ZONE}); older footage then stays unreachable by its time.",
-        ("clock",),
-        lambda r: has_mark(r, "wrong", "clock"),
-    ),
+    CheckVerdict("wrong_clock", ("clock",), lambda r: has_mark(r, "wrong", "clock")),
     CheckVerdict(
         "no_card",
-        "The SD card is missing or faulty",
-        "Insert a card of 16 to 64 GB, FAT32, then format it.",
         ("card", "sd"),
         lambda r: (
             has_mark(r, "no_card", "card", "sd")
@@ -133,56 +87,16 @@ VERDICTS: tuple[CheckVerdict, ...] = (
             or has_mark(r, "unable", "sd")
         ),
     ),
+    CheckVerdict("refused", ("transfer",), lambda r: has_mark(r, "refused", "transfer")),
+    CheckVerdict("triggers_lead_nowhere", ("triggers",), lambda r: has_mark(r, "nowhere", "triggers")),
+    CheckVerdict("old_firmware", ("firmware",), lambda r: has_mark(r, "old_firmware", "firmware")),
+    CheckVerdict("differs", ("configuration",), lambda r: has_mark(r, "differs", "configuration")),
     CheckVerdict(
-        "refused",
-        "This server refused the device",
-        "It is known now: ask for a photo.",
-        ("transfer",),
-        lambda r: has_mark(r, "refused", "transfer"),
+        "breaks", ("transfer",), lambda r: has_mark(r, "breaks", "transfer") or has_mark(r, "crc", "transfer")
     ),
-    CheckVerdict(
-        "triggers_lead_nowhere",
-        "What the vehicle takes by itself reaches nobody",
-        "Set the vehicle's own camera server, then cause a trigger.",
-        ("triggers",),
-        lambda r: has_mark(r, "nowhere", "triggers"),
-    ),
-    CheckVerdict(
-        "old_firmware",
-        "The tracker's firmware is too old",
-        "Update it, then run the checklist again.",
-        ("firmware",),
-        lambda r: has_mark(r, "old_firmware", "firmware"),
-    ),
-    CheckVerdict(
-        "differs",
-        "The configuration is not as asked",
-        "Provision the device again.",
-        ("configuration",),
-        lambda r: has_mark(r, "differs", "configuration"),
-    ),
-    CheckVerdict(
-        "breaks",
-        "Transfers keep breaking",
-        "Check antenna, coverage and the camera's cable.",
-        ("transfer",),
-        lambda r: has_mark(r, "breaks", "transfer") or has_mark(r, "crc", "transfer"),
-    ),
-    CheckVerdict(
-        "slow",
-        "It works, but slow",
-        "Check antenna, coverage and the SIM's provider; ask for short clips.",
-        ("speed",),
-        lambda r: _works(r) and has_mark(r, "slow", "speed"),
-    ),
-    CheckVerdict("good", "All good", "Nothing to do.", NEEDED, lambda r: _works(r)),
-    CheckVerdict(
-        "undecided",
-        "Not clear yet",
-        "Look at the steps marked bad or warn, and ask them again.",
-        (),
-        lambda r: True,
-    ),
+    CheckVerdict("slow", ("speed",), lambda r: _works(r) and has_mark(r, "slow", "speed")),
+    CheckVerdict("good", NEEDED, lambda r: _works(r)),
+    CheckVerdict("undecided", (), lambda r: True),
 )
 
 BY_ID = {verdict.id: verdict for verdict in VERDICTS}
@@ -234,14 +148,7 @@ def camera(verdict: CheckVerdict, results: Mapping[str, Result]) -> str | None:
     return camera_of_verdict(verdict.id, {name: result.mark for name, result in results.items()})
 
 
-def grounds(verdict: CheckVerdict, results: Mapping[str, Result]) -> list[str]:
+def grounds(verdict: CheckVerdict, results: Mapping[str, Result]) -> list[Phrase]:
     """Give what the answers said that a verdict rests on; of an unclear one, everything that is not good."""
     names = verdict.rests_on or [name for name, result in results.items() if result.verdict in (WARN, BAD)]
-    return [results[name].text for name in names if name in results and results[name].verdict != HIDDEN]
-
-
-def sentence(verdict: CheckVerdict, results: Mapping[str, Result]) -> str:
-    """Say to a person what it is, what to do next, and which answers say so."""
-    said = " ".join(grounds(verdict, results))
-    likely = "Likely: " if certainty(verdict, results) == "likely" else ""
-    return f"{likely}{verdict.title}. {verdict.todo}" + (f" Rests on: {said}" if said else "")
+    return [results[name].finding for name in names if name in results and results[name].verdict != HIDDEN]

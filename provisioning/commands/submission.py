@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from provisioning.commands import duplicates
+from provisioning.commands import command_words, duplicates
 from provisioning.core import encryption
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import Conflict, Forbidden, Invalid
@@ -225,29 +225,9 @@ def with_server(device: Device, asked: CamReq, requester: Requester, config: Con
 
 
 def server_advice(device: Device | None, parameters: Mapping[Any, Any]) -> str | None:
-    """Say how to set the device's own camera server to this service.
-
-    None where that is known: somebody said so, a file that came by a trigger proved it, or these parameters set it.
-    """
-    config = current_config()
-    own = camera_server.own_server(config)
-    ids = (config.camera_domain_parameter, config.camera_port_parameter)
-    if own and tuple(str(parameters.get(number)) for number in ids) == (own.domain, str(own.port)):
-        return None
-    if device and camera_server.is_known_to_be_ours(device, config):
-        return None
-    if own and None not in ids:
-        how = f"send {ids[0]} = {own.domain} and {ids[1]} = {own.port}"
-    else:
-        how = (
-            "enter it by the Configurator (Domain and Port in the tab RS232/RS485 or Camera Settings), then tick in the"
-            " vehicle's data that it is set"
-        )
-    return (
-        "Nothing that the vehicle takes by itself will reach this service until the vehicle's own camera server is set"
-        f" to {camera_server.own_address(config)}: {how}. Requests name the server themselves, triggers and periodic"
-        " photos do not."
-    )
+    """Say how to set the device's own camera server to this service; None where that is known."""
+    advice = camera_server.advice(device, parameters, current_config())
+    return command_words.sentence(advice) if advice else None
 
 
 def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, config: Config) -> None:

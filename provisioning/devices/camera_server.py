@@ -1,8 +1,12 @@
 """Where cameras send their files: this service as cameras reach it, and what is known of a device's own setting."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from provisioning.core.config import Config
 from provisioning.devices import status_table
 from provisioning.models import Device
+from provisioning.phrase import Phrase
 from provisioning.tracker.language import CameraServer
 
 
@@ -33,6 +37,23 @@ def is_known_to_be_ours(device: Device, config: Config) -> bool:
         return False
     proof = status_table.get(device.id, status_table.SERVER_PROVED)
     return device.camera_server_configured or (proof is not None and proof.value == own_address(config))
+
+
+def advice(device: Device | None, parameters: Mapping[Any, Any], config: Config) -> Phrase | None:
+    """Give how to set the device's own camera server to this service.
+
+    None where that is known: somebody said so, a file that came by a trigger proved it, or these parameters set it.
+    """
+    own = own_server(config)
+    ids = (config.camera_domain_parameter, config.camera_port_parameter)
+    if own and tuple(str(parameters.get(number)) for number in ids) == (own.domain, str(own.port)):
+        return None
+    if device and is_known_to_be_ours(device, config):
+        return None
+    arguments: dict[str, Any] = {"address": f"{own.domain}:{own.port}" if own else None}
+    if own and None not in ids:
+        arguments |= {"domain_id": ids[0], "domain": own.domain, "port_id": ids[1], "port": own.port}
+    return Phrase("set_camera_server", arguments)
 
 
 def _holds_other_server(device: Device, config: Config) -> bool:

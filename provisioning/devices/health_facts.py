@@ -165,7 +165,7 @@ def _checks(device: Device) -> list[EndedCheck]:
         .where(
             ChecklistRun.device_id == device.id,
             ChecklistRun.ended_at.is_not(None),
-            ChecklistRun.verdict != "stopped",
+            ChecklistRun.verdict.not_in(("stopped", "left")),
         )
         .order_by(ChecklistRun.id.desc())
         .limit(CHECKS)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, new_id, partial_index, utcnow
@@ -11,7 +11,7 @@ from provisioning.models.devices import Device
 
 
 class ChecklistRun(db.Model):  # type: ignore[name-defined]
-    """One run of the checklist on a device: step results and answers by step id; left and resumed at will."""
+    """One run of the checklist on a device: findings and answers by step id; left and resumed at will."""
 
     __tablename__ = "checklist_runs"
     __table_args__ = (partial_index("ix_checklist_runs_open", "id", where="ended_at IS NULL"),)
@@ -19,8 +19,7 @@ class ChecklistRun(db.Model):  # type: ignore[name-defined]
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
     steps: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    verdict: Mapped[str | None] = mapped_column(String(48))
-    verdict_text: Mapped[str | None] = mapped_column(Text)
+    verdict: Mapped[str | None] = mapped_column(String(48))  # or "stopped", "left" where it ended without one
     started_by: Mapped[str] = mapped_column(String(300), default="")
     started_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)

@@ -3,7 +3,7 @@
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from provisioning.check import run_view, runner, step_commands
+from provisioning.check import check_words, run_view, runner, step_commands
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import BY_ID, grade
 from provisioning.core.errors import Invalid, ServiceError
@@ -35,7 +35,7 @@ def _page(device: Device, problem: str | None = None) -> str:
     tone = words.GRADES[grade(run.verdict or "")] if run and run.ended_at else "quiet"
     return page(
         device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
-        tone=tone,
+        tone=tone, check_words=check_words, run_view=run_view, answers=check_words.answers(),
         grounds=run_view.grounds_of(run) if run else [], questions=run_view.questions_of(run) if run else {},
         certainty=run_view.certainty_of(run) if run else None,
     )  # fmt: skip

@@ -11,4 +11,4 @@ class CheckAnswerSchema(Strict):
     """A person's answer to a question of a check."""
 
     question = fields.String(required=True, validate=validate.OneOf(QUESTIONS))
-    answer = fields.String(required=True, validate=validate.OneOf([choice for choice, _ in LOOKS]))
+    answer = fields.String(required=True, validate=validate.OneOf(LOOKS))
