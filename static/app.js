@@ -145,14 +145,37 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }, { once: true });
 });
 
-// "/" goes to the search field
-document.addEventListener("keydown", (event) => {
+// Single keys, as the list under "?" names them; there they are switched off, too.
+const keys = document.getElementById("keys-on");
+if (keys) {
+  keys.checked = localStorage.keys !== "off";
+  keys.addEventListener("change", () => { localStorage.keys = keys.checked ? "on" : "off"; });
+}
+
+function search() {
   const field = document.getElementById("search");
-  const typing = event.target.closest("input, select, textarea, [contenteditable]");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey || !field) return;
-  event.preventDefault();
   if (field.offsetParent) field.focus();
   else document.querySelector(".to-search").click();
+}
+
+// Among cards of events j and k move the focus, and other keys concern the card that has it.
+function press(key) {
+  const cards = [...document.querySelectorAll(".event > a[id]")];
+  const at = cards.indexOf(document.activeElement);
+  const next = { j: at + 1, k: at - 1 }[key];
+  const place = cards.length ? cards[at]?.parentElement : document.getElementById("main");
+  if (cards.length && next !== undefined) cards[next]?.focus();
+  else place?.querySelector(`[data-key="${CSS.escape(key)}"]`)?.click();
+}
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, select, textarea, [contenteditable]");
+  if (!keys?.checked || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") {
+    event.preventDefault();
+    search();
+  } else if (event.key === "?") document.getElementById("keys").togglePopover();
+  else press(event.key);
 });
 
 // A text that is shown once is copied by its button; without JavaScript it is selected by hand.

@@ -157,6 +157,29 @@ def test_an_event_is_saved_and_not_any_more_by_its_button(
     assert viewer.send(f"/media/{ident}", f"/media/{ident}/saved", saved="1").status_code == 403
 
 
+def test_an_event_is_saved_from_a_list_that_stays_where_it_is(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    ident = event(van)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', flat(visitor.get("/media")))
+    assert token
+    visitor._forget()
+    answer = visitor.client.post(
+        f"/media/{ident}/saved", data={"csrf_token": token[1], "saved": "1"}, headers={"HX-Request": "true"}
+    )
+    assert (answer.status_code, answer.headers["HX-Trigger"]) == (204, "saved")
+    db.session.expire_all()
+    assert db.session.get_one(Event, ident).saved_by == "support@example.com"
+
+
+def test_the_copy_of_a_clip_is_noted_as_downloaded_by_its_button(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    ident = event(van, file_type="video", video_state="ready", thumbnail_state="ready")
+    link = re.search(r'href="(/uploads/\w+/video.mp4[^"]*)"\s+download', visitor.get(f"/media/{ident}").text)
+    assert link
+    assert link[1].endswith("?download=1")
+
+
 def test_the_overview_of_a_vehicle_shows_its_latest_events_and_what_comes_by_itself(
     van: Device,  # noqa: F811
     visitor: Visitor,

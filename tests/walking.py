@@ -25,7 +25,7 @@ HEIGHTS = {PHONE: 844, DESK: 768}
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The ids of three events of one vehicle, the newest first: a trigger of its own, a crash, a periodic photo."""
+    """The ids of three events of one vehicle, the newest first: a crash, a periodic photo, a periodic clip."""
 
     events: tuple[str, ...]
 
@@ -46,9 +46,9 @@ def fleet_of(stack: Stack) -> Fleet:
 
 
 def _events(stack: Stack) -> set[str]:
-    """Store three files of the vehicle without a card, of one hour each, and make their events."""
+    """Store three files of the vehicle without a card, some hours apart, and make their events."""
     device = registry.find(NO_CARD)
-    rows = [upload(device, stack.folder, number) for number in range(3)]
+    rows = [upload(device, stack.folder, number) for number in (1, 2, 5)]
     db.session.execute(update(Upload).where(Upload.device_id == device.id).values(event_due=True))
     db.session.commit()
     event_service.remake_all(utcnow)

@@ -3,6 +3,7 @@
 from flask import Blueprint, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
+from werkzeug import Response
 
 from provisioning.core import audit
 from provisioning.core.config import current_config
@@ -109,7 +110,7 @@ def _refused(event: Event, error: ServiceError) -> str:
 
 
 def save(ident: str) -> ResponseReturnValue:
-    """Keep an event's files beyond their retention, or stop keeping them."""
+    """Keep an event's files beyond their retention, or stop keeping them. A list of events stays where it is."""
     event = event_list.find(ident)
 
     def work() -> str:
@@ -119,4 +120,7 @@ def save(ident: str) -> ResponseReturnValue:
             event_list.stop_saving(event)
         return url_for("pages.event", ident=ident)
 
-    return forms.once(work, lambda error: (_refused(event, error), error.status))
+    done = forms.once(work, lambda error: (_refused(event, error), error.status))
+    if "HX-Request" in request.headers and isinstance(done, Response):
+        return Response(status=204, headers={"HX-Trigger": "saved"})
+    return done

@@ -1,0 +1,95 @@
+"""Keys: the single ones of the pages of events, and the main journeys with Tab, Enter and Space alone."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from stack import Stack
+from walking import DESK, NO_CARD, context_of, fleet_of
+
+
+@pytest.fixture
+def page(browser: Browser, product: Stack) -> Iterator[Page]:
+    context = context_of(browser, product, DESK)
+    yield context.new_page()
+    context.close()
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def focused(page: Page) -> str:
+    """Give the id of the element that has the focus."""
+    return str(page.evaluate("() => document.activeElement.id"))
+
+
+def test_j_and_k_go_through_the_events_and_enter_opens_one(page: Page, product: Stack) -> None:
+    newest, older, _ = fleet_of(product).events
+    page.goto(f"/media?vehicle={NO_CARD}&kind=crash,periodic")
+    press(page, "k")
+    assert focused(page) == ""
+    press(page, "j")
+    assert focused(page) == f"event-{newest}"
+    press(page, "j")
+    assert focused(page) == f"event-{older}"
+    assert page.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") != "none"
+    press(page, "k", "Enter")
+    page.wait_for_url(f"**/media/{newest}")
+    press(page, "j")
+    page.wait_for_url(f"**/media/{older}")
+    press(page, "k")
+    page.wait_for_url(f"**/media/{newest}")
+
+
+def test_s_saves_the_event_that_has_the_focus_which_stays_there(page: Page, product: Stack) -> None:
+    newest = fleet_of(product).events[0]
+    page.goto(f"/media?vehicle={NO_CARD}&kind=crash,periodic")
+    card = page.locator("article", has=page.locator(f"#event-{newest}"))
+    press(page, "s")  # no event has the focus
+    press(page, "j", "s")
+    expect(card).to_contain_text("saved")
+    assert focused(page) == f"event-{newest}"
+    assert product.api("GET", f"/events/{newest}")["saved"] is True
+    press(page, "s")
+    expect(card).not_to_contain_text("saved")
+    page.goto(f"/media/{newest}")
+    press(page, "s")
+    expect(page.get_by_role("button", name="Saved")).to_be_visible()
+    press(page, "s")
+    expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()
+
+
+def test_d_downloads_on_the_list_and_on_the_event(page: Page, product: Stack) -> None:
+    for path, keys in (
+        (f"/media?vehicle={NO_CARD}", ("j", "d")),
+        (f"/media/{fleet_of(product).events[0]}", ("d",)),
+    ):
+        page.goto(path)
+        with page.expect_download() as download:
+            press(page, *keys)
+        assert download.value.path().stat().st_size > 0
+
+
+def test_a_question_mark_shows_the_keys_and_there_they_are_switched_off(page: Page) -> None:
+    page.goto("/media")
+    press(page, "?")
+    keys = page.get_by_role("region", name="Keys")
+    expect(keys).to_contain_text("Next event")
+    keys.get_by_label("Single keys work in this browser").uncheck()
+    press(page, "Escape")
+    expect(keys).to_be_hidden()
+    page.reload()
+    press(page, "?", "j", "/")
+    expect(keys).to_be_hidden()
+    assert focused(page) == ""
+
+
+def test_no_key_fires_while_somebody_types(page: Page) -> None:
+    page.goto("/media")
+    press(page, "/")
+    page.keyboard.type("?jksd/")
+    expect(page.locator("#search")).to_have_value("?jksd/")
+    expect(page.locator("#search")).to_be_focused()
+    assert page.url.endswith("/media")
