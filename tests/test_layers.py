@@ -49,6 +49,7 @@ PURE = (
     "provisioning.roles",
     "provisioning.tracker",
     "provisioning.translation",
+    "provisioning.web.browser_names",
     "receiver.net.read_pace",
     "receiver.wire",
 )

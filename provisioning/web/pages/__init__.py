@@ -23,6 +23,7 @@ from provisioning.models import db, utcnow
 from provisioning.roles import Permission
 from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
 from provisioning.web import access, audit_notes, auth, language
+from provisioning.web.browser_names import browser_name
 from provisioning.web.pages import (
     account,
     audit_log,
@@ -142,7 +143,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         local=local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=words.short_time,
         short_day=words.short_day, full_day=words.full_day, full_time=words.full_time, clock=words.clock,
-        estimate=durations.words, seconds_off=words.seconds_off,
+        estimate=durations.words, seconds_off=words.seconds_off, browser=browser_name,
     )  # fmt: skip
     app.jinja_env.globals.update(words=words, Permission=Permission, nonce=lambda: secrets.token_hex(16))
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)
