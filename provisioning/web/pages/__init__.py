@@ -7,7 +7,6 @@ import secrets
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -50,6 +49,7 @@ from provisioning.web.pages import (
     shared,
     sms,
     storage,
+    times,
     tokens,
     tracker,
     vehicle,
@@ -141,11 +141,13 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
     app.jinja_env.filters.update(
-        local=local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=words.short_time,
-        short_day=words.short_day, full_day=words.full_day, full_time=words.full_time, clock=words.clock,
+        local=times.local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
+        short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
         estimate=durations.words, seconds_off=words.seconds_off, browser=browser_name,
     )  # fmt: skip
-    app.jinja_env.globals.update(words=words, Permission=Permission, nonce=lambda: secrets.token_hex(16))
+    app.jinja_env.globals.update(
+        words=words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16)
+    )
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_context)
@@ -265,14 +267,6 @@ def _error_page(status: int, message: str | None) -> tuple[str, int]:
     # the count of what waits is left out: what failed may have been the database
     page = render_template("error.html", title=title, text=message or text, status=status, waiting=None)
     return page, status
-
-
-def local(moment: datetime | None, zone: str = "UTC") -> str:
-    """Show a time in a zone, with its name."""
-    if moment is None:
-        return "never"
-    shown = moment.astimezone(ZoneInfo(zone))
-    return f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
 
 
 def shown(value: object) -> object:

@@ -19,7 +19,7 @@ from provisioning.devices import registry
 from provisioning.models import AuditEntry, Command, Device, Upload, db
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes
-from provisioning.web.pages import words
+from provisioning.web.pages import times, words
 
 PAGE = 50
 BATCH = 500  # rows of the CSV that are read at once
@@ -107,7 +107,7 @@ def _subjects(rows: Sequence[AuditEntry]) -> Mapping[str, Subject]:
                 device.name or device.imei, "vehicle", "imei", device.imei
             )
     for upload in _rows(Upload, Upload.id, named.get("upload", ())):
-        title = f"{words.file_title(upload)} of {words.full_time(upload.timestamp or upload.started_at)}"
+        title = f"{words.file_title(upload)} of {times.full_time(upload.timestamp or upload.started_at)}"
         found[f"upload:{upload.id}"] = Subject(title, "upload", "ident", upload.id)
     for command in _rows(Command, Command.id, named.get("command", ())):
         title = words.request_title(command, "UTC")

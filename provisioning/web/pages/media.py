@@ -17,7 +17,7 @@ from provisioning.media import event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
 from provisioning.models import IS_PICTURE, Device, Upload, db, files_of
-from provisioning.web.pages import words
+from provisioning.web.pages import times, words
 from provisioning.web.pages.event_cards import EventCard, cards
 
 PAGE = 48  # divides by the columns of every width
@@ -96,7 +96,7 @@ def _by_day(shown: Iterable[EventCard]) -> list[tuple[str, list[EventCard]]]:
     """Give events by the day on which they happened, in each vehicle's zone; the order stays."""
 
     def day(card: EventCard) -> str:
-        return words.short_day(card.event.at, card.event.device.time_zone)
+        return times.short_day(card.event.at, card.event.device.time_zone)
 
     return [(name, list(some)) for name, some in groupby(shown, key=day)]
 

@@ -1,4 +1,4 @@
-"""What pages call things: requests and their states, files, vehicles' states, people, times. No rules, no markup."""
+"""What pages call things: requests and their states, files, vehicles' states, people. No rules, no markup."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from provisioning.core.audit import AuditAction
 from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
-from provisioning.models import TRIGGERS, Command, Event, Role, ShownState, Upload, UploadState, User, utcnow
+from provisioning.models import TRIGGERS, Command, Event, Role, ShownState, Upload, UploadState, User
 from provisioning.tracker.language import COMMANDS
 from provisioning.web import users
 
@@ -228,20 +228,6 @@ def files_content(files: Sequence[Upload]) -> str:
     return ", ".join(counted(count, noun) for count, noun in counts if count)
 
 
-def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
-    """Give a time as short as it is clear on its day: "22:34", "yesterday 22:34", "Thu 27 Nov 22:34"."""
-    shown = moment.astimezone(ZoneInfo(zone))
-    today = (now or utcnow()).astimezone(shown.tzinfo).date()
-    days = (today - shown.date()).days
-    if days == 0:
-        return f"{shown:%H:%M}"
-    if days in (1, -1):
-        return f"{'yesterday' if days == 1 else 'tomorrow'} {shown:%H:%M}"
-    return (
-        f"{shown:%a} {shown.day} {shown:%b %H:%M}" if abs(days) < 300 else f"{shown.day} {shown:%b %Y %H:%M}"
-    )
-
-
 def counted(number: int, noun: str) -> str:
     """Give a number with its noun: "1 vehicle", "45 vehicles"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -253,39 +239,3 @@ def seconds_off(value: str) -> str:
     if abs(seconds) <= health_rules.WRONG_CLOCK:
         return "right"
     return f"{transfer_times.about(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} ours"
-
-
-def clock(moment: datetime, zone: str = "UTC") -> str:
-    """Give the time of day: "22:34"."""
-    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
-
-
-def ago(moment: datetime, now: datetime) -> str:
-    """Say how long ago a time is: "4 min ago", as pages count it on."""
-    seconds = max(0, int((now - moment).total_seconds()))
-    for limit, length, unit in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds // 86_400} d ago"
-
-
-def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
-    """Give the day of a time: "Today", "Yesterday", "Thu 27 Nov", "27 Nov 2025"."""
-    shown = moment.astimezone(ZoneInfo(zone))
-    days = ((now or utcnow()).astimezone(shown.tzinfo).date() - shown.date()).days
-    if days in (0, 1):
-        return ("Today", "Yesterday")[days]
-    return f"{shown:%a} {shown.day} {shown:%b}" if abs(days) < 300 else f"{shown.day} {shown:%b %Y}"
-
-
-def full_day(moment: datetime, zone: str = "UTC") -> str:
-    """Give the day of a time in a zone: "28 November 2026"."""
-    shown = moment.astimezone(ZoneInfo(zone))
-    return f"{shown.day} {shown:%B %Y}"
-
-
-def full_time(moment: datetime, zone: str = "UTC") -> str:
-    """Give a time to the second in a zone, and in UTC beside it where that differs."""
-    shown = moment.astimezone(ZoneInfo(zone))
-    text = f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
-    return text if not shown.utcoffset() else f"{text} ({moment.astimezone(UTC):%H:%M} UTC)"
