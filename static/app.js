@@ -1,4 +1,7 @@
-// What pages do beyond HTML. Every form works without it.
+// What pages do beyond HTML. Every form works without it. Its sentences stand in data-text-… of the page, which is in
+// the reader's language; {} stands for what is filled in.
+const texts = document.body.dataset;
+
 document.addEventListener("input", (event) => {
   // whoever changes a parameter's value means to send it
   const form = event.target.closest("form[data-ticks]");
@@ -13,13 +16,13 @@ document.addEventListener("input", (event) => {
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // How long ago a time is, counted on: a page stays open. By the server's clock, which made the page.
-const ahead = Date.now() - Number(document.body.dataset.now);
+const ahead = Date.now() - Number(texts.now);
 
 function ago(seconds) {
-  if (seconds < 0) return "in a moment";
-  const units = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [Infinity, 86400, "d"]];
-  const [, length, name] = units.find(([limit]) => seconds < limit);
-  return `${Math.floor(seconds / length)} ${name} ago`;
+  if (seconds < 0) return texts.textSoon;
+  const units = [[60, 1], [3600, 60], [86400, 3600], [Infinity, 86400]];
+  const unit = units.findIndex(([limit]) => seconds < limit);
+  return texts.textAgo.split("|")[unit].replace("{}", Math.floor(seconds / units[unit][1]));
 }
 
 function tick() {
@@ -114,7 +117,9 @@ function warns() {
 }
 
 function clock(date) {
-  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return date.toLocaleTimeString(document.documentElement.lang, {
+    hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+  });
 }
 
 document.addEventListener("htmx:sseOpen", () => {
@@ -125,10 +130,10 @@ document.addEventListener("htmx:sseOpen", () => {
 document.addEventListener("htmx:sseError", (event) => {
   // a stream that the server refuses (the session has ended) is not tried again by the browser
   if (event.detail.source && event.detail.source.readyState === EventSource.CLOSED) {
-    say("Not live any more: load this page anew.", true);
+    say(texts.textOld, true);
   } else if (!silence) {
     const since = clock(new Date());
-    silence = setTimeout(() => say(`No connection. This page shows what was known at ${since}.`, true), 5000);
+    silence = setTimeout(() => say(texts.textOffline.replace("{}", since), true), 5000);
   }
 });
 
@@ -191,5 +196,5 @@ document.addEventListener("click", (event) => {
   // the clipboard is there over HTTPS and on loopback only
   if (navigator.clipboard) navigator.clipboard.writeText(field.value);
   else document.execCommand("copy");
-  button.textContent = "Copied";
+  button.textContent = button.dataset.textCopied;
 });

@@ -18,6 +18,7 @@ def init_app(app: Flask) -> None:
     translation.use(_catalogue)
     app.jinja_env.add_extension("jinja2.ext.i18n")
     app.jinja_env.policies["ext.i18n.trimmed"] = True
+    app.jinja_env.globals["N_"] = translation.N_
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
         lambda sentence: translation.catalogue().gettext(sentence),
         lambda one, many, number: translation.catalogue().ngettext(one, many, number),

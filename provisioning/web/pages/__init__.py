@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from babel.numbers import format_decimal
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import get_locale
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -21,6 +23,7 @@ from provisioning.media.storage import media as uploads_media
 from provisioning.models import db, utcnow
 from provisioning.roles import Permission
 from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
+from provisioning.translation import N_, gettext, ngettext
 from provisioning.web import access, audit_notes, auth, language
 from provisioning.web.browser_names import browser_name
 from provisioning.web.pages import (
@@ -77,19 +80,25 @@ HEADERS = {
 HSTS_SECONDS = 365 * 86_400
 ERRORS = {
     400: (
-        "This did not work",
-        "The form was too old, or came from elsewhere. Go back, load the page anew, try again.",
+        N_("This did not work"),
+        N_("The form was too old, or came from elsewhere. Go back, load the page anew, try again."),
     ),
-    403: ("Not allowed", "Your role does not allow this. Ask an administrator."),
-    404: ("Not found", "There is nothing here. It may have been archived, or the address is wrong."),
-    405: ("Not like that", "This address is for forms only."),
-    410: ("Too late", "This has come to its end."),
-    409: ("Not as things are", "Something stands in the way. Go back, load the page anew, try again."),
-    413: ("Too large", "What was sent is too large."),
-    422: ("Not understood", "Some of what was sent cannot be read. Go back and correct it."),
-    429: ("Too often", "Wait a while, then try again."),
-    500: ("Our mistake", "Something went wrong on our side; it has been logged. Try again in a minute."),
-    503: ("Not available", "Something this needs is not reachable now. Try again in a minute."),
+    403: (N_("Not allowed"), N_("Your role does not allow this. Ask an administrator.")),
+    404: (N_("Not found"), N_("There is nothing here. It may have been archived, or the address is wrong.")),
+    405: (N_("Not like that"), N_("This address is for forms only.")),
+    410: (N_("Too late"), N_("This has come to its end.")),
+    409: (
+        N_("Not as things are"),
+        N_("Something stands in the way. Go back, load the page anew, try again."),
+    ),
+    413: (N_("Too large"), N_("What was sent is too large.")),
+    422: (N_("Not understood"), N_("Some of what was sent cannot be read. Go back and correct it.")),
+    429: (N_("Too often"), N_("Wait a while, then try again.")),
+    500: (
+        N_("Our mistake"),
+        N_("Something went wrong on our side; it has been logged. Try again in a minute."),
+    ),
+    503: (N_("Not available"), N_("Something this needs is not reachable now. Try again in a minute.")),
 }
 
 blueprint = Blueprint("pages", __name__)
@@ -228,13 +237,14 @@ def _to_login() -> ResponseReturnValue:
     if "HX-Request" in request.headers:
         return "", 401, {"HX-Redirect": target}
     if form := kept_form.of_request():
-        problem = "Your session has ended. Sign in: what you filled in is kept."
+        problem = gettext("Your session has ended. Sign in: what you filled in is kept.")
         return render_template("login.html", target=path, email="", problem=problem, kept=form), 401
     return redirect(target)
 
 
 def _store_away(error: MediaError) -> ResponseReturnValue:
-    return _service_error(Unavailable(f"The media store cannot be used now; try again later. ({error})"))
+    text = gettext("The media store cannot be used now; try again later. (%(problem)s)", problem=error)
+    return _service_error(Unavailable(text))
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
@@ -263,9 +273,12 @@ def _crash(error: Exception) -> ResponseReturnValue:
 
 
 def _error_page(status: int, message: str | None) -> tuple[str, int]:
-    title, text = ERRORS.get(status, (f"Error {status}", "Go back and try again."))
+    title, text = ERRORS.get(status, (N_("Error %(status)s"), N_("Go back and try again.")))
+    title = gettext(title, status=status)
     # the count of what waits is left out: what failed may have been the database
-    page = render_template("error.html", title=title, text=message or text, status=status, waiting=None)
+    page = render_template(
+        "error.html", title=title, text=message or gettext(text), status=status, waiting=None
+    )
     return page, status
 
 
@@ -280,7 +293,9 @@ def size(count: int | None) -> str:
         return "0"
     for limit, unit, name in ((1e6, 1e3, "kB"), (1e9, 1e6, "MB"), (1e15, 1e9, "GB")):
         if count < 1e3:
-            return f"{count} bytes"
+            return ngettext("%(number)s byte", "%(number)s bytes", count)
         if count < limit:
-            return f"{count / unit:.0f} {name}" if unit < 1e6 else f"{count / unit:.1f} {name}"
+            return (
+                f"{format_decimal(count / unit, '0' if unit < 1e6 else '0.0', get_locale() or 'en')} {name}"
+            )
     return str(count)

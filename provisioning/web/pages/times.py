@@ -1,9 +1,37 @@
-"""How pages show times: short on their day, to the second, or how long ago."""
+"""How pages show times, in the reader's language: short on their day, to the second, or how long ago.
+
+A date's pattern is one of CLDR and a sentence of the catalogues: each language has the order and the dots of its own.
+"""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from babel.dates import format_datetime
+from flask_babel import get_locale
+
 from provisioning.models import utcnow
+from provisioning.translation import N_, gettext
+
+DAY = N_("ccc d LLL")
+DAY_AND_TIME = N_("ccc d LLL HH:mm")
+DAY_OF_YEAR = N_("d LLL y")
+DAY_OF_YEAR_AND_TIME = N_("d LLL y HH:mm")
+DAY_AND_SECOND = N_("d LLL HH:mm:ss")
+FULL_DAY = N_("d MMMM y")
+NEAR = 300  # days within which a date needs no year
+
+# the longest time that is counted in a unit, the unit's length, both in seconds, and how it is said
+_AGO = (
+    (60, 1, N_("%(number)s s ago")),
+    (3600, 60, N_("%(number)s min ago")),
+    (86_400, 3600, N_("%(number)s h ago")),
+    (None, 86_400, N_("%(number)s d ago")),
+)
+
+
+def formatted(moment: datetime, pattern: str) -> str:
+    """Give a time by one of the patterns above."""
+    return format_datetime(moment, gettext(pattern), locale=get_locale() or "en")
 
 
 def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
@@ -13,11 +41,11 @@ def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None)
     days = (today - shown.date()).days
     if days == 0:
         return f"{shown:%H:%M}"
-    if days in (1, -1):
-        return f"{'yesterday' if days == 1 else 'tomorrow'} {shown:%H:%M}"
-    return (
-        f"{shown:%a} {shown.day} {shown:%b %H:%M}" if abs(days) < 300 else f"{shown.day} {shown:%b %Y %H:%M}"
-    )
+    if days == 1:
+        return gettext("yesterday %(time)s", time=f"{shown:%H:%M}")
+    if days == -1:
+        return gettext("tomorrow %(time)s", time=f"{shown:%H:%M}")
+    return formatted(shown, DAY_AND_TIME if abs(days) < NEAR else DAY_OF_YEAR_AND_TIME)
 
 
 def clock(moment: datetime, zone: str = "UTC") -> str:
@@ -28,25 +56,29 @@ def clock(moment: datetime, zone: str = "UTC") -> str:
 def ago(moment: datetime, now: datetime) -> str:
     """Say how long ago a time is: "4 min ago", as pages count it on."""
     seconds = max(0, int((now - moment).total_seconds()))
-    for limit, length, unit in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds // 86_400} d ago"
+    length, sentence = next((length, text) for limit, length, text in _AGO if not limit or seconds < limit)
+    return gettext(sentence, number=seconds // length)
+
+
+def ago_sentences() -> list[str]:
+    """Give how app.js says how long ago a time is: in seconds, minutes, hours, days; {} stands for the number."""
+    return [gettext(sentence, number="{}") for _, _, sentence in _AGO]
 
 
 def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
     """Give the day of a time: "Today", "Yesterday", "Thu 27 Nov", "27 Nov 2025"."""
     shown = moment.astimezone(ZoneInfo(zone))
     days = ((now or utcnow()).astimezone(shown.tzinfo).date() - shown.date()).days
-    if days in (0, 1):
-        return ("Today", "Yesterday")[days]
-    return f"{shown:%a} {shown.day} {shown:%b}" if abs(days) < 300 else f"{shown.day} {shown:%b %Y}"
+    if days == 0:
+        return gettext("Today")
+    if days == 1:
+        return gettext("Yesterday")
+    return formatted(shown, DAY if abs(days) < NEAR else DAY_OF_YEAR)
 
 
 def full_day(moment: datetime, zone: str = "UTC") -> str:
     """Give the day of a time in a zone: "28 November 2026"."""
-    shown = moment.astimezone(ZoneInfo(zone))
-    return f"{shown.day} {shown:%B %Y}"
+    return formatted(moment.astimezone(ZoneInfo(zone)), FULL_DAY)
 
 
 def full_time(moment: datetime, zone: str = "UTC") -> str:
@@ -59,6 +91,6 @@ def full_time(moment: datetime, zone: str = "UTC") -> str:
 def local(moment: datetime | None, zone: str = "UTC") -> str:
     """Show a time in a zone, with its name."""
     if moment is None:
-        return "never"
+        return gettext("never")
     shown = moment.astimezone(ZoneInfo(zone))
     return f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"

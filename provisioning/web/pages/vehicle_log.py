@@ -1,5 +1,7 @@
 """The log of a vehicle: all that happened in one line of time, newest first, and the notes that people write."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -8,9 +10,10 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import health_words, history, registry
 from provisioning.devices.history import Kind
 from provisioning.media import request_progress
-from provisioning.models import Device, VehicleNote, db
+from provisioning.models import DeliveryStatus, Device, Message, VehicleNote, db
 from provisioning.roles import Permission
 from provisioning.tracker.normalization import clean_text
+from provisioning.translation import N_, gettext
 from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.vehicle import page
@@ -18,14 +21,24 @@ from provisioning.web.pages.vehicle import page
 PAGE = 50
 NOTE_LENGTH = 2000
 TITLES = {
-    Kind.REQUESTS: "Requests",
-    Kind.SETTINGS: "Settings",
-    Kind.MESSAGES: "SMS",
-    Kind.SESSIONS: "Connections",
-    Kind.FILES: "Files",
-    Kind.HEALTH: "Health",
-    Kind.NOTES: "Notes",
-    Kind.PEOPLE: "People",
+    Kind.REQUESTS: N_("Requests"),
+    Kind.SETTINGS: N_("Settings"),
+    Kind.MESSAGES: N_("SMS"),
+    Kind.SESSIONS: N_("Connections"),
+    Kind.FILES: N_("Files"),
+    Kind.HEALTH: N_("Health"),
+    Kind.NOTES: N_("Notes"),
+    Kind.PEOPLE: N_("People"),
+}
+_SENT: Mapping[DeliveryStatus, str] = {
+    DeliveryStatus.SENDING: N_("SMS to the vehicle, sending"),
+    DeliveryStatus.UNKNOWN: N_("SMS to the vehicle, unknown"),
+    DeliveryStatus.QUEUED: N_("SMS to the vehicle, queued"),
+    DeliveryStatus.SENT: N_("SMS to the vehicle, sent"),
+    DeliveryStatus.CANCELED: N_("SMS to the vehicle, canceled"),
+    DeliveryStatus.DELIVERED: N_("SMS to the vehicle, delivered"),
+    DeliveryStatus.UNDELIVERED: N_("SMS to the vehicle, undelivered"),
+    DeliveryStatus.FAILED: N_("SMS to the vehicle, failed"),
 }
 
 
@@ -50,10 +63,22 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     return page(
         device, "vehicle/log.html", "log", entries=[one for one in shown if not _is_told_twice(one, chosen)],
         older=shown[-1].key if len(found) > PAGE else None, before=before, kind=",".join(chosen),
-        chips=[(TITLES[kind], kind in chosen, _toggled(kind, chosen)) for kind in offered], error=error,
+        chips=[(gettext(TITLES[kind]), kind in chosen, _toggled(kind, chosen)) for kind in offered], error=error,
         given=request.form, progress=request_progress.of(requests, device), sentence=health_words.sentence,
-        note_length=NOTE_LENGTH,
+        note_length=NOTE_LENGTH, message_title=_message_title,
     )  # fmt: skip
+
+
+def _message_title(row: Message) -> str:
+    """Say what an SMS is: from whom to whom, and how far it is."""
+    if row.direction == "in":
+        if row.claimed:
+            return gettext("SMS from the vehicle")
+        return gettext("SMS from the vehicle: answers no request")
+    title = gettext(_SENT[DeliveryStatus(row.status)])
+    if row.error_code:
+        return gettext("%(sms)s (error %(code)s)", sms=title, code=row.error_code)
+    return title
 
 
 def _is_told_twice(entry: history.LogEntry, chosen: list[Kind]) -> bool:
@@ -73,7 +98,7 @@ def add_note(imei: str) -> ResponseReturnValue:
     def work() -> str:
         text = clean_text(request.form.get("text", ""))
         if not text or len(text) > NOTE_LENGTH:
-            problem = f"Write a note of at most {NOTE_LENGTH} characters."
+            problem = gettext("Write a note of at most %(number)s characters.", number=NOTE_LENGTH)
             raise Invalid(problem, errors={"text": [problem]})
         db.session.add(VehicleNote(device_id=device.id, who=auth.caller().label, text=text))
         db.session.commit()

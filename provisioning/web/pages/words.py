@@ -1,9 +1,14 @@
-"""What pages call things: requests and their states, files, vehicles' states, people. No rules, no markup."""
+"""What pages call things: requests and their states, files, vehicles' states, people. No rules.
+
+Constants hold English sentences, marked; functions and `Label.word` give them in the reader's language.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
 
 from provisioning.core.audit import AuditAction
 from provisioning.devices import health_rules, health_words, transfer_times
@@ -11,54 +16,67 @@ from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
 from provisioning.models import TRIGGERS, Command, Event, Role, ShownState, Upload, UploadState, User
 from provisioning.tracker.language import COMMANDS
+from provisioning.translation import N_, gettext, ngettext
 from provisioning.web import users
+from provisioning.web.pages import times
 
-CAMERAS = {"front": "front camera", "rear": "rear camera", "both": "both cameras"}
+CAMERAS = {"front": N_("front camera"), "rear": N_("rear camera"), "both": N_("both cameras")}
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
     """A state in a word, the icon that stands beside it, and its tone (a class of the style sheet)."""
 
-    word: str
+    sentence: str
     icon: str
     tone: str
 
+    @property
+    def word(self) -> str:
+        """Give the word in the reader's language."""
+        return gettext(self.sentence)
+
 
 _REQUEST: Mapping[ShownState, Label] = {
-    ShownState.QUEUED: Label("Waiting", "clock", "open"),
-    ShownState.SENDING: Label("Asked", "send", "open"),
-    ShownState.SENT: Label("Asked", "send", "open"),
-    ShownState.DELIVERED: Label("Asked", "send", "open"),
-    ShownState.UNKNOWN: Label("Asked", "send", "open"),
-    ShownState.ANSWERED: Label("Coming", "download", "open"),
-    ShownState.DONE: Label("Here", "circle-check", "good"),
-    ShownState.FAILED: Label("Failed", "circle-x", "bad"),
-    ShownState.EXPIRED: Label("Failed", "circle-x", "bad"),
-    ShownState.CANCELLED: Label("Cancelled", "x", "quiet"),
+    ShownState.QUEUED: Label(N_("Waiting"), "clock", "open"),
+    ShownState.SENDING: Label(N_("Asked"), "send", "open"),
+    ShownState.SENT: Label(N_("Asked"), "send", "open"),
+    ShownState.DELIVERED: Label(N_("Asked"), "send", "open"),
+    ShownState.UNKNOWN: Label(N_("Asked"), "send", "open"),
+    ShownState.ANSWERED: Label(N_("Coming"), "download", "open"),
+    ShownState.DONE: Label(N_("Here"), "circle-check", "good"),
+    ShownState.FAILED: Label(N_("Failed"), "circle-x", "bad"),
+    ShownState.EXPIRED: Label(N_("Failed"), "circle-x", "bad"),
+    ShownState.CANCELLED: Label(N_("Cancelled"), "x", "quiet"),
 }
 STEPS = {
-    ShownState.QUEUED: "It waits for the vehicle's turn",
-    ShownState.SENDING: "It was handed to the SMS gateway",
-    ShownState.SENT: "The gateway sent it",
-    ShownState.DELIVERED: "The vehicle's SIM has it",
-    ShownState.ANSWERED: "The vehicle answered",
-    ShownState.DONE: "Done",
-    ShownState.FAILED: "It failed",
-    ShownState.EXPIRED: "Nothing came in time",
-    ShownState.CANCELLED: "It was cancelled",
-    ShownState.UNKNOWN: "It is not clear whether the SMS went out",
+    ShownState.QUEUED: N_("It waits for the vehicle's turn"),
+    ShownState.SENDING: N_("It was handed to the SMS gateway"),
+    ShownState.SENT: N_("The gateway sent it"),
+    ShownState.DELIVERED: N_("The vehicle's SIM has it"),
+    ShownState.ANSWERED: N_("The vehicle answered"),
+    ShownState.DONE: N_("Done"),
+    ShownState.FAILED: N_("It failed"),
+    ShownState.EXPIRED: N_("Nothing came in time"),
+    ShownState.CANCELLED: N_("It was cancelled"),
+    ShownState.UNKNOWN: N_("It is not clear whether the SMS went out"),
 }
 _SETTING = {
-    ShownState.ANSWERED: Label("Answered", "message", "open"),
-    ShownState.DONE: Label("Done", "circle-check", "good"),
+    ShownState.ANSWERED: Label(N_("Answered"), "message", "open"),
+    ShownState.DONE: Label(N_("Done"), "circle-check", "good"),
 }
 _FILE: Mapping[UploadState, Label] = {
-    UploadState.RECEIVING: Label("Coming", "download", "open"),
-    UploadState.PARTIAL: Label("Interrupted", "wifi-off", "open"),
-    UploadState.STORED: Label("Here", "circle-check", "good"),
-    UploadState.DAMAGED: Label("Damaged", "circle-x", "bad"),
-    UploadState.QUARANTINED: Label("Kept apart", "lock", "quiet"),
+    UploadState.RECEIVING: Label(N_("Coming"), "download", "open"),
+    UploadState.PARTIAL: Label(N_("Interrupted"), "wifi-off", "open"),
+    UploadState.STORED: Label(N_("Here"), "circle-check", "good"),
+    UploadState.DAMAGED: Label(N_("Damaged"), "circle-x", "bad"),
+    UploadState.QUARANTINED: Label(N_("Kept apart"), "lock", "quiet"),
+}
+_TITLES = {
+    ("front", "photo"): N_("Front photo"),
+    ("rear", "photo"): N_("Rear photo"),
+    ("front", "video"): N_("Front clip"),
+    ("rear", "video"): N_("Rear clip"),
 }
 _HEALTH: Mapping[HealthState, tuple[str, str]] = {
     HealthState.BROKEN: ("circle-x", "bad"),
@@ -70,53 +88,68 @@ _HEALTH: Mapping[HealthState, tuple[str, str]] = {
 HEALTH = {state: Label(health_words.STATES[state], *shape) for state, shape in _HEALTH.items()}
 # how bad the verdict of a check is
 GRADES = {"good": "good", "warn": "warn", "bad": "bad", "unknown": "quiet"}
-_CAUSES = {0: "Asked for", 3: "Crash", 4: "Towing", 5: "Idling", 6: "Geofence", 7: "Unplugged", 8: "Harsh driving",
-           9: "Periodic"}  # fmt: skip
+_CAUSES = {
+    0: N_("Asked for"),
+    3: N_("Crash"),
+    4: N_("Towing"),
+    5: N_("Idling"),
+    6: N_("Geofence"),
+    7: N_("Unplugged"),
+    8: N_("Harsh driving"),
+    9: N_("Periodic"),
+}
 
 
+# what somebody did: the sentence, and its icon
 _DONE: Mapping[AuditAction, tuple[str, str]] = {
-    AuditAction.SIGNED_IN: ("signed in", "user-circle"),
-    AuditAction.SIGN_IN_FAILED: ("could not sign in", "lock"),
-    AuditAction.SIGNED_OUT: ("signed out", "logout"),
-    AuditAction.SAW: ("saw", "photo"),
-    AuditAction.DOWNLOADED: ("downloaded", "download"),
-    AuditAction.EXPORTED: ("exported the", "download"),
-    AuditAction.SHARED: ("shared", "send"),
-    AuditAction.SAVED: ("saved", "check"),
-    AuditAction.ASKED: ("asked for:", "send"),
-    AuditAction.CANCELLED: ("cancelled:", "x"),
-    AuditAction.CHECKED: ("checked", "circle-check"),
-    AuditAction.CORRECTED: ("corrected", "check"),
-    AuditAction.ADDED: ("added", "plus"),
-    AuditAction.CHANGED: ("changed", "settings"),
-    AuditAction.REMOVED: ("removed", "x"),
-    AuditAction.INVITED: ("invited", "user-circle"),
-    AuditAction.RAN: ("started", "player-play"),
+    AuditAction.SIGNED_IN: (N_("%(who)s signed in"), "user-circle"),
+    AuditAction.SIGN_IN_FAILED: (N_("%(who)s could not sign in"), "lock"),
+    AuditAction.SIGNED_OUT: (N_("%(who)s signed out"), "logout"),
+    AuditAction.SAW: (N_("%(who)s saw %(what)s"), "photo"),
+    AuditAction.DOWNLOADED: (N_("%(who)s downloaded %(what)s"), "download"),
+    AuditAction.EXPORTED: (N_("%(who)s exported the %(what)s"), "download"),
+    AuditAction.SHARED: (N_("%(who)s shared %(what)s"), "send"),
+    AuditAction.SAVED: (N_("%(who)s saved %(what)s"), "check"),
+    AuditAction.ASKED: (N_("%(who)s asked for: %(what)s"), "send"),
+    AuditAction.CANCELLED: (N_("%(who)s cancelled: %(what)s"), "x"),
+    AuditAction.CHECKED: (N_("%(who)s checked %(what)s"), "circle-check"),
+    AuditAction.CORRECTED: (N_("%(who)s corrected %(what)s"), "check"),
+    AuditAction.ADDED: (N_("%(who)s added %(what)s"), "plus"),
+    AuditAction.CHANGED: (N_("%(who)s changed %(what)s"), "settings"),
+    AuditAction.REMOVED: (N_("%(who)s removed %(what)s"), "x"),
+    AuditAction.INVITED: (N_("%(who)s invited %(what)s"), "user-circle"),
+    AuditAction.RAN: (N_("%(who)s started %(what)s"), "player-play"),
 }
 
 
 # what each role is called, and what it is for
 ROLES: Mapping[Role, tuple[str, str]] = {
-    Role.VIEWER: ("Viewer", "sees vehicles, photos and clips"),
-    Role.SUPPORT: ("Support", "also asks for photos and clips, and runs checks"),
-    Role.INSTALLER: ("Installer", "also adds vehicles and sets them up"),
-    Role.ADMIN: ("Administrator", "also people, tokens, the log and the service itself"),
+    Role.VIEWER: (N_("Viewer"), N_("sees vehicles, photos and clips")),
+    Role.SUPPORT: (N_("Support"), N_("also asks for photos and clips, and runs checks")),
+    Role.INSTALLER: (N_("Installer"), N_("also adds vehicles and sets them up")),
+    Role.ADMIN: (N_("Administrator"), N_("also people, tokens, the log and the service itself")),
 }
 
 
-ROLE_NAMES = [(role.value, name) for role, (name, _) in ROLES.items()]
-ROLE_OPTIONS = [(role.value, f"{name}: {sentence}") for role, (name, sentence) in ROLES.items()]
+def role_names() -> list[tuple[str, str]]:
+    """Give each role and what it is called."""
+    return [(role.value, gettext(name)) for role, (name, _) in ROLES.items()]
+
+
+def role_sentences() -> list[tuple[str, str]]:
+    """Give each role with what it is called and what it is for: "Viewer: sees vehicles, photos and clips"."""
+    return [(role.value, f"{gettext(name)}: {gettext(text)}") for role, (name, text) in ROLES.items()]
 
 
 def standing(user: User, now: datetime) -> str:
     """Say what keeps a person out; empty where nothing does."""
     if not user.active:
-        return "disabled"
+        return gettext("disabled")
     if user.password_hash:
         return ""
-    return (
-        "invited" if user.invite_until and user.invite_until > now else "the link has ended: make a new one"
-    )
+    if user.invite_until and user.invite_until > now:
+        return gettext("invited")
+    return gettext("the link has ended: make a new one")
 
 
 def password_length(user: User) -> int:
@@ -126,13 +159,19 @@ def password_length(user: User) -> int:
 
 def role(name: str) -> str:
     """Say what a role is called."""
-    return ROLES[Role(name)][0]
+    return gettext(ROLES[Role(name)][0])
 
 
-def done(action: str) -> Label:
-    """Say what somebody did, as it stands between who and what; a word of another version stands as it is."""
-    word, icon = _DONE[AuditAction(action)] if action in list(AuditAction) else (action, "dots")
-    return Label(word, icon, "quiet")
+def done_icon(action: str) -> str:
+    """Give the icon for what somebody did."""
+    return _DONE[AuditAction(action)][1] if action in list(AuditAction) else "dots"
+
+
+def done(action: str, who: Markup, what: Markup) -> Markup:
+    """Say who did what; a word of another version stands as it is."""
+    if action not in list(AuditAction):
+        return Markup("{} {} {}").format(who, action, what)
+    return Markup(gettext(_DONE[AuditAction(action)][0])) % {"who": who, "what": what}
 
 
 def request_state(row: Command) -> Label:
@@ -148,19 +187,23 @@ def request_title(row: Command, zone: str) -> str:
     """
     given = row.arguments
     if row.kind == "camreq":
-        cameras = CAMERAS[given["source"]]
+        cameras = gettext(CAMERAS[given["source"]])
         if given["file_type"] == "photo":
-            return f"Photo, {cameras}"
+            return gettext("Photo, %(cameras)s", cameras=cameras)
         begin = datetime.fromtimestamp(given.get("timestamp") or 0, UTC).astimezone(ZoneInfo(zone))
         is_same_day = begin.date() == row.created_at.astimezone(begin.tzinfo).date()
-        day = "" if is_same_day else f"{begin.day} {begin:%b} "
-        return f"{given.get('duration')} s from {day}{begin:%H:%M:%S}, {cameras}"
+        time = f"{begin:%H:%M:%S}" if is_same_day else times.formatted(begin, times.DAY_AND_SECOND)
+        return gettext(
+            "%(seconds)s s from %(time)s, %(cameras)s",
+            seconds=given.get("duration"), time=time, cameras=cameras,
+        )  # fmt: skip
     if "encrypted" in given:
-        return "Change the SMS login"
-    if row.kind in ("setparam", "getparam"):
-        count = len(given.get("parameters") or ())
-        verb = "Set" if row.kind == "setparam" else "Read"
-        return f"{verb} one setting" if count == 1 else f"{verb} {count} settings"
+        return gettext("Change the SMS login")
+    count = len(given.get("parameters") or ())
+    if row.kind == "setparam":
+        return ngettext("Set one setting", "Set %(number)s settings", count)
+    if row.kind == "getparam":
+        return ngettext("Read one setting", "Read %(number)s settings", count)
     kind = COMMANDS.get(row.kind)
     return kind.label.format(camera=given.get("camera")) if kind and kind.label else row.kind
 
@@ -172,60 +215,97 @@ def file_state(row: Upload) -> Label:
 
 def file_title(row: Upload) -> str:
     """Say what a file is: "Front photo", "Rear clip"."""
-    kind = "photo" if row.file_type == "photo" else "clip"
-    return f"{row.source} {kind}".capitalize()
+    return gettext(_TITLES[row.source, row.file_type])
 
 
 def file_cause(row: Upload) -> str:
     """Say what had a file made: "Crash", "DIN1", "Asked for"; empty where that is not known."""
     if row.command_id or row.trigger == 0:
-        return _CAUSES[0]
+        return gettext(_CAUSES[0])
     if row.trigger is None:
         return ""
-    return _CAUSES.get(row.trigger) or TRIGGERS.get(row.trigger, f"Trigger {row.trigger}")
+    if row.trigger in _CAUSES:
+        return gettext(_CAUSES[row.trigger])
+    return TRIGGERS.get(row.trigger) or gettext("Trigger %(number)s", number=row.trigger)
+
+
+# the triggers of photos and clips, by their names in the parameters
+_TRIGGERS = {
+    "DIN1": N_("DIN1"),
+    "DIN2": N_("DIN2"),
+    "Crash": N_("Crash"),
+    "Towing": N_("Towing"),
+    "Idling": N_("Idling"),
+    "Geofence": N_("Geofence"),
+    "Unplug": N_("Unplug"),
+    "GreenDriving": N_("Harsh driving"),
+}
+
+
+def trigger(name: str) -> str:
+    """Say what a trigger of photos or clips is called."""
+    return gettext(_TRIGGERS[name])
 
 
 # the kinds of events that a list is filtered by, in the order of their weight
 EVENT_KINDS: tuple[tuple[str, tuple[EventKind, ...]], ...] = (
-    ("Crash", (EventKind.CRASH,)),
-    ("Towing", (EventKind.TOW,)),
-    ("DIN", (EventKind.DIN1, EventKind.DIN2, EventKind.DIN3, EventKind.DIN4)),
-    ("Driving", (EventKind.HARSH, EventKind.IDLE, EventKind.GEOFENCE)),
-    ("Asked for", (EventKind.ASKED,)),
-    ("Periodic", (EventKind.PERIODIC,)),
-    ("Checks", (EventKind.CHECK,)),
-    ("Others", (EventKind.UNPLUG, EventKind.OTHER)),
+    (N_("Crash"), (EventKind.CRASH,)),
+    (N_("Towing"), (EventKind.TOW,)),
+    (N_("DIN"), (EventKind.DIN1, EventKind.DIN2, EventKind.DIN3, EventKind.DIN4)),
+    (N_("Driving"), (EventKind.HARSH, EventKind.IDLE, EventKind.GEOFENCE)),
+    (N_("Asked for"), (EventKind.ASKED,)),
+    (N_("Periodic"), (EventKind.PERIODIC,)),
+    (N_("Checks"), (EventKind.CHECK,)),
+    (N_("Others"), (EventKind.UNPLUG, EventKind.OTHER)),
 )
 _EVENTS: Mapping[EventKind, str] = {
-    EventKind.CRASH: "Crash",
-    EventKind.TOW: "Towing",
-    EventKind.DIN1: "DIN1",
-    EventKind.DIN2: "DIN2",
-    EventKind.DIN3: "DIN3",
-    EventKind.DIN4: "DIN4",
-    EventKind.IDLE: "Idling",
-    EventKind.GEOFENCE: "Geofence",
-    EventKind.UNPLUG: "Unplugged",
-    EventKind.HARSH: "Harsh driving",
-    EventKind.ASKED: "Asked for",
-    EventKind.PERIODIC: "Periodic",
-    EventKind.CHECK: "Check",
-    EventKind.OTHER: "Other",
+    EventKind.CRASH: N_("Crash"),
+    EventKind.TOW: N_("Towing"),
+    EventKind.DIN1: N_("DIN1"),
+    EventKind.DIN2: N_("DIN2"),
+    EventKind.DIN3: N_("DIN3"),
+    EventKind.DIN4: N_("DIN4"),
+    EventKind.IDLE: N_("Idling"),
+    EventKind.GEOFENCE: N_("Geofence"),
+    EventKind.UNPLUG: N_("Unplugged"),
+    EventKind.HARSH: N_("Harsh driving"),
+    EventKind.ASKED: N_("Asked for"),
+    EventKind.PERIODIC: N_("Periodic"),
+    EventKind.CHECK: N_("Check"),
+    EventKind.OTHER: N_("Other"),
 }
 
 
 def event_title(row: Event) -> str:
     """Say what an event is: "Crash", "DIN1", "Asked for"."""
-    return _EVENTS[EventKind(row.kind)]
+    return gettext(_EVENTS[EventKind(row.kind)])
 
 
 def files_content(files: Sequence[Upload]) -> str:
     """Say what an event consists of: "2 clips, 1 photo"."""
-    counts = (
-        (sum(file.file_type == kind for file in files), noun)
-        for kind, noun in (("video", "clip"), ("photo", "photo"))
-    )
-    return ", ".join(counted(count, noun) for count, noun in counts if count)
+    kinds = [file.file_type for file in files]
+    return content(photos_count=kinds.count("photo"), clips_count=kinds.count("video"))
+
+
+def content(photos_count: int, clips_count: int) -> str:
+    """Say how many clips and photos there are, without those of which there is none."""
+    parts = [clips(clips_count) if clips_count else "", photos(photos_count) if photos_count else ""]
+    return ", ".join(part for part in parts if part)
+
+
+def vehicles(number: int) -> str:
+    """Count vehicles: "45 vehicles"."""
+    return ngettext("%(number)s vehicle", "%(number)s vehicles", number)
+
+
+def photos(number: int) -> str:
+    """Count photos: "2 photos"."""
+    return ngettext("%(number)s photo", "%(number)s photos", number)
+
+
+def clips(number: int) -> str:
+    """Count clips: "1 clip"."""
+    return ngettext("%(number)s clip", "%(number)s clips", number)
 
 
 def counted(number: int, noun: str) -> str:
