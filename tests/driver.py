@@ -72,6 +72,24 @@ class Machine:
         return None
 
 
+def make_safe(transfer: Transfer, now: datetime) -> SidecarRecord | None:
+    """Make the bytes held of one file survive a power cut, after flush(); give its record."""
+    assert isinstance(transfer.store, Spool)
+    return _alone(transfer, transfer.store.group_commit.make_safe([transfer], now))
+
+
+def commit(transfer: Transfer, now: datetime) -> SidecarRecord | None:
+    """Make one whole file safe in the media store, after flush(); give its record."""
+    assert isinstance(transfer.store, Spool)
+    return _alone(transfer, transfer.store.group_commit.commit([transfer], now))
+
+
+def _alone(transfer: Transfer, problems: list[StorageError | None]) -> SidecarRecord | None:
+    if problems[0] is not None:
+        raise problems[0]
+    return transfer.committed()
+
+
 class Line:
     """One connection."""
 
@@ -109,7 +127,7 @@ class Line:
         if self.transfer is not None:
             self.transfer.flush()
             self.transfer.left_behind()
-            self.transfer.make_safe(self.machine.time)
+            make_safe(self.transfer, self.machine.time)
             self.transfer.leave()
             self.transfer = None
         self.closed = self.closed or Close("lost", "")
@@ -154,7 +172,7 @@ class Line:
             case Commit():
                 assert self.transfer is not None
                 self.transfer.flush()
-                record = self.transfer.commit(self.machine.time)
+                record = commit(self.transfer, self.machine.time)
                 self.transfer.leave()
                 self.transfer = None
                 if record is not None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from driver import BEGAN
+from driver import BEGAN, commit, make_safe
 from test_server import Notes
 
 from receiver.backend.lease_client import LeaseClient
@@ -58,7 +58,7 @@ class SpoolUnderTest:
             transfer.write(number * PACKET, DATA[number * PACKET :][:PACKET], self.now)
         transfer.flush()
         transfer.left_behind()
-        transfer.make_safe(self.now)
+        make_safe(transfer, self.now)
         transfer.leave()
         self.touch(Path(transfer.part), Path(transfer.sidecar))
         return Path(transfer.part)
@@ -67,7 +67,7 @@ class SpoolUnderTest:
         transfer = self.open(wanted or offer(), **given)
         transfer.write(0, DATA, self.now)
         transfer.flush()
-        record = transfer.commit(self.now)
+        record = commit(transfer, self.now)
         transfer.leave()
         assert record is not None
         if path := self.store.media.path(record["path"]):
@@ -148,7 +148,7 @@ def leave(transfer: Transfer, now: datetime) -> None:
     """The line breaks."""
     transfer.flush()
     transfer.left_behind()
-    transfer.make_safe(now)
+    make_safe(transfer, now)
     transfer.leave()
 
 

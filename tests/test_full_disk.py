@@ -197,10 +197,10 @@ def test_a_sidecar_that_finds_no_room_beside_its_file_goes_there_later(
     wait_until(lambda: running.notes.stored_files)
     (record,) = running.notes.stored_files.values()
     beside = running.folder / "media" / (record["path"] + ".json")
-    wait_until(lambda: record["upload"] in running.store._reported)
+    wait_until(lambda: record["upload"] in running.store.pending._reported)
     assert not beside.exists()
     disk.free()
-    assert running.store.pending(running.server.now()) == []
+    assert running.store.pending.waiting(running.server.now()) == []
     assert beside.is_file()
 
 

@@ -375,7 +375,7 @@ def test_a_whole_file_that_was_killed_before_it_was_put_is_put_at_the_next_start
 ) -> None:
     spool = Spool(tmp_path / "spool", store if kind == "bucket" else LocalFolder(tmp_path / "media"), Caps())
     transfer = sealed(spool)
-    (record,) = Spool(tmp_path / "spool", spool.media, Caps()).pending(utcnow())
+    (record,) = Spool(tmp_path / "spool", spool.media, Caps()).pending.waiting(utcnow())
     assert record["upload"] == transfer.record["upload"]
     assert spool.media.read(record["path"], 0, 10**6) == DATA
     assert not Path(transfer.part).exists()
@@ -387,7 +387,7 @@ def test_a_sidecar_whose_file_is_neither_here_nor_there_tells_nothing(
 ) -> None:
     spool = Spool(tmp_path / "spool", store if kind == "bucket" else LocalFolder(tmp_path / "media"), Caps())
     Path(sealed(spool).part).unlink()
-    assert Spool(tmp_path / "spool", spool.media, Caps()).pending(utcnow()) == []
+    assert Spool(tmp_path / "spool", spool.media, Caps()).pending.waiting(utcnow()) == []
 
 
 def test_a_whole_file_that_waits_to_be_put_is_not_shared_as_a_part(store: S3Bucket, tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def sealed(spool: Spool) -> Transfer:
     transfer = Transfer.begin(spool, UploadContext(IMEI, "known", "a" * 32, utcnow()), offer)
     transfer.write(0, DATA, utcnow())
     transfer.flush()
-    assert spool.seal([transfer], utcnow()) == [None]
+    assert spool.group_commit.seal([transfer], utcnow()) == [None]
     return transfer
 
 

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 import structlog
-from driver import BEGAN
+from driver import BEGAN, make_safe
 from spool_under_test import (
     DATA,
     HOUR,
@@ -26,8 +26,7 @@ from spool_under_test import (
 )
 
 from provisioning.models import utcnow
-from receiver.spool import cleanup
-from receiver.spool import spool as spool_module
+from receiver.spool import cleanup, partial_folder, pending_folder
 from receiver.spool.cleanup import Cleaner
 from receiver.spool.shared_partials import SharedPartials
 from receiver.spool.sidecar import SidecarRecord
@@ -108,12 +107,12 @@ def test_a_file_stored_before_the_clock_went_back_a_year_is_handed_over(spool: S
     record = spool.store_whole()
     spool.restart()
     spool.now -= YEAR
-    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
+    assert [r["upload"] for r in spool.store.pending.waiting(spool.now)] == [record["upload"]]
 
 
 def test_a_file_stored_a_moment_ago_by_a_living_process_is_left_to_it(spool: SpoolUnderTest) -> None:
     spool.store_whole()
-    assert spool.store.pending(spool.now - timedelta(seconds=60)) == []
+    assert spool.store.pending.waiting(spool.now - timedelta(seconds=60)) == []
 
 
 @pytest.mark.parametrize("moved", [YEAR, -YEAR])
@@ -123,7 +122,7 @@ def test_the_bytes_of_a_transfer_become_safe_however_the_clock_jumps(
     transfer = spool.open(offer())
     assert not transfer.wants_safety(spool.now)
     assert transfer.wants_safety(spool.now + moved)
-    transfer.make_safe(spool.now + moved)
+    make_safe(transfer, spool.now + moved)
     assert not transfer.wants_safety(spool.now + moved)
 
 
@@ -158,8 +157,8 @@ def test_a_waiting_sidecar_is_kept_when_the_product_moved_its_file_into_quaranti
     record = spool.store_whole()
     spool.store.media.move(record["path"], f"quarantine/{IMEI}/{record['path']}")
     spool.restart()
-    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
-    spool.store.delivered([record])
+    assert [r["upload"] for r in spool.store.pending.waiting(spool.now)] == [record["upload"]]
+    spool.store.pending.delivered([record])
     assert (spool.folder / "media" / "quarantine" / IMEI / f"{record['path']}.json").exists()
 
 
@@ -170,7 +169,7 @@ def test_a_quarantined_file_goes_after_its_days_and_the_product_is_told_its_uplo
     spool: SpoolUnderTest,
 ) -> None:
     record = spool.store_whole(imei=OTHER, admission="quarantine")
-    spool.store.delivered([record])
+    spool.store.pending.delivered([record])
     path = spool.folder / "media" / record["path"]
     beside = path.with_name(f"{path.name}.json")
     spool.touch(path, beside)
@@ -184,7 +183,7 @@ def test_a_quarantined_file_goes_after_its_days_and_the_product_is_told_its_uplo
 
 def test_ordinary_files_never_go(spool: SpoolUnderTest) -> None:
     record = spool.store_whole()
-    spool.store.delivered([record])
+    spool.store.pending.delivered([record])
     spool.now += 3 * YEAR
     assert spool.sweep(3).gone == []
     assert (spool.folder / "media" / record["path"]).read_bytes() == DATA
@@ -230,7 +229,7 @@ def test_an_unreadable_sidecar_that_waits_for_the_product_does_not_hold_up_the_o
     spool.touch(waiting)
     record = spool.store_whole()
     spool.restart()
-    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
+    assert [r["upload"] for r in spool.store.pending.waiting(spool.now)] == [record["upload"]]
     assert len(spool.sweep(2).odd) == 1
     spool.now += timedelta(days=15)
     spool.sweep(2)
@@ -271,7 +270,9 @@ def test_a_stored_file_by_path_without_a_trigger_is_handed_over_after_a_kill(
 ) -> None:
     record = spool.store_whole(Offer("dualcam_front/a.mp4", True, 4 * PACKET, told))
     spool.restart()
-    assert [r["upload"] for r in spool.store.pending(spool.now + timedelta(hours=1))] == [record["upload"]]
+    assert [r["upload"] for r in spool.store.pending.waiting(spool.now + timedelta(hours=1))] == [
+        record["upload"]
+    ]
 
 
 def test_bytes_without_sidecar_are_kept_their_days(spool: SpoolUnderTest) -> None:
@@ -363,10 +364,10 @@ def test_a_waiting_sidecar_whose_file_is_nowhere_makes_no_row_and_goes_in_the_en
 ) -> None:
     record = spool.store_whole()
     (spool.folder / "media" / record["path"]).unlink()
-    waiting = spool.store.pending_path(record)
+    waiting = spool.store.pending.path(record)
     spool.touch(waiting)
     spool.restart()
-    assert spool.store.pending(spool.now) == []
+    assert spool.store.pending.waiting(spool.now) == []
     assert spool.sweep(2).odd == [f"{waiting} names a file that does not exist"]
     spool.now += timedelta(days=15)
     spool.sweep(2)
@@ -381,7 +382,7 @@ def seal(spool: SpoolUnderTest, wanted: Offer) -> SidecarRecord:
     transfer = spool.open(wanted)
     transfer.write(0, DATA, spool.now)
     transfer.flush()
-    assert spool.store.seal([transfer], spool.now) == [None]
+    assert spool.store.group_commit.seal([transfer], spool.now) == [None]
     return transfer.record
 
 
@@ -394,14 +395,18 @@ def test_a_stored_file_that_cannot_be_put_in_its_place_holds_up_no_other(spool: 
     in_the_way.write_text("no folder")
     spool.restart()
     failed: list[str] = []
-    found = spool.store.pending(spool.now, failed=lambda record, error: failed.append(record["upload"]))
+    found = spool.store.pending.waiting(
+        spool.now, failed=lambda record, error: failed.append(record["upload"])
+    )
     assert {r["upload"] for r in found} == {r["upload"] for r in others}
     assert failed == [stuck["upload"]]
 
 
 @pytest.fixture
 def stuck(spool: SpoolUnderTest) -> Stuck:
-    spool.store.media = media = Stuck(spool.folder / "media")
+    media = Stuck(spool.folder / "media")
+    spool.store = Spool(spool.folder / "spool", media, spool.caps)
+    spool.cleaner = Cleaner(spool.store, lambda: spool.steady)
     return media
 
 
@@ -415,7 +420,7 @@ def test_a_stored_file_that_cannot_be_looked_at_keeps_its_sidecar_and_holds_up_n
     swept = spool.sweep(3)
     assert swept.gone == [part.stem]
     assert len(swept.odd) == 1
-    assert spool.store.pending_path(record).exists()
+    assert spool.store.pending.path(record).exists()
 
 
 def test_a_quarantined_file_that_cannot_be_removed_is_told_once_and_holds_up_no_other(
@@ -423,7 +428,7 @@ def test_a_quarantined_file_that_cannot_be_removed_is_told_once_and_holds_up_no_
 ) -> None:
     records = [quarantined(spool, number) for number in range(3)]
     for record in records:
-        spool.store.pending_path(record).unlink()
+        spool.store.pending.path(record).unlink()
     stuck.stuck = records[0]["path"]
     spool.now += timedelta(days=15)
     swept = spool.sweep(3)
@@ -447,12 +452,12 @@ def test_a_sidecar_that_cannot_go_beside_its_file_does_not_hold_up_the_others(
 ) -> None:
     records = [spool.store_whole(offer(1_795_600_000_000 + number)) for number in range(2)]
     stuck.stuck = records[0]["path"]
-    spool.store.delivered(records)
-    waiting = [spool.store.pending_path(record).exists() for record in records]
+    spool.store.pending.delivered(records)
+    waiting = [spool.store.pending.path(record).exists() for record in records]
     assert waiting == [True, False]
     stuck.stuck = ""
-    assert spool.store.pending(spool.now) == []  # moved now, and not told again
-    assert not spool.store.pending_path(records[0]).exists()
+    assert spool.store.pending.waiting(spool.now) == []  # moved now, and not told again
+    assert not spool.store.pending.path(records[0]).exists()
 
 
 def test_an_announcement_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
@@ -506,10 +511,11 @@ def test_before_a_shared_store_the_spool_is_read_aside(spool: SpoolUnderTest, wo
 
     spool.store.aside = aside
     with (
-        mock.patch.object(spool_module, "read_sidecar", read),
+        mock.patch.object(partial_folder, "read_sidecar", read),
+        mock.patch.object(pending_folder, "read_sidecar", read),
         mock.patch.object(cleanup, "read_sidecar", read),
     ):
-        found = {"unshared": spool.store.unshared, "pending": lambda: spool.store.pending(spool.now),
+        found = {"unshared": spool.store.unshared, "pending": lambda: spool.store.pending.waiting(spool.now),
                  "sweep": lambda: [spool.cleaner.sweep(spool.now)]}[work]()  # fmt: skip
     assert len(found) == 1
 
@@ -519,7 +525,7 @@ def test_a_partial_file_in_hand_is_passed_over_by_its_name(spool: SpoolUnderTest
     spool.store.active.add(parts[0].stem)
     read: list[Path] = []
     with mock.patch.object(
-        spool_module, "read_sidecar", lambda path: read.append(path) or read_sidecar(path)
+        partial_folder, "read_sidecar", lambda path: read.append(path) or read_sidecar(path)
     ):
         spool.store.unshared()
     assert read == [parts[1].with_suffix(".json")]
@@ -561,7 +567,7 @@ def test_a_stored_file_that_cannot_be_compared_now_is_still_handed_over(spool: S
     record = spool.store_whole()
     spool.store.media = Away(spool.folder / "media")
     assert spool.open(offer()).received == 0
-    assert [r["upload"] for r in spool.store.pending(spool.now)] == [record["upload"]]
+    assert [r["upload"] for r in spool.store.pending.waiting(spool.now)] == [record["upload"]]
 
 
 def test_a_partial_file_shorter_than_its_chain_asks_for_is_given_out_of_hand(

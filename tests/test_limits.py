@@ -18,7 +18,7 @@ import pytest
 import structlog
 from camera_model import CameraModel, kermit
 from conftest import ROOT, wait_until
-from driver import BEGAN, Line, Machine
+from driver import BEGAN, Line, Machine, make_safe
 from test_server import IMEI, QUICK, UNKNOWN, Notes, Running, content, drip, init
 
 from receiver.backend.lease_client import LeaseClient
@@ -459,7 +459,7 @@ def test_strangers_partial_files_count_against_what_all_strangers_may_send(tmp_p
         transfer.write(0, bytes(29 * 1024), now)
         transfer.flush()
         transfer.left_behind()
-        transfer.make_safe(now)
+        make_safe(transfer, now)
         transfer.leave()
         kept += 1
     assert kept == 3

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driver import BEGAN
+from driver import BEGAN, commit, make_safe
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -94,18 +94,18 @@ def test_every_sidecar_that_a_file_has_in_its_life_is_believed(tmp_path: Path, o
     assert (again.received, again.record["upload"]) == (PACKET, transfer.record["upload"])
     again.write(PACKET, data[PACKET:], spool.now, protocol.crc(data))
     again.flush()
-    record = again.commit(spool.now)
+    record = commit(again, spool.now)
     again.leave()
     assert record is not None
-    believed(spool.store.pending_path(record), record)
+    believed(spool.store.pending.path(record), record)
     spool.restart()
-    assert [found["upload"] for found in spool.store.pending(spool.now)] == [record["upload"]]
+    assert [found["upload"] for found in spool.store.pending.waiting(spool.now)] == [record["upload"]]
 
 
 def _leave(transfer: Transfer, spool: Spool) -> None:
     transfer.flush()
     transfer.left_behind()
-    transfer.make_safe(spool.now)
+    make_safe(transfer, spool.now)
     transfer.leave()
 
 
@@ -139,13 +139,13 @@ class Receiver:
         if not transfer.write(transfer.received, data[transfer.received :], asker.now):
             transfer.write(0, data, asker.now)
         transfer.flush()
-        record = transfer.commit(asker.now)
+        record = commit(transfer, asker.now)
         transfer.leave()
         return record
 
     def report(self, records: list[SidecarRecord], together: int) -> None:
         for at in range(0, len(records), together):
-            self.store.delivered(registration.register(records[at : at + together], utcnow()))
+            self.store.pending.delivered(registration.register(records[at : at + together], utcnow()))
 
 
 def check_all_are_kept(tmp_path: Path, files: list[Sent], together: int) -> None:
@@ -161,7 +161,7 @@ def check_all_are_kept(tmp_path: Path, files: list[Sent], together: int) -> None
             told.append(record)
     receiver.report(told, together)
     receiver.start()
-    receiver.report(receiver.store.pending(BEGAN + timedelta(days=1)), together)
+    receiver.report(receiver.store.pending.waiting(BEGAN + timedelta(days=1)), together)
     rows = db.session.execute(select(Upload.imei, Upload.identifier, Upload.path)).all()
     stored = [(row.imei, row.identifier, (tmp_path / "media" / row.path).read_bytes()) for row in rows]
     for file in files:

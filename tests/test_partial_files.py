@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from driver import commit, make_safe
 from spool_under_test import DATA, IMEI, SESSION, Shared, SpoolUnderTest, leave, leave_rest, offer, partials
 
 from receiver.spool.file_transfer import Transfer, UploadContext
@@ -40,7 +41,7 @@ def test_without_a_time_two_files_with_an_equal_packet_are_not_spliced(spool: Sp
     assert not transfer.write(0, second + equal, spool.now)  # another file
     transfer.write(0, second + equal + second * 2, spool.now)
     transfer.flush()
-    record = transfer.commit(spool.now)
+    record = commit(transfer, spool.now)
     assert record is not None
     assert spool.store.media.read(record["path"], 0, 9999) == second + equal + second * 2
 
@@ -131,7 +132,7 @@ def left_from(spool: SpoolUnderTest, address: str) -> Path:
     transfer.write(0, DATA[: 2 * PACKET], spool.now)
     transfer.flush()
     transfer.left_behind()
-    transfer.make_safe(spool.now)
+    make_safe(transfer, spool.now)
     transfer.leave()
     return Path(transfer.part)
 

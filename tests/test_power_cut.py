@@ -17,10 +17,11 @@ from pathlib import Path
 import power_cut
 import pytest
 from conftest import examples
+from driver import commit, make_safe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from receiver.spool import spool
+from receiver.spool import group_commit
 from receiver.spool.file_transfer import Transfer, UploadContext
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.spool import Caps, Spool
@@ -113,14 +114,14 @@ class Receiver:
         """The half minute is over."""
         if self.transfer:
             self.transfer.flush()
-            self.transfer.make_safe(NOW)
+            make_safe(self.transfer, NOW)
 
     def leave(self) -> None:
         """The session ends."""
         if self.transfer:
             self.transfer.flush()
             self.transfer.left_behind()
-            self.transfer.make_safe(NOW)
+            make_safe(self.transfer, NOW)
             self.transfer.leave()
             self.transfer = None
 
@@ -130,7 +131,7 @@ class Receiver:
         if self.transfer is None:
             return
         self.transfer.flush()
-        record = self.transfer.commit(NOW)
+        record = commit(self.transfer, NOW)
         self.transfer.leave()
         self.transfer = None
         if record is not None:
@@ -142,13 +143,13 @@ class Receiver:
         """The product takes what waits."""
         taken, self.waiting = self.waiting, []
         self._register(taken)
-        self.store.delivered(taken)
+        self.store.pending.delivered(taken)
 
     def recover(self) -> None:
         """What a receiver does when it starts."""
-        records = self.store.pending(NOW + timedelta(days=1))
+        records = self.store.pending.waiting(NOW + timedelta(days=1))
         self._register(records)
-        self.store.delivered(records)
+        self.store.pending.delivered(records)
 
     def _register(self, records: list[SidecarRecord]) -> None:
         """The product counts each upload once."""
@@ -288,7 +289,7 @@ def discarded(r: Receiver) -> None:
     r.offer("video")
     r.packets(3)
     r.leave()
-    record = r.store._partials_of(IMEI)[0]
+    record = r.store.partial.waiting(IMEI)[0]
     r.store.discard(record)
     r.offer("video")
     r.packets(1)
@@ -366,10 +367,10 @@ def hold(log: power_cut.Log, disk: Path, model: str, most: int, admission: str =
     return len(seen)
 
 
-@pytest.fixture(params=[spool.TOGETHER, 1], ids=["each alone", "all at once"])
+@pytest.fixture(params=[group_commit.TOGETHER, 1], ids=["each alone", "all at once"])
 def synced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are synced one by one, as few are, or with their file system, as many are."""
-    monkeypatch.setattr(spool, "TOGETHER", request.param)
+    monkeypatch.setattr(group_commit, "TOGETHER", request.param)
 
 
 @pytest.mark.cases
@@ -485,10 +486,10 @@ def test_after_a_failed_sync_of_all_no_file_in_hand_is_believed(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(spool, "TOGETHER", 1)
+        patch.setattr(group_commit, "TOGETHER", 1)
         patch.setattr(FileSystem, "sync", broken)
         with pytest.raises(StorageError):
-            other.make_safe(NOW)
+            make_safe(other, NOW)
     # whose bytes were lost is told once, and of nobody
     with pytest.raises(StorageError):
         receiver.safe()

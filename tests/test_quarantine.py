@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from driver import commit
 from spool_under_test import DATA, OTHER, SESSION, SpoolUnderTest, leave, offer, partials, quarantined
 
 from receiver.spool.file_transfer import UploadContext
@@ -142,7 +143,7 @@ def test_a_file_of_an_unknown_device_counts_a_block_however_small_it_is(tmp_path
         transfer = spool.open(offer(number + 1, packets=1), imei=imei(number), admission="quarantine")
         transfer.write(0, b"x", spool.now)
         transfer.flush()
-        transfer.commit(spool.now)
+        commit(transfer, spool.now)
         transfer.leave()
     spool.now += timedelta(seconds=61)
     with pytest.raises(StorageError, match="in all"):

@@ -17,6 +17,7 @@ import gevent
 import structlog
 
 from receiver.backend.port import Product
+from receiver.spool.file_identity import camera_time
 from receiver.spool.sidecar import SidecarRecord
 from receiver.spool.spool import Spool
 from receiver.store.durability import StorageError, new_id
@@ -132,7 +133,7 @@ class LeaseClient:
         """Make what a session had of a file reachable for every receiver; what fails is tried again later."""
         token = self._tokens.get((record["imei"], record["identifier"]))
         try:
-            if not _timestamp(record) and token and not self._holds(token):
+            if not camera_time(record) and token and not self._holds(token):
                 self._store.discard(record)  # nothing proves what it is, and somebody is further
             else:
                 self._share(record)
@@ -204,7 +205,7 @@ class LeaseClient:
 
     def _settle(self, record: SidecarRecord, tell: Callable[[SidecarRecord], None]) -> None:
         """Share one partial file, or remove it where nobody can go on with it."""
-        if not _timestamp(record) and self._store.is_too_old(record, self._now()):
+        if not camera_time(record) and self._store.partial.is_too_old(record, self._now()):
             self._product.expired(
                 [record["upload"]]
             )  # first: if this fails, the file is found and reported again
@@ -215,7 +216,7 @@ class LeaseClient:
             tell(shared)
 
     def _stored_meanwhile(self, record: SidecarRecord) -> bool:
-        if not (timestamp := _timestamp(record)):
+        if not (timestamp := camera_time(record)):
             return False
         metadata = Metadata(0, 0, timestamp, None, 0)  # the rest of a sidecar may be of another version
         offer = Offer(record["identifier"], record["by_path"], record["count"], metadata)
@@ -227,7 +228,3 @@ class LeaseClient:
                     "database away: a partial file is shared all the same", imei=record["imei"], exc_info=True
                 )
             return False  # a device that offers it again is asked for its last packet only
-
-
-def _timestamp(record: SidecarRecord) -> int:
-    return (record["metadata"] or {}).get("timestamp") or 0

@@ -176,7 +176,7 @@ class Reporter:
     def _take_stored(self, records: list[SidecarRecord]) -> None:
         """Give stored files to the product; then nobody needs their sidecars any more."""
         taken = self._product.stored(records)
-        self._host.aside(self._store.delivered, taken)
+        self._host.aside(self._store.pending.delivered, taken)
         if self._store.shared_partials is not None:
             try:
                 self._store.shared_partials.delivered(taken)
@@ -251,7 +251,11 @@ class Reporter:
         while True:
             try:
                 while records := self._host.with_media(
-                    self._store.pending, self._host.now() - left, self._left_alone(), BULK, self._pass_over
+                    self._store.pending.waiting,
+                    self._host.now() - left,
+                    self._left_alone(),
+                    BULK,
+                    self._pass_over,
                 ):
                     self._hand_in(deque(records))
                 if self._host.lease_client is not None:

@@ -27,6 +27,7 @@ from receiver.net.guess_limits import GuessLimits
 from receiver.net.proxy_tls import Preamble
 from receiver.net.shared_stack import SharedStack
 from receiver.spool.failed_files import FailedFiles
+from receiver.spool.file_identity import is_of
 from receiver.spool.file_locks import FileLocks
 from receiver.spool.file_transfer import Transfer, UploadContext
 from receiver.spool.sidecar import SidecarRecord, StoredFile
@@ -84,7 +85,7 @@ class Server:
         store.aside = self.aside
         self._commits: Batcher[Transfer, None] = Batcher(self._make_stored)
         self._safes: Batcher[Transfer, None] = Batcher(
-            lambda transfers: self.aside(store.make_safe, transfers, now())
+            lambda transfers: self.aside(store.group_commit.make_safe, transfers, now())
         )
         self.reporter = Reporter(self)
 
@@ -163,13 +164,14 @@ class Server:
             self.lease_client.check(connection.facts.imei or "", transfer.record["identifier"])
         self._commits.ask(transfer)
         if self.store.media.shared:  # reached over sockets, which wait without blocking: each for itself
-            (problem,) = self.store.place([transfer])
+            (problem,) = self.store.group_commit.place([transfer])
             if problem is not None:
                 raise problem
         return transfer.committed()
 
     def _make_stored(self, transfers: Sequence[Transfer]) -> list[StorageError | None]:
-        work = self.store.seal if self.store.media.shared else self.store.commit
+        commits = self.store.group_commit
+        work = commits.seal if self.store.media.shared else commits.commit
         problems: list[StorageError | None] = self.aside(work, transfers, self.now())
         return problems
 
@@ -326,4 +328,4 @@ class Server:
             records = self.store.shared_partials.announced(imei)
         except MediaError:
             return None
-        return next((StoredFile.of(r) for r in records if self.store.is_of(r, offer)), None)
+        return next((StoredFile.of(r) for r in records if is_of(r, offer)), None)

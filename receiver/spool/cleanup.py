@@ -136,7 +136,7 @@ class Cleaner:
     def _waits(self, record: SidecarRecord, path: str, swept: CleanupResult) -> bool:
         """Say whether a sidecar's file is there; while that cannot be found out, it counts as there."""
         try:
-            return self._store.waits(record)
+            return self._store.pending.has_file(record)
         except (OSError, MediaError) as error:
             if is_away(self._store.media, error):
                 raise

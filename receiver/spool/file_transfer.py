@@ -1,7 +1,7 @@
 """The transfer of one file in one session: writing, comparing, resuming, and completing it.
 
-The driver calls it; what blocks may run in a thread, after flush(). How many are made safe at once, and where they
-go then, is the store's: see `storage`.
+The connection calls it; what blocks may run in a thread, after flush(). How many are made safe at once, and where
+they go then, `group_commit` says.
 """
 
 import contextlib
@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import replace as replace_fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from receiver.addresses import Network, is_within
+from receiver.spool.file_identity import camera_time
+from receiver.spool.pending_folder import PendingFolder
 from receiver.spool.sidecar import SidecarRecord, StoredFile
-from receiver.spool.sidecar_files import camera_time, overwrite, read_sidecar, replace
-from receiver.store.durability import OpenFiles, StorageError, new_id, pieces, sameness, stamp, write_out
+from receiver.spool.sidecar_files import overwrite, replace
+from receiver.store.durability import FileSystem, OpenFiles, StorageError, new_id, pieces, stamp, write_out
 from receiver.store.keys import describe, quarantined
 from receiver.store.media_store import Media, MediaError
 from receiver.wire import protocol
@@ -55,28 +56,19 @@ class TransferHost(Protocol):
     """What a transfer needs of the spool that it writes into."""
 
     partials: str
-    losses: int
     active: set[str]
     boot: str
     files: OpenFiles
     media: Media
+    pending: PendingFolder
+    disk: FileSystem
     aside: Callable[..., Any]
-    spool: Path
 
     def begin(self, asker: UploadContext, offer: Offer) -> "Transfer":
         """Begin a file from its first byte. Raises StorageError."""
 
     def discard(self, record: SidecarRecord) -> None:
         """Give up a partial file."""
-
-    def make_safe(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
-        """Make what is held of files survive a power cut; give the problem of each."""
-
-    def commit(self, transfers: Sequence["Transfer"], now: datetime) -> list[StorageError | None]:
-        """Make whole files safe in the media store; give the problem of each."""
-
-    def pending_path(self, record: SidecarRecord) -> Path:
-        """Give where the sidecar of a stored file waits for the product."""
 
 
 def _record_of(store: TransferHost, asker: UploadContext, offer: Offer, file: StoredFile) -> SidecarRecord:
@@ -128,7 +120,7 @@ class Transfer:
         self._unproven = False  # nothing has shown yet that what is held is of the file that is offered
         self._buffer = b""  # the last bytes of those held, not yet written
         self._safe_at = asker.now
-        self._losses = store.losses
+        self._losses = store.disk.losses
         # the names of both survive a power cut: later sidecars need no fsync of the folder, since what a power cut
         # may then bring back is the one before, which promises less
         self.named = False
@@ -331,23 +323,13 @@ class Transfer:
             raise StorageError("disk", f"The file cannot be written: {error.strerror}.") from error
         self._buffer = b""
 
-    # how it ends; what blocks may run in a thread, after flush()
+    # how it ends; what blocks may run in a thread, after flush(): see `group_commit`
 
     def progress(self) -> SidecarRecord | None:
         """Give the record as it is now, None for a stored file that is compared."""
         if self.stored_before:
             return None
         return self.record | {"received_packets": self.received // PACKET, "size": self.received}
-
-    def make_safe(self, now: datetime) -> SidecarRecord | None:
-        """Make the bytes held of this one file survive a power cut, after flush(); give its record.
-
-        None for a stored file that is compared. Blocks. Raises StorageError.
-        """
-        (problem,) = self.store.make_safe([self], now)
-        if problem is not None:
-            raise problem
-        return self.committed()
 
     def write_held(self, now: datetime) -> tuple[int, ...]:
         """Begin to write the bytes held and a new sidecar to disk; give the descriptors to fsync. Raises OSError."""
@@ -409,7 +391,7 @@ class Transfer:
 
     def _write_part(self) -> int:
         """Begin to write the bytes held to disk; give the file's descriptor. Raises OSError."""
-        if self._losses != self.store.losses:
+        if self._losses != self.store.disk.losses:
             self.distrust()
         if not self.record["boot"]:
             raise OSError(errno.EIO, "an earlier fsync failed")
@@ -422,16 +404,6 @@ class Transfer:
             raise
         write_out(part)
         return part
-
-    def commit(self, now: datetime) -> SidecarRecord | None:
-        """Make this one file safe in the media store, after flush(); give its record, None if it was stored before.
-
-        Blocks. Raises StorageError; then nothing may be acknowledged.
-        """
-        (problem,) = self.store.commit([self], now)
-        if problem is not None:
-            raise problem
-        return self.committed()
 
     def committed(self) -> SidecarRecord | None:
         """Give the record of the file that was made safe, None if it was stored before or nothing came of it."""
@@ -484,21 +456,14 @@ class Transfer:
         """Move the sidecar among those that wait for the product, under the name by which the file is known again."""
         if self.stored_before:
             return
-        record, moment = self.record, camera_time(self.record)
-        name = f"{record['imei']}_{record['upload']}.json"
-        if moment:
-            same = f"{record['imei']}_{sameness(record['identifier'], record['count'], moment)}.json"
-            other = read_sidecar(self.store.spool / "pending" / same)
-            if other is None or other["upload"] == record["upload"]:
-                name = same  # else another file of the same time and size waits
-        record["pending"] = name
-        os.rename(self.sidecar, self.store.pending_path(record))
+        self.record["pending"] = self.store.pending.name_of(self.record)
+        os.rename(self.sidecar, self.store.pending.path(self.record))
 
     def take_back(self) -> None:
         """Be a partial file again: it could not be stored."""
         if name := self.record.pop("pending", None):
             with contextlib.suppress(FileNotFoundError):
-                os.rename(self.store.spool / "pending" / name, self.sidecar)
+                os.rename(self.store.pending.folder / name, self.sidecar)
         self.record |= {"state": "receiving", "sha256": None, "received_at": None}
 
     @property

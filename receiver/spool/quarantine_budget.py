@@ -3,7 +3,7 @@
 The sum stands in `<spool>/quarantine.bytes`, shared by the processes of this machine: an upload adds what it
 announces, and at least LEAST, which bounds the number of files as well. It is counted anew from the files by the
 janitor, and at most every COUNT_SECONDS when it says full: files may have gone, or never come as large as announced.
-A partial file counts by what it announced: it may still grow so far. Called by `storage` and `cleanup`.
+A partial file counts by what it announced: it may still grow so far. Called by `spool` and `cleanup`.
 """
 
 import fcntl

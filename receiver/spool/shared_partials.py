@@ -3,7 +3,7 @@
 `partial/<imei>/<upload>.<session>.part`, then its `.json`: what an ended session had of a file. Every session
 writes under a name of its own, and bytes before their sidecar: two receivers that know nothing of each other can
 mix nothing up, and what has no sidecar is not there. `pending/<imei>/<upload>.json`: the sidecar of a stored file
-until the product has it, written before the file is acknowledged. Used by `storage`; no sockets of devices.
+until the product has it, written before the file is acknowledged. Used by `spool`; no sockets of devices.
 """
 
 import contextlib

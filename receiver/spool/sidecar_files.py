@@ -47,7 +47,3 @@ def read_sidecar(path: Path) -> SidecarRecord | None:
         return sound(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError):
         return None
-
-
-def camera_time(record: SidecarRecord) -> int:
-    return (record["metadata"] or {}).get("timestamp") or 0

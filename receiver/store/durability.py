@@ -85,11 +85,6 @@ def new_id(now: datetime) -> str:
     return _ids.make(int(now.timestamp() * 1000))
 
 
-def sameness(identifier: str, count: int, timestamp: int) -> str:
-    """Name what makes two offers of a device the same file; `timestamp` is not 0."""
-    return hashlib.blake2b(f"{identifier} {count} {timestamp}".encode(), digest_size=12).hexdigest()
-
-
 def boot_id() -> str:
     """Name the present boot: bytes written under another boot are safe only as far as they were fsynced."""
     try:
@@ -126,6 +121,7 @@ class FileSystem:
     can_sync = _tells_of_losses()
 
     def __init__(self, folder: Path) -> None:
+        self.losses = 0  # how often the disk lost bytes, of whichever file
         # kept open: the kernel reports each loss since it was opened
         self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
