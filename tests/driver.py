@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.spool import Caps, Spool
+from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import StorageError
 from receiver.store.local_folder import LocalFolder
 from receiver.wire import protocol

@@ -12,9 +12,10 @@ from test_server import Notes
 from receiver.backend.lease_client import LeaseClient
 from receiver.backend.log_quota import LogQuota
 from receiver.spool.cleanup import Cleaner, CleanupResult
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.spool import Caps, Spool
+from receiver.spool.upload_context import UploadContext
 from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import MediaError
 from receiver.wire.actions import Offer
@@ -60,8 +61,8 @@ class SpoolUnderTest:
         transfer.left_behind()
         make_safe(transfer, self.now)
         transfer.leave()
-        self.touch(Path(transfer.part), Path(transfer.sidecar))
-        return Path(transfer.part)
+        self.touch(Path(transfer.file.part), Path(transfer.file.sidecar))
+        return Path(transfer.file.part)
 
     def store_whole(self, wanted: Offer | None = None, **given: Any) -> SidecarRecord:
         transfer = self.open(wanted or offer(), **given)

@@ -23,8 +23,9 @@ from provisioning.models import utcnow
 from receiver.backend import lease_client, reporter
 from receiver.net.connection import Settings
 from receiver.spool.cleanup import Cleaner
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.spool import Caps, Spool
+from receiver.spool.upload_context import UploadContext
 from receiver.store.local_folder import LocalFolder
 from receiver.store.s3 import S3Bucket
 from receiver.wire.actions import Offer
@@ -378,7 +379,7 @@ def test_a_whole_file_that_was_killed_before_it_was_put_is_put_at_the_next_start
     (record,) = Spool(tmp_path / "spool", spool.media, Caps()).pending.waiting(utcnow())
     assert record["upload"] == transfer.record["upload"]
     assert spool.media.read(record["path"], 0, 10**6) == DATA
-    assert not Path(transfer.part).exists()
+    assert not Path(transfer.file.part).exists()
 
 
 @pytest.mark.parametrize("kind", ["folder", "bucket"])
@@ -386,7 +387,7 @@ def test_a_sidecar_whose_file_is_neither_here_nor_there_tells_nothing(
     kind: str, store: S3Bucket, tmp_path: Path
 ) -> None:
     spool = Spool(tmp_path / "spool", store if kind == "bucket" else LocalFolder(tmp_path / "media"), Caps())
-    Path(sealed(spool).part).unlink()
+    Path(sealed(spool).file.part).unlink()
     assert Spool(tmp_path / "spool", spool.media, Caps()).pending.waiting(utcnow()) == []
 
 
@@ -395,7 +396,7 @@ def test_a_whole_file_that_waits_to_be_put_is_not_shared_as_a_part(store: S3Buck
     transfer = sealed(spool)
     assert spool.unshared() == []
     assert spool.share(transfer.record, utcnow()) is None
-    assert Path(transfer.part).exists()
+    assert Path(transfer.file.part).exists()
 
 
 def sealed(spool: Spool) -> Transfer:

@@ -27,8 +27,8 @@ from receiver.net.connection import Settings
 from receiver.net.connection_limits import ConnectionLimits
 from receiver.net.daily_limits import DailyLimits
 from receiver.net.guess_limits import ADDRESSES, IMEIS, IMEIS_OF_AN_ADDRESS, GuessLimits
-from receiver.spool.file_transfer import UploadContext
 from receiver.spool.spool import Caps, Spool
+from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import OpenFiles, StorageError
 from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import MediaError

@@ -18,10 +18,11 @@ from sqlalchemy import delete, select
 
 from provisioning.media import registration
 from provisioning.models import Upload, db, utcnow
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord
 from receiver.spool.sidecar_files import read_sidecar
 from receiver.spool.spool import Caps, Spool
+from receiver.spool.upload_context import UploadContext
 from receiver.store.local_folder import LocalFolder
 from receiver.wire import protocol
 from receiver.wire.actions import Offer
@@ -85,10 +86,10 @@ def test_every_sidecar_that_a_file_has_in_its_life_is_believed(tmp_path: Path, o
     shutil.rmtree(tmp_path)
     spool, data = SpoolUnderTest(tmp_path), bytes_of(offer, 1)
     transfer = spool.open(offer)
-    believed(transfer.sidecar, transfer.record)
+    believed(transfer.file.sidecar, transfer.record)
     transfer.write(0, data[:PACKET], spool.now)
     _leave(transfer, spool)
-    believed(transfer.sidecar, transfer.record)
+    believed(transfer.file.sidecar, transfer.record)
     spool.restart()
     again = spool.open(offer)
     assert (again.received, again.record["upload"]) == (PACKET, transfer.record["upload"])

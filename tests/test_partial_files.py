@@ -11,8 +11,9 @@ import pytest
 from driver import commit, make_safe
 from spool_under_test import DATA, IMEI, SESSION, Shared, SpoolUnderTest, leave, leave_rest, offer, partials
 
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.spool import PARTIALS_KEPT, Caps, Spool
+from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import StorageError
 from receiver.wire.protocol import PACKET
 
@@ -85,7 +86,7 @@ def test_of_a_devices_partial_files_the_newest_are_kept_and_the_product_hears_of
         spool.now += timedelta(seconds=1)
         left.append(spool.leave_partial(1, offer=offer(number)))
     assert sorted(path for path in partials(spool) if path.suffix == ".part") == sorted(
-        [Path(in_hand.part), *left[-PARTIALS_KEPT:]]
+        [Path(in_hand.file.part), *left[-PARTIALS_KEPT:]]
     )
     assert list(spool.store.given_up) == [path.stem for path in left[:-PARTIALS_KEPT]]
 
@@ -96,12 +97,12 @@ def test_a_partial_file_that_is_removed_under_a_session_does_not_come_back_with_
     transfer = spool.open(offer())
     transfer.write(0, DATA[:PACKET], spool.now)
     transfer.flush()
-    spool.store.files.close(transfer.part)  # others were busier
-    Path(transfer.part).unlink()
+    spool.store.files.close(transfer.file.part)  # others were busier
+    Path(transfer.file.part).unlink()
     transfer.write(PACKET, DATA[PACKET : 2 * PACKET], spool.now)
     with pytest.raises(StorageError):
         transfer.flush()
-    assert not Path(transfer.part).exists()
+    assert not Path(transfer.file.part).exists()
 
 
 def test_of_what_a_device_left_in_a_shared_store_the_newest_are_kept(spool: SpoolUnderTest) -> None:
@@ -134,7 +135,7 @@ def left_from(spool: SpoolUnderTest, address: str) -> Path:
     transfer.left_behind()
     make_safe(transfer, spool.now)
     transfer.leave()
-    return Path(transfer.part)
+    return Path(transfer.file.part)
 
 
 def test_a_partial_file_tells_the_address_that_its_last_session_came_from(spool: SpoolUnderTest) -> None:

@@ -22,9 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.spool import group_commit
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.spool import Caps, Spool
+from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import FileSystem, StorageError
 from receiver.store.keys import adopted
 from receiver.store.local_folder import LocalFolder
@@ -333,7 +334,7 @@ def check(log: power_cut.Log, at: int, tree: power_cut.Tree, root: Path, admissi
         receiver.offer(name)
         assert receiver.transfer is not None
         if not receiver.transfer.stored_before:
-            held = Path(receiver.transfer.part).read_bytes()
+            held = Path(receiver.transfer.file.part).read_bytes()
             assert data.startswith(held) or name == "timeless", f"{name} is resumed on other bytes"
         receiver.commit()
     receiver.deliver()

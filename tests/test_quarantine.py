@@ -8,9 +8,9 @@ import pytest
 from driver import commit
 from spool_under_test import DATA, OTHER, SESSION, SpoolUnderTest, leave, offer, partials, quarantined
 
-from receiver.spool.file_transfer import UploadContext
 from receiver.spool.sidecar import StoredFile
 from receiver.spool.spool import Caps
+from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import StorageError
 from receiver.store.local_folder import LocalFolder
 from receiver.wire.protocol import PACKET

@@ -29,9 +29,10 @@ from receiver.net.shared_stack import SharedStack
 from receiver.spool.failed_files import FailedFiles
 from receiver.spool.file_identity import is_of
 from receiver.spool.file_locks import FileLocks
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.spool import Spool
+from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import StorageError
 from receiver.store.media_store import MediaError
 from receiver.wire.actions import Offer

@@ -4,22 +4,17 @@ The connection calls it; what blocks may run in a thread, after flush(). How man
 they go then, `group_commit` says.
 """
 
-import contextlib
-import errno
-import hashlib
-import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from dataclasses import replace as replace_fields
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from receiver.addresses import Network, is_within
 from receiver.spool.file_identity import camera_time
+from receiver.spool.partial_file import PartialFile
 from receiver.spool.pending_folder import PendingFolder
 from receiver.spool.sidecar import SidecarRecord, StoredFile
-from receiver.spool.sidecar_files import overwrite, replace
-from receiver.store.durability import FileSystem, OpenFiles, StorageError, new_id, pieces, stamp, write_out
+from receiver.spool.upload_context import UploadContext, record_of
+from receiver.store.durability import FileSystem, OpenFiles, StorageError, new_id, stamp
 from receiver.store.keys import describe, quarantined
 from receiver.store.media_store import Media, MediaError
 from receiver.wire import protocol
@@ -30,26 +25,6 @@ BUFFER = 4 * 1024  # small pieces are gathered up to this size, in memory, for e
 SAFE_SECONDS = 30.0  # between fsyncs of a partial file: what a power cut may cost when it is resumed
 COMPARED_AT_ONCE = 1024 * 1024  # bytes of a stored file in memory while it is compared
 MUCH = 1024 * 1024  # bytes; more than that is not read while other connections wait
-
-
-@dataclass(frozen=True, slots=True)
-class UploadContext:
-    """Who offers a file: the device, whether it is known, its session, when, and from which address.
-
-    `networks`: from where the bytes of a partial file must have come for this one to go on with it; none: anywhere.
-    """
-
-    imei: str
-    admission: str  # known | quarantine
-    session: str
-    now: datetime
-    address: str | None = None
-    networks: Sequence[Network] = ()
-
-    def goes_on_with(self, record: SidecarRecord) -> bool:
-        """Say whether what is held of a file came from where devices may connect from; older sidecars do not say."""
-        address = record.get("address")
-        return not self.networks or address is None or is_within(address, self.networks)
 
 
 class TransferHost(Protocol):
@@ -71,20 +46,6 @@ class TransferHost(Protocol):
         """Give up a partial file."""
 
 
-def _record_of(store: TransferHost, asker: UploadContext, offer: Offer, file: StoredFile) -> SidecarRecord:
-    """Give the whole record of an offered file, as its sidecar begins; `file` says its id, its place and its size."""
-    kind, source, extension = describe(offer)
-    return {
-        "imei": asker.imei, "upload": file.upload, "session": asker.session, "admission": asker.admission,
-        "identifier": offer.identifier, "by_path": offer.by_path, "count": offer.count,
-        "packets": -(-offer.size // PACKET), "file_type": kind, "source": source, "extension": extension,
-        "metadata": asdict(offer.metadata) if offer.metadata else None, "received_packets": 0, "size": file.size,
-        "sha256": None, "path": file.path, "state": "receiving", "started_at": stamp(asker.now),
-        "updated_at": stamp(asker.now), "address": asker.address, "received_at": None, "resumes": 0, "crc_errors": 0,
-        "safe": 0, "boot": store.boot,
-    }  # fmt: skip
-
-
 class Transfer:
     """One file that one session receives."""
 
@@ -97,11 +58,8 @@ class Transfer:
         "_safe_at",
         "_unproven",
         "chain",
-        "named",
-        "part",
+        "file",
         "received",
-        "record",
-        "sidecar",
         "store",
         "stored_before",
     )
@@ -109,22 +67,22 @@ class Transfer:
     def __init__(
         self, store: TransferHost, record: SidecarRecord, asker: UploadContext, offer: Offer
     ) -> None:
-        self.store, self.record = store, record
+        self.store, self.file = store, PartialFile(store.partials, record)
         self.received = 0  # bytes held, from the beginning
         self.chain = 0  # their CRC
         self._context, self._offer = asker, offer
-        self.part = f"{store.partials}/{record['imei']}/{record['upload']}.part"
-        self.sidecar = f"{self.part[:-5]}.json"
         self.stored_before = False  # a stored file that is offered again: compare, do not write
         self._compare_until = 0  # what is held up to here is compared as it comes again
         self._unproven = False  # nothing has shown yet that what is held is of the file that is offered
         self._buffer = b""  # the last bytes of those held, not yet written
         self._safe_at = asker.now
         self._losses = store.disk.losses
-        # the names of both survive a power cut: later sidecars need no fsync of the folder, since what a power cut
-        # may then bring back is the one before, which promises less
-        self.named = False
         store.active.add(record["upload"])
+
+    @property
+    def record(self) -> SidecarRecord:
+        """What its sidecar says."""
+        return self.file.record
 
     # how a transfer comes to be
 
@@ -135,14 +93,10 @@ class Transfer:
         path = f"{asker.now:%Y/%m/%d/%H}/{asker.imei}_{upload}.{describe(offer)[2]}"
         if asker.admission == "quarantine":
             path = quarantined(asker.imei, path)
-        record = _record_of(store, asker, offer, StoredFile(upload, path, 0))
+        record = record_of(asker, offer, StoredFile(upload, path, 0), store.boot)
         transfer = cls(store, record, asker, offer)
         try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(os.path.dirname(transfer.part))
-            store.files.write(transfer.part, b"", 0)
-            # not fsynced: nothing is promised yet
-            os.close(overwrite(transfer.sidecar, record))
+            transfer.file.create(store.files)
         except OSError as error:
             transfer.leave()  # the camera comes again and again: a full disk must not fill with empty files
             raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
@@ -156,22 +110,11 @@ class Transfer:
         record = record | {"session": asker.session, "updated_at": stamp(asker.now), "state": "receiving"}
         record["address"] = asker.address
         transfer = cls(store, record, asker, offer)
-        part = transfer.part
         try:
-            held = os.stat(part).st_size
-            if record["boot"] != store.boot:
-                held = min(held, record["safe"])
-            # whole packets only; the last one may be short and is always taken again
-            held = max(0, min(held, offer.size - 1) // PACKET * PACKET)
-            os.truncate(part, held)
+            held = transfer.file.cut(offer.size, store.boot)
             transfer._unproven = bool(held) and not camera_time(record)
             transfer._stand_at(held)
-            record["resumes"] += 1
-            record["boot"] = store.boot
-            shorter = held // PACKET < record["safe"] // PACKET
-            # else bytes that come now could be taken for those that were safe
-            record["safe"] = min(record["safe"], held)
-            replace(transfer.sidecar, record, safe=shorter)
+            transfer.file.note_resumed(held, store.boot)
         except BaseException as error:
             transfer._release()
             if isinstance(error, OSError):
@@ -184,7 +127,7 @@ class Transfer:
         cls, store: TransferHost, stored: StoredFile, asker: UploadContext, offer: Offer
     ) -> "Transfer":
         """Ask only for the end of a stored file, to be sure that it is the same. Raises MediaError."""
-        transfer = cls(store, _record_of(store, asker, offer, stored), asker, offer)
+        transfer = cls(store, record_of(asker, offer, stored, store.boot), asker, offer)
         transfer.stored_before = True
         transfer._compare_until = stored.size
         begin = (stored.size - 1) // PACKET * PACKET
@@ -199,20 +142,8 @@ class Transfer:
     def _stand_at(self, offset: int) -> None:
         """Stand behind so many bytes; their CRC is made anew from the bytes themselves."""
         aside = offset > MUCH
-        self.chain = self.store.aside(self._held_chain, offset) if aside else self._held_chain(offset)
+        self.chain = self.store.aside(self.file.chain, offset) if aside else self.file.chain(offset)
         self.received = offset
-
-    def _held_chain(self, left: int) -> int:
-        """Give the CRC of so many bytes that are held. Blocks."""
-        chain = 0
-        with open(self.part, "rb") as file:
-            while left:
-                piece = file.read(min(left, COMPARED_AT_ONCE))
-                if not piece:
-                    raise StorageError("partial_lost", "The partial file is shorter than its sidecar says.")
-                chain = protocol.crc(piece, chain)
-                left -= len(piece)
-        return chain
 
     # taking bytes
 
@@ -293,22 +224,19 @@ class Transfer:
                 return self.store.media.read(self.record["path"], offset, count) or b""
             except MediaError as error:
                 raise StorageError("store_away", str(error)) from error
-        with open(self.part, "rb") as file:
-            file.seek(offset)
-            return file.read(count)
+        return self.file.read(offset, count)
 
     def _start_again(self, now: datetime) -> None:
         """It is another file: from the first byte. A partial is given up, a stored file stays as it is."""
         old, offer = self.record, self._offer
-        asker = replace_fields(self._context, now=now)
+        asker = replace(self._context, now=now)
         self.store.active.discard(old["upload"])
         self._compare_until, self.received, self.chain, self._buffer = 0, 0, 0, b""
         if not self.stored_before:
             self.store.discard(old)
         fresh = self.store.begin(asker, offer)
-        self.record, self._context = fresh.record, asker
-        self.part, self.sidecar = fresh.part, fresh.sidecar
-        self.stored_before, self.named = False, False
+        self.file, self._context = fresh.file, asker
+        self.stored_before = False
 
     def flush(self, more: bytes = b"") -> None:
         """Write what was gathered. Raises StorageError."""
@@ -316,7 +244,7 @@ class Transfer:
         if not data:
             return
         try:
-            self.store.files.write(self.part, data, self.received - len(data))
+            self.store.files.write(self.file.part, data, self.received - len(data))
         except OSError as error:
             self.received -= len(data)  # never more than is there
             self._buffer = b""
@@ -336,135 +264,49 @@ class Transfer:
         self._safe_at = now
         if self.stored_before or not self.held:
             return ()
-        part = self._write_part()
-        try:
-            sidecar = self._write_beside(self._as_held(now))
-        except BaseException:
-            os.close(part)
-            raise
-        write_out(sidecar)
-        return part, sidecar
-
-    def _as_held(self, now: datetime) -> SidecarRecord:
-        return self.record | {
-            "safe": self.held,
-            "updated_at": stamp(now),
-            "received_packets": self.held // PACKET,
-            "size": self.held,
-        }
-
-    def _write_beside(self, record: SidecarRecord) -> int:
-        try:
-            return overwrite(f"{self.sidecar}.tmp", record)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(f"{self.sidecar}.tmp")  # a full disk must not fill with what cannot be read
-            raise
+        self._heed_losses()
+        return self.file.write_held(self.held, now)
 
     def be_held(self, now: datetime) -> None:
         """Put the new sidecar in the old one's place, once its bytes and the file's are on disk. Raises OSError."""
         if not self.stored_before and self.held:
-            os.replace(f"{self.sidecar}.tmp", self.sidecar)
-            self.record = self._as_held(now)
+            self.file.be_held(self.held, now)
 
     def left_behind(self) -> None:
         """Be a partial file that waits for its device from now on."""
         if not self.stored_before:
             self.record["state"] = "partial"
 
-    def fsync(self, descriptors: Iterable[int]) -> None:
-        """Wait until all that was written out is on disk. Raises OSError."""
-        try:
-            for descriptor in descriptors:
-                os.fsync(descriptor)
-        except OSError:
-            self.distrust()
-            raise
-
     def distrust(self) -> None:
         """Trust the bytes only as far as they were safe before: after a failed fsync the next one proves nothing."""
-        if self.stored_before:
-            return
-        self.record["boot"] = ""
-        with contextlib.suppress(OSError):
-            replace(self.sidecar, self.record, safe=False)
+        if not self.stored_before:
+            self.file.distrust()
 
-    def _write_part(self) -> int:
-        """Begin to write the bytes held to disk; give the file's descriptor. Raises OSError."""
+    def _heed_losses(self) -> None:
+        """Trust nothing that was written since the disk lost bytes, of whichever file."""
         if self._losses != self.store.disk.losses:
-            self.distrust()
-        if not self.record["boot"]:
-            raise OSError(errno.EIO, "an earlier fsync failed")
-        part = os.open(self.part, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            if self.held < os.fstat(part).st_size:
-                os.ftruncate(part, self.held)  # a piece of what could not be written whole
-        except BaseException:
-            os.close(part)
-            raise
-        write_out(part)
-        return part
+            self.file.distrust()
+
+    def write_whole(self, now: datetime) -> tuple[int, ...]:
+        """Begin to write the whole file and its sidecar to disk; give the descriptors to fsync. Raises OSError."""
+        if self.stored_before:
+            return ()
+        self._heed_losses()
+        return self.file.write_whole(self.held, self.received, self.chain, now)
+
+    def hand_in(self) -> None:
+        """Move the sidecar among those that wait for the product, under the name by which the file is known again."""
+        if not self.stored_before:
+            self.file.hand_in(self.store.pending)
+
+    def take_back(self) -> None:
+        """Be a partial file again: it could not be stored."""
+        if not self.stored_before:
+            self.file.take_back(self.store.pending)
 
     def committed(self) -> SidecarRecord | None:
         """Give the record of the file that was made safe, None if it was stored before or nothing came of it."""
         return None if self.stored_before or not self.held else self.record
-
-    def write_out(self, now: datetime) -> tuple[int, ...]:
-        """Begin to write the whole file and its sidecar to disk; give the descriptors to fsync. Raises OSError."""
-        if self.stored_before:
-            return ()
-        part = self._write_part()
-        try:
-            self.record |= {
-                "state": "stored",
-                "sha256": self._read_back(part),
-                "size": self.received,
-                "received_at": stamp(now),
-                "received_packets": self.record["packets"],
-                "updated_at": stamp(now),
-            }
-            sidecar = self._overwrite_sidecar()
-        except BaseException:
-            os.close(part)
-            raise
-        write_out(sidecar)
-        return part, sidecar
-
-    def _read_back(self, part: int) -> str:
-        """Give the file's SHA-256, while the disk writes it. Raises OSError where it is not what came."""
-        hashed, chain, size = hashlib.sha256(), 0, 0
-        for piece in pieces(part):
-            hashed.update(piece)
-            chain, size = protocol.crc(piece, chain), size + len(piece)
-        if (size, chain) != (self.received, self.chain):
-            self.record["safe"] = 0  # it comes again from its first byte
-            self.distrust()
-            raise OSError(errno.EIO, "what was written is not what came")
-        return hashed.hexdigest()
-
-    def _overwrite_sidecar(self) -> int:
-        """In place: a file less to make and to remove; torn by a power cut it costs a partial file, nothing more."""
-        try:
-            return overwrite(self.sidecar, self.record)
-        except OSError:
-            # the disk is full: be what it was before, which is shorter
-            with contextlib.suppress(OSError):
-                os.close(overwrite(self.sidecar, self.record | {"state": "receiving", "sha256": None}))
-            raise
-
-    def hand_in(self) -> None:
-        """Move the sidecar among those that wait for the product, under the name by which the file is known again."""
-        if self.stored_before:
-            return
-        self.record["pending"] = self.store.pending.name_of(self.record)
-        os.rename(self.sidecar, self.store.pending.path(self.record))
-
-    def take_back(self) -> None:
-        """Be a partial file again: it could not be stored."""
-        if name := self.record.pop("pending", None):
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(self.store.pending.folder / name, self.sidecar)
-        self.record |= {"state": "receiving", "sha256": None, "received_at": None}
 
     @property
     def held(self) -> int:
@@ -475,10 +317,8 @@ class Transfer:
         """Release the file; if no byte came, remove its empty files."""
         self._release()
         if not self.stored_before and not self.held:
-            for path in (self.part, self.sidecar):
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+            self.file.remove()
 
     def _release(self) -> None:
-        self.store.files.close(self.part)
+        self.store.files.close(self.file.part)
         self.store.active.discard(self.record["upload"])

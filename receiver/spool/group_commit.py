@@ -42,7 +42,7 @@ class GroupCommit:
 
     def seal(self, transfers: Sequence[Transfer], now: datetime) -> list[StorageError | None]:
         """Make the bytes of whole files and their sidecars survive a power cut, in the spool. Blocks."""
-        problems = self._in_step(transfers, lambda t: t.write_out(now), Transfer.hand_in)
+        problems = self._in_step(transfers, lambda t: t.write_whole(now), Transfer.hand_in)
         try:
             sync_folder(self._spool / "pending")
         except OSError as error:
@@ -53,9 +53,9 @@ class GroupCommit:
     def make_safe(self, transfers: Sequence[Transfer], now: datetime) -> list[StorageError | None]:
         """Make the bytes held of partial files survive a power cut, many at once. Blocks."""
         problems = self._in_step(transfers, lambda t: t.write_held(now), lambda t: t.be_held(now))
-        new = [n for n, t in enumerate(transfers) if not (problems[n] or t.named or t.stored_before)]
+        new = [n for n, t in enumerate(transfers) if not (problems[n] or t.file.named or t.stored_before)]
         try:
-            for folder in dict.fromkeys(Path(transfers[n].part).parent for n in new):
+            for folder in dict.fromkeys(Path(transfers[n].file.part).parent for n in new):
                 sync_folder(folder)
             if new:
                 sync_folder(self._spool / "partial")
@@ -63,7 +63,7 @@ class GroupCommit:
             for n in new:
                 problems[n] = _not_stored(error)
         for n in new:
-            transfers[n].named = problems[n] is None
+            transfers[n].file.named = problems[n] is None
         return problems
 
     def _in_step(
@@ -85,7 +85,7 @@ class GroupCommit:
         for number, descriptors in written:
             try:
                 if not together:
-                    transfers[number].fsync(descriptors)
+                    transfers[number].file.fsync(descriptors)
                 elif lost is not None:
                     transfers[number].distrust()
                     raise lost
@@ -113,7 +113,7 @@ class GroupCommit:
         try:
             for transfer in new if self._shared_partials is not None else ():
                 self._shared_partials.announce(transfer.record)  # type: ignore[union-attr]
-            told = self._media.put_all([(t.part, t.record["path"]) for t in new])
+            told = self._media.put_all([(t.file.part, t.record["path"]) for t in new])
         except MediaError as error:
             told = [error] * len(new)
         answers = iter(told)
@@ -132,5 +132,5 @@ class GroupCommit:
 
     def _take_back(self, transfers: Sequence[Transfer], problems: Sequence[StorageError | None]) -> None:
         for transfer, problem in zip(transfers, problems, strict=True):
-            if problem is not None and not transfer.stored_before:
+            if problem is not None:
                 transfer.take_back()

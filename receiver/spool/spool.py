@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.spool.file_identity import camera_time
-from receiver.spool.file_transfer import Transfer, UploadContext
+from receiver.spool.file_transfer import Transfer
 from receiver.spool.group_commit import GroupCommit
 from receiver.spool.partial_folder import PartialFolder
 from receiver.spool.pending_folder import PendingFolder
@@ -24,6 +24,7 @@ from receiver.spool.quarantine_budget import QuarantineBudget, counted
 from receiver.spool.shared_partials import LeftPartial, SharedPartials, place
 from receiver.spool.sidecar import SidecarRecord, StoredFile, announced
 from receiver.spool.sidecar_files import read_sidecar, replace
+from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import (
     FileSystem,
     OpenFiles,
