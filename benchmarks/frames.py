@@ -38,7 +38,8 @@ def measure(kind: str) -> float:
     from receiver.wire import actions as act
     from receiver.wire import protocol
     from receiver.wire.frame_reader import FrameReader
-    from receiver.wire.session import SessionLimits, SessionMachine
+    from receiver.wire.session import SessionMachine
+    from receiver.wire.session_limits import SessionLimits
 
     machine, reader, taken = SessionMachine(SessionLimits(), 0.0), FrameReader(), 0
     by_path = "identifier" not in kind

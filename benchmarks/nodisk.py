@@ -20,14 +20,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from provisioning.models import utcnow  # noqa: E402
 from receiver.backend.port import Admission  # noqa: E402
-from receiver.net.connection import Settings  # noqa: E402
 from receiver.net.server import Server  # noqa: E402
+from receiver.net.settings import Settings  # noqa: E402
 from receiver.spool.spool import Caps, Spool  # noqa: E402
 from receiver.spool.upload_context import UploadContext  # noqa: E402
 from receiver.store.durability import StorageError  # noqa: E402
 from receiver.store.local_folder import LocalFolder  # noqa: E402
 from receiver.wire.actions import Offer  # noqa: E402
-from receiver.wire.session import SessionLimits  # noqa: E402
+from receiver.wire.session_limits import SessionLimits  # noqa: E402
 
 
 class Nowhere:

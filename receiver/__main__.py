@@ -22,11 +22,11 @@ from provisioning.media import storage  # noqa: E402
 from provisioning.models import db, utcnow  # noqa: E402
 from provisioning.web.client_address import may_look  # noqa: E402
 from receiver.database_product import DatabaseProduct  # noqa: E402
-from receiver.net.connection import Settings  # noqa: E402
 from receiver.net.proxy_tls import Preamble  # noqa: E402
 from receiver.net.server import Server  # noqa: E402
+from receiver.net.settings import Settings  # noqa: E402
 from receiver.supervisor import Binding, Supervisor  # noqa: E402
-from receiver.wire.session import SessionLimits  # noqa: E402
+from receiver.wire.session_limits import SessionLimits  # noqa: E402
 
 IDENTIFIERS = {
     "front_photo": "%photof",

@@ -29,7 +29,8 @@ from receiver.wire.actions import (
 )
 from receiver.wire.frame_reader import FrameReader
 from receiver.wire.protocol import ProtocolError, WireMessage
-from receiver.wire.session import SessionLimits, SessionMachine
+from receiver.wire.session import SessionMachine
+from receiver.wire.session_limits import SessionLimits
 
 BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from conftest import wait_until
 from driver import Line, Machine
 from test_server import QUICK, Running
 
-from receiver.net.connection import Settings
+from receiver.net.settings import Settings
 
 TRANSCRIPTS = pytest.mark.parametrize("path", PATHS, ids=lambda p: p.stem)
 

@@ -11,7 +11,7 @@ from conftest import wait_until
 from test_floods import METADATA, SYNC, data, frame
 from test_server import IMEI, QUICK, Running, content, init
 
-from receiver.net.connection import Settings
+from receiver.net.settings import Settings
 from receiver.spool import failed_files
 from receiver.spool.failed_files import KEPT_SECONDS, FailedFiles
 

@@ -17,9 +17,9 @@ from conftest import wait_until
 from driver import Line, Machine
 from test_server import IMEI, QUICK, UNKNOWN, Running, content
 
-from receiver.net.connection import Settings
+from receiver.net.settings import Settings
 from receiver.wire import protocol, session
-from receiver.wire.session import SessionLimits
+from receiver.wire.session_limits import SessionLimits
 
 PACKETS = 4
 FILE = content(PACKETS * 1024)

@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from stack import Stack
 from test_server import IMEI, QUICK, Running, content, drip, init
 
-from receiver.net.connection import Settings
 from receiver.net.proxy_tls import V2_MAX, V2_SIGNATURE, Preamble, PreambleError, Proxied, parse_proxy
+from receiver.net.settings import Settings
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 ELSEWHERE = (ipaddress.ip_network("192.0.2.0/24"),)

@@ -14,7 +14,7 @@ from camera_model import CameraModel
 from conftest import wait_until
 from test_server import QUICK, Running, content
 
-from receiver.net.connection import Settings
+from receiver.net.settings import Settings
 from receiver.store.durability import LEAST_FREE, lacks_room
 
 SIZE = 300_000  # bytes of the camera's file

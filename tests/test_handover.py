@@ -21,7 +21,7 @@ from test_server import IMEI, QUICK, Notes, Running
 
 from provisioning.models import utcnow
 from receiver.backend import lease_client, reporter
-from receiver.net.connection import Settings
+from receiver.net.settings import Settings
 from receiver.spool.cleanup import Cleaner
 from receiver.spool.file_transfer import Transfer
 from receiver.spool.spool import Caps, Spool

@@ -23,10 +23,10 @@ from test_server import IMEI, QUICK, UNKNOWN, Notes, Running, content, drip, ini
 
 from receiver.backend.lease_client import LeaseClient
 from receiver.backend.log_quota import PEERS, LogQuota
-from receiver.net.connection import Settings
 from receiver.net.connection_limits import ConnectionLimits
 from receiver.net.daily_limits import DailyLimits
 from receiver.net.guess_limits import ADDRESSES, IMEIS, IMEIS_OF_AN_ADDRESS, GuessLimits
+from receiver.net.settings import Settings
 from receiver.spool.spool import Caps, Spool
 from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import OpenFiles, StorageError
@@ -35,7 +35,7 @@ from receiver.store.media_store import MediaError
 from receiver.wire import protocol
 from receiver.wire.actions import Offer
 from receiver.wire.frame_reader import PATH_DATA_MAX
-from receiver.wire.session import SessionLimits
+from receiver.wire.session_limits import SessionLimits
 
 
 class Peer:

@@ -21,7 +21,7 @@ from test_server import QUICK, Running, content
 from test_uploads import IMEI, asked, sidecar, take, van
 
 from provisioning.models import Device, State, Upload, db
-from receiver.net.connection import Settings
+from receiver.net.settings import Settings
 from receiver.store.keys import describe
 from receiver.wire.actions import Offer
 from receiver.wire.frame_reader import FrameReader

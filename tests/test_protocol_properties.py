@@ -20,7 +20,8 @@ from receiver.wire import protocol
 from receiver.wire.actions import Action, Admit, Again, Close, CrcError, GoBack, OpenFile, Send, Write
 from receiver.wire.frame_reader import PATH_DATA_MAX, FrameReader
 from receiver.wire.protocol import Metadata, ProtocolError, Run, WireMessage
-from receiver.wire.session import SessionLimits, SessionMachine
+from receiver.wire.session import SessionMachine
+from receiver.wire.session_limits import SessionLimits
 
 pytestmark = pytest.mark.quick
 

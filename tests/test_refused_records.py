@@ -18,7 +18,7 @@ from test_uploads import IMEI, sidecar
 
 from receiver.backend import bisecting, reporter
 from receiver.backend.port import RecordRefused, SessionFacts
-from receiver.net.connection import Settings
+from receiver.net.settings import Settings
 from receiver.spool.sidecar import SidecarRecord
 
 

@@ -20,9 +20,9 @@ from gevent.server import StreamServer
 from provisioning.models import utcnow
 from receiver.backend import known_devices
 from receiver.backend.port import Admission, SessionFacts
-from receiver.net.connection import Settings
 from receiver.net.proxy_tls import Preamble
 from receiver.net.server import Server
+from receiver.net.settings import Settings
 from receiver.spool import file_transfer
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.spool import Caps, Spool
@@ -30,7 +30,7 @@ from receiver.store.local_folder import LocalFolder
 from receiver.store.media_store import Media
 from receiver.wire import protocol
 from receiver.wire.actions import Offer
-from receiver.wire.session import SessionLimits
+from receiver.wire.session_limits import SessionLimits
 
 IMEI = "352094082736916"
 UNKNOWN = "356307042441013"

@@ -12,7 +12,7 @@ from conftest import wait_until
 from faulty_s3 import FaultyS3
 from test_server import QUICK, Running, content
 
-from receiver.net.connection import Settings
+from receiver.net.settings import Settings
 from receiver.store import s3
 from receiver.store.media_store import Media
 from receiver.store.s3 import S3Bucket

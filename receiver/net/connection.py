@@ -8,7 +8,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,16 +15,16 @@ import gevent
 import structlog
 
 from receiver.addresses import network
-from receiver.backend.known_devices import KnownDevices
 from receiver.backend.log_quota import LogQuota
-from receiver.backend.port import DAY_FULL, Admission, Product, SessionFacts
+from receiver.backend.port import DAY_FULL, SessionFacts
 from receiver.backend.reporter import Reporter
 from receiver.net import read_pace
+from receiver.net.admission_control import AdmissionControl
 from receiver.net.connection_limits import ConnectionLimits
-from receiver.net.daily_limits import DailyLimits
 from receiver.net.guess_limits import GuessLimits
 from receiver.net.proxy_tls import Preamble, PreambleError
 from receiver.net.read_pace import ReadPace
+from receiver.net.settings import Settings
 from receiver.spool.failed_files import FailedFiles
 from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord
@@ -47,28 +46,9 @@ from receiver.wire.file_order import BY_PATH
 from receiver.wire.foreign_protocols import AVL
 from receiver.wire.frame_reader import FrameReader
 from receiver.wire.protocol import ProtocolError, WireMessage
-from receiver.wire.session import SessionLimits, SessionMachine
+from receiver.wire.session import SessionMachine
 
 log = structlog.get_logger("receiver")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Limits of the driver, with their reasons; times in seconds."""
-
-    limits: SessionLimits
-    quarantine_unknown: bool = False
-    max_connections: int = 10_000  # about 14 KiB each
-    max_per_device: int = 2  # one live, one closing
-    max_per_address: int = 0  # off: a whole fleet may share one address
-    min_bytes_per_minute: int = (
-        2048  # checked file bytes: a tenth of the slowest useful connection; 0: no limit
-    )
-    lines_per_minute: int = (
-        60  # log lines and session rows of one peer: a fleet's device causes a few an hour
-    )
-    files_per_day: int = 5000  # of a known device; 0: no limit
-    bytes_per_day: int = 2048 * 2**20
 
 
 FOREIGN = ("foreign_network", "The address is in none of the networks that devices may connect from.")
@@ -86,14 +66,12 @@ class ConnectionHost(Protocol):
     """What a connection needs of the server: what all connections share."""
 
     settings: Settings
-    product: Product
     preamble: Preamble
     connection_limits: ConnectionLimits["Connection"]
     log_quota: LogQuota
-    known_devices: KnownDevices
     failed_files: FailedFiles
     guess_limits: GuessLimits
-    daily_limits: DailyLimits
+    admission: AdmissionControl
     reporter: Reporter
     now: Callable[[], datetime]
     reads: int
@@ -106,9 +84,6 @@ class ConnectionHost(Protocol):
 
     def left(self, connection: "Connection") -> None:
         """Forget a connection."""
-
-    def may_send(self, imei: str, more: int) -> bool:
-        """Say whether a known device may send so many bytes more today."""
 
     def open(self, connection: "Connection", offer: Offer) -> Transfer:
         """Open a file for a session. Raises StorageError."""
@@ -314,7 +289,7 @@ class Connection:
                 known = self._admit(imei)
                 if not known:
                     self._slow_down(imei)
-                elif self.admission == "known" and not self.server.may_send(imei, 0):
+                elif self.admission == "known" and not self.server.admission.may_send(imei, 0):
                     return self.session.refused(*DAY_FULL)
                 now = time.monotonic()
                 names = (*self.server.settings.limits.order, BY_PATH)
@@ -346,23 +321,11 @@ class Connection:
     def _admit(self, imei: str) -> bool:
         self.facts.imei = imei
         self.server.arrived(self)
-        try:
-            known = self.server.product.admit(imei) is Admission.KNOWN
-        except Exception:
-            # while the database is away it is not known which devices are registered: files of devices that are not in
-            # the cache are kept under the caps of the quarantine
-            if self.server.log_quota.allows("database away"):
-                log.warning("database away", imei=imei, exc_info=True)
-            if not self.server.known_devices.has(imei, time.monotonic()):
-                self.admission = "quarantine"
-            return True
-        self.server.known_devices.note(imei, known, time.monotonic())
-        if not known and self.server.settings.quarantine_unknown:
-            self.admission = "quarantine"
-            known = True
-        if known and self.server.log_quota.allows(imei):
+        decision = self.server.admission.decide(imei)
+        self.admission = decision.admission
+        if decision.allowed and decision.from_product and self.server.log_quota.allows(imei):
             self._report()
-        return known
+        return decision.allowed
 
     def _slow_down(self, imei: str) -> None:
         """Delay the answer to an address that tries many unknown IMEIs; meanwhile it takes no connection slot."""
@@ -371,7 +334,9 @@ class Connection:
             self.server.guess_limits.wait(delay)
 
     def _open(self, offer: Offer) -> list[Action]:
-        if self.admission == "known" and not self.server.may_send(self.facts.imei or "", offer.size):
+        if self.admission == "known" and not self.server.admission.may_send(
+            self.facts.imei or "", offer.size
+        ):
             return self.session.refused(*DAY_FULL)
         try:
             self.transfer = self.server.open(self, offer)
@@ -397,7 +362,7 @@ class Connection:
         self.server.failed_files.forget(transfer.record["imei"], name)
         if record is not None:
             self.facts.files += 1
-            self.server.daily_limits.add(record["imei"], record["size"], self.server.now())
+            self.server.admission.count(record)
             self.server.reporter.stored(record)
         return self.session.committed(time.monotonic())
 

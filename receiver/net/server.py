@@ -15,16 +15,16 @@ import structlog
 
 from receiver.addresses import host, network
 from receiver.backend.batching import Batcher
-from receiver.backend.known_devices import KnownDevices
 from receiver.backend.lease_client import LeaseClient, claim_of
 from receiver.backend.log_quota import WINDOW_SECONDS, LogQuota
 from receiver.backend.port import Product
 from receiver.backend.reporter import Reporter
-from receiver.net.connection import FOREIGN, Connection, Ended, Settings
+from receiver.net.admission_control import AdmissionControl
+from receiver.net.connection import FOREIGN, Connection, Ended
 from receiver.net.connection_limits import ConnectionLimits
-from receiver.net.daily_limits import DailyLimits
 from receiver.net.guess_limits import GuessLimits
 from receiver.net.proxy_tls import Preamble
+from receiver.net.settings import Settings
 from receiver.net.shared_stack import SharedStack
 from receiver.spool.failed_files import FailedFiles
 from receiver.spool.file_identity import is_of
@@ -71,10 +71,9 @@ class Server:
             if store.shared_partials is not None
             else None
         )
-        self.known_devices = KnownDevices()
+        self.admission = AdmissionControl(settings, product, self.log_quota, now)
         self.failed_files = FailedFiles()
         self.guess_limits = GuessLimits()
-        self.daily_limits = DailyLimits(settings.files_per_day, settings.bytes_per_day)
         # the connection that receives each file of a device; None: the file is being shared with other machines
         self.holders: dict[tuple[str, str], Connection | None] = {}
         self.stopping = False
@@ -204,18 +203,6 @@ class Server:
         assert connection.facts.imei is not None
         for surplus in self.connection_limits.arrived(connection, connection.facts.imei):
             surplus.end(Ended("crowded", "The device opened too many connections."))
-
-    def may_send(self, imei: str, more: int) -> bool:
-        """Say whether a known device may send so many bytes more today."""
-        return self.daily_limits.allows(imei, more, self.now(), lambda: self._sent_today(imei))
-
-    def _sent_today(self, imei: str) -> tuple[int, int] | None:
-        try:
-            return self.product.sent_today(imei, self.now())
-        except Exception:
-            if self.log_quota.allows("database away"):
-                log.warning("database away", imei=imei, exc_info=True)
-            return None
 
     def left(self, connection: Connection) -> None:
         """Forget a connection."""

@@ -1,12 +1,12 @@
 """The session machine, pure: a table of (state, message) to handler. It returns actions, which the connection performs.
 
 No sockets, files or clock: `now` (seconds of any steady clock) comes in, and so do the answers to actions
-(`admitted`, `opened`, `written`, `went_back`, `committed`). Called by `server`. Source: vendor's protocol page,
+(`admitted`, `opened`, `written`, `went_back`, `committed`). Called by `connection`. Source: vendor's protocol page,
 file data transfer; for the path flow other servers, see docs/protocol.md.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -38,12 +38,12 @@ from receiver.wire.protocol import (
     Sync,
     WireMessage,
 )
+from receiver.wire.session_limits import SessionLimits
 
 # messages of a device that need no answer, for one file: packets that were under way when other ones were
 # requested, or a whole file a second time (65,536 packets at the default limit of size)
 IGNORED_PACKETS = 100_000
 MESSAGE_WEIGHT = 100  # packets: a device has no reason to repeat another message a thousand times
-DEFAULT_ORDER = ("%photof", "%photor", "%videof", "%videor")
 STATUS_TEXTS = {
     0x00: "the device says that it has finished",
     0x01: "the device gave up after its reconnections",
@@ -69,25 +69,6 @@ class SessionState(Enum):
     DATA = "DATA"
     COMMIT = "commit"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """Limits of one session, with their reasons; times in seconds."""
-
-    order: tuple[str, ...] = DEFAULT_ORDER
-    max_size: int = 64 * 2**20  # bytes; a 30 s video has about 9 MB
-    # CRC errors, or STARTs, without a good packet between: a connection this bad is better tried again later
-    bad_packets: int = 30
-    bad_seconds: float = 60.0  # without one good packet since the first bad one
-    init: float = 30.0
-    metadata: float = 10.0
-    answer: float = 20.0
-    progress: float = 60.0  # for one packet; the driver also watches bytes over time
-    go_backs: int = 100  # within a file: each reads again all that is held before
-    offers: int = (
-        250  # files asked for in a session: what it remembers of them is bounded; the device comes again
-    )
 
 
 class SessionMachine:

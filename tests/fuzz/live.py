@@ -163,7 +163,7 @@ def campaign(folder: Path, seconds: float, most: int, seed: int) -> dict[str, ob
     from test_server import QUICK, Running
 
     from receiver.backend.port import Admission
-    from receiver.net.connection import Settings
+    from receiver.net.settings import Settings
 
     running = Running(folder, Settings(QUICK, lines_per_minute=0, max_per_device=8))
     running.notes.admit = lambda imei: Admission.KNOWN  # type: ignore[method-assign]
