@@ -23,7 +23,9 @@ def test_every_variable_that_is_read_is_documented_and_the_other_way_round() -> 
     source = "".join(
         (ROOT / name).read_text()
         for name in (
-            "provisioning/core/config.py",
+            "provisioning/core/environment.py",
+            "provisioning/core/variables.py",
+            "provisioning/core/config_checks.py",
             "provisioning/core/sms_http_config.py",
             "gunicorn.conf.py",
         )

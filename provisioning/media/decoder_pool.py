@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from provisioning.core.config import ROOT, inherited
+from provisioning.core.environment import ROOT, inherited
 
 log = structlog.get_logger(__name__)
 
