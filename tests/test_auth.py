@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from provisioning.commands import submission
 from provisioning.core import encryption
 from provisioning.core.errors import Conflict, Forbidden, Invalid
-from provisioning.devices import credentials, registry
+from provisioning.devices import credential_pairs, registry
 from provisioning.models import ApiToken, Command, Device, GatewayEvent, Role, User, db, utcnow
 from provisioning.roles import Permission
 from provisioning.sms import kept_events
@@ -192,7 +192,7 @@ def test_rotating_encrypts_all_anew_so_that_the_old_key_can_go(app: Flask, cli: 
     told = cli.invoke(args=["secrets", "rotate"])
     assert (told.exit_code, told.output) == (0, "Encrypted 7 anew.\n")
     set_keys(app, new)
-    assert credentials.pair(db.session.scalars(select(Device)).one(), "current") == ("fleet", "cam11")
+    assert credential_pairs.pair(db.session.scalars(select(Device)).one(), "current") == ("fleet", "cam11")
     (command,) = db.session.scalars(select(Command))
     assert submission.typed(command, utcnow()).parameters == {3003: "newlo", 3004: "newpw"}
     assert (

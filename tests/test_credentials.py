@@ -31,7 +31,7 @@ from provisioning.commands import submission
 from provisioning.core.config import load
 from provisioning.core.errors import Conflict, GatewayError
 from provisioning.core.sms_capabilities import Capabilities
-from provisioning.devices import credentials, registry, status_table
+from provisioning.devices import credential_pairs, credentials, registry, status_table
 from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import OPEN, Command, DeliveryStatus, Device, Role, State, db, utcnow
 from provisioning.sms import dispatch, inbound, recovery
@@ -60,8 +60,8 @@ def van(phone: Phone) -> Device:
 
 def pairs(device: Device) -> tuple[Any, Any]:
     db.session.expire_all()
-    pending = credentials.pair(device, "pending") if device.pending_login else None
-    return credentials.pair(device, "current"), pending
+    pending = credential_pairs.pair(device, "pending") if device.pending_login else None
+    return credential_pairs.pair(device, "current"), pending
 
 
 def cancel(command: Command, seconds: float = 0) -> None:
@@ -380,7 +380,7 @@ class Orders(RuleBasedStateMachine):
         """No SMS carries a pair that is known to be wrong."""
         login, password, _ = text.split(" ", 2)
         device = db.session.get_one(Device, self.device.id)
-        held = (credentials.pair(device, "current"), credentials.pair(device, "pending"))
+        held = (credential_pairs.pair(device, "current"), credential_pairs.pair(device, "pending"))
         assert (login, password) in held
         if credentials.phase_of(device) is Phase.SETTLED:
             assert (login, password) == self.true
@@ -505,12 +505,12 @@ class Orders(RuleBasedStateMachine):
     @invariant()
     def the_true_pair_is_held(self) -> None:
         db.session.expire_all()
-        current = credentials.pair(self.device, "current")
+        current = credential_pairs.pair(self.device, "current")
         self.phase = phase = credentials.phase_of(self.device)
         if phase in (Phase.SETTLED, Phase.QUEUED):
             assert self.true == current
         else:
-            assert self.true in (current, credentials.pair(self.device, "pending"))
+            assert self.true in (current, credential_pairs.pair(self.device, "pending"))
         db.session.rollback()
 
     @invariant()
@@ -524,7 +524,7 @@ class Orders(RuleBasedStateMachine):
         if phase in TRYING:
             assert any(row.parent_id == self.device.credentials_change and row.state in OPEN for row in rows)
         elif phase not in AT_REST:
-            assert any(credentials.is_change(row) for row in rows)
+            assert any(credential_pairs.is_change(row) for row in rows)
         db.session.rollback()
 
     def _deliver(self) -> None:
@@ -565,7 +565,7 @@ class Orders(RuleBasedStateMachine):
         assert credentials.phase_of(self.device) is Phase.SETTLED
         assert self._submit(language.SetParam({3003: "final", 3004: "pair5"}))
         self._all_goes_well()
-        assert self.true == credentials.pair(self.device, "current") == ("final", "pair5")
+        assert self.true == credential_pairs.pair(self.device, "current") == ("final", "pair5")
         registry.archive(self.device, self._now())
 
 

@@ -17,7 +17,7 @@ from test_pages import IMEI, Visitor, command, flat, upload, van, visitor  # noq
 
 from provisioning.core import fleet_settings
 from provisioning.core.sms_capabilities import EXTENSION
-from provisioning.devices import credentials
+from provisioning.devices import credential_pairs
 from provisioning.media import retention
 from provisioning.models import (
     CameraSession,
@@ -298,7 +298,7 @@ def test_the_usual_login_is_kept_encrypted_and_a_new_vehicle_gets_it(app: Flask,
     vehicle = {"imei": IMEI, "phone": "+37060012345", "sms_login": "", "sms_password": ""}
     assert visitor.send("/vehicles/new", "/vehicles/new", usual_login="on", **vehicle).status_code == 302
     device = db.session.scalars(select(Device)).one()
-    assert tuple(credentials.pair(device, "current")) == ("fleet", "cam11")
+    assert tuple(credential_pairs.pair(device, "current")) == ("fleet", "cam11")
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_a_new_vehicle_gets_the_usual_login_only_where_that_is_chosen_and_none_i
     fleet_settings.change({"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
     given = {"imei": IMEI, "phone": "+37060012345"} | typed
     assert visitor.send("/vehicles/new", "/vehicles/new", **given).status_code == 302
-    assert tuple(credentials.pair(db.session.scalars(select(Device)).one(), "current")) == expected
+    assert tuple(credential_pairs.pair(db.session.scalars(select(Device)).one(), "current")) == expected
 
 
 def test_empty_fields_keep_the_usual_login_until_it_is_to_be_forgotten(visitor: Visitor) -> None:  # noqa: F811

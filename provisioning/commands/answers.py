@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 
 from provisioning.commands import reply_effects
 from provisioning.commands.reply_matching import UNANSWERED_FOR, Match, choose
-from provisioning.devices import credentials
+from provisioning.devices import credential_pairs
 from provisioning.models import Command, Device, State, Upload, db
 from provisioning.tracker import language
 
@@ -43,7 +43,7 @@ def take(
     `shown`: the text with dots for credentials, which is kept. `source`: kind and id of what brought the text, for
     facts of no command. `at`: when the device said it. `goes_on`: the command whose answer this text continues.
     """
-    replies = [reply.without(credentials.secrets(device)) for reply in language.read_replies(text)]
+    replies = [reply.without(credential_pairs.secrets(device)) for reply in language.read_replies(text)]
     rows = [goes_on] if goes_on is not None else _candidates(device, at)
     if goes_on is not None:
         match: Match | None = Match(goes_on.id, goes_on.match == "certain")
@@ -103,9 +103,10 @@ def _candidate(row: Command, taken: Sequence[float]) -> language.Candidate:
     announced = [milliseconds / 1000 for milliseconds in (row.result or {}).get("file_timestamps", [])]
     unannounced = row.kind == "camreq" and row.state == State.DONE and not announced
     arguments = row.arguments
-    if credentials.is_change(row):
-        login, password = credentials.pair_set_by(row)  # compared only: a candidate is neither kept nor shown
-        arguments = {"parameters": {credentials.LOGIN: login, credentials.PASSWORD: password}}
+    if credential_pairs.is_change(row):
+        # compared only: a candidate is neither kept nor shown
+        login, password = credential_pairs.pair_set_by(row)
+        arguments = {"parameters": {credential_pairs.LOGIN: login, credential_pairs.PASSWORD: password}}
     return language.Candidate(
         row.id,
         row.kind,

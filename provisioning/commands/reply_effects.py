@@ -6,7 +6,7 @@ from typing import Any, assert_never
 
 from provisioning.commands import submission
 from provisioning.core.config import current_config
-from provisioning.devices import credentials, status_table
+from provisioning.devices import credential_pairs, credentials, status_table
 from provisioning.models import Command, Device, State, command_state, db, timestamps
 from provisioning.tracker.language import (
     CommandRefused,
@@ -86,7 +86,7 @@ def apply(
     result = dict(command.result or {})
     result["replies"] = [
         *result.get("replies", []),
-        *(reply.as_json(secrets=credentials.secrets(device)) for reply in replies),
+        *(reply.as_json(secrets=credential_pairs.secrets(device)) for reply in replies),
     ]
     command.result = result
     if all(isinstance(reply, Unread) for reply in replies):
@@ -97,7 +97,7 @@ def apply(
     credentials.answered(command, device, replies, text, now)
     if command.state == State.CANCELLED:
         command.in_flight, command.expires_at = False, None
-        if credentials.is_change(command):
+        if credential_pairs.is_change(command):
             credentials.ended(command, device, now)
         command_state.remark(command, "It was cancelled after it was handed over; the device answered.", now)
         return
@@ -162,7 +162,7 @@ def _refusal(replies: Sequence[Reply]) -> CommandRefused | None:
 
 def _refuse(command: Command, device: Device, refusal: CommandRefused, now: datetime) -> None:
     """End what the device refused, in its own words: what a code means is written for photos and videos."""
-    words = mask(refusal.message, credentials.secrets(device))
+    words = mask(refusal.message, credential_pairs.secrets(device))
     _fail(
         command, device, refusal.code, f"The device answered: {words} {refusal.sentence}", refusal.retry, now
     )
@@ -198,7 +198,7 @@ def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: d
 
 
 def _setparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
-    if credentials.is_change(command):
+    if credential_pairs.is_change(command):
         return  # its words have been taken for what they prove
     told = [reply for reply in replies if isinstance(reply, Values | ParametersRefused)]
     if not told and (refusal := _refusal(replies)):

@@ -14,8 +14,14 @@ from provisioning.core import encryption
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import Conflict, Forbidden, Invalid
 from provisioning.core.sms_capabilities import demand_gateway
-from provisioning.devices import cabin_rule, camera_server, status_table, transfer_times
-from provisioning.devices import credentials as pairs
+from provisioning.devices import (
+    cabin_rule,
+    camera_server,
+    credential_pairs,
+    credentials,
+    status_table,
+    transfer_times,
+)
 from provisioning.models import OPEN, Command, Device, State, command_state, db, locks, new_id, timestamps
 from provisioning.roles import LEAST, Permission, Role
 from provisioning.tracker import language
@@ -55,7 +61,7 @@ def preview(device: Device | None, asked: TypedCommand) -> tuple[language.Sms, .
 
     Raises Conflict where the text cannot be sent.
     """
-    return compose(asked, pairs.envelope(device) if device else NOBODY)
+    return compose(asked, credential_pairs.envelope(device) if device else NOBODY)
 
 
 def ask(
@@ -96,7 +102,7 @@ def submit(
     if isinstance(asked, SetParam):
         cabin_rule.refuse_parameters(device, asked.parameters)
         _refuse_other_server(asked.parameters, requester, config)
-    texts = compose(asked, pairs.envelope(device))
+    texts = compose(asked, credential_pairs.envelope(device))
     batch = batch or (new_id() if len(texts) > 1 else None)
     rows = [_row(device, sms, requester.label, now, batch=batch, foreign_server=foreign) for sms in texts]
     if isinstance(asked, CamReq) and not foreign and (warning := too_slow(device, asked, config)):
@@ -157,7 +163,7 @@ def cancel(command: Command, now: datetime) -> None:
         command_state.remark(
             command, "No longer waited for. It was handed over, so it may still happen.", now
         )
-    pairs.ended(command, device, now)
+    credentials.ended(command, device, now)
 
 
 def typed(command: Command, now: datetime) -> TypedCommand:
@@ -252,8 +258,8 @@ def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, co
 def _set_credentials(device: Device, asked: SetParam, requester: Requester, now: datetime) -> Command:
     """Queue a change of the SMS login and password; both pairs are held until the device proves which one is true."""
     wanted = (str(asked.parameters[id_of("sms_login")]), str(asked.parameters[id_of("sms_password")]))
-    pairs.demand_change(device, wanted)
-    (sms,) = compose(asked, pairs.envelope(device))
+    credentials.demand_change(device, wanted)
+    (sms,) = compose(asked, credential_pairs.envelope(device))
     encrypted = {str(number): encryption.encrypt(str(value)) for number, value in asked.parameters.items()}
     row = command_state.enqueue(
         device,
@@ -265,7 +271,7 @@ def _set_credentials(device: Device, asked: SetParam, requester: Requester, now:
         requested_by=requester.label,
         expires_at=timestamps.later(now, current_config().queue_timeout),
     )
-    pairs.asked(device, row, now)
+    credentials.asked(device, row, now)
     return row
 
 

@@ -1,12 +1,13 @@
-"""A change of SMS credentials: which pairs a device may hold, and what proves one.
+"""A change of SMS credentials: how what happens to commands moves it.
 
-`credentials_phases` holds the state machine. The functions here turn what happened to a command into a fact; `_apply`
-is the only place that writes the device's row. A pair is forgotten only when an answer leaves no doubt, when the change
-cannot have reached the device, or when a person says what it holds. Callers hold the device's lock and commit.
+`credentials_phases` holds the state machine, and `credential_proofs` says what an answer proves. The functions here
+turn what happened to a command into a fact; `_apply` is the only place that writes the device's row. A pair is
+forgotten only when an answer leaves no doubt, when the change cannot have reached the device, or when a person says
+what it holds. Callers hold the device's lock and commit.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -14,31 +15,32 @@ from sqlalchemy import ColumnElement, func, select
 from provisioning.core import encryption
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict
-from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import status_table
-from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
-from provisioning.models import (
-    OPEN,
-    Attempt,
-    Command,
-    Device,
-    Direction,
-    Message,
-    Passage,
-    State,
-    Transport,
-    command_state,
-    db,
-    timestamps,
+from provisioning.devices.credential_pairs import (
+    LOGIN,
+    PASSWORD,
+    Pair,
+    encrypted_pair,
+    envelope,
+    fingerprint_of,
+    is_change,
+    pair,
+    pair_set_by,
+    sent_fingerprint,
 )
+from provisioning.devices.credential_proofs import (
+    has_twin,
+    may_answer_another,
+    may_still_arrive,
+    never_arrives,
+    proved_pair,
+)
+from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
+from provisioning.models import OPEN, Command, Device, State, command_state, db, timestamps
 from provisioning.tracker import language
-from provisioning.tracker.language import CommandRefused, GetVer, Reply, SmsEnvelope, UnsendableText, Values
-from provisioning.tracker.parameters import id_of
+from provisioning.tracker.language import GetVer, Reply, UnsendableText, Values
 
 SERVICE = "service"  # who asks for a proof
-ON_ITS_WAY = timedelta(hours=24)  # an SMS and what answers it come within that time, or never
-LOGIN, PASSWORD = str(id_of("sms_login")), str(id_of("sms_password"))
-Pair = tuple[str, str]  # login and password in clear
 
 
 def phase_of(device: Device) -> Phase:
@@ -56,42 +58,6 @@ def waits_for_proof(device: Device) -> bool:
 def is_waiting_for_proof() -> ColumnElement[bool]:
     """Give the condition of a device that `waits_for_proof`."""
     return func.coalesce(Device.credentials_state, "").in_(list(TRYING))
-
-
-def pair(device: Device, which: str) -> Pair:
-    """Give a device's login and password in clear: "current" or "pending"."""
-    if which == "pending":
-        return encryption.decrypt(device.pending_login), encryption.decrypt(device.pending_password)
-    return encryption.decrypt(device.sms_login), encryption.decrypt(device.sms_password)
-
-
-def envelope(device: Device, which: str = "current") -> SmsEnvelope:
-    """Give the envelope of an SMS to a device with one of its pairs, as the gateway in use passes it on."""
-    able = sms_capabilities()
-    return SmsEnvelope(
-        *pair(device, which),
-        language.credential_style(device.model),
-        keeps_spaces=able.keeps_leading_spaces,
-        figure_space=able.figure_space,
-    )
-
-
-def secrets(device: Device | None) -> tuple[str, ...]:
-    """Give what must be dots in the texts of a device: the logins and passwords of both pairs, in clear."""
-    if device is None:
-        return ()
-    return tuple(secret for which in ("current", "pending") for secret in pair(device, which) if secret)
-
-
-def is_change(command: Command) -> bool:
-    """Say whether a command sets the device's SMS login and password."""
-    return "encrypted" in command.arguments
-
-
-def pair_set_by(change: Command) -> Pair:
-    """Give the pair that a change of credentials brings, in clear, from its own arguments."""
-    encrypted = change.arguments["encrypted"]
-    return encryption.decrypt(encrypted[LOGIN]), encryption.decrypt(encrypted[PASSWORD])
 
 
 def demand_change(device: Device, wanted: Pair) -> None:
@@ -134,7 +100,7 @@ def _end_of(command: Command, device: Device) -> Fact | None:
     if is_change(command):
         if cancelled and command.in_flight:
             return None
-        if _never_arrives(command):
+        if never_arrives(command):
             return Fact.CANNOT_ARRIVE
         if command.id != device.credentials_change:
             return None
@@ -158,19 +124,21 @@ def answered(command: Command, device: Device, replies: Sequence[Reply], text: s
     if is_change(command):
         _change_answered(command, device, replies, now)
         return
-    if phase_of(device) is Phase.SETTLED and _sent_with(command) == _fingerprint(pair(device, "current")):
+    if phase_of(device) is Phase.SETTLED and sent_fingerprint(command) == fingerprint_of(
+        pair(device, "current")
+    ):
         return
     change = _change(device)
-    held = _proved_pair(command, device, change)
+    held = proved_pair(command, device, change)
     if held is None or change is None:
         if _is_proof(command, device):
             _apply(device, Fact.GIVEN_UP, now)
         return
     is_new = held == pair_set_by(change)
-    unclear = _may_answer_another(command, device, replies, text, now)
+    unclear = may_answer_another(command, device, replies, text, now)
     if unclear and phase_of(device) in (Phase.SETTLED, Phase.KEPT):
         return  # what is known already is worth more
-    doubt = unclear or (not is_new and _may_still_arrive(change, command))
+    doubt = unclear or (not is_new and may_still_arrive(change, command))
     _decide(device, change, held, doubt, now, "the device answers to its new SMS credentials")
 
 
@@ -205,21 +173,6 @@ def _is_proof(command: Command, device: Device) -> bool:
     )
 
 
-def fingerprint(device: Device, which: str) -> str:
-    """Give by what an attempt remembers the login and password that its SMS carries."""
-    return _fingerprint(pair(device, which))
-
-
-def _sent_with(command: Command) -> str | None:
-    """Give the fingerprint of the pair that a command was last sent with; only an SMS carries one and proves it."""
-    attempt = command.attempt
-    return attempt.sent_with if attempt is not None and attempt.transport == Transport.SMS else None
-
-
-def _fingerprint(pair: Pair) -> str:
-    return encryption.keyed_hash("\0".join(pair))[:32]
-
-
 def _change_answered(change: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
     told: dict[int, str] = {}
     for reply in replies:
@@ -233,7 +186,7 @@ def _change_answered(change: Command, device: Device, replies: Sequence[Reply], 
             device,
             change,
             brought,
-            _has_twin(change, brought, now),
+            has_twin(change, brought, now),
             now,
             "the device confirmed its new SMS credentials",
         )
@@ -241,84 +194,6 @@ def _change_answered(change: Command, device: Device, replies: Sequence[Reply], 
         note = "the new SMS credentials are being proved by a getver with each pair"
         command_state.move(change, State.ANSWERED, now, note=note)
         _apply(device, Fact.UNCONFIRMED, now, source=change.id)
-
-
-def _has_twin(change: Command, brought: Pair, now: datetime) -> bool:
-    """Say whether another change of late set the same pair: the words may be meant for that one."""
-    others = db.session.scalars(
-        select(Command).where(
-            Command.device_id == change.device_id,
-            Command.sending_at >= now - ON_ITS_WAY,
-            Command.kind == "setparam",
-            Command.id != change.id,
-        )
-    )
-    return any(is_change(other) and pair_set_by(other) == brought for other in others)
-
-
-def _proved_pair(command: Command, device: Device, change: Command | None) -> Pair | None:
-    """Give the pair that a command was sent with; None where that says nothing of the time after the change."""
-    if change is None or change.sending_at is None or command.sending_at is None:
-        return None
-    if command.sending_at <= change.sending_at:
-        return None
-    for known in (pair(device, "current"), pair(device, "pending"), pair_set_by(change)):
-        if _fingerprint(known) == _sent_with(command):
-            return known
-    return None
-
-
-def _may_answer_another(
-    command: Command, device: Device, replies: Sequence[Reply], text: str, now: datetime
-) -> bool:
-    """Say whether the words may belong to a command that was sent with another pair, or came once before."""
-    kinds = {kind for reply in replies for kind in reply.answers}
-    if any(isinstance(reply, CommandRefused) for reply in replies):
-        kinds |= set(language.COMMANDS)
-    since = now - ON_ITS_WAY
-    with_same_pair = select(Attempt.id).where(
-        Attempt.command_id == Command.id, Attempt.sent_with == _sent_with(command)
-    )
-    rival = db.session.scalar(
-        select(Command.id)
-        .where(
-            Command.device_id == device.id,
-            Command.sending_at >= since,
-            Command.kind.in_(kinds),
-            Command.answered_at.is_(None) | (Command.state != State.DONE),
-            Command.id != command.id,
-            ~with_same_pair.exists(),
-        )
-        .limit(1)
-    )
-    same_words = db.session.scalar(
-        select(func.count()).where(
-            Message.device_id == device.id,
-            Message.created_at >= since,
-            Message.direction == Direction.IN,
-            Message.body == text,
-        )
-    )
-    return rival is not None or (same_words or 0) > 1
-
-
-def _never_arrives(change: Command) -> bool:
-    if change.state == State.FAILED and change.error_retry is False:
-        return True  # refused for good by the gateway or the network
-    return all(attempt.outcome == Passage.NOT_SENT for attempt in change.attempts)
-
-
-def _may_still_arrive(change: Command, command: Command) -> bool:
-    """Say whether a change may have reached the device after a command that was handed over later than it."""
-    assert change.sending_at is not None
-    assert command.sending_at is not None
-    if (
-        change.answered_at is not None
-        and change.match == "certain"
-        and command.sending_at > change.answered_at
-    ):
-        return False
-    return command.sending_at < change.sending_at + ON_ITS_WAY and not _never_arrives(change)
 
 
 def _decide(device: Device, change: Command, held: Pair, doubt: bool, now: datetime, note: str) -> None:
@@ -346,12 +221,8 @@ def _end_change(device: Device, change: Command, held: Pair, now: datetime, note
 
 def _use_other(device: Device, held: Pair) -> None:
     """Send with this pair from now on, and hold the one that was in use before as the other one."""
-    device.pending_login, device.pending_password = _encrypted(pair(device, "current"))
-    device.sms_login, device.sms_password = _encrypted(held)
-
-
-def _encrypted(pair: Pair) -> Pair:
-    return encryption.encrypt(pair[0]), encryption.encrypt(pair[1])
+    device.pending_login, device.pending_password = encrypted_pair(pair(device, "current"))
+    device.sms_login, device.sms_password = encrypted_pair(held)
 
 
 def _apply(
@@ -361,7 +232,7 @@ def _apply(
     before = phase_of(device)
     phase = TRANSITIONS[before].get(fact, before)
     if before is Phase.SETTLED and change is not None:
-        device.pending_login, device.pending_password = _encrypted(pair_set_by(change))
+        device.pending_login, device.pending_password = encrypted_pair(pair_set_by(change))
     if phase is Phase.SETTLED:
         device.pending_login = device.pending_password = None
     device.credentials_state = None if phase in (Phase.SETTLED, Phase.KEPT) else phase.value

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import select
 
 from provisioning.commands import outcomes
-from provisioning.devices import credentials, status_table
+from provisioning.devices import credential_pairs, credentials, status_table
 from provisioning.models import (
     BEING_SENT,
     DELIVERY_RANK,
@@ -115,7 +115,7 @@ def _end(command: Command, device: Device, message: Message, status: DeliverySta
     """End a command whose SMS will not arrive; a cancelled one only gives its SMS place back."""
     if command.state == State.CANCELLED:
         command.in_flight, command.expires_at = False, None
-        if credentials.is_change(command):
+        if credential_pairs.is_change(command):
             credentials.ended(command, device, now)
         return
     error = gateway.describe_error(message.gateway, message.error_code)

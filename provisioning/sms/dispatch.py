@@ -18,7 +18,7 @@ from provisioning.commands import outcomes, submission
 from provisioning.core import encryption
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, GatewayError
-from provisioning.devices import credentials, status_table
+from provisioning.devices import credential_pairs, credentials, status_table
 from provisioning.models import (
     Attempt,
     Command,
@@ -174,7 +174,7 @@ def _begin(command: Command, device: Device, sms: language.Sms, message: Message
         lease_until=timestamps.later(now, LEASE_SECONDS),
         outcome=Passage.SENDING,
         message_id=message.id,
-        sent_with=credentials.fingerprint(device, command.credentials),
+        sent_with=credential_pairs.fingerprint(device, command.credentials),
     )
     expires_at = timestamps.later(now, current_config().sms_reply_timeout)
     command_state.begin(command, attempt, now, expires_at=expires_at)
@@ -216,7 +216,7 @@ def text_hash(text: str) -> str:
 def _text(command: Command, device: Device, now: datetime) -> language.Sms:
     """Compose a row's SMS as settings and credentials are now. Raises Conflict where that cannot be one right SMS."""
     try:
-        envelope = credentials.envelope(device, command.credentials)
+        envelope = credential_pairs.envelope(device, command.credentials)
         texts = submission.compose(submission.typed(command, now), envelope)
     except (language.CommandErrors, ParameterErrors) as error:
         text = f"The settings of this service have changed since it was asked: {error}"
@@ -364,7 +364,7 @@ def _note_unclear(
 def _free_cancelled(command: Command, device: Device, now: datetime) -> None:
     command.in_flight, command.expires_at = False, None
     command_state.remark(command, "It was cancelled and never sent.", now)
-    if credentials.is_change(command):
+    if credential_pairs.is_change(command):
         credentials.ended(command, device, now)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from provisioning.commands import answers
 from provisioning.core import encryption
 from provisioning.core.errors import Conflict, ServiceError
-from provisioning.devices import credentials, status_table
+from provisioning.devices import credential_pairs, status_table
 from provisioning.media import link_service
 from provisioning.models import (
     DeliveryStatus,
@@ -238,7 +238,7 @@ def _payload(fact: Fact, device_id: int | None) -> dict[str, Any]:
         return kept_events.payload_of(fact, "")
     try:
         device = db.session.get(Device, device_id) if device_id else None
-        return kept_events.payload_of(fact, language.mask(fact.text, credentials.secrets(device)))
+        return kept_events.payload_of(fact, language.mask(fact.text, credential_pairs.secrets(device)))
     except encryption.Undecryptable:
         return kept_events.payload_of(fact, "") | {ENCRYPTED: encryption.encrypt(fact.text)}
 
@@ -257,7 +257,7 @@ def _take_text(event: GatewayEvent, sms: InboundSms, now: datetime) -> int | Non
         gateway_id=sms.gateway_id,
         sender=sms.sender[:64],
         recipient=sms.recipient[:64],
-        body=language.mask(sms.text, credentials.secrets(device)),
+        body=language.mask(sms.text, credential_pairs.secrets(device)),
         status=DeliveryStatus.RECEIVED,
         device_id=device_id,
         created_at=at,
@@ -320,7 +320,7 @@ def claim_sender(
 
 def _hide(message: Message, device: Device) -> None:
     """Put dots for a device's credentials in a text that was taken before the device was known."""
-    message.body = language.mask(message.body, credentials.secrets(device))
+    message.body = language.mask(message.body, credential_pairs.secrets(device))
     event = db.session.get(GatewayEvent, message.id) or _event_of_older_version(message)
     if event is not None:
         event.payload = event.payload | {"text": message.body}

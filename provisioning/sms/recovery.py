@@ -16,7 +16,7 @@ from provisioning.commands import outcomes, submission
 from provisioning.core import jobs
 from provisioning.core.config import current_config
 from provisioning.core.errors import GatewayError
-from provisioning.devices import credentials, status_table
+from provisioning.devices import credential_pairs, credentials, status_table
 from provisioning.models import (
     BEING_SENT,
     OPEN,
@@ -337,7 +337,7 @@ def _free_lines(clock: Callable[[], datetime]) -> None:
         command = db.session.get_one(Command, ident)
         if command.state == State.CANCELLED and command.expires_at and command.expires_at < clock():
             command.in_flight, command.expires_at = False, None
-            if credentials.is_change(command):
+            if credential_pairs.is_change(command):
                 credentials.ended(command, device, clock())
         db.session.commit()
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import joinedload, selectinload
 
 from provisioning.commands import request_preview, submission
 from provisioning.core.errors import Invalid
-from provisioning.devices import credentials, registry
+from provisioning.devices import credential_pairs, registry
 from provisioning.fleet import presets
 from provisioning.media import link_service
 from provisioning.models import Command, ShownState, command_state, db, utcnow
@@ -110,7 +110,7 @@ def get_command(ident: str) -> dict[str, Any]:
 def cancel(ident: str) -> Response:
     """Cancel a command; what was handed over may still happen."""
     row = shared.command(ident)
-    if credentials.is_change(row):
+    if credential_pairs.is_change(row):
         auth.demand(Permission.SET_UP)
     submission.cancel(row, utcnow())
     db.session.commit()

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from provisioning.commands import submission
 from provisioning.core.errors import Invalid, NotFound, ServiceError
-from provisioning.devices import credentials
+from provisioning.devices import credential_pairs
 from provisioning.media import request_progress
 from provisioning.models import OPEN, Command, db, utcnow
 from provisioning.roles import Permission
@@ -45,7 +45,7 @@ def _page(row: Command, error: ServiceError | None = None) -> str:
 
 def _may_cancel(row: Command) -> Permission:
     """Give the role that cancelling a command needs: who may not change credentials may not stop their change."""
-    return Permission.SET_UP if credentials.is_change(row) else Permission.ASK
+    return Permission.SET_UP if credential_pairs.is_change(row) else Permission.ASK
 
 
 def cancel(ident: str) -> ResponseReturnValue:
