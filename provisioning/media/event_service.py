@@ -1,22 +1,22 @@
 """Makes the events of files, and makes them anew after each change: `event_rules` decides, here facts and rows meet.
 
 Whatever changes what a file's event is sets `Upload.event_due`; the worker makes those events in bulk, under the locks
-of their devices. Reading events is the matter of `event_list`.
+of their devices. `event_files` finds the files that may belong together; reading events is the matter of
+`event_list`.
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, and_, bindparam, delete, or_, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 
 from provisioning.core.config import current_config
-from provisioning.media.event_rules import TRIGGER_NEAR, EventFacts, EventFile, group, moment
+from provisioning.media.event_files import chains, facts_of, file_of, is_member, moment_of, with_mates
+from provisioning.media.event_rules import EventFacts, group
 from provisioning.models import (
-    BY_CHECK,
-    Command,
     Cursor,
     Device,
     Event,
@@ -35,32 +35,8 @@ from provisioning.models import (
 REMADE_AT_ONCE = 500  # files in one round
 OLD_FILES = "events_of_old_files"  # cursor: files with smaller ids were there before events were made
 OLD_AT_ONCE = 500
-_Trigger = tuple[str, int, int]  # IMEI, device and number of a trigger
-FARTHEST = 100_000.0  # seconds: a trigger that repeats without a pause is followed for a day
-LATEST = 253_402_214_400.0  # Unix seconds: the last day that a datetime holds
 UNSEEN_FOR = timedelta(days=7)  # what came before is no news: nobody has to look at it
 
-_FACTS = (
-    Upload.id,
-    Upload.imei,
-    Upload.device_id,
-    Upload.file_type,
-    Upload.source,
-    Upload.state,
-    Upload.has_metadata,
-    Upload.trigger,
-    Upload.timestamp,
-    Upload.trigger_timestamp,
-    Upload.started_at,
-    Upload.latitude,
-    Upload.longitude,
-    Upload.looked_like,
-    Upload.event_id,
-    Upload.event_due,
-    Upload.command_id,
-    Command.batch,
-    Command.requested_by,
-)
 _UPLOADS: Table = Upload.__table__
 
 
@@ -91,8 +67,8 @@ def remake(now: datetime, device_id: int | None = None) -> int:
         db.session.rollback()
         return 0
     _lock({row.device_id for row in due if row.device_id is not None})
-    files = _with_mates(_facts(Upload.id.in_([row.id for row in due])))
-    files |= _chains(files.values(), current_config().event_seconds)
+    files = with_mates(facts_of(Upload.id.in_([row.id for row in due])))
+    files |= chains(files.values(), current_config().event_seconds)
     _store(files, now)
     db.session.commit()
     return len(due)
@@ -139,135 +115,16 @@ def _lock(device_ids: Collection[int]) -> None:
     ).all()
 
 
-def _facts(which: Any) -> list[Any]:
-    """Give the columns of `_FACTS` for files that meet a condition, as they are now."""
-    query = select(*_FACTS).outerjoin(Command, Command.id == Upload.command_id).where(which)
-    return list(db.session.execute(query).all())
-
-
-def _is_member(row: Any) -> bool:
-    """Condition: the file is whole and its vehicle's own; one that may be somebody else's is no part of an event."""
-    return row.state == UploadState.STORED and row.device_id is not None and row.looked_like is None
-
-
-def _with_mates(due: Sequence[Any]) -> dict[str, Any]:
-    """Give files, by id, with those that were of the same events before, and those that the same requests made."""
-    found = {row.id: row for row in due}
-
-    def add(which: Any) -> None:
-        found.update((row.id, row) for row in _facts(which))
-
-    if before := {row.event_id for row in due if row.event_id}:
-        add(Upload.event_id.in_(before))
-    if commands := {row.command_id for row in found.values() if row.command_id}:
-        add(Upload.command_id.in_(commands))
-    if batches := {row.batch for row in found.values() if row.batch}:
-        add(Upload.command_id.in_(select(Command.id).where(Command.batch.in_(batches))))
-    return found
-
-
-def _chains(files: Iterable[Any], seconds: float) -> dict[str, Any]:
-    """Give all files that the same triggers made without a longer pause than an event before and after these, by id."""
-    placed: dict[_Trigger, list[float]] = defaultdict(list)
-    for row in files:
-        if (at := _trigger_moment(row)) is not None:
-            placed[row.imei, row.device_id, row.trigger].append(at)
-    chained: dict[str, Any] = {}
-    reach = 4 * seconds
-    while placed and reach <= FARTHEST:
-        spans = {trigger: _spans(sorted(seeds), reach) for trigger, seeds in placed.items()}
-        same: dict[_Trigger, list[tuple[float, Any]]] = defaultdict(list)
-        for row in _within(spans):
-            if (at := _trigger_moment(row)) is not None:
-                same[row.imei, row.device_id, row.trigger].append((at, row))
-        farther = set()
-        for trigger, found in same.items():
-            for run in _runs(sorted(found, key=lambda one: one[0]), seconds):
-                first, last = run[0][0], run[-1][0]
-                if any(first - seconds <= seed <= last + seconds for seed in placed[trigger]):
-                    chained.update((row.id, row) for _, row in run)
-                    if not any(
-                        begin + seconds < first and last < end - seconds for begin, end in spans[trigger]
-                    ):
-                        farther.add(trigger)
-        placed = {trigger: seeds for trigger, seeds in placed.items() if trigger in farther}
-        reach *= 4
-    return chained
-
-
-def _runs(found: Sequence[tuple[float, Any]], seconds: float) -> Iterator[list[tuple[float, Any]]]:
-    """Give sorted files in runs between which there are longer pauses."""
-    run: list[tuple[float, Any]] = []
-    for one in found:
-        if run and one[0] - run[-1][0] > seconds:
-            yield run
-            run = []
-        run.append(one)
-    if run:
-        yield run
-
-
-def _spans(moments: Sequence[float], reach: float) -> list[tuple[float, float]]:
-    """Give the spans of time around sorted moments, those that overlap as one."""
-    spans: list[tuple[float, float]] = []
-    for at in moments:
-        if spans and at - reach <= spans[-1][1]:
-            spans[-1] = (spans[-1][0], at + reach)
-        else:
-            spans.append((at - reach, at + reach))
-    return spans
-
-
-def _within(spans: dict[_Trigger, list[tuple[float, float]]]) -> list[Any]:
-    """Give the files of triggers whose own or whose trigger's time lies in spans: one statement, by an index."""
-    alternatives = []
-    for (imei, _, trigger), some in sorted(spans.items()):
-        for first, last in some:
-            far = Upload.timestamp.between(_moment(first - TRIGGER_NEAR), _moment(last + TRIGGER_NEAR))
-            span = (_moment(first), _moment(last))
-            is_in = or_(Upload.timestamp.between(*span), Upload.trigger_timestamp.between(*span))
-            alternatives.append(and_(Upload.imei == imei, Upload.trigger == trigger, far, is_in))
-    return _facts(or_(*alternatives))
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(min(seconds, LATEST), UTC)
-
-
-def _trigger_moment(row: Any) -> float | None:
-    """Give when a file's trigger was, where its event is found by that."""
-    if not _is_member(row) or row.command_id is not None or not row.has_metadata or row.trigger is None:
-        return None
-    return moment(_file(row))
-
-
-def _file(row: Any) -> EventFile:
-    told = row.has_metadata
-    return EventFile(
-        id=row.id,
-        file_type=row.file_type,
-        source=row.source,
-        arrived=row.started_at.timestamp(),
-        trigger=row.trigger if told else None,
-        captured=row.timestamp.timestamp() if told and row.timestamp else None,
-        trigger_time=row.trigger_timestamp.timestamp() if told and row.trigger_timestamp else None,
-        latitude=row.latitude,
-        longitude=row.longitude,
-        request=row.batch or row.command_id,
-        by_check=(row.requested_by or "").startswith(BY_CHECK),
-    )
-
-
 def _store(rows: dict[str, Any], now: datetime) -> None:
     """Group files, and bring the events and the files' event in line with that."""
     by_device: dict[int, list[Any]] = defaultdict(list)
     for row in rows.values():
-        if _is_member(row):
+        if is_member(row):
             by_device[row.device_id].append(row)
     groups = [
         (device_id, facts)
         for device_id, files in sorted(by_device.items())
-        for facts in group((_file(row) for row in files), current_config().event_seconds)
+        for facts in group((file_of(row) for row in files), current_config().event_seconds)
     ]
     before = {ident: row.event_id for ident, row in rows.items()}
     known = _events({ident for ident in before.values() if ident})
@@ -293,7 +150,7 @@ def _store(rows: dict[str, Any], now: datetime) -> None:
 
 
 def _new_id(at: float) -> str:
-    return f"{first_id(_moment(at))}{os.urandom(10).hex()}"
+    return f"{first_id(moment_of(at))}{os.urandom(10).hex()}"
 
 
 def _events(idents: Collection[str]) -> dict[str, Any]:
@@ -307,7 +164,7 @@ def _row(ident: str, device_id: int, facts: EventFacts) -> dict[str, Any]:
         "id": ident,
         "device_id": device_id,
         "kind": str(facts.kind),
-        "at": _moment(facts.at),
+        "at": moment_of(facts.at),
         "cameras": facts.cameras,
         "file_types": facts.file_types,
         "latitude": latitude,
@@ -329,8 +186,8 @@ def _hand_on(
         saved = min((one for one in old if one.saved_at), key=lambda one: one.saved_at, default=None)
         if saved is not None:
             row["saved_at"], row["saved_by"] = saved.saved_at, saved.saved_by
-        if not old and _moment(row["arrived"]) < now - UNSEEN_FOR:
-            row["seen_at"] = _moment(row["arrived"])
+        if not old and moment_of(row["arrived"]) < now - UNSEEN_FOR:
+            row["seen_at"] = moment_of(row["arrived"])
         del row["arrived"]
 
 
