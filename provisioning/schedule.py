@@ -22,7 +22,7 @@ from provisioning.media import (
     settlement,
 )
 from provisioning.models import IdempotencyKey, db
-from provisioning.sms import dispatch, inbound, reconcile, recovery
+from provisioning.sms import due_commands, inbound, reconcile, recovery
 from provisioning.sms.senders import Senders
 
 KEYS_KEPT = timedelta(hours=24)
@@ -63,7 +63,7 @@ def table(config: Config) -> tuple[jobs.Job, ...]:
     """Give all jobs of the worker. Each runs by itself: one that fails or hangs holds up no other."""
     settle_all = partial(settlement.settle_all, resting=jobs.Resting())
     return (
-        jobs.Job("commands", SWEEP_SECONDS, Senders().send_due, dispatch.DUE),
+        jobs.Job("commands", SWEEP_SECONDS, Senders().send_due, due_commands.DUE),
         jobs.Job("settle", SWEEP_SECONDS, settle_all, settlement.DUE),
         jobs.Job("photos", SWEEP_SECONDS, previews.make_photos, previews.DUE["photo"]),
         jobs.Job("videos", SWEEP_SECONDS, previews.make_videos, previews.DUE["video"]),

@@ -20,7 +20,7 @@ from provisioning.core import jobs
 from provisioning.devices.history import Kind
 from provisioning.media import previews, registration, retention, settlement, telemetry
 from provisioning.models import Device, Role, ShownState, Upload, UploadState, db, new_id, utcnow
-from provisioning.sms import dispatch, reconcile
+from provisioning.sms import dispatch, due_commands, reconcile
 from provisioning.tracker import language
 from provisioning.web import auth
 from receiver.wire.actions import Offer
@@ -171,7 +171,7 @@ def test_commands_and_replies_read_no_whole_table(
         "words of nobody",
         "Param ID:66001 Value:50",
     ):
-        while dispatch.due_devices(utcnow()):
+        while due_commands.due_devices(utcnow()):
             dispatch.drive(van.id, utcnow)
         for number in "+12025550111", "+12025550122":
             assert phone.reply(text, phone=number).status_code < 300

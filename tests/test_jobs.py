@@ -37,7 +37,17 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.models.base import new_id
-from provisioning.sms import addressing, dispatch, factory, gateway, inbound, reconcile, recovery
+from provisioning.sms import (
+    addressing,
+    dispatch,
+    factory,
+    gateway,
+    inbound,
+    inbound_texts,
+    reconcile,
+    recovery,
+    recovery_rows,
+)
 from provisioning.sms.gateway import OutgoingSms
 from receiver.store.media_store import MediaError
 
@@ -234,7 +244,7 @@ def test_a_command_that_cannot_be_looked_up_now_lets_the_others_have_their_turn(
     phone: Phone, van: Device, other: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = unclear(van), unclear(other)
-    monkeypatch.setattr(recovery, "SWEEP_BATCH", 1)
+    monkeypatch.setattr(recovery_rows, "SWEEP_BATCH", 1)
     phone.server.shutdown()
     phone.server.server_close()
     recovery.sweep(at(1))
@@ -355,7 +365,7 @@ def test_an_owed_event_is_tried_after_ever_longer_waits(
     )
     db.session.add(event)
     db.session.commit()
-    monkeypatch.setattr(inbound, "_take_text", lambda *given: 1 / 0)
+    monkeypatch.setattr(inbound_texts, "take", lambda *given: 1 / 0)
     now, waits = utcnow(), list[float]()
     for _ in range(10):
         with pytest.raises(inbound.EventOwed):

@@ -19,7 +19,7 @@ from provisioning.core.errors import Unavailable
 from provisioning.devices import registry
 from provisioning.media import registration, settlement
 from provisioning.models import Command, Device, JobState, ShownState, State, db, utcnow
-from provisioning.sms import dispatch
+from provisioning.sms import dispatch, due_commands
 from provisioning.sms.senders import Senders
 
 FLEET = ("352094082736916", "356307042441013", "350000000000014")
@@ -74,7 +74,7 @@ def test_a_device_that_fails_by_a_mistake_of_ours_rests_and_stops_no_other(
     wait_until(lambda: states() == [ShownState.QUEUED, ShownState.SENT])
     with pytest.raises(jobs.RowsFailed):
         wait_until(lambda: senders.send_due(utcnow))
-    assert dispatch.due_devices(utcnow()) == [vans[0].id]
+    assert due_commands.due_devices(utcnow()) == [vans[0].id]
     monkeypatch.setattr(dispatch, "drive", lambda *given: pytest.fail("it has not rested"))
     senders.send_due(utcnow)
 

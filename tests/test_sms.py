@@ -20,7 +20,16 @@ from provisioning.core.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.devices import registry, status_table
 from provisioning.models import Command, Device, GatewayEvent, Message, ShownState, State, db, utcnow
 from provisioning.roles import Role
-from provisioning.sms import dispatch, factory, gateway, inbound, reconcile, recovery
+from provisioning.sms import (
+    dispatch,
+    due_commands,
+    factory,
+    gateway,
+    inbound,
+    reconcile,
+    recovery,
+    sender_bucket,
+)
 from provisioning.sms.gateway import Accepted, InboundSms
 from provisioning.tracker import language
 
@@ -382,14 +391,14 @@ def test_the_rate_limit_lets_a_burst_through_and_then_waits(phone: Phone, van: D
     )
     now = utcnow()
     carrier = gateway.gateway()
-    assert [dispatch._take_token(carrier, now) for _ in range(3)] == [True, True, False]
-    assert dispatch._take_token(carrier, now + timedelta(seconds=101))
+    assert [sender_bucket.take_token(carrier, now) for _ in range(3)] == [True, True, False]
+    assert sender_bucket.take_token(carrier, now + timedelta(seconds=101))
     db.session.rollback()
 
 
 def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) -> None:
     year = timedelta(days=365)
-    dispatch._take_token(gateway.gateway(), utcnow() + year)
+    sender_bucket.take_token(gateway.gateway(), utcnow() + year)
     row = ask(van, "getver")[0]
     row.created_at, row.due_at, row.updated_at = (
         row.created_at + year,
@@ -428,7 +437,7 @@ def test_a_look_ahead_of_now_hides_no_text_from_the_reconciler(phone: Phone, van
 def test_devices_that_must_wait_hold_up_no_others(
     phone: Phone, van: Device, monkeypatch: pytest.MonkeyPatch, held: str
 ) -> None:
-    monkeypatch.setattr(dispatch, "DUE_AT_ONCE", 2)
+    monkeypatch.setattr(due_commands, "DUE_AT_ONCE", 2)
     camreq = {"file_type": "photo", "source": "front"}
     for number in range(4):
         body = f"35209408273{number:03}"
@@ -440,7 +449,7 @@ def test_devices_that_must_wait_hold_up_no_others(
             db.session.add(row)
         ask(device, "camreq", file_type="photo", source="rear")
     driven = []
-    while due := dispatch.due_devices(utcnow()):
+    while due := due_commands.due_devices(utcnow()):
         driven += due
         for device_id in due:
             dispatch.drive(device_id, utcnow)
@@ -451,13 +460,13 @@ def test_devices_that_must_wait_hold_up_no_others(
 def test_what_waits_for_another_command_is_due_when_that_has_ended(phone: Phone, van: Device) -> None:
     first, second = photo(van), photo(van, "rear")
     send(van)
-    assert dispatch.due_devices(utcnow()) == []
+    assert due_commands.due_devices(utcnow()) == []
     phone.reply("Photo request from source 1.")
     send(van)
-    assert dispatch.due_devices(utcnow()) == []
+    assert due_commands.due_devices(utcnow()) == []
     submission.cancel(first, utcnow())
     db.session.commit()
-    assert dispatch.due_devices(utcnow()) == [van.id]
+    assert due_commands.due_devices(utcnow()) == [van.id]
     send(van)
     db.session.refresh(second)
     assert second.shown_state == ShownState.SENT
@@ -478,7 +487,7 @@ def test_many_requests_that_wait_hide_no_command_behind_them(phone: Phone, van: 
             timestamp=1_795_600_000 + 60 * minute,
         )
     version = ask(van, "getver")[0]
-    while dispatch.due_devices(utcnow()):
+    while due_commands.due_devices(utcnow()):
         send(van)
     db.session.refresh(version)
     assert version.shown_state == ShownState.SENT
@@ -490,10 +499,10 @@ def test_no_more_devices_are_due_than_the_sender_may_send_to(phone: Phone, van: 
     given = {"imei": "356307042441013", "phone": "+12025550112", "sms_login": "a", "sms_password": "b"}
     for device in van, registry.add(given, utcnow()):
         ask(device, "getver")
-    assert dispatch.due_devices(utcnow()) == [van.id]
+    assert due_commands.due_devices(utcnow()) == [van.id]
     send(van)
-    assert dispatch.due_devices(utcnow()) == []
-    assert dispatch.due_devices(at(101)()) == [device.id]
+    assert due_commands.due_devices(utcnow()) == []
+    assert due_commands.due_devices(at(101)()) == [device.id]
 
 
 def test_nothing_is_due_for_a_device_that_was_archived(phone: Phone, van: Device) -> None:
@@ -502,7 +511,7 @@ def test_nothing_is_due_for_a_device_that_was_archived(phone: Phone, van: Device
     assert attempt is not None
     registry.archive(van, utcnow())
     dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
-    assert dispatch.due_devices(at(3600)()) == []
+    assert due_commands.due_devices(at(3600)()) == []
 
 
 # webhooks

@@ -35,7 +35,16 @@ from provisioning.models import (
     locks,
     utcnow,
 )
-from provisioning.sms import dispatch, gateway, inbound, reconcile, recovery, unmatched
+from provisioning.sms import (
+    dispatch,
+    gateway,
+    inbound,
+    inbound_texts,
+    reconcile,
+    recovery,
+    sender_bucket,
+    unmatched,
+)
 from provisioning.sms.gateway import InboundSms
 from receiver.store.durability import new_id as receiver_id
 
@@ -304,7 +313,7 @@ def test_credentials_in_a_text_of_an_unknown_number_are_dots_once_a_device_takes
 ) -> None:
     phone.reply("fleet cam11 what?", phone="+12025550177")
     (message,) = db.session.scalars(select(Message)).all()
-    inbound.claim_sender(
+    inbound_texts.claim_sender(
         message, van, lambda device, number: registry.set_phone(device, number, utcnow()), utcnow()
     )
     db.session.expire_all()
@@ -454,7 +463,7 @@ def test_a_clock_that_was_ahead_once_pins_no_fact(phone: Phone, van: Device) -> 
 
 
 def claim(message: Message, van: Device) -> None:
-    inbound.claim_sender(
+    inbound_texts.claim_sender(
         message, van, lambda device, number: registry.set_phone(device, number, utcnow()), utcnow()
     )
     db.session.expire_all()
@@ -682,7 +691,7 @@ def test_many_processes_take_no_more_from_the_rate_limit_than_there_is(phone: Ph
 
     def take() -> None:
         with app.app_context():
-            taken.append(dispatch._take_token(gateway.gateway(), now))
+            taken.append(sender_bucket.take_token(gateway.gateway(), now))
             db.session.commit()
 
     threads = [threading.Thread(target=take) for _ in range(16)]

@@ -52,7 +52,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
-from provisioning.sms import dispatch, recovery
+from provisioning.sms import dispatch, due_commands, recovery
 from provisioning.tracker.language import Values, from_arguments, read_replies
 from provisioning.web import auth
 from receiver.backend.port import RecordRefused
@@ -443,9 +443,9 @@ def test_the_next_request_of_a_device_is_due_when_the_file_of_the_first_is_linke
     db.session.commit()
     assert not dispatch.drive(van.id, utcnow)
     take(sidecar())
-    assert dispatch.due_devices(utcnow()) == []
+    assert due_commands.due_devices(utcnow()) == []
     take(sidecar("b" * 32, identifier="%photor", source="rear"))
-    assert dispatch.due_devices(utcnow()) == [van.id]
+    assert due_commands.due_devices(utcnow()) == [van.id]
 
 
 def test_a_link_to_a_command_that_cannot_have_made_it_is_refused(van: Device) -> None:

@@ -4,15 +4,12 @@ Two short transactions with the gateway's answer between them; whatever line a p
 tells the sweep (`recovery`) what to do. Called by the worker's senders (`senders`).
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, and_, bindparam, case, insert, literal, not_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import aliased
 
 from provisioning.commands import outcomes, submission
 from provisioning.core import encryption
@@ -27,21 +24,20 @@ from provisioning.models import (
     Direction,
     Message,
     Passage,
-    SenderBucket,
     State,
     Transport,
-    changed,
     changes,
     command_state,
     db,
     locks,
     new_id,
     timestamps,
-    utcnow,
 )
 from provisioning.sms import gateway
+from provisioning.sms.due_commands import next_command
 from provisioning.sms.gateway import Accepted, OutgoingSms, SmsGateway
 from provisioning.sms.message_ids import keep_id
+from provisioning.sms.sender_bucket import take_token
 from provisioning.tracker import language
 from provisioning.tracker.parameters import ParameterErrors
 
@@ -51,9 +47,6 @@ FIGURE_SPACE = "\u2007"  # stands for two blanks on its way to the gateway
 LEASE_SECONDS = 90  # longer than the gateway's time-out: after it the process that held it is gone
 ATTEMPTS = 8  # with the waits below about 20 minutes
 LOOKUP_EVERY = 15
-DUE_AT_ONCE = 32  # devices of one poll
-WAITS_FOR_PROOF = "Waits until the new SMS credentials are proved."
-WAITS_FOR_FILES = "Waits for the files of the request before it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,55 +57,6 @@ class Handover:
     command_id: str
     device_id: int
     sms: OutgoingSms
-
-
-def _is_not_known_to_wait(
-    waits_for_proof: ColumnElement[bool], capturing: ColumnElement[bool]
-) -> ColumnElement[bool]:
-    """Leave out the commands whose note says already why they wait, as long as that is so."""
-    return and_(
-        Command.parent_id.is_not(None)
-        | not_(waits_for_proof)
-        | Command.note.is_distinct_from(WAITS_FOR_PROOF),
-        (Command.kind != "camreq") | not_(capturing) | Command.note.is_distinct_from(WAITS_FOR_FILES),
-    )
-
-
-def _of_same_device(other: Any, condition: Any) -> ColumnElement[bool]:
-    return select(other.id).where(other.device_id == Command.device_id, condition).exists()
-
-
-_other = aliased(Command)
-# built once: building it takes ten times as long as running it, and it runs many times a second
-DUE = (
-    select(Command.device_id)
-    .join(Device, Command.device_id == Device.id)
-    .where(
-        Command.state == State.QUEUED,
-        Command.due_at <= bindparam("now", callable_=utcnow),
-        Command.device_id.not_in(bindparam("but", (), expanding=True)),
-        Device.archived_at.is_(None),
-        ~_of_same_device(_other, _other.in_flight),
-        _is_not_known_to_wait(credentials.is_waiting_for_proof(), _of_same_device(_other, _other.capturing)),
-    )
-    .order_by(Command.due_at)
-    .limit(bindparam("most", DUE_AT_ONCE))
-)
-
-
-def due_devices(now: datetime, but: Collection[int] = ()) -> list[int]:
-    """Give the devices of which a command may be sent now, the longest due first, without those in `but`.
-
-    No more than the sender's bucket has tokens for. A command that must wait for another one counts only until it
-    says so in its note; the end of its wait makes it due again by itself. Raises Unavailable where something is due
-    and no gateway is configured.
-    """
-    told = {"now": now, "but": list(but), "most": DUE_AT_ONCE}
-    found = list(dict.fromkeys(db.session.scalars(DUE, told)))
-    if found:
-        found = found[: _tokens_left(gateway.gateway(), now)]
-    db.session.rollback()
-    return found
 
 
 def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
@@ -135,11 +79,11 @@ def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
 
 def _claim(device_id: int, carrier: SmsGateway, now: datetime) -> Handover | None:
     device = locks.lock_device(device_id)
-    command = _next(device, now)
+    command = next_command(device, now)
     if command is None:
         db.session.commit()
         return None
-    if not _take_token(carrier, now):
+    if not take_token(carrier, now):
         db.session.commit()
         return None
     try:
@@ -227,91 +171,6 @@ def _text(command: Command, device: Device, now: datetime) -> language.Sms:
         text = "With the login and password that were entered since, it takes more than one SMS. Ask again."
         raise Conflict(text, code="unsendable")
     return texts[0]
-
-
-def _next(device: Device, now: datetime) -> Command | None:
-    """Choose what may go now: proofs and read-backs first, then by order of asking."""
-    if device.archived_at is not None:
-        return None
-    held = db.session.scalars(
-        select(Command).where(Command.device_id == device.id, Command.in_flight | Command.capturing)
-    ).all()
-    if any(command.in_flight for command in held):
-        return None
-    capturing = bool(held)
-    waits_for_proof = credentials.waits_for_proof(device)
-    waiting = db.session.scalars(
-        select(Command)
-        .where(
-            Command.device_id == device.id,
-            Command.state == State.QUEUED,
-            Command.due_at <= now,
-            _is_not_known_to_wait(literal(waits_for_proof), literal(capturing)),
-        )
-        .order_by(case((Command.parent_id.is_not(None), 0), else_=1), Command.id)
-        .limit(50)
-    )
-    for command in waiting:
-        if waits_for_proof and command.parent_id is None:
-            command_state.remark(command, WAITS_FOR_PROOF, now)
-        elif command.kind == "camreq" and capturing:
-            command_state.remark(command, WAITS_FOR_FILES, now)
-        elif command.kind == "camreq" and (until := _reconfiguring(device, now)):
-            command.due_at = until
-            command_state.remark(
-                command, "Waits about half a minute: the camera takes over its new settings.", now
-            )
-        else:
-            return command
-    return None
-
-
-def _reconfiguring(device: Device, now: datetime) -> datetime | None:
-    """Give until when the camera takes no request; a time too far ahead was written by a clock that was wrong."""
-    until, longest = device.reconfiguring_until, current_config().reconfiguration_wait
-    return until if until is not None and now < until <= timestamps.later(now, longest) else None
-
-
-def _take_token(carrier: SmsGateway, now: datetime) -> bool:
-    """Take one token of the sender's bucket in one atomic statement; say whether there was one."""
-    config, at = current_config(), now.timestamp()
-    sender, tokens = _sender(carrier), _tokens(now)
-    take = (
-        update(SenderBucket)
-        .where(SenderBucket.sender == sender, tokens >= 1)
-        .values(tokens=tokens - 1, at=at)
-        .execution_options(synchronize_session=False)
-    )
-    if changed(take):
-        return True
-    if db.session.get(SenderBucket, sender) is not None:
-        return False
-    try:
-        with db.session.begin_nested():
-            first = {"sender": sender, "tokens": float(config.sms_burst), "at": at}
-            db.session.execute(insert(SenderBucket).values(first))
-    except IntegrityError:
-        pass  # another process made it just now
-    return bool(changed(take))
-
-
-def _sender(carrier: SmsGateway) -> str:
-    return carrier.sender or carrier.name
-
-
-def _tokens(now: datetime) -> ColumnElement[float]:
-    """Give how many tokens a bucket holds now."""
-    config, at = current_config(), now.timestamp()
-    # a time ahead of now, by a clock that was set wrong, counts as now
-    since = case((SenderBucket.at < at, at - SenderBucket.at), else_=0.0)
-    filled = SenderBucket.tokens + since * config.sms_per_second
-    return case((filled > config.sms_burst, float(config.sms_burst)), else_=filled)
-
-
-def _tokens_left(carrier: SmsGateway, now: datetime) -> int:
-    """Give how many SMS may go now: whole tokens of the sender's bucket, which is full where it is not there yet."""
-    tokens = db.session.scalar(select(_tokens(now)).where(SenderBucket.sender == _sender(carrier)))
-    return current_config().sms_burst if tokens is None else int(tokens)
 
 
 def _note_sent(handover: Handover, accepted: Accepted, now: datetime) -> None:

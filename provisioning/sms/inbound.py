@@ -5,7 +5,7 @@ Webhooks and the reconciler bring events through the same two functions. Whose t
 command it answers and what follows, `commands.answers`; what a report does, `delivery_reports`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,25 +14,11 @@ import structlog
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.commands import answers
 from provisioning.core import encryption
-from provisioning.core.errors import Conflict, ServiceError
-from provisioning.devices import credential_pairs, status_table
-from provisioning.media import link_service
-from provisioning.models import (
-    DeliveryStatus,
-    Device,
-    Direction,
-    GatewayEvent,
-    Message,
-    Verdict,
-    changes,
-    db,
-    locks,
-    new_id,
-    timestamps,
-)
-from provisioning.sms import addressing, delivery_reports, kept_events, parts, unmatched
+from provisioning.core.errors import ServiceError
+from provisioning.devices import credential_pairs
+from provisioning.models import Device, GatewayEvent, db, locks, new_id, timestamps
+from provisioning.sms import addressing, delivery_reports, inbound_texts, kept_events
 from provisioning.sms.gateway import DeliveryReport, InboundSms
 from provisioning.sms.kept_events import ENCRYPTED, Fact
 from provisioning.tracker import language
@@ -103,7 +89,7 @@ def _once(fact: Fact, token: str, now: datetime, via: str) -> int | None:
     )
     if known is not None:
         return _repeated(known, now)
-    device_id = _device_of(fact, _at(fact, now))
+    device_id = _device_of(fact, kept_events.time_of(fact, now))
     if device_id is not None:
         locks.lock_device(device_id)
     event = _event(fact, token, now, via)
@@ -166,7 +152,7 @@ def _process(event: GatewayEvent, fact: Fact, now: datetime) -> int | None:
 def _take(event: GatewayEvent, fact: Fact, now: datetime) -> int | None:
     """Let a fact take effect; give the device that it changed."""
     if isinstance(fact, InboundSms):
-        return _take_text(event, fact, now)
+        return inbound_texts.take(event, fact, now)
     return delivery_reports.take(fact, now)
 
 
@@ -206,7 +192,7 @@ def retry_event(ident: str, now: datetime) -> int | None:
     """Process an event whose effects are still owed. Commits. Raises EventOwed where it fails again."""
     event = db.session.get_one(GatewayEvent, ident)
     fact = kept_events.fact_of(event)
-    device_id = _device_of(fact, _at(fact, event.received_at))
+    device_id = _device_of(fact, kept_events.time_of(fact, event.received_at))
     if device_id is not None:
         locks.lock_device(device_id)
     event = db.session.get_one(GatewayEvent, ident, with_for_update=True, populate_existing=True)
@@ -217,12 +203,6 @@ def retry_event(ident: str, now: datetime) -> int | None:
     if event.error is not None:
         raise EventOwed(event.error)
     return changed
-
-
-def _at(fact: Fact, received_at: datetime) -> datetime:
-    """Give when the gateway got a text; where it does not say, or says a later time, when it reached us."""
-    at = fact.at if isinstance(fact, InboundSms) else None
-    return min(at, received_at) if at else received_at
 
 
 def _device_of(fact: Fact, at: datetime) -> int | None:
@@ -241,97 +221,3 @@ def _payload(fact: Fact, device_id: int | None) -> dict[str, Any]:
         return kept_events.payload_of(fact, language.mask(fact.text, credential_pairs.secrets(device)))
     except encryption.Undecryptable:
         return kept_events.payload_of(fact, "") | {ENCRYPTED: encryption.encrypt(fact.text)}
-
-
-# inbound texts
-
-
-def _take_text(event: GatewayEvent, sms: InboundSms, now: datetime) -> int | None:
-    at = _at(sms, event.received_at)
-    device_id = addressing.find_device(sms.sender, at)
-    device = db.session.get(Device, device_id) if device_id else None
-    message = Message(
-        id=event.id,  # by which its event is found again
-        direction=Direction.IN,
-        gateway=sms.gateway,
-        gateway_id=sms.gateway_id,
-        sender=sms.sender[:64],
-        recipient=sms.recipient[:64],
-        body=language.mask(sms.text, credential_pairs.secrets(device)),
-        status=DeliveryStatus.RECEIVED,
-        device_id=device_id,
-        created_at=at,
-        received_at=event.received_at,
-    )
-    db.session.add(message)
-    changes.publish(device_id, "messages")
-    if device is None:
-        message.note = "No device has this number."
-        return None
-    db.session.flush()
-    _take_reply(device, message, sms.text, at, now)
-    return device.id
-
-
-def _take_reply(device: Device, message: Message, body: str, at: datetime, now: datetime) -> None:
-    status_table.note(
-        device,
-        "contact.sms",
-        timestamps.stamp(at),
-        Verdict.GOOD,
-        now=at,
-        source_kind="message",
-        source_id=message.id,
-    )
-    whole, other = parts.joined(message, body, at)
-    first = other.command if other is not None else None
-    goes_on = first if first is not None and first.answered_at is not None else None
-    reading = answers.take(device, whole, message.body, ("message", message.id), at, now, goes_on=goes_on)
-    command = reading.command
-    message.command_id = command.id if command else None
-    message.claimed, message.note = reading.is_taken, reading.note
-    if other is not None:
-        other.claimed, other.command_id = True, message.command_id
-        other.note = "Read together with the text that came with it."
-    if command is not None and command.kind == "camreq":
-        link_service.relink(device, now)
-
-
-def claim_sender(
-    message: Message, device: Device, change_phone: Callable[[Device, str], Any], now: datetime
-) -> None:
-    """Take an unmatched text's sender as a device's new number, and read the text as that device's.
-
-    Raises Conflict where the text is none that waits for its device.
-    """
-    locks.lock_device(device.id)
-    message = db.session.get_one(Message, message.id, with_for_update=True, populate_existing=True)
-    unmatched.demand_open(message)
-    if message.device_id is not None:
-        raise Conflict("This text has its device already.", code="claimed")
-    change_phone(device, message.sender)
-    message.device_id = device.id
-    db.session.flush()
-    _take_reply(device, message, message.body, message.created_at, now)
-    _hide(message, device)
-    message.claimed = True
-    db.session.commit()
-
-
-def _hide(message: Message, device: Device) -> None:
-    """Put dots for a device's credentials in a text that was taken before the device was known."""
-    message.body = language.mask(message.body, credential_pairs.secrets(device))
-    event = db.session.get(GatewayEvent, message.id) or _event_of_older_version(message)
-    if event is not None:
-        event.payload = event.payload | {"text": message.body}
-
-
-def _event_of_older_version(message: Message) -> GatewayEvent | None:
-    """Find the event of a text that had another id than its event."""
-    return db.session.scalar(
-        select(GatewayEvent).where(
-            GatewayEvent.gateway == message.gateway,
-            GatewayEvent.token == f"in:{message.gateway_id}"[:160],
-            GatewayEvent.kind == kept_events.TEXT,
-        )
-    )

@@ -60,3 +60,9 @@ def fact_of(event: GatewayEvent) -> Fact:
     status = DeliveryStatus(kept["status"]) if kept.get("status") else None
     word = kept.get("word", "")
     return DeliveryReport(event.gateway, kept.get("id"), kept.get("our_id"), status, word, kept.get("error"))
+
+
+def time_of(fact: Fact, received_at: datetime) -> datetime:
+    """Give when the gateway got a text; where it does not say, or says a later time, when it reached us."""
+    at = fact.at if isinstance(fact, InboundSms) else None
+    return min(at, received_at) if at else received_at

@@ -5,67 +5,20 @@ by itself what costs or destroys something. Called by the worker's periodic work
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, false, or_, select
 
-from provisioning.commands import outcomes, submission
+from provisioning.commands import outcomes
 from provisioning.core import jobs
-from provisioning.core.config import current_config
-from provisioning.core.errors import GatewayError
 from provisioning.devices import credential_pairs, credentials, status_table
-from provisioning.models import (
-    BEING_SENT,
-    OPEN,
-    UNSETTLED,
-    Attempt,
-    Command,
-    DeliveryStatus,
-    Device,
-    Direction,
-    Message,
-    Passage,
-    State,
-    changes,
-    command_state,
-    db,
-    locks,
-    timestamps,
-)
-from provisioning.sms import dispatch, gateway
-from provisioning.sms.gateway import ListedSms
-from provisioning.sms.message_ids import keep_id
-from provisioning.tracker import language
+from provisioning.models import OPEN, Attempt, Command, Passage, State, command_state, db, locks
+from provisioning.sms.lookup import learn_ids, look_up
+from provisioning.sms.recovery_rows import command_ids, has_passage
 
 log = structlog.get_logger(__name__)
 
 AHEAD = status_table.AHEAD
-NOT_SENT_AFTER = timedelta(minutes=2)  # only then a message that is nowhere listed was not sent
-SWEEP_BATCH = 200
-
-
-def _ids(*conditions: object, by: Any = Command.id) -> list[tuple[str, int]]:
-    rows = db.session.execute(
-        select(Command.id, Command.device_id)
-        .where(*conditions)  # type: ignore[arg-type]
-        .order_by(by)
-        .limit(SWEEP_BATCH)
-    ).all()
-    db.session.commit()
-    return [(row.id, row.device_id) for row in rows]
-
-
-def _by_attempt(passage: Passage, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Condition: an attempt of the command is as far as this; of a command in progress it is the last one."""
-    unsettled = select(Attempt.command_id).where(UNSETTLED, Attempt.outcome == passage, *conditions)
-    return Command.id.in_(unsettled)
-
-
-def _is_unclear(command: Command) -> bool:
-    return command.state == State.IN_PROGRESS and command.passage is Passage.UNCLEAR
 
 
 def _bring_back(clock: Callable[[], datetime]) -> None:
@@ -87,7 +40,9 @@ def _bring_back(clock: Callable[[], datetime]) -> None:
             command.updated_at = now
         db.session.commit()
 
-    jobs.each("clock_ahead", _ids(Command.state.in_(OPEN), Command.updated_at > now + AHEAD), bring_back)
+    jobs.each(
+        "clock_ahead", command_ids(Command.state.in_(OPEN), Command.updated_at > now + AHEAD), bring_back
+    )
 
 
 def _bring(row: Command | Attempt, name: str, ahead: timedelta, now: datetime) -> None:
@@ -114,204 +69,8 @@ def _free_leases(clock: Callable[[], datetime]) -> None:
             command.due_at = now
         db.session.commit()
 
-    stale = _by_attempt(Passage.SENDING, Attempt.lease_until < clock())
-    jobs.each("stale_leases", _ids(Command.state == State.IN_PROGRESS, stale), free)
-
-
-def _look_up(clock: Callable[[], datetime]) -> None:
-    unclear = _by_attempt(Passage.UNCLEAR)
-    rows = _ids(Command.state == State.IN_PROGRESS, Command.due_at <= clock(), unclear, by=Command.due_at)
-    if rows:
-        gateway.gateway()  # where none is configured, it is the job that fails and none of the rows
-    jobs.each("look_up", rows, lambda row: _look_up_one(*row, clock))
-
-
-def _look_up_one(ident: str, device_id: int, clock: Callable[[], datetime]) -> None:
-    message = command_state.last_message(ident)
-    if message is None:
-        db.session.rollback()
-        return
-    wanted, gateway_id = _Wanted.of(message), message.gateway_id
-    db.session.commit()
-    if gateway_id is None:
-        if not gateway.can_list(wanted.gateway):
-            _stay_unclear(ident, device_id, clock())
-            return
-        try:
-            gateway_id = _find(wanted)
-        except GatewayError:
-            _put_off(ident, device_id, clock())
-            raise
-    _resolve(ident, device_id, wanted.message_id, gateway_id, clock())
-
-
-def _stay_unclear(ident: str, device_id: int, now: datetime) -> None:
-    """Conclude nothing where the gateway cannot be asked: a reply or a report settles it, or the command expires."""
-    locks.lock_device(device_id)
-    command = db.session.get_one(Command, ident)
-    if _is_unclear(command):
-        command.due_at = command.expires_at or timestamps.later(now, dispatch.LOOKUP_EVERY)
-    db.session.commit()
-
-
-def _put_off(ident: str, device_id: int, now: datetime) -> None:
-    """Look a command up again in a while, so that the others have their turn."""
-    locks.lock_device(device_id)
-    db.session.get_one(Command, ident).due_at = timestamps.later(now, dispatch.LOOKUP_EVERY)
-    db.session.commit()
-
-
-def _learn_ids(clock: Callable[[], datetime]) -> None:
-    """Find SMS at the gateway that were answered although the process that sent them ended before it knew their id."""
-    carrier = gateway.configured()
-    lists = carrier is not None and carrier.capabilities.lists_messages
-    listing = Message.gateway == carrier.name if carrier is not None and lists else false()
-    orphans = db.session.scalars(
-        select(Message)
-        .join(Command, Message.command_id == Command.id)
-        .join(Attempt, Attempt.message_id == Message.id)
-        .where(
-            BEING_SENT,
-            Message.created_at < clock() - NOT_SENT_AFTER,
-            Message.direction == Direction.OUT,
-            # of another gateway nothing more can be learnt than that it is not known
-            or_(listing, Message.status == DeliveryStatus.SENDING),
-            or_(
-                Command.state != State.IN_PROGRESS, Attempt.outcome.not_in((Passage.SENDING, Passage.UNCLEAR))
-            ),
-        )
-        .limit(SWEEP_BATCH)
-    ).all()
-    wanted = [_Wanted.of(row) for row in orphans]
-    db.session.commit()
-    jobs.each("learn_ids", wanted, lambda one: _learn_id(one, clock()), named=lambda one: one.message_id)
-
-
-def _learn_id(wanted: "_Wanted", now: datetime) -> None:
-    can_list = gateway.can_list(wanted.gateway)
-    gateway_id = _find(wanted) if can_list else None
-    locks.lock_device(wanted.device_id)
-    message = db.session.get_one(Message, wanted.message_id)
-    if message.gateway_id is None:
-        keep_id(message, gateway_id)
-        not_found = DeliveryStatus.FAILED if can_list else DeliveryStatus.UNKNOWN
-        message.status = DeliveryStatus.SENT if gateway_id else not_found
-        passage = Passage.SENT if gateway_id else Passage.NOT_SENT if can_list else Passage.UNCLEAR
-        attempt = db.session.scalar(select(Attempt).where(Attempt.message_id == message.id))
-        if attempt is not None:
-            command = db.session.get_one(Command, attempt.command_id)
-            command_state.record(command, attempt, passage, now)
-        changes.publish(wanted.device_id, "messages")
-    db.session.commit()
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What an SMS is found by in the gateway's list."""
-
-    message_id: str
-    device_id: int
-    gateway: str
-    phone: str
-    began: datetime
-    text_hash: str | None
-
-    @classmethod
-    def of(cls, row: Message) -> "_Wanted":
-        assert row.device_id is not None
-        return cls(row.id, row.device_id, row.gateway, row.recipient, row.created_at, row.body_hash)
-
-
-def _find(wanted: _Wanted) -> str | None:
-    """Find an SMS at the gateway that no other row knows, by recipient, text and time. Raises GatewayError."""
-    since = wanted.began - timedelta(seconds=5)
-    listed = [
-        one.report.gateway_id
-        for one in gateway.gateway().messages(since, to=wanted.phone)
-        if isinstance(one, ListedSms) and dispatch.text_hash(one.text) == wanted.text_hash
-    ]
-    rows = select(Message.gateway_id).where(
-        Message.gateway == wanted.gateway, Message.direction == Direction.OUT, Message.gateway_id.in_(listed)
-    )
-    known = set(db.session.scalars(rows))
-    db.session.commit()
-    free = [gateway_id for gateway_id in listed if gateway_id not in known]
-    return free[-1] if free else None
-
-
-def _resolve(ident: str, device_id: int, message_id: str, gateway_id: str | None, now: datetime) -> None:
-    device = locks.lock_device(device_id)
-    command, message = db.session.get_one(Command, ident), db.session.get_one(Message, message_id)
-    attempt = command.attempt
-    if attempt is None or not _is_unclear(command):
-        db.session.commit()
-        return
-    if gateway_id is not None:
-        keep_id(message, gateway_id)
-        message.status = DeliveryStatus.SENT
-        status_table.note_asked(device, command, now)
-        note = "found at the gateway: it went out"
-        command_state.record(command, attempt, Passage.SENT, now, note=note)
-    elif now - message.created_at < NOT_SENT_AFTER:
-        command.due_at = timestamps.later(now, dispatch.LOOKUP_EVERY)
-    else:
-        message.status = DeliveryStatus.FAILED
-        command_state.record(command, attempt, Passage.NOT_SENT, now)
-        _not_sent(command, device, now)
-    db.session.commit()
-
-
-def _not_sent(command: Command, device: Device, now: datetime) -> None:
-    if language.COMMANDS[command.kind].is_repeatable() and len(command.attempts) < dispatch.ATTEMPTS:
-        if command.kind == "setparam" and _superseded(command):
-            numbers = sorted(int(number) for number in command.arguments.get("parameters", {}))
-            command_state.move(
-                command,
-                State.FAILED,
-                now,
-                error=(
-                    "superseded",
-                    "It was not sent, and a newer command sets one of its parameters; the device is"
-                    " asked what it holds.",
-                    False,
-                ),
-            )
-            submission.read_back(command, device, numbers, now)
-            return
-        command_state.move(
-            command,
-            State.QUEUED,
-            now,
-            note="the gateway does not have it: sent again",
-            expires_at=timestamps.later(now, current_config().queue_timeout),
-        )
-        command.due_at = now
-        return
-    outcomes.fail(
-        command,
-        device,
-        "not_sent",
-        "The SMS was never sent, so nothing happened. Asking again is safe.",
-        True,
-        now,
-    )
-
-
-def _superseded(command: Command) -> bool:
-    mine = _parameters(command)
-    newer = db.session.scalars(
-        select(Command).where(
-            Command.device_id == command.device_id,
-            Command.kind == "setparam",
-            Command.id > command.id,
-            Command.state.not_in([State.CANCELLED]),
-        )
-    )
-    return any(mine & _parameters(other) for other in newer)
-
-
-def _parameters(command: Command) -> set[str]:
-    return set(command.arguments.get("parameters") or command.arguments.get("encrypted") or {})
+    stale = has_passage(Passage.SENDING, Attempt.lease_until < clock())
+    jobs.each("stale_leases", command_ids(Command.state == State.IN_PROGRESS, stale), free)
 
 
 def _expire(clock: Callable[[], datetime]) -> None:
@@ -325,7 +84,7 @@ def _expire(clock: Callable[[], datetime]) -> None:
             outcomes.expire(command, device, now)
         db.session.commit()
 
-    jobs.each("expire", _ids(Command.expires_at < clock(), Command.state.in_(OPEN)), expire)
+    jobs.each("expire", command_ids(Command.expires_at < clock(), Command.state.in_(OPEN)), expire)
 
 
 def _free_lines(clock: Callable[[], datetime]) -> None:
@@ -341,7 +100,7 @@ def _free_lines(clock: Callable[[], datetime]) -> None:
                 credentials.ended(command, device, clock())
         db.session.commit()
 
-    held = _ids(Command.in_flight, Command.state == State.CANCELLED, Command.expires_at < clock())
+    held = command_ids(Command.in_flight, Command.state == State.CANCELLED, Command.expires_at < clock())
     jobs.each("free_lines", held, free)
 
 
@@ -349,8 +108,8 @@ SECONDS = 3.0
 JOBS = (
     jobs.Job("clock_ahead", SECONDS, _bring_back),
     jobs.Job("stale_leases", SECONDS, _free_leases),
-    jobs.Job("look_up", SECONDS, _look_up),
-    jobs.Job("learn_ids", SECONDS, _learn_ids),
+    jobs.Job("look_up", SECONDS, look_up),
+    jobs.Job("learn_ids", SECONDS, learn_ids),
     jobs.Job("expire", SECONDS, _expire),
     jobs.Job("free_lines", SECONDS, _free_lines),
 )

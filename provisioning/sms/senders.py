@@ -12,7 +12,7 @@ from flask import Flask, current_app
 
 from provisioning.core import jobs
 from provisioning.models import db
-from provisioning.sms import dispatch
+from provisioning.sms import dispatch, due_commands
 
 SENDERS = 8  # SMS under way at once, for different devices
 
@@ -32,7 +32,7 @@ class Senders:
         Raises Unavailable where no gateway is configured, RowsFailed where devices have failed since the last call.
         """
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        for device_id in dispatch.due_devices(clock(), self._under_way | self._resting.rows()):
+        for device_id in due_commands.due_devices(clock(), self._under_way | self._resting.rows()):
             self._free.acquire()
             self._under_way.add(device_id)
             threading.Thread(target=self._send, args=(app, device_id, clock), daemon=True).start()

@@ -29,7 +29,7 @@ from provisioning.models import (
     in_state,
     utcnow,
 )
-from provisioning.sms import inbound, unmatched
+from provisioning.sms import inbound_texts, unmatched
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms, inbox_items
 
@@ -109,7 +109,7 @@ def claim(ident: str) -> ResponseReturnValue:
         if not message.sender.startswith("+"):
             raise Invalid("This sender is no phone number.")
         now = utcnow()
-        inbound.claim_sender(message, device, lambda d, phone: registry.set_phone(d, phone, now), now)
+        inbound_texts.claim_sender(message, device, lambda d, phone: registry.set_phone(d, phone, now), now)
         audit_notes.changed(AuditAction.CHANGED, device, {"phone": message.sender})
         return url_for("pages.vehicle", imei=device.imei)
 
