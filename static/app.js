@@ -186,6 +186,14 @@ document.addEventListener("keydown", (event) => {
   else press(event.key);
 });
 
+// Whoever has chosen no time zone is offered the browser's own, which is kept once the form is sent.
+document.querySelectorAll("select[data-browser-zone]").forEach((select) => {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  if (select.value || ![...select.options].some((option) => option.value === timeZone)) return;
+  select.value = timeZone;
+  select.parentElement.querySelector("[data-proposed]").hidden = false;
+});
+
 // A text that is shown once is copied by its button; without JavaScript it is selected by hand.
 document.querySelectorAll("[data-copy]").forEach((button) => { button.hidden = false; });
 document.addEventListener("click", (event) => {

@@ -1,5 +1,7 @@
 """The main job in a browser, over real processes: provision, photo, video that plays, checklist; and on a phone."""
 
+from typing import Any
+
 import pytest
 from conftest import wait_until
 from playwright.sync_api import Browser, Page, expect
@@ -18,9 +20,9 @@ def stack(product: Stack) -> Stack:
     return product
 
 
-def open_page(browser: Browser, stack: Stack, width: int, complaints: list[str]) -> Page:
+def open_page(browser: Browser, stack: Stack, width: int, complaints: list[str], **more: Any) -> Page:
     page = browser.new_page(
-        viewport={"width": width, "height": 844}, base_url=stack.environment["PUBLIC_URL"]
+        viewport={"width": width, "height": 844}, base_url=stack.environment["PUBLIC_URL"], **more
     )
     page.set_default_timeout(90_000)
     page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
@@ -199,6 +201,23 @@ def test_many_tabs_load_and_one_that_is_seen_again_catches_up(browser: Browser, 
     expect(newest.locator(".state")).to_have_text("Here")
     context.close()
     signed_in.close()
+
+
+def test_whoever_has_chosen_no_time_zone_is_offered_that_of_the_browser(
+    browser: Browser, stack: Stack
+) -> None:
+    complaints: list[str] = []
+    page = open_page(browser, stack, 390, complaints, timezone_id="America/Chicago")
+    page.goto("/account")
+    expect(page.locator("#field-time_zone")).to_have_value("America/Chicago")
+    expect(page.locator("#language")).to_contain_text("This is the zone of your browser.")
+    page.select_option("#field-time_zone", "Europe/Vilnius")
+    page.click("#language button")
+    expect(page.locator("#field-time_zone")).to_have_value("Europe/Vilnius")
+    expect(page.locator("[data-proposed]")).to_be_hidden()
+    page.select_option("#field-time_zone", "")
+    page.click("#language button")
+    assert complaints == []
 
 
 def turn(page: Page, *, hidden: bool) -> None:

@@ -73,6 +73,7 @@ SENT_WITHOUT_VEHICLE = {
     "pages.logout": "one's own session",
     "pages.preset_cards": "refused: a test below",
     "pages.presets": "refused: a test below",
+    "pages.set_reading": "one's own account",
     "pages.set_theme": "one's own browser",
     "pages.shared_unlock": "opens one event by a token and a password of its own",
     "parameters.save_profile": "refused: a test below",

@@ -22,6 +22,8 @@ class User(db.Model):  # type: ignore[name-defined]
     # the person reads only what belongs to vehicles with one of these; NULL: the whole fleet
     tags: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     active: Mapped[bool] = mapped_column(default=True)
+    language: Mapped[str | None] = mapped_column(String(8))  # NULL: the browser's
+    time_zone: Mapped[str | None] = mapped_column(String(64))  # NULL: none
     # of the link that sets a password: the SHA-256 of its token, and its end
     invite_hash: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
     invite_until: Mapped[datetime | None]

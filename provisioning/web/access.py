@@ -126,6 +126,7 @@ READS: Mapping[str, Permission] = {
 
 # routes that change something, and what the log of people calls it. Records come from a platform, not from a person
 WRITES: Mapping[str, WriteAccess] = {
+    "POST /account/language": WriteAccess(Permission.READ, AuditAction.CHANGED),
     "POST /account/password": WriteAccess(Permission.READ, AuditAction.CHANGED),
     "POST /account/sessions": WriteAccess(Permission.READ, AuditAction.SIGNED_OUT),
     "POST /inbox/texts/<ident>/aside": WriteAccess(Permission.CORRECT, AuditAction.CORRECTED),

@@ -1,4 +1,4 @@
-"""Which language a page speaks: what the browser prefers of the catalogues that there are. The API speaks English."""
+"""Which language a page speaks: the one that the person chose, else the browser's. The API speaks English."""
 
 from gettext import NullTranslations
 
@@ -6,8 +6,10 @@ from flask import Flask, has_request_context, request
 from flask_babel import Babel, get_translations
 
 from provisioning import translation
+from provisioning.web import reader
 
-LANGUAGES = ("en", "de")
+NAMES = {"en": "English", "de": "Deutsch"}  # as each language calls itself
+LANGUAGES = tuple(NAMES)
 
 babel = Babel(configure_jinja=False)
 
@@ -30,6 +32,9 @@ def language() -> str:
     """Give the language of this request."""
     if not has_request_context() or request.path.startswith(("/api/", "/webhooks/")):
         return "en"
+    person = reader.person()
+    if person and person.language in NAMES:
+        return str(person.language)
     return request.accept_languages.best_match(LANGUAGES, "en") or "en"
 
 

@@ -108,6 +108,8 @@ def user(row: User, seen_at: datetime | None) -> dict[str, Any]:
         "role": row.role,
         "tags": row.tags,
         "active": row.active,
+        "language": row.language,
+        "time_zone": row.time_zone,
         "has_password": bool(row.password_hash),
         "invited_until": moment(row.invite_until),
         "seen_at": moment(seen_at),

@@ -90,6 +90,12 @@ def set_name(user: User, name: str) -> None:
     db.session.commit()
 
 
+def set_reading(user: User, language: str | None, time_zone: str | None) -> None:
+    """Set in which language a person reads pages, and in which zone the person is. None: the browser's; none."""
+    user.language, user.time_zone = language, time_zone
+    db.session.commit()
+
+
 def set_access(user: User, role: Role, tags: Sequence[str] | None) -> None:
     """Set what a user may do, and the tags of the vehicles that the user sees, from the next request on.
 

@@ -21,6 +21,7 @@ from provisioning.devices.health_words import ActionKind
 from provisioning.media.event_rules import EventKind
 from provisioning.models import Certainty, Direction, Role, ShownState, UploadState, Verdict
 from provisioning.web.api.shared import ArgumentsParser, answer
+from provisioning.web.language import LANGUAGES
 
 Shape = dict[str, Any]
 
@@ -370,6 +371,8 @@ USER = _object(
     role=ROLE,
     tags=LIMIT,
     active=FLAG,
+    language=_or_null(_one_of(*LANGUAGES)) | {"description": "null: the browser's"},
+    time_zone=_or_null(TEXT) | {"description": "IANA name; null: none"},
     has_password=FLAG,
     invited_until=_or_null(TIME),
     seen_at=_or_null(TIME),

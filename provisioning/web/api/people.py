@@ -57,7 +57,7 @@ def renew(ident: str) -> Response:
 @blueprint.arguments(UserChangeSchema)
 @blueprint.response(200, openapi.USER)
 def change_user(given: dict[str, Any], ident: str) -> dict[str, Any]:
-    """Change name, role or tags of a person, or disable or enable the person. A 409 for the last administrator."""
+    """Change what is known of a person, or disable or enable the person. A 409 for the last administrator."""
     user = users.by_id(ident)
     _change(user, given)
     audit_notes.person(AuditAction.CHANGED, user, given)
@@ -72,6 +72,9 @@ def _change(user: User, given: Mapping[str, Any]) -> None:
         users.set_active(user, given["active"])
     if "name" in given:
         users.set_name(user, given["name"])
+    if "language" in given or "time_zone" in given:
+        language, zone = given.get("language", user.language), given.get("time_zone", user.time_zone)
+        users.set_reading(user, language, zone)
 
 
 @blueprint.delete("/users/<ident>")

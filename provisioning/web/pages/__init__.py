@@ -24,7 +24,7 @@ from provisioning.models import db, utcnow
 from provisioning.roles import Permission
 from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
 from provisioning.translation import N_, gettext, ngettext
-from provisioning.web import access, audit_notes, auth, language
+from provisioning.web import access, audit_notes, auth, language, reader
 from provisioning.web.browser_names import browser_name
 from provisioning.web.pages import (
     account,
@@ -155,8 +155,9 @@ def init_app(app: Flask) -> None:
         estimate=durations.words, seconds_off=words.seconds_off, browser=browser_name,
     )  # fmt: skip
     app.jinja_env.globals.update(
-        words=words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16)
-    )
+        words=words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16),
+        own_zone=reader.time_zone,
+    )  # fmt: skip
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_context)

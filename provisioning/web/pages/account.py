@@ -1,4 +1,4 @@
-"""Who is signed in: the account's page, password, sessions, light or dark."""
+"""Who is signed in: the account's page (language, zone, password, sessions), light or dark."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -10,8 +10,11 @@ from flask_login import current_user, login_user, logout_user
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import utcnow
-from provisioning.web import audit_notes, auth, sign_in, users
+from provisioning.web import audit_notes, auth, language, sign_in, users
+from provisioning.web.pages import forms
 from provisioning.web.redirects import own_path
+from provisioning.web.schemas.devices import ZONES
+from provisioning.web.schemas.people import ReadingForm
 
 THEME = "theme"  # cookie
 THEMES = ("auto", "light", "dark")
@@ -21,6 +24,7 @@ THEME_DAYS = 400  # what browsers keep at most
 def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/account", "account", show)
+    blueprint.add_url_rule("/account/language", "set_reading", set_reading, methods=["POST"])
     blueprint.add_url_rule("/account/password", "change_password", change_password, methods=["POST"])
     blueprint.add_url_rule("/account/sessions", "end_session", end_session, methods=["POST"])
     blueprint.add_url_rule("/theme", "set_theme", set_theme, methods=["POST"])
@@ -42,7 +46,20 @@ def _page(errors: Mapping[str, list[str]] | None = None) -> str:
     return render_template(
         "account.html", user=user, sessions=sign_in.sessions_of(user, utcnow()),
         this=sign_in.session_id_of(current_user.key), errors=errors or {}, changed="changed" in request.args,
+        languages=language.NAMES, zones=sorted(ZONES),
     )  # fmt: skip
+
+
+def set_reading() -> ResponseReturnValue:
+    """Keep the language and the time zone that the person chose."""
+    user = current_user.user
+    try:
+        given = forms.load(ReadingForm(), "language", "time_zone")
+    except Invalid as error:
+        return _page(error.errors), error.status
+    users.set_reading(user, given.get("language"), given.get("time_zone"))
+    audit_notes.person(AuditAction.CHANGED, user, given)
+    return redirect(url_for("pages.account", _anchor="language"))
 
 
 def change_password() -> ResponseReturnValue:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
@@ -18,7 +19,7 @@ from provisioning.core.errors import NotFound
 from provisioning.devices import registry
 from provisioning.models import AuditEntry, Command, Device, Upload, db
 from provisioning.tracker.normalization import clean_line
-from provisioning.web import audit_notes
+from provisioning.web import audit_notes, reader
 from provisioning.web.pages import times, words
 
 PAGE = 50
@@ -68,7 +69,7 @@ def as_csv() -> Response:
 
 
 def _wanted() -> audit.EntryFilter:
-    """Read the filters; days are those of UTC, and the last one is within."""
+    """Read the filters; days are those of the reader's zone, and the last one is within."""
     last = _day("to")
     return audit.EntryFilter(
         who=clean_line(request.args.get("who", ""))[:254], object=_object(clean_line(request.args.get("object", ""))),
@@ -78,7 +79,8 @@ def _wanted() -> audit.EntryFilter:
 
 def _day(name: str) -> datetime | None:
     try:
-        return datetime.combine(datetime.fromisoformat(request.args.get(name, "")).date(), time(), UTC)
+        day = datetime.fromisoformat(request.args.get(name, "")).date()
+        return datetime.combine(day, time(), ZoneInfo(reader.time_zone())).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -95,6 +97,7 @@ def _object(text: str) -> str:
 
 def _subjects(rows: Sequence[AuditEntry]) -> Mapping[str, Subject]:
     """Give what the entries are about, by `object`: of what is not there any more, its id alone."""
+    zone = reader.time_zone()
     texts = {row.object for row in rows if row.object} | {f"device:{row.imei}" for row in rows if row.imei}
     named: dict[str, list[str]] = {}
     for text in texts:
@@ -107,10 +110,12 @@ def _subjects(rows: Sequence[AuditEntry]) -> Mapping[str, Subject]:
                 device.name or device.imei, "vehicle", "imei", device.imei
             )
     for upload in _rows(Upload, Upload.id, named.get("upload", ())):
-        title = f"{words.file_title(upload)} of {times.full_time(upload.timestamp or upload.started_at)}"
+        title = (
+            f"{words.file_title(upload)} of {times.full_time(upload.timestamp or upload.started_at, zone)}"
+        )
         found[f"upload:{upload.id}"] = Subject(title, "upload", "ident", upload.id)
     for command in _rows(Command, Command.id, named.get("command", ())):
-        title = words.request_title(command, "UTC")
+        title = words.request_title(command, zone)
         found[f"command:{command.id}"] = Subject(title, "request", "ident", command.id)
     return found
 

@@ -172,4 +172,4 @@ def show_unknown_device(imei: str) -> ResponseReturnValue:
     ).all()
     if not rows:
         raise NotFound("Nothing is kept of this device.")
-    return render_template("inbox/unknown_device.html", imei=imei, rows=rows, zone="UTC")
+    return render_template("inbox/unknown_device.html", imei=imei, rows=rows)

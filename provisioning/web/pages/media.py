@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from provisioning.media import event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
 from provisioning.models import IS_PICTURE, Device, Upload, db, files_of
+from provisioning.web import reader
 from provisioning.web.pages import times, words
 from provisioning.web.pages.event_cards import EventCard, cards
 
@@ -86,7 +87,7 @@ def _wanted(filters: dict[str, str], device: Device | None) -> EventFilter:
     day = _day()
     if day is None or day.year in (1, 9999):
         return wanted
-    zone = ZoneInfo(device.time_zone) if device else UTC
+    zone = ZoneInfo(device.time_zone if device else reader.time_zone())
     begin = datetime.combine(day, time(), zone)
     end = datetime.combine(day + timedelta(days=1), time(), zone) - timedelta(microseconds=1)
     return replace(wanted, since=begin, until=end)

@@ -3,7 +3,7 @@
 A date's pattern is one of CLDR and a sentence of the catalogues: each language has the order and the dots of its own.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -11,6 +11,7 @@ from flask_babel import get_locale
 
 from provisioning.models import utcnow
 from provisioning.translation import N_, gettext
+from provisioning.web import reader
 
 DAY = N_("ccc d LLL")
 DAY_AND_TIME = N_("ccc d LLL HH:mm")
@@ -82,10 +83,13 @@ def full_day(moment: datetime, zone: str = "UTC") -> str:
 
 
 def full_time(moment: datetime, zone: str = "UTC") -> str:
-    """Give a time to the second in a zone, and in UTC beside it where that differs."""
-    shown = moment.astimezone(ZoneInfo(zone))
+    """Give a time to the second in a zone, and in the reader's own (else UTC) beside it where that differs."""
+    shown, own = moment.astimezone(ZoneInfo(zone)), moment.astimezone(ZoneInfo(reader.time_zone()))
     text = f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
-    return text if not shown.utcoffset() else f"{text} ({moment.astimezone(UTC):%H:%M} UTC)"
+    if shown.utcoffset() == own.utcoffset():
+        return text
+    day = "" if own.date() == shown.date() else f"{own:%Y-%m-%d} "
+    return f"{text} ({day}{own:%H:%M} {own.tzname()})"
 
 
 def local(moment: datetime | None, zone: str = "UTC") -> str:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields, pre_load, validate
 
 from provisioning.models import Role
 from provisioning.tracker.input_fields import Flag
+from provisioning.web.language import LANGUAGES
+from provisioning.web.schemas.devices import ZONE, check_zone
 from provisioning.web.schemas.request_fields import (
     MOST_TAGS,
     PLAIN_NAME,
@@ -25,7 +27,25 @@ def _limit(**options: Any) -> Tags:
     return Tags(allow_none=True, validate=validate.Length(max=MOST_TAGS), metadata=shape, **options)
 
 
-class UserChangeSchema(Strict):
+class ReadingSchema(Strict):
+    """In which language a person reads pages, and in which time zone the person is."""
+
+    language = fields.String(
+        allow_none=True, validate=validate.OneOf(LANGUAGES), metadata={"description": "null: the browser's"}
+    )
+    time_zone = fields.String(allow_none=True, validate=check_zone, metadata=ZONE)
+
+
+class ReadingForm(ReadingSchema):
+    """The same from a form, in which an empty text stands for null."""
+
+    @pre_load
+    def read_texts(self, data: Any, **_: Any) -> Any:
+        """Read the texts as the values that JSON would hold."""
+        return {name: text or None for name, text in data.items()}
+
+
+class UserChangeSchema(ReadingSchema):
     """What may change of a person."""
 
     name = fields.String(validate=validate.Length(max=100), metadata=TEXT)

@@ -1,0 +1,146 @@
+"""The language and the time zone that a person chose: on the account's page, in the times of pages, by the API."""
+
+from datetime import UTC, datetime
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from test_api import Api
+from test_audit import entries
+from test_pages import Visitor, flat, van  # noqa: F401 - a fixture
+
+from provisioning.models import AuditEntry, Device, Role, User, db, new_id
+from provisioning.models import Event as EventRow
+from provisioning.models.base import first_id
+from provisioning.web.pages import times
+
+GERMAN = {"Accept-Language": "de-DE, de;q=0.9, en;q=0.5"}
+LATE = datetime(2026, 1, 15, 20, 57, 21, tzinfo=UTC)  # 22:57:21 in Vilnius, 05:57 of the next day in Tokyo
+
+
+def person() -> User:
+    db.session.rollback()
+    return db.session.get_one(User, 1)
+
+
+def choose(visitor: Visitor, **fields: str) -> None:
+    answer = visitor.send("/account", "/account/language", **fields)
+    assert (answer.status_code, answer.location) == (302, "/account#language")
+
+
+def test_pages_are_in_the_language_that_the_person_chose_and_else_in_that_of_the_browser(app: Flask) -> None:
+    visitor = Visitor(app, Role.VIEWER)
+    assert '<html lang="en"' in visitor.get("/account").text
+    assert '<html lang="de"' in visitor.get("/account", **GERMAN).text
+    choose(visitor, language="en", time_zone="")
+    assert '<html lang="en"' in visitor.get("/account", **GERMAN).text
+    choose(visitor, language="de", time_zone="")
+    assert '<html lang="de"' in visitor.get("/account").text
+    choose(visitor, language="", time_zone="")
+    assert (person().language, person().time_zone) == (None, None)
+    assert '<html lang="en"' in visitor.get("/account").text
+
+
+def test_the_choice_is_shown_and_is_an_entry_of_the_log(app: Flask) -> None:
+    visitor = Visitor(app, Role.VIEWER)
+    choose(visitor, language="de", time_zone="America/Chicago")
+    page = flat(visitor.get("/account"))
+    assert '<option value="de" lang="de" selected>Deutsch</option>' in page
+    assert "<option selected>America/Chicago</option>" in page
+    assert [(row.action, row.detail) for row in entries()] == [
+        ("changed", {"language": "de", "time_zone": "America/Chicago"})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [("language", "tlh", "Must be one of: en, de."), ("time_zone", "Mars/Olympus", "Not an IANA time zone")],
+)
+def test_a_language_or_a_zone_that_is_none_is_refused_beside_its_field(
+    app: Flask, field: str, value: str, text: str
+) -> None:
+    visitor = Visitor(app, Role.VIEWER)
+    answer = visitor.send("/account", "/account/language", **{field: value})
+    assert answer.status_code == 422
+    assert text in answer.text
+    assert (person().language, person().time_zone) == (None, None)
+
+
+def test_the_menu_leads_to_password_language_and_time_zone(app: Flask) -> None:
+    page = Visitor(app, Role.VIEWER).get("/").text
+    assert 'href="/account#password"' in page
+    assert 'href="/account#language"' in page
+
+
+def test_the_exact_time_has_the_persons_zone_beside_it_and_the_day_where_that_is_another_one(
+    app: Flask,
+    van: Device,  # noqa: F811
+) -> None:
+    row = EventRow(id=new_id(), device_id=van.id, kind="crash", at=LATE, cameras="front", file_types="photo")
+    db.session.add(row)
+    db.session.commit()
+    path, visitor = f"/media/{row.id}", Visitor(app, Role.VIEWER)
+    assert "2026-01-15 22:57:21 EET (20:57 UTC)" in visitor.get(path).text
+    choose(visitor, language="", time_zone="Asia/Tokyo")
+    assert "2026-01-15 22:57:21 EET (2026-01-16 05:57 JST)" in visitor.get(path).text
+    choose(visitor, language="", time_zone="Europe/Helsinki")  # the same time under another name
+    page = visitor.get(path).text
+    assert "2026-01-15 22:57:21 EET" in page
+    assert "EET (" not in page
+
+
+def test_pages_of_no_vehicle_are_in_the_persons_zone(app: Flask) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    choose(visitor, language="", time_zone="Asia/Tokyo")
+    for path in ("/account", "/settings/people/1", "/settings/log"):
+        page = visitor.get(path).text
+        assert " JST" in page, path
+        assert " UTC" not in page.replace("None: UTC", ""), path
+
+
+def test_the_days_of_the_logs_filter_are_those_of_the_persons_zone(app: Flask) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    ident = f"{first_id(LATE)}{new_id()[12:]}"
+    db.session.add(AuditEntry(id=ident, at=LATE, who="ada@example.com", address="", action="signed_in"))
+    db.session.commit()
+    days = ("2026-01-15", "2026-01-16")
+
+    def found() -> list[bool]:
+        return ['class="entry"' in visitor.get(f"/settings/log?from={day}&to={day}").text for day in days]
+
+    assert found() == [True, False]
+    choose(visitor, language="", time_zone="Asia/Tokyo")
+    assert found() == [False, True]
+
+
+def test_the_page_of_an_error_is_shown_in_a_language_while_the_database_is_away(app: Flask) -> None:
+    visitor = Visitor(app, Role.VIEWER)
+
+    def away(*_: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("the server closed the connection"))
+
+    event.listen(db.engine, "before_cursor_execute", away)
+    try:
+        answer = visitor.get("/media", **GERMAN)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", away)
+    assert answer.status_code == 503
+    assert '<html lang="de"' in answer.text
+
+
+def test_administrators_set_both_by_the_api_and_what_is_left_out_stays(app: Flask) -> None:
+    Visitor(app, Role.VIEWER)
+    api = Api(app, Role.ADMIN)
+    answer = api("PATCH", "/users/1", {"language": "de", "time_zone": "Asia/Tokyo"})
+    assert (answer.json["language"], answer.json["time_zone"]) == ("de", "Asia/Tokyo")
+    assert api("PATCH", "/users/1", {"language": None}).json["time_zone"] == "Asia/Tokyo"
+    assert api("PATCH", "/users/1", {"name": "Ada"}).json["language"] is None
+    assert api("GET", "/users").json["items"][0]["time_zone"] == "Asia/Tokyo"
+    refused = api("PATCH", "/users/1", {"language": "tlh", "time_zone": "Mars/Olympus"})
+    assert (refused.status_code, sorted(refused.json["errors"])) == (422, ["language", "time_zone"])
+
+
+def test_outside_of_a_request_the_other_zone_is_utc() -> None:
+    assert times.full_time(LATE, "Europe/Vilnius") == "2026-01-15 22:57:21 EET (20:57 UTC)"
+    assert times.full_time(LATE) == "2026-01-15 20:57:21 UTC"
