@@ -1,16 +1,19 @@
 """Signing in: limits that spare the owner, the client's address behind proxies, sessions kept on the server."""
 
 import threading
+import time
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 
+import gevent
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 from sqlalchemy import event, func, select
 from test_pages import Visitor
 
+from provisioning.core import threads
 from provisioning.core.errors import Invalid, ServiceError, TooMany
 from provisioning.models import (
     Command,
@@ -131,6 +134,23 @@ def test_guesses_beyond_the_places_of_a_process_cost_it_nothing(app: Flask, user
             sign_in.sign_in(EMAIL, PASSWORD, AWAY, utcnow())
         assert seen == []
     assert is_let_in(AWAY, utcnow())
+
+
+def test_few_passwords_are_hashed_at_a_time_however_many_are_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads.monkey, "is_module_patched", lambda name: True)  # as in the web process
+    at_once, most = 0, 0
+
+    def hash_one() -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        time.sleep(0.01)
+        at_once -= 1
+
+    gevent.joinall(
+        [gevent.spawn(users._hashing.run, hash_one) for _ in range(sign_in.AT_ONCE)], raise_error=True
+    )
+    assert 1 <= most <= users.HASHING_THREADS
 
 
 def test_the_owners_browser_finds_a_place_among_strangers_who_guess(user: User) -> None:

@@ -5,6 +5,7 @@ import json
 import socket
 import stat
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
 import psutil
@@ -101,6 +102,33 @@ def test_a_body_that_is_cut_off_reaches_no_app() -> None:
     assert json.loads(body)["code"] == "cut_off"
     environ["CONTENT_LENGTH"] = "10"
     assert list(app(environ | {"wsgi.input": io.BytesIO(b"duration=3")}, lambda *told: None)) == [b"reached"]
+
+
+def test_many_requests_at_once_begin_in_the_order_in_which_they_came() -> None:
+    paths = [f"/{number}" for number in range(100)]
+    assert begun_by(paths) == paths
+
+
+def test_the_probe_of_a_balancer_waits_for_no_turn_of_the_requests_before_it() -> None:
+    assert begun_by(["/login"] * 100 + ["/healthz"]).index("/healthz") <= 2
+
+
+def begun_by(paths: list[str]) -> list[str]:
+    """Send requests at once; give their paths in the order in which the app began with them."""
+    begun: list[str] = []
+
+    def page(environ: dict[str, Any], start: Any) -> list[bytes]:
+        begun.append(environ["PATH_INFO"])
+        return []
+
+    app = gunicorn_worker.WholeBody(page, lambda: None)
+    gevent.joinall([gevent.spawn(app, asking(path), lambda *told: None) for path in paths])
+    return begun
+
+
+def asking(path: str) -> dict[str, Any]:
+    """Give the environment of a request without a body."""
+    return {"wsgi.input": io.BytesIO(), "PATH_INFO": path}
 
 
 def test_many_slow_bodies_take_little_memory(web: Stack) -> None:

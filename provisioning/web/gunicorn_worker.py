@@ -1,7 +1,7 @@
-"""The gevent worker of gunicorn, with a deadline for each wait on a request: head, body, idle connection.
+"""The gevent worker of gunicorn: a deadline for each wait on a request (head, body, idle connection), and turns.
 
-A proxy that buffers requests does the same in front of it; this is for installations
-without one. gunicorn.conf.py names it.
+A proxy that buffers requests sets the same deadlines in front of it; these are for installations without one.
+gunicorn.conf.py names it.
 """
 
 import io
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 import gevent
+from gevent.event import Event
 from gunicorn.workers.ggevent import GeventWorker
 
 MOST_INCOMPLETE = 200  # connections in one worker whose request has not come whole; idle ones count too
@@ -20,6 +21,7 @@ BODY_IN_MEMORY = (
     32 * 1024
 )  # bytes; nearly all bodies are smaller, and 200 larger ones are not to fill the memory
 PIECE = 16 * 1024
+NO_TURN = frozenset({"/healthz"})  # paths that are answered at once, however many requests wait
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_SLOW = b'{"code": "too_slow", "message": "The request did not come whole in time; send it again.", "errors": {}}\n'
 CUT_OFF = b'{"code": "cut_off", "message": "The request ended before it was whole.", "errors": {}}\n'
@@ -48,6 +50,27 @@ class Incomplete:
     def leave(self) -> None:
         """Count the connection of this greenlet no more: its request is there, or it has ended."""
         self._waiting.pop(gevent.getcurrent(), None)
+
+
+class Turns:
+    """Lets one request begin in each iteration of the event loop, in the order in which they came whole.
+
+    A page takes some milliseconds of the processor without a pause. When many begin in the same iteration, the loop
+    looks at no connection until all of them have ended, and a balancer's probe waits as long.
+    """
+
+    def __init__(self) -> None:
+        self._last_is_over = Event()  # the turn of the request that came last
+        self._last_is_over.set()
+
+    def wait(self) -> None:
+        """Return when this request may begin; the next one may when the loop has looked at its connections."""
+        before, over = self._last_is_over, Event()
+        self._last_is_over = over
+        try:
+            before.wait()
+        finally:
+            gevent.spawn_later(0, over.set)
 
 
 class Worker(GeventWorker):
@@ -79,10 +102,11 @@ class Worker(GeventWorker):
 
 
 class WholeBody:
-    """WSGI middleware: reads the body before the app runs, and ends what does not come in time with 408."""
+    """WSGI middleware: reads the body before the app runs in its turn; ends what does not come in time with 408."""
 
     def __init__(self, app: WsgiApp, is_whole: Callable[[], None], seconds: float = BODY_SECONDS) -> None:
         self._app, self._is_whole, self._seconds = app, is_whole, seconds
+        self._turns = Turns()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Pass the request on once it is whole."""
@@ -97,6 +121,8 @@ class WholeBody:
         body.seek(0)
         environ["wsgi.input"] = body
         self._is_whole()
+        if environ.get("PATH_INFO") not in NO_TURN:
+            self._turns.wait()
         return self._app(environ, start_response)
 
 
