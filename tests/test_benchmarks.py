@@ -70,3 +70,12 @@ def test_the_benchmark_of_the_web_process_gives_its_figures() -> None:
     assert told["forms"]["answers"] == {"200": 100}
     assert told["guesses, one e-mail"]["answers"] == {"422": 10, "429": 90}
     assert told["slow bodies"]["most"] > told["slow bodies"]["before"] > 0
+
+
+def test_the_benchmark_of_a_large_fleet_gives_its_figures() -> None:
+    told = figures(
+        "benchmarks/fleet.py", "--vehicles", "200", "--commands", "2000", "--rounds", "1", "--only", "pages"
+    )
+    pages = told["pages"]
+    assert pages["all"]["addresses"] == len(pages) - 1 > 200
+    assert all(one["least"] > 0 for path, one in pages.items() if path != "all")
