@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 
 import pytest
+from argon2.exceptions import VerifyMismatchError
 from conftest import PRODUCTION_HASHER
 from cryptography.fernet import Fernet, InvalidToken
 from flask import Flask, current_app, request
@@ -45,6 +46,13 @@ def test_a_password_is_hashed_and_verified_at_the_cost_of_production(
     user = users.create("ops@example.com", Role.VIEWER, PASSWORD)
     assert user.password_hash.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert sign_in.sign_in("ops@example.com", PASSWORD, "127.0.0.1", utcnow()).user.role == "viewer"
+
+
+def test_an_unknown_email_costs_as_much_as_a_wrong_password() -> None:
+    nobody = users.unmatched(PRODUCTION_HASHER)
+    assert not PRODUCTION_HASHER.check_needs_rehash(nobody)  # the same parameters
+    with pytest.raises(VerifyMismatchError):  # hashed and compared, not refused for its form
+        PRODUCTION_HASHER.verify(nobody, PASSWORD)
 
 
 def test_a_token_is_printed_alone_and_stored_hashed(cli: FlaskCliRunner) -> None:
