@@ -1,10 +1,12 @@
 """Makes a repeated request harmless: API keys (`Idempotency-Key`) and the nonces of forms.
 
 The key's row is written first and alone; the work then happens at most once under it. A process killed between
-leaves a key without an answer: a repeat gets an error that says so, and nothing happens twice.
+leaves a key without an answer: a repeat gets an error that says so, and nothing happens twice. Answers are encrypted:
+some hold a token or a link that nobody else may read from the database.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,9 +15,11 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
+from provisioning.core.encryption import Undecryptable, decrypt, encrypt
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.models import IdempotencyKey, db
 
+ENCRYPTED = "encrypted"  # the one field of an answer as it is kept
 UNFINISHED_FOR = timedelta(minutes=2)  # longer than any request of ours takes
 
 
@@ -62,7 +66,7 @@ def begin(scope: str, key: str, mark: str, now: datetime) -> Answer | None:
             "The first request with this key was cut off; look whether it took effect, then use a new key.",
             code="outcome_unknown",
         )
-    return Answer(row.status, row.body, row.location)
+    return Answer(row.status, _opened(row.body), row.location)
 
 
 def finish(
@@ -73,7 +77,21 @@ def finish(
         select(IdempotencyKey).where(IdempotencyKey.scope == scope, IdempotencyKey.key == key)
     )
     if row is not None:
-        row.status, row.body, row.location = status, dict(body) if body is not None else None, location
+        row.status, row.location = status, location
+        row.body = {ENCRYPTED: encrypt(json.dumps(body))} if body is not None else None
+
+
+def _opened(body: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if body is None or ENCRYPTED not in body:  # of an earlier version, which kept answers as they were
+        return body
+    try:
+        return dict(json.loads(decrypt(body[ENCRYPTED])))
+    except Undecryptable:
+        raise Conflict(
+            "The first request with this key took effect, but its answer cannot be read since the encryption keys"
+            " changed. Look for what it made, then use a new key.",
+            code="outcome_unknown",
+        ) from None
 
 
 def abandon(scope: str, key: str) -> None:

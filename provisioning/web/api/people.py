@@ -10,7 +10,7 @@ from provisioning.core.audit import AuditAction
 from provisioning.models import ApiToken, Role, User, db, utcnow
 from provisioning.web import audit_notes, auth, invitations, serializers, sign_in, users
 from provisioning.web.api import openapi, shared
-from provisioning.web.api.shared import answer, repeatable_but
+from provisioning.web.api.shared import answer, repeatable
 from provisioning.web.schemas.lists import NumberedPage
 from provisioning.web.schemas.people import TokenChangeSchema, TokenSchema, UserChangeSchema, UserSchema
 
@@ -33,7 +33,7 @@ def _shown(rows: list[User]) -> list[dict[str, Any]]:
 @blueprint.post("/users")
 @blueprint.arguments(UserSchema)
 @blueprint.response(201, openapi.INVITED)
-@repeatable_but("invitation")
+@repeatable
 def invite(given: dict[str, Any]) -> Response:
     """Invite a person, who sets the password by the link of the answer. A repeat by its key shows no link."""
     role, tags = Role(given["role"]), given["tags"] or None
@@ -44,7 +44,7 @@ def invite(given: dict[str, Any]) -> Response:
 
 @blueprint.post("/users/<ident>/invitation")
 @blueprint.response(201, openapi.INVITATION)
-@repeatable_but("url")
+@repeatable
 def renew(ident: str) -> Response:
     """Make a new link by which a person sets the first or another password; an older link ends."""
     user = users.by_id(ident)
@@ -101,7 +101,7 @@ def list_tokens(given: dict[str, Any]) -> dict[str, Any]:
 @blueprint.post("/tokens")
 @blueprint.arguments(TokenSchema)
 @blueprint.response(201, openapi.NEW_TOKEN)
-@repeatable_but("token")
+@repeatable
 def make_token(given: dict[str, Any]) -> Response:
     """Make a token, which this answer alone shows. A repeat by its key does not show it."""
     name, role, tags = given["name"], Role(given["role"]), given["tags"] or None

@@ -44,15 +44,7 @@ def _with_whole_numbers(given: Any) -> Any:
 
 def repeatable(view: F) -> F:
     """Answer a POST with a known `Idempotency-Key` as it was answered the first time."""
-    return repeatable_but()(view)
 
-
-def repeatable_but(*secrets: str) -> Callable[[F], F]:
-    """Answer a POST with a known `Idempotency-Key` as the first time, but for fields that are kept nowhere: null."""
-    return lambda view: _repeatable(view, secrets)
-
-
-def _repeatable(view: F, secrets: Sequence[str]) -> F:
     @functools.wraps(view)
     def once(*args: Any, **kwargs: Any) -> Any:
         key = request.headers.get("Idempotency-Key")
@@ -75,10 +67,7 @@ def _repeatable(view: F, secrets: Sequence[str]) -> F:
             db.session.rollback()
             idempotency.abandon(scope, key)
             raise
-        body: Any = answer.get_json(silent=True)
-        if secrets:
-            body = body | dict.fromkeys(secrets)
-        idempotency.finish(scope, key, answer.status_code, body)
+        idempotency.finish(scope, key, answer.status_code, answer.get_json(silent=True))
         db.session.commit()
         return answer
 
