@@ -65,6 +65,11 @@ def newest(given: EventFilter, limit: int, before: str = "") -> Sequence[Event]:
     return db.session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
 
 
+def oldest(given: EventFilter, limit: int) -> Sequence[Event]:
+    """Give so many events that a filter lets through, the oldest first."""
+    return db.session.scalars(wanted(given).order_by(Event.id).limit(limit)).all()
+
+
 def needing_a_look(device_ids: Collection[int] | None, limit: int) -> Sequence[Event]:
     """Give the newest events that somebody has to look at and nobody has seen, by an index of their own."""
     query = select(Event).options(joinedload(Event.device)).where(NEEDS_A_LOOK)

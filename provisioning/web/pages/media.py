@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date
 from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
 from provisioning.models import IS_PICTURE, Device, Upload, db, files_of
 from provisioning.web import reader
-from provisioning.web.pages import times, words
+from provisioning.web.pages import event_days, times, words
 from provisioning.web.pages.event_cards import EventCard, cards
 
 PAGE = 48  # divides by the columns of every width
@@ -66,10 +66,7 @@ def _filters() -> dict[str, str]:
 
 
 def _day() -> date | None:
-    try:
-        return date.fromisoformat(request.args.get("day", ""))
-    except ValueError:
-        return None
+    return event_days.read(request.args.get("day", ""))
 
 
 def _wanted(filters: dict[str, str], device: Device | None) -> EventFilter:
@@ -85,11 +82,9 @@ def _wanted(filters: dict[str, str], device: Device | None) -> EventFilter:
         file_type=filters.get("type"),
     )
     day = _day()
-    if day is None or day.year in (1, 9999):
+    if day is None:
         return wanted
-    zone = ZoneInfo(device.time_zone if device else reader.time_zone())
-    begin = datetime.combine(day, time(), zone)
-    end = datetime.combine(day + timedelta(days=1), time(), zone) - timedelta(microseconds=1)
+    begin, end = event_days.bounds(day, ZoneInfo(device.time_zone if device else reader.time_zone()))
     return replace(wanted, since=begin, until=end)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 
 from provisioning.core.errors import NotFound
 from provisioning.devices import health_view, registry, status_table
@@ -13,14 +13,14 @@ from provisioning.media import event_list, registration, request_progress
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import SERVER_REQUEST, EventKind
 from provisioning.models import OPEN, Command, Device, Upload, db, files_of, utcnow
-from provisioning.web.pages import event_cards, media, status
+from provisioning.web.pages import event_cards, event_days, media, status
 
 UNDER_WAY = 3
 LATEST = 6
 COMING = 3
-FILES = 12  # on the page of the footage
+DOUBTFUL = 12  # files on the page of the footage
 REQUESTS = 10
-PARTS = ("head", "pictures", "under_way", "latest", "requests", "files", "doubtful", "told")
+PARTS = ("head", "pictures", "under_way", "latest", "requests", "day", "doubtful", "told")
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -66,11 +66,11 @@ def render_part(device: Device, name: str) -> str:
             wanted = EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
             given["cards"] = event_cards.cards(event_list.newest(wanted, LATEST))
             given["coming"] = _coming(device)
-        case "files":
-            own = Upload.looked_like.is_(None)
-            given["rows"] = _files(device, own, FILES)
+        case "day":
+            given["day"] = event_days.of_vehicle(device, event_days.read(request.args.get("day", "")))
+            given["coming"] = [] if given["day"].newer else _coming(device)
         case "doubtful":
-            given["rows"] = _files(device, Upload.looked_like.is_not(None), FILES)
+            given["rows"] = _doubtful(device)
         case "told":
             given["groups"] = status.groups(device)
     return render_template(f"vehicle/parts/{name}.html", **given)
@@ -91,9 +91,9 @@ def _coming(device: Device) -> Sequence[Upload]:
     ).all()
 
 
-def _files(device: Device, which: ColumnElement[bool], limit: int) -> Sequence[Upload]:
-    query = select(Upload).where(files_of(device), which).order_by(Upload.id.desc())
-    return db.session.scalars(query.limit(limit)).all()
+def _doubtful(device: Device) -> Sequence[Upload]:
+    query = select(Upload).where(files_of(device), Upload.looked_like.is_not(None)).order_by(Upload.id.desc())
+    return db.session.scalars(query.limit(DOUBTFUL)).all()
 
 
 def _requests(device: Device, *, only_open: bool) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""The events of a vehicle day by day, in its zone: one day's cards, and the days beside it on which something came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import MAXYEAR, MINYEAR, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+from provisioning.media import event_list
+from provisioning.media.event_list import EventFilter
+from provisioning.media.event_rules import EventKind
+from provisioning.models import Device, Event, utcnow
+from provisioning.web.pages.event_cards import EventCard, cards
+
+MOMENT = timedelta(microseconds=1)
+MOST = 24  # cards of a day; the rest is on the page of all media
+
+
+@dataclass(frozen=True, slots=True)
+class EventDay:
+    """A day of a vehicle; `older` and `newer` are the days beside it that have events, where there are any."""
+
+    begins: datetime
+    cards: list[EventCard]
+    has_more: bool
+    older: datetime | None
+    newer: datetime | None
+
+
+def read(text: str) -> date | None:
+    """Read the day of an address; None where it is none, or one whose bounds are no times."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if day.year in (MINYEAR, MAXYEAR) else day
+
+
+def bounds(day: date, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Give the first and the last moment of a day in a zone."""
+    begin = datetime.combine(day, time(), zone)
+    return begin, datetime.combine(day + timedelta(days=1), time(), zone) - MOMENT
+
+
+def of_vehicle(device: Device, wanted: date | None) -> EventDay:
+    """Give a day of a vehicle without what checks made: the wanted one, else the newest that has events, else today."""
+    zone = ZoneInfo(device.time_zone)
+    events = EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
+    newest = event_list.newest(events, 1) if wanted is None else ()
+    day = wanted or (newest[0].at if newest else utcnow()).astimezone(zone).date()
+    begin, end = bounds(day, zone)
+    found = event_list.newest(replace(events, since=begin, until=end), MOST + 1)
+    before = event_list.newest(replace(events, until=begin - MOMENT), 1)
+    after = event_list.oldest(replace(events, since=end + MOMENT), 1)
+    return EventDay(
+        begin, cards(found[:MOST]), len(found) > MOST, _day_of(before, zone), _day_of(after, zone)
+    )
+
+
+def _day_of(events: Sequence[Event], zone: tzinfo) -> datetime | None:
+    """Give when the day of the first event begins; None without one."""
+    return bounds(events[0].at.astimezone(zone).date(), zone)[0] if events else None

@@ -1,0 +1,98 @@
+"""The events of a vehicle day by day, on its page of footage."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+from test_event_pages import event
+from test_events import requested, stored
+from test_pages import IMEI, Visitor, van  # noqa: F401 - `van` is a fixture
+
+from provisioning.models import Device, Event, Role, db, utcnow
+from provisioning.web.pages import event_days
+
+PAGE = f"/vehicles/{IMEI}/footage"
+ZONE = ZoneInfo("Europe/Vilnius")
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return Visitor(app, Role.SUPPORT)
+
+
+def shown(visitor: Visitor, query: str = "") -> list[str]:
+    return re.findall(r'href="/media/([0-9a-f]{32})"', visitor.get(PAGE + query).text)
+
+
+def links(visitor: Visitor, query: str = "") -> list[str]:
+    """Give the days that the links beside the day lead to, the older before the newer."""
+    return re.findall(r"/footage\?day=([\d-]+)#day", visitor.get(PAGE + query).text)
+
+
+def at(day: int, hour: int) -> dict[str, datetime]:
+    """Give when a file was taken and came: an hour of a day of last March, in the zone of the vehicle."""
+    moment = datetime(utcnow().year - 1, 3, day, hour, 30, tzinfo=ZONE).astimezone(UTC)
+    return {"timestamp": moment, "started_at": moment}
+
+
+def day(number: int) -> str:
+    return f"{utcnow().year - 1}-03-{number:02d}"
+
+
+def test_the_footage_shows_the_newest_day_that_has_events(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    late, early, before = (event(van, **at(*when)) for when in ((9, 23), (9, 0), (8, 23)))
+    assert shown(visitor) == [late, early]
+    assert links(visitor) == [day(8)]
+    assert shown(visitor, f"?day={day(8)}") == [before]
+    assert links(visitor, f"?day={day(8)}") == [day(9)]
+
+
+def test_days_without_events_are_passed_over_and_say_so_when_asked_for(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    event(van, **at(2, 12))
+    event(van, **at(20, 12))
+    assert (shown(visitor, f"?day={day(9)}"), links(visitor, f"?day={day(9)}")) == ([], [day(2), day(20)])
+    assert "came from this vehicle on this day" in visitor.get(f"{PAGE}?day={day(9)}").text
+    assert links(visitor, f"?day={day(20)}") == [day(2)]
+
+
+@pytest.mark.parametrize("query", ["?day=nonsense", "?day=0001-01-01", "?day=9999-12-31", "?day="])
+def test_an_address_that_names_no_day_shows_the_newest(van: Device, visitor: Visitor, query: str) -> None:  # noqa: F811
+    ident = event(van, **at(9, 12))
+    assert shown(visitor, query) == [ident]
+
+
+def test_a_vehicle_without_events_shows_today(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    page = visitor.get(PAGE).text
+    assert ("Today" in page, "No photo or clip has come from this vehicle yet" in page) == (True, True)
+
+
+def test_what_checks_made_is_on_no_day(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    requested(van, "check", by_check=True)
+    event(van, trigger=0, command_id="check", **at(9, 12))
+    assert (shown(visitor), links(visitor, f"?day={day(8)}")) == ([], [])
+
+
+def test_a_day_of_many_events_leads_to_all_of_them(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    begin = at(9, 12)["timestamp"]
+    for number in range(event_days.MOST + 1):
+        moment = begin + timedelta(minutes=number)
+        db.session.add(
+            Event(id=f"{int(moment.timestamp() * 1000):012x}{number:020x}", device_id=van.id, kind="periodic",
+                  at=moment, cameras="front", file_types="photo", seen_at=moment)
+        )  # fmt: skip
+    db.session.commit()
+    assert len(shown(visitor)) == event_days.MOST
+    assert f"/media?vehicle={IMEI}&amp;day={day(9)}" in visitor.get(PAGE).text
+
+
+def test_a_file_that_comes_by_itself_stands_on_the_newest_day_alone(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    event(van, **at(8, 12))
+    event(van, **at(9, 12))
+    coming = stored(van, state="receiving", packets=50, received_packets=20, trigger=3)
+    name = f'id="file-{coming.id}"'
+    assert (name in visitor.get(PAGE).text, name in visitor.get(f"{PAGE}?day={day(8)}").text) == (True, False)
