@@ -11,6 +11,7 @@ from provisioning.devices import credential_pairs
 from provisioning.media import request_progress
 from provisioning.models import OPEN, Command, db, utcnow
 from provisioning.roles import Permission
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 
@@ -25,7 +26,7 @@ def attach(blueprint: Blueprint) -> None:
 def _find(ident: str) -> Command:
     found = db.session.get(Command, ident)
     if found is None:
-        raise NotFound("There is no such request.")
+        raise NotFound(gettext("There is no such request."))
     return found
 
 
@@ -68,7 +69,7 @@ def again(ident: str) -> ResponseReturnValue:
 
     def work() -> str:
         if "encrypted" in row.arguments:
-            raise Invalid("Credentials are changed by their own form.")
+            raise Invalid(gettext("Credentials are changed by their own form."))
         now = utcnow()
         rows = submission.submit(
             row.device, submission.typed(row, now), submission.Requester(who.label, who.role), now

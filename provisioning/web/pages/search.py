@@ -13,6 +13,8 @@ from sqlalchemy import select
 from provisioning.devices import listing
 from provisioning.models import Command, Device, Message, Upload, db
 from provisioning.tracker.normalization import clean_line
+from provisioning.translation import gettext
+from provisioning.web.pages import words
 
 MOST = 50  # vehicles that are listed
 IDENT = re.compile(r"[0-9a-f]{32}")
@@ -63,9 +65,9 @@ def find(wanted: str) -> list[Hit]:
 def _by_id(ident: str) -> list[Hit]:
     hits = []
     if (upload := db.session.get(Upload, ident)) is not None:
-        hits.append(Hit(f"{upload.source} {upload.file_type}", "File", url_for("pages.upload", ident=ident)))
+        hits.append(Hit(words.file_title(upload), gettext("File"), url_for("pages.upload", ident=ident)))
     if (command := db.session.get(Command, ident)) is not None:
-        hits.append(Hit(command.text, "Request", url_for("pages.request", ident=ident)))
+        hits.append(Hit(command.text, gettext("Request"), url_for("pages.request", ident=ident)))
     if (message := db.session.get(Message, ident)) is not None:
         hits.append(_message(message))
     return hits
@@ -83,4 +85,4 @@ def _message(message: Message) -> Hit:
         address = url_for("pages.vehicle_log", imei=device.imei, kind="messages") + f"#{message.id}"
     else:
         address = url_for("pages.inbox") + f"#{message.id}"
-    return Hit(message.body, "SMS", address)
+    return Hit(message.body, gettext("SMS"), address)

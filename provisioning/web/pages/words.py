@@ -180,6 +180,11 @@ def request_state(row: Command) -> Label:
     return _REQUEST[state] if row.kind == "camreq" or state not in _SETTING else _SETTING[state]
 
 
+def step(state: str) -> str:
+    """Say a step in the life of a request or a setting."""
+    return gettext(STEPS[ShownState(state)])
+
+
 def request_title(row: Command, zone: str) -> str:
     """Say what was asked for: "20 s from 13:37:00, both cameras", "Photo, front camera", "Set 3 settings".
 
@@ -284,13 +289,14 @@ def event_title(row: Event) -> str:
 def files_content(files: Sequence[Upload]) -> str:
     """Say what an event consists of: "2 clips, 1 photo"."""
     kinds = [file.file_type for file in files]
-    return content(photos_count=kinds.count("photo"), clips_count=kinds.count("video"))
+    counts = ((kinds.count("video"), clips), (kinds.count("photo"), photos))
+    return ", ".join(say(count) for count, say in counts if count)
 
 
-def content(photos_count: int, clips_count: int) -> str:
-    """Say how many clips and photos there are, without those of which there is none."""
-    parts = [clips(clips_count) if clips_count else "", photos(photos_count) if photos_count else ""]
-    return ", ".join(part for part in parts if part)
+def photos_and_clips(photo_count: int, clip_count: int) -> str:
+    """Say how many photos and clips there are, without those of which there is none: "1 photo, 2 clips"."""
+    counts = ((photo_count, photos), (clip_count, clips))
+    return ", ".join(say(count) for count, say in counts if count)
 
 
 def vehicles(number: int) -> str:
