@@ -388,7 +388,7 @@ def test_what_a_change_of_days_removes_is_shown_before_and_removed_only_after_it
     )
     question = f"{STORAGE}?photo=30&video=0"
     text = flat(visitor.get(question))
-    assert "1 photo (4 kB) that are older than 30 days" in text
+    assert "1 photo (4 kB) that is older than 30 days." in text
     assert "remove 1 file" in text
     assert retention.sweep(utcnow) == {}
     assert visitor.send(question, STORAGE, photo="30", video="0").status_code == 302

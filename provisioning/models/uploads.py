@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from provisioning.models.base import db, partial_index, utcnow
 from provisioning.models.commands import Command
 from provisioning.models.devices import Device
+from provisioning.translation import N_
 
 
 class UploadState(StrEnum):
@@ -32,16 +33,16 @@ class Certainty(StrEnum):
 
 
 TRIGGERS = {
-    0: "server request",
+    0: N_("server request"),
     1: "DIN1",
     2: "DIN2",
-    3: "crash",
-    4: "towing",
-    5: "idling",
-    6: "geofence",
-    7: "unplug",
-    8: "green driving",
-    9: "periodic",
+    3: N_("crash"),
+    4: N_("towing"),
+    5: N_("idling"),
+    6: N_("geofence"),
+    7: N_("unplug"),
+    8: N_("green driving"),
+    9: N_("periodic"),
     10: "DIN3",
     11: "DIN4",
 }

@@ -19,6 +19,7 @@ from provisioning.core import audit
 from provisioning.core.errors import Conflict, Forbidden, NotFound, ServiceError
 from provisioning.models import ApiToken, Role, User, changed, db, utcnow, visibility
 from provisioning.roles import LEAST, Permission
+from provisioning.translation import gettext
 from provisioning.web import sign_in, tag_limit, users
 
 TOKEN_DAYS = 365
@@ -123,14 +124,22 @@ def demand(permission: Permission) -> Caller:
     """Give the caller if it has the permission. Raises Unauthenticated or Forbidden."""
     who = caller()
     if not who.may(permission):
-        raise Forbidden(f"This needs the role {LEAST[permission]}; you have the role {who.role}.")
+        raise Forbidden(
+            gettext(
+                "This needs the role %(needed)s; you have the role %(present)s.",
+                needed=LEAST[permission],
+                present=who.role,
+            )
+        )
     return who
 
 
 def demand_whole_fleet() -> None:
     """Refuse a caller who is limited to tags. Raises Forbidden."""
     if not caller().sees_whole_fleet:
-        raise Forbidden("This concerns the whole fleet, of which you see a part. Ask an administrator.")
+        raise Forbidden(
+            gettext("This concerns the whole fleet, of which you see a part. Ask an administrator.")
+        )
 
 
 def create_token(
@@ -150,11 +159,8 @@ def create_token(
     same = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None)]
     db.session.execute(update(ApiToken).where(*same, ApiToken.expires_at <= now).values(revoked_at=now))
     if db.session.scalar(select(ApiToken.id).where(*same)):
-        raise Conflict(
-            "The token cannot be made.",
-            code="name_taken",
-            errors={"name": [f"There is a token named {name}: revoke it first, or take another name."]},
-        )
+        text = gettext("There is a token named %(name)s: revoke it first, or take another name.", name=name)
+        raise Conflict(gettext("The token cannot be made."), code="name_taken", errors={"name": [text]})
     clear = "dct_" + secrets.token_urlsafe(32)
     row = ApiToken(name=name[:100], role=role.value, tags=limit, made_by=made_by[:254])
     row.token_hash, row.expires_at = _hash(clear), now + timedelta(days=days)
@@ -185,14 +191,16 @@ def restore_token(ident: str, now: datetime) -> ApiToken:
     """Have a token that was revoked within `UNDO` work again. Raises NotFound, Conflict where its name is taken."""
     row = just_revoked(ident, now)
     if row is None:
-        raise NotFound("This token cannot be restored any more.")
+        raise NotFound(gettext("This token cannot be restored any more."))
     name = row.name
     try:
         row.revoked_at = None
         db.session.commit()
     except IntegrityError as error:
         db.session.rollback()
-        raise Conflict(f"There is another token named {name} by now.", code="name_taken") from error
+        raise Conflict(
+            gettext("There is another token named %(name)s by now.", name=name), code="name_taken"
+        ) from error
     return row
 
 
@@ -206,7 +214,7 @@ def find_token(ident: str) -> ApiToken:
     """Give the token with this id, which is not revoked. Raises NotFound."""
     row = db.session.get(ApiToken, int(ident)) if users.IDENT.fullmatch(ident) else None
     if row is None or row.revoked_at is not None:
-        raise NotFound("There is no such token.")
+        raise NotFound(gettext("There is no such token."))
     return row
 
 
@@ -218,8 +226,8 @@ def change_token(row: ApiToken, name: str, role: Role, tags: Sequence[str] | Non
     limit = tag_limit.checked(tags, role)
     taken = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None), ApiToken.id != row.id]
     if db.session.scalar(select(ApiToken.id).where(*taken)):
-        errors = {"name": [f"There is a token named {name}."]}
-        raise Conflict("The token cannot be changed.", code="name_taken", errors=errors)
+        errors = {"name": [gettext("There is a token named %(name)s.", name=name)]}
+        raise Conflict(gettext("The token cannot be changed."), code="name_taken", errors=errors)
     row.name, row.role, row.tags = name[:100], role.value, limit
     db.session.commit()
 

@@ -16,19 +16,22 @@ from provisioning.core import mail
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, NotFound, ServiceError
 from provisioning.models import Role, User, WebSession, changed, db
+from provisioning.translation import N_, gettext
 from provisioning.web import users
 
 VALID = timedelta(hours=48)
-GONE = "This link is not valid: it was used already, or a newer one was made."
-SUBJECT = "Your access to DualCam"
-TEXT = """Hello,
+GONE = N_("This link is not valid: it was used already, or a newer one was made.")
+SUBJECT = N_("Your access to DualCam")
+TEXT = N_(
+    """Hello,
 
 you are invited to DualCam. Set your password here, within 48 hours:
 
-{url}
+%(url)s
 
 If you expected no invitation, leave this mail alone.
 """
+)
 
 
 class Expired(ServiceError):
@@ -62,7 +65,7 @@ def renew(user: User, now: datetime) -> Invitation:
     Raises Conflict for a user who is disabled.
     """
     if not user.active:
-        raise Conflict("This person is disabled: enable the person first.", code="disabled")
+        raise Conflict(gettext("This person is disabled: enable the person first."), code="disabled")
     token = secrets.token_urlsafe(32)
     user.invite_hash, user.invite_until = _hash(token), now + VALID
     db.session.commit()
@@ -74,7 +77,7 @@ def _mailed(email: str, url: str) -> tuple[bool, str]:
     if not mail.is_configured():
         return False, ""
     try:
-        mail.send(email, SUBJECT, TEXT.format(url=url))
+        mail.send(email, gettext(SUBJECT), gettext(TEXT, url=url))
     except mail.MailError as error:
         return False, str(error)
     return True, ""
@@ -84,9 +87,9 @@ def find(token: str, now: datetime) -> User:
     """Give the user whom a link is for. Raises Expired, or NotFound where it was used, replaced or never made."""
     user: User | None = db.session.scalar(select(User).where(User.invite_hash == _hash(token), User.active))
     if user is None or user.invite_until is None:
-        raise NotFound(GONE)
+        raise NotFound(gettext(GONE))
     if user.invite_until <= now:
-        raise Expired("This link has come to its end.")
+        raise Expired(gettext("This link has come to its end."))
     return user
 
 
@@ -108,7 +111,7 @@ def accept(token: str, name: str, password: str, now: datetime) -> User:
     link = [User.id == ident, User.invite_hash == _hash(token), User.invite_until > now, User.active]
     if not changed(update(User).where(*link).values(**values)):
         db.session.rollback()
-        raise NotFound(GONE)
+        raise NotFound(gettext(GONE))
     db.session.execute(delete(WebSession).where(WebSession.user_id == ident))
     db.session.commit()
     return user

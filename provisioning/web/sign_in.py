@@ -19,6 +19,7 @@ from provisioning.core import threads
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, TooMany
 from provisioning.models import LoginFailure, User, WebSession, changed, db
+from provisioning.translation import N_, gettext
 from provisioning.web import users
 from receiver.addresses import network
 
@@ -35,7 +36,7 @@ AT_ONCE_KNOWN = 20
 BROWSER_DAYS = 365
 SEEN_EVERY = timedelta(minutes=1)  # last_seen_at is for people: no write per request
 _attempts = threads.Places()
-TOO_MANY = "Too many failed sign-ins. Wait 15 minutes, then try again."
+TOO_MANY = N_("Too many failed sign-ins. Wait 15 minutes, then try again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,16 @@ def sign_in(
             guess = Guess(email, network_of(address), _known(browser, email))
             return begin(_attempt(guess, password, now), address, agent, now)
     except threads.Busy:
-        raise TooMany("Too many sign in at this moment. Try again in some seconds.", retry_after=5) from None
+        raise TooMany(
+            gettext("Too many sign in at this moment. Try again in some seconds."), retry_after=5
+        ) from None
 
 
 def _attempt(guess: Guess, password: str, now: datetime) -> User:
     """Give the user of a right e-mail and password; forgive the failures before it, which its session commits."""
     # most guesses that come one after the other end here, where nothing is written
     if _is_beyond(guess, now, counted=False):
-        raise TooMany(TOO_MANY, retry_after=int(WINDOW.total_seconds()))
+        raise TooMany(gettext(TOO_MANY), retry_after=int(WINDOW.total_seconds()))
     db.session.execute(delete(LoginFailure).where(LoginFailure.at < now - WINDOW))
     added = insert(LoginFailure).values(**asdict(guess), at=now).returning(LoginFailure.id)
     ident = db.session.scalar(added)
@@ -84,12 +87,12 @@ def _attempt(guess: Guess, password: str, now: datetime) -> User:
     if _is_beyond(guess, now, counted=True):
         db.session.execute(delete(LoginFailure).where(LoginFailure.id == ident))
         db.session.commit()
-        raise TooMany(TOO_MANY, retry_after=int(WINDOW.total_seconds()))
+        raise TooMany(gettext(TOO_MANY), retry_after=int(WINDOW.total_seconds()))
     user = _user(guess.email)
     stored = (user.password_hash if user else users.NO_PASSWORD) or users.NOBODY
     db.session.commit()  # hold no transaction while hashing yields
     if not users.verify(stored, password) or user is None or stored == users.NOBODY:
-        raise Invalid("E-mail or password is wrong.")
+        raise Invalid(gettext("E-mail or password is wrong."))
     user.last_login_at = now
     db.session.execute(delete(LoginFailure).where(_bucket(guess)))
     return user

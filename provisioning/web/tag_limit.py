@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.models import ApiToken, Role, User, WallLink, visibility
 from provisioning.tracker.normalization import clean_line
+from provisioning.translation import gettext
 
 LENGTH = 40  # of a tag
 MOST = 20
@@ -24,13 +25,17 @@ def checked(tags: Sequence[str] | None, role: Role) -> list[str] | None:
         return None
     found = sorted({tag for one in tags if (tag := clean_line(one))})
     if role is Role.ADMIN:
-        sentence = "An administrator sees the whole fleet: give another role, or no tags."
+        sentence = gettext("An administrator sees the whole fleet: give another role, or no tags.")
         raise Conflict(sentence, code="sees_whole_fleet", errors={"tags": [sentence]})
     problem = None
     if not found:
-        problem = "Give one tag at least."
+        problem = gettext("Give one tag at least.")
     elif len(found) > MOST or any(len(tag) > LENGTH or "," in tag for tag in found):
-        problem = f"Give at most {MOST} tags, each of at most {LENGTH} characters and without a comma."
+        problem = gettext(
+            "Give at most %(number)s tags, each of at most %(length)s characters and without a comma.",
+            number=MOST,
+            length=LENGTH,
+        )
     if problem:
-        raise Invalid("The tags cannot be taken.", errors={"tags": [problem]})
+        raise Invalid(gettext("The tags cannot be taken."), errors={"tags": [problem]})
     return found

@@ -16,6 +16,7 @@ from provisioning.core import threads
 from provisioning.core.errors import Conflict, Invalid, NotFound
 from provisioning.models import Role, User, WebSession, db, take_write_lock
 from provisioning.tracker.normalization import clean_line, clean_text
+from provisioning.translation import gettext
 from provisioning.web import tag_limit
 
 PASSWORD_MIN = 10
@@ -52,10 +53,12 @@ def add(email: str, name: str, role: Role, tags: Sequence[str] | None = None) ->
 def _new(email: str, name: str, role: Role, tags: Sequence[str] | None) -> User:
     email = normalised(email)
     if email.count("@") != 1 or len(email) > 254 or any(c.isspace() for c in email):
-        raise Invalid("The user cannot be added.", errors={"email": ["Not an e-mail address."]})
+        raise Invalid(
+            gettext("The user cannot be added."), errors={"email": [gettext("Not an e-mail address.")]}
+        )
     if db.session.scalar(select(User.id).where(User.email == email)):
-        errors = {"email": ["There is a user with this e-mail."]}
-        raise Conflict("The user cannot be added.", code="email_taken", errors=errors)
+        errors = {"email": [gettext("There is a user with this e-mail.")]}
+        raise Conflict(gettext("The user cannot be added."), code="email_taken", errors=errors)
     limit = tag_limit.checked(tags, role)
     return User(
         email=email, name=clean_name(name) or None, role=role.value, tags=limit, password_hash=NO_PASSWORD
@@ -66,7 +69,7 @@ def find(email: str) -> User:
     """Give the user with this e-mail address. Raises NotFound."""
     user = db.session.scalar(select(User).where(User.email == normalised(email)))
     if user is None:
-        raise NotFound(f"There is no user {email}.")
+        raise NotFound(gettext("There is no user %(email)s.", email=email))
     return user
 
 
@@ -74,7 +77,7 @@ def by_id(ident: str) -> User:
     """Give the user with this id. Raises NotFound."""
     user = db.session.get(User, int(ident)) if IDENT.fullmatch(ident) else None
     if user is None:
-        raise NotFound("There is no such person.")
+        raise NotFound(gettext("There is no such person."))
     return user
 
 
@@ -157,7 +160,8 @@ def _keep_an_administrator(user: User) -> None:
     if list(able) == [user.id]:
         db.session.rollback()
         raise Conflict(
-            "This is the last administrator: make another person one first.", code="last_administrator"
+            gettext("This is the last administrator: make another person one first."),
+            code="last_administrator",
         )
 
 
@@ -171,13 +175,14 @@ def check_password(password: str, user: User) -> None:
 
     least = ADMIN_PASSWORD_MIN if user.role == Role.ADMIN else PASSWORD_MIN
     if len(password) < least:
-        raise Invalid("The password is too short.", errors={"password": [f"At least {least} characters."]})
+        text = gettext("At least %(number)s characters.", number=least)
+        raise Invalid(gettext("The password is too short."), errors={"password": [text]})
     known = [user.email, *user.email.split("@"), "dualcam"]
     if zxcvbn(password[:SCORED], user_inputs=known)["score"] < GUESSABLE:
-        text = (
+        text = gettext(
             "It is among the first that somebody would try: take several words that do not belong together."
         )
-        raise Invalid("The password is too easy to guess.", errors={"password": [text]})
+        raise Invalid(gettext("The password is too easy to guess."), errors={"password": [text]})
 
 
 def hashed(password: str) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from provisioning.core.errors import Invalid, NotFound
 from provisioning.models import Role, WallLink, db
 from provisioning.tracker.normalization import clean_line
+from provisioning.translation import gettext
 from provisioning.web import tag_limit
 
 PREFIX = "dcw_"  # the log hides what begins so
@@ -20,7 +21,9 @@ def create(name: str, tags: Sequence[str] | None, by: str, now: datetime) -> str
     """Add a link and give its token, which is stored nowhere. Raises Invalid naming name or tags."""
     name = clean_line(name)[:100]
     if not name:
-        raise Invalid("The link cannot be made.", errors={"name": ["Say where the screen hangs."]})
+        raise Invalid(
+            gettext("The link cannot be made."), errors={"name": [gettext("Say where the screen hangs.")]}
+        )
     token = PREFIX + secrets.token_urlsafe(32)
     limit = tag_limit.checked(tags, Role.VIEWER)
     db.session.add(WallLink(name=name, token_hash=_hash(token), tags=limit, created_by=by, created_at=now))
@@ -34,7 +37,7 @@ def find(token: str, now: datetime) -> WallLink:
         select(WallLink).where(WallLink.token_hash == _hash(token), WallLink.revoked_at.is_(None))
     )
     if link is None:
-        raise NotFound("There is no such board. Its link may have been revoked.")
+        raise NotFound(gettext("There is no such board. Its link may have been revoked."))
     if link.opened_at is None or now - link.opened_at > SEEN_EVERY:
         link.opened_at = now
         db.session.commit()

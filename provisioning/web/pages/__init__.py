@@ -153,6 +153,7 @@ def init_app(app: Flask) -> None:
         local=times.local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
         short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
         estimate=durations.words, seconds_off=words.seconds_off, browser=browser_name,
+        field_name=audit_log.field_name,
     )  # fmt: skip
     app.jinja_env.globals.update(
         words=words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16),

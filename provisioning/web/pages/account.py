@@ -10,6 +10,7 @@ from flask_login import current_user, login_user, logout_user
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import utcnow
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth, language, sign_in, users
 from provisioning.web.pages import forms
 from provisioning.web.redirects import own_path
@@ -70,7 +71,7 @@ def change_password() -> ResponseReturnValue:
     except ServiceError as error:
         if isinstance(error, Invalid):
             audit_notes.sign_in_failed(user.email)
-        text = "This is not your password." if isinstance(error, Invalid) else error.message
+        text = gettext("This is not your password.") if isinstance(error, Invalid) else error.message
         return _page({"current": [text]}), error.status
     try:
         users.set_password(user, request.form.get("password", ""))

@@ -19,12 +19,35 @@ from provisioning.core.errors import NotFound
 from provisioning.devices import registry
 from provisioning.models import AuditEntry, Command, Device, Upload, db
 from provisioning.tracker.normalization import clean_line
+from provisioning.translation import N_, gettext
 from provisioning.web import audit_notes, reader
 from provisioning.web.pages import times, words
 
 PAGE = 50
 BATCH = 500  # rows of the CSV that are read at once
 COLUMNS = ("at", "who", "address", "action", "object", "imei", "detail")
+# what the fields of an entry's details are called
+FIELDS: Mapping[str, str] = {
+    "active": N_("active"),
+    "cabin_private": N_("nothing of the cabin"),
+    "card_gb": N_("SD card, GB"),
+    "command": N_("command"),
+    "days": N_("days"),
+    "language": N_("language"),
+    "model": N_("model"),
+    "name": N_("name"),
+    "password": N_("password"),
+    "phone": N_("phone"),
+    "plate": N_("plate"),
+    "profile": N_("preset"),
+    "role": N_("role"),
+    "sessions": N_("sessions"),
+    "sms_login": N_("SMS login"),
+    "sms_password": N_("SMS password"),
+    "tags": N_("tags"),
+    "time_zone": N_("time zone"),
+    "version": N_("version"),
+}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins so
 
 
@@ -110,9 +133,8 @@ def _subjects(rows: Sequence[AuditEntry]) -> Mapping[str, Subject]:
                 device.name or device.imei, "vehicle", "imei", device.imei
             )
     for upload in _rows(Upload, Upload.id, named.get("upload", ())):
-        title = (
-            f"{words.file_title(upload)} of {times.full_time(upload.timestamp or upload.started_at, zone)}"
-        )
+        moment = times.full_time(upload.timestamp or upload.started_at, zone)
+        title = gettext("%(file)s of %(time)s", file=words.file_title(upload), time=moment)
         found[f"upload:{upload.id}"] = Subject(title, "upload", "ident", upload.id)
     for command in _rows(Command, Command.id, named.get("command", ())):
         title = words.request_title(command, zone)
@@ -122,6 +144,11 @@ def _subjects(rows: Sequence[AuditEntry]) -> Mapping[str, Subject]:
 
 def _rows(model: type[Any], column: Any, idents: Sequence[str]) -> Sequence[Any]:
     return db.session.scalars(select(model).where(column.in_(idents))).all() if idents else ()
+
+
+def field_name(name: str) -> str:
+    """Say what a field of an entry's details is called; one without a name in words stands as it is written."""
+    return gettext(FIELDS[name]) if name in FIELDS else name.replace("_", " ")
 
 
 def _lines(wanted: audit.EntryFilter) -> Iterator[str]:

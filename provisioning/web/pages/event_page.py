@@ -11,13 +11,14 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.media import event_list, shares
 from provisioning.models import Event, TelemetryRecord, Upload, db, utcnow
 from provisioning.roles import Permission
+from provisioning.translation import N_, gettext
 from provisioning.web import audit_notes, auth, users
 from provisioning.web.pages import forms
 from provisioning.web.schemas.events import SHORTEST_SHARE_PASSWORD
 
 MADE = "share_made"  # in the session: a new link, until the page has shown it
 # of a link: its hours, and what people call that
-LENGTHS = ((24, "one day"), (72, "three days"), (168, "a week"), (720, "a month"))
+LENGTHS = ((24, N_("one day")), (72, N_("three days")), (168, N_("a week")), (720, N_("a month")))
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -46,7 +47,7 @@ def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
         seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(files),
         days_kept=current_config().retention_days_uploads,
         shares=shares.of_event(event, utcnow()) if auth.caller().may(Permission.SHARE) else [],
-        new_link=_new_link(event), lengths=LENGTHS,
+        new_link=_new_link(event), lengths=[(hours, gettext(name)) for hours, name in LENGTHS],
         newer=event_list.neighbour(event, newer=True), older=event_list.neighbour(event, newer=False),
     )  # fmt: skip
 
@@ -80,9 +81,13 @@ def share(ident: str) -> ResponseReturnValue:
     def work() -> str:
         hours, password = request.form.get("hours", ""), request.form.get("password", "")[:200]
         if hours not in {str(known) for known, _ in LENGTHS}:
-            raise Invalid("Choose for how long the link leads to the event.")
+            raise Invalid(gettext("Choose for how long the link leads to the event."))
         if password and len(password) < SHORTEST_SHARE_PASSWORD:
-            raise Invalid(f"A password of a link has at least {SHORTEST_SHARE_PASSWORD} characters.")
+            raise Invalid(
+                gettext(
+                    "A password of a link has at least %(number)s characters.", number=SHORTEST_SHARE_PASSWORD
+                )
+            )
         password_hash = users.hashed(password) if password else None
         _, token = shares.make(event, int(hours), password_hash, auth.caller().label, utcnow())
         session[MADE] = (

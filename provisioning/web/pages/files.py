@@ -1,5 +1,7 @@
 """An upload's page, its bytes, and the link that a person fixes."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
@@ -7,11 +9,20 @@ from sqlalchemy import select
 from provisioning.core import audit
 from provisioning.core.errors import NotFound
 from provisioning.media import link_service, previews, storage
-from provisioning.models import TRIGGERS, Command, TelemetryRecord, Upload, db, utcnow
+from provisioning.models import TRIGGERS, Certainty, Command, TelemetryRecord, Upload, db, utcnow
 from provisioning.roles import Permission
+from provisioning.translation import N_, gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 from provisioning.web.responses import original, send
+
+# how sure a link is
+CERTAINTIES: Mapping[str, str] = {
+    Certainty.CERTAIN: N_("certain"),
+    Certainty.PROBABLE: N_("probable"),
+    Certainty.LOW: N_("low"),
+    Certainty.MANUAL: N_("manual"),
+}
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -26,7 +37,7 @@ def attach(blueprint: Blueprint) -> None:
 def _find(ident: str) -> Upload:
     found = db.session.get(Upload, ident)
     if found is None:
-        raise NotFound("There is no such file.")
+        raise NotFound(gettext("There is no such file."))
     return found
 
 
@@ -49,7 +60,7 @@ def _page(upload: Upload, problem: str | None = None) -> str:
     ).all()
     return render_template(
         "media/file.html", upload=upload, device=upload.device, problem=problem, record=_record(upload),
-        triggers=TRIGGERS,
+        triggers=TRIGGERS, certainties=CERTAINTIES,
         looked_like=db.session.get(Command, upload.looked_like) if upload.looked_like else None,
         viewers=_viewers(upload),
         requests=[r for r in requests if r.arguments["file_type"] == upload.file_type],
@@ -72,7 +83,7 @@ def content(ident: str) -> Response:
     name = None if is_shown else f"{upload.imei}-{upload.source}-{upload.id}"
     answer = original(storage.media(), upload.path, name, upload.sha256) if upload.path else None
     if answer is None:
-        raise NotFound("The file is not complete yet, or not there any more.")
+        raise NotFound(gettext("The file is not complete yet, or not there any more."))
     (audit_notes.saw if is_shown else audit_notes.downloaded)(upload)
     return answer
 
@@ -93,7 +104,7 @@ def video(ident: str) -> Response:
 def _derived(key: str | None, kind: str) -> Response:
     answer = send(storage.media(), key, kind, None, None) if key else None
     if answer is None:
-        raise NotFound("It is still being made.")
+        raise NotFound(gettext("It is still being made."))
     return answer
 
 
@@ -105,7 +116,7 @@ def fix(ident: str) -> ResponseReturnValue:
         wanted = request.form.get("command", "")
         command = db.session.get(Command, wanted) if wanted else None
         if wanted and command is None:
-            raise NotFound("There is no such request.")
+            raise NotFound(gettext("There is no such request."))
         link_service.fix(upload, command, auth.caller().label, utcnow())
         return url_for("pages.upload", ident=ident)
 

@@ -30,6 +30,7 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.sms import inbound_texts, unmatched
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms, inbox_items
 
@@ -96,7 +97,7 @@ def _put_aside() -> Sequence[Message]:
 def _find(ident: str) -> Message:
     message = db.session.get(Message, ident)
     if message is None:
-        raise NotFound("There is no such message.")
+        raise NotFound(gettext("There is no such message."))
     return message
 
 
@@ -107,7 +108,7 @@ def claim(ident: str) -> ResponseReturnValue:
     def work() -> str:
         device = registry.named(request.form.get("imei", ""))
         if not message.sender.startswith("+"):
-            raise Invalid("This sender is no phone number.")
+            raise Invalid(gettext("This sender is no phone number."))
         now = utcnow()
         inbound_texts.claim_sender(message, device, lambda d, phone: registry.set_phone(d, phone, now), now)
         audit_notes.changed(AuditAction.CHANGED, device, {"phone": message.sender})
@@ -171,5 +172,5 @@ def show_unknown_device(imei: str) -> ResponseReturnValue:
         .limit(PAGE)
     ).all()
     if not rows:
-        raise NotFound("Nothing is kept of this device.")
+        raise NotFound(gettext("Nothing is kept of this device."))
     return render_template("inbox/unknown_device.html", imei=imei, rows=rows)

@@ -19,6 +19,7 @@ from provisioning.media import camera_sessions, event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
 from provisioning.models import NEEDS_A_LOOK, UNMATCHED, ChecklistRun, Device, Event, Message, db, utcnow
+from provisioning.translation import gettext
 from provisioning.web.pages import words
 from provisioning.web.pages.event_cards import cards
 
@@ -82,14 +83,14 @@ def _events(*, with_done: bool) -> InboxGroup:
             device=card.event.device,
             text=f"{words.event_title(card.event)}: {card.content}",
             at=card.event.at,
-            button="Watch",
+            button=gettext("Watch"),
             address=url_for("pages.event", ident=card.event.id),
             is_done=card.event.seen_at is not None,
         )
         for card in cards(shown)
     ]
     more = url_for("pages.media", kind=",".join(kinds), unseen=None if with_done else 1)
-    return InboxGroup("Events", items, more if len(rows) > len(shown) or len(rows) == ALL else None)
+    return InboxGroup(gettext("Events"), items, more if len(rows) > len(shown) or len(rows) == ALL else None)
 
 
 _BROKEN = (Device.archived_at.is_(None), Device.health_state == str(HealthState.BROKEN))
@@ -106,13 +107,13 @@ def _broken() -> InboxGroup:
             device=row,
             text=health[row.id].reason,
             at=health[row.id].since,
-            button=action.label if (action := health[row.id].action) else "Look",
+            button=action.label if (action := health[row.id].action) else gettext("Look"),
             address=url_for("pages.check" if action else "pages.vehicle", imei=row.imei),
         )
         for row in rows[:SHOWN]
     ]
     more = url_for("pages.fleet", state=str(HealthState.BROKEN)) if len(rows) > SHOWN else None
-    return InboxGroup("Broken", items, more)
+    return InboxGroup(gettext("Broken"), items, more)
 
 
 def _waiting() -> InboxGroup:
@@ -126,12 +127,12 @@ def _waiting() -> InboxGroup:
     items = [
         InboxItem(
             device=row.device,
-            text=" ".join(run_view.questions_of(row).values()) or "The check waits for an answer.",
+            text=" ".join(run_view.questions_of(row).values()) or gettext("The check waits for an answer."),
             at=row.updated_at,
-            button="Answer",
+            button=gettext("Answer"),
             address=url_for("pages.check", imei=row.device.imei),
         )
         for row in rows
         if row.device.archived_at is None
     ]
-    return InboxGroup("Waiting for you", items)
+    return InboxGroup(gettext("Waiting for you"), items)

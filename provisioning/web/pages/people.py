@@ -11,6 +11,7 @@ from provisioning.core import mail
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import Role, User, db, utcnow
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth, invitations, sign_in, users
 from provisioning.web.pages import forms
 from provisioning.web.schemas.people import AccessForm, UserForm
@@ -85,7 +86,7 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
         audit_notes.person(AuditAction.REMOVED, user)
         users.remove(user)
     else:
-        raise Invalid("There is no such button.")
+        raise Invalid(gettext("There is no such button."))
     return link
 
 

@@ -15,6 +15,7 @@ from provisioning.models import Profile, utcnow
 from provisioning.tracker import questions
 from provisioning.tracker.parameters import REQUIRED, describe, id_of
 from provisioning.tracker.questions import Answers
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import cards, forms
 from provisioning.web.schemas.parameters import ProfileSchema
@@ -35,10 +36,10 @@ def show() -> ResponseReturnValue:
         given = forms.load(ProfileSchema(exclude=("parameters",)), "name", "description")
         filled = cards.read(request.form, may_leave_out=True)
         if filled.errors:
-            raise Invalid("Some answers are wrong; nothing was saved.", errors=filled.errors)
+            raise Invalid(gettext("Some answers are wrong; nothing was saved."), errors=filled.errors)
         parameters = _others(begin) | dict(filled.parameters)
         if not parameters:
-            raise Invalid("Answer one question at least; nothing was saved.")
+            raise Invalid(gettext("Answer one question at least; nothing was saved."))
         row = presets.save(given["name"], given["description"], parameters, auth.caller().label, utcnow())
         audit_notes.note(AuditAction.ADDED, f"profile:{row.name}", detail={"version": row.version})
         return url_for("pages.preset", name=row.name)

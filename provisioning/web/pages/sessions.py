@@ -7,6 +7,7 @@ from flask_login import current_user, login_user, logout_user
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import Invalid, ServiceError, TooMany
 from provisioning.models import utcnow
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth, sign_in
 from provisioning.web.pages import kept_form
 from provisioning.web.redirects import own_path
@@ -28,7 +29,9 @@ def login() -> ResponseReturnValue:
         if current_user.is_authenticated:
             return redirect(target)
         problem = (
-            "Your session has ended. Sign in, then send the form again." if "ended" in request.args else None
+            gettext("Your session has ended. Sign in, then send the form again.")
+            if "ended" in request.args
+            else None
         )
         return render_template("login.html", target=target, email="", problem=problem)
     email, form = request.form.get("email", ""), kept_form.carried()

@@ -25,6 +25,7 @@ from provisioning.core.audit import AuditAction
 from provisioning.core.errors import NotFound, TooMany
 from provisioning.media import event_list, previews, shares, storage
 from provisioning.models import Event, Share, Upload, utcnow
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, users
 from provisioning.web.responses import original, send
 
@@ -71,7 +72,7 @@ def unlock(token: str) -> ResponseReturnValue:
     _allow(PASSWORDS, "share-password", request.remote_addr or "")
     _allow(PASSWORDS_OF_SHARE, "share-password", share.id)
     if share.password_hash and not users.verify(share.password_hash, request.form.get("password", "")):
-        problem = "This is not the password of this link."
+        problem = gettext("This is not the password of this link.")
         return _private(render_template("shared/password.html", token=token, problem=problem), 403)
     session[f"share:{share.id}"] = True
     return _private(redirect(url_for("pages.shared", token=token)))
@@ -81,12 +82,12 @@ def file(token: str, ident: str, name: str) -> Response:
     """Send a file of the event: the original, the small picture, or the copy for browsers."""
     found = _find(token)
     if found is None or not _is_unlocked(found[0]):
-        raise NotFound("This link has ended.")
+        raise NotFound(gettext("This link has ended."))
     _, event = found
     upload = next((one for one in event_list.files_of([event])[event.id] if one.id == ident), None)
     answer = _file(event, upload, name) if upload is not None else None
     if answer is None:
-        raise NotFound("There is no such file, or it is still being made.")
+        raise NotFound(gettext("There is no such file, or it is still being made."))
     return _private(answer)
 
 
@@ -118,7 +119,8 @@ def _allow(rate: RateLimitItem, name: str, whose: str) -> None:
     if not limiter.hit(rate, name, whose):
         reset = limiter.get_window_stats(rate, name, whose).reset_time
         raise TooMany(
-            "Too many requests; try again in a minute.", retry_after=max(1, int(reset - time.time()) + 1)
+            gettext("Too many requests; try again in a minute."),
+            retry_after=max(1, int(reset - time.time()) + 1),
         )
 
 

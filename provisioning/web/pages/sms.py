@@ -12,26 +12,27 @@ from provisioning.core.prices import Price
 from provisioning.models import DeliveryStatus, Message, utcnow
 from provisioning.sms import gateway, traffic, trial_messages
 from provisioning.sms.gateway import SmsGateway
+from provisioning.translation import N_, gettext
 from provisioning.web.pages import forms
 from provisioning.web.pages.words import Label
 from provisioning.web.schemas.devices import NewVehiclesSchema
 from provisioning.web.schemas.messages import TrialMessageSchema
 
-TITLES = {"twilio": "Twilio", "http": "SMS provider or router over HTTP"}
+TITLES = {"twilio": "Twilio", "http": N_("SMS provider or router over HTTP")}
 # settings that choose sender and account
 SETTINGS = {
     "twilio": ("TWILIO_ACCOUNT_SID", "TWILIO_FROM", "TWILIO_MESSAGING_SERVICE_SID"),
     "http": ("SMS_HTTP_URL", "SMS_HTTP_FROM"),
 }
-_ON_ITS_WAY = Label("Sent", "send", "open")
-_UNCLEAR = Label("Not clear", "circle-dashed", "warn")
-_LOST = Label("Not delivered", "circle-x", "bad")
+_ON_ITS_WAY = Label(N_("Sent"), "send", "open")
+_UNCLEAR = Label(N_("Not clear"), "circle-dashed", "warn")
+_LOST = Label(N_("Not delivered"), "circle-x", "bad")
 STATES = {
     DeliveryStatus.SENDING: _ON_ITS_WAY,
     DeliveryStatus.QUEUED: _ON_ITS_WAY,
     DeliveryStatus.SENT: _ON_ITS_WAY,
     DeliveryStatus.UNKNOWN: _UNCLEAR,
-    DeliveryStatus.DELIVERED: Label("Delivered", "circle-check", "good"),
+    DeliveryStatus.DELIVERED: Label(N_("Delivered"), "circle-check", "good"),
     DeliveryStatus.UNDELIVERED: _LOST,
     DeliveryStatus.FAILED: _LOST,
     DeliveryStatus.CANCELED: _LOST,
@@ -61,12 +62,12 @@ def part() -> ResponseReturnValue:
 def _verdict(lately: traffic.Traffic) -> Label:
     """Judge by the answers: an SMS that vehicles answered went both ways."""
     if gateway.configured() is None:
-        return Label("No SMS gateway is set", "circle-x", "bad")
+        return Label(N_("No SMS gateway is set"), "circle-x", "bad")
     if not lately.sent:
-        return Label("No SMS were sent in the last 24 hours", "circle-dashed", "quiet")
+        return Label(N_("No SMS were sent in the last 24 hours"), "circle-dashed", "quiet")
     if not lately.answered:
-        return Label("No vehicle answered an SMS in the last 24 hours", "alert-triangle", "warn")
-    return Label("SMS work", "circle-check", "good")
+        return Label(N_("No vehicle answered an SMS in the last 24 hours"), "alert-triangle", "warn")
+    return Label(N_("SMS work"), "circle-check", "good")
 
 
 def change_new_vehicles() -> ResponseReturnValue:
@@ -100,7 +101,7 @@ def _page(error: ServiceError | None = None) -> str:
     balance, problem = _balance(carrier) if carrier and "balance" in request.args else (None, None)
     trials = trial_messages.latest(now)
     return render_template(
-        "settings/sms.html", carrier=carrier, title=TITLES.get(carrier.name, carrier.name) if carrier else None,
+        "settings/sms.html", carrier=carrier, title=_title(carrier) if carrier else None,
         settings_of=SETTINGS.get(carrier.name, ()) if carrier else (), balance=balance, balance_problem=problem,
         traffic=traffic.lately(now), last_webhook=traffic.last_webhook(carrier.name) if carrier else None,
         trials=[(one, _state(one), _reason(one)) for one in trials],
@@ -108,6 +109,10 @@ def _page(error: ServiceError | None = None) -> str:
         public_url=current_config().public_url, error=error, errors=error.errors if error else {},
         new_vehicles=fleet_settings.current(), given=request.form,
     )  # fmt: skip
+
+
+def _title(carrier: SmsGateway) -> str:
+    return gettext(TITLES.get(carrier.name, carrier.name))
 
 
 def _balance(carrier: SmsGateway) -> tuple[Price | None, str | None]:

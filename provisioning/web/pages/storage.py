@@ -9,6 +9,7 @@ from provisioning.core.errors import Conflict, ServiceError
 from provisioning.media import kept_days, storage_use
 from provisioning.media.kept_days import KeptDays
 from provisioning.models import utcnow
+from provisioning.translation import gettext
 from provisioning.web.pages import forms
 from provisioning.web.schemas.storage import kept_days_schema
 
@@ -32,7 +33,9 @@ def keep_days() -> ResponseReturnValue:
 
     def work() -> str:
         if kept_days.on_server(current_config()):
-            raise Conflict("It is set on the server, by RETENTION_DAYS_UPLOADS.")
+            raise Conflict(
+                gettext("It is set on the server, by %(setting)s.", setting="RETENTION_DAYS_UPLOADS")
+            )
         days = _read(request.form)
         fleet_settings.change({"photo_days": days.photo, "video_days": days.video}, utcnow())
         return url_for("pages.storage")
