@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select
-from test_uploads import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
+from upload_rows import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
 
 from provisioning.devices import registry, status_table
 from provisioning.media import link_service, registration, settlement

@@ -16,7 +16,7 @@ import s3_proxy
 import s3_server
 from flask import Flask
 from playwright.sync_api import Browser, expect
-from test_uploads import IMEI, sidecar, take
+from upload_rows import IMEI, sidecar, take
 from werkzeug.serving import make_server
 
 from app import create_app

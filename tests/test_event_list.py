@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import func, select
 from test_api import Api
 from test_events import stored
-from test_uploads import IMEI, van  # noqa: F401 - a fixture
+from upload_rows import IMEI, van  # noqa: F401 - a fixture
 
 from provisioning.devices import registry
 from provisioning.media import event_list, event_service

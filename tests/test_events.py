@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, func, select, update
 from test_event_rules import VECTORS, read
-from test_uploads import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
+from upload_rows import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
 
 from provisioning.devices import registry
 from provisioning.media import event_service, link_service, retention, settlement, storage, telemetry

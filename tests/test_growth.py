@@ -12,7 +12,7 @@ from flask import Flask
 from gateway_double import Phone
 from sqlalchemy import event, func, select
 from test_pages import Visitor
-from test_uploads import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
+from upload_rows import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
 
 from provisioning import schedule
 from provisioning.commands import submission

@@ -134,7 +134,7 @@ def test_a_report_of_the_receiver_counts_with_the_workers_next_look(van: Device)
 
 
 def test_a_file_proves_its_camera(app: Flask, van: Device) -> None:
-    from test_uploads import sidecar
+    from upload_rows import sidecar
 
     registration.register([sidecar("a" * 32)], utcnow())
     settlement.settle_all(utcnow)
@@ -277,7 +277,7 @@ def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Devic
 
 
 def test_the_newest_files_of_before_are_proofs_after_the_migration(app: Flask, van: Device) -> None:
-    from test_uploads import sidecar
+    from upload_rows import sidecar
 
     came = utcnow() - timedelta(hours=3)
     registration.register([sidecar("a" * 32) | {"received_at": came.isoformat()}], utcnow())

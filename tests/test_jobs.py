@@ -12,7 +12,7 @@ from flask import Flask
 from gateway_double import Phone
 from sqlalchemy import func, select
 from test_sms import NUMBER, ask, at, claim, owed_text, send
-from test_uploads import sidecar, take
+from upload_rows import sidecar, take
 from werkzeug.serving import make_server
 
 from provisioning import schedule

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
-from test_uploads import IMEI, sidecar
+from upload_rows import IMEI, sidecar
 
 from app import create_app
 from provisioning.core.config import Config

@@ -18,7 +18,7 @@ from camera_model import kermit
 from conftest import wait_until
 from sqlalchemy import select
 from test_server import QUICK, Running, content
-from test_uploads import IMEI, asked, sidecar, take, van
+from upload_rows import IMEI, asked, sidecar, take, van
 
 from provisioning.models import Device, State, Upload, db
 from receiver.net.settings import Settings

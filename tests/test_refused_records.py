@@ -14,7 +14,7 @@ from conftest import wait_until
 from sqlalchemy import create_engine, text
 from stack import Stack
 from test_server import QUICK, Notes, Running, content
-from test_uploads import IMEI, sidecar
+from upload_rows import IMEI, sidecar
 
 from receiver.backend import bisecting, reporter
 from receiver.backend.port import RecordRefused, SessionFacts

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
-from test_uploads import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
+from upload_rows import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
 
 from provisioning.devices import status_table
 from provisioning.fleet import presets

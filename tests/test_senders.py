@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 from test_sms import ask
-from test_uploads import sidecar
+from upload_rows import sidecar
 
 from provisioning import schedule
 from provisioning.core import jobs
