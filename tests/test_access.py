@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 from flask import Flask
+from page_visitor import Visitor
 from test_api import Api
-from test_pages import Visitor
 from werkzeug.test import TestResponse
 
 from provisioning.models import Role

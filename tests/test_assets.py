@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from flask import Flask
 from flask_wtf.csrf import generate_csrf
-from test_pages import Visitor, upload, van  # noqa: F401 - a fixture
+from page_visitor import Visitor, upload, van  # noqa: F401 - a fixture
 
 from provisioning.media import storage
 from provisioning.models import Device, Role, db

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from page_visitor import IMEI, Visitor, flat, van  # noqa: F401 - a fixture
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from test_api import Api
-from test_pages import IMEI, Visitor, flat, van  # noqa: F401 - a fixture
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction

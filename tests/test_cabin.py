@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from gateway_double import Phone
+from page_visitor import Visitor, flat
 from sqlalchemy import func, select
 from test_fleet_lists import Program
-from test_pages import Visitor, flat
 
 from provisioning.check import runner
 from provisioning.devices import registry, status_table

@@ -21,8 +21,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from page_visitor import Visitor
 from sqlalchemy import event, select
-from test_pages import Visitor
 from test_sms import NUMBER, REQUESTER, ask, at, change_credentials, claim, reply_at, send
 
 from app import create_app

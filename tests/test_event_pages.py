@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
+from page_visitor import IMEI, Visitor, flat, van  # noqa: F401 - `van` is a fixture
 from sqlalchemy import select
 from test_events import requested, stored
-from test_pages import IMEI, Visitor, flat, van  # noqa: F401 - `van` is a fixture
 
 from provisioning.core import change_feed
 from provisioning.media import event_service

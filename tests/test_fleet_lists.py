@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 from flask import Flask
+from page_visitor import Visitor, command, upload
 from sqlalchemy import event
-from test_pages import Visitor, command, upload
 
 from provisioning.devices import listing, registry
 from provisioning.fleet import presets
@@ -184,7 +184,7 @@ def rows_of(page: str) -> list[str]:
 def test_the_start_page_shows_what_is_worst_first_and_filters_by_the_address(
     app: Flask, fleet: list[Device], query: str, found: list[str]
 ) -> None:
-    from test_pages import Visitor
+    from page_visitor import Visitor
 
     visitor = Visitor(app, Role.VIEWER)
     page = visitor.get(f"/{query}").text
@@ -193,7 +193,7 @@ def test_the_start_page_shows_what_is_worst_first_and_filters_by_the_address(
 
 
 def test_the_sentence_counts_the_states_and_leads_to_their_vehicles(app: Flask, fleet: list[Device]) -> None:
-    from test_pages import Visitor
+    from page_visitor import Visitor
 
     page = Visitor(app, Role.VIEWER).get("/").text
     for title, state in (("1 needs somebody", "broken,limited"), ("1 not checked", "unchecked")):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from gateway_double import Phone
+from page_visitor import Visitor
 from sqlalchemy import event, func, select
-from test_pages import Visitor
 from upload_rows import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
 
 from provisioning import schedule

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from page_visitor import IMEI, Visitor, flat, text_from, van  # noqa: F401 - `van` is a fixture
 from sqlalchemy import event as sql_event
 from test_event_pages import event
-from test_pages import IMEI, Visitor, flat, text_from, van  # noqa: F401 - `van` is a fixture
 
 from provisioning.models import ChecklistRun, Device, Event, Role, db, utcnow
 from provisioning.web.pages import inbox_items

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import test_pages
 from flask import Flask
+from page_visitor import Visitor, flat
 from sqlalchemy import func, select
-from test_pages import Visitor, flat
 
 from provisioning.models import Device, LoginFailure, Role, db
 from provisioning.web import auth

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from page_visitor import Visitor, flat
 from sqlalchemy import select, update
 from test_api import Api
 from test_audit import told
-from test_pages import Visitor, flat
 
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.models import ApiToken, IdempotencyKey, Role, User, WebSession, db, utcnow

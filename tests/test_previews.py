@@ -10,8 +10,8 @@ import bombs
 import pytest
 from conftest import ROOT
 from flask import Flask
+from page_visitor import Visitor
 from sqlalchemy import select
-from test_pages import Visitor
 from upload_rows import IMEI, add_van, asked, sidecar, take
 
 from provisioning.media import photo_decoder, previews, registration, settlement, storage

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from gateway_double import Phone
+from page_visitor import Visitor
 from sqlalchemy import func, select
 from test_fleet_lists import Program
-from test_pages import Visitor
 from test_sms import ask, photo, send, van  # noqa: F401 - a fixture
 
 from provisioning.devices import status_table

@@ -2,7 +2,7 @@
 
 import pytest
 from flask import Flask
-from test_pages import IMEI, Visitor, command, upload, van  # noqa: F401 - a fixture
+from page_visitor import IMEI, Visitor, command, upload, van  # noqa: F401 - a fixture
 
 from provisioning.devices import registry
 from provisioning.models import Device, Message, Role, db, new_id, utcnow

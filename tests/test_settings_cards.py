@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from gateway_double import Phone
+from page_visitor import Visitor, flat
 from sqlalchemy import select
-from test_pages import Visitor, flat
 from test_sms import send
 
 from provisioning.commands import submission

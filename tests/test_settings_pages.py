@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from gateway_double import Phone
+from page_visitor import IMEI, Visitor, command, flat, upload, van, visitor  # noqa: F401 - fixtures
 from sqlalchemy import select
-from test_pages import IMEI, Visitor, command, flat, upload, van, visitor  # noqa: F401 - fixtures
 
 from provisioning.core import fleet_settings
 from provisioning.core.sms_capabilities import EXTENSION

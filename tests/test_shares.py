@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from page_visitor import Visitor, van  # noqa: F401 - a fixture
 from sqlalchemy import select
 from test_api import Api
 from test_event_pages import event
 from test_events import stored
-from test_pages import Visitor, van  # noqa: F401 - a fixture
 from werkzeug.test import TestResponse
 
 from provisioning.media import event_service, storage

@@ -5,9 +5,10 @@ import re
 import pytest
 from conftest import ROOT
 from flask import Flask, abort
+from page_visitor import Visitor, flat, van  # noqa: F401 - a fixture
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from test_pages import WHO, Visitor, flat, van  # noqa: F401 - a fixture
+from test_session_end import WHO
 
 from provisioning.core.errors import Conflict
 from provisioning.models import Device, Role, db

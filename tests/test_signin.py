@@ -10,8 +10,8 @@ import gevent
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
+from page_visitor import Visitor
 from sqlalchemy import event, func, select
-from test_pages import Visitor
 
 from provisioning.core import threads
 from provisioning.core.errors import Invalid, ServiceError, TooMany

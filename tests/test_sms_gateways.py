@@ -9,8 +9,8 @@ import pytest
 from conftest import SENDER, free_port, wait_until
 from flask import Flask
 from gateway_double import HttpPhone, Joined, Phone, message_sid
+from page_visitor import Visitor
 from sqlalchemy import select
-from test_pages import Visitor
 from test_sms import NUMBER, ask, at, claim, photo, send
 from werkzeug.serving import make_server
 

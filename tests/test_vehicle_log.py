@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from test_pages import IMEI, Visitor, command, flat, upload, van, visitor  # noqa: F401 - fixtures
+from page_visitor import IMEI, Visitor, command, flat, upload, van, visitor  # noqa: F401 - fixtures
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction, NewEntry

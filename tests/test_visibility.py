@@ -10,8 +10,8 @@ import pytest
 from conftest import wait_until
 from flask import Flask, g
 from flask.testing import FlaskCliRunner
+from page_visitor import Visitor, command, upload
 from sqlalchemy import delete, func, select
-from test_pages import Visitor, command, upload
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from page_visitor import Visitor, upload
 from sqlalchemy import select
-from test_pages import Visitor, upload
 from test_visibility import Guest
 
 from provisioning.core import logging_setup

@@ -1,0 +1,50 @@
+"""Addresses of before lead to the new ones."""
+
+import re
+
+import pytest
+from flask import Flask
+from page_visitor import IMEI, Visitor, add_van, command
+from sqlalchemy import select
+
+from provisioning.fleet import presets
+from provisioning.models import Command, Device, Role, db, utcnow
+from provisioning.web.moved_addresses import MOVED
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return Visitor(app, Role.ADMIN)
+
+
+@pytest.mark.parametrize("rule", MOVED)
+def test_an_old_address_leads_to_the_new_one(app: Flask, van: Device, visitor: Visitor, rule: str) -> None:
+    names = {"imei": van.imei, "ident": command(van).id, "name": "Trucks"}
+    presets.save("Trucks", "", {"66003": 25}, "tests", utcnow())
+    path = rule
+    for name, value in names.items():
+        path = path.replace(f"<{name}>", value)
+    answer = visitor.get(f"{path}?page=2")
+    assert answer.status_code == 301
+    assert re.search(r"[?&]page=2", answer.location)
+    found, _ = app.url_map.bind("localhost").match(
+        answer.location.partition("?")[0], method="POST" if rule.endswith(FORMS) else "GET"
+    )
+    assert found == f"pages.{MOVED[rule][0]}"
+
+
+FORMS = ("archive", "plan", "ask", "command", "credentials", "cancel", "again", "claim", "aside")
+
+
+def test_a_form_of_an_open_old_page_is_done_at_the_new_address(van: Device, visitor: Visitor) -> None:
+    answer = visitor.send(
+        f"/vehicles/{IMEI}/footage", f"/devices/{IMEI}/ask", file_type="photo", source="rear"
+    )
+    assert (answer.status_code, answer.location) == (308, f"/vehicles/{IMEI}/ask")
+    answer = visitor.send(f"/vehicles/{IMEI}/footage", answer.location, file_type="photo", source="rear")
+    assert db.session.scalars(select(Command)).one().arguments["source"] == "rear"

@@ -1,0 +1,149 @@
+"""Pages, forms and streams of a person whose sign-in has ended."""
+
+import re
+
+import pytest
+from flask import Flask
+from page_visitor import IMEI, Visitor, add_van
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from provisioning.core import change_feed
+from provisioning.models import Command, Device, Role, db
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return Visitor(app, Role.ADMIN)
+
+
+def test_a_form_sent_after_the_session_has_ended_leads_to_sign_in_and_back(
+    van: Device, visitor: Visitor
+) -> None:
+    visitor.get(f"/vehicles/{IMEI}")
+    visitor.leave()
+    visitor._forget()
+    answer = visitor.client.post(
+        f"/vehicles/{IMEI}/ask",
+        data={"csrf_token": "old"},
+        headers={"Referer": f"http://localhost/vehicles/{IMEI}"},
+    )
+    assert answer.status_code == 302
+    assert answer.location == f"/login?next=/vehicles/{IMEI}&ended=1"
+    assert "Your session has ended" in visitor.get(answer.location).text
+
+
+OURS = {"Sec-Fetch-Site": "same-origin", "Referer": f"http://localhost/vehicles/{IMEI}/footage"}
+WHO = {"email": "admin@example.com", "password": "a long enough password"}
+
+
+def hidden(page: str) -> list[tuple[str, str]]:
+    """Give the hidden fields of the form in the main part of a page."""
+    found = re.findall(
+        r'<input type="hidden"\s+name="([^"]+)"\s+value="([^"]*)">', page.partition("<main")[2]
+    )
+    return [(name, value.replace("&#39;", "'")) for name, value in found]
+
+
+def test_a_form_sent_after_the_session_has_ended_is_kept_through_the_sign_in(
+    van: Device, visitor: Visitor
+) -> None:
+    fields = {"csrf_token": "old", "nonce": "n1", "file_type": "video", "source": "rear", "duration": "7",
+              "from": "2026-07-01T12:00:00", "sms_password": "cam11"}  # fmt: skip
+    visitor.leave()
+    visitor._forget()
+    ended = visitor.client.post(f"/vehicles/{IMEI}/ask", data=fields, headers=OURS)
+    assert ended.status_code == 401
+    assert "what you filled in is kept" in ended.text
+    assert "cam11" not in ended.text
+    visitor._forget()
+    wrong = visitor.client.post("/login", data=dict(hidden(ended.text)) | WHO | {"password": "wrong"})
+    visitor._forget()
+    right = visitor.client.post("/login", data=dict(hidden(wrong.text)) | WHO)
+    assert "Your form is still here" in right.text
+    assert f'action="/vehicles/{IMEI}/ask"' in right.text
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 0
+    visitor._forget()
+    sent = visitor.client.post(f"/vehicles/{IMEI}/ask", data=dict(hidden(right.text)), headers=OURS)
+    assert sent.location == f"/vehicles/{IMEI}/footage"
+    row = db.session.scalars(select(Command)).one()
+    assert (row.arguments["source"], row.arguments["duration"]) == ("rear", 7)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}, {}]
+)
+def test_a_form_from_elsewhere_is_not_kept(van: Device, visitor: Visitor, headers: dict[str, str]) -> None:
+    visitor.leave()
+    visitor._forget()
+    answer = visitor.client.post(f"/vehicles/{IMEI}/ask", data={"file_type": "photo"}, headers=headers)
+    assert answer.status_code == 302
+    assert answer.location.startswith("/login?")
+
+
+def test_a_part_asked_for_after_the_session_has_ended_moves_the_whole_page(
+    van: Device, visitor: Visitor
+) -> None:
+    visitor.leave()
+    answer = visitor.get(
+        f"/vehicles/{IMEI}/part/requests",
+        **{"HX-Request": "true", "Referer": f"http://localhost/vehicles/{IMEI}"},
+    )
+    assert (answer.status_code, answer.text) == (401, "")
+    assert answer.headers["HX-Redirect"] == f"/login?next=/vehicles/{IMEI}"
+
+
+def test_one_user_holds_so_many_streams_and_the_oldest_gives_way(van: Device, visitor: Visitor) -> None:
+    def listen() -> TestResponse:
+        visitor._forget()
+        answer = visitor.client.get("/events", headers={"Accept": "text/event-stream"}, buffered=False)
+        assert answer.status_code == 200
+        return answer
+
+    held = [listen() for _ in range(change_feed.STREAMS_PER_USER + 2)]
+    assert [list(answer.response) for answer in held[:2]] == [[b"retry: 2000\n\n"]] * 2  # ended at once
+    assert sum(len(places) for places in change_feed.hub._held.values()) == change_feed.STREAMS_PER_USER
+    for answer in held:
+        answer.close()
+    assert change_feed.hub._held == {}
+
+
+def test_a_stream_is_refused_after_the_session_has_ended(van: Device, visitor: Visitor) -> None:
+    visitor.leave()
+    assert visitor.get(f"/vehicles/{IMEI}/events", Accept="text/event-stream").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/", f"/vehicles/{IMEI}", f"/vehicles/{IMEI}/part/requests", f"/vehicles/{IMEI}/events"]
+)
+def test_an_answer_that_comes_late_does_not_undo_signing_out(
+    van: Device, visitor: Visitor, path: str
+) -> None:
+    visitor.leave()
+    who = {"email": "admin@example.com", "password": "a long enough password"}
+    cookies = visitor.send("/login", "/login", **who).headers.getlist("Set-Cookie")
+    assert any(cookie.startswith("session=") for cookie in cookies)
+    visitor.get(f"/vehicles/{IMEI}")
+    answer = visitor.get(path)
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers  # a browser would keep it after the sign-out of another tab
+    answer.close()
+
+
+def test_sign_in_never_leads_to_another_host(app: Flask, visitor: Visitor) -> None:
+    visitor.leave()
+    answer = visitor.get("/", **{"HX-Request": "true", "Referer": "http://evil.example//evil.example/x"})
+    assert answer.headers["HX-Redirect"] == "/login?next=/"
+
+
+def test_an_old_form_of_somebody_signed_in_is_refused_with_the_reason(van: Device, visitor: Visitor) -> None:
+    visitor._forget()
+    answer = visitor.client.post(f"/vehicles/{IMEI}/ask", data={"csrf_token": "old", "file_type": "photo"})
+    assert answer.status_code == 400
+    assert "load the page anew" in answer.text
+    assert db.session.scalar(select(func.count()).select_from(Command)) == 0

@@ -1,0 +1,71 @@
+"""The page of a tracker: its buttons send their commands, and only to whom the role allows it."""
+
+import re
+
+import pytest
+from flask import Flask
+from page_visitor import IMEI, Visitor, add_van, command
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from provisioning.models import Command, Device, Role, db
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return Visitor(app, Role.ADMIN)
+
+
+def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask) -> None:
+    viewer = Visitor(app, Role.VIEWER)
+    page = viewer.get(f"/vehicles/{IMEI}")
+    assert "Photo now" not in page.text
+    assert viewer.get(f"/vehicles/{IMEI}/settings").location == f"/vehicles/{IMEI}/settings/tracker"
+    answer = viewer.get(f"/vehicles/{IMEI}/settings/vehicle")
+    assert answer.status_code == 403
+    assert "installer" in answer.text
+
+
+def press(visitor: Visitor, command: str, **fields: str) -> TestResponse:
+    page = f"/vehicles/{IMEI}/settings/tracker"
+    return visitor.send(page, f"/vehicles/{IMEI}/command", command=command, **fields)
+
+
+def test_every_button_of_the_tracker_page_sends_its_command(van: Device, visitor: Visitor) -> None:
+    page = visitor.get(f"/vehicles/{IMEI}/settings/tracker").text
+    values = re.findall(r'name="command" value="([^"]+)"', page) + re.findall(
+        r'<option value="([a-z_:]+)"', page
+    )
+    assert {"getver", "camgetver", "cpureset", "camget_restart:rear", "camget_sdformat:front"} <= set(values)
+    for value in values:
+        assert press(visitor, value, sure="on").status_code == 302
+    kinds = [row.kind for row in db.session.scalars(select(Command).order_by(Command.id))]
+    assert kinds == [value.partition(":")[0] for value in values]
+    assert "Restart the rear camera" in visitor.get(f"/vehicles/{IMEI}/log").text
+
+
+def test_what_interrupts_or_erases_is_sent_only_with_the_box_ticked(van: Device, visitor: Visitor) -> None:
+    answer = press(visitor, "camget_sdformat:front")
+    assert answer.status_code == 422
+    assert "Tick the box first" in answer.text
+    assert db.session.scalar(select(Command.id)) is None
+
+
+def test_support_neither_sees_nor_sends_what_needs_an_installer(van: Device, app: Flask) -> None:
+    support = Visitor(app, Role.SUPPORT)
+    page = support.get(f"/vehicles/{IMEI}/settings/tracker").text
+    assert "Ask for firmware and IMEI" in page
+    assert "Restart the tracker" not in page
+    assert press(support, "cpureset", sure="on").status_code == 403
+    restart = command(van, kind="camget_restart", arguments={"camera": "front"})
+    assert support.send(f"/requests/{restart.id}", f"/requests/{restart.id}/again").status_code == 403
+
+
+@pytest.mark.parametrize("name", ["camreq", "setparam", "reboot", ""])
+def test_a_command_without_a_button_is_not_sent_by_one(van: Device, visitor: Visitor, name: str) -> None:
+    assert press(visitor, name, sure="on").status_code == 422
