@@ -4,6 +4,7 @@ import io
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 from sqlalchemy import select, update
@@ -12,19 +13,21 @@ from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.media import event_service, previews, shares
 from provisioning.models import (
+    ApiToken,
     CameraSession,
     ChecklistRun,
     Command,
     Device,
     Event,
     Message,
+    Role,
     State,
     Upload,
     db,
     new_id,
     utcnow,
 )
-from provisioning.web import wall_links
+from provisioning.web import auth, invitations, wall_links
 
 IMEI, UNKNOWN = "356307042440106", "490154203237518"
 
@@ -79,9 +82,14 @@ def seed(folder: Path) -> list[str]:
     crash = db.session.scalars(select(Event).where(Event.kind == "crash")).first()
     assert crash is not None
     _, token = shares.make(crash, 24, None, "tests", now)
+    _, invitation = invitations.invite("invited@example.com", "", Role.VIEWER, now)
+    auth.create_token("revoked", Role.VIEWER)
+    auth.revoke_token("revoked")
+    revoked = db.session.scalars(select(ApiToken.id).where(ApiToken.name == "revoked")).one()
     found = {
         "event": f"/media/{crash.id}", "shared": f"/s/{token}",
         "photo": f"/uploads/{uploads[0].id}", "coming": f"/uploads/{coming.id}", "request": f"/requests/{answered.id}",
+        "invitation": urlsplit(invitation.url).path, "revoked": f"/settings/tokens?revoked={revoked}",
         "failed": f"/requests/{failed.id}", "wall": f"/wall/{wall_links.create('Yard', None, 'tests', now)}",
     }  # fmt: skip
     van = f"/vehicles/{IMEI}"

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from stack import Stack
 
 from provisioning.web import access
+from provisioning.web.moved_addresses import MOVED
 
 EMAIL, PASSWORD = "layout@example.com", "a long enough password"
 AXE = (ROOT / "tests" / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
@@ -159,6 +160,31 @@ def test_the_menu_of_the_phone_is_accessible_and_large(open_context: Callable[..
         )
 
 
+# how many controls are seen, the colours of words, and that of the ground
+PRINTED = """() => [
+    [...document.querySelectorAll("header, nav, button, form, .btn")].filter((one) => one.checkVisibility()).length,
+    ...new Set(["main", "main h1, main h2", "main a:not(.btn)", ".text-secondary", ".card"]
+        .flatMap((some) => [...document.querySelectorAll(some)])
+        .filter((one) => one.checkVisibility())
+        .map((one) => getComputedStyle(one).color)),
+    getComputedStyle(document.body).backgroundColor,
+]"""
+
+
+def test_paper_shows_no_navigation_and_is_black_on_white_by_night_too(
+    open_context: Callable[..., BrowserContext], product: Stack, paths: list[str]
+) -> None:
+    context = open_context(1366, "dark")
+    page = context.new_page()
+    page.emulate_media(media="print")
+    event = next(path for path in paths if path.startswith("/media/"))
+    for theme in ("auto", "dark"):
+        context.add_cookies([{"name": "theme", "value": theme, "url": product.environment["PUBLIC_URL"]}])
+        for path in (event, *(f"/vehicles/{IMEI}/{tab}" for tab in ("check", "notice", "log"))):
+            page.goto(path)
+            assert page.evaluate(PRINTED) == [0, "rgb(0, 0, 0)", "rgb(255, 255, 255)"], path
+
+
 def loaded(page: Page) -> tuple[list[tuple[str, int]], Callable[[], None]]:
     """Collect what a page loads: address and bytes on the wire; pictures of vehicles are content and left out."""
     client = page.context.new_cdp_session(page)
@@ -177,12 +203,16 @@ def loaded(page: Page) -> tuple[list[tuple[str, int]], Callable[[], None]]:
 
 
 # addresses that show no page: streams, parts of pages, bytes
-NO_PAGES = r"/(static|api|healthz|readyz|metrics)\b|/events$|/part\b|/content$|\.(jpg|mp4|csv)$"
+NO_PAGES = r"/(static|api|healthz|readyz|metrics)\b|/events$|/part\b|/content$|\.(jpg|mp4|csv)$|/<name>$"
+SIGNED_OUT = "/login"  # leads on whoever is signed in; it is looked at by itself
 
 
 def test_every_page_is_among_those_that_are_looked_at(paths: list[str]) -> None:
     shown = {path.partition("?")[0] for path in paths}
-    rules = [route.removeprefix("GET ") for route in access.READS if route.startswith("GET ")]
+    given = {
+        route.removeprefix("GET ") for route in (*access.READS, *access.OPEN) if route.startswith("GET ")
+    }
+    rules = sorted(given - {SIGNED_OUT, *MOVED})
     pages = [re.sub(r"<[^>]+>", "[^/]+", rule) for rule in rules if not re.search(NO_PAGES, rule)]
     assert [page for page in pages if not any(re.fullmatch(page, path) for path in shown)] == []
 
