@@ -64,8 +64,6 @@ def measure(kind: str) -> float:
 
     feed(bytes.fromhex("0000 0005 0001403a4abaa314") + bytes([0x42 if by_path else 0x50, 0, 4, 0]))
     if by_path:
-        machine._offered = (act.BY_PATH,)
-        perform(machine._choose(0.0))
         feed(bytes.fromhex("000d0009") + b"dsm/a.mp4" + bytes.fromhex("000b0000"))
     else:
         feed(bytes.fromhex("000b000d01100000017a57334640000005"))
