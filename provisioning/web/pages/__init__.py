@@ -152,7 +152,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         local=times.local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
         short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
-        estimate=durations.words, seconds_off=words.seconds_off, browser=browser_name,
+        estimate=durations.words, browser=browser_name,
         field_name=audit_log.field_name,
     )  # fmt: skip
     app.jinja_env.globals.update(

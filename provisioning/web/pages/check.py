@@ -9,6 +9,7 @@ from provisioning.check.verdicts import BY_ID, grade
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import Device, utcnow
+from provisioning.translation import gettext
 from provisioning.web import auth
 from provisioning.web.pages import forms, words
 from provisioning.web.pages.vehicle import page
@@ -56,7 +57,7 @@ def _act(device: Device) -> None:
     what, now = request.form.get("do", ""), utcnow()
     run = runner.start(device, auth.caller().label, now) if what == "start" else runner.current(device)
     if run is None:
-        raise Invalid("There is no run; start one.")
+        raise Invalid(gettext("There is no run; start one."))
     if what == "stop":
         runner.stop(run, now)
         return
@@ -65,5 +66,5 @@ def _act(device: Device) -> None:
     elif what == "again":
         runner.again(run, request.form.get("step", ""), now)
     elif what != "start":
-        raise Invalid("There is no such button.")
+        raise Invalid(gettext("There is no such button."))
     runner.advance(run, now)

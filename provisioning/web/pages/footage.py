@@ -18,8 +18,9 @@ from provisioning.roles import Permission
 from provisioning.tracker import language
 from provisioning.tracker.language import RESOLUTIONS, CommandErrors
 from provisioning.tracker.parameters import as_integer
+from provisioning.translation import gettext
 from provisioning.web import auth
-from provisioning.web.pages import forms
+from provisioning.web.pages import forms, times
 from provisioning.web.pages.vehicle import page
 
 DURATION = 10  # seconds of a clip, as the form begins
@@ -115,14 +116,16 @@ def _footage(text: str, duration: int, zone: str) -> int:
     # a length that is refused anyway is no ground for a sentence about the end
     if 0 < duration <= language.LONGEST_VIDEO and begin + duration > now.timestamp():
         end = datetime.fromtimestamp(begin + duration, ZoneInfo(zone))
-        problem = f"The clip would end at {end:%Y-%m-%d %H:%M:%S} {end.tzname()}, which has not come yet."
-        raise Invalid("Some fields are wrong; nothing was sent.", errors={"timestamp": [problem]})
+        problem = gettext(
+            "The clip would end at %(time)s, which has not come yet.", time=times.local(end, zone)
+        )
+        raise Invalid(gettext("Some fields are wrong; nothing was sent."), errors={"timestamp": [problem]})
     return begin
 
 
 def _local_time(text: str, zone: str) -> int:
     """Read a time of the vehicle's zone; an hour that occurs twice means the first. Raises Invalid."""
-    problem = "Give date and time."
+    problem = gettext("Give date and time.")
     try:
         moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
         if moment.year == MAXYEAR:
@@ -130,7 +133,7 @@ def _local_time(text: str, zone: str) -> int:
         back = moment.astimezone(UTC).astimezone(moment.tzinfo)
         if back.replace(tzinfo=None) == moment.replace(tzinfo=None):
             return int(moment.timestamp())
-        problem = f"This time does not exist in {zone}: the clock was put forward."
+        problem = gettext("This time does not exist in %(zone)s: the clock was put forward.", zone=zone)
     except (ValueError, OverflowError):
         pass
-    raise Invalid("Some fields are wrong; nothing was sent.", errors={"timestamp": [problem]})
+    raise Invalid(gettext("Some fields are wrong; nothing was sent."), errors={"timestamp": [problem]})

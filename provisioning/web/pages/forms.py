@@ -14,6 +14,7 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import Device, db, utcnow
 from provisioning.tracker.language import CommandErrors
 from provisioning.tracker.parameters import ParameterErrors
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 
 Errors = Mapping[str, list[str]]
@@ -55,7 +56,7 @@ def _run(work: Callable[[], str]) -> str:
     try:
         return work()
     except (CommandErrors, ParameterErrors) as error:
-        raise Invalid("Some fields are wrong; nothing was sent.", errors=error.errors) from error
+        raise Invalid(gettext("Some fields are wrong; nothing was sent."), errors=error.errors) from error
 
 
 def load(schema: Schema, *names: str) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def load_from(schema: Schema, given: Given, *names: str) -> dict[str, Any]:
         return dict(schema.load({name: given[name] for name in names if name in given}))
     except ValidationError as error:
         errors = {str(name): [str(t) for t in texts] for name, texts in error.messages_dict.items()}
-        raise Invalid("Some fields are wrong; nothing was changed.", errors=errors) from error
+        raise Invalid(gettext("Some fields are wrong; nothing was changed."), errors=errors) from error
 
 
 def submit(device: Device, name: str, arguments: Mapping[str, Any], endpoint: str) -> str:

@@ -9,27 +9,28 @@ from provisioning.commands import submission
 from provisioning.devices import status_table, transfer_times
 from provisioning.models import Device, StatusItem, db
 from provisioning.tracker.parameters import Parameter
+from provisioning.translation import N_, gettext
 from provisioning.web.pages.parameters import words
 
 GROUPS = (
-    ("Contact", ("contact.", "upload.", "error.", "imei", "firmware")),
-    ("Cameras", ("camera.", "ignition", "sos")),
-    ("Settings", ("parameter.",)),
-    ("Tracker", ("info.", "tracker.", "files.")),
+    (N_("Contact"), ("contact.", "upload.", "error.", "imei", "firmware")),
+    (N_("Cameras"), ("camera.", "ignition", "sos")),
+    (N_("Settings"), ("parameter.",)),
+    (N_("Tracker"), ("info.", "tracker.", "files.")),
 )
 LABELS = {
-    "contact.sms": "Last SMS from the vehicle",
-    "contact.tcp": "Last connection of the camera",
-    "tracker.server": "Server of the tracker's own data",
-    "files.day_limit": "Limit of files in a day",
-    "upload.last": "Last file",
-    "upload.speed": "Speed of the last check's files",
-    "camera.server": "Own camera server, proved by a file it sent by itself",
-    "error.last": "Last problem",
-    "imei": "IMEI that it reports",
-    "firmware": "Firmware",
-    "ignition": "Ignition",
-    "sos": "Last SOS trigger",
+    "contact.sms": N_("Last SMS from the vehicle"),
+    "contact.tcp": N_("Last connection of the camera"),
+    "tracker.server": N_("Server of the tracker's own data"),
+    "files.day_limit": N_("Limit of files in a day"),
+    "upload.last": N_("Last file"),
+    "upload.speed": N_("Speed of the last check's files"),
+    "camera.server": N_("Own camera server, proved by a file it sent by itself"),
+    "error.last": N_("Last problem"),
+    "imei": N_("IMEI that it reports"),
+    "firmware": N_("Firmware"),
+    "ignition": N_("Ignition"),
+    "sos": N_("Last SOS trigger"),
 }
 
 
@@ -50,14 +51,16 @@ def groups(device: Device) -> Sequence[tuple[str, list[tuple[StatusItem, str, st
         )
         for title, starts in GROUPS
     ]
-    return [(title, some) for title, some in found if some]
+    return [(gettext(title), some) for title, some in found if some]
 
 
 def _label(item: str, catalogue: Mapping[int, Parameter]) -> str:
     if item.startswith("parameter."):
         number = int(item.split(".")[1])
         return f"{catalogue[number].name} ({number})" if number in catalogue else item
-    return LABELS.get(item) or item.removeprefix("info.").replace(".", " ").replace("camera ", "Camera ")
+    if item in LABELS:
+        return gettext(LABELS[item])
+    return item.removeprefix("info.").replace(".", " ").replace("camera ", "Camera ")
 
 
 def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetime:

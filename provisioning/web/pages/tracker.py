@@ -9,6 +9,7 @@ from provisioning.models import Device
 from provisioning.tracker.language import COMMANDS
 from provisioning.tracker.normalization import clean_text
 from provisioning.tracker.parameters import id_of
+from provisioning.translation import gettext
 from provisioning.web import auth
 from provisioning.web.pages import forms
 from provisioning.web.pages.vehicle import page
@@ -59,10 +60,13 @@ def other(imei: str) -> ResponseReturnValue:
 
     def work() -> str:
         if kind is None or not kind.label:
-            raise Invalid("There is no such command here.")
+            raise Invalid(gettext("There is no such command here."))
         auth.demand(kind.permission)
         if kind.needs_confirmation() and "sure" not in request.form:
-            raise Invalid("Tick the box first: this cannot be undone.", errors={"sure": ["Not ticked."]})
+            raise Invalid(
+                gettext("Tick the box first: this cannot be undone."),
+                errors={"sure": [gettext("Not ticked.")]},
+            )
         arguments = {"camera": camera} if kind.is_for_one_camera() else {}
         return forms.submit(device, name, arguments, "pages.vehicle_log")
 

@@ -13,6 +13,7 @@ from provisioning.media import event_list, registration, request_progress
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import SERVER_REQUEST, EventKind
 from provisioning.models import OPEN, Command, Device, Upload, db, files_of, utcnow
+from provisioning.translation import gettext
 from provisioning.web.pages import event_cards, event_days, media, status
 
 UNDER_WAY = 3
@@ -48,7 +49,7 @@ def page(device: Device, template: str, tab: str, **given: Any) -> str:
 def part(imei: str, name: str) -> ResponseReturnValue:
     """Give one part of a vehicle's pages anew, for live pages."""
     if name not in PARTS:
-        raise NotFound("There is no such part.")
+        raise NotFound(gettext("There is no such part."))
     return render_part(registry.find(imei), name)
 
 

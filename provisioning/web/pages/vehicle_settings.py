@@ -20,6 +20,7 @@ from provisioning.roles import Permission
 from provisioning.tracker import questions
 from provisioning.tracker.parameters import REQUIRED, as_integer, id_of
 from provisioning.tracker.questions import Answers
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import cards, forms
 from provisioning.web.pages.vehicle import page
@@ -53,9 +54,11 @@ def show(imei: str) -> ResponseReturnValue:
     def work() -> str:
         wish = _wish(device)
         if wish.errors:
-            raise Invalid("Some answers are wrong; nothing was sent.", errors=wish.errors)
+            raise Invalid(gettext("Some answers are wrong; nothing was sent."), errors=wish.errors)
         if not wish.sent:
-            raise Conflict("The vehicle has all of this already; nothing was sent.", code="nothing_to_send")
+            raise Conflict(
+                gettext("The vehicle has all of this already; nothing was sent."), code="nothing_to_send"
+            )
         who = auth.caller()
         rows = submission.provision(device, wish.sent, submission.Requester(who.label, who.role), utcnow())
         if wish.preset is not None and "profile" in request.form:
@@ -165,4 +168,7 @@ def _clip_takes(device: Device, answers: Answers) -> str | None:
         return None
     wanted = Wanted("video", answers.clip_seconds, 1)
     estimate = durations.ready_in(wanted, measured_times.of(device))
-    return f"A {answers.clip_seconds} s clip of one camera then takes {durations.words(estimate)}."
+    return gettext(
+        "A %(seconds)s s clip of one camera then takes %(time)s.",
+        seconds=answers.clip_seconds, time=durations.words(estimate),
+    )  # fmt: skip

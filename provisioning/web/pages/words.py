@@ -185,6 +185,11 @@ def step(state: str) -> str:
     return gettext(STEPS[ShownState(state)])
 
 
+def camera(source: str) -> str:
+    """Say which camera, or both: "front camera"."""
+    return gettext(CAMERAS[source])
+
+
 def request_title(row: Command, zone: str) -> str:
     """Say what was asked for: "20 s from 13:37:00, both cameras", "Photo, front camera", "Set 3 settings".
 
@@ -319,9 +324,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def seconds_off(value: str) -> str:
-    """Say how far a camera's clock is off ours, from the seconds by which it is ahead: "3 h ahead of ours", "right"."""
+def clock_shown(value: str) -> str:
+    """Say how right a camera's clock is, from the seconds by which its newest file was ahead of ours."""
     seconds = float(value)
+    time = transfer_times.about(abs(seconds))
     if abs(seconds) <= health_rules.WRONG_CLOCK:
-        return "right"
-    return f"{transfer_times.about(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} ours"
+        return gettext("Its newest file showed that the camera's clock is right.")
+    if seconds > 0:
+        return gettext("Its newest file showed that the camera's clock is %(time)s ahead of ours.", time=time)
+    return gettext("Its newest file showed that the camera's clock is %(time)s behind ours.", time=time)
