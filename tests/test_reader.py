@@ -1,6 +1,8 @@
 """The language and the time zone that a person chose: on the account's page, in the times of pages, by the API."""
 
+import re
 from datetime import UTC, datetime
+from gettext import NullTranslations
 
 import pytest
 from flask import Flask
@@ -10,6 +12,7 @@ from test_api import Api
 from test_audit import entries
 from test_pages import Visitor, flat, van  # noqa: F401 - a fixture
 
+from provisioning import translation
 from provisioning.models import AuditEntry, Device, Role, User, db, new_id
 from provisioning.models import Event as EventRow
 from provisioning.models.base import first_id
@@ -144,3 +147,40 @@ def test_administrators_set_both_by_the_api_and_what_is_left_out_stays(app: Flas
 def test_outside_of_a_request_the_other_zone_is_utc() -> None:
     assert times.full_time(LATE, "Europe/Vilnius") == "2026-01-15 22:57:21 EET (20:57 UTC)"
     assert times.full_time(LATE) == "2026-01-15 20:57:21 UTC"
+
+
+class Shouting(NullTranslations):
+    """A language that is English in capitals, but for the gaps of a sentence."""
+
+    def gettext(self, message: str) -> str:
+        return re.sub(
+            r"%\(\w+\)s|\{\w+\}|[^%{]+", lambda m: m[0] if m[0][0] in "%{" else m[0].upper(), message
+        )
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "text"),
+    [
+        ("/settings/people", {"email": "ada", "role": "viewer"}, "NOT AN E-MAIL ADDRESS."),
+        ("/settings/people", {"email": "ada@example.com"}, "MISSING DATA FOR REQUIRED FIELD."),
+        ("/settings/tokens", {"name": "x", "role": "viewer", "days": "0"}, "MUST BE GREATER THAN OR EQUAL TO 1"),
+        ("/settings/tokens", {"name": "?", "role": "viewer", "days": "1"}, "LETTERS, DIGITS, BLANKS"),
+        ("/settings/sms", {"country_code": "370"}, "GIVE + AND THE DIGITS OF THE COUNTRY"),
+        ("/settings/storage", {"photo": "x", "video": "0"}, "GIVE A NUMBER OF DAYS FROM 0 TO 36500."),
+        ("/account/password", {"current": "wrong"}, "THIS IS NOT YOUR PASSWORD."),
+    ],
+)  # fmt: skip
+def test_what_a_form_says_of_a_field_is_in_the_language_of_the_page(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, path: str, fields: dict[str, str], text: str
+) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    monkeypatch.setattr(translation, "_choose", Shouting)
+    answer = visitor.send(path.replace("/password", ""), path, **fields)
+    assert answer.status_code == 422
+    assert text in answer.text
+
+
+def test_the_api_refuses_in_english_whatever_the_browser_asks_for(app: Flask) -> None:
+    answer = Api(app, Role.ADMIN)("POST", "/users", {"email": "ada"}, **GERMAN)
+    assert answer.json["errors"]["email"] == ["Not an e-mail address."]
+    assert answer.json["errors"]["role"] == ["Missing data for required field."]

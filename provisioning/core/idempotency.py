@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from provisioning.core.encryption import Undecryptable, decrypt, encrypt
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.models import IdempotencyKey, db
+from provisioning.translation import gettext
 
 ENCRYPTED = "encrypted"  # the one field of an answer as it is kept
 UNFINISHED_FOR = timedelta(minutes=2)  # longer than any request of ours takes
@@ -52,18 +53,22 @@ def begin(scope: str, key: str, mark: str, now: datetime) -> Answer | None:
         select(IdempotencyKey).where(IdempotencyKey.scope == scope, IdempotencyKey.key == key)
     )
     if row is None:
-        raise Conflict("The first request with this key has just ended; send it again.", code="in_progress")
+        raise Conflict(
+            gettext("The first request with this key has just ended; send it again."), code="in_progress"
+        )
     if row.fingerprint != mark:
         raise Invalid(
-            "This key was used for another request.",
+            gettext("This key was used for another request."),
             code="idempotency_key_reused",
             errors={"Idempotency-Key": ["Use a new key for a new request."]},
         )
     if row.status is None:
         if now - row.created_at < UNFINISHED_FOR:
-            raise Conflict("The first request with this key is still at work.", code="in_progress")
+            raise Conflict(gettext("The first request with this key is still at work."), code="in_progress")
         raise Conflict(
-            "The first request with this key was cut off; look whether it took effect, then use a new key.",
+            gettext(
+                "The first request with this key was cut off; look whether it took effect, then use a new key."
+            ),
             code="outcome_unknown",
         )
     return Answer(row.status, _opened(row.body), row.location)

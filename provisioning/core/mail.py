@@ -7,6 +7,7 @@ from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
 from provisioning.core.config import current_config
+from provisioning.translation import gettext
 
 TIMEOUT = 10.0  # seconds for each step: a person waits for the page
 PORTS = {"smtp": 587, "smtps": 465}
@@ -33,7 +34,9 @@ def send(to: str, subject: str, text: str) -> None:
         with _connected(config.smtp_url or "") as server:
             server.send_message(message)
     except (OSError, smtplib.SMTPException, ValueError) as error:
-        raise MailError(f"The mail could not be sent ({type(error).__name__}).") from error
+        raise MailError(
+            gettext("The mail could not be sent (%(error)s).", error=type(error).__name__)
+        ) from error
 
 
 def _connected(url: str) -> smtplib.SMTP:

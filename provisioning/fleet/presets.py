@@ -12,6 +12,7 @@ from provisioning.commands import submission
 from provisioning.core.errors import Conflict, NotFound
 from provisioning.models import Profile, db
 from provisioning.tracker.parameters import complete
+from provisioning.translation import gettext
 
 VERSION = re.compile(r"[0-9]{1,9}")  # what a database's integer holds
 
@@ -43,7 +44,7 @@ def save(name: str, description: str, parameters: Mapping[Any, Any], by: str, no
     except IntegrityError as error:
         db.session.rollback()
         raise Conflict(
-            "Somebody else changed this profile at this moment; look at it, then try again."
+            gettext("Somebody else changed this profile at this moment; look at it, then try again.")
         ) from error
     return profile
 
@@ -59,7 +60,7 @@ def find(reference: str) -> Profile:
     )
     profile = db.session.scalar(query.limit(1))
     if profile is None:
-        raise NotFound(f"There is no profile {reference[:120]!r}.")
+        raise NotFound(gettext("There is no profile %(name)r.", name=reference[:120]))
     return profile
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import joinedload
 from provisioning.core.errors import NotFound
 from provisioning.media.event_rules import EventKind
 from provisioning.models import NEEDS_A_LOOK, Event, EventView, Upload, changes, db, first_id, put_all
+from provisioning.translation import gettext
 
 # how far an event's time may lie from that in its id, as a bound for the index; by far the most are equal
 ID_NEAR = timedelta(days=1)
@@ -92,7 +93,7 @@ def find(ident: str) -> Event:
     """Give the event with this id. Raises NotFound."""
     found = db.session.get(Event, ident)
     if found is None:
-        raise NotFound("There is no such event.")
+        raise NotFound(gettext("There is no such event."))
     return found
 
 

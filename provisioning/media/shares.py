@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from provisioning.core.errors import NotFound
 from provisioning.models import Event, Share, db, new_id
+from provisioning.translation import gettext
 
 EVENT = "event"
 
@@ -36,7 +37,7 @@ def find(ident: str) -> Share:
     """Give the share with this id. Raises NotFound."""
     found = db.session.get(Share, ident)
     if found is None:
-        raise NotFound("There is no such share.")
+        raise NotFound(gettext("There is no such share."))
     return found
 
 

@@ -13,6 +13,7 @@ from marshmallow import ValidationError, fields
 
 from provisioning.tracker.normalization import clean_text
 from provisioning.tracker.parameters import as_integer
+from provisioning.translation import N_, gettext
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # no camera has recorded anything before
@@ -20,6 +21,10 @@ BEFORE_EARLIEST = "This lies before the year 2000: give Unix seconds, or ISO 860
 MILLISECONDS_FROM = (
     100_000_000_000  # a Unix time from here on is in milliseconds: in seconds it is the year 5138
 )
+
+
+WHOLE_NUMBER = N_("Give a whole number from %(low)s to %(high)s.")
+WHOLE_SECONDS = N_("Give whole seconds from %(low)s to %(high)s.")
 
 
 class Flag(fields.Boolean):
@@ -45,16 +50,16 @@ class Choice(fields.Field[str]):
 
 
 class WholeNumber(fields.Field[int]):
-    """A whole number from `low` to `high`, or its decimal text; `what` names it in the sentence of a refusal."""
+    """A whole number from `low` to `high`, or its decimal text; `refusal` is the sentence about any other."""
 
-    def __init__(self, low: int, high: int, what: str = "a whole number", **options: Any) -> None:
+    def __init__(self, low: int, high: int, refusal: str = WHOLE_NUMBER, **options: Any) -> None:
         super().__init__(**options)
-        self.low, self.high, self.what = low, high, what
+        self.low, self.high, self.refusal = low, high, refusal
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> int:
         number = as_integer(value)
         if number is None or not self.low <= number <= self.high:
-            raise ValidationError(f"Give {self.what} from {self.low} to {self.high}.")
+            raise ValidationError(gettext(self.refusal, low=self.low, high=self.high))
         return number
 
 

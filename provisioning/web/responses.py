@@ -10,6 +10,7 @@ from werkzeug.wsgi import FileWrapper
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, NotFound, Unavailable
 from provisioning.tracker.normalization import CONTROL
+from provisioning.translation import gettext
 from receiver.store.media_store import Media, MediaError
 
 CODES = {
@@ -64,19 +65,19 @@ def refuse_control_characters() -> None:
     Raises NotFound for the path, Invalid naming the fields.
     """
     if CONTROL.search(request.path):
-        raise NotFound("There is nothing at this address.")
+        raise NotFound(gettext("There is nothing at this address."))
     if request.path.startswith("/webhooks/"):
         return
     errors = {
         CONTROL.sub("?", name)[:40]: [
-            "This holds a character that is no text (NUL, or another control character)."
+            gettext("This holds a character that is no text (NUL, or another control character).")
         ]
         for given in (request.args, request.form)
         for name, value in given.items(multi=True)
         if CONTROL.search(name) or CONTROL.search(value)
     }
     if errors:
-        raise Invalid("Some fields hold characters that are no text.", errors=errors)
+        raise Invalid(gettext("Some fields hold characters that are no text."), errors=errors)
 
 
 PIECE = 1024 * 1024  # bytes of a bucket's file in memory for each that is being sent
@@ -112,7 +113,7 @@ def _send(
         try:
             return _send_remote(media, key, kind, name, etag, may_redirect)
         except MediaError as error:
-            raise Unavailable("The media store cannot be reached; try again later.") from error
+            raise Unavailable(gettext("The media store cannot be reached; try again later.")) from error
     answer = send_file(
         path,
         mimetype=kind,

@@ -13,7 +13,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from provisioning.roles import Permission
-from provisioning.tracker.input_fields import EPOCH, Choice, Moment, WholeNumber
+from provisioning.tracker.input_fields import EPOCH, WHOLE_SECONDS, Choice, Moment, WholeNumber
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
 from provisioning.tracker.language.command import SOURCE_DIGITS, Effect, Source, TypedCommand, UnsendableText
 from provisioning.tracker.normalization import clean_host
@@ -81,7 +81,7 @@ class CamReqArguments(Arguments):
     file_type = Choice(FileType, required=True, error_messages=REQUIRED)
     source = Choice(Source, required=True, error_messages=REQUIRED)
     timestamp = Moment(whole_seconds=True)
-    duration = WholeNumber(1, LONGEST_VIDEO, "whole seconds")
+    duration = WholeNumber(1, LONGEST_VIDEO, WHOLE_SECONDS)
     resolution = Choice(RESOLUTIONS)
     server = fields.Nested(ServerArguments)
 

@@ -11,6 +11,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validat
 from provisioning.devices.health import HealthState
 from provisioning.tracker.input_fields import Flag, Moment
 from provisioning.tracker.normalization import clean_phone
+from provisioning.translation import gettext
 from provisioning.web.schemas.lists import PageSchema
 from provisioning.web.schemas.request_fields import (
     IMEI,
@@ -33,13 +34,13 @@ ZONES = frozenset(available_timezones())
 def check_credential(value: str) -> None:
     """Accept what a tracker holds: letters and digits, at most 5; empty for none."""
     if value and not CREDENTIAL.fullmatch(value):
-        raise ValidationError("Letters and digits only, at most 5.")
+        raise ValidationError(gettext("Letters and digits only, at most 5."))
 
 
 def check_zone(value: str) -> None:
     """Accept an IANA name."""
     if value not in ZONES:
-        raise ValidationError("Not an IANA time zone, such as Europe/Vilnius.")
+        raise ValidationError(gettext("Not an IANA time zone, such as Europe/Vilnius."))
 
 
 CREDENTIAL_SHAPE = {
@@ -134,7 +135,7 @@ class DeviceFilter(PageSchema):
 def check_past(value: datetime) -> None:
     """Accept a time that has passed; the clocks of others may be a day ahead."""
     if value > datetime.now(UTC) + timedelta(days=1):
-        raise ValidationError("This time is in the future.")
+        raise ValidationError(gettext("This time is in the future."))
 
 
 def _avl(text: str) -> fields.Integer:
@@ -174,7 +175,7 @@ COUNTRY_CODE = re.compile(r"\+[1-9][0-9]{0,3}")
 def check_country_code(value: str) -> None:
     """Accept the country's part of an international phone number; empty for none."""
     if value and not COUNTRY_CODE.fullmatch(value):
-        raise ValidationError("Give + and the digits of the country, such as +370.")
+        raise ValidationError(gettext("Give + and the digits of the country, such as +370."))
 
 
 class NewVehiclesSchema(Strict):
@@ -192,4 +193,4 @@ class NewVehiclesSchema(Strict):
         login, password = data.get("sms_login"), data.get("sms_password")
         if bool(login) != bool(password):
             field = "sms_password" if login else "sms_login"
-            raise ValidationError("Login and password go together.", field_name=field)
+            raise ValidationError(gettext("Login and password go together."), field_name=field)

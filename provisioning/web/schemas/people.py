@@ -6,6 +6,7 @@ from marshmallow import fields, pre_load, validate
 
 from provisioning.models import Role
 from provisioning.tracker.input_fields import Flag
+from provisioning.translation import N_
 from provisioning.web.language import LANGUAGES
 from provisioning.web.schemas.devices import ZONE, check_zone
 from provisioning.web.schemas.request_fields import (
@@ -65,7 +66,7 @@ class UserSchema(Strict):
         required=True,
         validate=[
             validate.Length(max=254),
-            validate.Regexp(rf"^{_WORD}@{_WORD}$", error="Not an e-mail address."),
+            validate.Regexp(rf"^{_WORD}@{_WORD}$", error=N_("Not an e-mail address.")),
         ],
     )
     name = fields.String(load_default="", validate=validate.Length(max=100), metadata=TEXT)

@@ -12,9 +12,32 @@ from stdnum import imei as stdnum_imei
 
 from provisioning.tracker.input_fields import EARLIEST
 from provisioning.tracker.normalization import CONTROL, clean_imei, clean_line, clean_phone, clean_text
+from provisioning.translation import N_, gettext
 from provisioning.web import tag_limit
 
 PHONE = re.compile(r"\+[0-9]{8,15}")
+
+
+# what marshmallow itself says of a field, as far as forms bring it about
+OF_MARSHMALLOW = (
+    N_("Missing data for required field."),
+    N_("Field may not be null."),
+    N_("Not a valid integer."),
+    N_("Shorter than minimum length {min}."),
+    N_("Longer than maximum length {max}."),
+    N_("Must be greater than or equal to {min} and less than or equal to {max}."),
+    N_("Must be one of: {choices}."),
+)
+# where a validator of marshmallow's keeps its sentences
+_SENTENCES = ("error", "message_min", "message_max", "message_all", "default_message")
+
+
+class Sentence(str):
+    """A sentence of a field or a validator, which is translated when marshmallow fills in its gaps."""
+
+    def format(self, *args: object, **values: object) -> str:
+        """Give the sentence in the reader's language, with its values."""
+        return gettext(str(self)).format(*args, **values)
 
 
 class Readable(Schema):
@@ -31,13 +54,21 @@ class Readable(Schema):
         "plate": clean_line,
     }
 
+    def on_bind_field(self, field_name: str, field_obj: fields.Field) -> None:
+        """Have the sentences of a field and of its validators translated where they are shown."""
+        field_obj.error_messages = {key: Sentence(text) for key, text in field_obj.error_messages.items()}
+        for validator in field_obj.validators:
+            for name in _SENTENCES:
+                if isinstance(text := getattr(validator, name, None), str):
+                    setattr(validator, name, Sentence(text))
+
     @pre_load
     def clean(self, data: Any, **_: Any) -> Any:
         """Look at every name and text that was given, and clean the texts."""
         if not isinstance(data, Mapping):
             return data
         errors = {
-            CONTROL.sub("?", str(key)).translate(_SHOWN)[:40]: [UNKEEPABLE]
+            CONTROL.sub("?", str(key)).translate(_SHOWN)[:40]: [gettext(UNKEEPABLE)]
             for key, value in data.items()
             if key not in self.left_out and (_unkeepable(key) or _unkeepable(value))
         }
@@ -57,7 +88,7 @@ def _unkeepable(value: Any) -> bool:
     return isinstance(value, list) and any(_unkeepable(item) for item in value)
 
 
-UNKEEPABLE = "This holds a character that is no text (NUL, another control character, or half of a pair)."
+UNKEEPABLE = N_("This holds a character that is no text (NUL, another control character, or half of a pair).")
 _HALF = re.compile("[\ud800-\udfff]")
 _SHOWN = dict.fromkeys(range(0xD800, 0xE000), "?")
 # what `Readable` takes, for the API's document
@@ -76,16 +107,18 @@ class Strict(Readable):
 def check_imei(value: str) -> None:
     """Accept exactly 15 digits with a right check digit."""
     if not re.fullmatch(r"[0-9]{15}", value):
-        raise ValidationError("An IMEI has exactly 15 digits.")
+        raise ValidationError(gettext("An IMEI has exactly 15 digits."))
     if not stdnum_imei.is_valid(value):
-        raise ValidationError("The check digit is wrong: compare the number with the label on the device.")
+        raise ValidationError(
+            gettext("The check digit is wrong: compare the number with the label on the device.")
+        )
 
 
 def check_phone(value: str) -> None:
     """Accept E.164 in form; M2M numbers follow no numbering plan."""
     if not PHONE.fullmatch(value):
         raise ValidationError(
-            "Give the number with its country code, such as +12025550123 (+ and 8 to 15 digits)."
+            gettext("Give the number with its country code, such as +12025550123 (+ and 8 to 15 digits).")
         )
 
 
@@ -119,13 +152,15 @@ class Tags(fields.List):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
         found = super()._deserialize(value, attr, data, **options)
         if len(found) > MOST_TAGS:  # blank ones count: the API's document cannot leave them out
-            raise ValidationError(f"At most {MOST_TAGS} tags.")
+            raise ValidationError(gettext("At most %(number)s tags.", number=MOST_TAGS))
         return [tag for one in found if one and (tag := clean_line(one))]
 
 
 def _check_tag(tag: str) -> None:
     if len(tag) > tag_limit.LENGTH or "," in tag:
-        raise ValidationError(f"A tag has at most {tag_limit.LENGTH} characters and no comma.")
+        raise ValidationError(
+            gettext("A tag has at most %(number)s characters and no comma.", number=tag_limit.LENGTH)
+        )
 
 
 class FormFields(Schema):
@@ -144,7 +179,7 @@ class FormFields(Schema):
 
 PLAIN_NAME = validate.Regexp(
     r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$(?!\n)",
-    error="Letters, digits, blanks, dots, dashes; it begins with a letter or digit.",
+    error=N_("Letters, digits, blanks, dots, dashes; it begins with a letter or digit."),
 )
 # a line end in such a name is refused, not taken off
 PLAIN_NAME_CLEANED = {**Readable.cleaned, "name": lambda name: name.strip(" \u00a0\u200b\ufeff")}

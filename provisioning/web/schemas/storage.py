@@ -3,7 +3,10 @@
 from marshmallow import Schema, ValidationError
 
 from provisioning.tracker.input_fields import WholeNumber
+from provisioning.translation import N_, gettext
 from provisioning.web.schemas.request_fields import Strict
+
+DAYS = N_("Give a number of days from %(low)s to %(high)s.")
 
 
 def kept_days_schema(least: int) -> Schema:
@@ -11,10 +14,9 @@ def kept_days_schema(least: int) -> Schema:
 
     def check(value: int) -> None:
         if value and value < least:
-            raise ValidationError(f"At least {least} days, or 0 to keep them for ever.")
+            raise ValidationError(
+                gettext("At least %(number)s days, or 0 to keep them for ever.", number=least)
+            )
 
-    days = {
-        name: WholeNumber(0, 36_500, "a number of days", required=True, validate=check)
-        for name in ("photo", "video")
-    }
+    days = {name: WholeNumber(0, 36_500, DAYS, required=True, validate=check) for name in ("photo", "video")}
     return Strict.from_dict(days)()  # type: ignore[arg-type]
