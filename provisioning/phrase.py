@@ -3,6 +3,7 @@
 The module of words of each noun makes the sentence where it is shown, so that one row is read in every language.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,17 @@ class Phrase:
     def from_json(cls, data: Mapping[str, Any]) -> "Phrase":
         """Read what `as_json` gave."""
         return cls(data["code"], {name: _read(value) for name, value in data["arguments"].items()})
+
+    def as_text(self) -> str:
+        """Give the phrase as a column of text holds it: equal phrases give equal texts."""
+        return json.dumps(self.as_json(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def read(held: str | Mapping[str, Any]) -> Phrase:
+    """Read what a row holds: a phrase, or the words of a version that wrote sentences."""
+    if not isinstance(held, str):
+        return Phrase.from_json(held)
+    return Phrase.from_json(json.loads(held)) if held.startswith('{"arguments":') else as_it_is(held)
 
 
 def as_it_is(text: str) -> Phrase:

@@ -27,6 +27,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
+from provisioning.phrase import as_it_is
 from provisioning.web import auth, invitations, wall_links
 
 IMEI, UNKNOWN = "356307042440106", "490154203237518"
@@ -49,7 +50,7 @@ def seed(folder: Path) -> list[str]:
     request(van, State.QUEUED, {"file_type": "photo", "source": "front"})
     failed = request(
         van, State.FAILED, {"file_type": "photo", "source": "rear"}, error_code="ignition_off",
-        error_message="The ignition is off.", error_retry=True, reply="Camera error", result={"replies": []},
+        error=as_it_is("The ignition is off."), error_retry=True, reply="Camera error", result={"replies": []},
     )  # fmt: skip
     for claimed, text in ((True, "Param ID:66003 Value:25"), (False, "hello, who is this?")):
         db.session.add(

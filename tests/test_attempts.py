@@ -12,6 +12,7 @@ from provisioning.core.errors import GatewayError
 from provisioning.devices import registry
 from provisioning.models import Attempt, Command, Device, Message, Passage, ShownState, State, db, utcnow
 from provisioning.models import command_state as states
+from provisioning.phrase import as_it_is
 from provisioning.sms import dispatch, recovery
 from provisioning.sms.gateway import Accepted
 
@@ -30,7 +31,7 @@ def passages(row: Command) -> list[str]:
 
 
 def busy() -> GatewayError:
-    return GatewayError("20429", "busy", permanent=False)
+    return GatewayError("20429", as_it_is("busy"), permanent=False)
 
 
 def test_each_try_is_an_attempt_with_its_message(phone: Phone, van: Device) -> None:
@@ -131,7 +132,10 @@ def test_commands_of_an_older_version_keep_their_states_and_get_their_attempts(p
         rows += ask(registry.add(given, utcnow()), "getver")
     sent, unclear, refused, _ = rows
     assert dispatch.drive(sent.device_id, utcnow)
-    for row, error in (unclear, GatewayError("x", "?", permanent=False, sent="unknown")), (refused, busy()):
+    for row, error in (
+        (unclear, GatewayError("x", as_it_is("?"), permanent=False, sent="unknown")),
+        (refused, busy()),
+    ):
         handover = claim(row.device)
         assert handover
         dispatch._note_failure(handover, error, utcnow())

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from provisioning.check import continuation, run_view, runner, step_commands
 from provisioning.check.steps import STEPS
-from provisioning.commands import submission
+from provisioning.commands import command_words, submission
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import registry, status_table
 from provisioning.models import (
@@ -237,7 +237,7 @@ def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Pho
         given = {"file_type": "video", "source": "front", "timestamp": now - 600, "duration": seconds}
         asked = language.from_arguments("camreq", given, now=now)
         (row,) = submission.submit(van, asked, submission.Requester("tests", Role.INSTALLER), utcnow())
-        notes.append(row.note)
+        notes.append(command_words.said(row.note))
     assert notes[0] is None
     assert "(0.3 kB/s) this takes about 3 h, longer than the 60 min" in notes[1]
 

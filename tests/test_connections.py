@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from provisioning.devices import registry, status_table
+from provisioning.devices import registry, status_table, status_words
 from provisioning.media import camera_sessions
 from provisioning.models import CameraSession, db, new_id
 from receiver.backend.port import SessionFacts
@@ -127,7 +127,7 @@ def test_a_tracker_that_sends_its_own_data_here_is_told_at_its_device(app: Flask
     camera_sessions.note([tracker_data(second) for second in range(5)], NOON)
     item = status_table.get(device.id, "tracker.server")
     assert item is not None
-    assert (item.verdict, item.note) == ("bad", foreign_protocols.AVL_TEXT)
+    assert (item.verdict, status_words.note(item.note)) == ("bad", foreign_protocols.AVL_TEXT)
     assert status_table.get(device.id, "contact.tcp") is None  # its camera did not come
     assert [(row.imei, row.code, row.connections) for row in rows()] == [(IMEI, "tracker_data", 5)]
 

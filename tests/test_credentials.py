@@ -34,6 +34,7 @@ from provisioning.core.sms_capabilities import Capabilities
 from provisioning.devices import credential_pairs, credentials, registry, status_table
 from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import OPEN, Command, DeliveryStatus, Device, Role, State, db, utcnow
+from provisioning.phrase import as_it_is
 from provisioning.sms import dispatch, inbound, recovery
 from provisioning.sms.gateway import (
     Accepted,
@@ -127,7 +128,7 @@ def test_a_change_that_was_cancelled_and_never_left_is_forgotten(phone: Phone, v
     attempt = claim(van)
     assert attempt is not None
     cancel(row)
-    dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
+    dispatch._note_failure(attempt, GatewayError("20429", as_it_is("busy"), permanent=False), utcnow())
     assert (pairs(van), van.credentials_state) == ((OLD, None), None)
 
 
@@ -263,7 +264,9 @@ def test_a_setparam_that_the_gateway_refuses_leaves_no_bad_verdict(phone: Phone,
     provision(van, 25)
     attempt = claim(van)
     assert attempt is not None
-    dispatch._note_failure(attempt, GatewayError("21211", "no such number", permanent=True), utcnow())
+    dispatch._note_failure(
+        attempt, GatewayError("21211", as_it_is("no such number"), permanent=True), utcnow()
+    )
     assert held_and_asked(van) == ("30", "30", "good")
 
 
@@ -326,12 +329,12 @@ class Post:
     def send(self, sms: OutgoingSms) -> Accepted:
         self.check(sms.text)
         if self.mode in ("busy", "refuses"):
-            raise GatewayError("21211", "no", permanent=self.mode == "refuses")
+            raise GatewayError("21211", as_it_is("no"), permanent=self.mode == "refuses")
         if self.mode != "is silent":
             self.count += 1
             self.taken.append(Parcel(sms.text, f"SM{id(self)}-{self.count}", self.now))
         if self.mode in ("is silent", "is unclear"):
-            raise GatewayError("gateway_unclear", "unclear", permanent=False, sent="unknown")
+            raise GatewayError("gateway_unclear", as_it_is("unclear"), permanent=False, sent="unknown")
         return Accepted(self.taken[-1].sid)
 
     def messages(self, since: datetime, *, to: str | None = None) -> list[ListedSms]:

@@ -9,6 +9,7 @@ from page_visitor import IMEI, Visitor, add_van, command, upload
 from sqlalchemy import select
 
 from provisioning.models import CameraSession, Command, Device, Role, State, db, new_id, utcnow
+from provisioning.phrase import as_it_is
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_failed_request_says_whether_asking_again_helps(van: Device, visitor: 
         van,
         state=State.FAILED,
         error_code="ignition_off",
-        error_message="The ignition is off.",
+        error=as_it_is("The ignition is off."),
         error_retry=True,
     )
     assert "The ignition is off. Asking again may help." in told(visitor)

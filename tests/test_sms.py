@@ -15,10 +15,11 @@ from stdnum import luhn
 from werkzeug.datastructures import MultiDict
 
 from provisioning import schedule
-from provisioning.commands import submission
+from provisioning.commands import command_words, submission
 from provisioning.core.errors import Conflict, Forbidden, GatewayError, Invalid
 from provisioning.devices import registry, status_table
 from provisioning.models import Command, Device, GatewayEvent, Message, ShownState, State, db, utcnow
+from provisioning.phrase import as_it_is
 from provisioning.roles import Role
 from provisioning.sms import (
     dispatch,
@@ -146,7 +147,7 @@ def test_what_a_setparam_did_not_confirm_is_read_back(phone: Phone, van: Device)
     phone.reply("Param ID:66001 Value:50")
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "value_differs")
-    assert "66001: asked for 40, the device holds 50" in (row.error_message or "")
+    assert "66001: asked for 40, the device holds 50" in (command_words.said(row.error) or "")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_a_refused_request_fails_with_a_code_and_the_next_is_accepted(
     phone.reply(text)
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, code)
-    assert row.error_message
+    assert row.error
     if retry is not None:
         assert row.error_retry is retry
     assert photo(van).id != row.id
@@ -189,7 +190,7 @@ def test_an_accepted_request_frees_the_line_but_keeps_the_capture_place(phone: P
     send(van)
     assert [text.split()[-1] for text in phone.sent] == ["camreq:1,1", "getver"]
     db.session.refresh(second)
-    assert "Waits for the files" in (second.note or "")
+    assert "Waits for the files" in (command_words.said(second.note) or "")
 
 
 def test_a_reply_may_come_before_the_gateway_has_answered(phone: Phone, van: Device) -> None:
@@ -282,7 +283,7 @@ def test_a_callback_with_our_id_resolves_what_the_gateway_never_answered(phone: 
     row = photo(van)
     attempt = claim(van)
     assert attempt is not None
-    failure = GatewayError("gateway_unclear", "?", permanent=False, sent="unknown")
+    failure = GatewayError("gateway_unclear", as_it_is("?"), permanent=False, sent="unknown")
     dispatch._note_failure(attempt, failure, utcnow())
     phone.report("SM" + "0" * 32, "delivered", message=attempt.sms.message_id)
     db.session.expire_all()
@@ -510,7 +511,7 @@ def test_nothing_is_due_for_a_device_that_was_archived(phone: Phone, van: Device
     attempt = claim(van)
     assert attempt is not None
     registry.archive(van, utcnow())
-    dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
+    dispatch._note_failure(attempt, GatewayError("20429", as_it_is("busy"), permanent=False), utcnow())
     assert due_commands.due_devices(at(3600)()) == []
 
 

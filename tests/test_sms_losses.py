@@ -15,6 +15,7 @@ from provisioning.commands import submission
 from provisioning.core.errors import Conflict, GatewayError
 from provisioning.devices import registry, status_table
 from provisioning.models import Command, Device, GatewayEvent, ShownState, State, db, utcnow
+from provisioning.phrase import as_it_is
 from provisioning.sms import dispatch, gateway, reconcile, recovery, sender_bucket
 
 
@@ -90,7 +91,7 @@ def test_cancelling_while_the_gateway_says_no_frees_the_line(phone: Phone, van: 
     assert attempt is not None
     submission.cancel(row, utcnow())
     db.session.commit()
-    dispatch._note_failure(attempt, GatewayError("20429", "busy", permanent=False), utcnow())
+    dispatch._note_failure(attempt, GatewayError("20429", as_it_is("busy"), permanent=False), utcnow())
     ask(van, "getver")
     send(van)
     assert [text.split()[-1] for text in phone.sent] == ["getver"]

@@ -8,7 +8,7 @@ from sms_rows import VERSION, add_van, file_of, item, relink
 from sqlalchemy import select
 from test_sms import REQUESTER, ask, at, photo, send
 
-from provisioning.commands import submission
+from provisioning.commands import command_words, submission
 from provisioning.devices import registry, status_table
 from provisioning.models import Device, GatewayEvent, Message, ShownState, State, db, utcnow
 from provisioning.sms import dispatch, inbound_texts, recovery
@@ -136,7 +136,7 @@ def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, v
     recovery.sweep(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "unreadable_reply")
-    assert "Kamera wird neu gestartet" in (row.error_message or "")
+    assert "Kamera wird neu gestartet" in (command_words.said(row.error) or "")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_refusal_ends_the_command_in_flight_with_its_words_and_a_code(
     phone.reply(words)
     db.session.expire_all()
     assert (row.state, row.error_code, row.reply, row.match) == (State.FAILED, code, words, "probable")
-    assert words in (row.error_message or "")
+    assert words in (command_words.said(row.error) or "")
 
 
 def test_a_refusal_that_may_be_the_photos_leaves_another_command_alone(phone: Phone, van: Device) -> None:
@@ -213,7 +213,7 @@ def test_a_confirmed_change_lets_the_next_photo_wait_in_both_forms_of_reply(
     row = photo(van)
     send(van)
     assert (row.state, len(phone.sent)) == (State.QUEUED, 1)
-    assert "half a minute" in (row.note or "")
+    assert "half a minute" in (command_words.said(row.note) or "")
     assert dispatch.drive(van.id, at(31))
 
 

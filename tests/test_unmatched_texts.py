@@ -6,6 +6,7 @@ import pytest
 from flask import Flask
 from page_visitor import IMEI, Visitor, add_van, command, text_from, upload
 
+from provisioning.commands import command_words
 from provisioning.media import camera_sessions
 from provisioning.models import (
     Attempt,
@@ -61,7 +62,7 @@ def test_a_text_put_aside_waits_no_more_and_is_kept(van: Device, visitor: Visito
     visitor.send("/inbox", f"/inbox/texts/{row.id}/aside")
     assert "win a car" not in visitor.get("/inbox").text
     kept = db.session.get_one(Message, row.id)
-    assert (kept.body, kept.note) == ("win a car", "Put aside by admin@example.com.")
+    assert (kept.body, command_words.said(kept.note)) == ("win a car", "Put aside by admin@example.com.")
 
 
 def test_the_files_kept_of_an_unknown_device_can_be_looked_at(app: Flask, visitor: Visitor) -> None:

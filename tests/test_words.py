@@ -1,19 +1,25 @@
 """Sentences for people: rows hold codes with arguments, words are made of them, and old texts stay readable."""
 
+import json
 import re
 
 import flask_migrate
 import pytest
 from conftest import ROOT
 from flask import Flask
+from sms_vectors import Vector
 from sqlalchemy import text
+from test_replies import VECTORS
 
 from provisioning.check import check_words, run_view
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import VERDICTS
-from provisioning.devices import registry
-from provisioning.models import ChecklistRun, db, utcnow
-from provisioning.phrase import AS_IT_IS, Phrase
+from provisioning.commands import command_words
+from provisioning.devices import registry, status_words
+from provisioning.models import ChecklistRun, Command, db, utcnow
+from provisioning.phrase import AS_IT_IS, Phrase, as_it_is, read
+from provisioning.tracker.language import read_replies, unsendable
+from provisioning.web import serializers
 
 IMEI = "352094082736916"
 MIGRATIONS = str(ROOT / "migrations")
@@ -35,10 +41,46 @@ def test_every_finding_verdict_and_step_of_a_check_has_words_and_no_words_are_id
 
 
 @pytest.mark.quick
+def test_every_phrase_that_a_row_may_hold_has_words_and_no_words_are_idle() -> None:
+    written = r'(?:Phrase|UnsendableText|_phrase|_unclear)\(\s*"(\w+)"'
+    codes = {
+        code
+        for package in ("commands", "sms", "media", "devices", "tracker", "core")
+        for code in codes_in(package, written)
+    }
+    chosen = {
+        "not_reported",
+        "no_reports",
+        "file_came",
+        "never_known",
+        "nobody_asked",
+        "no_command_fits",
+        "refused_passing",
+        "refused_for_good",
+        "refused_login",
+        "refused_url",
+        "refused_method",
+    }
+    words = set(command_words.WORDS) | set(unsendable.REASONS) | set(status_words.WORDS)
+    assert codes | chosen | {AS_IT_IS, "reply"} == words
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.place)
+def test_a_reply_that_a_row_keeps_is_said_as_the_reply_itself(vector: Vector) -> None:
+    for reply in read_replies(vector.text):
+        kept = json.loads(json.dumps(reply.as_json()))
+        assert command_words.reply_sentence(kept) == reply.sentence
+        assert command_words.said(json.loads(json.dumps(reply.phrase.as_json()))) == reply.sentence
+
+
+@pytest.mark.quick
 def test_a_phrase_comes_back_from_its_row_with_the_phrases_in_it() -> None:
     inner = Phrase("text", {"text": "Why."})
     phrase = Phrase("outer", {"error": inner, "warnings": [inner], "count": 2})
     assert Phrase.from_json(phrase.as_json()) == phrase
+    assert read(phrase.as_text()) == phrase
+    assert read("The words of an older version.") == as_it_is("The words of an older version.")
 
 
 def test_the_findings_of_an_older_version_are_read_as_before(app: Flask) -> None:
@@ -75,3 +117,31 @@ def test_the_findings_of_an_older_version_are_read_as_before(app: Flask) -> None
         "Do it.",
     ]
     assert "7 days" in (run_view.ended_without_verdict(left) or "")
+
+
+def test_errors_and_notes_of_an_older_version_get_their_codes_or_stay_as_they_are(app: Flask) -> None:
+    van = registry.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
+    kept = (Phrase("queue_timeout"), as_it_is("The words of an older version."))
+    for number, error in enumerate(kept):
+        row = Command(
+            id=str(number) * 32, device_id=van.id, kind="getver", arguments={}, text="getver", length=6, state="failed",
+            error_code="x", error=error, error_retry=True, history=[{"at": "", "state": "failed", "note": "of yore"}],
+        )  # fmt: skip
+        db.session.add(row)
+    db.session.commit()
+    flask_migrate.downgrade(revision="0037", directory=MIGRATIONS)
+    (older,) = db.session.scalars(
+        text("SELECT error_message FROM commands WHERE error_message LIKE 'It waited%'")
+    )
+    db.session.execute(
+        text("UPDATE commands SET error_message = :words WHERE id LIKE '1%'"), {"words": "Of yore."}
+    )
+    db.session.commit()
+    assert older.startswith("It waited too long")
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    db.session.expire_all()
+    coded, as_it_was = db.session.query(Command).order_by(Command.id)
+    assert coded.error == Phrase("queue_timeout")
+    assert command_words.said(as_it_was.error) == "Of yore."
+    shown = serializers.command(as_it_was, [])
+    assert (shown["error"]["message"], shown["history"][0]["note"]) == ("Of yore.", "of yore")

@@ -164,10 +164,10 @@ def settle(
         raise evidence.BrokenPromise(f"{error}: {left}") from None
     evidence.wait(lambda: not any(found["waiting"] for found in fleet_of(sys, vehicles)), seconds,
                   "cameras keep files for ever", every=1)  # fmt: skip
-    commands = sys.database.rows("SELECT id, kind, state, error_code, error_message FROM commands")
+    commands = sys.database.rows("SELECT id, kind, state, error_code, error FROM commands")
     hold({row.id for row in commands} >= set(accepted), "an accepted command is not in the database")
     for row in commands:
-        hold(row.state == "done" or (row.error_code and row.error_message), "ended without a reason:", row)
+        hold(row.state == "done" or (row.error_code and row.error), "ended without a reason:", row)
     return {
         "accepted": len(accepted),
         "refused": dict(sum((vehicle.refused for vehicle in vehicles), Counter())),

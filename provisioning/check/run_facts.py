@@ -51,7 +51,7 @@ def outcome_of(row: Command) -> CommandOutcome:
         row.state,
         row.reply is not None,
         row.error_code,
-        as_it_is(row.error_message) if row.error_message else None,
+        row.error,
         row.result or {},
         seconds_off,
         late=row.late,

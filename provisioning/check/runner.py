@@ -27,7 +27,7 @@ from provisioning.core.errors import Conflict, Invalid, ServiceError
 from provisioning.devices import status_table, transfer_times
 from provisioning.media import camera_clock
 from provisioning.models import OPEN, ChecklistRun, Device, State, Verdict, changes, db, health_marks, locks
-from provisioning.phrase import Phrase, as_it_is
+from provisioning.phrase import Phrase
 
 
 def current(device: Device) -> ChecklistRun | None:
@@ -157,7 +157,7 @@ def _advance_step(
         try:
             entry = ask_step(step, entry, run, device, now)
         except ServiceError as error:
-            outcome = CommandOutcome("failed", False, error.code, as_it_is(error.message))
+            outcome = CommandOutcome("failed", False, error.code, error.phrase)
             return {
                 "state": "done",
                 "commands": [],

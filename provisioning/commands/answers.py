@@ -14,6 +14,7 @@ from provisioning.commands import reply_effects
 from provisioning.commands.reply_matching import UNANSWERED_FOR, Match, choose
 from provisioning.devices import credential_pairs
 from provisioning.models import Command, Device, State, Upload, db
+from provisioning.phrase import Phrase
 from provisioning.tracker import language
 
 EARLY = timedelta(seconds=30)  # so much before its command was handed over an answer may be dated
@@ -21,11 +22,11 @@ EARLY = timedelta(seconds=30)  # so much before its command was handed over an a
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text was read as: the command that it answers, whether anything took it, and a sentence for people."""
+    """What a text was read as: the command that it answers, whether anything took it, and what people read of it."""
 
     command: Command | None
     is_taken: bool
-    note: str
+    note: Phrase
 
 
 def take(
@@ -54,14 +55,13 @@ def take(
     told_by = ("command", command.id) if command else source
     learned = reply_effects.learn(device, replies, told_by, at, changing=changing)
     if command is None or match is None:
-        known = "No command asked for this; its values are in the status table."
-        return Reading(None, learned, known if learned else "No command fits these words.")
+        return Reading(None, learned, Phrase("nobody_asked" if learned else "no_command_fits"))
     if not match.certain and command.match is None:
         command.match = "probable"
     elif match.certain:
         command.match = "certain"
     reply_effects.apply(command, device, replies, shown, now, at)
-    return Reading(command, True, " ".join(dict.fromkeys(reply.sentence for reply in replies)))
+    return Reading(command, True, Phrase("several", {"phrases": [reply.phrase for reply in replies]}))
 
 
 def _candidates(device: Device, at: datetime) -> list[Command]:

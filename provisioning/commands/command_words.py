@@ -1,10 +1,17 @@
-"""What people read of commands: a sentence for every code that rows and findings hold."""
+"""What people read of commands and of texts that came in: a sentence for every code that rows and findings hold."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from provisioning.phrase import AS_IT_IS, Phrase
-from provisioning.translation import gettext
+from provisioning.commands import gateway_words
+from provisioning.core import encryption
+from provisioning.devices import status_table, transfer_times
+from provisioning.models import StatusItem
+from provisioning.phrase import AS_IT_IS, Phrase, read
+from provisioning.tracker.language import reply_from
+from provisioning.tracker.language.unsendable import REASONS
+from provisioning.tracker.language.unsendable import sentence as unsendable
+from provisioning.translation import N_, gettext
 
 Arguments = Mapping[str, Any]
 Words = str | Callable[[Arguments], str]
@@ -27,10 +34,163 @@ def _set_camera_server(a: Arguments) -> str:
     )
 
 
-_WORDS: Mapping[str, Words] = {AS_IT_IS: lambda a: str(a["text"]), "set_camera_server": _set_camera_server}
+_MISSING: Mapping[str, str] = {
+    "front": N_("Only one of two files came; that of the front camera is missing."),
+    "rear": N_("Only one of two files came; that of the rear camera is missing."),
+}
+
+
+def _partial(a: Arguments) -> str:
+    missing = gettext(_MISSING[a["missing"][0]])
+    return f"{missing} {sentence(a['error'])}" if "error" in a else missing
+
+
+def _not_taken_over(a: Arguments) -> str:
+    said = [
+        gettext("%(number)s: asked for %(asked)s, the device holds %(held)s", **one) for one in a["different"]
+    ]
+    if a["missing"]:
+        said.append(gettext("not told: %(numbers)s", numbers=_listed(a["missing"])))
+    return gettext(
+        "The device did not take over everything (%(values)s). Its firmware may be too old.",
+        values="; ".join(said),
+    )
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _refused(a: Arguments) -> str:
+    return gettext("The device answered: %(words)s", words=a["words"]) + f" {sentence(a['advice'])}"
+
+
+def _too_slow(a: Arguments) -> str:
+    return gettext(
+        "At the speed of the last check (%(rate)s) this takes about %(time)s, longer than the %(wait)s that a request"
+        " waits.",
+        rate=transfer_times.rate(a["bytes_per_second"]),
+        time=transfer_times.about(a["takes"]),
+        wait=transfer_times.about(a["waits"]),
+    )
+
+
+def _several(a: Arguments) -> str:
+    return " ".join(dict.fromkeys(sentence(one) for one in a["phrases"]))
+
+
+def _failed(a: Arguments) -> str:
+    error = sentence(a["error"])
+    return f"{a['command']}: {error}" if "command" in a else error
+
+
+WORDS: Mapping[str, Words] = {
+    AS_IT_IS: lambda a: str(a["text"]),
+    "reply": lambda a: reply_sentence(a),
+    "several": _several,
+    "failed": _failed,
+    **gateway_words.WORDS,
+    "key_missing": encryption.NO_KEY,
+    "set_camera_server": _set_camera_server,
+    "too_slow": _too_slow,
+    # why a command waits
+    "waits_for_proof": N_("Waits until the new SMS credentials are proved."),
+    "waits_for_files": N_("Waits for the files of the request before it."),
+    "waits_for_new_settings": N_("Waits about half a minute: the camera takes over its new settings."),
+    # how it went on
+    "sender_ended": N_("The process that was sending it ended before the gateway's answer was stored."),
+    "found_at_gateway": N_("Found at the gateway: it went out."),
+    "sent_again": N_("The gateway does not have it: sent again."),
+    "file_goes_elsewhere": N_("The file goes to another server and will not be seen here."),
+    "all_confirmed": N_("Every parameter is confirmed by the device."),
+    "asked_what_it_holds": N_("Not everything is confirmed; the device is asked what it holds."),
+    "not_told": lambda a: gettext("The device did not tell %(numbers)s.", numbers=_listed(a["parameters"])),
+    "file_came": N_("The file has come."),
+    "every_file_came": N_("Every file has come."),
+    "file_unlinked": N_("A file was unlinked; waiting again."),
+    "cancelled_unsent": N_("Cancelled before it was sent."),
+    "cancelled_never_sent": N_("It was cancelled and never sent."),
+    "cancelled_under_way": N_("No longer waited for. It was handed over, so it may still happen."),
+    "cancelled_but_answered": N_("It was cancelled after it was handed over; the device answered."),
+    "device_archived": N_("The device was archived before it was sent."),
+    "not_needed_any_more": N_("Not needed any more."),
+    # changes of the SMS login and password
+    "answers_to_new_credentials": N_("The device answers to its new SMS credentials."),
+    "confirmed_new_credentials": N_("The device confirmed its new SMS credentials."),
+    "credentials_being_proved": N_("The new SMS credentials are being proved by a getver with each pair."),
+    "credentials_not_changed": N_("The device still obeys its old SMS credentials; they stay."),
+    "neither_credentials_answered": N_(
+        "The device answered neither with its old nor with its new SMS credentials; both are kept. Ask for getver again"
+        " when the vehicle is awake."
+    ),
+    # why it ended
+    "refused": _refused,
+    "not_taken_over": _not_taken_over,
+    "partial": _partial,
+    "no_file": N_(
+        "The device accepted the request, but no file came. Look at its sessions: it may be unable to connect to this"
+        " server. A device that cannot connect tries again after 30 minutes."
+    ),
+    "queue_timeout": N_("It waited too long for the device's turn and was never sent. Ask again."),
+    "no_read_back": N_("The device answered in part and did not say the rest. Read the parameters back."),
+    "unreadable_reply": lambda a: gettext(
+        "The device answered in words that are not known here: %(words)s. Read them as they are.",
+        words=repr(a["words"]),
+    ),
+    "delivered_without_reply": N_(
+        "The SMS reached the SIM, but the device did not answer: check login and password, and whether its list of"
+        " authorised numbers holds ours."
+    ),
+    "unclear": N_(
+        "It never became clear whether the SMS went out, and the device did not answer. It may still happen."
+    ),
+    "not_reported": N_(
+        "The device did not answer, and delivery was not reported: it may be switched off, asleep or out of coverage."
+        " The SMS may still arrive."
+    ),
+    "no_reports": N_(
+        "The device did not answer, and this SMS gateway reports no delivery: it may be switched off, asleep or out of"
+        " coverage. The SMS may still arrive."
+    ),
+    "not_sent": N_("The SMS was never sent, so nothing happened. Asking again is safe."),
+    "superseded": N_(
+        "It was not sent, and a newer command sets one of its parameters; the device is asked what it holds."
+    ),
+    "settings_changed": N_("The settings of this service have changed since it was asked: %(words)s"),
+    "more_than_one_sms": N_(
+        "With the login and password that were entered since, it takes more than one SMS. Ask again."
+    ),
+    # texts that came in
+    "unknown_number": N_("No device has this number."),
+    "nobody_asked": N_("No command asked for this; its values are in the status table."),
+    "no_command_fits": N_("No command fits these words."),
+    "read_with_other": N_("Read together with the text that came with it."),
+    "put_aside": N_("Put aside by %(who)s."),
+}
 
 
 def sentence(phrase: Phrase) -> str:
     """Say a phrase to a person."""
-    words = _WORDS[phrase.code]
+    if phrase.code in REASONS:
+        return unsendable(phrase)
+    words = WORDS[phrase.code]
     return words(phrase.arguments) if callable(words) else gettext(words, **phrase.arguments)
+
+
+def reply_sentence(held: Mapping[str, Any]) -> str:
+    """Say what a reply means that a command's result keeps."""
+    return reply_from(held).sentence
+
+
+def status_value(row: StatusItem) -> str | None:
+    """Give the value of a status item; that of the last problem is a sentence."""
+    if row.item != status_table.ERROR or row.value is None:
+        return row.value
+    return sentence(read(row.value))
+
+
+def said(held: str | Mapping[str, Any] | Phrase | None) -> str | None:
+    """Say what a row holds; None where it holds nothing."""
+    if held is None:
+        return None
+    return sentence(held if isinstance(held, Phrase) else read(held))

@@ -9,12 +9,13 @@ from datetime import datetime
 from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import credentials, status_table
 from provisioning.models import Command, Device, Passage, State, command_state
+from provisioning.phrase import Phrase
 
 
-def fail(command: Command, device: Device, code: str, message: str, retry: bool, now: datetime) -> None:
+def fail(command: Command, device: Device, code: str, error: Phrase, retry: bool, now: datetime) -> None:
     """End a command as failed and remember it at the device; a lost proof of credentials moves on."""
-    command_state.move(command, State.FAILED, now, error=(code, message, retry))
-    status_table.remark_error(device, f"{command.kind}: {message}", now=now, source=("command", command.id))
+    command_state.move(command, State.FAILED, now, error=(code, error, retry))
+    status_table.remark_error(device, error, command.kind, now=now, source=("command", command.id))
     credentials.ended(command, device, now)
 
 
@@ -23,50 +24,29 @@ def expire(command: Command, device: Device, now: datetime) -> None:
     linked = (command.result or {}).get("linked", [])
     if command.state == State.ANSWERED and command.kind == "camreq":
         if linked:
-            missing = " and ".join(command_state.missing_sources(command, linked))
-            error = ("partial", f"Only one of two files came; that of the {missing} camera is missing.", True)
-            command_state.move(command, State.FAILED, now, error=error)
+            error = Phrase("partial", {"missing": command_state.missing_sources(command, linked)})
+            command_state.move(command, State.FAILED, now, error=("partial", error, True))
         else:
-            reason = (
-                "The device accepted the request, but no file came. Look at its sessions: it may be unable to"
-                " connect to this server. A device that cannot connect tries again after 30 minutes."
-            )
-            command_state.move(command, State.EXPIRED, now, error=("no_file", reason, True))
+            error = Phrase("no_file")
+            command_state.move(command, State.EXPIRED, now, error=("no_file", error, True))
     else:
-        command_state.move(command, State.EXPIRED, now, error=(*_silence(command), True))
-    status_table.remark_error(
-        device, f"{command.kind}: {command.error_message}", now=now, source=("command", command.id)
-    )
+        code, error = _silence(command)
+        command_state.move(command, State.EXPIRED, now, error=(code, error, True))
+    status_table.remark_error(device, error, command.kind, now=now, source=("command", command.id))
     credentials.ended(command, device, now)
 
 
-def _silence(command: Command) -> tuple[str, str]:
+def _silence(command: Command) -> tuple[str, Phrase]:
+    """Give the code of an end without an answer, and its phrase."""
     if command.state == State.QUEUED:
-        return "queue_timeout", "It waited too long for the device's turn and was never sent. Ask again."
+        return "queue_timeout", Phrase("queue_timeout")
     if command.state == State.ANSWERED:
-        return (
-            "no_read_back",
-            "The device answered in part and did not say the rest. Read the parameters back.",
-        )
+        return "no_read_back", Phrase("no_read_back")
     if command.reply and command.answered_at is None:
-        return "unreadable_reply", (
-            f"The device answered in words that are not known here: {command.reply[:300]!r}. Read them as they are."
-        )
+        return "unreadable_reply", Phrase("unreadable_reply", {"words": command.reply[:300]})
     if command.passage is Passage.DELIVERED:
-        return "no_reply", (
-            "The SMS reached the SIM, but the device did not answer: check login and password, and whether its"
-            " list of authorised numbers holds ours."
-        )
+        return "no_reply", Phrase("delivered_without_reply")
     if command.passage is Passage.UNCLEAR:
-        return "unclear", (
-            "It never became clear whether the SMS went out, and the device did not answer. It may still happen."
-        )
-    unreported = (
-        "delivery was not reported"
-        if sms_capabilities().delivery_reports
-        else "this SMS gateway reports no delivery"
-    )
-    return "no_reply", (
-        f"The device did not answer, and {unreported}: it may be switched off, asleep or out of coverage."
-        " The SMS may still arrive."
-    )
+        return "unclear", Phrase("unclear")
+    reports = sms_capabilities().delivery_reports
+    return "no_reply", Phrase("not_reported" if reports else "no_reports")

@@ -8,6 +8,7 @@ from provisioning.commands import submission
 from provisioning.core.config import current_config
 from provisioning.devices import credential_pairs, credentials, status_table
 from provisioning.models import Command, Device, State, command_state, db, timestamps
+from provisioning.phrase import Phrase
 from provisioning.tracker.language import (
     CommandRefused,
     Failure,
@@ -99,7 +100,7 @@ def apply(
         command.in_flight, command.expires_at = False, None
         if credential_pairs.is_change(command):
             credentials.ended(command, device, now)
-        command_state.remark(command, "It was cancelled after it was handed over; the device answered.", now)
+        command_state.remark(command, Phrase("cancelled_but_answered"), now)
         return
     _BY_KIND.get(command.kind, _simple)(command, device, replies, now)
 
@@ -117,7 +118,7 @@ def _follow(command: Command, device: Device, reply: Reply, now: datetime) -> No
     match reply.progress:
         case Failure(code, retry):
             _remember(command, reply)
-            _fail(command, device, code, reply.sentence, retry, now)
+            _fail(command, device, code, reply.phrase, retry, now)
         case Progress.ACCEPTED:
             _remember(command, reply)
             _accepted(command, reply, now)
@@ -126,12 +127,10 @@ def _follow(command: Command, device: Device, reply: Reply, now: datetime) -> No
             _accepted(command, reply, now)
             if command.foreign_server:
                 command.result = dict(command.result or {}) | {"foreign_server": True}
-                _move(
-                    command, State.DONE, now, note="the file goes to another server and will not be seen here"
-                )
+                _move(command, State.DONE, now, note=Phrase("file_goes_elsewhere"))
         case Progress.DONE:
             _remember(command, reply)
-            _move(command, State.DONE, now, note=reply.sentence)
+            _move(command, State.DONE, now, note=reply.phrase)
         case Progress.COMPARED | Progress.NOTHING:
             pass  # values are compared by the handlers of setparam and getparam
         case unexpected:
@@ -153,7 +152,7 @@ def _remember(command: Command, reply: Reply) -> None:
 def _accepted(command: Command, reply: Reply, now: datetime) -> None:
     if command.state in command_state.HOLDS_LINE:
         wait = timestamps.later(now, current_config().capture_timeout)
-        command_state.move(command, State.ANSWERED, now, note=reply.sentence, expires_at=wait)
+        command_state.move(command, State.ANSWERED, now, note=reply.phrase, expires_at=wait)
 
 
 def _refusal(replies: Sequence[Reply]) -> CommandRefused | None:
@@ -163,9 +162,8 @@ def _refusal(replies: Sequence[Reply]) -> CommandRefused | None:
 def _refuse(command: Command, device: Device, refusal: CommandRefused, now: datetime) -> None:
     """End what the device refused, in its own words: what a code means is written for photos and videos."""
     words = mask(refusal.message, credential_pairs.secrets(device))
-    _fail(
-        command, device, refusal.code, f"The device answered: {words} {refusal.sentence}", refusal.retry, now
-    )
+    error = Phrase("refused", {"words": words, "advice": refusal.phrase})
+    _fail(command, device, refusal.code, error, refusal.retry, now)
 
 
 def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
@@ -173,12 +171,12 @@ def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: d
     held: dict[int, str] = {
         int(number): value for number, value in (command.result or {}).get("values", {}).items()
     }
-    refused: list[str] = []
+    refused: list[Phrase] = []
     for reply in replies:
         if isinstance(reply, Values):
             held.update({number: value for number, value in reply.shown.items() if number in asked})
         elif isinstance(reply, ParametersRefused):
-            refused.append(reply.sentence)
+            refused.append(reply.phrase)
     missing = sorted(asked - set(held))
     command.result = dict(command.result or {}) | {
         "values": {str(number): value for number, value in held.items()},
@@ -189,9 +187,9 @@ def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: d
         _refuse(command, device, refusal, now)
     elif held or refused:
         if missing and not held:
-            _fail(command, device, "not_answered", " ".join(refused), False, now)
+            _fail(command, device, "not_answered", Phrase("several", {"phrases": refused}), False, now)
         else:
-            note = f"The device did not tell {', '.join(map(str, missing))}." if missing else None
+            note = Phrase("not_told", {"parameters": missing}) if missing else None
             _move(command, State.DONE, now, note=note)
     if command.parent_id and (parent := db.session.get(Command, command.parent_id)):
         _settle_setparam(parent, device, now)
@@ -226,16 +224,12 @@ def _settle_setparam(command: Command, device: Device, now: datetime, told: Sequ
     missing = sorted(n for n in asked if str(n) not in held)
     children = _children(command)
     if not missing and not different:
-        _move(command, State.DONE, now, note="every parameter is confirmed by the device")
+        _move(command, State.DONE, now, note=Phrase("all_confirmed"))
     elif not children:
         if command_state.may_move(command, State.ANSWERED):
             wait = timestamps.later(now, 2 * current_config().sms_reply_timeout)
             command_state.move(
-                command,
-                State.ANSWERED,
-                now,
-                expires_at=wait,
-                note="not everything is confirmed; the device is asked what it holds",
+                command, State.ANSWERED, now, expires_at=wait, note=Phrase("asked_what_it_holds")
             )
             submission.read_back(command, device, missing or different, now)
     elif all(child.state not in (State.QUEUED, *command_state.HOLDS_LINE) for child in children):
@@ -251,14 +245,10 @@ def _setparam_failed(
     different: list[int],
     now: datetime,
 ) -> None:
-    parts = [
-        f"{number}: asked for {asked[number]}, the device holds {held[str(number)]}" for number in different
-    ]
-    if missing:
-        parts.append(f"not told: {', '.join(map(str, missing))}")
     code = "value_differs" if different else "not_confirmed"
-    sentence = f"The device did not take over everything ({'; '.join(parts)}). Its firmware may be too old."
-    _fail(command, device, code, sentence, True, now)
+    differs = [{"number": number, "asked": asked[number], "held": held[str(number)]} for number in different]
+    error = Phrase("not_taken_over", {"different": differs, "missing": missing})
+    _fail(command, device, code, error, True, now)
 
 
 def _children(command: Command) -> list[Command]:
@@ -284,15 +274,15 @@ def _camreq(command: Command, device: Device, replies: Sequence[Reply], now: dat
 _BY_KIND = {"getparam": _getparam, "setparam": _setparam, "getver": _getver, "camreq": _camreq}
 
 
-def _move(command: Command, state: State, now: datetime, note: str | None = None) -> None:
+def _move(command: Command, state: State, now: datetime, note: Phrase | None = None) -> None:
     if command.state != state and command_state.may_move(command, state):
         command_state.move(command, state, now, note=note)
 
 
-def _fail(command: Command, device: Device, code: str, message: str, retry: bool, now: datetime) -> None:
+def _fail(command: Command, device: Device, code: str, error: Phrase, retry: bool, now: datetime) -> None:
     if command_state.may_move(command, State.FAILED):
-        command_state.move(command, State.FAILED, now, error=(code, message, retry))
+        command_state.move(command, State.FAILED, now, error=(code, error, retry))
     elif command.state == State.FAILED:
-        command.error_code, command.error_message, command.error_retry = code, message, retry
+        command.error_code, command.error, command.error_retry = code, error, retry
     at = command.last_reply_at or now
-    status_table.remark_error(device, f"{command.kind}: {message}", now=at, source=("command", command.id))
+    status_table.remark_error(device, error, command.kind, now=at, source=("command", command.id))

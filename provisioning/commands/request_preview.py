@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from provisioning.commands import duplicates, sms_prices, submission
+from provisioning.commands import command_words, duplicates, sms_prices, submission
 from provisioning.commands.submission import Requester
 from provisioning.core.config import current_config
 from provisioning.core.prices import Price
@@ -126,5 +126,5 @@ def _warnings(device: Device, asked: CamReq, now: datetime) -> Iterator[PreviewW
         yield PreviewWarning(
             "no_card", "A clip needs an SD card that works; the vehicle is known to have none."
         )
-    if text := submission.too_slow(device, asked, current_config()):
-        yield PreviewWarning("too_slow", text)
+    if slow := submission.too_slow(device, asked, current_config()):
+        yield PreviewWarning("too_slow", command_words.sentence(slow))

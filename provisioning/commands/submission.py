@@ -23,6 +23,7 @@ from provisioning.devices import (
     transfer_times,
 )
 from provisioning.models import OPEN, Command, Device, State, command_state, db, locks, new_id, timestamps
+from provisioning.phrase import Phrase
 from provisioning.roles import LEAST, Permission, Role
 from provisioning.tracker import language
 from provisioning.tracker.language import CamReq, SetParam, SmsEnvelope, TypedCommand, UnsendableText
@@ -127,7 +128,7 @@ def demand_permission(asked: TypedCommand, requester: Requester) -> None:
         raise Forbidden(f"This needs the role {LEAST[asked.permission]}; you have the role {requester.role}.")
 
 
-def too_slow(device: Device, asked: CamReq, config: Config) -> str | None:
+def too_slow(device: Device, asked: CamReq, config: Config) -> Phrase | None:
     """Say that the files cannot come within the wait at the speed of the last check; None where they can."""
     if (rate := _speed(device)) is None:
         return None
@@ -155,14 +156,11 @@ def cancel(command: Command, now: datetime) -> None:
     if command.state not in OPEN:
         raise Conflict(f"The command has already ended ({command.state}).", code="already_ended")
     if command.state == State.QUEUED:
-        note = "cancelled before it was sent"
-        command_state.move(command, State.CANCELLED, now, note=note)
+        command_state.move(command, State.CANCELLED, now, note=Phrase("cancelled_unsent"))
     else:
-        note = "no longer waited for; it was handed over and may still happen"
+        note = Phrase("cancelled_under_way")
         command_state.move(command, State.CANCELLED, now, note=note)
-        command_state.remark(
-            command, "No longer waited for. It was handed over, so it may still happen.", now
-        )
+        command_state.remark(command, note, now)
     credentials.ended(command, device, now)
 
 
@@ -187,7 +185,7 @@ def compose(asked: TypedCommand, envelope: SmsEnvelope) -> tuple[language.Sms, .
         return language.compose(asked, envelope, catalogue())
     except UnsendableText as error:
         code = "unsendable" if envelope.login or envelope.password else "no_sms_credentials"
-        raise Conflict(str(error), code=code) from error
+        raise Conflict(str(error), code=code, phrase=error.phrase) from error
 
 
 def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: Any) -> Command:

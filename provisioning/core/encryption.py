@@ -12,6 +12,13 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from provisioning.core.config import Config, current_config
 from provisioning.core.errors import Unavailable
+from provisioning.phrase import Phrase
+from provisioning.translation import N_, gettext
+
+NO_KEY = N_(
+    "No key in ENCRYPTION_KEYS opens the SMS login and password of this device. Put the key that they were stored with"
+    " back, or enter them anew."
+)
 
 
 class Undecryptable(Unavailable):
@@ -53,10 +60,7 @@ def decrypt(stored: str | None) -> str:
     try:
         return _fernet(current_config()).decrypt(stored.encode()).decode()
     except InvalidToken:
-        raise Undecryptable(
-            "No key in ENCRYPTION_KEYS opens the SMS login and password of this device. Put the key that they were"
-            " stored with back, or enter them anew."
-        ) from None
+        raise Undecryptable(gettext(NO_KEY), phrase=Phrase("key_missing")) from None
 
 
 def renew(stored: str) -> str:

@@ -1,11 +1,13 @@
 """The errors that cross package borders.
 
-Each says what happened (`code`, for programs), what a person should read (`message`), which fields are
-meant (`errors`), and the HTTP status that pages and the API give it. Rooms raise them; one handler in the
-API and one in the pages turn them into answers.
+Each says what happened (`code`, for programs), what a person should read (`message`), what a row may keep of that
+(`phrase`), which fields are meant (`errors`), and the HTTP status that pages and the API give it. Packages raise them;
+one handler in the API and one in the pages turn them into answers.
 """
 
 from collections.abc import Mapping
+
+from provisioning.phrase import Phrase, as_it_is
 
 
 class ServiceError(Exception):
@@ -15,10 +17,16 @@ class ServiceError(Exception):
     code = "internal"
 
     def __init__(
-        self, message: str, *, code: str | None = None, errors: Mapping[str, list[str]] | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        errors: Mapping[str, list[str]] | None = None,
+        phrase: Phrase | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.phrase = phrase or as_it_is(message)
         self.code = code or self.code
         self.errors = dict(errors or {})
 
@@ -89,11 +97,12 @@ class GatewayError(Exception):
 
     `permanent`: trying again cannot help. `sent`: "no" (the gateway refused it) or "unknown" (it may have
     gone out; never to be repeated by itself where that costs or destroys something).
+    `phrase`: as gateway_words says it.
     """
 
-    def __init__(self, code: str, message: str, *, permanent: bool, sent: str = "no") -> None:
-        super().__init__(message)
+    def __init__(self, code: str, phrase: Phrase, *, permanent: bool, sent: str = "no") -> None:
+        super().__init__(code)
         self.code = code
-        self.message = message
+        self.phrase = phrase
         self.permanent = permanent
         self.sent = sent

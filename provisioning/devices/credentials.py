@@ -37,6 +37,7 @@ from provisioning.devices.credential_proofs import (
 )
 from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import OPEN, Command, Device, State, command_state, db, timestamps
+from provisioning.phrase import Phrase
 from provisioning.tracker import language
 from provisioning.tracker.language import GetVer, Reply, UnsendableText, Values
 
@@ -139,7 +140,7 @@ def answered(command: Command, device: Device, replies: Sequence[Reply], text: s
     if unclear and phase_of(device) in (Phase.SETTLED, Phase.KEPT):
         return  # what is known already is worth more
     doubt = unclear or (not is_new and may_still_arrive(change, command))
-    _decide(device, change, held, doubt, now, "the device answers to its new SMS credentials")
+    _decide(device, change, held, doubt, now, Phrase("answers_to_new_credentials"))
 
 
 def said(device: Device, now: datetime) -> None:
@@ -183,20 +184,14 @@ def _change_answered(change: Command, device: Device, replies: Sequence[Reply], 
         return  # a newer change, or a person's word, has taken its place
     if (told.get(int(LOGIN)), told.get(int(PASSWORD))) == brought:
         _decide(
-            device,
-            change,
-            brought,
-            has_twin(change, brought, now),
-            now,
-            "the device confirmed its new SMS credentials",
+            device, change, brought, has_twin(change, brought, now), now, Phrase("confirmed_new_credentials")
         )
     elif change.in_flight and command_state.may_move(change, State.ANSWERED):
-        note = "the new SMS credentials are being proved by a getver with each pair"
-        command_state.move(change, State.ANSWERED, now, note=note)
+        command_state.move(change, State.ANSWERED, now, note=Phrase("credentials_being_proved"))
         _apply(device, Fact.UNCONFIRMED, now, source=change.id)
 
 
-def _decide(device: Device, change: Command, held: Pair, doubt: bool, now: datetime, note: str) -> None:
+def _decide(device: Device, change: Command, held: Pair, doubt: bool, now: datetime, note: Phrase) -> None:
     before = phase_of(device)
     if before is Phase.QUEUED or (before is Phase.SETTLED and (doubt or held == pair(device, "current"))):
         return _end_change(device, change, held, now, note)
@@ -206,7 +201,7 @@ def _decide(device: Device, change: Command, held: Pair, doubt: bool, now: datet
     _end_change(device, change, held, now, note)
 
 
-def _end_change(device: Device, change: Command, held: Pair, now: datetime, note: str) -> None:
+def _end_change(device: Device, change: Command, held: Pair, now: datetime, note: Phrase) -> None:
     """Move the change itself to the end that fits the pair that is in use now."""
     if held != pair(device, "current"):
         return
@@ -214,9 +209,9 @@ def _end_change(device: Device, change: Command, held: Pair, now: datetime, note
         if change.state != State.DONE and command_state.may_move(change, State.DONE):
             command_state.move(change, State.DONE, now, note=note)
     elif change.state in (State.ANSWERED, State.EXPIRED, State.DONE):
-        text = "The device still obeys its old SMS credentials; they stay."
-        command_state.move(change, State.FAILED, now, error=("credentials_not_changed", text, True))
-        status_table.remark_error(device, f"setparam: {text}", now=now, source=("command", change.id))
+        error = Phrase("credentials_not_changed")
+        command_state.move(change, State.FAILED, now, error=(error.code, error, True))
+        status_table.remark_error(device, error, change.kind, now=now, source=("command", change.id))
 
 
 def _use_other(device: Device, held: Pair) -> None:
@@ -244,11 +239,7 @@ def _apply(
         _prove(device, phase, now)
     elif fact is Fact.CURRENT_SILENT:
         status_table.remark_error(
-            device,
-            "The device answered neither with its old nor with its new SMS credentials; both are kept."
-            " Ask for getver again when the vehicle is awake.",
-            now=now,
-            source=("command", source or ""),
+            device, Phrase("neither_credentials_answered"), None, now=now, source=("command", source or "")
         )
 
 
@@ -259,7 +250,7 @@ def _prove(device: Device, phase: Phase, now: datetime) -> None:
         (sms,) = language.compose(GetVer(), envelope(device, which))
     except encryption.Undecryptable as error:
         source = ("command", device.credentials_change or "")
-        status_table.remark_error(device, error.message, now=now, source=source)
+        status_table.remark_error(device, error.phrase, None, now=now, source=source)
         return _apply(device, Fact.GIVEN_UP, now)
     except UnsendableText:
         silent = Fact.PENDING_SILENT if which == "pending" else Fact.CURRENT_SILENT
@@ -286,4 +277,4 @@ def _drop_proofs(device: Device, now: datetime) -> None:
     )
     for command in waiting:
         if _is_proof(command, device):
-            command_state.move(command, State.CANCELLED, now, note="not needed any more")
+            command_state.move(command, State.CANCELLED, now, note=Phrase("not_needed_any_more"))

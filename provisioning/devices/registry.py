@@ -24,6 +24,7 @@ from provisioning.models import (
     locks,
     visibility,
 )
+from provisioning.phrase import Phrase
 from provisioning.tracker.normalization import clean_imei, clean_line
 
 TAKEN = {"imei": "There is a device with this IMEI.", "phone": "There is a device with this phone number."}
@@ -163,7 +164,7 @@ def archive(device: Device, now: datetime) -> None:
     )
     waiting = select(Command).where(Command.device_id == device.id, Command.state == State.QUEUED)
     for command in db.session.scalars(waiting):
-        command_state.move(command, State.CANCELLED, now, note="the device was archived before it was sent")
+        command_state.move(command, State.CANCELLED, now, note=Phrase("device_archived"))
     health_marks.mark([device.id])
     changes.publish(device.id, "devices")
     db.session.commit()

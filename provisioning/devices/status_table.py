@@ -16,6 +16,7 @@ from provisioning.models import (
     put_all,
     utcnow,
 )
+from provisioning.phrase import Phrase
 from provisioning.tracker.language import StatusFact
 from provisioning.tracker.parameters import (
     CREDENTIALS,
@@ -26,6 +27,7 @@ from provisioning.tracker.parameters import (
     same,
 )
 
+ERROR = "error.last"  # the last thing that went wrong: its value is a phrase, as text
 SPEED = "upload.speed"  # bytes per second of the last check's own files
 CLOCK = "camera.clock"  # the camera's time minus ours, in seconds, by its newest file
 TRACKER_SERVER = "tracker.server"  # where the tracker's own data went, where that was here
@@ -57,7 +59,7 @@ def note(
     now: datetime,
     source_kind: str,
     source_id: str | None,
-    text: str | None = None,
+    text: Phrase | None = None,
 ) -> StatusItem | None:
     """Set what is known of an item at `now`, the time of the fact; `since` moves only when the value does.
 
@@ -89,7 +91,7 @@ def note_all(
     told: Mapping[int, tuple[str, str, datetime]],
     now: datetime,
     verdict: Verdict = Verdict.GOOD,
-    text: str | None = None,
+    text: Phrase | None = None,
 ) -> None:
     """Set an item that is new each time, for many devices at once.
 
@@ -160,11 +162,12 @@ def _judge(row: StatusItem) -> None:
     if row.asked is None:
         row.verdict, row.note = (Verdict.GOOD if row.value is not None else Verdict.UNKNOWN), None
     elif row.value is None:
-        row.verdict, row.note = Verdict.UNKNOWN, f"asked for {row.asked}, not confirmed yet"
+        row.verdict, row.note = Verdict.UNKNOWN, Phrase("not_confirmed", {"asked": row.asked})
     elif same(int(row.item.split(".")[1]), row.value, row.asked):
         row.verdict, row.note = Verdict.GOOD, None
     else:
-        row.verdict, row.note = Verdict.BAD, f"asked for {row.asked}, the device holds {row.value}"
+        row.verdict = Verdict.BAD
+        row.note = Phrase("holds_other_value", {"asked": row.asked, "held": row.value})
 
 
 def parameters(device_id: int, numbers: Iterable[int]) -> list[StatusItem]:
@@ -213,7 +216,7 @@ def worst_verdicts(device_ids: Iterable[int]) -> dict[int, str]:
     found: dict[int, set[str]] = {}
     query = select(StatusItem.device_id, StatusItem.verdict).distinct()
     for device_id, verdict in db.session.execute(
-        query.where(StatusItem.device_id.in_(device_ids), StatusItem.item != "error.last")
+        query.where(StatusItem.device_id.in_(device_ids), StatusItem.item != ERROR)
     ):
         found.setdefault(device_id, set()).add(verdict)
     order = (Verdict.BAD, Verdict.WARN, Verdict.GOOD)
@@ -232,6 +235,9 @@ def cameras_may_sleep(device: Device, at: datetime) -> bool:
     return confirmed(device.id, [scenario]).get(scenario) != "1"
 
 
-def remark_error(device: Device, text: str, *, now: datetime, source: tuple[str, str]) -> None:
-    """Remember the last thing that went wrong."""
-    note(device, "error.last", text, Verdict.WARN, now=now, source_kind=source[0], source_id=source[1])
+def remark_error(
+    device: Device, error: Phrase, command: str | None, *, now: datetime, source: tuple[str, str]
+) -> None:
+    """Remember the last thing that went wrong, and the kind of the command that failed by it."""
+    held = Phrase("failed", {"command": command, "error": error}).as_text()
+    note(device, ERROR, held, Verdict.WARN, now=now, source_kind=source[0], source_id=source[1])

@@ -5,6 +5,9 @@ Source: vendor: a photo of 1280x720 is about 50 kB, a video of 20 s in 720p abou
 
 from datetime import datetime
 
+from provisioning.phrase import Phrase
+from provisioning.translation import gettext
+
 PHOTO_BYTES = 50_000
 VIDEO_BYTES_PER_SECOND = 6_000_000 // 20
 CLIP_SECONDS = 10  # the clip whose time is shown for a speed
@@ -48,19 +51,27 @@ def about(seconds: float) -> str:
 def limits(bytes_per_second: float, wait: float) -> str:
     """Say what comes over a slow connection within a request's wait of so many seconds."""
     most = int(wait * bytes_per_second / VIDEO_BYTES_PER_SECOND)
-    comes = f"at most {most} s of one camera come in time" if most else "no video comes in time"
-    return (
-        f"At the speed of the last check ({rate(bytes_per_second)}) {CLIP_SECONDS} s of one camera take about"
-        f" {about(clip_takes(bytes_per_second))}. A request waits {about(wait)}: {comes}."
+    takes = gettext(
+        "At the speed of the last check (%(rate)s) %(seconds)s s of one camera take about %(time)s.",
+        rate=rate(bytes_per_second),
+        seconds=CLIP_SECONDS,
+        time=about(clip_takes(bytes_per_second)),
     )
+    comes = (
+        gettext(
+            "A request waits %(time)s: at most %(most)s s of one camera come in time.",
+            time=about(wait),
+            most=most,
+        )
+        if most
+        else gettext("A request waits %(time)s: no video comes in time.", time=about(wait))
+    )
+    return f"{takes} {comes}"
 
 
-def too_long(needed: int, bytes_per_second: float, wait: float) -> str | None:
+def too_long(needed: int, bytes_per_second: float, wait: float) -> Phrase | None:
     """Say that files of so many bytes cannot come within the wait; None where they can."""
     takes = needed / max(bytes_per_second, 1.0)
     if takes <= wait:
         return None
-    return (
-        f"At the speed of the last check ({rate(bytes_per_second)}) this takes about {about(takes)}, longer than the"
-        f" {about(wait)} that a request waits."
-    )
+    return Phrase("too_slow", {"bytes_per_second": bytes_per_second, "takes": takes, "waits": wait})

@@ -12,10 +12,11 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from provisioning.devices import health_rules, status_table
 from provisioning.models import CameraSession, Device, StatusItem, Verdict, changes, db, put_all, timestamps
+from provisioning.phrase import Phrase
 from receiver.addresses import network
 from receiver.backend.port import DAY_FULL as DAY_REACHED
 from receiver.backend.port import SessionFacts
-from receiver.wire.foreign_protocols import AVL, AVL_TEXT
+from receiver.wire.foreign_protocols import AVL
 
 UNKNOWN_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
@@ -56,7 +57,7 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         },
         now,
         verdict=Verdict.BAD,
-        text=AVL_TEXT,
+        text=Phrase("avl_on_camera_port"),
     )
     status_table.note_all(
         DAY_FULL,
@@ -68,7 +69,7 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         },
         now,
         verdict=Verdict.WARN,
-        text=DAY_REACHED[1],
+        text=Phrase("day_full"),
     )
     changes.publish_all(contacts, "uploads")
     if any(fact.imei not in devices for fact in facts):

@@ -34,6 +34,7 @@ from provisioning.models import (
     locks,
     timestamps,
 )
+from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import SENDS_BY_ITSELF, as_integer, id_of
 
 _ZONE = f"parameter.{id_of('camera_time_zone')}"
@@ -239,26 +240,25 @@ def _settle_one(command: Command, linked: Sequence[Upload], now: datetime) -> No
     missing = command_state.missing_sources(command, sources)
     if not missing and command.state != State.DONE:
         if command_state.may_move(command, State.DONE):
-            note = "every file has come" if len(sources) > 1 else "the file has come"
+            note = Phrase("every_file_came" if len(sources) > 1 else "file_came")
             command_state.move(command, State.DONE, now, note=note)
     elif missing and command.state == State.DONE and not command.foreign_server:
         wait = timestamps.later(now, current_config().capture_timeout)
-        command_state.move(
-            command, State.ANSWERED, now, note="a file was unlinked; waiting again", expires_at=wait
-        )
+        command_state.move(command, State.ANSWERED, now, note=Phrase("file_unlinked"), expires_at=wait)
     elif missing and sources and command.state in (State.EXPIRED, State.FAILED):
         _partial(command, missing, now)
     changes.publish(command.device_id, "commands")
 
 
 def _partial(command: Command, missing: Sequence[str], now: datetime) -> None:
-    text = f"Only one of two files came; that of the {' and '.join(missing)} camera is missing."
     if command.error_code == "partial":
         return
     if command.state == State.EXPIRED:
-        command_state.move(command, State.FAILED, now, error=("partial", text, True))
+        why = Phrase("partial", {"missing": list(missing)})
+        command_state.move(command, State.FAILED, now, error=("partial", why, True))
     else:
-        command.error_code, command.error_message = "partial", f"{text} {command.error_message or ''}".strip()
+        why = Phrase("partial", {"missing": list(missing), "error": command.error})
+        command.error_code, command.error = "partial", why
 
 
 def uploads_of(commands: Sequence[Command]) -> dict[str, list[Upload]]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
+from provisioning.commands import command_words
 from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.media import link_service
 from provisioning.models import (
@@ -93,20 +94,25 @@ def sentence(
 ) -> str:
     """Say it for one command; empty where its files are here and speak for themselves."""
     state, shown = State(row.state), row.shown_state
-    if row.error_message:
-        return row.error_message + _retry(row)
+    if row.error:
+        return command_words.sentence(row.error) + _retry(row)
     here = [upload.source for upload in linked]
     if state is State.DONE:
-        return "" if here else _capitalised(row.note or row.history[-1]["note"] or "done")
+        return "" if here else _note(row) or "Done."
     if state not in OPEN:
-        return _capitalised(row.note or row.history[-1]["note"] or "")
+        return _note(row)
     if row.note:
-        return row.note
+        return command_words.sentence(row.note)
     if state is not State.ANSWERED:
         return (_unclear() if shown is ShownState.UNKNOWN else WAITING[shown]) + _end(row, zone)
     if row.kind != "camreq":
-        return _capitalised(row.history[-1]["note"] or "the vehicle has answered") + _end(row, zone)
+        return (_note(row) or "The vehicle has answered.") + _end(row, zone)
     return _file(row, here, coming, session) + _end(row, zone)
+
+
+def _note(row: Command) -> str:
+    """Say what a person should know now, or how the command came to its state."""
+    return command_words.said(row.note or row.history[-1]["note"]) or ""
 
 
 def _unclear() -> str:
@@ -154,11 +160,6 @@ def clock(moment: datetime, zone: str, now: datetime) -> str:
     days = (shown.date() - now.astimezone(shown.tzinfo).date()).days
     day = "" if days <= 0 else "tomorrow " if days == 1 else f"{shown:%Y-%m-%d} "
     return f"{day}{shown:%H:%M} {shown.tzname()}"
-
-
-def _capitalised(text: str) -> str:
-    text = _capital(text)
-    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _capital(text: str) -> str:

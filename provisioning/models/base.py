@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, ColumnElement, DateTime, Executable, Index, MetaData, event, text
+from sqlalchemy import JSON, ColumnElement, DateTime, Executable, Index, MetaData, Text, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
 
+from provisioning import phrase
 from provisioning.models.sqlite import BUSY_MS, Patient
+from provisioning.phrase import Phrase
 from receiver.ids import Ids
 
 NAMING = {
@@ -48,12 +50,30 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class PhraseText(TypeDecorator[Phrase]):
+    """A phrase as text, so that it can be compared; what an older version wrote as a sentence is read as it is."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Phrase | None, dialect: Any) -> str | None:
+        return None if value is None else value.as_text()
+
+    def process_result_value(self, value: str | None, dialect: Any) -> Phrase | None:
+        return None if value is None else phrase.read(value)
+
+
 class Base(DeclarativeBase):
-    """Declarative base: naming convention for constraints, UTC times and JSON by annotation."""
+    """Declarative base: naming convention for constraints; UTC times, JSON and phrases by annotation."""
 
     registry = registry(
         metadata=MetaData(naming_convention=NAMING),
-        type_annotation_map={datetime: UTCDateTime(), dict[str, Any]: JSON(), list[Any]: JSON()},
+        type_annotation_map={
+            datetime: UTCDateTime(),
+            dict[str, Any]: JSON(),
+            list[Any]: JSON(),
+            Phrase: PhraseText(),
+        },
     )
 
 

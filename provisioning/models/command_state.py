@@ -30,6 +30,7 @@ from provisioning.models import (
     new_id,
     timestamps,
 )
+from provisioning.phrase import Phrase
 from provisioning.tracker import language
 
 # the device's one SMS place is held from handing over until reply, failure or time-out
@@ -111,7 +112,7 @@ def begin(command: Command, attempt: Attempt, now: datetime, *, expires_at: date
 
 
 def record(
-    command: Command, attempt: Attempt, passage: Passage, now: datetime, *, note: str | None = None
+    command: Command, attempt: Attempt, passage: Passage, now: datetime, *, note: Phrase | None = None
 ) -> bool:
     """Note how far an attempt is; say whether that is news. What comes late or twice changes nothing.
 
@@ -133,8 +134,9 @@ def release(command: Command) -> None:
         command.attempt.lease_until = None
 
 
-def _remember(command: Command, now: datetime, note: str | None) -> None:
-    entry = {"at": timestamps.stamp(now), "state": command.shown_state.value, "note": note}
+def _remember(command: Command, now: datetime, note: Phrase | None) -> None:
+    said = note.as_json() if note else None
+    entry = {"at": timestamps.stamp(now), "state": command.shown_state.value, "note": said}
     command.history = [*command.history, entry]
 
 
@@ -143,11 +145,11 @@ def move(
     state: State,
     now: datetime,
     *,
-    note: str | None = None,
-    error: tuple[str, str, bool] | None = None,
+    note: Phrase | None = None,
+    error: tuple[str, Phrase, bool] | None = None,
     expires_at: datetime | None = None,
 ) -> None:
-    """Move a command to another state; `error` is code, sentence, whether a retry helps.
+    """Move a command to another state; `error` is code, phrase, whether a retry helps.
 
     Raises WrongTurn where the table forbids it.
     """
@@ -164,14 +166,14 @@ def move(
     command.note = None
     if expires_at is not None or (state in ENDED and not line_kept):
         command.expires_at = expires_at
-    command.error_code, command.error_message, command.error_retry = error or (None, None, None)
+    command.error_code, command.error, command.error_retry = error or (None, None, None)
     _remember(command, now, note)
     changes.publish(command.device_id, "commands")
     if was_ended or state in ENDED:
         health_marks.mark([command.device_id])
 
 
-def remark(command: Command, note: str | None, now: datetime) -> None:
+def remark(command: Command, note: Phrase | None, now: datetime) -> None:
     """Say beside the state what a person should know now; no state changes."""
     if command.note != note:
         command.note = note

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from provisioning.models.attempts import Attempt, Passage
 from provisioning.models.base import db, new_id, partial_index, utcnow
 from provisioning.models.devices import Device
+from provisioning.phrase import Phrase
 
 
 class State(StrEnum):
@@ -126,10 +127,10 @@ class Command(db.Model):  # type: ignore[name-defined]
     reply: Mapped[str | None] = mapped_column(Text)  # the device's words, credentials masked, one text a line
     result: Mapped[dict[str, Any] | None]  # typed: values, versions, accepted, file_timestamps …
     error_code: Mapped[str | None] = mapped_column(String(48))
-    error_message: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[Phrase | None]
     error_retry: Mapped[bool | None]
-    note: Mapped[str | None] = mapped_column(Text)  # what a person should know now, e.g. why it waits
-    history: Mapped[list[Any]] = mapped_column(default=list)  # [{"at", "state", "note"}]
+    note: Mapped[Phrase | None]  # what a person should know now, e.g. why it waits
+    history: Mapped[list[Any]] = mapped_column(default=list)  # [{"at", "state", "note": a phrase or None}]
     late: Mapped[bool] = mapped_column(default=False)  # became done after it had ended
     match: Mapped[str | None] = mapped_column(String(8))  # how its reply was matched: certain | probable
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, partial_index, utcnow
 from provisioning.models.profiles import Profile
+from provisioning.phrase import Phrase
 
 LIVE = "archived_at IS NULL"
 
@@ -125,7 +126,7 @@ class StatusItem(db.Model):  # type: ignore[name-defined]
     Items: "parameter.66000" (asked = what we want, value = what the device confirmed), "camera.front.version",
     "camera.rear.version", "camera.front.state", "camera.rear.state", "ignition", "sos", "firmware",
     "contact.sms", "contact.tcp", "tracker.server", "upload.last", "error.last", and those that info commands give
-    ("info.…").
+    ("info.…"). The value of "error.last" is a phrase, as text.
     """
 
     __tablename__ = "status_items"
@@ -137,7 +138,7 @@ class StatusItem(db.Model):  # type: ignore[name-defined]
     value: Mapped[str | None] = mapped_column(Text)
     asked: Mapped[str | None] = mapped_column(Text)
     verdict: Mapped[str] = mapped_column(String(8), default=Verdict.UNKNOWN)
-    note: Mapped[str | None] = mapped_column(Text)
+    note: Mapped[Phrase | None]
     since: Mapped[datetime] = mapped_column(default=utcnow)  # when the value became what it is
     checked_at: Mapped[datetime] = mapped_column(default=utcnow)  # when it was last seen so
     source_kind: Mapped[str | None] = mapped_column(

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from provisioning.models.base import db, new_id, partial_index, utcnow
 from provisioning.models.commands import Command
 from provisioning.models.devices import Device
+from provisioning.phrase import Phrase
 
 
 class Direction(StrEnum):
@@ -91,7 +92,7 @@ class Message(db.Model):  # type: ignore[name-defined]
     device_id: Mapped[int | None] = mapped_column(ForeignKey("devices.id"))
     command_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
     claimed: Mapped[bool] = mapped_column(default=False)
-    note: Mapped[str | None] = mapped_column(Text)  # what it was read as, or why nobody claimed it
+    note: Mapped[Phrase | None]  # what it was read as, or why nobody claimed it
     created_at: Mapped[datetime] = mapped_column(
         default=utcnow
     )  # outgoing: attempt began; incoming: gateway's time

@@ -120,4 +120,4 @@ def _end(command: Command, device: Device, message: Message, status: DeliverySta
         return
     error = gateway.describe_error(message.gateway, message.error_code)
     code = message.error_code or status
-    outcomes.fail(command, device, code, error.sentence, not error.permanent, now)
+    outcomes.fail(command, device, code, error.phrase, not error.permanent, now)

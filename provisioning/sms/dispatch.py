@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from provisioning.commands import outcomes, submission
+from provisioning.commands import command_words, outcomes, submission
 from provisioning.core import encryption
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict, GatewayError
@@ -33,6 +33,7 @@ from provisioning.models import (
     new_id,
     timestamps,
 )
+from provisioning.phrase import Phrase
 from provisioning.sms import gateway
 from provisioning.sms.due_commands import next_command
 from provisioning.sms.gateway import Accepted, OutgoingSms, SmsGateway
@@ -89,7 +90,7 @@ def _claim(device_id: int, carrier: SmsGateway, now: datetime) -> Handover | Non
     try:
         sms = _text(command, device, now)
     except Conflict as error:
-        outcomes.fail(command, device, error.code, error.message, False, now)
+        outcomes.fail(command, device, error.code, error.phrase, False, now)
         db.session.commit()
         return None
     message = _message(command, device, sms, carrier, now)
@@ -163,14 +164,16 @@ def _text(command: Command, device: Device, now: datetime) -> language.Sms:
         envelope = credential_pairs.envelope(device, command.credentials)
         texts = submission.compose(submission.typed(command, now), envelope)
     except (language.CommandErrors, ParameterErrors) as error:
-        text = f"The settings of this service have changed since it was asked: {error}"
-        raise Conflict(text, code="unsendable") from error
+        raise _unsendable(Phrase("settings_changed", {"words": str(error)})) from error
     except encryption.Undecryptable as error:
-        raise Conflict(str(error), code="no_sms_credentials") from error
+        raise Conflict(error.message, code="no_sms_credentials", phrase=error.phrase) from error
     if len(texts) != 1:
-        text = "With the login and password that were entered since, it takes more than one SMS. Ask again."
-        raise Conflict(text, code="unsendable")
+        raise _unsendable(Phrase("more_than_one_sms"))
     return texts[0]
+
+
+def _unsendable(phrase: Phrase) -> Conflict:
+    return Conflict(command_words.sentence(phrase), code="unsendable", phrase=phrase)
 
 
 def _note_sent(handover: Handover, accepted: Accepted, now: datetime) -> None:
@@ -215,23 +218,23 @@ def _note_unclear(
     # a report may have come meanwhile: then it is known that the gateway has taken it
     if message.status == DeliveryStatus.SENDING:
         message.status = DeliveryStatus.UNKNOWN
-    is_news = command_state.record(command, attempt, Passage.UNCLEAR, now, note=error.message)
+    is_news = command_state.record(command, attempt, Passage.UNCLEAR, now, note=error.phrase)
     if is_news and command.state == State.IN_PROGRESS:
         command.due_at = timestamps.later(now, LOOKUP_EVERY)
 
 
 def _free_cancelled(command: Command, device: Device, now: datetime) -> None:
     command.in_flight, command.expires_at = False, None
-    command_state.remark(command, "It was cancelled and never sent.", now)
+    command_state.remark(command, Phrase("cancelled_never_sent"), now)
     if credential_pairs.is_change(command):
         credentials.ended(command, device, now)
 
 
 def _note_refused(command: Command, device: Device, error: GatewayError, now: datetime) -> None:
     if error.permanent or len(command.attempts) >= ATTEMPTS:
-        outcomes.fail(command, device, error.code, error.message, not error.permanent, now)
+        outcomes.fail(command, device, error.code, error.phrase, not error.permanent, now)
         return
     given_up = timestamps.later(command.created_at, current_config().queue_timeout)
-    command_state.move(command, State.QUEUED, now, note=error.message, expires_at=given_up)
+    command_state.move(command, State.QUEUED, now, note=error.phrase, expires_at=given_up)
     command.due_at = timestamps.later(now, min(300, 5 * 2 ** (len(command.attempts) - 1)))
-    command_state.remark(command, error.message, now)
+    command_state.remark(command, error.phrase, now)

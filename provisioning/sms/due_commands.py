@@ -10,12 +10,13 @@ from sqlalchemy.orm import aliased
 from provisioning.core.config import current_config
 from provisioning.devices import credentials
 from provisioning.models import Command, Device, State, command_state, db, timestamps, utcnow
+from provisioning.phrase import Phrase
 from provisioning.sms import gateway
 from provisioning.sms.sender_bucket import tokens_left
 
 DUE_AT_ONCE = 32  # devices of one poll
-WAITS_FOR_PROOF = "Waits until the new SMS credentials are proved."
-WAITS_FOR_FILES = "Waits for the files of the request before it."
+WAITS_FOR_PROOF = Phrase("waits_for_proof")
+WAITS_FOR_FILES = Phrase("waits_for_files")
 
 
 def _is_not_known_to_wait(
@@ -96,9 +97,7 @@ def next_command(device: Device, now: datetime) -> Command | None:
             command_state.remark(command, WAITS_FOR_FILES, now)
         elif command.kind == "camreq" and (until := _reconfiguring(device, now)):
             command.due_at = until
-            command_state.remark(
-                command, "Waits about half a minute: the camera takes over its new settings.", now
-            )
+            command_state.remark(command, Phrase("waits_for_new_settings"), now)
         else:
             return command
     return None

@@ -16,6 +16,7 @@ from werkzeug import Request
 from provisioning.core.prices import Price
 from provisioning.core.sms_capabilities import EXTENSION, Capabilities, demand_gateway
 from provisioning.models import DeliveryStatus
+from provisioning.phrase import Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,10 @@ class ListedSms:
 
 @dataclass(frozen=True, slots=True)
 class ErrorDescription:
-    """What an error code of the gateway means: whether trying again cannot help, and a sentence for people."""
+    """What an error code of the gateway means: whether trying again cannot help, and the phrase for people."""
 
     permanent: bool
-    sentence: str
+    phrase: Phrase  # as gateway_words says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,5 +149,5 @@ def describe_error(name: str, error_code: str | None) -> ErrorDescription:
     if carrier is not None and carrier.name == name:
         return carrier.describe(error_code)
     if error_code is None:
-        return ErrorDescription(False, "The SMS was not delivered, and the SMS gateway gave no reason.")
-    return ErrorDescription(False, f"The SMS gateway reported error {error_code}.")
+        return ErrorDescription(False, Phrase("undelivered"))
+    return ErrorDescription(False, Phrase("error_reported", {"error": error_code}))

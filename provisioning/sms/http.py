@@ -20,6 +20,7 @@ from provisioning.core.errors import Forbidden, GatewayError, Invalid
 from provisioning.core.prices import Price
 from provisioning.core.sms_capabilities import Capabilities
 from provisioning.models import DeliveryStatus, utcnow
+from provisioning.phrase import Phrase
 from provisioning.sms import http_fields, http_request
 from provisioning.sms.connection_errors import never_connected
 from provisioning.sms.gateway import (
@@ -40,11 +41,11 @@ LONGEST_ID = 64
 VALIDITY_SECONDS = 36_000  # the longest that any command waits for its reply
 CLOCK_OFF = timedelta(days=2)  # a text is not older when it comes; a router's clock may be wrong
 NOT_PROCESSED = (408, 425, 429)  # answers that say "later" and were not acted upon
-ADVICE = {
-    401: "Check the login in SMS_HTTP_HEADERS or SMS_HTTP_BODY.",
-    403: "Check the login in SMS_HTTP_HEADERS or SMS_HTTP_BODY.",
-    404: "Check SMS_HTTP_URL.",
-    405: "Check SMS_HTTP_METHOD.",
+CODES_OF_REFUSALS = {  # by the status of the answer: what gateway_words says of it
+    401: "refused_login",
+    403: "refused_login",
+    404: "refused_url",
+    405: "refused_method",
 }
 CODE = re.compile(r"[A-Za-z0-9._+-]{1,48}")
 
@@ -120,7 +121,7 @@ class HttpGateway:
         if 400 <= answer.status < 500:
             raise _refused(shown, permanent=True, status=answer.status)
         if 300 <= answer.status < 400:
-            raise _unclear(" It answered with a redirect, which is not followed: check SMS_HTTP_URL.")
+            raise _unclear("never_known_redirect")
         raise _unclear()
 
     def _judge_success(self, answer: _Answer, fields: Fields, code: str | None) -> Accepted:
@@ -131,14 +132,14 @@ class HttpGateway:
                 return Accepted(gateway_id)
             if code is not None:
                 raise _refused(code, permanent=code not in config.passing_errors)
-            raise _unclear(" Its answer has no id where SMS_HTTP_ID_FIELD says.")
+            raise _unclear("never_known_without_id")
         if config.accepted_field is None:
             return self._judge_text(answer.body.decode("utf-8", "replace").strip(), gateway_id)
         word = fields.get(config.accepted_field)
         if word in config.accepted:
             return Accepted(gateway_id)
         if word is None:
-            raise _unclear(" Its answer has nothing where SMS_HTTP_ACCEPTED_FIELD says.")
+            raise _unclear("never_known_without_word")
         known = code or _code(word) or "refused"
         raise _refused(known, permanent=not {known, word} & config.passing_errors)
 
@@ -151,15 +152,15 @@ class HttpGateway:
         ):
             if text.startswith(code):
                 raise _refused(code, permanent=code in self._config.permanent_errors)
-        raise _unclear(" Its answer begins with none of SMS_HTTP_ACCEPTED.")
+        raise _unclear("never_known_without_begin")
 
     def messages(self, since: datetime, *, to: str | None = None) -> Iterator[InboundSms | ListedSms]:
         """List nothing: raises GatewayError, so that nobody takes an empty list for the truth."""
-        raise GatewayError("gateway_lists_nothing", "This SMS gateway cannot list messages.", permanent=True)
+        raise GatewayError("gateway_lists_nothing", Phrase("no_list"), permanent=True)
 
     def balance(self) -> Price:
         """Raise GatewayError: no setting says how this gateway is asked."""
-        raise GatewayError("gateway_tells_no_balance", "This SMS gateway tells no balance.", permanent=True)
+        raise GatewayError("gateway_tells_no_balance", Phrase("no_balance"), permanent=True)
 
     def verify(self, request: Request) -> None:
         """Let nothing pass without the shared secret, or a signature over the body that was made with it.
@@ -227,10 +228,9 @@ class HttpGateway:
     def describe(self, error_code: str | None) -> ErrorDescription:
         """Say what an error code of a delivery report means: passing, unless the settings call it permanent."""
         if error_code is None:
-            return ErrorDescription(False, "The SMS was not delivered, and the SMS gateway gave no reason.")
+            return ErrorDescription(False, Phrase("undelivered"))
         permanent = error_code in self._config.permanent_errors
-        sentence = f"The SMS was not delivered: the SMS gateway reports error {error_code}."
-        return ErrorDescription(permanent, f"{sentence} Its provider's list of errors says why.")
+        return ErrorDescription(permanent, Phrase("undelivered_with_error", {"error": error_code}))
 
 
 def _required(fields: Fields, path: str, *, empty: bool = False) -> str:
@@ -280,26 +280,13 @@ def _moment(text: str | None, now: datetime) -> datetime | None:
 
 
 def _refused(code: str, *, permanent: bool, status: int = 0) -> GatewayError:
-    advice = ADVICE.get(status, "Its provider's list of errors says why.")
-    end = advice if permanent else "It is tried again by itself."
-    return GatewayError(
-        code[:48], f"The SMS gateway refused the SMS (error {code}). {end}", permanent=permanent
-    )
+    said = CODES_OF_REFUSALS.get(status, "refused_for_good") if permanent else "refused_passing"
+    return GatewayError(code[:48], Phrase(said, {"error": code}), permanent=permanent)
 
 
 def _unreachable() -> GatewayError:
-    return GatewayError(
-        "gateway_unreachable",
-        "The SMS gateway cannot be reached, or its certificate cannot be verified; it is tried again by itself.",
-        permanent=False,
-    )
+    return GatewayError("gateway_unreachable", Phrase("unreachable"), permanent=False)
 
 
-def _unclear(detail: str = "") -> GatewayError:
-    return GatewayError(
-        "gateway_unclear",
-        f"The SMS gateway did not say whether the SMS went out.{detail} It cannot be asked afterwards: only the"
-        " device's answer or a delivery report will tell.",
-        permanent=False,
-        sent="unknown",
-    )
+def _unclear(code: str = "never_known") -> GatewayError:
+    return GatewayError("gateway_unclear", Phrase(code), permanent=False, sent="unknown")

@@ -25,6 +25,7 @@ from provisioning.models import (
     locks,
     timestamps,
 )
+from provisioning.phrase import Phrase
 from provisioning.sms import addressing, kept_events, parts, unmatched
 from provisioning.sms.gateway import InboundSms
 from provisioning.tracker import language
@@ -50,7 +51,7 @@ def take(event: GatewayEvent, sms: InboundSms, now: datetime) -> int | None:
     db.session.add(message)
     changes.publish(device_id, "messages")
     if device is None:
-        message.note = "No device has this number."
+        message.note = Phrase("unknown_number")
         return None
     db.session.flush()
     _take_reply(device, message, sms.text, at, now)
@@ -76,7 +77,7 @@ def _take_reply(device: Device, message: Message, body: str, at: datetime, now: 
     message.claimed, message.note = reading.is_taken, reading.note
     if other is not None:
         other.claimed, other.command_id = True, message.command_id
-        other.note = "Read together with the text that came with it."
+        other.note = Phrase("read_with_other")
     if command is not None and command.kind == "camreq":
         link_service.relink(device, now)
 

@@ -30,6 +30,7 @@ from provisioning.models import (
     locks,
     timestamps,
 )
+from provisioning.phrase import Phrase
 from provisioning.sms import dispatch, gateway
 from provisioning.sms.gateway import ListedSms
 from provisioning.sms.message_ids import keep_id
@@ -177,7 +178,7 @@ def _resolve(ident: str, device_id: int, message_id: str, gateway_id: str | None
         keep_id(message, gateway_id)
         message.status = DeliveryStatus.SENT
         status_table.note_asked(device, command, now)
-        note = "found at the gateway: it went out"
+        note = Phrase("found_at_gateway")
         command_state.record(command, attempt, Passage.SENT, now, note=note)
     elif now - message.created_at < NOT_SENT_AFTER:
         command.due_at = timestamps.later(now, dispatch.LOOKUP_EVERY)
@@ -192,36 +193,19 @@ def _not_sent(command: Command, device: Device, now: datetime) -> None:
     if language.COMMANDS[command.kind].is_repeatable() and len(command.attempts) < dispatch.ATTEMPTS:
         if command.kind == "setparam" and _superseded(command):
             numbers = sorted(int(number) for number in command.arguments.get("parameters", {}))
-            command_state.move(
-                command,
-                State.FAILED,
-                now,
-                error=(
-                    "superseded",
-                    "It was not sent, and a newer command sets one of its parameters; the device is"
-                    " asked what it holds.",
-                    False,
-                ),
-            )
+            command_state.move(command, State.FAILED, now, error=("superseded", Phrase("superseded"), False))
             submission.read_back(command, device, numbers, now)
             return
         command_state.move(
             command,
             State.QUEUED,
             now,
-            note="the gateway does not have it: sent again",
+            note=Phrase("sent_again"),
             expires_at=timestamps.later(now, current_config().queue_timeout),
         )
         command.due_at = now
         return
-    outcomes.fail(
-        command,
-        device,
-        "not_sent",
-        "The SMS was never sent, so nothing happened. Asking again is safe.",
-        True,
-        now,
-    )
+    outcomes.fail(command, device, "not_sent", Phrase("not_sent"), True, now)
 
 
 def _superseded(command: Command) -> bool:

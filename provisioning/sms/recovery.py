@@ -13,6 +13,7 @@ from provisioning.commands import outcomes
 from provisioning.core import jobs
 from provisioning.devices import credential_pairs, credentials, status_table
 from provisioning.models import OPEN, Attempt, Command, Passage, State, command_state, db, locks
+from provisioning.phrase import Phrase
 from provisioning.sms.lookup import learn_ids, look_up
 from provisioning.sms.recovery_rows import command_ids, has_passage
 
@@ -64,7 +65,7 @@ def _free_leases(clock: Callable[[], datetime]) -> None:
             and attempt.lease_until is not None
             and attempt.lease_until < now
         ):
-            note = "the process that was sending it ended before the gateway's answer was stored"
+            note = Phrase("sender_ended")
             command_state.record(command, attempt, Passage.UNCLEAR, now, note=note)
             command.due_at = now
         db.session.commit()

@@ -80,7 +80,7 @@ def _note_failure(message: Message, error: GatewayError) -> None:
     if message.status == DeliveryStatus.SENDING:
         is_unclear = error.sent == "unknown"
         message.status = DeliveryStatus.UNKNOWN if is_unclear else DeliveryStatus.FAILED
-        message.error_code, message.note = error.code[:48], error.message
+        message.error_code, message.note = error.code[:48], error.phrase
 
 
 def _text(now: datetime) -> str:

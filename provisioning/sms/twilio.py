@@ -22,6 +22,7 @@ from provisioning.core.errors import Forbidden, GatewayError
 from provisioning.core.prices import Price, read_price
 from provisioning.core.sms_capabilities import Capabilities
 from provisioning.models import DeliveryStatus
+from provisioning.phrase import Phrase
 from provisioning.sms.connection_errors import never_connected
 from provisioning.sms.gateway import (
     Accepted,
@@ -54,44 +55,36 @@ STATUSES = {
     "canceled": DeliveryStatus.CANCELED,
 }
 
-# code → permanent, and a sentence that says what to do
-ERRORS: dict[int, tuple[bool, str]] = {
-    20003: (
-        True,
-        "Twilio refused the account SID or auth token: check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN.",
-    ),
-    20404: (True, "Twilio does not know this account or message: check TWILIO_ACCOUNT_SID."),
-    20429: (False, "Twilio is asked too often; it is tried again by itself."),
-    21211: (True, "The phone number is not one that Twilio can send to: correct it at the device."),
-    21212: (True, "Twilio does not accept the sender number: check TWILIO_FROM."),
-    21408: (
-        True,
-        "The Twilio account may not send to this country: allow it in Twilio's geographic permissions.",
-    ),
-    21602: (True, "The SMS had no text."),
-    21604: (True, "The SMS had no recipient: check the device's phone number."),
-    21606: (True, "The sender number cannot send SMS to this country: check TWILIO_FROM."),
-    21610: (True, "The recipient opted out of this sender (STOP): it must send START first."),
-    21611: (False, "The sender's queue at Twilio is full; it is tried again by itself."),
-    21614: (True, "The phone number cannot receive SMS: correct it at the device."),
-    21617: (True, "The SMS is too long."),
-    21660: (True, "The sender number does not belong to this Twilio account: check TWILIO_FROM."),
-    30001: (False, "Twilio's queue overflowed: send it again later."),
-    30002: (True, "The Twilio account is suspended: see Twilio's console."),
-    30003: (False, "The device is switched off or out of coverage: try again when the vehicle is awake."),
-    30004: (True, "The carrier blocks SMS to this number: ask the SIM's provider."),
-    30005: (True, "The number is unknown: check the phone number and the SIM."),
-    30006: (
-        True,
-        "The SIM cannot receive SMS (a data-only SIM?): ask its provider to allow SMS, or change it.",
-    ),
-    30007: (False, "The carrier filtered the SMS: try again; if it stays so, ask Twilio."),
-    30008: (False, "The carrier did not deliver it and gave no reason: try again later."),
-    30036: (
-        False,
-        "It could not be delivered in time: the device was probably asleep or out of coverage. "
-        "An SMS already at the carrier may still arrive.",
-    ),
+
+def _phrase(code: str, **arguments: str) -> Phrase:
+    return Phrase(code, {"gateway": "Twilio", **arguments})
+
+
+# Twilio's code → permanent, and what gateway_words says of it
+ERRORS: dict[int, tuple[bool, Phrase]] = {
+    20003: (True, _phrase("account_refused", settings="TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")),
+    20404: (True, _phrase("account_unknown", settings="TWILIO_ACCOUNT_SID")),
+    20429: (False, _phrase("asked_too_often")),
+    21211: (True, _phrase("recipient_invalid")),
+    21212: (True, _phrase("sender_refused", settings="TWILIO_FROM")),
+    21408: (True, _phrase("country_not_allowed")),
+    21602: (True, _phrase("no_text")),
+    21604: (True, _phrase("no_recipient")),
+    21606: (True, _phrase("sender_cannot_reach_country", settings="TWILIO_FROM")),
+    21610: (True, _phrase("opted_out")),
+    21611: (False, _phrase("sender_queue_full")),
+    21614: (True, _phrase("recipient_without_sms")),
+    21617: (True, _phrase("gateway_text_too_long")),
+    21660: (True, _phrase("sender_of_other_account", settings="TWILIO_FROM")),
+    30001: (False, _phrase("gateway_queue_full")),
+    30002: (True, _phrase("account_suspended")),
+    30003: (False, _phrase("device_unreachable")),
+    30004: (True, _phrase("carrier_blocks")),
+    30005: (True, _phrase("number_unknown")),
+    30006: (True, _phrase("sim_without_sms")),
+    30007: (False, _phrase("carrier_filtered")),
+    30008: (False, _phrase("carrier_gave_no_reason")),
+    30036: (False, _phrase("too_late")),
 }
 
 
@@ -187,11 +180,7 @@ class TwilioGateway:
         except (requests.exceptions.RequestException, TwilioException) as error:
             raise _unreachable() from error
         except UNREADABLE as error:
-            raise GatewayError(
-                "gateway_unreadable",
-                "Something else than Twilio answered, perhaps a proxy; it is tried again by itself.",
-                permanent=False,
-            ) from error
+            raise GatewayError("gateway_unreadable", _phrase("other_answered"), permanent=False) from error
 
     def balance(self) -> Price:
         """Ask what money the account has left. Raises GatewayError; Twilio tells it of main accounts only."""
@@ -199,13 +188,15 @@ class TwilioGateway:
             found = self._client.api.v2010.account.balance.fetch()
             return Price(Decimal(str(found.balance)), str(found.currency))
         except TwilioRestException as error:
-            text = ERRORS[20003][1] if error.code == 20003 else "Twilio tells no balance of this account."
-            raise GatewayError("gateway_tells_no_balance", text, permanent=True) from error
+            why = ERRORS[20003][1] if error.code == 20003 else _phrase("no_balance_of_account")
+            raise GatewayError("gateway_tells_no_balance", why, permanent=True) from error
         except (requests.exceptions.RequestException, TwilioException) as error:
-            raise GatewayError("gateway_unreachable", "Twilio cannot be reached.", permanent=False) from error
+            raise GatewayError(
+                "gateway_unreachable", _phrase("named_unreachable_now"), permanent=False
+            ) from error
         except (ArithmeticError, *UNREADABLE) as error:
             raise GatewayError(
-                "gateway_unreadable", "Something else than Twilio answered, perhaps a proxy.", permanent=False
+                "gateway_unreadable", _phrase("other_answered_now"), permanent=False
             ) from error
 
     def verify(self, request: Request) -> None:
@@ -245,12 +236,9 @@ class TwilioGateway:
     def describe(self, error_code: str | None) -> ErrorDescription:
         """Say what an error code of Twilio means; unknown codes are passing and named."""
         if error_code is None:
-            return ErrorDescription(False, "The SMS was not delivered, and Twilio gave no reason.")
+            return ErrorDescription(False, _phrase("undelivered_by_named"))
         number = int(error_code) if error_code.isdigit() else 0
-        permanent, sentence = ERRORS.get(
-            number, (False, f"Twilio reports error {error_code}: see its error dictionary.")
-        )
-        return ErrorDescription(permanent, sentence)
+        return ErrorDescription(*ERRORS.get(number, (False, _phrase("error_of_gateway", error=error_code))))
 
 
 def _listed(found: Any, created: datetime | None) -> InboundSms | ListedSms:
@@ -273,18 +261,11 @@ def _report(sid: str, word: str, error_code: str | None, our_id: str | None) -> 
 
 
 def _unreachable() -> GatewayError:
-    return GatewayError(
-        "gateway_unreachable", "Twilio cannot be reached; it is tried again by itself.", permanent=False
-    )
+    return GatewayError("gateway_unreachable", _phrase("named_unreachable"), permanent=False)
 
 
 def _unclear() -> GatewayError:
-    return GatewayError(
-        "gateway_unclear",
-        "Twilio did not say whether the SMS went out; it is being looked up.",
-        permanent=False,
-        sent="unknown",
-    )
+    return GatewayError("gateway_unclear", _phrase("looked_up"), permanent=False, sent="unknown")
 
 
 def _refused(error: TwilioRestException) -> GatewayError:
@@ -293,10 +274,7 @@ def _refused(error: TwilioRestException) -> GatewayError:
     if error.status == 429 or error.code in (20429, 14107):
         return GatewayError("20429", ERRORS[20429][1], permanent=False)
     if error.code in ERRORS:
-        permanent, sentence = ERRORS[error.code]
-        return GatewayError(str(error.code), sentence, permanent=permanent)
-    return GatewayError(
-        str(error.code or error.status),
-        f"Twilio refused the SMS (error {error.code or error.status}): {error.msg}",
-        permanent=True,
-    )
+        permanent, why = ERRORS[error.code]
+        return GatewayError(str(error.code), why, permanent=permanent)
+    code = str(error.code or error.status)
+    return GatewayError(code, _phrase("refused_by_gateway", error=code, words=str(error.msg)), permanent=True)

@@ -8,6 +8,7 @@ from sqlalchemy import literal, select, union_all
 
 from provisioning.core.errors import Conflict
 from provisioning.models import Command, Device, Direction, Message, changes, db
+from provisioning.phrase import Phrase
 from provisioning.tracker import language
 
 SILENT_SINCE = timedelta(hours=24)  # so long a device that owes an answer is thought of
@@ -21,7 +22,7 @@ def put_aside(message: Message, by: str) -> None:
     """
     demand_open(message)
     message.claimed = True
-    message.note = f"Put aside by {by}."
+    message.note = Phrase("put_aside", {"who": by})
     changes.publish(message.device_id, "messages")
     db.session.commit()
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from provisioning.commands import command_words
 from provisioning.commands.request_preview import Preview
-from provisioning.devices import health_view
+from provisioning.devices import health_view, status_words
 from provisioning.devices.health_view import HealthView
 from provisioning.media import event_list
 from provisioning.models import (
@@ -146,10 +147,10 @@ def status_item(row: StatusItem) -> dict[str, Any]:
     told = {row.source_kind: row.source_id} if row.source_kind else None
     return {
         "item": row.item,
-        "value": row.value,
+        "value": command_words.status_value(row),
         "asked": row.asked,
         "verdict": row.verdict,
-        "note": row.note,
+        "note": status_words.note(row.note) if row.note else None,
         "since": moment(row.since),
         "checked_at": moment(row.checked_at),
         "source": told if row.source_kind in CONTRACT_SOURCES else None,
@@ -161,7 +162,11 @@ def command(row: Command, uploads: Sequence[Upload], batch: Sequence[str] = ()) 
     """Show a command with its uploads."""
     error = None
     if row.error_code:
-        error = {"code": row.error_code, "message": row.error_message, "retry": bool(row.error_retry)}
+        error = {
+            "code": row.error_code,
+            "message": command_words.said(row.error),
+            "retry": bool(row.error_retry),
+        }
     return {
         "id": row.id,
         "imei": row.device.imei,
@@ -171,13 +176,13 @@ def command(row: Command, uploads: Sequence[Upload], batch: Sequence[str] = ()) 
         "text": row.text,
         "length": row.length,
         "reply": row.reply,
-        "result": row.result,
+        "result": _result(row.result),
         "match": row.match,
         "error": error,
-        "note": row.note,
+        "note": command_words.said(row.note),
         "late": row.late,
         "uploads": [upload(item) for item in uploads],
-        "history": row.history,
+        "history": [step | {"note": command_words.said(step["note"])} for step in row.history],
         "requested_by": row.requested_by,
         "parent": row.parent_id,
         "batch": list(batch) or None,
@@ -185,6 +190,14 @@ def command(row: Command, uploads: Sequence[Upload], batch: Sequence[str] = ()) 
         "updated_at": moment(row.updated_at),
         "expires_at": moment(row.expires_at),
     }
+
+
+def _result(result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Show what is known by a command's answer; each reply with its sentence."""
+    if result is None or "replies" not in result:
+        return result
+    replies = [reply | {"sentence": command_words.reply_sentence(reply)} for reply in result["replies"]]
+    return result | {"replies": replies}
 
 
 def preview(found: Preview, blocking: dict[str, Any] | None) -> dict[str, Any]:
@@ -306,7 +319,7 @@ def message(row: Message) -> dict[str, Any]:
         "status": row.status,
         "error_code": row.error_code,
         "claimed": row.claimed,
-        "note": row.note,
+        "note": command_words.said(row.note),
         "created_at": moment(row.created_at),
     }
 

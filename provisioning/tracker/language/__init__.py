@@ -15,16 +15,18 @@ from provisioning.tracker.language.camera_request import (
     cameras,
 )
 from provisioning.tracker.language.camera_request_replies import CommandRefused
-from provisioning.tracker.language.command import Effect, Source, TypedCommand, UnsendableText
+from provisioning.tracker.language.command import Effect, Source, TypedCommand
 from provisioning.tracker.language.commands import COMMANDS, GetVer, from_arguments
 from provisioning.tracker.language.masking import mask
 from provisioning.tracker.language.parameter_commands import GetParam, SetParam
 from provisioning.tracker.language.parameter_replies import ParametersRefused, Values
 from provisioning.tracker.language.replies import REPLIES, Unread
 from provisioning.tracker.language.reply import Candidate, Failure, Fit, Progress, Reply, StatusFact
+from provisioning.tracker.language.reply_json import reply_from
 from provisioning.tracker.language.reply_reader import PARTS, read_replies
 from provisioning.tracker.language.sms_envelope import CredentialStyle, SmsEnvelope, credential_style
 from provisioning.tracker.language.sms_text import Sms, compose
+from provisioning.tracker.language.unsendable import UnsendableText
 
 __all__ = [
     "COMMANDS",
@@ -62,4 +64,5 @@ __all__ = [
     "from_arguments",
     "mask",
     "read_replies",
+    "reply_from",
 ]

@@ -15,9 +15,10 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 from provisioning.roles import Permission
 from provisioning.tracker.input_fields import EPOCH, WHOLE_SECONDS, Choice, Moment, WholeNumber
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
-from provisioning.tracker.language.command import SOURCE_DIGITS, Effect, Source, TypedCommand, UnsendableText
+from provisioning.tracker.language.command import SOURCE_DIGITS, Effect, Source, TypedCommand
+from provisioning.tracker.language.unsendable import UnsendableText
 from provisioning.tracker.normalization import clean_host
-from provisioning.tracker.parameters import host_problem, id_of
+from provisioning.tracker.parameters import host_problem
 
 LONGEST_VIDEO = 30  # seconds
 
@@ -147,7 +148,7 @@ class CamReq(
         slots = [_FILE_TYPE_DIGITS[self.file_type], SOURCE_DIGITS[self.source]]
         video = self.file_type is FileType.VIDEO
         if video != (self.timestamp is not None) or video != (self.duration is not None):
-            raise UnsendableText("A video needs a timestamp and a duration, a photo has neither.")
+            raise UnsendableText("video_times")
         if video:
             slots += [str(self.timestamp), str(self.duration)]
         if self.server:
@@ -158,15 +159,12 @@ class CamReq(
         if self.resolution is None:
             return []
         if self.file_type is FileType.VIDEO:
-            raise UnsendableText("Only a photo has a resolution.")
+            raise UnsendableText("video_resolution")
         if self.server:
             return [str(RESOLUTIONS[self.resolution])]
         if self.resolution == "configured":  # sending nothing means the same
             return []
-        raise UnsendableText(
-            "A resolution stands behind the server's domain and port in the command: name the server too,"
-            f" or take the configured resolution (parameter {id_of('picture_resolution')})."
-        )
+        raise UnsendableText("resolution_without_server")
 
     def as_arguments(self) -> dict[str, Any]:
         server = self.server and {"domain": self.server.domain, "port": self.server.port}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from provisioning.tracker.language.camera_request import CamReq, FileType
 from provisioning.tracker.language.command import SOURCE_DIGITS, Source
-from provisioning.tracker.language.refusals import BY_CODE, REFUSALS, UNKNOWN_REFUSAL
+from provisioning.tracker.language.refusals import BY_CODE, NUMBERS, REFUSALS, UNKNOWN_REFUSAL
 from provisioning.tracker.language.reply import Candidate, Failure, Fit, Progress, Reply, utc
 from provisioning.tracker.language.reply_forms import (
     CONNECTED,
@@ -23,8 +23,19 @@ from provisioning.tracker.language.reply_forms import (
     form,
     moment_of,
 )
+from provisioning.translation import N_, gettext
 
 NEAR_ASKED = 2.0  # seconds: a clip may begin so far from the moment that was asked for
+_WHAT: Mapping[FileType | None, str] = {
+    FileType.PHOTO: N_("a photo"),
+    FileType.VIDEO: N_("a video"),
+    None: N_("a file"),
+}
+_WHERE: Mapping[Source, str] = {
+    Source.FRONT: N_("of the front camera"),
+    Source.REAR: N_("of the rear camera"),
+    Source.BOTH: N_("of both cameras"),
+}
 _SOURCES: Mapping[str | None, Source] = {digit: source for source, digit in SOURCE_DIGITS.items()}
 
 
@@ -62,14 +73,16 @@ class RequestAccepted(Reply, kind="accepted", commands=(CamReq,)):
 
     @property
     def sentence(self) -> str:
-        what = self.file_type.value if self.file_type else "file"
-        cameras = {Source.FRONT: " of the front camera", Source.REAR: " of the rear camera"}
-        where = (
-            " of both cameras" if self.source is Source.BOTH else cameras.get(self.source or Source.BOTH, "")
+        what = gettext(_WHAT[self.file_type])
+        where = f" {gettext(_WHERE[self.source])}" if self.source else ""
+        length = (
+            " " + gettext("over %(seconds)s s", seconds=self.duration) if self.duration is not None else ""
         )
-        length = f" over {self.duration} s" if self.duration is not None else ""
-        since = f" from {utc(self.since)}" if self.since is not None else ""
-        return f"The device has accepted the request for a {what}{where}{length}{since}. The file comes next."
+        since = " " + gettext("from %(time)s", time=utc(self.since)) if self.since is not None else ""
+        return gettext(
+            "The device has accepted the request for %(what)s. The file comes next.",
+            what=f"{what}{where}{length}{since}",
+        )
 
     def strength(self, candidate: Candidate) -> Fit:
         said = {"file_type": self.file_type, "source": self.source, "duration": self.duration}
@@ -107,13 +120,21 @@ class Preparing(Reply, kind="preparing", commands=(CamReq,)):
 
     @property
     def sentence(self) -> str:
-        since = f" of {utc(self.file_timestamp)}" if self.file_timestamp is not None else ""
-        how = (
-            "over the connection that is already open"
-            if self.already_connected
-            else "as soon as it is connected"
+        since = (
+            " " + gettext("of %(time)s", time=utc(self.file_timestamp))
+            if self.file_timestamp is not None
+            else ""
         )
-        return f"The file{since} is taken, and the device sends it {how}. Wait for it to arrive."
+        if self.already_connected:
+            return gettext(
+                "The file%(since)s is taken, and the device sends it over the connection that is already open. Wait for"
+                " it to arrive.",
+                since=since,
+            )
+        return gettext(
+            "The file%(since)s is taken, and the device sends it as soon as it is connected. Wait for it to arrive.",
+            since=since,
+        )
 
     def strength(self, candidate: Candidate) -> Fit:
         if self.file_timestamp is not None:
@@ -159,17 +180,29 @@ class AlreadyCaptured(Reply, kind="already_captured", commands=(CamReq,)):
 
     @property
     def sentence(self) -> str:
-        what = self.file_type.value if self.file_type else "file"
-        return (
-            f"Nothing new was taken: an earlier {what} has not been sent yet, and the device tries to send"
-            " that one. Asking again is safe, best once it has arrived."
-        )
+        return gettext(_EARLIER[self.file_type])
 
     def strength(self, candidate: Candidate) -> Fit:
         return Fit.WEAK if self.file_type in (None, candidate.arguments.get("file_type")) else Fit.NONE
 
     def remembered(self) -> Mapping[str, Any]:
         return {"already_captured": True}
+
+
+_EARLIER: Mapping[FileType | None, str] = {
+    FileType.PHOTO: N_(
+        "Nothing new was taken: an earlier photo has not been sent yet, and the device tries to send that one. Asking"
+        " again is safe, best once it has arrived."
+    ),
+    FileType.VIDEO: N_(
+        "Nothing new was taken: an earlier video has not been sent yet, and the device tries to send that one. Asking"
+        " again is safe, best once it has arrived."
+    ),
+    None: N_(
+        "Nothing new was taken: an earlier file has not been sent yet, and the device tries to send that one. Asking"
+        " again is safe, best once it has arrived."
+    ),
+}
 
 
 def _bare(code: str, pattern: str) -> Form:
@@ -223,7 +256,7 @@ class CommandRefused(Reply, kind="refused", commands=(CamReq,)):
 
     @property
     def sentence(self) -> str:
-        return BY_CODE.get(self.code, UNKNOWN_REFUSAL).sentence
+        return gettext(BY_CODE.get(self.code, UNKNOWN_REFUSAL).sentence, **NUMBERS)
 
     def fit(self, candidate: Candidate) -> Fit:
         return Fit.FAINT if self.is_known and candidate.kind not in self.answers else Fit.WEAK

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from provisioning.roles import Permission
 from provisioning.tracker.input_fields import Choice
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
+from provisioning.tracker.language.unsendable import UnsendableText
 from provisioning.tracker.parameters import Parameter
 
 
@@ -36,10 +37,6 @@ class Source(StrEnum):
 
 
 SOURCE_DIGITS: Mapping[Source, str] = {Source.FRONT: "1", Source.REAR: "2", Source.BOTH: "3"}
-
-
-class UnsendableText(ValueError):
-    """A command that cannot become one right SMS; its text says why and what to do."""
 
 
 class OneCamera(Arguments):
@@ -128,7 +125,7 @@ class ForOneCamera:
 
     def encode(self) -> str:
         if self.camera is Source.BOTH:
-            raise UnsendableText(f"{self.name} takes one camera at a time: send one for each.")
+            raise UnsendableText("one_camera", command=self.name)
         return f"{self.name}:{SOURCE_DIGITS[self.camera]}"
 
     def as_arguments(self) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from marshmallow import ValidationError, fields, post_load
 from provisioning.roles import Permission
 from provisioning.tracker.input_fields import Flag
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
-from provisioning.tracker.language.command import Effect, TypedCommand, UnsendableText
+from provisioning.tracker.language.command import Effect, TypedCommand
+from provisioning.tracker.language.unsendable import UnsendableText
 from provisioning.tracker.parameters import CATALOGUE, Parameter, as_integer, validate
 
 LONGEST_ID = 99_999_999
@@ -62,7 +63,7 @@ class SetParam(
 
     def encode(self) -> str:
         if not self.parameters:
-            raise UnsendableText("A setparam without parameters says nothing: choose at least one.")
+            raise UnsendableText("setparam_empty")
         return "setparam " + ";".join(f"{id}:{value}" for id, value in self.parameters.items())
 
     def as_arguments(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class GetParam(
 
     def encode(self) -> str:
         if not self.parameters:
-            raise UnsendableText("A getparam without parameters asks nothing: choose at least one.")
+            raise UnsendableText("getparam_empty")
         return "getparam " + ";".join(str(id) for id in self.parameters)
 
     def as_arguments(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from provisioning.tracker.language.parameter_commands import GetParam, SetParam
 from provisioning.tracker.language.reply import Candidate, Fit, Progress, Reply, StatusFact
 from provisioning.tracker.language.reply_forms import Extent, Piece, form
 from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, SECRET_SHOWN, describe, same
+from provisioning.translation import gettext
 
 _PAIR = re.compile(r"\s*([0-9]{1,8})\s*:(.*)", re.DOTALL)
 _MISSING = re.compile(r"\s*([0-9]{1,8})\s*:?\s+doesn.?t\s+exist\W*", re.IGNORECASE)
@@ -66,9 +67,11 @@ class Values(Reply, kind="values", commands=(SetParam, GetParam)):
     @property
     def sentence(self) -> str:
         said = "; ".join(
-            f"{_name(id)}: {describe(id, value) or 'empty'}" for id, value in self.values.items()
+            f"{_name(id)}: {describe(id, value) or gettext('empty')}" for id, value in self.values.items()
         )
-        return f"The device has taken over: {said}." if self.new else f"The device holds: {said}."
+        if self.new:
+            return gettext("The device has taken over: %(values)s.", values=said)
+        return gettext("The device holds: %(values)s.", values=said)
 
     def strength(self, candidate: Candidate) -> Fit:
         arguments = candidate.arguments
@@ -132,17 +135,18 @@ class ParametersRefused(Reply, kind="parameters_refused", commands=(SetParam, Ge
     @property
     def sentence(self) -> str:
         if self.code == "not_supported":
-            return (
+            return gettext(
                 "The device did not take over everything: it does not know a parameter or a value. Compare"
                 " what it confirmed with what was asked; its firmware may be too old (getver)."
             )
         if self.code == "configuring_failed":
-            return (
+            return gettext(
                 "The device could not store the parameters. Read them back, then send what is missing again."
             )
-        ids = ", ".join(str(id) for id in self.ids) or "one that was asked for"
-        return (
-            f"The device has no such parameter ({ids}). Check the number and the tracker's firmware (getver)."
+        ids = ", ".join(str(id) for id in self.ids) or gettext("one that was asked for")
+        return gettext(
+            "The device has no such parameter (%(ids)s). Check the number and the tracker's firmware (getver).",
+            ids=ids,
         )
 
     def strength(self, candidate: Candidate) -> Fit:

@@ -8,8 +8,14 @@ import re
 from dataclasses import dataclass
 
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS, id_of
+from provisioning.translation import N_
 
-ZONE = id_of("camera_time_zone")
+# what stands in the gaps of the sentences
+NUMBERS = {
+    "required": REQUIRED_IN_WORDS,
+    "scenario": id_of("scenario_mode"),
+    "zone": id_of("camera_time_zone"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,128 +45,146 @@ REFUSALS: tuple[Refusal, ...] = (
         _ERROR + r"capture\s+failed",
         "device",
         True,
-        "The camera did not manage to take it. Ask once more; if it fails again, check the camera's cable,"
-        " supply and SD card.",
+        N_(
+            "The camera did not manage to take it. Ask once more; if it fails again, check the camera's cable,"
+            " supply and SD card."
+        ),
     ),
     _row(
         "ignition_off",
         rf"{_ERROR}?Cannot\s+capture\s+because\s+ignition\s+is\s+off|{_ERROR}?Ignition\s+not\s+detected",
         "person",
         True,
-        "The ignition is off and the cameras work with the ignition on only. Switch the ignition on and ask"
-        f" again; or set {id_of('scenario_mode')} to Always, with the cameras on a permanent supply.",
+        N_(
+            "The ignition is off and the cameras work with the ignition on only. Switch the ignition on and ask"
+            " again; or set %(scenario)s to Always, with the cameras on a permanent supply."
+        ),
     ),
     _row(
         "camera_nak",
         rf"{_ERROR}?DualCam\s+NAK",
         "device",
         True,
-        "The camera turned the request down. Ask again in a minute; if it stays so, restart the camera.",
+        N_("The camera turned the request down. Ask again in a minute; if it stays so, restart the camera."),
     ),
     _row(
         "dualcam_not_present",
         rf"{_ERROR}?DualCam\s+(?:is\s+)?not\s+present",
         "person",
         False,
-        "The tracker finds no DualCam: it is not connected, has no power or does not work. Check the RS232"
-        f" cable, the supply, and that the tracker holds {REQUIRED_IN_WORDS}.",
+        N_(
+            "The tracker finds no DualCam: it is not connected, has no power or does not work. Check the RS232"
+            " cable, the supply, and that the tracker holds %(required)s."
+        ),
     ),
     _row(
         "file_not_found",
         rf"{_ERROR}?requested\s+file\s+does\s+not\s+exist",
         "person",
         False,
-        "The camera has no footage of that time: it was not recording, the SD card is missing or faulty, or"
-        f" the time zone {ZONE} was changed since. Ask for another time, after the last change of {ZONE}; if no time"
-        " works, check camera and SD card.",
+        N_(
+            "The camera has no footage of that time: it was not recording, the SD card is missing or faulty, or"
+            " the time zone %(zone)s was changed since. Ask for another time, after the last change of %(zone)s; if no"
+            " time works, check camera and SD card."
+        ),
     ),
     _row(
         "server_unreachable",
         rf"{_ERROR}?connect\s+to\s+server",
         "service",
         True,
-        "The device could not reach the file server. Check that the receiver runs, that its address and port"
-        " are open to the mobile network and known to the device, and that the SIM has data. The device tries"
-        " again by itself after about 30 minutes, or when asked again.",
+        N_(
+            "The device could not reach the file server. Check that the receiver runs, that its address and port"
+            " are open to the mobile network and known to the device, and that the SIM has data. The device tries"
+            " again by itself after about 30 minutes, or when asked again."
+        ),
     ),
     _row(
         "modem_not_ready",
         rf"{_ERROR}?modem\s+(?:is\s+)?not\s+ready(?:\s+to\s+start\s+send)?",
         "device",
         True,
-        "The modem was not ready to send. Ask again in a minute; if it stays so, check signal and SIM.",
+        N_("The modem was not ready to send. Ask again in a minute; if it stays so, check signal and SIM."),
     ),
     _row(
         "configuring",
         rf"{_ERROR}?Cannot\s+send,?\s+DualCam\s+configuration\s+is\s+in\s+progress",
         "device",
         True,
-        "The camera is just taking over new settings, which lasts about 30 seconds. Ask again after that.",
+        N_(
+            "The camera is just taking over new settings, which lasts about 30 seconds. Ask again after that."
+        ),
     ),
     _row(
         "media_timeout",
         rf"{_ERROR}?Media\s+request\s+timeout",
         "device",
         True,
-        "The camera did not finish in time. Ask again; if it stays so, restart it and check its cable.",
+        N_("The camera did not finish in time. Ask again; if it stays so, restart it and check its cable."),
     ),
     _row(
         "media_problem",
         rf"{_ERROR}?Media\s+request\s+problem",
         "device",
         True,
-        "The camera took it incorrectly. Ask again; if it stays so, restart it and check its SD card.",
+        N_("The camera took it incorrectly. Ask again; if it stays so, restart it and check its SD card."),
     ),
     _row(
         "invalid_file_type",
         rf"{_ERROR}?Invalid\s+File\s+Type(?:\s+argument)?(?:\s+in\s+camera\s+request\s+cmd)?",
         "service",
         False,
-        "The device does not accept the file type in the command. Its firmware may be too old: check getver.",
+        N_(
+            "The device does not accept the file type in the command. Its firmware may be too old: check getver."
+        ),
     ),
     _row(
         "invalid_source",
         rf"{_ERROR}?Invalid\s+(?:File\s+)?Source(?:\s+argument)?(?:\s+in\s+camera\s+request\s+cmd)?",
         "service",
         False,
-        "The device does not accept the camera in the command. Ask for one camera only.",
+        N_("The device does not accept the camera in the command. Ask for one camera only."),
     ),
     _row(
         "invalid_timestamp",
         rf"{_ERROR}?Invalid\s+Timestamp(?:\s+argument)?(?:\s+in\s+camera\s+request\s+cmd)?",
         "service",
         False,
-        "The device does not accept the time in the command. Check its clock (getinfo).",
+        N_("The device does not accept the time in the command. Check its clock (getinfo)."),
     ),
     _row(
         "invalid_duration",
         rf"{_ERROR}?Invalid\s+Duration(?:\s+argument)?(?:\s+in\s+camera\s+request\s+cmd)?",
         "service",
         False,
-        "The device does not accept the duration in the command. Ask for a shorter video.",
+        N_("The device does not accept the duration in the command. Ask for a shorter video."),
     ),
     _row(
         "invalid_command",
         rf"{_ERROR}?Invalid\s+camera\s+request\s+command",
         "service",
         False,
-        "The device does not understand the command's form. Ask without a resolution or another server; its"
-        " firmware may be too old for those: check getver.",
+        N_(
+            "The device does not understand the command's form. Ask without a resolution or another server; its"
+            " firmware may be too old for those: check getver."
+        ),
     ),
     _row(
         "not_configured",
         rf"{_ERROR}?DualCam\s+is\s+not\s+configured",
         "person",
         False,
-        f"The serial port is not set to DualCam. Provision the device: it needs {REQUIRED_IN_WORDS}.",
+        N_("The serial port is not set to DualCam. Provision the device: it needs %(required)s."),
     ),
     _row(
         "camera_not_present",
         rf"{_ERROR}?(?P<camera>Front\s*/\s*Rear|Front|Rear)\s+Camera\s+(?:is\s+)?not\s+present",
         "person",
         False,
-        "The tracker does not find this camera. Check its cable and supply; the other camera can still be"
-        " asked on its own.",
+        N_(
+            "The tracker does not find this camera. Check its cable and supply; the other camera can still be"
+            " asked on its own."
+        ),
     ),
 )
 
@@ -170,7 +194,9 @@ UNKNOWN_REFUSAL = Refusal(
     re.compile(r"(?<!\w)(?:Error\s*:|Cannot\b)", re.IGNORECASE),
     "person",
     True,
-    "The device refused in words that no vendor page explains: read them as they are. Asking once more does no"
-    " harm; if it says the same, run the checklist.",
+    N_(
+        "The device refused in words that no vendor page explains: read them as they are. Asking once more does no"
+        " harm; if it says the same, run the checklist."
+    ),
 )
 BY_CODE = {row.code: row for row in REFUSALS}

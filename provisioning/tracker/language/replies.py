@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from provisioning.phrase import Phrase
 from provisioning.tracker.language.camera_request_replies import (
     AlreadyCaptured,
     CommandRefused,
@@ -30,6 +31,10 @@ from provisioning.tracker.language.masking import mask
 from provisioning.tracker.language.parameter_replies import ParametersRefused, Values
 from provisioning.tracker.language.reply import Candidate, Failure, Fit, Progress, Reply, StatusFact
 from provisioning.tracker.language.reply_forms import CAMERA, RESULT, Extent, Piece, camera_of, form
+from provisioning.translation import N_, gettext
+
+_SILENT = {"front": N_("The front camera did not answer."), "rear": N_("The rear camera did not answer.")}
+_RUNS = {"front": N_("The front camera runs %(version)s."), "rear": N_("The rear camera runs %(version)s.")}
 
 
 @dataclass(frozen=True)
@@ -72,14 +77,16 @@ class CameraVersions(Reply, kind="camera_versions", commands=(CamGetVer,)):
     @property
     def sentence(self) -> str:
         said = [
-            f"The {name} camera {'did not answer' if failed else f'runs {version}'}."
+            gettext(_SILENT[name]) if failed else gettext(_RUNS[name], version=version)
             for name, version, failed in self._cameras()
             if failed or version
         ]
         if self.front_failed or self.rear_failed:
             said.append(
-                "Check that camera's cable and supply, and that the ignition is on; camera firmware 2.2.0, a"
-                " step in between, never answers and has to be updated."
+                gettext(
+                    "Check that camera's cable and supply, and that the ignition is on; camera firmware 2.2.0, a"
+                    " step in between, never answers and has to be updated."
+                )
             )
         return " ".join(said)
 
@@ -105,6 +112,34 @@ class CameraVersions(Reply, kind="camera_versions", commands=(CamGetVer,)):
         )
 
 
+_ACTIONS: Mapping[tuple[str, bool], Mapping[Source | None, str]] = {
+    ("format", True): {
+        Source.FRONT: N_("The SD card of the front camera is formatted: its footage is gone."),
+        Source.REAR: N_("The SD card of the rear camera is formatted: its footage is gone."),
+        None: N_("The SD card of the camera is formatted: its footage is gone."),
+    },
+    ("format", False): {
+        Source.FRONT: N_(
+            "The SD card of the front camera could not be formatted. Check that it is inserted, or replace it."
+        ),
+        Source.REAR: N_(
+            "The SD card of the rear camera could not be formatted. Check that it is inserted, or replace it."
+        ),
+        None: N_(
+            "The SD card of the camera could not be formatted. Check that it is inserted, or replace it."
+        ),
+    },
+    ("restart", True): {
+        Source.FRONT: N_("The front camera has restarted."),
+        Source.REAR: N_("The rear camera has restarted."),
+        None: N_("The camera has restarted."),
+    },
+    ("restart", False): {
+        Source.FRONT: N_("The front camera did not restart. Check its cable and supply."),
+        Source.REAR: N_("The rear camera did not restart. Check its cable and supply."),
+        None: N_("The camera did not restart. Check its cable and supply."),
+    },
+}
 _WHOSE = rf"(?:camera\s+)?(?:(?P<camera>{CAMERA})\s+)?(?:camera\s+)?"
 
 
@@ -137,14 +172,7 @@ class CameraAction(Reply, kind="camera_action", commands=(CamGetSdFormat, CamGet
 
     @property
     def sentence(self) -> str:
-        whose = f"the {self.camera.value} camera" if self.camera else "the camera"
-        if self.action == "format":
-            good = f"The SD card of {whose} is formatted: its footage is gone."
-            bad = f"The SD card of {whose} could not be formatted. Check that it is inserted, or replace it."
-        else:
-            good = f"{whose.capitalize()} has restarted."
-            bad = f"{whose.capitalize()} did not restart. Check its cable and supply."
-        return good if self.success else bad
+        return gettext(_ACTIONS[self.action, self.success][self.camera])
 
     def strength(self, candidate: Candidate) -> Fit:
         if self.camera is None:
@@ -179,11 +207,16 @@ class Info(Reply, kind="info", commands=(GetVer, GetInfo, GetStatus, GetIo)):
     @property
     def sentence(self) -> str:
         if self.name == GetVer.name:
-            hardware = f" on {self.values['Hw']}" if "Hw" in self.values else ""
-            return f"The tracker answers: firmware {self.values.get('Ver', '')}{hardware}."
-        return f"The tracker answers {self.name}: " + ", ".join(
-            f"{key} {value}" for key, value in self.values.items()
-        )
+            firmware = self.values.get("Ver", "")
+            if hardware := self.values.get("Hw"):
+                return gettext(
+                    "The tracker answers: firmware %(firmware)s on %(hardware)s.",
+                    firmware=firmware,
+                    hardware=hardware,
+                )
+            return gettext("The tracker answers: firmware %(firmware)s.", firmware=firmware)
+        values = ", ".join(f"{key} {value}" for key, value in self.values.items())
+        return gettext("The tracker answers %(command)s: %(values)s", command=self.name, values=values)
 
     def status_facts(self, imei: str) -> Iterable[StatusFact]:
         for key, value in self.values.items():
@@ -193,7 +226,7 @@ class Info(Reply, kind="info", commands=(GetVer, GetInfo, GetStatus, GetIo)):
         if version := self.values.get("Ver"):
             yield StatusFact("firmware", version)
         if said := self.values.get("IMEI"):
-            wrong = "Another tracker answers at this number: check phone number and SIM."
+            wrong = Phrase("another_tracker")
             yield StatusFact("imei", said, said == imei, None if said == imei else wrong)
 
     def without(self, secrets: Iterable[str]) -> "Info":
@@ -216,7 +249,7 @@ class ResetAcknowledged(Reply, kind="reset_acknowledged", commands=(CpuReset,)):
 
     @property
     def sentence(self) -> str:
-        return "The tracker restarts. Send it nothing until it answers again."
+        return gettext("The tracker restarts. Send it nothing until it answers again.")
 
 
 @dataclass(frozen=True)
@@ -229,7 +262,7 @@ class Unread(Reply, kind="unread"):
 
     @property
     def sentence(self) -> str:
-        return "The device's words are not known here; read them as they are."
+        return gettext("The device's words are not known here; read them as they are.")
 
 
 # Of two forms that match at the same place the one listed first wins: refusals are last, for any "Error:" is one.

@@ -12,9 +12,12 @@ from datetime import UTC, datetime
 from enum import Enum, IntEnum
 from typing import Any, ClassVar, Self
 
+from provisioning.phrase import Phrase
 from provisioning.tracker.language.command import TypedCommand
 from provisioning.tracker.language.masking import mask
 from provisioning.tracker.language.reply_forms import Form, Piece
+
+REPLY = "reply"  # the code of a phrase that a reply makes
 
 
 class Fit(IntEnum):
@@ -52,7 +55,7 @@ class StatusFact:
     item: str
     value: str
     is_good: bool | None = True
-    note: str | None = None
+    note: Phrase | None = None  # as status_words says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ class Reply(ABC):
         return self
 
     def as_json(self, secrets: Iterable[str] = ()) -> dict[str, Any]:
-        """Return the reply for `result` in the API: its kind, fields and sentence.
+        """Return the reply for a command's result: its kind and fields; `reply_json` reads it back.
 
         Credentials are dots, and so are the device's `secrets` (login, password) in its own words.
         """
@@ -158,7 +161,15 @@ class Reply(ABC):
         masked: dict[str, Any] = {
             name: mask(own[name], secrets) for name in ("text", "message") if name in own
         }
-        return {"kind": self.kind, "command": self.command, **own, **masked, "sentence": self.sentence}
+        return {"kind": self.kind, "command": self.command, **own, **masked}
+
+    @property
+    def phrase(self) -> Phrase:
+        """Return what the sentence is made of, without the device's own words."""
+        own = self.as_json()
+        return Phrase(
+            REPLY, {name: value for name, value in own.items() if name not in ("text", "message", "command")}
+        )
 
 
 def utc(milliseconds: int) -> str:

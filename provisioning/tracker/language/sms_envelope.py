@@ -8,7 +8,7 @@ Twilio's Smart Encoding for the figure space.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from provisioning.tracker.language.command import UnsendableText
+from provisioning.tracker.language.unsendable import UnsendableText
 from provisioning.tracker.parameters import SECRET_SHOWN, outside_gsm7, septets
 
 LONGEST_SMS = 160  # 7-bit places of one segment; that a tracker joins segments is unproven
@@ -49,10 +49,7 @@ class SmsEnvelope:
             if not secret.isascii() or any(
                 not character.isprintable() or character == " " for character in secret
             ):
-                raise UnsendableText(
-                    "The device's SMS login or password holds a blank or a character that an SMS command cannot"
-                    " carry: correct it at the device's page."
-                )
+                raise UnsendableText("credentials_unsendable")
         return _front(self.login, self.password, self.style)
 
     def places(self, text: str) -> int:
@@ -86,16 +83,10 @@ def _sendable(front: str, keeps_spaces: bool, figure_space: bool) -> str:
         return front
     if figure_space and blanks % 2 == 0:
         return FIGURE_SPACE * (blanks // 2) + front[blanks:]
-    raise UnsendableText(
-        "Without an SMS login and password the command begins with a blank, which the SMS gateway removes,"
-        " and the tracker would not obey. Set a login and a password first, with the Configurator or from"
-        " the installer's own phone, and enter them at the device."
-    )
+    raise UnsendableText("blank_first")
 
 
 def _places(text: str) -> int:
     if stray := outside_gsm7(text):
-        raise UnsendableText(
-            f"The character {stray} is not in the alphabet of a single SMS (GSM-7): choose another value."
-        )
+        raise UnsendableText("not_gsm7", character=stray)
     return septets(text)

@@ -6,9 +6,10 @@ Called by the plan (texts and lengths before the click) and by what sends.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from provisioning.tracker.language.command import TypedCommand, UnsendableText
+from provisioning.tracker.language.command import TypedCommand
 from provisioning.tracker.language.masking import mask
 from provisioning.tracker.language.sms_envelope import LONGEST_SMS, SmsEnvelope
+from provisioning.tracker.language.unsendable import UnsendableText
 from provisioning.tracker.parameters import CATALOGUE, Parameter
 
 
@@ -44,9 +45,6 @@ def compose(
         text = part.encode()
         length = envelope.places(text)
         if length > LONGEST_SMS:
-            raise UnsendableText(
-                f"This command takes {length} characters with login and password, and an SMS holds"
-                f" {LONGEST_SMS}: shorten its longest value."
-            )
+            raise UnsendableText("sms_too_long", length=length, longest=LONGEST_SMS)
         messages.append(Sms(part, envelope.wrap(text), envelope.shown(mask(text)), length))
     return tuple(messages)

@@ -5,7 +5,7 @@ from datetime import datetime
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from provisioning.commands import submission
+from provisioning.commands import command_words, submission
 from provisioning.core.errors import Invalid, NotFound, ServiceError
 from provisioning.devices import credential_pairs
 from provisioning.media import request_progress
@@ -36,7 +36,14 @@ def show(ident: str) -> ResponseReturnValue:
 
 
 def _page(row: Command, error: ServiceError | None = None) -> str:
-    life = [step | {"at": datetime.fromisoformat(step["at"])} for step in row.history]
+    life = [
+        {
+            "state": step["state"],
+            "at": datetime.fromisoformat(step["at"]),
+            "note": command_words.said(step["note"]),
+        }
+        for step in row.history
+    ]
     zone = row.device.time_zone
     return render_template(
         "request.html", row=row, device=row.device, zone=zone, progress=request_progress.of([row], row.device)[row.id],

@@ -5,6 +5,7 @@ from datetime import timedelta
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from provisioning.commands import command_words
 from provisioning.core import fleet_settings
 from provisioning.core.config import current_config
 from provisioning.core.errors import GatewayError, ServiceError
@@ -121,7 +122,7 @@ def _balance(carrier: SmsGateway) -> tuple[Price | None, str | None]:
     try:
         return carrier.balance(), None
     except GatewayError as error:
-        return None, error.message
+        return None, command_words.sentence(error.phrase)
 
 
 def _state(message: Message) -> Label:
@@ -137,8 +138,8 @@ def _state(message: Message) -> Label:
 def _reason(message: Message) -> str | None:
     """Say why a message did not arrive, or may not have."""
     if message.status == DeliveryStatus.UNDELIVERED or (message.error_code and not message.note):
-        return gateway.describe_error(message.gateway, message.error_code).sentence
-    return message.note
+        return command_words.sentence(gateway.describe_error(message.gateway, message.error_code).phrase)
+    return command_words.said(message.note)
 
 
 def _may_be_reported(message: Message) -> bool:

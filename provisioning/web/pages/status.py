@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from provisioning.commands import submission
+from provisioning.commands import command_words, submission
 from provisioning.devices import status_table, transfer_times
 from provisioning.models import Device, StatusItem, db
 from provisioning.tracker.parameters import Parameter
@@ -72,6 +72,8 @@ def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetim
             return datetime.fromisoformat(row.value)
         except ValueError:
             return row.value
+    if row.item == status_table.ERROR:
+        return command_words.status_value(row) or "?"
     if row.item == status_table.SPEED:
         return transfer_times.rate(float(row.value))
     if row.item.startswith("parameter."):

@@ -1,0 +1,22 @@
+"""What people read of the status items of a device: the note of an item, and the last problem."""
+
+from collections.abc import Mapping
+
+from provisioning.phrase import AS_IT_IS, Phrase
+from provisioning.translation import N_, gettext
+
+WORDS: Mapping[str, str] = {
+    AS_IT_IS: "%(text)s",
+    "not_confirmed": N_("asked for %(asked)s, not confirmed yet"),
+    "holds_other_value": N_("asked for %(asked)s, the device holds %(held)s"),
+    "another_tracker": N_("Another tracker answers at this number: check phone number and SIM."),
+    "avl_on_camera_port": N_(
+        "The tracker's own data (AVL) came to the camera port: parameters 2004 and 2005 name it."
+    ),
+    "day_full": N_("The device has sent as much as one may in a day; the camera keeps the rest."),
+}
+
+
+def note(phrase: Phrase) -> str:
+    """Say the note of an item."""
+    return gettext(WORDS[phrase.code], **phrase.arguments)
