@@ -18,6 +18,9 @@ class Phrase:
     code: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash(self.as_text())
+
     def as_json(self) -> dict[str, Any]:
         """Give the phrase as a row holds it."""
         given = {name: _written(value) for name, value in self.arguments.items() if value is not None}

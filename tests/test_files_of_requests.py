@@ -8,7 +8,7 @@ from sms_rows import add_van, file_of, relink
 from test_sms import NUMBER, at, photo, send
 
 from provisioning.commands import submission
-from provisioning.media import link_service, telemetry
+from provisioning.media import link_service, link_words, telemetry
 from provisioning.models import Device, State, db, utcnow
 from provisioning.sms import inbound, recovery
 from provisioning.sms.gateway import InboundSms
@@ -78,7 +78,7 @@ def test_already_captured_with_no_request_before_leaves_the_file_unlinked(phone:
     upload = file_of(van, captured=-600)
     upload.started_at = utcnow()
     relink(van)
-    assert (upload.command_id, upload.link_reason) == (None, "captured before we asked")
+    assert (upload.command_id, link_words.reason(upload.link_reason)) == (None, "captured before we asked")
 
 
 def test_both_cameras_end_done_with_two_files_and_partial_with_one(phone: Phone, van: Device) -> None:

@@ -11,7 +11,7 @@ from upload_rows import IMEI, add_van, asked, sidecar, take, wish
 from provisioning.core import jobs
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import registry, status_table
-from provisioning.media import link_service, registration, settlement, telemetry
+from provisioning.media import link_service, link_words, registration, settlement, telemetry
 from provisioning.models import Command, Device, State, TelemetryRecord, Upload, Verdict, db, locks, utcnow
 from provisioning.sms import dispatch, due_commands, recovery
 
@@ -96,7 +96,7 @@ def test_a_link_fixed_by_a_person_stays_and_done_is_withdrawn(van: Device) -> No
     assert upload.command_id is None
     link_service.fix(upload, row, "ops@example.com", utcnow())
     db.session.expire_all()
-    assert (row.state, upload.link_reason) == (State.DONE, "linked by ops@example.com")
+    assert (row.state, link_words.reason(upload.link_reason)) == (State.DONE, "linked by ops@example.com")
 
 
 def test_the_next_request_of_a_device_is_due_when_the_file_of_the_first_is_linked(van: Device) -> None:
@@ -126,7 +126,7 @@ def test_a_trigger_file_ties_to_the_record_of_the_same_trigger_and_time(van: Dev
     assert not telemetry.accept(van, moment + timedelta(seconds=3), {"499": 1, "498": 3}, utcnow())
     upload = db.session.scalars(select(Upload)).one()
     assert upload.command_id is None
-    assert upload.link_reason == "taken by itself: trigger DIN1"
+    assert link_words.reason(upload.link_reason) == "taken by itself: trigger DIN1"
     assert upload.record_id == db.session.scalars(select(TelemetryRecord)).one().id
     item = status_table.get(van.id, "camera.front.state")
     assert item is not None

@@ -16,7 +16,8 @@ from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import VERDICTS
 from provisioning.commands import command_words
 from provisioning.devices import registry, status_words
-from provisioning.models import ChecklistRun, Command, db, utcnow
+from provisioning.media import link_words
+from provisioning.models import ChecklistRun, Command, Upload, db, utcnow
 from provisioning.phrase import AS_IT_IS, Phrase, as_it_is, read
 from provisioning.tracker.language import read_replies, unsendable
 from provisioning.web import serializers
@@ -52,6 +53,9 @@ def test_every_phrase_that_a_row_may_hold_has_words_and_no_words_are_idle() -> N
         "not_reported",
         "no_reports",
         "file_came",
+        "none_fits",
+        "first_that_fits",
+        "unlinked_by",
         "never_known",
         "nobody_asked",
         "no_command_fits",
@@ -61,7 +65,7 @@ def test_every_phrase_that_a_row_may_hold_has_words_and_no_words_are_idle() -> N
         "refused_url",
         "refused_method",
     }
-    words = set(command_words.WORDS) | set(unsendable.REASONS) | set(status_words.WORDS)
+    words = {*command_words.WORDS, *unsendable.REASONS, *status_words.WORDS, *link_words.WORDS}
     assert codes | chosen | {AS_IT_IS, "reply"} == words
 
 
@@ -145,3 +149,27 @@ def test_errors_and_notes_of_an_older_version_get_their_codes_or_stay_as_they_ar
     assert command_words.said(as_it_was.error) == "Of yore."
     shown = serializers.command(as_it_was, [])
     assert (shown["error"]["message"], shown["history"][0]["note"]) == ("Of yore.", "of yore")
+
+
+def test_the_reasons_of_links_of_an_older_version_all_get_their_codes(app: Flask) -> None:
+    more = {"seconds": 2, "who": "ops@example.com"}
+    reasons = [
+        Phrase(code, {name: value for name, value in more.items() if f"%({name})" in words})
+        for code, words in link_words.WORDS.items()
+        if code not in (AS_IT_IS, "taken_by_itself")
+    ]
+    by_itself = [Phrase("taken_by_itself", {"trigger": number}) for number in (1, 3, 40)]
+    reasons += [*by_itself, as_it_is("Of yore.")]
+    for number, reason in enumerate(reasons):
+        db.session.add(
+            Upload(id=f"{number:032x}", imei=IMEI, identifier="%photof", file_type="photo", source="front",
+                   state="stored", link_reason=reason)
+        )  # fmt: skip
+    db.session.commit()
+    flask_migrate.downgrade(revision="0038", directory=MIGRATIONS)
+    older = list(db.session.scalars(text("SELECT link_reason FROM uploads ORDER BY id")))
+    assert older[:-1] == [link_words.reason(reason) for reason in reasons[:-1]]
+    db.session.commit()
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    db.session.expire_all()
+    assert [row.link_reason for row in db.session.query(Upload).order_by(Upload.id)] == reasons

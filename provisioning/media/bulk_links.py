@@ -16,14 +16,15 @@ from provisioning.core.config import current_config
 from provisioning.devices import status_table
 from provisioning.media.link_rules import File, decide, taken_by_itself
 from provisioning.media.link_service import BASIS_ITEMS, as_basis, present_basis
-from provisioning.models import TRIGGERS, Command, Device, TelemetryRecord, db
+from provisioning.models import Command, Device, TelemetryRecord, db
+from provisioning.phrase import Phrase
 
 
 @dataclass(frozen=True, slots=True)
 class Unlinked:
     """The decision for a file that no request has made. `basis`: by what it was decided, in JSON; None: by nothing."""
 
-    reason: str
+    reason: Phrase
     basis: str | None = None
 
 
@@ -37,7 +38,7 @@ def decide_unasked(uploads: Sequence[Any]) -> dict[str, Unlinked]:
     free = [row for row in free if row.device_id not in with_records]
     decided, others = {}, []
     for row in free:
-        link = taken_by_itself(row.trigger, _has_metadata(row), TRIGGERS)
+        link = taken_by_itself(row.trigger, _has_metadata(row))
         if link is None:
             others.append(row)
         else:

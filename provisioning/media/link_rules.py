@@ -7,6 +7,8 @@ does not depend on the order in which facts arrived. Times are Unix seconds, as 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from provisioning.phrase import Phrase
+
 SERVER_REQUEST = 0
 
 
@@ -75,7 +77,7 @@ class Link:
     """
 
     command: str | None
-    reason: str
+    reason: Phrase  # as link_words says it
     certainty: str | None
     looked_like: str | None = None
 
@@ -96,13 +98,7 @@ class _Slots:
         return answer is not None and file.arrived < (answer.whole or answer.arrived)
 
 
-def decide(
-    files: Sequence[File],
-    requests: Sequence[Request],
-    present: LinkBasis,
-    *,
-    trigger_names: dict[int, str] | None = None,
-) -> dict[str, Link]:
+def decide(files: Sequence[File], requests: Sequence[Request], present: LinkBasis) -> dict[str, Link]:
     """Decide for every file that is not fixed, by the file's own basis; where it has none, by `present`."""
     fixed = {(f.command, f.source): f for f in files if f.fixed and f.command}
     slots = _Slots(set(fixed), {slot: f for slot, f in fixed.items() if f.is_answer})
@@ -111,7 +107,7 @@ def decide(
     for file in sorted(files, key=lambda f: (f.arrived, f.id)):
         if file.fixed:
             continue
-        if by_itself := taken_by_itself(file.trigger, file.has_metadata, trigger_names):
+        if by_itself := taken_by_itself(file.trigger, file.has_metadata):
             decided[file.id] = by_itself
         else:
             waiting.append(file)
@@ -136,17 +132,14 @@ def decide(
     return decided
 
 
-def taken_by_itself(
-    trigger: int | None, has_metadata: bool, trigger_names: dict[int, str] | None = None
-) -> Link | None:
+def taken_by_itself(trigger: int | None, has_metadata: bool) -> Link | None:
     """Give the decision for a file whose metadata names another trigger than a request; None for any other.
 
     No further fact changes it, and such a file changes no other's.
     """
     if not has_metadata or trigger in (None, SERVER_REQUEST):
         return None
-    name = (trigger_names or {}).get(trigger or 0, f"number {trigger}")
-    return Link(None, f"taken by itself: trigger {name}", None)
+    return Link(None, Phrase("taken_by_itself", {"trigger": trigger}), None)
 
 
 def _candidates(
@@ -185,7 +178,7 @@ class _Step:
     windows: Windows
     zone: bool
 
-    def score(self, file: File, request: Request) -> tuple[float, str, str] | None:
+    def score(self, file: File, request: Request) -> tuple[float, str, Phrase] | None:
         differences = [
             abs(taken + shift - moment)
             for taken in _captured(file)
@@ -198,11 +191,11 @@ class _Step:
         if self.zone:
             if difference > self.windows.certain:
                 return None
-            return difference, "low", "its time fits the request if the camera's time zone is taken off"
+            return difference, "low", Phrase("time_fits_without_zone")
         if difference <= self.windows.certain:
-            return difference, "certain", f"its time is that of the request ({difference:.0f} s apart)"
+            return difference, "certain", Phrase("time_is_same", {"seconds": round(difference)})
         if difference <= self.windows.probable:
-            return difference, "probable", f"its time is near that of the request ({difference:.0f} s apart)"
+            return difference, "probable", Phrase("time_is_near", {"seconds": round(difference)})
         return None
 
 
@@ -229,20 +222,11 @@ def _by_order(file: File, requests: Sequence[Request], basis: LinkBasis, slots: 
         return _doubtful(_first(lost))
     if not fitting:
         early = [r for r in _candidates(file, requests, windows, zone=True) if slots.free(r, file)]
-        reason = (
-            "captured before we asked"
-            if early or _after_already_captured(file, requests, windows)
-            else "no request fits"
-        )
-        return Link(None, reason, None)
+        is_earlier = early or _after_already_captured(file, requests, windows)
+        return Link(None, Phrase("captured_before" if is_earlier else "none_fits"), None)
     chosen = _first(fitting)
     slots.taken.add((chosen.id, file.source))
-    reason = (
-        "the only request that fits"
-        if len(fitting) == 1
-        else "the first of several requests that fit, by order"
-    )
-    return Link(chosen.id, reason, "probable")
+    return Link(chosen.id, Phrase("only_one_fits" if len(fitting) == 1 else "first_that_fits"), "probable")
 
 
 def _first(requests: Iterable[Request]) -> Request:
@@ -255,8 +239,7 @@ def _is_certain(file: File, request: Request, basis: LinkBasis) -> bool:
 
 
 def _doubtful(request: Request) -> Link:
-    reason = "it looked like the answer to a request, but the file that certainly is the answer came as well"
-    return Link(None, reason, None, request.id)
+    return Link(None, Phrase("looked_like_answer"), None, request.id)
 
 
 def _after_already_captured(file: File, requests: Sequence[Request], windows: Windows) -> bool:
@@ -273,11 +256,10 @@ def _without_metadata(
     file: File, fitting: list[Request], lost: list[Request], slots: _Slots, unasked_possible: bool
 ) -> Link:
     if unasked_possible:
-        return Link(None, "no metadata, and triggers or periodic photos are on: it may be one of those", None)
+        return Link(None, Phrase("may_be_by_itself"), None)
     if not fitting and len(lost) == 1:
         return _doubtful(lost[0])
     if len(fitting) != 1:
-        reason = "no metadata, and several requests fit" if fitting else "no request fits"
-        return Link(None, reason, None)
+        return Link(None, Phrase("several_fit_without_metadata" if fitting else "none_fits"), None)
     slots.taken.add((fitting[0].id, file.source))
-    return Link(fitting[0].id, "no metadata; the only request that fits", "low")
+    return Link(fitting[0].id, Phrase("only_one_fits_without_metadata"), "low")

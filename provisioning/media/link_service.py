@@ -17,7 +17,6 @@ from provisioning.devices import status_table
 from provisioning.media import event_service
 from provisioning.media.link_rules import SERVER_REQUEST, File, Link, LinkBasis, Request, Windows, decide
 from provisioning.models import (
-    TRIGGERS,
     Certainty,
     Command,
     Device,
@@ -83,7 +82,7 @@ def relink(device: Device, now: datetime) -> None:
     requests = [_request(command) for command in commands if not command.foreign_server]
     linked = uploads_of(commands)
     files += [_answer(upload) for rows in linked.values() for upload in rows if upload.id not in recent]
-    decided = decide(files, requests, as_basis(present), trigger_names=TRIGGERS)
+    decided = decide(files, requests, as_basis(present))
     for upload in uploads:
         if upload.id in decided:
             _apply(upload, decided[upload.id], now)
@@ -292,7 +291,7 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     device_id, before = upload.device_id, upload.command_id
     device = locks.lock_device(device_id)
     upload.command_id = command.id if command else None
-    upload.link_reason = f"{'linked' if command else 'unlinked'} by {by}"
+    upload.link_reason = Phrase("linked_by" if command else "unlinked_by", {"who": by})
     upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
     upload.looked_like = None  # a person has looked at it
     upload.event_due = True

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from provisioning.models.base import db, partial_index, utcnow
 from provisioning.models.commands import Command
 from provisioning.models.devices import Device
+from provisioning.phrase import Phrase
 from provisioning.translation import N_
 
 
@@ -118,7 +119,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
     other_network: Mapped[bool | None]  # than the device's files had come from before; None: not known
 
     command_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
-    link_reason: Mapped[str | None] = mapped_column(Text)
+    link_reason: Mapped[Phrase | None]
     link_certainty: Mapped[str | None] = mapped_column(String(10))
     link_fixed: Mapped[bool] = mapped_column(default=False)
     linked_at: Mapped[datetime | None]

@@ -8,7 +8,7 @@ from provisioning.commands import command_words
 from provisioning.commands.request_preview import Preview
 from provisioning.devices import health_view, status_words
 from provisioning.devices.health_view import HealthView
-from provisioning.media import event_list
+from provisioning.media import event_list, link_words
 from provisioning.models import (
     TRIGGERS,
     ApiToken,
@@ -291,7 +291,7 @@ def upload(row: Upload) -> dict[str, Any]:
         "other_network": row.other_network,
         "link": {
             "command": row.command_id,
-            "reason": row.link_reason,
+            "reason": link_words.reason(row.link_reason) if row.link_reason else None,
             "certainty": row.link_certainty,
             "record": row.record_id,
             "looked_like": row.looked_like,
