@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioning.devices import transfer_times
+from provisioning.translation import gettext
 
 ENOUGH = 3  # files or replies from which an estimate may be made
 VENDOR_PHOTO = (50_000, 18.0)  # bytes, seconds
@@ -119,14 +120,14 @@ def answered_in(count: int, measured: Measured) -> Estimate:
 
 def words(estimate: Estimate) -> str:
     """Say an estimate: "about 11 min on this vehicle's line (measured)"."""
-    time = f"about {transfer_times.about(estimate.seconds)}"
+    time = transfer_times.about(estimate.seconds)
     match estimate.basis:
         case Basis.VEHICLE:
-            return f"{time} on this vehicle's line (measured)"
+            return gettext("about %(time)s on this vehicle's line (measured)", time=time)
         case Basis.FLEET:
-            return f"{time}, as other vehicles take (this one is not measured yet)"
+            return gettext("about %(time)s, as other vehicles take (this one is not measured yet)", time=time)
         case Basis.VENDOR:
-            return f"{time} by the vendor's figures (nothing is measured yet)"
+            return gettext("about %(time)s by the vendor's figures (nothing is measured yet)", time=time)
 
 
 def _size_like(file: FinishedFile, wanted: Wanted) -> float | None:

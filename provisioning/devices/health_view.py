@@ -10,6 +10,7 @@ from provisioning.devices import health_words
 from provisioning.devices.health import HealthState
 from provisioning.devices.health_words import Action
 from provisioning.models import Device, db
+from provisioning.translation import gettext
 
 LATELY = timedelta(hours=1)  # "31 others got through in the last hour": is it us, or the vehicle?
 
@@ -27,7 +28,7 @@ class HealthView:
     @property
     def word(self) -> str:
         """Give the state in a word."""
-        return health_words.STATES[self.state]
+        return gettext(health_words.STATES[self.state])
 
 
 def of(rows: Sequence[Device], now: datetime) -> dict[int, HealthView]:

@@ -12,13 +12,14 @@ from typing import Any
 from provisioning.devices import transfer_times
 from provisioning.devices.health import HealthState
 from provisioning.tracker.parameters import id_of
+from provisioning.translation import N_, gettext, ngettext
 
 STATES: Mapping[str, str] = {
-    HealthState.BROKEN: "Broken",
-    HealthState.LIMITED: "Limited",
-    HealthState.SILENT: "Silent",
-    HealthState.UNCHECKED: "Not checked",
-    HealthState.WORKING: "Working",
+    HealthState.BROKEN: N_("Broken"),
+    HealthState.LIMITED: N_("Limited"),
+    HealthState.SILENT: N_("Silent"),
+    HealthState.UNCHECKED: N_("Not checked"),
+    HealthState.WORKING: N_("Working"),
 }
 
 
@@ -40,16 +41,22 @@ class Action:
     """What a person can do about it."""
 
     kind: ActionKind
-    label: str
+    sentence: str
+
+    @property
+    def label(self) -> str:
+        """Say what the button does."""
+        return gettext(self.sentence, zone=id_of("camera_time_zone"))
 
 
-CHECK = Action(ActionKind.CHECK, "Check")
-SET_MODE = Action(ActionKind.SET_MODE, "Set it and check again")
-RESTART = Action(ActionKind.RESTART_CAMERA, "Restart the camera")
-REPAIR = Action(ActionKind.REPAIR, "Repair")
-CHANGE_NUMBER = Action(ActionKind.CHANGE_NUMBER, "Change number")
-CARD_IS_IN = Action(ActionKind.CHECK, "Card is in: check again")
-SET_SERVER = Action(ActionKind.SET_SERVER, "How to set it")
+CHECK = Action(ActionKind.CHECK, N_("Check"))
+SET_MODE = Action(ActionKind.SET_MODE, N_("Set it and check again"))
+RESTART = Action(ActionKind.RESTART_CAMERA, N_("Restart the camera"))
+REPAIR = Action(ActionKind.REPAIR, N_("Repair"))
+CHANGE_NUMBER = Action(ActionKind.CHANGE_NUMBER, N_("Change number"))
+CARD_IS_IN = Action(ActionKind.CHECK, N_("Card is in: check again"))
+SET_CLOCK = Action(ActionKind.SET_CLOCK, N_("Set %(zone)s and check again"))
+SET_SERVER = Action(ActionKind.SET_SERVER, N_("How to set it"))
 
 ReasonArguments = Mapping[str, Any]
 
@@ -62,121 +69,171 @@ class _Words:
 
 # why requests fail, by the code of their end, for the three that failed alike
 _REASONS: Mapping[str, tuple[str, Action]] = {
-    "capture_failed": ("Takes no picture", RESTART),
-    "camera_nak": ("The camera refuses requests", RESTART),
-    "media_timeout": ("The camera does not finish in time", RESTART),
-    "media_problem": ("The camera takes damaged files", RESTART),
-    "dualcam_not_present": ("No camera answers", CHECK),
-    "camera_not_present": ("The camera does not answer", CHECK),
-    "file_not_found": ("The camera has no footage", CHECK),
-    "server_unreachable": ("Cannot reach our server", CHECK),
-    "no_file": ("Accepts requests, but no file comes", CHECK),
-    "partial": ("Only the file of one camera comes", CHECK),
-    "modem_not_ready": ("The modem is not ready to send", CHECK),
-    "not_configured": ("Camera port not in DualCam mode", SET_MODE),
-    "value_differs": ("Does not take over settings", CHECK),
-    "not_confirmed": ("Does not confirm settings", CHECK),
-    "unreadable_reply": ("Answers in unknown words", CHECK),
+    "capture_failed": (N_("Takes no picture"), RESTART),
+    "camera_nak": (N_("The camera refuses requests"), RESTART),
+    "media_timeout": (N_("The camera does not finish in time"), RESTART),
+    "media_problem": (N_("The camera takes damaged files"), RESTART),
+    "dualcam_not_present": (N_("No camera answers"), CHECK),
+    "camera_not_present": (N_("The camera does not answer"), CHECK),
+    "file_not_found": (N_("The camera has no footage"), CHECK),
+    "server_unreachable": (N_("Cannot reach our server"), CHECK),
+    "no_file": (N_("Accepts requests, but no file comes"), CHECK),
+    "partial": (N_("Only the file of one camera comes"), CHECK),
+    "modem_not_ready": (N_("The modem is not ready to send"), CHECK),
+    "not_configured": (N_("Camera port not in DualCam mode"), SET_MODE),
+    "value_differs": (N_("Does not take over settings"), CHECK),
+    "not_confirmed": (N_("Does not confirm settings"), CHECK),
+    "unreadable_reply": (N_("Answers in unknown words"), CHECK),
 }
 
 
-def _which(arguments: ReasonArguments) -> str:
-    """Name the camera of a reason: front, rear, or none where it is both."""
-    return str(arguments["camera"]) if arguments.get("camera") in ("front", "rear") else ""
+def _of_camera(arguments: ReasonArguments, front: str, rear: str, both: str) -> str:
+    """Give the sentence for the camera of a reason: front, rear, or both where none is named."""
+    return gettext({"front": front, "rear": rear}.get(str(arguments.get("camera")), both))
 
 
 def _in_units(seconds: float) -> str:
     for most, one, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < most:
             return f"{seconds / one:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} days"
+    return ngettext("%(number)s day", "%(number)s days", round(seconds / 86_400))
 
 
 def _capture(arguments: ReasonArguments) -> str:
-    side = _which(arguments)
-    return f"{side.capitalize()} camera takes no picture" if side else "Takes no picture"
+    return _of_camera(
+        arguments,
+        N_("Front camera takes no picture"),
+        N_("Rear camera takes no picture"),
+        N_("Takes no picture"),
+    )
 
 
 def _no_card(arguments: ReasonArguments) -> str:
-    side = _which(arguments)
-    return f"No SD card in the {side} camera: photos only" if side else "No SD card: photos only"
+    return _of_camera(
+        arguments,
+        N_("No SD card in the front camera: photos only"),
+        N_("No SD card in the rear camera: photos only"),
+        N_("No SD card: photos only"),
+    )
 
 
 def _faulty_card(arguments: ReasonArguments) -> str:
-    side = _which(arguments)
-    return f"Faulty SD card in the {side} camera: photos only" if side else "Faulty SD card: photos only"
+    return _of_camera(
+        arguments,
+        N_("Faulty SD card in the front camera: photos only"),
+        N_("Faulty SD card in the rear camera: photos only"),
+        N_("Faulty SD card: photos only"),
+    )
 
 
 def _clock(arguments: ReasonArguments) -> str:
     if (off := arguments.get("seconds")) is None:
-        return "Camera's clock is wrong"
-    return f"Camera's clock is {_in_units(abs(off))} {'ahead' if off > 0 else 'behind'}"
+        return gettext("Camera's clock is wrong")
+    time = _in_units(abs(off))
+    if off > 0:
+        return gettext("Camera's clock is %(time)s ahead", time=time)
+    return gettext("Camera's clock is %(time)s behind", time=time)
 
 
 def _drift(arguments: ReasonArguments) -> str:
     count = len(arguments["parameters"])
-    what = f"“{arguments['preset']}”" if arguments.get("preset") else "what was asked"
-    return f"{count} setting{'s differ' if count != 1 else ' differs'} from {what}"
+    if preset := arguments.get("preset"):
+        return ngettext(
+            "%(number)s setting differs from “%(preset)s”",
+            "%(number)s settings differ from “%(preset)s”",
+            count,
+            preset=preset,
+        )
+    return ngettext(
+        "%(number)s setting differs from what was asked",
+        "%(number)s settings differ from what was asked",
+        count,
+    )
 
 
 def _slow_line(arguments: ReasonArguments) -> str:
     clip = transfer_times.clip_takes(arguments["bytes_per_second"])
-    return f"Slow: a {transfer_times.CLIP_SECONDS} s clip takes about {transfer_times.about(clip)}"
+    return gettext(
+        "Slow: a %(seconds)s s clip takes about %(time)s",
+        seconds=transfer_times.CLIP_SECONDS,
+        time=transfer_times.about(clip),
+    )
+
+
+def _slow_answers(arguments: ReasonArguments) -> str:
+    return gettext("Slow: an answer takes about %(time)s", time=_in_units(arguments["seconds"]))
 
 
 def _unreachable(arguments: ReasonArguments) -> str:
     others = arguments.get("others")
     if others is None:
-        return "Cannot reach our server"
-    count = f"{others} other vehicle{'s' if others != 1 else ''}" if others else "no other vehicle"
-    return f"Cannot reach our server; {count} got through in the last hour"
+        return gettext("Cannot reach our server")
+    if not others:
+        return gettext("Cannot reach our server; no other vehicle got through in the last hour")
+    return ngettext(
+        "Cannot reach our server; %(number)s other vehicle got through in the last hour",
+        "Cannot reach our server; %(number)s other vehicles got through in the last hour",
+        others,
+    )
 
 
-def _ignition(arguments: ReasonArguments) -> str:
-    return " (ignition was off)" if arguments.get("ignition_off") else ""
+def _no_reply(arguments: ReasonArguments) -> str:
+    return gettext("Does not answer SMS, %(unanswered)s of %(asked)s unanswered", **arguments)
+
+
+def _never_checked(arguments: ReasonArguments) -> str:
+    if arguments.get("ignition_off"):
+        return gettext("Not checked yet (ignition was off)")
+    return gettext("Not checked yet")
+
+
+def _proof_old(arguments: ReasonArguments) -> str:
+    if arguments.get("ignition_off"):
+        return gettext("Not checked lately (ignition was off)")
+    return gettext("Not checked lately")
 
 
 def _silence(arguments: ReasonArguments) -> str:
-    return "No sign of life" if arguments.get("ever", True) else "No sign of life since it was added"
+    if arguments.get("ever", True):
+        return gettext("No sign of life")
+    return gettext("No sign of life since it was added")
 
 
-def _said(text: str) -> Callable[[ReasonArguments], str]:
-    return lambda arguments: text
+def _said(sentence: str) -> Callable[[ReasonArguments], str]:
+    return lambda arguments: gettext(sentence)
 
 
 _WORDS: Mapping[str, _Words] = {
-    "wrong_mode": _Words(_said("Camera port not in DualCam mode"), SET_MODE),
-    "no_camera": _Words(_said("No camera answers"), CHECK),
-    "no_reply": _Words(lambda a: f"Does not answer SMS, {a['unanswered']} of {a['asked']} unanswered", CHECK),
+    "wrong_mode": _Words(_said(N_("Camera port not in DualCam mode")), SET_MODE),
+    "no_camera": _Words(_said(N_("No camera answers")), CHECK),
+    "no_reply": _Words(_no_reply, CHECK),
     "server_unreachable": _Words(_unreachable, CHECK),
     "no_capture": _Words(_capture, RESTART),
-    "requests_fail": _Words(lambda a: _reason(a)[0], None),
-    "other_tracker": _Words(_said("Another tracker answers at this number"), CHANGE_NUMBER),
-    "front_camera": _Words(_said("Front camera does not answer"), CHECK),
-    "rear_camera": _Words(_said("Rear camera does not answer"), CHECK),
+    "requests_fail": _Words(lambda arguments: gettext(_reason(arguments)[0]), None),
+    "other_tracker": _Words(_said(N_("Another tracker answers at this number")), CHANGE_NUMBER),
+    "front_camera": _Words(_said(N_("Front camera does not answer")), CHECK),
+    "rear_camera": _Words(_said(N_("Rear camera does not answer")), CHECK),
     "no_card": _Words(_no_card, CARD_IS_IN),
     "faulty_card": _Words(_faulty_card, CARD_IS_IN),
-    "triggers_lead_nowhere": _Words(_said("Its own photos and clips do not reach us"), SET_SERVER),
-    "wrong_clock": _Words(
-        _clock, Action(ActionKind.SET_CLOCK, f"Set {id_of('camera_time_zone')} and check again")
-    ),
+    "triggers_lead_nowhere": _Words(_said(N_("Its own photos and clips do not reach us")), SET_SERVER),
+    "wrong_clock": _Words(_clock, SET_CLOCK),
     "drift": _Words(_drift, REPAIR),
     "slow_line": _Words(_slow_line, CHECK),
-    "slow_answers": _Words(lambda a: f"Slow: an answer takes about {_in_units(a['seconds'])}", CHECK),
+    "slow_answers": _Words(_slow_answers, CHECK),
     "avl_on_camera_port": _Words(
-        _said("Tracker sends its data to the camera port"),
-        Action(ActionKind.SET_TRACKER_SERVER, "How to set it"),
+        _said(N_("Tracker sends its data to the camera port")),
+        Action(ActionKind.SET_TRACKER_SERVER, N_("How to set it")),
     ),
     "silent": _Words(_silence, CHECK),
-    "never_checked": _Words(lambda a: f"Not checked yet{_ignition(a)}", CHECK),
-    "proof_old": _Words(lambda a: f"Not checked lately{_ignition(a)}", CHECK),
-    "proved": _Words(_said("Works"), None),
+    "never_checked": _Words(_never_checked, CHECK),
+    "proof_old": _Words(_proof_old, CHECK),
+    "proved": _Words(_said(N_("Works")), None),
 }
 
 
 def _reason(arguments: ReasonArguments) -> tuple[str, Action]:
     code = str(arguments.get("reason"))
-    return _REASONS.get(code, ("The last three requests failed", CHECK))
+    return _REASONS.get(code, (N_("The last three requests failed"), CHECK))
 
 
 def sentence(code: str, arguments: ReasonArguments) -> str:
