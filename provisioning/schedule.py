@@ -29,7 +29,11 @@ KEYS_KEPT = timedelta(hours=24)
 
 
 def _retry_events(clock: Callable[[], datetime]) -> None:
-    jobs.each("owed_events", inbound.owed_events(clock()), lambda ident: inbound.retry_event(ident, clock()))
+    jobs.each(
+        "unprocessed_events",
+        inbound.unprocessed_events(clock()),
+        lambda ident: inbound.retry_event(ident, clock()),
+    )
 
 
 def _forget_sessions(clock: Callable[[], datetime]) -> None:
@@ -47,7 +51,7 @@ SWEEP_SECONDS = 3.0
 HEALTH_SECONDS = 1.0  # people look at a list that is so old at most
 RETENTION_SECONDS = 3600.0
 SWEEPS = (
-    jobs.Job("owed_events", SWEEP_SECONDS, _retry_events),
+    jobs.Job("unprocessed_events", SWEEP_SECONDS, _retry_events),
     *recovery.JOBS,
     jobs.Job("adopt", SWEEP_SECONDS, settlement.adopt_waiting),
     jobs.Job("copies", SWEEP_SECONDS, previews.give_up),

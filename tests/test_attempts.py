@@ -41,7 +41,7 @@ def test_each_try_is_an_attempt_with_its_message(phone: Phone, van: Device) -> N
     assert (row.shown_state, passages(row)) == (ShownState.SENDING, [Passage.SENDING])
     dispatch._note_failure(refused, busy(), utcnow())
     assert (row.shown_state, passages(row)) == (ShownState.QUEUED, [Passage.NOT_SENT])
-    assert dispatch.drive(van.id, at(60))
+    assert dispatch.send_next(van.id, at(60))
     assert passages(row) == [Passage.NOT_SENT, Passage.SENT]
     assert (row.state, row.shown_state) == (State.IN_PROGRESS, ShownState.SENT)
     messages = db.session.scalars(select(Message.id).order_by(Message.id)).all()
@@ -66,7 +66,7 @@ def test_the_late_word_on_an_attempt_that_was_given_up_changes_no_later_one(
     slow = claim(van)
     assert slow
     for seconds in (dispatch.LEASE_SECONDS + 1, 300, 600):
-        recovery.sweep(at(seconds))
+        recovery.recover(at(seconds))
     assert passages(row) == [Passage.NOT_SENT]
     assert claim(van, at(601)())
     assert passages(row) == [Passage.NOT_SENT, Passage.SENDING]
@@ -104,8 +104,8 @@ def test_an_answer_proves_a_pair_only_where_it_answers_an_sms(
 ) -> None:
     change_credentials(van)
     send(van)
-    recovery.sweep(at(601))  # nothing has confirmed the change: a getver of this service tries the new pair
-    assert dispatch.drive(van.id, at(602))
+    recovery.recover(at(601))  # nothing has confirmed the change: a getver of this service tries the new pair
+    assert dispatch.send_next(van.id, at(602))
     db.session.execute(update(Attempt).values(transport=transport))
     db.session.commit()
     reply_at(phone, 610, VERSION)
@@ -131,7 +131,7 @@ def test_commands_of_an_older_version_keep_their_states_and_get_their_attempts(p
         given = {"imei": imei, "phone": f"+1202555011{number}", "sms_login": OLD[0], "sms_password": OLD[1]}
         rows += ask(registry.add(given, utcnow()), "getver")
     sent, unclear, refused, _ = rows
-    assert dispatch.drive(sent.device_id, utcnow)
+    assert dispatch.send_next(sent.device_id, utcnow)
     for row, error in (
         (unclear, GatewayError("x", as_it_is("?"), permanent=False, sent="unknown")),
         (refused, busy()),

@@ -72,7 +72,7 @@ def begin(van: Device) -> ChecklistRun:
 def hand_over(phone: Phone, van: Device) -> str:
     """Send what waits; give the words of the newest SMS, without credentials."""
     before = len(phone.sent)
-    while dispatch.drive(van.id, utcnow):
+    while dispatch.send_next(van.id, utcnow):
         pass
     db.session.expire_all()
     return phone.sent[-1].removeprefix("fleet cam11 ") if len(phone.sent) > before else ""
@@ -274,12 +274,12 @@ def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, stat
     run = begin(van)
     hand_over(phone, van)
     phone.report(list(phone.twilio.messages)[-1], status)
-    recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+    recovery.recover(lambda: utcnow() + timedelta(hours=2))
     runner.advance(run, utcnow())
     db.session.expire_all()
     assert (run.verdict, hand_over(phone, van)) == (None, "getver")
     phone.report(list(phone.twilio.messages)[-1], status)
-    recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+    recovery.recover(lambda: utcnow() + timedelta(hours=2))
     runner.advance(run, utcnow())
     db.session.expire_all()
     assert {row.state for row in db.session.scalars(select(Command))} == {State.EXPIRED}
@@ -356,7 +356,7 @@ def test_a_late_answer_changes_the_verdict_and_sends_nothing(phone: Phone, van: 
     run = begin(van)
     for _ in range(2):
         hand_over(phone, van)
-        recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+        recovery.recover(lambda: utcnow() + timedelta(hours=2))
         runner.advance(run, utcnow())
     assert run.verdict == "silent"
     continuation.continue_runs(utcnow())
@@ -375,7 +375,7 @@ def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Pho
         if word:
             phone.reply(REPLIES[word])
         else:
-            recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+            recovery.recover(lambda: utcnow() + timedelta(hours=2))
         runner.advance(run, utcnow())
     assert (run.steps["firmware"]["verdict"], run.steps["firmware"]["mark"]) == ("warn", "unanswered")
     assert states(run)["power"] == "running"
@@ -501,7 +501,7 @@ def test_half_a_configuration_accuses_nobody(phone: Phone, van: Device) -> None:
         if hand_over(phone, van).startswith("getparam 66"):
             phone.reply(REPLIES["getparam 66"])
         else:
-            recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+            recovery.recover(lambda: utcnow() + timedelta(hours=2))
         runner.advance(run, utcnow())
     runner.advance(run, utcnow())
     assert run.steps["configuration"]["mark"] == "unanswered"

@@ -78,13 +78,13 @@ def proof(device: Device) -> Command:
 def test_a_late_answer_to_an_older_command_proves_nothing_of_a_change(phone: Phone, van: Device) -> None:
     ask(van, "getinfo")
     send(van)
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     ask(van, "setparam", parameters={"3003": "new1", "3004": "new2"})
-    dispatch.drive(van.id, at(701))
-    recovery.sweep(at(1400))
+    dispatch.send_next(van.id, at(701))
+    recovery.recover(at(1400))
     reply_at(phone, 1401, INFO)
     assert pairs(van) == (OLD, NEW)
-    dispatch.drive(van.id, at(1402))
+    dispatch.send_next(van.id, at(1402))
     reply_at(phone, 1403, VERSION)
     assert pairs(van)[0] == NEW
 
@@ -93,11 +93,11 @@ def test_words_that_confirm_a_change_late_are_taken_while_it_is_being_proved(
     phone: Phone, van: Device
 ) -> None:
     row = change_credentials(van)
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     reply_at(phone, 701, CONFIRMED)
     assert (pairs(van), row.state) == ((NEW, None), State.DONE)
     assert proof(van).state == State.CANCELLED
-    assert not dispatch.drive(van.id, at(702))
+    assert not dispatch.send_next(van.id, at(702))
 
 
 def test_a_change_that_is_cancelled_before_it_is_sent_leaves_the_old_pair(phone: Phone, van: Device) -> None:
@@ -109,8 +109,8 @@ def test_a_change_that_is_cancelled_before_it_is_sent_leaves_the_old_pair(phone:
 
 def test_a_change_that_is_cancelled_after_it_was_sent_is_proved(phone: Phone, van: Device) -> None:
     cancel(change_credentials(van))
-    recovery.sweep(at(700))
-    dispatch.drive(van.id, at(701))
+    recovery.recover(at(700))
+    dispatch.send_next(van.id, at(701))
     assert phone.sent[-1] == "new1 new2 getver"
     reply_at(phone, 702, VERSION)
     assert (pairs(van)[0], van.credentials_state) == (NEW, None)
@@ -137,13 +137,13 @@ def test_a_cancelled_proof_blocks_no_command_and_forgets_no_pair(
     phone: Phone, van: Device, handed_over: bool
 ) -> None:
     change_credentials(van)
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     if handed_over:
-        dispatch.drive(van.id, at(701))
+        dispatch.send_next(van.id, at(701))
     cancel(proof(van), 702)
     ask(van, "getinfo")
-    recovery.sweep(at(1500))
-    dispatch.drive(van.id, at(1501))
+    recovery.recover(at(1500))
+    dispatch.send_next(van.id, at(1501))
     assert phone.sent[-1] == "fleet cam11 getinfo"
     assert (pairs(van), van.credentials_state) == ((OLD, NEW), "undecided")
 
@@ -153,8 +153,8 @@ def test_a_late_answer_to_the_first_proof_does_not_forget_the_pair_that_the_seco
 ) -> None:
     change_credentials(van)
     for seconds in (700, 1400):
-        recovery.sweep(at(seconds))
-        dispatch.drive(van.id, at(seconds + 1))
+        recovery.recover(at(seconds))
+        dispatch.send_next(van.id, at(seconds + 1))
     assert phone.sent[-1] == "fleet cam11 getver"
     reply_at(phone, 1405, VERSION)  # of either getver: nobody can tell
     assert (set(pairs(van)), van.credentials_state) == ({OLD, NEW}, None)
@@ -165,8 +165,8 @@ def test_a_third_pair_waits_until_it_is_proved_which_of_two_the_device_holds(
 ) -> None:
     change_credentials(van)
     for seconds in (700, 1400):
-        recovery.sweep(at(seconds))
-        dispatch.drive(van.id, at(seconds + 1))
+        recovery.recover(at(seconds))
+        dispatch.send_next(van.id, at(seconds + 1))
     reply_at(phone, 1405, VERSION)
     with pytest.raises(Conflict, match="a third pair could lock it out"):
         ask(van, "setparam", parameters={"3003": "other", "3004": "again"})
@@ -177,11 +177,11 @@ def test_a_third_pair_waits_until_it_is_proved_which_of_two_the_device_holds(
 def test_a_pair_is_forgotten_when_the_change_can_come_no_more(phone: Phone, van: Device) -> None:
     change_credentials(van)
     for seconds in (700, 1400):
-        recovery.sweep(at(seconds))
-        dispatch.drive(van.id, at(seconds + 1))
+        recovery.recover(at(seconds))
+        dispatch.send_next(van.id, at(seconds + 1))
     reply_at(phone, 1405, VERSION)
     ask(van, "getinfo")
-    dispatch.drive(van.id, at(90_000))
+    dispatch.send_next(van.id, at(90_000))
     reply_at(phone, 90_005, INFO)
     assert pairs(van) == (OLD, None)
 
@@ -204,8 +204,8 @@ def test_a_proof_that_cannot_be_sent_counts_as_unanswered(phone: Phone, van: Dev
     submission.submit(van, language.SetParam({3003: "", 3004: ""}), REQUESTER, utcnow())
     db.session.commit()
     send(van)
-    recovery.sweep(at(700))
-    dispatch.drive(van.id, at(701))
+    recovery.recover(at(700))
+    dispatch.send_next(van.id, at(701))
     assert phone.sent[-1] == "fleet cam11 getver"
 
 
@@ -252,7 +252,7 @@ def test_a_setparam_that_is_never_sent_leaves_no_bad_verdict(phone: Phone, van: 
     phone.reply("New value 151:18;150:1;66003:30")
     cancel(provision(van, 25))
     provision(van, 25)
-    recovery.sweep(at(100_000))
+    recovery.recover(at(100_000))
     db.session.expire_all()
     assert held_and_asked(van) == ("30", "30", "good")
 
@@ -428,7 +428,7 @@ class Orders(RuleBasedStateMachine):
     def drive(self, mode: str) -> None:
         self.post.mode = mode
         before = len(self.post.taken)
-        dispatch.drive(self.device.id, self._now)
+        dispatch.send_next(self.device.id, self._now)
         self.network += self.post.taken[before:]
         self.post.mode = "takes"
 
@@ -491,7 +491,7 @@ class Orders(RuleBasedStateMachine):
         now = self._now(seconds)
         for way in (self.network, self.replies):
             way[:] = [parcel for parcel in way if (now - parcel.handed_at).total_seconds() < DAY - 60]
-        recovery.sweep(self._now)
+        recovery.recover(self._now)
 
     @precondition(lambda self: self.phase in AT_REST - {Phase.SETTLED})
     @precondition(lambda self: not any("3003" in parcel.text for parcel in self.network))

@@ -37,7 +37,7 @@ def test_an_old_file_that_a_person_links_ends_its_request(phone: Phone, van: Dev
     send(van)
     week = timedelta(days=7)
     row.sending_at = utcnow() - week
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     upload = file_of(van, captured=-week.total_seconds())
     link_service.fix(upload, row, "tests", utcnow())
     db.session.expire_all()
@@ -61,7 +61,7 @@ def test_already_captured_gives_the_file_to_the_request_before(phone: Phone, van
     first = photo(van)
     send(van)
     phone.reply("Photo request from source 1.")
-    recovery.sweep(at(4000))  # no file came: expired
+    recovery.recover(at(4000))  # no file came: expired
     second = photo(van)
     send(van)
     phone.reply("Warning: Photo already captured previously, trying to send it")
@@ -88,7 +88,7 @@ def test_both_cameras_end_done_with_two_files_and_partial_with_one(phone: Phone,
     file_of(van, captured=1)
     relink(van)
     assert row.state == State.ANSWERED
-    recovery.sweep(at(4000))
+    recovery.recover(at(4000))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
     file_of(van, captured=2, source="rear")

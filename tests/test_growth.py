@@ -172,7 +172,7 @@ def test_commands_and_replies_read_no_whole_table(
         "Param ID:66001 Value:50",
     ):
         while due_commands.due_devices(utcnow()):
-            dispatch.drive(van.id, utcnow)
+            dispatch.send_next(van.id, utcnow)
         for number in "+12025550111", "+12025550122":
             assert phone.reply(text, phone=number).status_code < 300
     outbound = next(iter(phone.twilio.messages.values()))

@@ -269,7 +269,7 @@ def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Devic
         submission.submit(van, asked, submission.Requester("tests", Role.ADMIN), utcnow())
         db.session.commit()
         assert hand_over(phone, van) == name
-        recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+        recovery.recover(lambda: utcnow() + timedelta(hours=2))
     assert told(van) == ("broken", "no_reply")
     assert van.health_arguments == {"unanswered": 2, "asked": 2}
     phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import flask_migrate
 import pytest
-from conftest import SENDER
+from conftest import ROOT, SENDER
 from flask import Flask
 from gateway_double import Phone
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from test_sms import NUMBER, ask, at, claim, owed_text, send
 from upload_rows import sidecar, take
 from werkzeug.serving import make_server
@@ -52,6 +53,7 @@ from provisioning.sms.gateway import OutgoingSms
 from receiver.store.media_store import MediaError
 
 OTHER = "+12025550112"
+MIGRATIONS = str(ROOT / "migrations")
 VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:356307042441013"
 
 
@@ -198,7 +200,7 @@ def test_without_a_gateway_nothing_is_claimed_for_sending(phone: Phone, van: Dev
     row = ask(van, "getver")[0]
     phone.app.extensions["dualcam_gateway"] = None
     with pytest.raises(Unavailable):
-        dispatch.drive(van.id, utcnow)
+        dispatch.send_next(van.id, utcnow)
     db.session.expire_all()
     assert row.state == State.QUEUED
 
@@ -229,7 +231,7 @@ def test_a_page_of_a_proxy_is_no_answer_of_the_gateway_and_ends_no_sweep(
     row, late = unclear(van), ask(other, "getver")[0]
     late.expires_at = utcnow()
     db.session.commit()
-    recovery.sweep(at(5))
+    recovery.recover(at(5))
     db.session.expire_all()
     assert (row.shown_state, late.shown_state) == (ShownState.UNKNOWN, ShownState.EXPIRED)
     with pytest.raises(GatewayError) as caught:
@@ -244,10 +246,10 @@ def test_a_command_that_cannot_be_looked_up_now_lets_the_others_have_their_turn(
     phone: Phone, van: Device, other: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = unclear(van), unclear(other)
-    monkeypatch.setattr(recovery_rows, "SWEEP_BATCH", 1)
+    monkeypatch.setattr(recovery_rows, "ROWS_AT_ONCE", 1)
     phone.server.shutdown()
     phone.server.server_close()
-    recovery.sweep(at(1))
+    recovery.recover(at(1))
     db.session.expire_all()
     assert first.due_at > second.due_at
 
@@ -282,7 +284,7 @@ def test_a_device_whose_key_is_lost_stops_no_other(phone: Phone, van: Device, ot
     schedule.sweep(at(3))
     db.session.expire_all()
     assert (mine.shown_state, theirs.shown_state) == (ShownState.SENT, ShownState.DONE)
-    assert error_of("owed_events") == "EventOwed"
+    assert error_of("unprocessed_events") == "EventUnprocessed"
 
 
 def test_a_text_whose_secrets_no_key_opens_is_kept_unreadable_until_the_key_is_back(
@@ -315,7 +317,7 @@ def test_a_change_of_credentials_ends_also_where_no_key_opens_them(
     lose_key(van)
     van.pending_login = van.sms_login
     db.session.commit()
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     db.session.expire_all()
     assert (mine.state, theirs.state) == (State.EXPIRED, State.EXPIRED)
     assert van.credentials_state == "undecided"
@@ -368,10 +370,25 @@ def test_an_owed_event_is_tried_after_ever_longer_waits(
     monkeypatch.setattr(inbound_texts, "take", lambda *given: 1 / 0)
     now, waits = utcnow(), list[float]()
     for _ in range(10):
-        with pytest.raises(inbound.EventOwed):
+        with pytest.raises(inbound.EventUnprocessed):
             inbound.retry_event(event.id, now)
         assert event.due_at is not None
         waits.append((event.due_at - now).total_seconds())
     assert waits[:4] == [0, 3, 9, 21]
     assert waits[-1] == inbound.EVENT_WAIT_SECONDS
-    assert inbound.owed_events(now) == []
+    assert inbound.unprocessed_events(now) == []
+
+
+def test_a_job_that_has_another_name_since_an_update_keeps_its_state(app: Flask) -> None:
+    failing = utcnow()
+    db.session.add(JobState(name="unprocessed_events", ended_at=failing, failures=3, failing_since=failing))
+    db.session.commit()
+    flask_migrate.downgrade(revision="0039", directory=MIGRATIONS)
+    before = db.session.scalars(text("SELECT name FROM jobs WHERE failures = 3")).all()
+    db.session.commit()
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    db.session.expire_all()
+    assert before == ["owed_events"]
+    assert [(row.name, row.failures) for row in db.session.scalars(select(JobState))] == [
+        ("unprocessed_events", 3)
+    ]

@@ -75,7 +75,7 @@ def test_a_device_that_fails_by_a_mistake_of_ours_rests_and_stops_no_other(
     with pytest.raises(jobs.RowsFailed):
         wait_until(lambda: senders.send_due(utcnow))
     assert due_commands.due_devices(utcnow()) == [vans[0].id]
-    monkeypatch.setattr(dispatch, "drive", lambda *given: pytest.fail("it has not rested"))
+    monkeypatch.setattr(dispatch, "send_next", lambda *given: pytest.fail("it has not rested"))
     senders.send_due(utcnow)
 
 

@@ -57,7 +57,7 @@ def photo(device: Device, source: str = "front") -> Command:
 
 
 def send(device: Device) -> None:
-    while dispatch.drive(device.id, utcnow):
+    while dispatch.send_next(device.id, utcnow):
         pass
     db.session.expire_all()
 
@@ -105,7 +105,7 @@ def test_many_drivers_at_once_send_one_sms(phone: Phone, van: Device) -> None:
 
     def drive() -> None:
         with app.app_context():
-            dispatch.drive(device_id, utcnow)
+            dispatch.send_next(device_id, utcnow)
 
     threads = [threading.Thread(target=drive) for _ in range(8)]
     for thread in threads:
@@ -253,7 +253,7 @@ def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(phone: Phone, van:
     phone.twilio.faults.lose_answers = 1
     send(van)
     assert row.shown_state == ShownState.UNKNOWN
-    recovery.sweep(at(20))
+    recovery.recover(at(20))
     db.session.expire_all()
     assert row.shown_state == ShownState.SENT
     assert len(phone.sent) == 1
@@ -263,7 +263,7 @@ def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Devi
     row = photo(van)
     attempt = claim(van)  # and the process is killed here
     assert attempt is not None
-    recovery.sweep(at(200))
+    recovery.recover(at(200))
     db.session.expire_all()
     assert (row.state, row.error_code, row.error_retry) == (State.FAILED, "not_sent", True)
     assert phone.sent == []
@@ -272,10 +272,10 @@ def test_a_request_that_never_went_out_fails_and_says_so(phone: Phone, van: Devi
 def test_a_harmless_command_that_never_went_out_is_sent_again(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     assert claim(van)
-    recovery.sweep(at(200))
+    recovery.recover(at(200))
     db.session.expire_all()
     assert row.state == State.QUEUED
-    dispatch.drive(van.id, at(201))
+    dispatch.send_next(van.id, at(201))
     assert len(phone.sent) == 1
 
 
@@ -301,7 +301,7 @@ def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(
     phone.reply(
         "Photo request from source 1."
     )  # and the process that sent it is killed before it heard the sid
-    recovery.sweep(at(200))
+    recovery.recover(at(200))
     db.session.expire_all()
     message = db.session.get_one(Message, attempt.sms.message_id)
     assert (message.gateway_id, message.status) == (sid, "sent")
@@ -312,7 +312,7 @@ def test_a_message_that_never_left_is_not_shown_as_under_way_for_ever(phone: Pho
     attempt = claim(van)
     assert attempt is not None
     phone.reply("Photo request from source 1.")  # an answer to something else, taken for this one's
-    recovery.sweep(at(200))
+    recovery.recover(at(200))
     db.session.expire_all()
     assert db.session.get_one(Message, attempt.sms.message_id).status == "failed"
 
@@ -334,7 +334,7 @@ def test_a_busy_gateway_is_tried_again_later(phone: Phone, van: Device) -> None:
     assert row.state == State.QUEUED
     assert row.due_at > utcnow()
     phone.twilio.faults.refuse.clear()
-    assert dispatch.drive(van.id, at(30))
+    assert dispatch.send_next(van.id, at(30))
     assert len(phone.sent) == 1
 
 
@@ -346,7 +346,7 @@ def test_a_gateway_that_refuses_connections_is_tried_again_by_itself(phone: Phon
     assert (row.state, row.error_code) == (State.QUEUED, None)
     assert db.session.scalar(select(Message.error_code)) == "gateway_unreachable"
     factory.init_app(phone.app, phone.config)
-    assert dispatch.drive(van.id, at(30))
+    assert dispatch.send_next(van.id, at(30))
     db.session.expire_all()
     assert (row.shown_state, len(phone.sent)) == (ShownState.SENT, 1)
 
@@ -377,7 +377,7 @@ def test_an_sms_that_is_not_delivered_fails_and_says_why(phone: Phone, van: Devi
 def test_silence_ends_with_a_reason_and_a_late_reply_is_still_taken(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     send(van)
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "no_reply")
     phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
@@ -408,7 +408,7 @@ def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) 
     )
     row.expires_at = (row.expires_at or utcnow()) + year
     db.session.commit()
-    recovery.sweep(utcnow)
+    recovery.recover(utcnow)
     send(van)
     assert (row.shown_state, len(phone.sent)) == (ShownState.SENT, 1)
     assert row.expires_at < utcnow() + timedelta(hours=1)
@@ -417,9 +417,9 @@ def test_a_clock_that_was_ahead_once_holds_up_no_sms(phone: Phone, van: Device) 
 def test_an_attempt_of_a_clock_that_was_ahead_ends_in_time(phone: Phone, van: Device) -> None:
     row = ask(van, "getver")[0]
     assert claim(van, utcnow() + timedelta(days=365))  # and the process is killed here
-    recovery.sweep(utcnow)
-    recovery.sweep(at(200))
-    recovery.sweep(at(215))
+    recovery.recover(utcnow)
+    recovery.recover(at(200))
+    recovery.recover(at(215))
     db.session.expire_all()
     assert row.shown_state != ShownState.SENDING
 
@@ -453,7 +453,7 @@ def test_devices_that_must_wait_hold_up_no_others(
     while due := due_commands.due_devices(utcnow()):
         driven += due
         for device_id in due:
-            dispatch.drive(device_id, utcnow)
+            dispatch.send_next(device_id, utcnow)
     assert [m.recipient for m in phone.twilio.messages.values()] == [device.phone]
     assert len(driven) == len(set(driven)) == (1 if held == "in_flight" else 4)  # each says once why it waits
 
@@ -642,7 +642,7 @@ def test_a_text_of_an_unknown_number_is_kept_apart(phone: Phone, van: Device) ->
 def test_a_reply_to_an_older_unanswered_command_goes_there_by_its_content(phone: Phone, van: Device) -> None:
     old = ask(van, "getio")[0]
     send(van)
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     new = ask(van, "getver")[0]
     send(van)
     phone.reply("DI1:1 AIN1:12000 DO1:0")
@@ -699,30 +699,30 @@ def test_confirmed_credentials_are_used_from_then_on(phone: Phone, van: Device) 
 
 def test_a_lost_confirmation_is_settled_by_a_getver_with_each_pair(phone: Phone, van: Device) -> None:
     row = change_credentials(van)
-    recovery.sweep(at(700))
-    dispatch.drive(van.id, at(701))
+    recovery.recover(at(700))
+    dispatch.send_next(van.id, at(701))
     assert phone.sent[-1] == "new1 new2 getver"
     reply_at(phone, 705, "Ver:03.28.03.Rev.05 IMEI:352094082736916")
     db.session.expire_all()
     assert van.credentials_state is None
     assert row.state == State.DONE
     ask(van, "getio")
-    dispatch.drive(van.id, at(710))
+    dispatch.send_next(van.id, at(710))
     assert phone.sent[-1] == "new1 new2 getio"
 
 
 def test_a_device_that_obeys_its_old_credentials_keeps_them(phone: Phone, van: Device) -> None:
     change_credentials(van)
-    recovery.sweep(at(700))
-    dispatch.drive(van.id, at(701))
-    recovery.sweep(at(1400))
-    dispatch.drive(van.id, at(1401))
+    recovery.recover(at(700))
+    dispatch.send_next(van.id, at(701))
+    recovery.recover(at(1400))
+    dispatch.send_next(van.id, at(1401))
     assert phone.sent[-1] == "fleet cam11 getver"
     reply_at(phone, 1405, "Ver:03.28.03.Rev.05 IMEI:352094082736916")
     db.session.expire_all()
     assert van.credentials_state is None
     ask(van, "getio")
-    dispatch.drive(van.id, at(1410))
+    dispatch.send_next(van.id, at(1410))
     assert phone.sent[-1] == "fleet cam11 getio"
 
 

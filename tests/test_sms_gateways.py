@@ -125,7 +125,7 @@ def test_a_refusal_for_good_ends_the_command_and_one_for_now_is_tried_again(
     send(van)
     assert second.state == State.QUEUED
     joined.faults.refuse.clear()
-    assert dispatch.drive(van.id, at(30))
+    assert dispatch.send_next(van.id, at(30))
     db.session.expire_all()
     assert (second.shown_state, len(joined.sent)) == (ShownState.SENT, 1)
 
@@ -137,7 +137,7 @@ def test_a_gateway_that_is_away_is_tried_again_by_itself(joined: Joined, van: De
     send(van)
     assert (row.state, only_message().error_code) == (State.QUEUED, "gateway_unreachable")
     joined.use(there)
-    assert dispatch.drive(van.id, at(30))
+    assert dispatch.send_next(van.id, at(30))
     assert len(joined.sent) == 1
 
 
@@ -150,8 +150,8 @@ def test_an_answer_that_takes_too_long_is_unclear_and_nothing_is_sent_twice(
     send(van)
     assert (row.shown_state, only_message().status) == (ShownState.UNKNOWN, "unknown")
     for seconds in (20, 200, 400):
-        recovery.sweep(at(seconds))
-        dispatch.drive(van.id, at(seconds))
+        recovery.recover(at(seconds))
+        dispatch.send_next(van.id, at(seconds))
     db.session.expire_all()
     assert len(joined.sent) == 1
     assert row.shown_state == (
@@ -185,8 +185,8 @@ def test_only_a_gateway_that_lists_messages_lets_conclude_that_an_sms_was_not_se
     row = photo(van) if name == "camreq" else ask(van, name)[0]
     assert claim(van)  # and the process is killed before the gateway was asked
     for seconds in (95, 300, 500):
-        recovery.sweep(at(seconds))
-        dispatch.drive(van.id, at(seconds))
+        recovery.recover(at(seconds))
+        dispatch.send_next(van.id, at(seconds))
     db.session.expire_all()
     if gateway.gateway().capabilities.lists_messages:
         assert row.shown_state == (ShownState.SENT if name == "getver" else ShownState.FAILED)
@@ -195,7 +195,7 @@ def test_only_a_gateway_that_lists_messages_lets_conclude_that_an_sms_was_not_se
     said = request_progress.sentence(row, [], [], None, "UTC")
     assert "not clear whether the SMS went out, and the SMS gateway cannot be asked" in said
     assert "We wait until" in said
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "unclear")
 
@@ -209,7 +209,7 @@ def test_an_unclear_sms_of_another_gateway_than_todays_stays_unclear(
     only_message().gateway = "another"
     db.session.commit()
     for seconds in (95, 300):
-        recovery.sweep(at(seconds))
+        recovery.recover(at(seconds))
     db.session.expire_all()
     assert (row.shown_state, phone.sent) == (ShownState.UNKNOWN, [])
 
@@ -239,7 +239,7 @@ def test_a_message_whose_end_nobody_noted_is_not_called_under_way_for_ever(
     ask(van, "getver")
     assert claim(van)
     joined.reply(VERSION)  # an answer, before the process that sends has noted anything
-    recovery.sweep(at(200))
+    recovery.recover(at(200))
     db.session.expire_all()
     lists = gateway.gateway().capabilities.lists_messages
     assert only_message().status == ("failed" if lists else "unknown")

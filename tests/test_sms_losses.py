@@ -50,8 +50,8 @@ def test_a_kill_between_the_gateways_yes_and_our_note_sends_nothing_twice(
     assert attempt is not None
     gateway.gateway().send(attempt.sms)  # and then kill -9
     for seconds in (1, 95, 110, 300):
-        recovery.sweep(at(seconds))
-        dispatch.drive(van.id, at(seconds))
+        recovery.recover(at(seconds))
+        dispatch.send_next(van.id, at(seconds))
     db.session.expire_all()
     assert len(phone.sent) == 1
     assert row.shown_state == ShownState.SENT
@@ -65,8 +65,8 @@ def test_what_costs_or_destroys_is_never_sent_again_by_itself(phone: Phone, van:
     row = ask(van, name, **arguments)[0]
     assert claim_next(van)  # killed before the gateway was asked
     for seconds in (95, 110, 300, 4000):
-        recovery.sweep(at(seconds))
-        dispatch.drive(van.id, at(seconds))
+        recovery.recover(at(seconds))
+        dispatch.send_next(van.id, at(seconds))
     db.session.expire_all()
     assert (phone.sent, row.state, row.error_code) == ([], State.FAILED, "not_sent")
 
@@ -117,8 +117,8 @@ def undecided(phone: Phone, van: Device) -> Command:
     """A change of credentials after which the device answered to neither pair."""
     row = change_credentials(van)
     for seconds in (700, 1400, 2100):
-        recovery.sweep(at(seconds))
-        dispatch.drive(van.id, at(seconds + 1))
+        recovery.recover(at(seconds))
+        dispatch.send_next(van.id, at(seconds + 1))
     db.session.expire_all()
     assert van.credentials_state == "undecided"
     return row
@@ -127,16 +127,16 @@ def undecided(phone: Phone, van: Device) -> Command:
 def test_a_vehicle_that_was_asleep_is_found_again_by_asking_for_getver(phone: Phone, van: Device) -> None:
     undecided(phone, van)
     ask(van, "getver")
-    dispatch.drive(van.id, at(3000))
+    dispatch.send_next(van.id, at(3000))
     assert phone.sent[-1] == "fleet cam11 getver"
-    recovery.sweep(at(3700))
-    dispatch.drive(van.id, at(3701))
+    recovery.recover(at(3700))
+    dispatch.send_next(van.id, at(3701))
     assert phone.sent[-1] == "new1 new2 getver"
     reply_at(phone, 3705, VERSION)
     db.session.expire_all()
     assert van.credentials_state is None
     ask(van, "getio")
-    dispatch.drive(van.id, at(3710))
+    dispatch.send_next(van.id, at(3710))
     assert phone.sent[-1] == "new1 new2 getio"
 
 
@@ -145,7 +145,7 @@ def test_a_person_may_enter_the_credentials_of_an_undecided_device(phone: Phone,
     registry.change(van, {"sms_login": "new1", "sms_password": "new2"}, utcnow())
     assert (van.credentials_state, van.pending_login) == (None, None)
     ask(van, "getio")
-    dispatch.drive(van.id, at(3000))
+    dispatch.send_next(van.id, at(3000))
     assert phone.sent[-1] == "new1 new2 getio"
 
 
@@ -173,10 +173,10 @@ def test_a_setparam_that_a_newer_one_overtook_is_not_sent_again_but_read_back(
     row = ask(van, "setparam", parameters={"66001": 40})[0]
     assert claim_next(van)  # killed before the gateway was asked
     ask(van, "setparam", parameters={"66001": 60})
-    recovery.sweep(at(300))
+    recovery.recover(at(300))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "superseded")
-    dispatch.drive(van.id, at(301))
+    dispatch.send_next(van.id, at(301))
     assert phone.sent == ["fleet cam11 getparam 66001"]
 
 

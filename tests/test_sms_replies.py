@@ -88,7 +88,7 @@ def test_a_late_acceptance_goes_to_the_request_that_nobody_answered_yet(phone: P
     relink(van)
     unanswered = photo(van)
     send(van)
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     db.session.expire_all()
     assert (answered.state, unanswered.state) == (State.DONE, State.EXPIRED)
     phone.reply("Photo request from source 1.")
@@ -114,7 +114,7 @@ def test_words_that_fit_the_request_in_flight_and_an_unanswered_one_are_only_pro
 ) -> None:
     expired = photo(van)
     send(van)
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     in_flight = photo(van)
     send(van)
     phone.reply("Photo request from source 1.")
@@ -133,7 +133,7 @@ def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, v
         "probable",
         ShownState.SENT,
     )
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "unreadable_reply")
     assert "Kamera wird neu gestartet" in (command_words.said(row.error) or "")
@@ -176,7 +176,7 @@ def test_a_refusal_that_comes_late_goes_to_the_only_command_without_an_answer(
 ) -> None:
     row = photo(van)
     send(van)
-    recovery.sweep(at(700))
+    recovery.recover(at(700))
     phone.reply("Error: Ignition not detected!")
     db.session.expire_all()
     assert (row.state, row.error_code, row.match) == (State.FAILED, "ignition_off", "probable")
@@ -214,7 +214,7 @@ def test_a_confirmed_change_lets_the_next_photo_wait_in_both_forms_of_reply(
     send(van)
     assert (row.state, len(phone.sent)) == (State.QUEUED, 1)
     assert "half a minute" in (command_words.said(row.note) or "")
-    assert dispatch.drive(van.id, at(31))
+    assert dispatch.send_next(van.id, at(31))
 
 
 def test_reading_a_value_back_makes_nobody_wait(phone: Phone, van: Device) -> None:

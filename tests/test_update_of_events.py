@@ -67,7 +67,7 @@ def test_events_that_an_older_version_left_owed_take_effect_after_the_update(
     assert row.state == State.ANSWERED
     assert [entry["state"] for entry in row.history][-2:] == ["delivered", "answered"]
     assert item(db.session.get_one(Device, device_id), "parameter.66001")[0] == "40"
-    assert not inbound.owed_events(at(3600)())
+    assert not inbound.unprocessed_events(at(3600)())
 
 
 def test_a_text_that_an_older_version_took_is_known_again_and_hides_credentials_once_a_device_takes_it(

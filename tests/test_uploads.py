@@ -66,7 +66,7 @@ def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
     row = asked(van, "both")
     take(sidecar())
     assert row.state == State.ANSWERED
-    recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+    recovery.recover(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "partial")
     later = sidecar("d" * 32, identifier="%photor", source="rear", path=f"{IMEI}/2026/11/24/{'d' * 32}.jpg")
@@ -77,7 +77,7 @@ def test_one_of_two_files_is_partial_when_the_wait_ends(van: Device) -> None:
 
 def test_a_file_of_an_expired_command_is_linked_and_the_command_says_so(van: Device) -> None:
     row = asked(van)
-    recovery.sweep(lambda: utcnow() + timedelta(hours=2))
+    recovery.recover(lambda: utcnow() + timedelta(hours=2))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "no_file")
     take(sidecar())
@@ -103,7 +103,7 @@ def test_the_next_request_of_a_device_is_due_when_the_file_of_the_first_is_linke
     asked(van, "both")
     wish(van, "rear")
     db.session.commit()
-    assert not dispatch.drive(van.id, utcnow)
+    assert not dispatch.send_next(van.id, utcnow)
     take(sidecar())
     assert due_commands.due_devices(utcnow()) == []
     take(sidecar("b" * 32, identifier="%photor", source="rear"))

@@ -1,7 +1,7 @@
-"""What a device's words answer, and what follows, however they came: an answer has a device, a text and a time.
+"""What a device's text answers, and what follows, by whatever transport it came: it has a device, a text and a time.
 
-`reply_matching` decides which command fits the words, `reply_effects` what they mean for it. The transport finds out
-first whose words they are. The caller holds the device's lock and commits.
+`reply_matching` decides which command fits the text, `reply_effects` what it means for that command. The transport
+finds out first which device has sent it. The caller holds the device's lock and commits.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def take(
     *,
     goes_on: Command | None = None,
 ) -> Reading:
-    """Let a device's words take effect: on the command that they answer, and on what is known of the device.
+    """Apply a device's text: to the command that it answers, and to what is known of the device.
 
     `shown`: the text with dots for credentials, which is kept. `source`: kind and id of what brought the text, for
     facts of no command. `at`: when the device said it. `goes_on`: the command whose answer this text continues.
@@ -52,10 +52,10 @@ def take(
         match = choose(replies, _as_candidates(rows))
     command = next((row for row in rows if match and row.id == match.id), None)
     changing = command is not None and reply_effects.changes(command)
-    told_by = ("command", command.id) if command else source
-    learned = reply_effects.learn(device, replies, told_by, at, changing=changing)
+    fact_source = ("command", command.id) if command else source
+    is_status = reply_effects.update_status(device, replies, fact_source, at, changing=changing)
     if command is None or match is None:
-        return Reading(None, learned, Phrase("nobody_asked" if learned else "no_command_fits"))
+        return Reading(None, is_status, Phrase("nobody_asked" if is_status else "no_command_fits"))
     if not match.certain and command.match is None:
         command.match = "probable"
     elif match.certain:
@@ -71,11 +71,11 @@ def _candidates(device: Device, at: datetime) -> list[Command]:
     that each is found by an index and not among all that the device was ever asked.
     """
     until = at + EARLY
-    mine = select(Command).where(Command.device_id == device.id)
-    held = db.session.scalars(mine.where(or_(Command.in_flight, Command.capturing)))
+    of_device = select(Command).where(Command.device_id == device.id)
+    held = db.session.scalars(of_device.where(or_(Command.in_flight, Command.capturing)))
     rows = {row.id: row for row in held if row.sending_at is not None and row.sending_at <= until}
     recent = db.session.scalars(
-        mine.where(
+        of_device.where(
             Command.sending_at >= at - UNANSWERED_FOR,
             Command.sending_at <= until,
             Command.answered_at.is_(None) | ((Command.kind == "camreq") & (Command.state == State.DONE)),

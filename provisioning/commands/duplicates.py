@@ -15,16 +15,16 @@ from provisioning.tracker import language
 from provisioning.tracker.language import CamReq
 
 
-def refuse_twin(device: Device, asked: CamReq, foreign: bool) -> None:
+def refuse_duplicate(device: Device, asked: CamReq, foreign: bool) -> None:
     """Refuse a request while the same one is under way. Raises Conflict."""
-    if command := twin(device, asked, foreign):
+    if command := find_duplicate(device, asked, foreign):
         raise Conflict(
             f"The same request is still under way (command {command.id}). Wait for it, or cancel it.",
             code="already_requested",
         )
 
 
-def twin(device: Device, asked: CamReq, foreign: bool) -> Command | None:
+def find_duplicate(device: Device, asked: CamReq, foreign: bool) -> Command | None:
     """Give the open request that asks for the same."""
     wanted = _wish(asked.as_arguments(), foreign)
     waiting = db.session.scalars(

@@ -1,7 +1,7 @@
 """Ends commands that got no answer: refused, never sent, or timed out; and continues what depends on them.
 
 Every such end has a code, a reason that a person can act on, and a place at the device. A proof of changed
-credentials moves on to its next step. Called by what sends, sweeps and reads replies; the caller commits.
+credentials moves on to its next step. Called by dispatch, recovery and the reading of replies; the caller commits.
 """
 
 from datetime import datetime

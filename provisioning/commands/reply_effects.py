@@ -30,7 +30,7 @@ def changes(command: Command) -> bool:
     return "setparam" in (command.kind, parent.kind if parent else None)
 
 
-def learn(
+def update_status(
     device: Device, replies: Sequence[Reply], source: tuple[str, str], at: datetime, *, changing: bool
 ) -> bool:
     """Take everything that replies say of the device into its status, whatever command they answer.
@@ -77,7 +77,7 @@ def apply(
     now: datetime,
     at: datetime | None = None,
 ) -> None:
-    """Take an SMS as the answer to a command: its words, its result, its state. `text` is masked.
+    """Take an SMS as the answer to a command: its text, its result, its state. `text` is masked.
 
     `at`: when the device said it, if not just now. States move, and waits begin, now.
     """
@@ -100,7 +100,7 @@ def apply(
         command.in_flight, command.expires_at = False, None
         if credential_pairs.is_change(command):
             credentials.ended(command, device, now)
-        command_state.remark(command, Phrase("cancelled_but_answered"), now)
+        command_state.set_note(command, Phrase("cancelled_but_answered"), now)
         return
     _BY_KIND.get(command.kind, _simple)(command, device, replies, now)
 
@@ -150,7 +150,7 @@ def _remember(command: Command, reply: Reply) -> None:
 
 
 def _accepted(command: Command, reply: Reply, now: datetime) -> None:
-    if command.state in command_state.HOLDS_LINE:
+    if command.state in command_state.HOLDS_SLOT:
         wait = timestamps.later(now, current_config().capture_timeout)
         command_state.move(command, State.ANSWERED, now, note=reply.phrase, expires_at=wait)
 
@@ -192,27 +192,27 @@ def _getparam(command: Command, device: Device, replies: Sequence[Reply], now: d
             note = Phrase("not_told", {"parameters": missing}) if missing else None
             _move(command, State.DONE, now, note=note)
     if command.parent_id and (parent := db.session.get(Command, command.parent_id)):
-        _settle_setparam(parent, device, now)
+        _finish_setparam(parent, device, now)
 
 
 def _setparam(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
     if credential_pairs.is_change(command):
-        return  # its words have been taken for what they prove
-    told = [reply for reply in replies if isinstance(reply, Values | ParametersRefused)]
-    if not told and (refusal := _refusal(replies)):
+        return  # what its reply proves has been applied
+    values = [reply for reply in replies if isinstance(reply, Values | ParametersRefused)]
+    if not values and (refusal := _refusal(replies)):
         _refuse(command, device, refusal, now)
     else:
-        _settle_setparam(command, device, now, told=told)
+        _finish_setparam(command, device, now, values=values)
 
 
-def _settle_setparam(command: Command, device: Device, now: datetime, told: Sequence[Reply] = ()) -> None:
+def _finish_setparam(command: Command, device: Device, now: datetime, values: Sequence[Reply] = ()) -> None:
     """Compare what was asked with what the device said since; ask again, once, for what is missing."""
     asked = {int(number): value for number, value in command.arguments.get("parameters", {}).items()}
     held = dict((command.result or {}).get("values", {}))
-    for reply in told:
+    for reply in values:
         if isinstance(reply, Values):
             held |= {str(number): value for number, value in reply.shown.items() if number in asked}
-    if not told and command.kind == "setparam":
+    if not values and command.kind == "setparam":
         for child in _children(command):
             held |= (child.result or {}).get("values", {})
     command.result = dict(command.result or {}) | {"values": held}
@@ -232,7 +232,7 @@ def _settle_setparam(command: Command, device: Device, now: datetime, told: Sequ
                 command, State.ANSWERED, now, expires_at=wait, note=Phrase("asked_what_it_holds")
             )
             submission.read_back(command, device, missing or different, now)
-    elif all(child.state not in (State.QUEUED, *command_state.HOLDS_LINE) for child in children):
+    elif all(child.state not in (State.QUEUED, *command_state.HOLDS_SLOT) for child in children):
         _setparam_failed(command, device, asked, held, missing, different, now)
 
 

@@ -36,7 +36,7 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
     if strong:
         held = [candidate for candidate in strong if candidate.in_flight or candidate.capturing]
         waiting = [candidate for candidate in strong if not candidate.answered]
-        # late words go to the oldest that nobody answered, and only then to one that was: they came twice
+        # a late reply goes to the oldest command without a reply, and only then to one that has one: it came twice
         chosen = held[0] if held else waiting[-1] if waiting else strong[0]
         rivals = {candidate.id for candidate in ([*held[:1], *waiting] or strong)}
         return Match(chosen.id, len(rivals) == 1)

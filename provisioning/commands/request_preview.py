@@ -78,7 +78,7 @@ def _files(device: Device, asked: CamReq, requester: Requester, now: datetime) -
     cameras = len(language.cameras(asked.source))
     wanted = Wanted(asked.file_type, asked.duration, cameras)
     measured = measured_times.of(device)
-    twin = duplicates.twin(device, asked, foreign)
+    duplicate = duplicates.find_duplicate(device, asked, foreign)
     stored = {} if foreign else duplicates.stored(device, asked)
     here = db.session.get(Upload, next(iter(stored.values()))) if stored else None
     return Preview(
@@ -87,7 +87,7 @@ def _files(device: Device, asked: CamReq, requester: Requester, now: datetime) -
         0 if foreign else durations.expected_bytes(wanted, measured),
         durations.ready_in(wanted, measured),
         warnings=tuple(_warnings(device, asked, now)),
-        blocked_by=twin or _capturing(device),
+        blocked_by=duplicate or _capturing(device),
         already_here=here,
     )
 

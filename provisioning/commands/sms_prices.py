@@ -1,4 +1,4 @@
-"""What SMS to a device cost: by the settings, else as the gateway told of past ones."""
+"""What SMS to a device cost: by the settings, else as the gateway reported of past ones."""
 
 from sqlalchemy import select
 
@@ -6,11 +6,11 @@ from provisioning.core.config import current_config
 from provisioning.core.prices import Price, price_of, read_price
 from provisioning.models import Device, Message, db
 
-NEWEST = 100  # SMS whose price the gateway told
+NEWEST = 100  # SMS whose price the gateway reported
 
 
 def price(device: Device | None, count: int) -> Price | None:
-    """Give the price of this many SMS to a device; None where nobody knows it."""
+    """Give the price of this many SMS to a device; None where it is not known."""
     fixed = current_config().sms_price
     return price_of(count, fixed, [] if fixed else _told(device))
 

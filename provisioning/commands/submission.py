@@ -97,7 +97,7 @@ def submit(
     if isinstance(asked, CamReq):
         cabin_rule.refuse_request(device, asked)
         asked, foreign = with_server(device, asked, requester, config)
-        duplicates.refuse_twin(device, asked, foreign)
+        duplicates.refuse_duplicate(device, asked, foreign)
         if not foreign:
             duplicates.refuse_what_is_here(device, asked)
     if isinstance(asked, SetParam):
@@ -107,7 +107,7 @@ def submit(
     batch = batch or (new_id() if len(texts) > 1 else None)
     rows = [_row(device, sms, requester.label, now, batch=batch, foreign_server=foreign) for sms in texts]
     if isinstance(asked, CamReq) and not foreign and (warning := too_slow(device, asked, config)):
-        command_state.remark(rows[0], warning, now)
+        command_state.set_note(rows[0], warning, now)
     db.session.flush()
     return rows
 
@@ -160,7 +160,7 @@ def cancel(command: Command, now: datetime) -> None:
     else:
         note = Phrase("cancelled_under_way")
         command_state.move(command, State.CANCELLED, now, note=note)
-        command_state.remark(command, note, now)
+        command_state.set_note(command, note, now)
     credentials.ended(command, device, now)
 
 

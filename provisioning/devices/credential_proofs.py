@@ -32,7 +32,7 @@ def proved_pair(command: Command, device: Device, change: Command | None) -> Pai
     return None
 
 
-def has_twin(change: Command, brought: Pair, now: datetime) -> bool:
+def has_duplicate(change: Command, brought: Pair, now: datetime) -> bool:
     """Say whether another change of late set the same pair: the words may be meant for that one."""
     others = db.session.scalars(
         select(Command).where(

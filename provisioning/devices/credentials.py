@@ -29,7 +29,7 @@ from provisioning.devices.credential_pairs import (
     sent_fingerprint,
 )
 from provisioning.devices.credential_proofs import (
-    has_twin,
+    has_duplicate,
     may_answer_another,
     may_still_arrive,
     never_arrives,
@@ -89,7 +89,7 @@ def handed_over(command: Command, device: Device, now: datetime) -> None:
 def ended(command: Command, device: Device, now: datetime) -> None:
     """Go on after a command that ended without its answer: expired, failed or cancelled.
 
-    What was cancelled while it holds the SMS place may still be answered: it counts once the place is free.
+    What was cancelled while it holds the SMS slot may still be answered: it counts once the slot is free.
     """
     fact = _end_of(command, device)
     if fact is not None:
@@ -184,7 +184,12 @@ def _change_answered(change: Command, device: Device, replies: Sequence[Reply], 
         return  # a newer change, or a person's word, has taken its place
     if (told.get(int(LOGIN)), told.get(int(PASSWORD))) == brought:
         _decide(
-            device, change, brought, has_twin(change, brought, now), now, Phrase("confirmed_new_credentials")
+            device,
+            change,
+            brought,
+            has_duplicate(change, brought, now),
+            now,
+            Phrase("confirmed_new_credentials"),
         )
     elif change.in_flight and command_state.may_move(change, State.ANSWERED):
         command_state.move(change, State.ANSWERED, now, note=Phrase("credentials_being_proved"))

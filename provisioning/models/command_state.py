@@ -33,10 +33,10 @@ from provisioning.models import (
 from provisioning.phrase import Phrase
 from provisioning.tracker import language
 
-# the device's one SMS place is held from handing over until reply, failure or time-out
-HOLDS_LINE = frozenset({State.IN_PROGRESS})
-# the capture place of a camreq is kept until its files are linked or it ends
-HOLDS_CAPTURE = HOLDS_LINE | {State.ANSWERED}
+# the device's one SMS slot is held from handing over until reply, failure or time-out
+HOLDS_SLOT = frozenset({State.IN_PROGRESS})
+# the capture slot of a camreq is kept until its files are linked or it ends
+HOLDS_CAPTURE = HOLDS_SLOT | {State.ANSWERED}
 
 
 # after these the command itself is moved on
@@ -105,7 +105,7 @@ def may_move(command: Command, state: State) -> bool:
 
 
 def begin(command: Command, attempt: Attempt, now: datetime, *, expires_at: datetime) -> None:
-    """Move a queued command into an attempt, which holds the device's SMS place."""
+    """Move a queued command into an attempt, which holds the device's SMS slot."""
     command.attempts.append(attempt)
     command.sending_at = attempt.began_at
     move(command, State.IN_PROGRESS, now, expires_at=expires_at)
@@ -156,15 +156,15 @@ def move(
     if not may_move(command, state):
         raise WrongTurn(f"{command.id}: {command.shown_state} to {state}")
     was_ended = command.state in ENDED
-    line_kept = state is State.CANCELLED and command.in_flight  # it may still happen: keep the SMS place
+    slot_kept = state is State.CANCELLED and command.in_flight  # it may still happen: keep the SMS slot
     command.late = state is State.DONE and (was_ended or command.late)
     command.state = state
-    command.in_flight = state in HOLDS_LINE or line_kept
+    command.in_flight = state in HOLDS_SLOT or slot_kept
     command.capturing = command.capturing and state in HOLDS_CAPTURE
     command.ended_at = now if state in ENDED else None
     command.updated_at = now
     command.note = None
-    if expires_at is not None or (state in ENDED and not line_kept):
+    if expires_at is not None or (state in ENDED and not slot_kept):
         command.expires_at = expires_at
     command.error_code, command.error, command.error_retry = error or (None, None, None)
     _remember(command, now, note)
@@ -173,7 +173,7 @@ def move(
         health_marks.mark([command.device_id])
 
 
-def remark(command: Command, note: Phrase | None, now: datetime) -> None:
+def set_note(command: Command, note: Phrase | None, now: datetime) -> None:
     """Say beside the state what a person should know now; no state changes."""
     if command.note != note:
         command.note = note

@@ -79,7 +79,7 @@ class Command(db.Model):  # type: ignore[name-defined]
 
     `kind` and `arguments` are the typed command (TypedCommand.as_arguments); `text` is the SMS with
     credentials as dots, the true text is composed when it is sent. `in_flight`: holds the device's one SMS
-    place; `capturing`: holds its capture place (camreq until its files are linked or it ends).
+    slot; `capturing`: holds its capture slot (camreq until its files are linked or it ends).
     """
 
     __tablename__ = "commands"

@@ -27,7 +27,7 @@ def find_device(phone: str, at: datetime) -> int | None:
 
 
 def _asked_at(number: str, at: datetime) -> int | None:
-    """Give the device that still owes an answer from a number which it has given up since."""
+    """Give the device that was asked at this number and has not answered yet, though it has another number since."""
     return db.session.scalar(
         select(Message.device_id)
         .join(Command, Message.command_id == Command.id)

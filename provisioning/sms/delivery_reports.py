@@ -112,7 +112,7 @@ def _passage(status: DeliveryStatus) -> Passage:
 
 
 def _end(command: Command, device: Device, message: Message, status: DeliveryStatus, now: datetime) -> None:
-    """End a command whose SMS will not arrive; a cancelled one only gives its SMS place back."""
+    """End a command whose SMS will not arrive; a cancelled one only gives its SMS slot back."""
     if command.state == State.CANCELLED:
         command.in_flight, command.expires_at = False, None
         if credential_pairs.is_change(command):

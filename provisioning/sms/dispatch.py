@@ -1,7 +1,7 @@
 """Sends the next SMS of a device: claims the command, hands it to the gateway, records the outcome.
 
-Two short transactions with the gateway's answer between them; whatever line a process is killed at, the row
-tells the sweep (`recovery`) what to do. Called by the worker's senders (`senders`).
+Two short transactions with the gateway's answer between them; wherever a process is killed, the row tells `recovery`
+what to do. Called by the worker's senders (`senders`).
 """
 
 from collections.abc import Callable
@@ -60,17 +60,17 @@ class Handover:
     sms: OutgoingSms
 
 
-def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
+def send_next(device_id: int, clock: Callable[[], datetime]) -> bool:
     """Send the device's next command if one may go now; say whether one was handed over.
 
     Raises Unavailable where no gateway is configured.
     """
-    carrier = gateway.gateway()  # before anything is claimed: without a gateway nothing is under way
-    handover = _claim(device_id, carrier, clock())
+    sms_gateway = gateway.gateway()  # before anything is claimed: without a gateway nothing is under way
+    handover = _claim(device_id, sms_gateway, clock())
     if handover is None:
         return False
     try:
-        accepted = carrier.send(handover.sms)
+        accepted = sms_gateway.send(handover.sms)
     except GatewayError as error:
         _note_failure(handover, error, clock())
         return False
@@ -78,13 +78,13 @@ def drive(device_id: int, clock: Callable[[], datetime]) -> bool:
     return True
 
 
-def _claim(device_id: int, carrier: SmsGateway, now: datetime) -> Handover | None:
+def _claim(device_id: int, sms_gateway: SmsGateway, now: datetime) -> Handover | None:
     device = locks.lock_device(device_id)
     command = next_command(device, now)
     if command is None:
         db.session.commit()
         return None
-    if not take_token(carrier, now):
+    if not take_token(sms_gateway, now):
         db.session.commit()
         return None
     try:
@@ -93,23 +93,23 @@ def _claim(device_id: int, carrier: SmsGateway, now: datetime) -> Handover | Non
         outcomes.fail(command, device, error.code, error.phrase, False, now)
         db.session.commit()
         return None
-    message = _message(command, device, sms, carrier, now)
+    message = _message(command, device, sms, sms_gateway, now)
     db.session.add(message)
     db.session.flush()  # before the attempt, which names it
     attempt = _begin(command, device, sms, message, now)
-    outgoing = OutgoingSms(message.id, device.phone, sms.text, _validity(carrier))
+    outgoing = OutgoingSms(message.id, device.phone, sms.text, _validity(sms_gateway))
     handover = Handover(attempt.id, command.id, device.id, outgoing)
     try:
         db.session.commit()
     except IntegrityError:
-        # the partial unique index: another process holds the device's place
+        # the partial unique index: another process holds the device's SMS slot
         db.session.rollback()
         return None
     return handover
 
 
 def _begin(command: Command, device: Device, sms: language.Sms, message: Message, now: datetime) -> Attempt:
-    """Move a command into a new attempt: it holds the device's SMS place and a lease of this process."""
+    """Move a command into a new attempt: it holds the device's SMS slot and a lease of this process."""
     command.text, command.length = sms.masked, sms.length
     attempt = Attempt(
         id=new_id(),
@@ -129,13 +129,13 @@ def _begin(command: Command, device: Device, sms: language.Sms, message: Message
 
 
 def _message(
-    command: Command, device: Device, sms: language.Sms, carrier: SmsGateway, now: datetime
+    command: Command, device: Device, sms: language.Sms, sms_gateway: SmsGateway, now: datetime
 ) -> Message:
     return Message(
         id=new_id(),
         direction=Direction.OUT,
-        gateway=carrier.name,
-        sender=carrier.sender,
+        gateway=sms_gateway.name,
+        sender=sms_gateway.sender,
         recipient=device.phone,
         body=sms.masked,
         body_hash=text_hash(sms.text),
@@ -147,9 +147,9 @@ def _message(
     )
 
 
-def _validity(carrier: SmsGateway) -> int | None:
+def _validity(sms_gateway: SmsGateway) -> int | None:
     """Give for how many seconds the SMS is worth delivering, where the gateway takes a validity period."""
-    limit = carrier.capabilities.validity_limit
+    limit = sms_gateway.capabilities.validity_limit
     return None if limit is None else min(current_config().sms_reply_timeout, limit)
 
 
@@ -225,7 +225,7 @@ def _note_unclear(
 
 def _free_cancelled(command: Command, device: Device, now: datetime) -> None:
     command.in_flight, command.expires_at = False, None
-    command_state.remark(command, Phrase("cancelled_never_sent"), now)
+    command_state.set_note(command, Phrase("cancelled_never_sent"), now)
     if credential_pairs.is_change(command):
         credentials.ended(command, device, now)
 
@@ -237,4 +237,4 @@ def _note_refused(command: Command, device: Device, error: GatewayError, now: da
     given_up = timestamps.later(command.created_at, current_config().queue_timeout)
     command_state.move(command, State.QUEUED, now, note=error.phrase, expires_at=given_up)
     command.due_at = timestamps.later(now, min(300, 5 * 2 ** (len(command.attempts) - 1)))
-    command_state.remark(command, error.phrase, now)
+    command_state.set_note(command, error.phrase, now)

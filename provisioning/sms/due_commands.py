@@ -92,12 +92,12 @@ def next_command(device: Device, now: datetime) -> Command | None:
     )
     for command in waiting:
         if waits_for_proof and command.parent_id is None:
-            command_state.remark(command, WAITS_FOR_PROOF, now)
+            command_state.set_note(command, WAITS_FOR_PROOF, now)
         elif command.kind == "camreq" and capturing:
-            command_state.remark(command, WAITS_FOR_FILES, now)
+            command_state.set_note(command, WAITS_FOR_FILES, now)
         elif command.kind == "camreq" and (until := _reconfiguring(device, now)):
             command.due_at = until
-            command_state.remark(command, Phrase("waits_for_new_settings"), now)
+            command_state.set_note(command, Phrase("waits_for_new_settings"), now)
         else:
             return command
     return None

@@ -139,15 +139,15 @@ def gateway() -> SmsGateway:
 
 def can_list(name: str) -> bool:
     """Say whether the gateway of this name can be asked what it took: only the configured one can be asked at all."""
-    carrier = configured()
-    return carrier is not None and carrier.name == name and carrier.capabilities.lists_messages
+    sms_gateway = configured()
+    return sms_gateway is not None and sms_gateway.name == name and sms_gateway.capabilities.lists_messages
 
 
 def describe_error(name: str, error_code: str | None) -> ErrorDescription:
     """Say what an error code of the gateway of this name means, also where another one is configured by now."""
-    carrier = configured()
-    if carrier is not None and carrier.name == name:
-        return carrier.describe(error_code)
+    sms_gateway = configured()
+    if sms_gateway is not None and sms_gateway.name == name:
+        return sms_gateway.describe(error_code)
     if error_code is None:
         return ErrorDescription(False, Phrase("undelivered"))
     return ErrorDescription(False, Phrase("error_reported", {"error": error_code}))

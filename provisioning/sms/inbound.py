@@ -1,7 +1,7 @@
 """What comes back from the gateway: replies of devices and reports on our messages, each exactly once.
 
-An event is kept with its effects in one transaction; if reading it fails, it stays owed and the sweep tries again.
-Webhooks and the reconciler bring events through the same two functions. Whose text it is says `addressing`; which
+An event is stored with its effects in one transaction; if processing fails, it stays unprocessed and is tried again.
+Webhooks and the reconciler pass events to the same two functions. Whose text it is says `addressing`; which
 command it answers and what follows, `commands.answers`; what a report does, `delivery_reports`.
 """
 
@@ -33,8 +33,8 @@ REPORT_WAIT_SECONDS = 5  # between two looks whether the SMS of a report has bec
 F = TypeVar("F", bound=Fact)
 
 
-class EventOwed(Exception):
-    """The effects of an event are still owed."""
+class EventUnprocessed(Exception):
+    """The effects of an event have still not been applied."""
 
 
 def receive(sms: InboundSms, now: datetime, *, via: str) -> int | None:
@@ -103,8 +103,8 @@ def _once(fact: Fact, token: str, now: datetime, via: str) -> int | None:
     return _process(event, fact, now)
 
 
-def owe(fact: Fact, error: Exception, now: datetime) -> None:
-    """Keep what could not be taken, so that it is tried again with the owed events. Commits."""
+def keep_unprocessed(fact: Fact, error: Exception, now: datetime) -> None:
+    """Store what could not be processed, so that it is tried again with the unprocessed events. Commits."""
     fact = _keepable(fact)
     event = _event(fact, kept_events.token_of(fact), now, "reconciler")
     event.payload = kept_events.payload_of(fact, "")
@@ -163,33 +163,33 @@ def _put_off(event: GatewayEvent, error: Exception, now: datetime) -> None:
     event.error = f"{type(error).__name__}: {error}"[:500]
 
 
-def owed_events(now: datetime) -> Sequence[str]:
-    """Give the events whose effects are still owed and due, the longest due first."""
+def unprocessed_events(now: datetime) -> Sequence[str]:
+    """Give the unprocessed events that are due, the longest due first."""
     due = or_(GatewayEvent.due_at.is_(None), GatewayEvent.due_at <= now)
-    owed = db.session.scalars(
+    unprocessed = db.session.scalars(
         select(GatewayEvent.id)
         .where(GatewayEvent.processed_at.is_(None), GatewayEvent.attempts < EVENT_TRIES, due)
         .order_by(GatewayEvent.due_at, GatewayEvent.id)
         .limit(100)
     ).all()
     db.session.commit()
-    return owed
+    return unprocessed
 
 
 def _repeated(known: GatewayEvent, now: datetime) -> int | None:
-    """Do what was left of an event that is brought again."""
+    """Do what was left of an event that the gateway delivers again."""
     if known.processed_at is not None:
         return None
     try:
         return retry_event(known.id, now)
-    except (EventOwed, ServiceError) as error:
+    except (EventUnprocessed, ServiceError) as error:
         log.warning("event still not processed", event=known.id, reason=str(error))
         db.session.rollback()
         return None
 
 
 def retry_event(ident: str, now: datetime) -> int | None:
-    """Process an event whose effects are still owed. Commits. Raises EventOwed where it fails again."""
+    """Process an event that is still unprocessed. Commits. Raises EventUnprocessed where it fails again."""
     event = db.session.get_one(GatewayEvent, ident)
     fact = kept_events.fact_of(event)
     device_id = _device_of(fact, kept_events.time_of(fact, event.received_at))
@@ -201,7 +201,7 @@ def retry_event(ident: str, now: datetime) -> int | None:
         return None
     changed = _process(event, fact, now)
     if event.error is not None:
-        raise EventOwed(event.error)
+        raise EventUnprocessed(event.error)
     return changed
 
 

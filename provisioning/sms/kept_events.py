@@ -20,7 +20,7 @@ def kind_of(fact: Fact) -> str:
 
 
 def token_of(fact: Fact) -> str:
-    """Give what is the same each time this event is brought.
+    """Give what is the same each time this event is delivered.
 
     A text without id and time is another event each time.
     """
@@ -30,7 +30,7 @@ def token_of(fact: Fact) -> str:
 
 
 def _repeated(sms: InboundSms) -> str | None:
-    """Know a text without an id by sender, time and words."""
+    """Recognize a text without an id by sender, time and content."""
     if sms.at is None:
         return None
     return hashlib.sha256(f"{sms.sender}\n{sms.at.isoformat()}\n{sms.text}".encode()).hexdigest()

@@ -34,7 +34,7 @@ from provisioning.phrase import Phrase
 from provisioning.sms import dispatch, gateway
 from provisioning.sms.gateway import ListedSms
 from provisioning.sms.message_ids import keep_id
-from provisioning.sms.recovery_rows import SWEEP_BATCH, command_ids, has_passage
+from provisioning.sms.recovery_rows import ROWS_AT_ONCE, command_ids, has_passage
 from provisioning.tracker import language
 
 NOT_SENT_AFTER = timedelta(minutes=2)  # only then a message that is nowhere listed was not sent
@@ -70,7 +70,7 @@ def _look_up_one(ident: str, device_id: int, clock: Callable[[], datetime]) -> N
 
 
 def _stay_unclear(ident: str, device_id: int, now: datetime) -> None:
-    """Conclude nothing where the gateway cannot be asked: a reply or a report settles it, or the command expires."""
+    """Conclude nothing where the gateway cannot be asked: a reply or a report decides, or the command expires."""
     locks.lock_device(device_id)
     command = db.session.get_one(Command, ident)
     if _is_unclear(command):
@@ -89,11 +89,11 @@ def _is_unclear(command: Command) -> bool:
     return command.state == State.IN_PROGRESS and command.passage is Passage.UNCLEAR
 
 
-def learn_ids(clock: Callable[[], datetime]) -> None:
+def find_ids(clock: Callable[[], datetime]) -> None:
     """Find SMS at the gateway that were answered although the process that sent them ended before it knew their id."""
-    carrier = gateway.configured()
-    lists = carrier is not None and carrier.capabilities.lists_messages
-    listing = Message.gateway == carrier.name if carrier is not None and lists else false()
+    sms_gateway = gateway.configured()
+    lists = sms_gateway is not None and sms_gateway.capabilities.lists_messages
+    listing = Message.gateway == sms_gateway.name if sms_gateway is not None and lists else false()
     orphans = db.session.scalars(
         select(Message)
         .join(Command, Message.command_id == Command.id)
@@ -102,20 +102,20 @@ def learn_ids(clock: Callable[[], datetime]) -> None:
             BEING_SENT,
             Message.created_at < clock() - NOT_SENT_AFTER,
             Message.direction == Direction.OUT,
-            # of another gateway nothing more can be learnt than that it is not known
+            # of another gateway nothing more can be found than that it is not known
             or_(listing, Message.status == DeliveryStatus.SENDING),
             or_(
                 Command.state != State.IN_PROGRESS, Attempt.outcome.not_in((Passage.SENDING, Passage.UNCLEAR))
             ),
         )
-        .limit(SWEEP_BATCH)
+        .limit(ROWS_AT_ONCE)
     ).all()
     wanted = [_Wanted.of(row) for row in orphans]
     db.session.commit()
-    jobs.each("learn_ids", wanted, lambda one: _learn_id(one, clock()), named=lambda one: one.message_id)
+    jobs.each("find_ids", wanted, lambda one: _find_id(one, clock()), named=lambda one: one.message_id)
 
 
-def _learn_id(wanted: "_Wanted", now: datetime) -> None:
+def _find_id(wanted: "_Wanted", now: datetime) -> None:
     can_list = gateway.can_list(wanted.gateway)
     gateway_id = _find(wanted) if can_list else None
     locks.lock_device(wanted.device_id)
@@ -209,7 +209,7 @@ def _not_sent(command: Command, device: Device, now: datetime) -> None:
 
 
 def _superseded(command: Command) -> bool:
-    mine = _parameters(command)
+    parameters = _parameters(command)
     newer = db.session.scalars(
         select(Command).where(
             Command.device_id == command.device_id,
@@ -218,7 +218,7 @@ def _superseded(command: Command) -> bool:
             Command.state.not_in([State.CANCELLED]),
         )
     )
-    return any(mine & _parameters(other) for other in newer)
+    return any(parameters & _parameters(other) for other in newer)
 
 
 def _parameters(command: Command) -> set[str]:

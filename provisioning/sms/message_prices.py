@@ -1,4 +1,4 @@
-"""Keeps what the gateway told that SMS cost, from its list of messages."""
+"""Stores the prices of SMS that the gateway reports in its list of messages."""
 
 from collections.abc import Sequence
 

@@ -21,18 +21,18 @@ FIRST_LOOK = timedelta(hours=24)
 def reconcile(clock: Callable[[], datetime]) -> int:
     """List the gateway's messages since the last look and take what no webhook brought; give how many.
 
-    Raises RowsFailed where some could not be taken; those are kept as owed.
+    Raises RowsFailed where some could not be taken; those are kept as unprocessed events.
     """
-    carrier = gateway.configured()
-    if carrier is None or not carrier.capabilities.lists_messages:
-        return 0  # there is nobody to be asked
+    sms_gateway = gateway.configured()
+    if sms_gateway is None or not sms_gateway.capabilities.lists_messages:
+        return 0  # there is no gateway to be asked
     began = clock()
     cursor = db.session.get(Cursor, RECONCILER)
     looked = datetime.fromisoformat(cursor.value) if cursor else None
     # a last look ahead of now, by a clock that was set wrong, says nothing
     since = looked - OVERLAP if looked and looked <= began else began - FIRST_LOOK
     db.session.commit()
-    found = list(carrier.messages(since))
+    found = list(sms_gateway.messages(since))
     listed = [one.report if isinstance(one, ListedSms) else one for one in found]
     changed: list[int | None] = []
     failed: jobs.RowsFailed | None = None
@@ -56,7 +56,7 @@ def reconcile(clock: Callable[[], datetime]) -> int:
 
 
 def _take(fact: Fact, clock: Callable[[], datetime]) -> int | None:
-    """Take what was listed, give the device it changed; what cannot be taken is kept as owed, and its error raised."""
+    """Take what was listed, give the device it changed; what cannot be taken is kept, and its error raised."""
     try:
         if isinstance(fact, InboundSms):
             return inbound.receive(fact, clock(), via="reconciler")
@@ -65,5 +65,5 @@ def _take(fact: Fact, clock: Callable[[], datetime]) -> int | None:
         raise
     except Exception as error:
         db.session.rollback()
-        inbound.owe(fact, error, clock())
+        inbound.keep_unprocessed(fact, error, clock())
         raise

@@ -1,6 +1,6 @@
 """Recovers commands that a crashed process, a silent gateway or a silent device left open.
 
-The sweep looks up what is unclear, at a gateway that can list messages, and ends what waited too long. It never repeats
+`lookup` finds out what is unclear, at a gateway that can list messages; here ends what waited too long. Neither repeats
 by itself what costs or destroys something. Called by the worker's periodic work; commits row by row.
 """
 
@@ -14,7 +14,7 @@ from provisioning.core import jobs
 from provisioning.devices import credential_pairs, credentials, status_table
 from provisioning.models import OPEN, Attempt, Command, Passage, State, command_state, db, locks
 from provisioning.phrase import Phrase
-from provisioning.sms.lookup import learn_ids, look_up
+from provisioning.sms.lookup import find_ids, look_up
 from provisioning.sms.recovery_rows import command_ids, has_passage
 
 log = structlog.get_logger(__name__)
@@ -22,31 +22,29 @@ log = structlog.get_logger(__name__)
 AHEAD = status_table.AHEAD
 
 
-def _bring_back(clock: Callable[[], datetime]) -> None:
+def _correct_times(clock: Callable[[], datetime]) -> None:
     """Bring the times of open commands back that were written while this machine's clock was ahead."""
     now = clock()
 
-    def bring_back(row: tuple[str, int]) -> None:
+    def correct(row: tuple[str, int]) -> None:
         ident, device_id = row
         locks.lock_device(device_id)
         command = db.session.get_one(Command, ident)
         ahead = command.updated_at - now
         if command.state in OPEN and ahead > AHEAD:
-            log.warning("times ahead of now brought back", command=ident, seconds=ahead.total_seconds())
+            log.warning("times ahead of now corrected", command=ident, seconds=ahead.total_seconds())
             for name in ("due_at", "expires_at", "sending_at", "created_at"):
-                _bring(command, name, ahead, now)
+                _shift(command, name, ahead, now)
             for attempt in command.attempts:
-                _bring(attempt, "began_at", ahead, now)
-                _bring(attempt, "lease_until", ahead, now)
+                _shift(attempt, "began_at", ahead, now)
+                _shift(attempt, "lease_until", ahead, now)
             command.updated_at = now
         db.session.commit()
 
-    jobs.each(
-        "clock_ahead", command_ids(Command.state.in_(OPEN), Command.updated_at > now + AHEAD), bring_back
-    )
+    jobs.each("clock_ahead", command_ids(Command.state.in_(OPEN), Command.updated_at > now + AHEAD), correct)
 
 
-def _bring(row: Command | Attempt, name: str, ahead: timedelta, now: datetime) -> None:
+def _shift(row: Command | Attempt, name: str, ahead: timedelta, now: datetime) -> None:
     if (moment := getattr(row, name)) is not None and moment > now:
         setattr(row, name, moment - ahead)
 
@@ -88,8 +86,8 @@ def _expire(clock: Callable[[], datetime]) -> None:
     jobs.each("expire", command_ids(Command.expires_at < clock(), Command.state.in_(OPEN)), expire)
 
 
-def _free_lines(clock: Callable[[], datetime]) -> None:
-    """Free the SMS place of commands that were cancelled after they were handed over."""
+def _free_slots(clock: Callable[[], datetime]) -> None:
+    """Free the SMS slot of commands that were cancelled after they were handed over."""
 
     def free(row: tuple[str, int]) -> None:
         ident, device_id = row
@@ -102,21 +100,21 @@ def _free_lines(clock: Callable[[], datetime]) -> None:
         db.session.commit()
 
     held = command_ids(Command.in_flight, Command.state == State.CANCELLED, Command.expires_at < clock())
-    jobs.each("free_lines", held, free)
+    jobs.each("free_slots", held, free)
 
 
 SECONDS = 3.0
 JOBS = (
-    jobs.Job("clock_ahead", SECONDS, _bring_back),
+    jobs.Job("clock_ahead", SECONDS, _correct_times),
     jobs.Job("stale_leases", SECONDS, _free_leases),
     jobs.Job("look_up", SECONDS, look_up),
-    jobs.Job("learn_ids", SECONDS, learn_ids),
+    jobs.Job("find_ids", SECONDS, find_ids),
     jobs.Job("expire", SECONDS, _expire),
-    jobs.Job("free_lines", SECONDS, _free_lines),
+    jobs.Job("free_slots", SECONDS, _free_slots),
 )
 
 
-def sweep(clock: Callable[[], datetime]) -> None:
+def recover(clock: Callable[[], datetime]) -> None:
     """Resolve what a killed process left and what is unclear, expire what waited too long: each job once."""
     for job in JOBS:
         jobs.run(job, clock)

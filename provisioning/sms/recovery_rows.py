@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, select
 
 from provisioning.models import UNSETTLED, Attempt, Command, Passage, db
 
-SWEEP_BATCH = 200
+ROWS_AT_ONCE = 200
 
 
 def command_ids(*conditions: object, by: Any = Command.id) -> list[tuple[str, int]]:
@@ -14,7 +14,7 @@ def command_ids(*conditions: object, by: Any = Command.id) -> list[tuple[str, in
         select(Command.id, Command.device_id)
         .where(*conditions)  # type: ignore[arg-type]
         .order_by(by)
-        .limit(SWEEP_BATCH)
+        .limit(ROWS_AT_ONCE)
     ).all()
     db.session.commit()
     return [(row.id, row.device_id) for row in rows]

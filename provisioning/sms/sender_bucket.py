@@ -10,10 +10,10 @@ from provisioning.models import SenderBucket, changed, db
 from provisioning.sms.gateway import SmsGateway
 
 
-def take_token(carrier: SmsGateway, now: datetime) -> bool:
+def take_token(sms_gateway: SmsGateway, now: datetime) -> bool:
     """Take one token of the sender's bucket in one atomic statement; say whether there was one."""
     config, at = current_config(), now.timestamp()
-    sender, tokens = _sender(carrier), _tokens(now)
+    sender, tokens = _sender(sms_gateway), _tokens(now)
     take = (
         update(SenderBucket)
         .where(SenderBucket.sender == sender, tokens >= 1)
@@ -33,8 +33,8 @@ def take_token(carrier: SmsGateway, now: datetime) -> bool:
     return bool(changed(take))
 
 
-def _sender(carrier: SmsGateway) -> str:
-    return carrier.sender or carrier.name
+def _sender(sms_gateway: SmsGateway) -> str:
+    return sms_gateway.sender or sms_gateway.name
 
 
 def _tokens(now: datetime) -> ColumnElement[float]:
@@ -46,7 +46,7 @@ def _tokens(now: datetime) -> ColumnElement[float]:
     return case((filled > config.sms_burst, float(config.sms_burst)), else_=filled)
 
 
-def tokens_left(carrier: SmsGateway, now: datetime) -> int:
+def tokens_left(sms_gateway: SmsGateway, now: datetime) -> int:
     """Give how many SMS may go now: whole tokens of the sender's bucket, which is full where it is not there yet."""
-    tokens = db.session.scalar(select(_tokens(now)).where(SenderBucket.sender == _sender(carrier)))
+    tokens = db.session.scalar(select(_tokens(now)).where(SenderBucket.sender == _sender(sms_gateway)))
     return current_config().sms_burst if tokens is None else int(tokens)

@@ -43,7 +43,7 @@ class Senders:
     def _send(self, app: Flask, device_id: int, clock: Callable[[], datetime]) -> None:
         with app.app_context():
             try:
-                dispatch.drive(device_id, clock)
+                dispatch.send_next(device_id, clock)
             except Exception as error:  # noqa: BLE001 - whatever fails for one device fails alone
                 db.session.rollback()
                 jobs.log_failure(error, "an SMS could not be sent; it is tried again", device=device_id)

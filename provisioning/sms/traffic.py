@@ -40,7 +40,7 @@ def lately(now: datetime) -> Traffic:
 
 
 def last_webhook(gateway: str) -> datetime | None:
-    """Give when this gateway last brought a text or a delivery report."""
+    """Give when this gateway last delivered a text or a delivery report."""
     return db.session.scalar(
         select(GatewayEvent.received_at)
         .where(GatewayEvent.gateway == gateway, GatewayEvent.via == "webhook")

@@ -30,13 +30,13 @@ def send(phone: str, now: datetime) -> Message:
     Raises Unavailable where no gateway is configured, Invalid where the number is a vehicle's, TooMany after five in an
     hour.
     """
-    carrier = gateway.gateway()
+    sms_gateway = gateway.gateway()
     is_vehicle = select(Device.id).where(Device.phone == phone, Device.archived_at.is_(None))
     if db.session.scalar(is_vehicle) is not None:
         text = "This is the number of a vehicle: a check of that vehicle tells more."
         raise Invalid("Some fields are wrong; nothing was sent.", errors={"phone": [text]})
     message = Message(
-        id=new_id(), direction=Direction.OUT, gateway=carrier.name, sender=carrier.sender, recipient=phone,
+        id=new_id(), direction=Direction.OUT, gateway=sms_gateway.name, sender=sms_gateway.sender, recipient=phone,
         body=_text(now), status=DeliveryStatus.SENDING, claimed=True, created_at=now,
     )  # fmt: skip
     db.session.add(message)
@@ -47,7 +47,7 @@ def send(phone: str, now: datetime) -> Message:
         db.session.commit()
         raise TooMany(f"{PER_HOUR} test SMS were sent within an hour. Try again later.", retry_after=3600)
     try:
-        accepted = carrier.send(OutgoingSms(message.id, phone, message.body))
+        accepted = sms_gateway.send(OutgoingSms(message.id, phone, message.body))
     except GatewayError as error:
         log.warning("trial message not handed over", message=message.id, code=error.code, sent=error.sent)
         _note_failure(message, error)

@@ -11,7 +11,7 @@ from provisioning.models import Command, Device, Direction, Message, changes, db
 from provisioning.phrase import Phrase
 from provisioning.tracker import language
 
-SILENT_SINCE = timedelta(hours=24)  # so long a device that owes an answer is thought of
+SILENT_SINCE = timedelta(hours=24)  # so long a device that has not answered is proposed
 LIKELY = 3  # more would be no guess any more
 
 
@@ -36,7 +36,7 @@ def demand_open(message: Message) -> None:
 def likely_devices(messages: Sequence[Message]) -> dict[str, list[Device]]:
     """Guess whose texts from unknown numbers are, by message id; nothing follows from a guess, a person decides.
 
-    By an IMEI in the text; else, where it reads as a tracker's words, by who owes an answer.
+    By an IMEI in the text; else, where it reads as a tracker's reply, the devices that have not answered yet.
     """
     named = {message.id: re.findall(r"(?<!\d)\d{15}(?!\d)", message.body) for message in messages}
     live = select(Device).where(Device.archived_at.is_(None))
@@ -48,16 +48,18 @@ def likely_devices(messages: Sequence[Message]) -> dict[str, list[Device]]:
         message: [by_imei[imei] for imei in dict.fromkeys(imeis) if imei in by_imei][:LIKELY]
         for message, imeis in named.items()
     }
-    owing = _owing([message for message in messages if not found[message.id] and _is_trackers(message.body)])
-    return found | {message: rows for message, rows in owing.items() if len(rows) <= LIKELY}
+    unanswered = _unanswered(
+        [message for message in messages if not found[message.id] and _is_trackers(message.body)]
+    )
+    return found | {message: rows for message, rows in unanswered.items() if len(rows) <= LIKELY}
 
 
 def _is_trackers(text: str) -> bool:
     return not all(isinstance(reply, language.Unread) for reply in language.read_replies(text))
 
 
-def _owing(messages: Sequence[Message]) -> dict[str, list[Device]]:
-    """Give, by message id, live devices that owed an answer when it came: one more than LIKELY at most."""
+def _unanswered(messages: Sequence[Message]) -> dict[str, list[Device]]:
+    """Give, by message id, live devices that had not answered when it came: one more than LIKELY at most."""
     if not messages:
         return {}
     each = [
