@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from provisioning.tracker.parameters import CATALOGUE, as_integer, id_of, mask_names
+from provisioning.translation import N_, gettext
 
 
 class Question(StrEnum):
@@ -26,12 +27,12 @@ class Question(StrEnum):
 
 QUESTIONS: Mapping[Question, str] = MappingProxyType(
     {
-        Question.PHOTOS: "When does it take photos by itself?",
-        Question.CLIPS: "When does it take clips?",
-        Question.QUALITY: "How good?",
-        Question.WORK: "When does the camera work?",
-        Question.CLOCK: "Clock",
-        Question.SERVER: "Where does it send?",
+        Question.PHOTOS: N_("When does it take photos by itself?"),
+        Question.CLIPS: N_("When does it take clips?"),
+        Question.QUALITY: N_("How good?"),
+        Question.WORK: N_("When does the camera work?"),
+        Question.CLOCK: N_("Clock"),
+        Question.SERVER: N_("Where does it send?"),
     }
 )
 
@@ -213,18 +214,21 @@ def _photo_words(answers: Answers) -> list[str]:
     names = {bit: name for bit, name in PHOTO_TRIGGERS.items() if name in (answers.image_trigger or ())}
     found = []
     if answers.image_trigger is not None:
+        triggers = [gettext(name) for name in mask_names(id_of("image_trigger"), sum(names))]
         found.append(
-            "on " + " and ".join(mask_names(id_of("image_trigger"), sum(names))) if names else "on no event"
+            gettext("on %(triggers)s", triggers=gettext(" and ").join(triggers))
+            if names
+            else gettext("on no event")
         )
     if answers.periodic_image:
         every = (
-            f"every {answers.periodic_image_interval} s"
+            gettext("every %(seconds)s s", seconds=answers.periodic_image_interval)
             if answers.periodic_image_interval
-            else "again and again"
+            else gettext("again and again")
         )
-        found.append(f"{every}, {CAMERAS[answers.periodic_image]}")
+        found.append(f"{every}, {gettext(CAMERAS[answers.periodic_image])}")
     elif answers.periodic_image == 0:
-        found.append("none at fixed intervals")
+        found.append(gettext("none at fixed intervals"))
     return found
 
 
@@ -232,15 +236,19 @@ def _clip_words(answers: Answers) -> list[str]:
     found = []
     if answers.clip_cameras is not None:
         set_ = [
-            f"on {name}: {CAMERAS.get(answers.clip_cameras.of(name), 'unknown cameras')}"
+            gettext(
+                "on %(trigger)s: %(cameras)s",
+                trigger=gettext(name),
+                cameras=gettext(CAMERAS.get(answers.clip_cameras.of(name), N_("unknown cameras"))),
+            )
             for name in CLIP_TRIGGERS
             if answers.clip_cameras.of(name)
         ]
-        found.append(", ".join(set_) or "on no event")
+        found.append(", ".join(set_) or gettext("on no event"))
     if answers.video_before_trigger is not None:
-        found.append(f"{answers.video_before_trigger} s before")
+        found.append(gettext("%(seconds)s s before", seconds=answers.video_before_trigger))
     if answers.video_after_trigger is not None:
-        found.append(f"{answers.video_after_trigger} s after")
+        found.append(gettext("%(seconds)s s after", seconds=answers.video_after_trigger))
     return found
 
 
@@ -248,16 +256,17 @@ def _quality_words(answers: Answers) -> list[str]:
     sizes = CATALOGUE[id_of("picture_resolution")].choices
     found = []
     if answers.picture_resolution is not None:
-        found.append(f"photos of {sizes.get(answers.picture_resolution, answers.picture_resolution)}")
+        size = sizes.get(answers.picture_resolution, str(answers.picture_resolution))
+        found.append(gettext("photos of %(size)s", size=size))
     if answers.picture_compression is not None:
-        found.append(f"{answers.picture_compression} % compression")
+        found.append(gettext("%(percent)s %% compression", percent=answers.picture_compression))
     if answers.video_frame_rate is not None:
-        found.append(f"clips with {answers.video_frame_rate} pictures a second")
+        found.append(gettext("clips with %(rate)s pictures a second", rate=answers.video_frame_rate))
     return found
 
 
 def _work_words(answers: Answers) -> list[str]:
-    return {None: [], 0: ["with the ignition on"], 1: ["always"]}.get(
+    return {None: [], 0: [gettext("with the ignition on")], 1: [gettext("always")]}.get(
         answers.scenario_mode, [str(answers.scenario_mode)]
     )
 
@@ -270,7 +279,8 @@ def _server_words(answers: Answers) -> list[str]:
     choices = CATALOGUE[id_of("data_protocol")].choices
     if answers.data_protocol is None:
         return []
-    return [f"records in {choices.get(answers.data_protocol, answers.data_protocol)}"]
+    protocol = choices.get(answers.data_protocol, str(answers.data_protocol))
+    return [gettext("records in %(protocol)s", protocol=gettext(protocol))]
 
 
 def zone_words(minutes: int) -> str:
@@ -280,7 +290,7 @@ def zone_words(minutes: int) -> str:
 
 
 CAMERAS: Mapping[int, str] = MappingProxyType(
-    {0: "no camera", 1: "front camera", 2: "rear camera", 3: "both cameras"}
+    {0: N_("no camera"), 1: N_("front camera"), 2: N_("rear camera"), 3: N_("both cameras")}
 )
 _WORDS = {
     Question.PHOTOS: _photo_words,

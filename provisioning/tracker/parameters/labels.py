@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from provisioning.tracker.normalization import clean_text
 from provisioning.tracker.parameters.catalogue import CATALOGUE
 from provisioning.tracker.parameters.parameter import Parameter
+from provisioning.translation import gettext
 
 SECRET_SHOWN = "\u2022" * 5  # always five dots, so that the length is not shown
 
@@ -33,8 +34,8 @@ def describe(id: int, value: int | str, *, catalogue: Mapping[int, Parameter] = 
     if parameter.kind == "text" or number is None:
         return str(value)
     if parameter.kind == "mask":
-        return ", ".join(mask_names(id, number)) or "None"
-    words = parameter.choices.get(number, str(number))
+        return ", ".join(gettext(name) for name in mask_names(id, number)) or gettext("None")
+    words = gettext(parameter.choices[number]) if number in parameter.choices else str(number)
     counted = parameter.unit and as_integer(words) is not None
     return f"{words} {parameter.unit}" if counted else words
 

@@ -12,6 +12,7 @@ from provisioning.tracker.parameters.catalogue import CATALOGUE
 from provisioning.tracker.parameters.firmware import firmware_at_least
 from provisioning.tracker.parameters.labels import as_integer, describe
 from provisioning.tracker.parameters.lookup import CREDENTIALS, SENDS_BY_ITSELF, by_key, id_of
+from provisioning.translation import N_, gettext
 
 # Vendor's guide: a photo of 1280x720 takes about 18 s to send.
 PHOTO_SECONDS = 18
@@ -103,19 +104,26 @@ def _serial_port(plan: _Plan) -> Iterator[ParameterWarning]:
         yield ParameterWarning(
             WarningCode.WRONG_PORT_MODE,
             "rs232_mode",
-            f"With {mode} the serial port is not in DualCam mode: the cameras do not work. They need 18.",
+            gettext(
+                "With %(mode)s the serial port is not in DualCam mode: the cameras do not work. They need 18.",
+                mode=mode,
+            ),
         )
     if port not in (None, 1):
         yield ParameterWarning(
             WarningCode.WRONG_PORT_MODE,
             "external_uart_mode",
-            f"With {port} the serial port is not RS232: the cameras do not work. They need 1.",
+            gettext(
+                "With %(mode)s the serial port is not RS232: the cameras do not work. They need 1.", mode=port
+            ),
         )
     if plan.asks("rs232_baud_rate"):
         yield ParameterWarning(
             WarningCode.NOT_DEFAULT,
             "rs232_baud_rate",
-            "DualCam works with the default speed: leave this at 0 unless the vendor says otherwise.",
+            gettext(
+                "DualCam works with the default speed: leave this at 0 unless the vendor says otherwise."
+            ),
         )
 
 
@@ -123,12 +131,19 @@ def _data_protocol(plan: _Plan) -> Iterator[ParameterWarning]:
     concerned = plan.asked.keys() & {"data_protocol", "rs232_mode", "image_trigger", "video_trigger"}
     protocol = plan.value("data_protocol")
     if concerned and protocol != 1:
-        doubt = "is not known to be" if protocol is None else "is not"
+        said = (
+            N_(
+                "%(protocol)s is not known to be 1 (Codec 8 Extended): without it camera states and triggers (AVL 497"
+                " to 499) never arrive."
+            )
+            if protocol is None
+            else N_(
+                "%(protocol)s is not 1 (Codec 8 Extended): without it camera states and triggers (AVL 497 to 499) never"
+                " arrive."
+            )
+        )
         yield ParameterWarning(
-            WarningCode.NO_CODEC_8_EXTENDED,
-            "data_protocol",
-            f"{id_of('data_protocol')} {doubt} 1 (Codec 8 Extended): without it camera states and triggers"
-            " (AVL 497 to 499) never arrive.",
+            WarningCode.NO_CODEC_8_EXTENDED, "data_protocol", gettext(said, protocol=id_of("data_protocol"))
         )
 
 
@@ -137,7 +152,7 @@ def _image_trigger(plan: _Plan) -> Iterator[ParameterWarning]:
         yield ParameterWarning(
             WarningCode.BOTH_CAMERAS,
             "image_trigger",
-            "An image trigger always sends the pictures of both cameras.",
+            gettext("An image trigger always sends the pictures of both cameras."),
         )
 
 
@@ -147,18 +162,31 @@ def _video_triggers(plan: _Plan) -> Iterator[ParameterWarning]:
         name = CATALOGUE[trigger_id].bits[bit]
         source = plan.value(key)
         if mask & bit and not source and plan.asked.keys() & {"video_trigger", key}:
-            doubt = "is 0 (none)" if source == 0 else "is not set, so probably 0 (none)"
+            said = (
+                N_(
+                    "%(trigger)s triggers a video, but its source %(source)s is 0 (none): nothing is recorded. Choose"
+                    " the cameras in %(source)s."
+                )
+                if source == 0
+                else N_(
+                    "%(trigger)s triggers a video, but its source %(source)s is not set, so probably 0 (none): nothing"
+                    " is recorded. Choose the cameras in %(source)s."
+                )
+            )
             yield ParameterWarning(
                 WarningCode.NO_VIDEO_SOURCE,
                 "video_trigger" if "video_trigger" in plan.asked else key,
-                f"{name} triggers a video, but its source {id_of(key)} {doubt}: nothing is recorded."
-                f" Choose the cameras in {id_of(key)}.",
+                gettext(said, trigger=gettext(name), source=id_of(key)),
             )
         if plan.asks(key) and not mask & bit:
             yield ParameterWarning(
                 WarningCode.NO_EFFECT,
                 key,
-                f"This does nothing without {name} in {trigger_id} (video trigger).",
+                gettext(
+                    "This does nothing without %(trigger)s in %(parameter)s (video trigger).",
+                    trigger=gettext(name),
+                    parameter=trigger_id,
+                ),
             )
 
 
@@ -168,14 +196,16 @@ def _scenario(plan: _Plan) -> Iterator[ParameterWarning]:
     yield ParameterWarning(
         WarningCode.BATTERY,
         "scenario_mode",
-        "Always mode wakes the device often, which costs battery; it needs cameras on a permanent supply and"
-        " never works in Ultra sleep.",
+        gettext(
+            "Always mode wakes the device often, which costs battery; it needs cameras on a permanent supply and"
+            " never works in Ultra sleep."
+        ),
     )
     if plan.too_old("03.27.03.Rev.105"):
         yield ParameterWarning(
             WarningCode.FIRMWARE_TOO_OLD,
             "scenario_mode",
-            "The tracker's firmware works with the ignition on only: Always needs 03.27.03.Rev.105.",
+            gettext("The tracker's firmware works with the ignition on only: Always needs 03.27.03.Rev.105."),
         )
 
 
@@ -187,13 +217,13 @@ def _time_zone(plan: _Plan) -> Iterator[ParameterWarning]:
         yield ParameterWarning(
             WarningCode.FOOTAGE_LOST,
             "camera_time_zone",
-            "Changing the time zone makes footage recorded before unreachable by its time.",
+            gettext("Changing the time zone makes footage recorded before unreachable by its time."),
         )
     if zone > 480:
         yield ParameterWarning(
             WarningCode.UNDOCUMENTED,
             "camera_time_zone",
-            "Above 480 nothing is documented: read the value back and check the time of a file.",
+            gettext("Above 480 nothing is documented: read the value back and check the time of a file."),
         )
 
 
@@ -203,8 +233,10 @@ def _periodic(plan: _Plan) -> Iterator[ParameterWarning]:
         yield ParameterWarning(
             WarningCode.FIRMWARE_TOO_OLD,
             "periodic_image",
-            "The tracker's firmware knows only on and off here:"
-            f" {describe(id_of('periodic_image'), cameras or 0)} needs 03.27.03.Rev.04.",
+            gettext(
+                "The tracker's firmware knows only on and off here: %(value)s needs 03.27.03.Rev.04.",
+                value=describe(id_of("periodic_image"), cameras or 0),
+            ),
         )
     concerned = plan.asked.keys() & {"periodic_image", "periodic_image_interval"}
     needed = PHOTO_SECONDS * (2 if cameras == 3 else 1)
@@ -212,8 +244,12 @@ def _periodic(plan: _Plan) -> Iterator[ParameterWarning]:
         yield ParameterWarning(
             WarningCode.FLOODS_LINK,
             "periodic_image_interval" if "periodic_image_interval" in plan.asked else "periodic_image",
-            f"A photo every {interval} s floods a 2G link: at 1280x720 sending takes about {needed} s, and"
-            " photos are skipped while one is being sent.",
+            gettext(
+                "A photo every %(interval)s s floods a 2G link: at 1280x720 sending takes about %(needed)s s, and"
+                " photos are skipped while one is being sent.",
+                interval=interval,
+                needed=needed,
+            ),
         )
 
 
@@ -224,7 +260,10 @@ def _first_firmware(plan: _Plan) -> Iterator[ParameterWarning]:
             yield ParameterWarning(
                 WarningCode.FIRMWARE_TOO_OLD,
                 key,
-                f"The tracker's firmware is too old for this parameter: update it first ({since} or newer).",
+                gettext(
+                    "The tracker's firmware is too old for this parameter: update it first (%(since)s or newer).",
+                    since=since,
+                ),
             )
 
 

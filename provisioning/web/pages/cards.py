@@ -14,6 +14,7 @@ from provisioning.tracker import questions
 from provisioning.tracker.normalization import clean_text
 from provisioning.tracker.parameters import CATALOGUE, ParameterErrors, complete, id_of
 from provisioning.tracker.questions import CARD_OF, CLIP_TRIGGERS, Answers, Question
+from provisioning.translation import gettext
 
 EXTENDED = 1  # the data protocol by which a tracker tells the states of its cameras and its triggers
 _CARDS: Mapping[int, Question] = {id_of(key): card for key, card in CARD_OF.items()}
@@ -97,7 +98,7 @@ def views(
     return [
         CardView(
             card,
-            question,
+            gettext(question),
             questions.in_words(card, has),
             any(_card_of(number) is card for number in sent) and held is not None,
             _texts(card, errors),
@@ -132,12 +133,16 @@ def choices() -> dict[str, Any]:
     return {
         "photo_triggers": questions.PHOTO_TRIGGERS,
         "clip_triggers": CLIP_TRIGGERS,
-        "sizes": CATALOGUE[id_of("picture_resolution")].choices,
-        "frame_rates": CATALOGUE[id_of("video_frame_rate")].choices,
-        "cameras": questions.CAMERAS,
+        "sizes": _in_words(CATALOGUE[id_of("picture_resolution")].choices),
+        "frame_rates": _in_words(CATALOGUE[id_of("video_frame_rate")].choices),
+        "cameras": _in_words(questions.CAMERAS),
         "zones": [
             (minutes, questions.zone_words(minutes))
             for minutes in range(zone.minimum, zone.maximum + 1, zone.step)
         ],
         "may_set_server": bool(server_parameters()),
     }
+
+
+def _in_words(names: Mapping[int, str]) -> dict[int, str]:
+    return {value: gettext(name) for value, name in names.items()}

@@ -7,6 +7,7 @@ from provisioning.devices import registry, status_table
 from provisioning.media import kept_days
 from provisioning.tracker import questions
 from provisioning.tracker.questions import Question
+from provisioning.translation import gettext
 from provisioning.web.pages.vehicle import page
 
 SHOWN = (Question.PHOTOS, Question.CLIPS, Question.WORK)
@@ -23,6 +24,6 @@ def show(imei: str) -> ResponseReturnValue:
     held = questions.from_parameters(status_table.known_parameters(device.id))
     return page(
         device, "vehicle/notice.html", "settings",
-        answers=[(questions.QUESTIONS[one], questions.in_words(one, held)) for one in SHOWN],
+        answers=[(gettext(questions.QUESTIONS[one]), questions.in_words(one, held)) for one in SHOWN],
         days=kept_days.kept_days().by_type(),
     )  # fmt: skip

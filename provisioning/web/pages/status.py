@@ -57,7 +57,7 @@ def groups(device: Device) -> Sequence[tuple[str, list[tuple[StatusItem, str, st
 def _label(item: str, catalogue: Mapping[int, Parameter]) -> str:
     if item.startswith("parameter."):
         number = int(item.split(".")[1])
-        return f"{catalogue[number].name} ({number})" if number in catalogue else item
+        return f"{gettext(catalogue[number].name)} ({number})" if number in catalogue else item
     if item in LABELS:
         return gettext(LABELS[item])
     return item.removeprefix("info.").replace(".", " ").replace("camera ", "Camera ")
