@@ -28,6 +28,7 @@ from provisioning.devices import status_table, transfer_times
 from provisioning.media import camera_clock
 from provisioning.models import OPEN, ChecklistRun, Device, State, Verdict, changes, db, health_marks, locks
 from provisioning.phrase import Phrase
+from provisioning.translation import gettext
 
 
 def current(device: Device) -> ChecklistRun | None:
@@ -45,7 +46,7 @@ def start(device: Device, by: str, now: datetime) -> ChecklistRun:
     device = locks.lock_device(device.id)
     run = current(device)
     if run is not None and run.ended_at is None:
-        raise Conflict("A run is under way; go on with it, or end it first.", code="run_open")
+        raise Conflict(gettext("A run is under way; go on with it, or end it first."), code="run_open")
     run = ChecklistRun(device_id=device.id, steps={}, started_by=by, started_at=now, updated_at=now)
     db.session.add(run)
     changes.publish(device.id, "checklist")
@@ -75,7 +76,7 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
     """Take a person's answer and commit. Raises Invalid."""
     step = next((s for s in STEPS if s.id == step_id), None)
     if step is None or not step.asks_person or choice not in LOOKS:
-        raise Invalid("There is no such question or answer.")
+        raise Invalid(gettext("There is no such question or answer."))
     locks.lock_device(run.device_id)
     run.steps = run.steps | {
         step_id: {
@@ -92,7 +93,7 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
 def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
     """Ask a step again, and what depends on it, and commit. Raises Invalid."""
     if step_id not in {step.id for step in STEPS}:
-        raise Invalid("There is no such step.")
+        raise Invalid(gettext("There is no such step."))
     locks.lock_device(run.device_id)
     # what a person saw before something was mended proves nothing afterwards
     gone = {step_id} | {s.id for s in STEPS if step_id in s.needs or not s.commands}

@@ -13,13 +13,26 @@ from provisioning.core.errors import AlreadyHere, Conflict
 from provisioning.models import OPEN, Command, Device, Upload, UploadState, db, files_of, in_state
 from provisioning.tracker import language
 from provisioning.tracker.language import CamReq
+from provisioning.translation import N_, gettext
+
+_HERE = {
+    ("front",): N_("This video of the front camera (upload %(front)s) is here already."),
+    ("rear",): N_("This video of the rear camera (upload %(rear)s) is here already."),
+    ("front", "rear"): N_(
+        "This video of the front camera (upload %(front)s) and of the rear camera (upload %(rear)s) is here already."
+    ),
+}
+_ALONE = {"front": N_("Ask for the front camera alone."), "rear": N_("Ask for the rear camera alone.")}
 
 
 def refuse_duplicate(device: Device, asked: CamReq, foreign: bool) -> None:
     """Refuse a request while the same one is under way. Raises Conflict."""
     if command := find_duplicate(device, asked, foreign):
         raise Conflict(
-            f"The same request is still under way (command {command.id}). Wait for it, or cancel it.",
+            gettext(
+                "The same request is still under way (command %(id)s). Wait for it, or cancel it.",
+                id=command.id,
+            ),
             code="already_requested",
         )
 
@@ -49,12 +62,11 @@ def refuse_what_is_here(device: Device, asked: CamReq) -> None:
     wanted = language.cameras(asked.source)
     if not (had := [source for source in wanted if source in here]):
         return
-    clips = " and ".join(f"of the {source} camera (upload {here[source]})" for source in had)
     left = [source for source in wanted if source not in here]
     raise AlreadyHere(
-        f"This video {clips} is here already.",
+        gettext(_HERE[tuple(had)], **here),
         uploads={source: here[source] for source in had},
-        advice=f"Ask for the {left[0]} camera alone." if left else "Nothing was sent.",
+        advice=gettext(_ALONE[left[0]] if left else N_("Nothing was sent.")),
     )
 
 

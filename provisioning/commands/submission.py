@@ -36,6 +36,7 @@ from provisioning.tracker.parameters import (
     id_of,
     with_camera_server,
 )
+from provisioning.translation import gettext
 
 SERVICE = "service"
 NOBODY = SmsEnvelope("login", "pass1", language.credential_style(None))  # for a plan without a device
@@ -90,7 +91,7 @@ def submit(
     demand_gateway()
     device = locks.lock_device(device.id)
     if device.archived_at is not None:
-        raise Conflict("The device is archived.", code="archived")
+        raise Conflict(gettext("The device is archived."), code="archived")
     if isinstance(asked, SetParam) and CREDENTIALS & set(asked.parameters):
         return [_set_credentials(device, asked, requester, now)]
     foreign = False
@@ -125,7 +126,13 @@ def pace(device: Device) -> str | None:
 def demand_permission(asked: TypedCommand, requester: Requester) -> None:
     """Raise Forbidden where the requester may not send the command."""
     if not requester.role.may(asked.permission):
-        raise Forbidden(f"This needs the role {LEAST[asked.permission]}; you have the role {requester.role}.")
+        raise Forbidden(
+            gettext(
+                "This needs the role %(needed)s; you have the role %(present)s.",
+                needed=LEAST[asked.permission],
+                present=requester.role,
+            )
+        )
 
 
 def too_slow(device: Device, asked: CamReq, config: Config) -> Phrase | None:
@@ -154,7 +161,9 @@ def cancel(command: Command, now: datetime) -> None:
     """Cancel a command; what was handed over may still happen, and its file is still linked. Raises Conflict."""
     device = locks.lock_device(command.device_id)
     if command.state not in OPEN:
-        raise Conflict(f"The command has already ended ({command.state}).", code="already_ended")
+        raise Conflict(
+            gettext("The command has already ended (%(state)s).", state=command.state), code="already_ended"
+        )
     if command.state == State.QUEUED:
         command_state.move(command, State.CANCELLED, now, note=Phrase("cancelled_unsent"))
     else:
@@ -211,19 +220,25 @@ def with_server(device: Device, asked: CamReq, requester: Requester, config: Con
     own = camera_server.own_server(config)
     if asked.server and asked.server != own:
         if not requester.role.may(Permission.SERVERS):
-            raise Forbidden("Only an admin may send files to another server.", code="forbidden")
+            raise Forbidden(gettext("Only an admin may send files to another server."), code="forbidden")
         address = f"{asked.server.domain}:{asked.server.port}"
         if not {address, asked.server.domain} & set(config.camera_servers_allowed):
             raise Invalid(
-                "This server is not allowed.",
-                errors={"server": [f"{address} does not stand in CAMERA_SERVERS_ALLOWED."]},
+                gettext("This server is not allowed."),
+                errors={
+                    "server": [
+                        gettext("%(server)s does not stand in CAMERA_SERVERS_ALLOWED.", server=address)
+                    ]
+                },
             )
         return asked, True
     needs = asked.resolution is not None or not camera_server.sends_here(device, config)
     if asked.resolution is not None and own is None:
         raise Invalid(
-            "A resolution needs the camera server's address in the request.",
-            errors={"resolution": ["Set CAMERA_SERVER_DOMAIN, or leave the resolution as configured."]},
+            gettext("A resolution needs the camera server's address in the request."),
+            errors={
+                "resolution": [gettext("Set CAMERA_SERVER_DOMAIN, or leave the resolution as configured.")]
+            },
         )
     return dataclasses.replace(asked, server=own if needs else None), False
 
@@ -247,10 +262,15 @@ def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, co
     is_other = bool(changed) and (str(domain), str(port)) != tuple(str(value) for value in default)
     named = [number for number in TRACKER_SERVER if number in parameters]
     if (is_other or named) and not requester.role.may(Permission.SERVERS):
-        raise Forbidden("Only an admin may set the server that a device sends to.", code="forbidden")
+        raise Forbidden(gettext("Only an admin may set the server that a device sends to."), code="forbidden")
     if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
-        text = f"{domain}:{port} is not this service and does not stand in CAMERA_SERVERS_ALLOWED."
-        raise Invalid("This server is not allowed.", errors={str(number): [text] for number in changed})
+        text = gettext(
+            "%(server)s is not this service and does not stand in CAMERA_SERVERS_ALLOWED.",
+            server=f"{domain}:{port}",
+        )
+        raise Invalid(
+            gettext("This server is not allowed."), errors={str(number): [text] for number in changed}
+        )
 
 
 def _set_credentials(device: Device, asked: SetParam, requester: Requester, now: datetime) -> Command:

@@ -6,8 +6,9 @@ from typing import Any
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import status_table
 from provisioning.models import Device, Profile
-from provisioning.tracker.cabin import PRIVATE, cabin_problems, is_of_cabin
+from provisioning.tracker.cabin import cabin_problems, is_of_cabin
 from provisioning.tracker.language import CamReq
+from provisioning.translation import gettext
 
 CODE = "cabin_private"
 
@@ -15,7 +16,9 @@ CODE = "cabin_private"
 def refuse_request(device: Device, asked: CamReq) -> None:
     """Refuse a request for the rear camera. Raises Conflict."""
     if device.cabin_private and is_of_cabin(asked):
-        raise Conflict(f"{PRIVATE}: ask for the front camera alone.", code=CODE)
+        raise Conflict(
+            gettext("This vehicle takes nothing of the cabin: ask for the front camera alone."), code=CODE
+        )
 
 
 def refuse_parameters(device: Device, parameters: Mapping[Any, Any]) -> None:
@@ -23,13 +26,18 @@ def refuse_parameters(device: Device, parameters: Mapping[Any, Any]) -> None:
     if not device.cabin_private:
         return
     if problems := cabin_problems(parameters, status_table.known_parameters(device.id)):
-        raise Invalid(f"{PRIVATE}; nothing was sent.", code=CODE, errors=problems)
+        raise Invalid(
+            gettext("This vehicle takes nothing of the cabin; nothing was sent."), code=CODE, errors=problems
+        )
 
 
 def refuse_preset(device: Device, preset: Profile | None) -> None:
     """Refuse a preset that takes something of the cabin. Raises Invalid."""
     if device.cabin_private and preset is not None and cabin_problems(preset.parameters, {}):
-        text = f"{PRIVATE}, and the preset {preset.name} does: choose another one, or none."
+        text = gettext(
+            "This vehicle takes nothing of the cabin, and the preset %(name)s does: choose another one, or none.",
+            name=preset.name,
+        )
         raise Invalid(text, code=CODE, errors={"profile": [text]})
 
 

@@ -40,6 +40,7 @@ from provisioning.models import OPEN, Command, Device, State, command_state, db,
 from provisioning.phrase import Phrase
 from provisioning.tracker import language
 from provisioning.tracker.language import GetVer, Reply, UnsendableText, Values
+from provisioning.translation import gettext
 
 SERVICE = "service"  # who asks for a proof
 
@@ -63,13 +64,15 @@ def is_waiting_for_proof() -> ColumnElement[bool]:
 
 def demand_change(device: Device, wanted: Pair) -> None:
     """Let a new change begin only where no pair would be lost by it. Raises Conflict."""
-    _demand_rest(device, "A change of the credentials is still under way; wait for it.")
+    _demand_rest(device, gettext("A change of the credentials is still under way; wait for it."))
     change = _change(device)
     if phase_of(device) is not Phase.SETTLED and (change is None or wanted != pair_set_by(change)):
         raise Conflict(
-            "It is not proved yet which SMS login and password the device holds, and a third pair could lock it out."
-            " Send the last pair again, ask the device for something when the vehicle is awake, or enter what it"
-            " holds at “Change”.",
+            gettext(
+                "It is not proved yet which SMS login and password the device holds, and a third pair could lock it"
+                " out. Send the last pair again, ask the device for something when the vehicle is awake, or enter what"
+                " it holds at “Change”."
+            ),
             code="credentials_pending",
         )
 
@@ -145,7 +148,7 @@ def answered(command: Command, device: Device, replies: Sequence[Reply], text: s
 
 def said(device: Device, now: datetime) -> None:
     """Let a person's word end a change; the caller writes the pair. Raises Conflict while the change is under way."""
-    text = "The SMS login and password are being changed at this moment; wait for the outcome."
+    text = gettext("The SMS login and password are being changed at this moment; wait for the outcome.")
     _demand_rest(device, text, errors={"sms_login": [text]})
     device.credentials_change = None  # what was sent before proves nothing any more
     _apply(device, Fact.SAID, now)

@@ -26,15 +26,19 @@ from provisioning.models import (
 )
 from provisioning.phrase import Phrase
 from provisioning.tracker.normalization import clean_imei, clean_line
+from provisioning.translation import N_, gettext
 
-TAKEN = {"imei": "There is a device with this IMEI.", "phone": "There is a device with this phone number."}
+TAKEN = {
+    "imei": N_("There is a device with this IMEI."),
+    "phone": N_("There is a device with this phone number."),
+}
 
 
 def find(imei: str) -> Device:
     """Give the live device with this IMEI. Raises NotFound."""
     device = db.session.scalar(select(Device).where(Device.imei == imei, Device.archived_at.is_(None)))
     if device is None:
-        raise NotFound(f"There is no device with the IMEI {imei[:20]}.")
+        raise NotFound(gettext("There is no device with the IMEI %(imei)s.", imei=imei[:20]))
     return device
 
 
@@ -54,7 +58,9 @@ def named(text: str) -> Device:
         .limit(2)
     ).all()
     if not found or (found[0].imei != imei and len(found) > 1):
-        raise NotFound(f"There is no device, or more than one, called {text[:40]}; give its IMEI.")
+        raise NotFound(
+            gettext("There is no device, or more than one, called %(name)s; give its IMEI.", name=text[:40])
+        )
     return found[0]
 
 
@@ -182,9 +188,11 @@ def _tags(wanted: Iterable[str], before: frozenset[str]) -> list[str]:
         if not tags and not before:
             tags = frozenset([min(limit)])
         if (tags ^ before) - limit:
-            raise Invalid("Some fields are wrong.", errors={"tags": [f"You may give and take only: {own}."]})
+            problem = gettext("You may give and take only: %(tags)s.", tags=own)
+            raise Invalid(gettext("Some fields are wrong."), errors={"tags": [problem]})
         if not tags & limit:
-            raise Invalid("Some fields are wrong.", errors={"tags": [f"One of these has to stay: {own}."]})
+            problem = gettext("One of these has to stay: %(tags)s.", tags=own)
+            raise Invalid(gettext("Some fields are wrong."), errors={"tags": [problem]})
     return sorted(tags)
 
 
@@ -213,5 +221,7 @@ def _save(device: Device, write: Callable[[], None]) -> None:
         ]
         if not taken:
             raise
-        errors = {name: [TAKEN[name]] for name in taken}
-        raise Conflict(" ".join(TAKEN[name] for name in taken), code="taken", errors=errors) from error
+        errors = {name: [gettext(TAKEN[name])] for name in taken}
+        raise Conflict(
+            " ".join(gettext(TAKEN[name]) for name in taken), code="taken", errors=errors
+        ) from error

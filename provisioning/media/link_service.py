@@ -35,6 +35,7 @@ from provisioning.models import (
 )
 from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import SENDS_BY_ITSELF, as_integer, id_of
+from provisioning.translation import gettext
 
 _ZONE = f"parameter.{id_of('camera_time_zone')}"
 BASIS_ITEMS = (*(f"parameter.{number}" for number in SENDS_BY_ITSELF), _ZONE)
@@ -275,19 +276,27 @@ def uploads_of(commands: Sequence[Command]) -> dict[str, list[Upload]]:
 def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None:
     """Link a file by hand (to nothing, with None); no rule changes it afterwards. Commits. Raises Invalid."""
     if upload.device_id is None:
-        raise Invalid("This file belongs to no device; add the device first.", code="no_device")
+        raise Invalid(gettext("This file belongs to no device; add the device first."), code="no_device")
     if command is not None:
         wrong = None
         if command.device_id != upload.device_id:
-            wrong = "This command belongs to another device."
+            wrong = gettext("This command belongs to another device.")
         elif command.kind != "camreq":
-            wrong = "Only a photo or video request can have made a file."
+            wrong = gettext("Only a photo or video request can have made a file.")
         elif command.arguments["file_type"] != upload.file_type:
-            wrong = f"This command asked for a {command.arguments['file_type']}."
+            wrong = (
+                gettext("This command asked for a photo.")
+                if command.arguments["file_type"] == "photo"
+                else gettext("This command asked for a video.")
+            )
         elif upload.source not in command_state.wanted_sources(command):
-            wrong = f"This command did not ask for the {upload.source} camera."
+            wrong = (
+                gettext("This command did not ask for the front camera.")
+                if upload.source == "front"
+                else gettext("This command did not ask for the rear camera.")
+            )
         if wrong:
-            raise Invalid("The link cannot be made.", errors={"command": [wrong]})
+            raise Invalid(gettext("The link cannot be made."), errors={"command": [wrong]})
     device_id, before = upload.device_id, upload.command_id
     device = locks.lock_device(device_id)
     upload.command_id = command.id if command else None

@@ -29,6 +29,7 @@ from provisioning.phrase import Phrase
 from provisioning.sms import addressing, kept_events, parts, unmatched
 from provisioning.sms.gateway import InboundSms
 from provisioning.tracker import language
+from provisioning.translation import gettext
 
 
 def take(event: GatewayEvent, sms: InboundSms, now: datetime) -> int | None:
@@ -93,7 +94,7 @@ def claim_sender(
     message = db.session.get_one(Message, message.id, with_for_update=True, populate_existing=True)
     unmatched.demand_open(message)
     if message.device_id is not None:
-        raise Conflict("This text has its device already.", code="claimed")
+        raise Conflict(gettext("This text has its device already."), code="claimed")
     change_phone(device, message.sender)
     message.device_id = device.id
     db.session.flush()

@@ -16,6 +16,7 @@ from provisioning.models import DeliveryStatus, Device, Direction, Message, db, 
 from provisioning.sms import gateway
 from provisioning.sms.gateway import OutgoingSms
 from provisioning.sms.message_ids import keep_id
+from provisioning.translation import gettext
 
 log = structlog.get_logger(__name__)
 PER_HOUR = 5
@@ -33,8 +34,8 @@ def send(phone: str, now: datetime) -> Message:
     sms_gateway = gateway.gateway()
     is_vehicle = select(Device.id).where(Device.phone == phone, Device.archived_at.is_(None))
     if db.session.scalar(is_vehicle) is not None:
-        text = "This is the number of a vehicle: a check of that vehicle tells more."
-        raise Invalid("Some fields are wrong; nothing was sent.", errors={"phone": [text]})
+        text = gettext("This is the number of a vehicle: a check of that vehicle tells more.")
+        raise Invalid(gettext("Some fields are wrong; nothing was sent."), errors={"phone": [text]})
     message = Message(
         id=new_id(), direction=Direction.OUT, gateway=sms_gateway.name, sender=sms_gateway.sender, recipient=phone,
         body=_text(now), status=DeliveryStatus.SENDING, claimed=True, created_at=now,
@@ -45,7 +46,10 @@ def send(phone: str, now: datetime) -> Message:
     if _count(now - timedelta(hours=1)) > PER_HOUR:
         db.session.delete(message)
         db.session.commit()
-        raise TooMany(f"{PER_HOUR} test SMS were sent within an hour. Try again later.", retry_after=3600)
+        raise TooMany(
+            gettext("%(number)s test SMS were sent within an hour. Try again later.", number=PER_HOUR),
+            retry_after=3600,
+        )
     try:
         accepted = sms_gateway.send(OutgoingSms(message.id, phone, message.body))
     except GatewayError as error:

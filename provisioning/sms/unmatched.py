@@ -10,6 +10,7 @@ from provisioning.core.errors import Conflict
 from provisioning.models import Command, Device, Direction, Message, changes, db
 from provisioning.phrase import Phrase
 from provisioning.tracker import language
+from provisioning.translation import gettext
 
 SILENT_SINCE = timedelta(hours=24)  # so long a device that has not answered is proposed
 LIKELY = 3  # more would be no guess any more
@@ -30,7 +31,7 @@ def put_aside(message: Message, by: str) -> None:
 def demand_open(message: Message) -> None:
     """Let nothing be done with a message that does not wait for somebody. Raises Conflict."""
     if message.direction != Direction.IN or message.claimed:
-        raise Conflict("This text does not wait for anybody any more.", code="claimed")
+        raise Conflict(gettext("This text does not wait for anybody any more."), code="claimed")
 
 
 def likely_devices(messages: Sequence[Message]) -> dict[str, list[Device]]:

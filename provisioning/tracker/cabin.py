@@ -9,8 +9,9 @@ from typing import Any
 from provisioning.tracker.language import CamReq, Source
 from provisioning.tracker.parameters import as_integer, id_of
 from provisioning.tracker.questions import CLIP_TRIGGERS
+from provisioning.translation import N_, gettext
 
-PRIVATE = "This vehicle takes nothing of the cabin"
+NO_REAR = N_("This vehicle takes nothing of the cabin: choose the front camera, or none.")
 _REAR = (2, 3)  # values of a choice of cameras that name the rear one
 
 
@@ -29,17 +30,23 @@ def cabin_problems(parameters: Mapping[Any, Any], held: Mapping[Any, Any]) -> di
     problems: dict[str, list[str]] = {}
     if given.get(id_of("image_trigger")) and as_integer(given[id_of("image_trigger")]) != 0:
         problems[str(id_of("image_trigger"))] = [
-            f"{PRIVATE}, and an image trigger always sends both cameras."
+            gettext(
+                "This vehicle takes nothing of the cabin, and an image trigger always sends both cameras."
+            )
         ]
     if as_integer(given.get(id_of("periodic_image"))) in _REAR:
-        problems[str(id_of("periodic_image"))] = [f"{PRIVATE}: choose the front camera, or none."]
+        problems[str(id_of("periodic_image"))] = [gettext(NO_REAR)]
     mask = as_integer(given.get(id_of("video_trigger"))) or 0
     for bit, key in CLIP_TRIGGERS.values():
         number = id_of(key)
         if as_integer(given.get(number)) in _REAR:
-            problems[str(number)] = [f"{PRIVATE}: choose the front camera, or none."]
+            problems[str(number)] = [gettext(NO_REAR)]
         elif mask & bit and as_integer(all_values.get(number)) in _REAR:
             problems[str(id_of("video_trigger"))] = [
-                f"{PRIVATE}, and the vehicle has the rear camera in {number}: set that to the front camera, too."
+                gettext(
+                    "This vehicle takes nothing of the cabin, and the vehicle has the rear camera in %(number)s:"
+                    " set that to the front camera, too.",
+                    number=number,
+                )
             ]
     return problems

@@ -19,6 +19,7 @@ from provisioning.tracker.language.command import SOURCE_DIGITS, Effect, Source,
 from provisioning.tracker.language.unsendable import UnsendableText
 from provisioning.tracker.normalization import clean_host
 from provisioning.tracker.parameters import host_problem
+from provisioning.translation import gettext
 
 LONGEST_VIDEO = 30  # seconds
 
@@ -51,7 +52,7 @@ class Host(fields.Field[str]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> str:
         if not isinstance(value, str):
-            raise ValidationError("Give a host name or an IPv4 address.")
+            raise ValidationError(gettext("Give a host name or an IPv4 address."))
         host = clean_host(value)
         if problem := host_problem(host):
             raise ValidationError(problem)

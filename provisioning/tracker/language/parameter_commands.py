@@ -16,6 +16,7 @@ from provisioning.tracker.language.arguments import REQUIRED, Arguments
 from provisioning.tracker.language.command import Effect, TypedCommand
 from provisioning.tracker.language.unsendable import UnsendableText
 from provisioning.tracker.parameters import CATALOGUE, Parameter, as_integer, validate
+from provisioning.translation import gettext
 
 LONGEST_ID = 99_999_999
 LONGEST_UNKNOWN_VALUE = 55  # characters: a domain, the longest text that the vendor's parameter lists name
@@ -28,9 +29,9 @@ class ParameterValues(fields.Field[Mapping[Any, Any]]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_: Any) -> Mapping[Any, Any]:
         if not isinstance(value, Mapping):
-            raise ValidationError("Give an object of parameter id and value.")
+            raise ValidationError(gettext("Give an object of parameter id and value."))
         if not value:
-            raise ValidationError("Give at least one parameter.")
+            raise ValidationError(gettext("Give at least one parameter."))
         return value
 
 
@@ -93,14 +94,18 @@ class GetParamArguments(Arguments):
 
 def _read_ids(value: Any, catalogue: Mapping[int, Parameter] | None) -> tuple[int, ...]:
     if not isinstance(value, list | tuple) or not value:
-        raise ValidationError("Give a list of parameter ids, like [151, 66000].")
+        raise ValidationError(gettext("Give a list of parameter ids, like [151, 66000]."))
     numbers = [number for item in value if (number := as_integer(item)) is not None]
     if len(numbers) < len(value) or any(not 1 <= number <= LONGEST_ID for number in numbers):
-        raise ValidationError(f"A parameter id is a whole number from 1 to {LONGEST_ID}.")
+        raise ValidationError(
+            gettext("A parameter id is a whole number from 1 to %(highest)s.", highest=LONGEST_ID)
+        )
     if len(set(numbers)) < len(numbers):
-        raise ValidationError("A parameter id is given twice.")
+        raise ValidationError(gettext("A parameter id is given twice."))
     if catalogue is not None and (unknown := [str(number) for number in numbers if number not in catalogue]):
-        raise ValidationError(f"The catalogue has no {', '.join(unknown[:5])}. Check the number, or use raw.")
+        raise ValidationError(
+            gettext("The catalogue has no %(ids)s. Check the number, or use raw.", ids=", ".join(unknown[:5]))
+        )
     return tuple(numbers)
 
 
