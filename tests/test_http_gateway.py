@@ -406,7 +406,12 @@ def test_a_report_is_translated_and_an_unknown_word_is_kept(settings: pytest.Mon
     (report,) = read(posted({"id": 5, "status": "delivrd", "error": 0}))
     assert (report.gateway_id, report.status, report.error_code) == ("5", DeliveryStatus.DELIVERED, None)
     (report,) = read(posted({"id": "5", "ref": "x", "status": "Rerouted", "error": "EC_7"}))
-    assert (report.status, report.word, report.error_code, report.our_id) == (None, "Rerouted", "EC_7", "x")
+    assert (report.status, report.gateway_status, report.error_code, report.our_id) == (
+        None,
+        "Rerouted",
+        "EC_7",
+        "x",
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Ends commands that got no answer: refused, never sent, or timed out; and continues what depends on them.
 
-Every such end has a code, a reason that a person can act on, and a place at the device. A proof of changed
-credentials moves on to its next step. Called by dispatch, recovery and the reading of replies; the caller commits.
+Every such end has a code, a reason that a person can act on, and an item in the device's status table. A proof of
+changed credentials moves on to its next step. Called by dispatch, recovery and the reading of replies; the caller
+commits.
 """
 
 from datetime import datetime

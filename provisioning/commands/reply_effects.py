@@ -44,7 +44,7 @@ def update_status(
         held = _held(device, numbers)
         for fact in reply.status_facts(device.imei):
             facts = True
-            row = status_table.learn(device, fact, source, at)
+            row = status_table.update(device, fact, source, at)
             if row is not None and fact.item == "firmware":
                 device.firmware = fact.value[:64]
         if isinstance(reply, Values):
@@ -138,7 +138,7 @@ def _follow(command: Command, device: Device, reply: Reply, now: datetime) -> No
 
 
 def _remember(command: Command, reply: Reply) -> None:
-    """Keep in the command's result what a reply tells of it; a list is added to what is kept."""
+    """Keep in the command's result what a reply says of it; a list is added to what is kept."""
     result = dict(command.result or {})
     for name, value in reply.remembered().items():
         if isinstance(value, list):
@@ -160,7 +160,7 @@ def _refusal(replies: Sequence[Reply]) -> CommandRefused | None:
 
 
 def _refuse(command: Command, device: Device, refusal: CommandRefused, now: datetime) -> None:
-    """End what the device refused, in its own words: what a code means is written for photos and videos."""
+    """End what the device refused, with the text of its reply: what a code means is written for photos and videos."""
     words = mask(refusal.message, credential_pairs.secrets(device))
     error = Phrase("refused", {"words": words, "advice": refusal.phrase})
     _fail(command, device, refusal.code, error, refusal.retry, now)

@@ -138,7 +138,7 @@ def note_asked(device: Device, command: Command, now: datetime) -> None:
     _publish(device.id)
 
 
-def learn(device: Device, fact: StatusFact, source: tuple[str, str], at: datetime) -> StatusItem | None:
+def update(device: Device, fact: StatusFact, source: tuple[str, str], at: datetime) -> StatusItem | None:
     """Take a fact in the device's own words, whatever command they answer; None where a newer one is known."""
     verdict = {True: Verdict.GOOD, False: Verdict.BAD, None: Verdict.UNKNOWN}[fact.is_good]
     if verdict is Verdict.BAD and fact.item in CAMERA_VERSIONS and cameras_may_sleep(device, at):

@@ -76,7 +76,7 @@ def take(report: DeliveryReport, now: datetime) -> int | None:
     """Let a report take effect; give the device whose SMS it is about, None where no SMS of ours is meant."""
     message = message_of(report)
     if report.status is None:
-        log.warning("delivery status without a meaning here", gateway=report.gateway, word=report.word)
+        log.warning("unknown delivery status", gateway=report.gateway, gateway_status=report.gateway_status)
     if message is None:
         return None
     keep_id(message, report.gateway_id)

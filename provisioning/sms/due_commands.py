@@ -60,8 +60,8 @@ def due_devices(now: datetime, but: Collection[int] = ()) -> list[int]:
     says so in its note; the end of its wait makes it due again by itself. Raises Unavailable where something is due
     and no gateway is configured.
     """
-    told = {"now": now, "but": list(but), "most": DUE_AT_ONCE}
-    found = list(dict.fromkeys(db.session.scalars(DUE, told)))
+    values = {"now": now, "but": list(but), "most": DUE_AT_ONCE}
+    found = list(dict.fromkeys(db.session.scalars(DUE, values)))
     if found:
         found = found[: tokens_left(gateway.gateway(), now)]
     db.session.rollback()

@@ -1,6 +1,6 @@
 """The port to SMS gateways: what a gateway must do, and the neutral facts that cross this border.
 
-A gateway translates: its field names, status words and error codes stand in its own module alone. It keeps no state
+A gateway translates: its field names, status texts and error codes stand in its own module alone. It keeps no state
 and writes no row. To add one: a module beside `twilio` and `http`, its name in `factory`, its settings, and the shared
 contract test.
 """
@@ -56,8 +56,8 @@ class DeliveryReport:
     gateway: str
     gateway_id: str | None
     our_id: str | None
-    status: DeliveryStatus | None  # None: a word of the gateway that has no meaning here
-    word: str  # the gateway's own word
+    status: DeliveryStatus | None  # None: the gateway's status has no meaning here
+    gateway_status: str  # as the gateway writes it
     error_code: str | None = None  # the gateway's own code
 
 
@@ -69,7 +69,7 @@ class ListedSms:
     recipient: str
     text: str = field(repr=False)
     at: datetime | None = None
-    price: Price | None = None  # None: the gateway has not told it, or not yet
+    price: Price | None = None  # None: the gateway has not reported it, or not yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""Any provider or router with an SMS API over HTTP as the SMS gateway: its words are settings (docs/sms.md).
+"""Any provider or router with an SMS API over HTTP as the SMS gateway: its field names are settings (docs/sms.md).
 
-It lists no messages: what it did not say stays unknown until a reply or a delivery report settles it.
+It lists no messages: what it did not say stays unknown until a reply or a delivery report decides.
 """
 
 import base64
@@ -155,7 +155,7 @@ class HttpGateway:
         raise _unclear("never_known_without_begin")
 
     def messages(self, since: datetime, *, to: str | None = None) -> Iterator[InboundSms | ListedSms]:
-        """List nothing: raises GatewayError, so that nobody takes an empty list for the truth."""
+        """List nothing: raises GatewayError, so that an empty list is not taken for the truth."""
         raise GatewayError("gateway_lists_nothing", Phrase("no_list"), permanent=True)
 
     def balance(self) -> Price:
@@ -221,7 +221,7 @@ class HttpGateway:
             gateway_id=gateway_id,
             our_id=our_id[:32] if our_id else None,
             status=DeliveryStatus(status) if status else None,
-            word=word[:32],
+            gateway_status=word[:32],
             error_code=_code(fields.get(names.get("error"))),
         )
 

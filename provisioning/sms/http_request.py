@@ -1,4 +1,4 @@
-"""The request that hands an SMS to an HTTP gateway: placeholders filled in, each as its place demands it.
+"""The request that hands an SMS to an HTTP gateway: placeholders filled in, each encoded for where it stands.
 
 Each value is encoded for where it stands (address, form, JSON text), so that no text can end its field and begin
 another. Placeholders in what was filled in are not looked at.

@@ -26,7 +26,7 @@ def token_of(fact: Fact) -> str:
     """
     if isinstance(fact, InboundSms):
         return f"in:{fact.gateway_id or _repeated(fact) or new_id()}"[:160]
-    return f"{fact.gateway_id or fact.our_id or ''}:{fact.word}:{fact.error_code or ''}"[:120]
+    return f"{fact.gateway_id or fact.our_id or ''}:{fact.gateway_status}:{fact.error_code or ''}"[:120]
 
 
 def _repeated(sms: InboundSms) -> str | None:
@@ -45,7 +45,7 @@ def payload_of(fact: Fact, text: str) -> dict[str, Any]:
         "id": fact.gateway_id,
         "our_id": fact.our_id,
         "status": fact.status,
-        "word": fact.word,
+        "word": fact.gateway_status,
         "error": fact.error_code,
     }
 

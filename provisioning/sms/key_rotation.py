@@ -49,7 +49,7 @@ def _each(encrypted: Mapping[str, str], renew: Callable[[str], str]) -> dict[str
 
 
 def _locked(model: Any) -> Iterator[Any]:
-    """Give all rows of a table in short transactions, in which nobody else changes them."""
+    """Give all rows of a table in short transactions, which lock them."""
     after: Any = None
     while True:
         take_write_lock(db.session.connection())

@@ -1,4 +1,4 @@
-"""Looks up at the gateway what became of SMS whose fate is not known, and goes on with their commands.
+"""Finds out at the gateway whether SMS went out of which that is not clear, and moves their commands accordingly.
 
 Called by `recovery`; commits row by row.
 """

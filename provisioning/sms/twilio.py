@@ -1,4 +1,4 @@
-"""Twilio as the SMS gateway: the only module that knows Twilio's client, field names, status words and error codes.
+"""Twilio as the SMS gateway: the only module that knows Twilio's client, field names, status texts and error codes.
 
 Source: Twilio's Messages API, its pages on webhooks and their signatures, and its error dictionary.
 """
@@ -183,7 +183,7 @@ class TwilioGateway:
             raise GatewayError("gateway_unreadable", _phrase("other_answered"), permanent=False) from error
 
     def balance(self) -> Price:
-        """Ask what money the account has left. Raises GatewayError; Twilio tells it of main accounts only."""
+        """Ask what money the account has left. Raises GatewayError; Twilio gives it for main accounts only."""
         try:
             found = self._client.api.v2010.account.balance.fetch()
             return Price(Decimal(str(found.balance)), str(found.currency))

@@ -17,7 +17,7 @@ LIKELY = 3  # more would be no guess any more
 
 
 def put_aside(message: Message, by: str) -> None:
-    """Take a text off the list of those that wait for somebody, and commit; it stays at its device.
+    """Take a text off the list of unmatched texts, and commit; it stays at its device.
 
     Raises Conflict where it is not on that list.
     """
@@ -29,7 +29,7 @@ def put_aside(message: Message, by: str) -> None:
 
 
 def demand_open(message: Message) -> None:
-    """Let nothing be done with a message that does not wait for somebody. Raises Conflict."""
+    """Demand that a message stands on the list of unmatched texts. Raises Conflict."""
     if message.direction != Direction.IN or message.claimed:
         raise Conflict(gettext("This text does not wait for anybody any more."), code="claimed")
 
