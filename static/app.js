@@ -145,11 +145,15 @@ document.addEventListener("htmx:afterSettle", () => {
   if (fresh.length && !warns()) say(fresh.join(" "), false);
 });
 
-// what was opened by hand stays open when its part comes anew
+// What was opened by hand stays open when its part comes anew, and a link keeps the focus (htmx gives it back to what has
+// an id).
 document.addEventListener("htmx:beforeSwap", (event) => {
+  const focused = event.detail.target.querySelector("a[href]:not([id]):focus");
+  const address = focused && focused.getAttribute("href");
   const opened = [...event.detail.target.querySelectorAll("details[open][id]")].map((one) => one.id);
   document.addEventListener("htmx:afterSettle", () => {
     opened.map((id) => document.getElementById(id)).forEach((one) => one && (one.open = true));
+    if (address) document.querySelector(`main a[href="${CSS.escape(address)}"]`)?.focus({ preventScroll: true });
   }, { once: true });
 });
 

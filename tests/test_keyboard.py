@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from stack import Stack
-from walking import DESK, NO_CARD, context_of, fleet_of
+from walking import DESK, NO_CAMERA, NO_CARD, context_of, fleet_of
+
+from provisioning.models import utcnow
 
 
 @pytest.fixture
@@ -84,6 +86,21 @@ def test_a_question_mark_shows_the_keys_and_there_they_are_switched_off(page: Pa
     press(page, "?", "j", "/")
     expect(keys).to_be_hidden()
     assert focused(page) == ""
+
+
+def test_the_focus_stays_on_a_link_while_its_list_is_loaded_anew(page: Page, product: Stack) -> None:
+    page.goto("/")
+    row = page.get_by_role("row", name="Walk 2")
+    expect(row).to_contain_text("No camera answers")
+    row.get_by_role("link").focus()
+    row.evaluate("(one) => one.classList.add('before')")
+    record = {"timestamp": utcnow().isoformat(), "values": {"497": 3, "498": 3}}
+    product.api("POST", f"/devices/{NO_CAMERA}/records", record)
+    expect(row).to_contain_text("Working")
+    expect(row).not_to_have_class("before")
+    expect(row.get_by_role("link")).to_be_focused()
+    assert page.evaluate("() => document.activeElement.matches(':focus-visible')")
+    product.api("POST", f"/devices/{NO_CAMERA}/records", record | {"values": {"497": 0, "498": 0}})
 
 
 def test_no_key_fires_while_somebody_types(page: Page) -> None:

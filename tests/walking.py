@@ -4,6 +4,7 @@ The fleet is made once for the product that runs; each test has a browser contex
 """
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,15 +42,25 @@ def fleet_of(stack: Stack) -> Fleet:
         stack.api("POST", "/devices", given | {"imei": imei, "phone": phone, "name": name}, status=201)
         record = {"timestamp": utcnow().isoformat(), "values": {"497": 3 if card else 0, "498": card}}
         stack.api("POST", f"/devices/{imei}/records", record)
-    events = databases.within(stack.environment["DATABASE_URL"], lambda: _events(stack))
+    events = databases.within(stack.environment["DATABASE_URL"], lambda: _events(stack, NO_CARD, 1, 2, 5))
     return Fleet(tuple(sorted(events, reverse=True)))
 
 
-def _events(stack: Stack) -> set[str]:
-    """Store three files of the vehicle without a card, some hours apart, and make their events."""
-    device = registry.find(NO_CARD)
-    rows = [upload(device, stack.folder, number) for number in (1, 2, 5)]
-    db.session.execute(update(Upload).where(Upload.device_id == device.id).values(event_due=True))
+_crashes = itertools.count(4, 3)  # the numbers of files that are photos or clips of a crash
+
+
+def unseen_crash(stack: Stack) -> str:
+    """Make another crash, of the vehicle whose cameras do not answer, that nobody has seen; give the event's id."""
+    number = next(_crashes)
+    (event,) = databases.within(stack.environment["DATABASE_URL"], lambda: _events(stack, NO_CAMERA, number))
+    return event
+
+
+def _events(stack: Stack, imei: str, *numbers: int) -> set[str]:
+    """Store files of a vehicle, so many hours old as their numbers, and make their events."""
+    device = registry.find(imei)
+    rows = [upload(device, stack.folder, number) for number in numbers]
+    db.session.execute(update(Upload).where(Upload.id.in_([row.id for row in rows])).values(event_due=True))
     db.session.commit()
     event_service.remake_all(utcnow)
     db.session.expire_all()
@@ -71,14 +82,14 @@ def _signed_in(browser: Browser, stack: Stack, email: str) -> Any:
 
 
 def context_of(
-    browser: Browser, stack: Stack, width: int, email: str = ADMIN, **options: Any
+    browser: Browser, stack: Stack, width: int, email: str | None = ADMIN, **options: Any
 ) -> BrowserContext:
-    """Give a fresh browser of somebody who is signed in: a phone that is tapped, or a desk with a mouse."""
+    """Give a fresh browser of somebody who is signed in, if `email` says who: a phone that is tapped, or a desk."""
     fleet_of(stack)
     is_phone = width == PHONE
     context = browser.new_context(
         viewport={"width": width, "height": HEIGHTS[width]}, base_url=stack.environment["PUBLIC_URL"],
-        has_touch=is_phone, is_mobile=is_phone, storage_state=_signed_in(browser, stack, email),
+        has_touch=is_phone, is_mobile=is_phone, storage_state=_signed_in(browser, stack, email) if email else None,
         reduced_motion="reduce", **options,
     )  # fmt: skip
     context.set_default_timeout(60_000)
