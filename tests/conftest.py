@@ -32,7 +32,6 @@ from hypothesis import settings
 from machine import free_port  # noqa: F401 - tests take it from here
 
 from provisioning.core.config import Config, load
-from provisioning.models import db
 from provisioning.web import users
 
 if TYPE_CHECKING:
@@ -148,8 +147,7 @@ def app(config: Config) -> Iterator[Flask]:
     app = apps.lend(config)
     with app.app_context():
         yield app
-        db.session.remove()
-        db.engine.dispose()
+        apps.take_back()
 
 
 @pytest.fixture(scope="session")

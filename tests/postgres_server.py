@@ -15,7 +15,9 @@ import psycopg
 from machine import folder as run_folder
 from machine import free_port, keep_until_the_end, once
 
-QUICK = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+QUICK = {
+    "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off",
+}  # fmt: skip
 
 
 def _binaries() -> Path:

@@ -1,9 +1,12 @@
-"""The app that tests share is the same for each test as one that was made for it."""
+"""The app and the databases that tests share are the same for each test as those that were made for it."""
 
 import dataclasses
 from typing import Any
 
 import apps
+import databases
+import psycopg
+import pytest
 from flask import Flask
 
 from app import create_app
@@ -47,3 +50,19 @@ def test_an_app_that_was_used_is_as_one_that_is_made_anew(app: Flask, config: Co
     assert described(lent) == described(fresh)
     assert lent.extensions["dualcam_limiter"].storage.get("caller") == 0
     assert lent.extensions["dualcam_gateway"]._config == other
+
+
+@pytest.mark.parametrize("rows", [2, 5000], ids=["some rows", "many rows"])
+def test_a_postgresql_database_that_was_used_is_as_one_that_is_made_anew(rows: int) -> None:
+    added = "INSERT INTO changes (topic, at) SELECT 'tests', now() FROM generate_series(1, %s) RETURNING id"
+    with databases.postgres() as url, psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(added, [rows])
+        connection.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET lock_timeout = '1ms'")  # type: ignore[arg-type]
+        left = psycopg.connect(url)
+        left.execute("LOCK TABLE changes")
+    with databases.postgres() as again, psycopg.connect(again, autocommit=True) as connection:
+        assert again == url
+        assert connection.execute("SELECT count(*) FROM changes").fetchone() == (0,)
+        assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)
+        assert connection.execute(added, [1]).fetchone() == (1,)
+    left.close()
