@@ -4,15 +4,17 @@ axe-core (tests/vendor, MPL-2.0, for tests only) looks for what breaks WCAG 2.2 
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import databases
 import page_rows
 import pytest
 from conftest import ROOT
 from page_rows import IMEI
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 from stack import Stack
 
 from provisioning.web import access
@@ -27,6 +29,9 @@ MAIN = (
     "/inbox",
     *(f"/vehicles/{IMEI}{tab}" for tab in ("", "/footage", "/check")),
 )  # day and night
+Scheme = Literal["light", "dark"]
+Contexts = Callable[..., AbstractContextManager[BrowserContext]]  # by width, scheme and whether signed in
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 FIRST_LOAD, LATER = 200_000, 30_000  # bytes on the wire, pictures of vehicles left out
 
 # what can be tapped: its size, with the label around it; links inside sentences may be as high as their line
@@ -60,129 +65,44 @@ def signed_in(browser: Browser, product: Stack, paths: list[str]) -> dict[str, A
     return dict(state)
 
 
-@pytest.fixture
-def open_context(
-    browser: Browser, product: Stack, signed_in: dict[str, Any]
-) -> Iterator[Callable[..., BrowserContext]]:
-    made: list[BrowserContext] = []
+def screen(width: int) -> ViewportSize:
+    return {"width": width, "height": 844 if width < 768 else 800}
 
-    def make(width: int, scheme: str = "light", signed: bool = True) -> BrowserContext:
+
+@pytest.fixture(scope="module")
+def open_context(browser: Browser, product: Stack, signed_in: dict[str, Any]) -> Contexts:
+    def make(
+        width: int, scheme: Scheme = "light", signed: bool = True
+    ) -> AbstractContextManager[BrowserContext]:
         context = browser.new_context(
-            viewport={"width": width, "height": 844 if width < 768 else 800}, color_scheme=scheme,  # type: ignore[arg-type]
+            viewport=screen(width), color_scheme=scheme, reduced_motion="reduce",
             base_url=product.environment["PUBLIC_URL"], storage_state=signed_in if signed else None,  # type: ignore[arg-type]
-            reduced_motion="reduce",
         )  # fmt: skip
         context.set_default_timeout(90_000)
-        made.append(context)
-        return context
+        return closing(context)
 
-    yield make
-    for context in made:
-        context.close()
+    return make
 
 
 def visit(page: Page, path: str) -> None:
     page.goto(path, wait_until="load")
-    # what is closed is part of the page
+    open_all(page)
+
+
+def open_all(page: Page) -> None:
+    """Open what is closed: it is part of the page."""
     page.evaluate("() => document.querySelectorAll('details').forEach((one) => (one.open = true))")
 
 
 def violations(page: Page) -> list[str]:
     page.evaluate(AXE)
-    found = page.evaluate("(tags) => axe.run({runOnly: {type: 'tag', values: tags}})", RULES)["violations"]
+    options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"]}
+    found = page.evaluate("(options) => axe.run(options)", options)["violations"]
     return [
         f"{one['id']}: {node['html'][:120]} {node['failureSummary']}"
         for one in found
         for node in one["nodes"]
     ]
-
-
-@pytest.mark.parametrize("width", [360, 390, 1366])
-def test_every_page_fits_and_can_be_tapped(
-    open_context: Callable[..., BrowserContext], paths: list[str], width: int
-) -> None:
-    page = open_context(width).new_page()
-    complaints: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    small: dict[str, list[str]] = {}
-    for path in paths:
-        visit(page, path)
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= width, path
-        if found := page.evaluate(SMALL_TARGETS, ", ".join(TARGETS)):
-            small[path] = found
-        if path != "/nowhere":
-            assert complaints == [], path
-    assert small == {}
-
-
-@pytest.mark.parametrize(
-    ("width", "scheme", "only"),
-    [(390, "light", ()), (1366, "dark", ()), (390, "dark", MAIN), (1366, "light", MAIN)],
-)
-def test_every_page_is_accessible(
-    open_context: Callable[..., BrowserContext],
-    paths: list[str],
-    width: int,
-    scheme: str,
-    only: Sequence[str],
-) -> None:
-    page = open_context(width, scheme).new_page()
-    found: dict[str, list[str]] = {}
-    for path in only or paths:
-        visit(page, path)
-        if broken := violations(page):
-            found[path] = broken
-    assert found == {}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_of_the_sign_in_is_accessible(
-    open_context: Callable[..., BrowserContext], scheme: str
-) -> None:
-    page = open_context(390, scheme, signed=False).new_page()
-    visit(page, "/login")
-    assert violations(page) == []
-
-
-def test_the_menu_of_the_phone_is_accessible_and_large(open_context: Callable[..., BrowserContext]) -> None:
-    page = open_context(390).new_page()
-    visit(page, "/")
-    page.click(".bottom button")
-    assert page.is_visible("text=Sign out")
-    assert violations(page) == []
-    for name in (".bottom > *", ".sheet-row"):
-        assert (
-            page.evaluate(
-                "(n) => Math.min(...[...document.querySelectorAll(n)].map((o) => o.clientHeight))", name
-            )
-            >= 48
-        )
-
-
-# how many controls are seen, the colours of words, and that of the ground
-PRINTED = """() => [
-    [...document.querySelectorAll("header, nav, button, form, .btn")].filter((one) => one.checkVisibility()).length,
-    ...new Set(["main", "main h1, main h2", "main a:not(.btn)", ".text-secondary", ".card"]
-        .flatMap((some) => [...document.querySelectorAll(some)])
-        .filter((one) => one.checkVisibility())
-        .map((one) => getComputedStyle(one).color)),
-    getComputedStyle(document.body).backgroundColor,
-]"""
-
-
-def test_paper_shows_no_navigation_and_is_black_on_white_by_night_too(
-    open_context: Callable[..., BrowserContext], product: Stack, paths: list[str]
-) -> None:
-    context = open_context(1366, "dark")
-    page = context.new_page()
-    page.emulate_media(media="print")
-    event = next(path for path in paths if path.startswith("/media/"))
-    for theme in ("auto", "dark"):
-        context.add_cookies([{"name": "theme", "value": theme, "url": product.environment["PUBLIC_URL"]}])
-        for path in (event, *(f"/vehicles/{IMEI}/{tab}" for tab in ("check", "notice", "log"))):
-            page.goto(path)
-            assert page.evaluate(PRINTED) == [0, "rgb(0, 0, 0)", "rgb(255, 255, 255)"], path
 
 
 def loaded(page: Page) -> tuple[list[tuple[str, int]], Callable[[], None]]:
@@ -202,6 +122,132 @@ def loaded(page: Page) -> tuple[list[tuple[str, int]], Callable[[], None]]:
     return seen, seen.clear
 
 
+@dataclass
+class Look:
+    """What was seen of a page, which is loaded once for all that is looked at."""
+
+    fetched: list[tuple[str, int]]  # address and bytes on the wire
+    overflow: dict[int, int] = field(
+        default_factory=dict
+    )  # by the width of the screen, the page's where it is more
+    small: list[str] = field(default_factory=list)  # targets
+    broken: dict[str, list[str]] = field(default_factory=dict)  # by scheme, rules of axe
+    complaints: list[str] = field(default_factory=list)  # of the browser
+
+
+@dataclass
+class Walk:
+    """Every page on one screen."""
+
+    first: list[tuple[str, int]]  # fetched while the browser's cache was empty
+    looks: dict[str, Look]
+
+    def found(self, what: str) -> dict[str, Any]:
+        """Give by their paths the pages at which something was found that should not be."""
+        return {path: found for path, look in self.looks.items() if (found := getattr(look, what))}
+
+
+# width and scheme at which pages load, all widths, the schemes of most pages; MAIN are seen in both
+SCREENS = [(390, "light", (360, 390)), (1366, "dark", (1366,))]
+
+
+@pytest.fixture(scope="module", params=SCREENS, ids=["phone", "desk"])
+def walk(request: pytest.FixtureRequest, open_context: Contexts, paths: list[str]) -> Walk:
+    width, scheme, widths = request.param
+    complaints: list[str] = []
+    with open_context(width, scheme) as context:
+        page = context.new_page()
+        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        fetched, forget = loaded(page)
+        page.goto("/", wait_until="load")
+        found = Walk(list(fetched), {})
+        for path in paths:
+            forget()
+            page.goto(path, wait_until="load")
+            look = found.looks[path] = Look([(address, size) for address, size in fetched if size])
+            open_all(page)
+            for each in widths:
+                page.set_viewport_size(screen(each))
+                if (needed := page.evaluate("() => document.documentElement.scrollWidth")) > each:
+                    look.overflow[each] = needed
+                look.small += page.evaluate(SMALL_TARGETS, ", ".join(TARGETS))
+            for each in SCHEMES if path in MAIN else (scheme,):
+                page.emulate_media(color_scheme=each)
+                if broken := violations(page):
+                    look.broken[each] = broken
+            page.emulate_media(color_scheme=scheme)
+            look.complaints, complaints[:] = list(complaints), []
+    return found
+
+
+def test_every_page_fits_and_can_be_tapped(walk: Walk) -> None:
+    assert walk.found("overflow") == {}
+    assert walk.found("small") == {}
+
+
+def test_the_browser_complains_of_no_page(walk: Walk) -> None:
+    assert walk.found("complaints").keys() <= {"/nowhere"}
+
+
+def test_every_page_is_accessible(walk: Walk) -> None:
+    assert walk.found("broken") == {}
+
+
+def test_pages_are_light(walk: Walk) -> None:
+    assert sum(size for _, size in walk.first) <= FIRST_LOAD, walk.first
+    assert len(walk.first) <= 12, walk.first
+    for path, look in walk.looks.items():
+        assert sum(size for _, size in look.fetched) <= LATER, (path, look.fetched)
+        assert [address for address, _ in look.fetched if "/static/" in address] == [], (path, look.fetched)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_page_of_the_sign_in_is_accessible(open_context: Contexts, scheme: Scheme) -> None:
+    with open_context(390, scheme, signed=False) as context:
+        page = context.new_page()
+        visit(page, "/login")
+        assert violations(page) == []
+
+
+def test_the_menu_of_the_phone_is_accessible_and_large(open_context: Contexts) -> None:
+    lowest = """(name) => Math.min(...[...document.querySelectorAll(name)]
+        .filter((one) => one.checkVisibility()).map((one) => one.clientHeight))"""
+    with open_context(390) as context:
+        page = context.new_page()
+        visit(page, "/")
+        page.click(".bottom button")
+        assert page.is_visible("text=Sign out")
+        assert violations(page) == []
+        for name in (".bottom > *", ".sheet-row"):
+            assert page.evaluate(lowest, name) >= 48
+
+
+# how many controls are seen, the colours of words, and that of the ground
+PRINTED = """() => [
+    [...document.querySelectorAll("header, nav, button, form, .btn")].filter((one) => one.checkVisibility()).length,
+    ...new Set(["main", "main h1, main h2", "main a:not(.btn)", ".text-secondary", ".card"]
+        .flatMap((some) => [...document.querySelectorAll(some)])
+        .filter((one) => one.checkVisibility())
+        .map((one) => getComputedStyle(one).color)),
+    getComputedStyle(document.body).backgroundColor,
+]"""
+
+
+def test_paper_shows_no_navigation_and_is_black_on_white_by_night_too(
+    open_context: Contexts, product: Stack, paths: list[str]
+) -> None:
+    event = next(path for path in paths if path.startswith("/media/"))
+    with open_context(1366, "dark") as context:
+        page = context.new_page()
+        page.emulate_media(media="print")
+        for theme in ("auto", "dark"):
+            context.add_cookies([{"name": "theme", "value": theme, "url": product.environment["PUBLIC_URL"]}])
+            for path in (event, *(f"/vehicles/{IMEI}/{tab}" for tab in ("check", "notice", "log"))):
+                page.goto(path)
+                assert page.evaluate(PRINTED) == [0, "rgb(0, 0, 0)", "rgb(255, 255, 255)"], path
+
+
 # addresses that show no page: streams, parts of pages, bytes
 NO_PAGES = r"/(static|api|healthz|readyz|metrics)\b|/events$|/part\b|/content$|\.(jpg|mp4|csv)$|/<name>$"
 SIGNED_OUT = "/login"  # leads on whoever is signed in; it is looked at by itself
@@ -215,17 +261,3 @@ def test_every_page_is_among_those_that_are_looked_at(paths: list[str]) -> None:
     rules = sorted(given - {SIGNED_OUT, *MOVED})
     pages = [re.sub(r"<[^>]+>", "[^/]+", rule) for rule in rules if not re.search(NO_PAGES, rule)]
     assert [page for page in pages if not any(re.fullmatch(page, path) for path in shown)] == []
-
-
-def test_pages_are_light(open_context: Callable[..., BrowserContext], paths: list[str]) -> None:
-    page = open_context(390).new_page()
-    seen, forget = loaded(page)
-    page.goto("/", wait_until="load")
-    assert sum(size for _, size in seen) <= FIRST_LOAD, seen
-    assert len(seen) <= 12, seen
-    for path in paths:
-        forget()
-        page.goto(path, wait_until="load")
-        fetched = [(address, size) for address, size in seen if size]
-        assert sum(size for _, size in fetched) <= LATER, fetched
-        assert len([address for address, _ in fetched if "/static/" in address]) == 0, fetched
