@@ -33,6 +33,7 @@ from machine import free_port  # noqa: F401 - tests take it from here
 
 from provisioning.core.config import Config, load
 from provisioning.web import users
+from receiver.backend import reporter
 
 if TYPE_CHECKING:
     from gateway_double import Phone
@@ -58,6 +59,8 @@ structlog.configure(
 PRODUCTION_HASHER = users._hasher
 users._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 users.NOBODY = users.unmatched(users._hasher)
+# a receiver in a thread reports at once; the processes of the product do so each second
+reporter.REPORT_SECONDS, reporter.AWAY_SECONDS, reporter.WATCHED_SECONDS = 0.02, 0.1, 0.2
 
 
 def examples(number: int) -> int:
