@@ -5,6 +5,7 @@ first test that needs them, for all processes of the run; docs/testing.md says w
 """
 
 import dataclasses
+import gc
 import json
 import os
 import signal
@@ -267,6 +268,13 @@ def _group(item: pytest.Item) -> str | None:
             return name
     mark = item.get_closest_marker("xdist_group")
     return str(mark.args[0]) if mark else None
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and never among modules and collected tests: that took a fifteenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 @pytest.hookimpl(trylast=True)
