@@ -107,7 +107,7 @@ def test_a_command_that_does_not_say_who_may_send_it_is_for_administrators() -> 
         pass
 
     assert LEAST[Undeclared.permission] is Role.ADMIN
-    assert not Undeclared.label
+    assert not Undeclared.labels
 
 
 def test_an_unknown_command_is_refused_with_the_known_ones() -> None:

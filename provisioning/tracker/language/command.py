@@ -9,6 +9,7 @@ from abc import ABC
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from provisioning.roles import Permission
@@ -51,14 +52,14 @@ class TypedCommand(ABC):
     name: what the device and the API call it.
     effect: what it does; only what reads or sets is ever repeated without a person.
     permission: what sending it needs.
-    label: what its button says, with {camera} where it is for one camera; empty: it has no button.
+    labels: what its buttons say, by their camera ("" where it is for none); empty: it has no button.
     arguments: the schema of its arguments, whose result makes an instance.
     """
 
     name: ClassVar[str]
     effect: ClassVar[Effect]
     permission: ClassVar[Permission]
-    label: ClassVar[str]
+    labels: ClassVar[Mapping[str, str]]
     arguments: ClassVar[type[Arguments]]
 
     def __init_subclass__(
@@ -67,15 +68,15 @@ class TypedCommand(ABC):
         name: str,
         effect: Effect,
         permission: Permission = Permission.SERVICE,
-        label: str = "",
+        labels: Mapping[str, str] = MappingProxyType({}),
         arguments: type[Arguments] = Arguments,
     ) -> None:
         super().__init_subclass__()
-        cls.name, cls.effect, cls.permission, cls.label, cls.arguments = (
+        cls.name, cls.effect, cls.permission, cls.labels, cls.arguments = (
             name,
             effect,
             permission,
-            label,
+            labels,
             arguments,
         )
 

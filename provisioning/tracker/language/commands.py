@@ -17,6 +17,7 @@ from provisioning.tracker.language.camera_request import CamReq
 from provisioning.tracker.language.command import Effect, ForOneCamera, OneCamera, TypedCommand
 from provisioning.tracker.language.parameter_commands import GetParam, SetParam
 from provisioning.tracker.parameters import CATALOGUE, Parameter
+from provisioning.translation import N_
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,10 @@ class CamGetSdFormat(
     name="camget_sdformat",
     effect=Effect.ERASES,
     permission=Permission.SET_UP,
-    label="Format the SD card of the {camera} camera",
+    labels={
+        "front": N_("Format the SD card of the front camera"),
+        "rear": N_("Format the SD card of the rear camera"),
+    },
     arguments=OneCamera,
 ):
     """Erase the SD card of one camera."""
@@ -39,7 +43,7 @@ class CamGetRestart(
     name="camget_restart",
     effect=Effect.INTERRUPTS,
     permission=Permission.SET_UP,
-    label="Restart the {camera} camera",
+    labels={"front": N_("Restart the front camera"), "rear": N_("Restart the rear camera")},
     arguments=OneCamera,
 ):
     """Restart one camera."""
@@ -51,7 +55,7 @@ class CamGetVer(
     name="camgetver",
     effect=Effect.READS,
     permission=Permission.ASK,
-    label="Ask both cameras for their version",
+    labels={"": N_("Ask both cameras for their version")},
 ):
     """Ask both cameras for their firmware version."""
 
@@ -62,7 +66,7 @@ class GetVer(
     name="getver",
     effect=Effect.READS,
     permission=Permission.ASK,
-    label="Ask for firmware and IMEI",
+    labels={"": N_("Ask for firmware and IMEI")},
 ):
     """Ask the tracker for firmware, hardware and IMEI."""
 
@@ -73,7 +77,7 @@ class GetInfo(
     name="getinfo",
     effect=Effect.READS,
     permission=Permission.ASK,
-    label="Ask for clock and uptime",
+    labels={"": N_("Ask for clock and uptime")},
 ):
     """Ask the tracker for its clock, uptime and counters."""
 
@@ -84,7 +88,7 @@ class GetStatus(
     name="getstatus",
     effect=Effect.READS,
     permission=Permission.ASK,
-    label="Ask for the mobile network",
+    labels={"": N_("Ask for the mobile network")},
 ):
     """Ask the tracker for the state of its mobile network."""
 
@@ -95,7 +99,7 @@ class GetIo(
     name="getio",
     effect=Effect.READS,
     permission=Permission.ASK,
-    label="Ask for inputs and ignition",
+    labels={"": N_("Ask for inputs and ignition")},
 ):
     """Ask the tracker for its inputs and outputs."""
 
@@ -106,7 +110,7 @@ class CpuReset(
     name="cpureset",
     effect=Effect.INTERRUPTS,
     permission=Permission.SET_UP,
-    label="Restart the tracker",
+    labels={"": N_("Restart the tracker")},
 ):
     """Restart the tracker."""
 

@@ -135,7 +135,6 @@ def choices() -> dict[str, Any]:
         "clip_triggers": CLIP_TRIGGERS,
         "sizes": _in_words(CATALOGUE[id_of("picture_resolution")].choices),
         "frame_rates": _in_words(CATALOGUE[id_of("video_frame_rate")].choices),
-        "cameras": _in_words(questions.CAMERAS),
         "zones": [
             (minutes, questions.zone_words(minutes))
             for minutes in range(zone.minimum, zone.maximum + 1, zone.step)

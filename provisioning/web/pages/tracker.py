@@ -43,12 +43,10 @@ def _page(device: Device, error: ServiceError | None = None, form: str = "") -> 
 def _buttons(*, needs_confirmation: bool) -> list[tuple[str, str]]:
     """Return value and text of the buttons that the caller may press: "camget_restart:front", or the name alone."""
     return [
-        (f"{kind.name}:{camera}".rstrip(":"), kind.label.format(camera=camera))
+        (f"{kind.name}:{camera}".rstrip(":"), gettext(label))
         for kind in COMMANDS.values()
-        if kind.label
-        and auth.caller().may(kind.permission)
-        and kind.needs_confirmation() is needs_confirmation
-        for camera in (("front", "rear") if kind.is_for_one_camera() else ("",))
+        if auth.caller().may(kind.permission) and kind.needs_confirmation() is needs_confirmation
+        for camera, label in kind.labels.items()
     ]
 
 
@@ -59,7 +57,7 @@ def other(imei: str) -> ResponseReturnValue:
     kind = COMMANDS.get(name)
 
     def work() -> str:
-        if kind is None or not kind.label:
+        if kind is None or not kind.labels:
             raise Invalid(gettext("There is no such command here."))
         auth.demand(kind.permission)
         if kind.needs_confirmation() and "sure" not in request.form:

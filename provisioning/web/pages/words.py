@@ -215,7 +215,8 @@ def request_title(row: Command, zone: str) -> str:
     if row.kind == "getparam":
         return ngettext("Read one setting", "Read %(number)s settings", count)
     kind = COMMANDS.get(row.kind)
-    return kind.label.format(camera=given.get("camera")) if kind and kind.label else row.kind
+    label = kind.labels.get(given.get("camera") or "") if kind else None
+    return gettext(label) if label else row.kind
 
 
 def file_state(row: Upload) -> Label:
