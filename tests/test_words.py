@@ -15,6 +15,7 @@ from provisioning.check import check_words, run_view
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import VERDICTS
 from provisioning.commands import command_words
+from provisioning.core.errors import Conflict
 from provisioning.devices import registry, status_words
 from provisioning.media import link_words
 from provisioning.models import ChecklistRun, Command, Upload, db, utcnow
@@ -173,3 +174,11 @@ def test_the_reasons_of_links_of_an_older_version_all_get_their_codes(app: Flask
     flask_migrate.upgrade(directory=MIGRATIONS)
     db.session.expire_all()
     assert [row.link_reason for row in db.session.query(Upload).order_by(Upload.id)] == reasons
+
+
+@pytest.mark.quick
+def test_a_row_keeps_the_code_of_a_refusal_and_not_what_the_person_read_who_asked() -> None:
+    refusal = Conflict("Dieses Video ist schon da.", code="already_here")
+    assert refusal.phrase == Phrase("service_error", {"code": "already_here"})
+    assert command_words.said(refusal.phrase) == "This video is here already."
+    assert "(new_code)" in (command_words.said(Conflict("?", code="new_code").phrase) or "")

@@ -79,6 +79,22 @@ def _several(a: Arguments) -> str:
     return " ".join(dict.fromkeys(sentence(one) for one in a["phrases"]))
 
 
+_SERVICE_ERRORS: Mapping[str, str] = {
+    "already_requested": N_("The same request is still under way."),
+    "already_here": N_("This video is here already."),
+    "archived": N_("The device is archived."),
+    "cabin_private": N_("This vehicle takes nothing of the cabin."),
+    "credentials_pending": N_("A change of the credentials is still under way."),
+    "gateway_not_configured": N_("No SMS gateway is configured."),
+}
+
+
+def _service_error(a: Arguments) -> str:
+    """Say why something could not be asked, without what only whoever asked at that moment could use."""
+    known = _SERVICE_ERRORS.get(a["code"])
+    return gettext(known) if known else gettext("It could not be asked for (%(code)s).", code=a["code"])
+
+
 def _failed(a: Arguments) -> str:
     error = sentence(a["error"])
     return f"{a['command']}: {error}" if "command" in a else error
@@ -89,6 +105,7 @@ WORDS: Mapping[str, Words] = {
     "reply": lambda a: reply_sentence(a),
     "several": _several,
     "failed": _failed,
+    "service_error": _service_error,
     **gateway_words.WORDS,
     "key_missing": encryption.NO_KEY,
     "set_camera_server": _set_camera_server,

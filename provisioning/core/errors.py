@@ -7,7 +7,7 @@ one handler in the API and one in the pages turn them into answers.
 
 from collections.abc import Mapping
 
-from provisioning.phrase import Phrase, as_it_is
+from provisioning.phrase import Phrase
 
 
 class ServiceError(Exception):
@@ -26,8 +26,8 @@ class ServiceError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.phrase = phrase or as_it_is(message)
         self.code = code or self.code
+        self.phrase = phrase or Phrase("service_error", {"code": self.code})
         self.errors = dict(errors or {})
 
     def as_json(self) -> dict:

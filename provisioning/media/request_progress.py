@@ -27,15 +27,74 @@ from provisioning.models import (
     in_state,
     utcnow,
 )
+from provisioning.translation import N_, gettext
 
-RETRIES = "A camera that cannot get through tries again after some 30 minutes."
+RETRIES = N_("A camera that cannot get through tries again after some 30 minutes.")
 ON_ITS_WAY = (UploadState.RECEIVING, UploadState.PARTIAL)
-KINDS = {"photo": "photo", "video": "clip"}  # what people call the types of files
 WAITING = {
-    ShownState.QUEUED: "Waits for the vehicle's turn.",
-    ShownState.SENDING: "On its way to the vehicle.",
-    ShownState.SENT: "On its way to the vehicle.",
-    ShownState.DELIVERED: "The SIM has it; waiting for the vehicle's answer.",
+    ShownState.QUEUED: N_("Waits for the vehicle's turn."),
+    ShownState.SENDING: N_("On its way to the vehicle."),
+    ShownState.SENT: N_("On its way to the vehicle."),
+    ShownState.DELIVERED: N_("The SIM has it; waiting for the vehicle's answer."),
+}
+# of a file that is on its way: how much has come, and that the connection broke
+COUNTS = {
+    ("photo", "front"): N_("%(received)s of %(packets)s packets of the front photo have come."),
+    ("photo", "rear"): N_("%(received)s of %(packets)s packets of the rear photo have come."),
+    ("video", "front"): N_("%(received)s of %(packets)s packets of the front clip have come."),
+    ("video", "rear"): N_("%(received)s of %(packets)s packets of the rear clip have come."),
+}
+BROKEN = {
+    ("photo", "front"): N_(
+        "The connection broke after %(received)s of %(packets)s packets of the front photo; the vehicle goes on by"
+        " itself when it connects again."
+    ),
+    ("photo", "rear"): N_(
+        "The connection broke after %(received)s of %(packets)s packets of the rear photo; the vehicle goes on by"
+        " itself when it connects again."
+    ),
+    ("video", "front"): N_(
+        "The connection broke after %(received)s of %(packets)s packets of the front clip; the vehicle goes on by"
+        " itself when it connects again."
+    ),
+    ("video", "rear"): N_(
+        "The connection broke after %(received)s of %(packets)s packets of the rear clip; the vehicle goes on by"
+        " itself when it connects again."
+    ),
+}
+# of what is missing: that it comes, and that it has not come although the camera connected
+COMES = {
+    ("photo", "front"): N_(
+        "The vehicle has accepted; the front photo comes once its camera is connected, usually within a"
+        " minute."
+    ),
+    ("photo", "rear"): N_(
+        "The vehicle has accepted; the rear photo comes once its camera is connected, usually within a"
+        " minute."
+    ),
+    ("photo", "both"): N_(
+        "The vehicle has accepted; the front and rear photos come once its camera is connected, usually"
+        " within a minute."
+    ),
+    ("video", "front"): N_(
+        "The vehicle has accepted; the front clip comes once its camera is connected, usually within a"
+        " minute."
+    ),
+    ("video", "rear"): N_(
+        "The vehicle has accepted; the rear clip comes once its camera is connected, usually within a minute."
+    ),
+    ("video", "both"): N_(
+        "The vehicle has accepted; the front and rear clips come once its camera is connected, usually"
+        " within a minute."
+    ),
+}
+MISSED = {
+    ("photo", "front"): N_("The camera connected, but: %(reason)s The front photo has not come."),
+    ("photo", "rear"): N_("The camera connected, but: %(reason)s The rear photo has not come."),
+    ("photo", "both"): N_("The camera connected, but: %(reason)s The front and rear photos have not come."),
+    ("video", "front"): N_("The camera connected, but: %(reason)s The front clip has not come."),
+    ("video", "rear"): N_("The camera connected, but: %(reason)s The rear clip has not come."),
+    ("video", "both"): N_("The camera connected, but: %(reason)s The front and rear clips have not come."),
 }
 
 
@@ -98,15 +157,15 @@ def sentence(
         return command_words.sentence(row.error) + _retry(row)
     here = [upload.source for upload in linked]
     if state is State.DONE:
-        return "" if here else _note(row) or "Done."
+        return "" if here else _note(row) or gettext("Done.")
     if state not in OPEN:
         return _note(row)
     if row.note:
         return command_words.sentence(row.note)
     if state is not State.ANSWERED:
-        return (_unclear() if shown is ShownState.UNKNOWN else WAITING[shown]) + _end(row, zone)
+        return (_unclear() if shown is ShownState.UNKNOWN else gettext(WAITING[shown])) + _end(row, zone)
     if row.kind != "camreq":
-        return (_note(row) or "The vehicle has answered.") + _end(row, zone)
+        return (_note(row) or gettext("The vehicle has answered.")) + _end(row, zone)
     return _file(row, here, coming, session) + _end(row, zone)
 
 
@@ -117,50 +176,46 @@ def _note(row: Command) -> str:
 
 def _unclear() -> str:
     if sms_capabilities().lists_messages:
-        return "It is not clear whether the SMS went out; it is being looked up."
-    return (
+        return gettext("It is not clear whether the SMS went out; it is being looked up.")
+    return gettext(
         "It is not clear whether the SMS went out, and the SMS gateway cannot be asked: only the vehicle's answer or a"
         " delivery report will show. It is not sent again by itself."
     )
 
 
 def _file(row: Command, here: Sequence[str], coming: Sequence[Upload], session: CameraSession | None) -> str:
-    kind, missing = KINDS[row.arguments["file_type"]], command_state.missing_sources(row, here)
+    kind, missing = row.arguments["file_type"], command_state.missing_sources(row, here)
     since = row.sending_at or row.created_at
     if upload := _on_its_way(row, here, coming):
-        count = f"{upload.received_packets} of {upload.packets} packets of the {upload.source} {kind}"
+        counts = {"received": upload.received_packets, "packets": upload.packets}
         if upload.state == UploadState.RECEIVING:
-            return f"{count} have come."
-        return f"The connection broke after {count}; the vehicle goes on by itself when it connects again. {RETRIES}"
-    what, comes, has = (
-        (f"the {missing[0]} {kind}", "comes", "has")
-        if len(missing) == 1
-        else (f"the {' and '.join(missing)} {kind}s", "come", "have")
-    )
+            return gettext(COUNTS[kind, upload.source], **counts)
+        return f"{gettext(BROKEN[kind, upload.source], **counts)} {gettext(RETRIES)}"
+    what = kind, missing[0] if len(missing) == 1 else "both"
     if session is not None and session.started_at >= since and session.ended_at and session.code != "done":
-        return f"The camera connected, but: {session.reason} {_capital(what)} {has} not come. {RETRIES}"
-    return f"The vehicle has accepted; {what} {comes} once its camera is connected, usually within a minute. {RETRIES}"
+        return f"{gettext(MISSED[what], reason=session.reason)} {gettext(RETRIES)}"
+    return f"{gettext(COMES[what])} {gettext(RETRIES)}"
 
 
 def _retry(row: Command) -> str:
     if row.error_retry is None:
         return ""
-    return " Asking again may help." if row.error_retry else " Asking again will not help as things are."
+    if row.error_retry:
+        return " " + gettext("Asking again may help.")
+    return " " + gettext("Asking again will not help as things are.")
 
 
 def _end(row: Command, zone: str) -> str:
     if row.expires_at is None:
         return ""
-    return f" We wait until {clock(row.expires_at, zone, utcnow())}."
+    return " " + gettext("We wait until %(time)s.", time=clock(row.expires_at, zone, utcnow()))
 
 
 def clock(moment: datetime, zone: str, now: datetime) -> str:
     """Give the time of day with its zone's name, and before it the day where that is not today there."""
     shown = moment.astimezone(ZoneInfo(zone))
     days = (shown.date() - now.astimezone(shown.tzinfo).date()).days
-    day = "" if days <= 0 else "tomorrow " if days == 1 else f"{shown:%Y-%m-%d} "
-    return f"{day}{shown:%H:%M} {shown.tzname()}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    time = f"{shown:%H:%M} {shown.tzname()}"
+    if days == 1:
+        return gettext("tomorrow %(time)s", time=time)
+    return time if days <= 0 else f"{shown:%Y-%m-%d} {time}"
