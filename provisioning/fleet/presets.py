@@ -60,7 +60,7 @@ def find(reference: str) -> Profile:
     )
     profile = db.session.scalar(query.limit(1))
     if profile is None:
-        raise NotFound(gettext("There is no profile %(name)r.", name=reference[:120]))
+        raise NotFound(gettext("There is no profile %(name)s.", name=repr(reference[:120])))
     return profile
 
 

@@ -14,6 +14,7 @@ from provisioning.tracker.parameters.catalogue import CATALOGUE
 from provisioning.tracker.parameters.lookup import CREDENTIALS, REQUIRED, id_of
 from provisioning.tracker.parameters.parameter import Parameter
 from provisioning.tracker.parameters.values import ValueRefused, read_raw, read_value
+from provisioning.translation import N_, gettext
 
 _ID = re.compile(r"[1-9][0-9]{0,7}")
 
@@ -27,7 +28,7 @@ class ParameterErrors(ValueError):
 
 
 class _ParameterField(fields.Field[int | str]):
-    default_error_messages = {"null": "Give a value: nothing (null) is not one."}
+    default_error_messages = {"null": N_("Give a value: nothing (null) is not one.")}
 
     def __init__(self, parameter: Parameter | None) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class _ParameterField(fields.Field[int | str]):
 
 
 class _SetSchema(Schema):
-    error_messages = {"unknown": "The catalogue has no such parameter. Check the number, or use raw."}
+    error_messages = {"unknown": N_("The catalogue has no such parameter. Check the number, or use raw.")}
 
 
 def validate(
@@ -70,14 +71,17 @@ def complete(
     values, errors = _read(parameters, raw, catalogue)
     for number in CREDENTIALS & (values.keys() | _ids(errors)):
         errors[str(number)] = [
-            "The SMS login and password are set alone, in an SMS of their own: not in a profile or plan."
+            gettext(
+                "The SMS login and password are set alone, in an SMS of their own: not in a profile or plan."
+            )
         ]
     for number, wanted in REQUIRED.items():
         if values.get(number, wanted) != wanted:
-            name = catalogue[number].name
-            errors[str(number)] = [
-                f"{name} must be {wanted} for DualCam, not {values[number]}. Leave it out."
-            ]
+            text = gettext(
+                "%(name)s must be %(wanted)s for DualCam, not %(value)s. Leave it out.",
+                name=gettext(catalogue[number].name), wanted=wanted, value=values[number],
+            )  # fmt: skip
+            errors[str(number)] = [text]
     if errors:
         raise ParameterErrors(errors)
     return {**REQUIRED, **values}
@@ -87,7 +91,9 @@ def _read(
     parameters: Mapping[Any, Any], raw: bool, catalogue: Mapping[int, Parameter]
 ) -> tuple[dict[int, int | str], dict[str, list[str]]]:
     if not isinstance(parameters, Mapping):
-        raise ParameterErrors({"parameters": ["Give an object of parameter id and value, like {66000: 3}."]})
+        raise ParameterErrors(
+            {"parameters": [gettext("Give an object of parameter id and value, like {66000: 3}.")]}
+        )
     given, errors = _by_id(parameters)
     known = {name: catalogue.get(int(name)) for name in given}
     schema_fields: dict[str, Any] = {
@@ -99,7 +105,8 @@ def _read(
     except ValidationError as refused:
         loaded = refused.valid_data if isinstance(refused.valid_data, dict) else {}
         for name, texts in refused.messages_dict.items():
-            errors.setdefault(str(name), []).extend(texts)
+            # those that a class declares are not translated yet
+            errors.setdefault(str(name), []).extend(gettext(text) for text in texts)
     return {int(name): loaded[name] for name in given if name in loaded and name not in errors}, errors
 
 
@@ -110,10 +117,10 @@ def _by_id(parameters: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, lis
         name = str(key)
         if isinstance(key, bool) or not isinstance(key, int | str) or not _ID.fullmatch(name):
             errors[name[:40]] = [
-                "A parameter id is a whole number of 1 to 8 digits that does not begin with 0."
+                gettext("A parameter id is a whole number of 1 to 8 digits that does not begin with 0.")
             ]
         elif name in given:
-            errors[name] = ["This parameter is given twice."]
+            errors[name] = [gettext("This parameter is given twice.")]
         else:
             given[name] = value
     return given, errors
@@ -124,8 +131,12 @@ def _check_credentials(present: set[int], errors: dict[str, list[str]]) -> None:
     if credentials and present != CREDENTIALS:
         for number in sorted(credentials):
             errors.setdefault(str(number), []).append(
-                f"{id_of('sms_login')} (login) and {id_of('sms_password')} (password) are set together and alone:"
-                " both of them and nothing else."
+                gettext(
+                    "%(login)s (login) and %(password)s (password) are set together and alone: both of them and"
+                    " nothing else.",
+                    login=id_of("sms_login"),
+                    password=id_of("sms_password"),
+                )
             )
 
 
