@@ -245,3 +245,61 @@ def test_a_page_of_the_list_reads_along_an_index_and_sorts_no_fleet(
     details = [row[-1] for row in plan]
     assert any("USING INDEX ix_devices_live_" in detail for detail in details), details
     assert not any("TEMP B-TREE" in detail for detail in details), details
+
+
+def statements_of(visitor: Visitor, address: str) -> list[tuple[str, Any]]:
+    """Give the statements of a page with their parameters."""
+    seen = list[tuple[str, Any]]()
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        seen.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    assert visitor.get(address).status_code == 200
+    event.remove(db.engine, "before_cursor_execute", note)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "query", ["?q=van", "?q=nobody", "?q=082736&tag=north&state=working", "?q=35&page=9"]
+)
+def test_a_search_that_finds_few_compares_words_once(app: Flask, fleet: list[Device], query: str) -> None:
+    seen = statements_of(Visitor(app, Role.VIEWER), f"/{query}")
+    assert len([statement for statement, _ in seen if "LIKE" in statement]) == 1
+
+
+def test_a_search_that_finds_many_lists_and_counts_all_of_them(
+    app: Flask, fleet: list[Device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "FEW", 1)
+    page = Visitor(app, Role.VIEWER).get("/?q=van&sort=name").text
+    assert rows_of(page) == ["Van 1", "Van 2"]
+    assert sum(listing.counts(listing.Filter(text="van")).values()) == 2
+
+
+@pytest.mark.parametrize("words", ["082736", "KLM 311", "klm 311"])
+def test_words_in_either_case_find_a_plate_and_digits_an_imei(fleet: list[Device], words: str) -> None:
+    wanted = listing.looked_up(listing.Filter(text=words))
+    assert [row.name for row in db.session.scalars(listing.select_devices(wanted))] == ["Van 1"]
+
+
+def test_tags_of_archived_vehicles_are_not_counted(fleet: list[Device]) -> None:
+    assert listing.tags() == [("cold", 1), ("north", 2)]
+    registry.archive(fleet[1], utcnow())
+    assert listing.tags() == [("north", 1)]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_badge_of_every_page_reads_no_list_of_all_vehicles(app: Flask, fleet: list[Device]) -> None:
+    seen = statements_of(Visitor(app, Role.VIEWER), "/media")
+    plans = [
+        [
+            row[-1]
+            for row in db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+        for statement, parameters in seen
+        if "sessions.imei" in statement
+    ]
+    assert len(plans) == 1
+    assert any("devices USING INDEX uq_devices_live_imei (imei=?)" in detail for detail in plans[0]), plans
+    assert not any(detail.startswith("SCAN devices") for detail in plans[0]), plans

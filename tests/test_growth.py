@@ -243,3 +243,20 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
     for path in asking:
         answer = app.test_client().get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 200, (path, answer.text)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_doubtful_files_of_the_fleet_are_found_by_an_index_of_their_own(app: Flask, van: Device) -> None:  # noqa: F811
+    plans = list[str]()
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        if "looked_like IS NOT NULL" in statement and "ORDER BY uploads.id DESC" in statement:
+            rows = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append(" | ".join(row[-1] for row in rows))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    assert Visitor(app, Role.ADMIN).get("/media?doubtful=1").status_code == 200
+    event.remove(db.engine, "before_cursor_execute", note)
+    (plan,) = plans
+    assert "USING INDEX ix_uploads_all_doubtful (id<?)" in plan
+    assert "TEMP B-TREE" not in plan

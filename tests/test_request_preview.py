@@ -10,8 +10,19 @@ from sqlalchemy import func, select
 from test_fleet_lists import Program
 from test_sms import ask, photo, send, van  # noqa: F401 - a fixture
 
-from provisioning.devices import status_table
-from provisioning.models import Command, Device, Message, Role, Upload, Verdict, db, new_id, utcnow
+from provisioning.devices import measured_times, registry, status_table
+from provisioning.models import (
+    Command,
+    Device,
+    Message,
+    Role,
+    Upload,
+    Verdict,
+    db,
+    new_id,
+    utcnow,
+    visibility,
+)
 from provisioning.sms import reconcile
 
 PHOTO = {"command": "camreq", "file_type": "photo", "source": "both"}
@@ -85,6 +96,15 @@ def test_files_that_broke_off_or_belong_to_another_vehicle_are_not_measured(
     came(van, 1000, device_id=None, imei="490154203237518")
     found = program.call("POST", PATH, PHOTO)["ready_in"]
     assert found["basis"] == "fleet"
+
+
+def test_an_estimate_for_somebody_limited_to_tags_rests_on_the_whole_fleet(van: Device) -> None:  # noqa: F811
+    device = registry.add({"imei": "352094082042885", "phone": "+12025550177", "name": "Van 9"}, utcnow())
+    came(device, 6000)
+    registry.change(van, {"tags": ["north"]}, utcnow())
+    with visibility.limited_to(frozenset({"north"})):
+        assert len(measured_times.of(van).fleet) == 3
+        assert db.session.scalar(select(func.count()).select_from(Upload)) == 0
 
 
 def test_the_same_request_under_way_and_another_one_are_named(program: Program, van: Device) -> None:  # noqa: F811

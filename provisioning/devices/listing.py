@@ -6,7 +6,7 @@ agree.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
@@ -16,6 +16,7 @@ from provisioning.devices.health import HealthState
 from provisioning.models import OPEN, Command, Device, DeviceTag, Upload, UploadState, db, in_state
 from provisioning.tracker.normalization import clean_imei, clean_phone
 
+FEW = 200  # vehicles that a search finds, of which a list then reads no others
 _DIGITS = re.compile(r"[\d\s/.-]+")  # an IMEI, or the end of one, as labels write it
 # by the name in the address: worst first is the order of the states' words
 ORDERS: Mapping[str, tuple[Any, ...]] = {
@@ -33,11 +34,16 @@ class Filter:
     states: tuple[HealthState, ...] = ()
     tag: str = ""
     text: str = ""
+    ids: tuple[int, ...] | None = None  # only these
 
 
 def is_called(wanted: str) -> ColumnElement[bool]:
     """Condition: a part of the vehicle's name, plate, IMEI or phone is this, as people write them."""
-    named = (Device.name.icontains(wanted, autoescape=True), Device.plate.icontains(wanted, autoescape=True))
+    is_one_case = wanted.lower() == wanted.upper()  # PostgreSQL then compares twice as fast
+    named = [
+        column.contains(wanted, autoescape=True) if is_one_case else column.icontains(wanted, autoescape=True)
+        for column in (Device.name, Device.plate)
+    ]
     if not re.search(r"\d", wanted):  # no number has it, and two columns are read half as long as four
         return or_(*named)
     # a label's way to write an IMEI, or another way to write a phone number, is found as well
@@ -59,7 +65,18 @@ def matching(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(Device.id.in_(tagged))
     if wanted.text:
         conditions.append(is_called(wanted.text))
+    if wanted.ids is not None:
+        conditions.append(Device.id.in_(wanted.ids))
     return conditions
+
+
+def looked_up(wanted: Filter) -> Filter:
+    """Give a filter that finds the same; where words find few vehicles, by their ids, so that they are read once."""
+    if not wanted.text:
+        return wanted
+    some = select(Device.id).where(*matching(replace(wanted, states=()))).limit(FEW + 1)
+    ids = tuple(db.session.scalars(some))
+    return wanted if len(ids) > FEW else replace(wanted, text="", tag="", ids=ids)
 
 
 def select_devices(wanted: Filter) -> Select[Any]:
@@ -72,7 +89,7 @@ def counts(wanted: Filter) -> dict[HealthState, int]:
     """Count the vehicles of each state, whatever states are looked for."""
     rows = db.session.execute(
         select(Device.health_state, func.count())
-        .where(*matching(Filter(tag=wanted.tag, text=wanted.text)))
+        .where(*matching(replace(wanted, states=())))
         .group_by(Device.health_state)
     ).all()
     found = {row[0]: row[1] for row in rows}
@@ -81,15 +98,12 @@ def counts(wanted: Filter) -> dict[HealthState, int]:
 
 def tags() -> list[tuple[str, int]]:
     """Give the tags of live vehicles, with how many have each, by name."""
-    # without a join: few vehicles are archived, and the tags of all others are counted by an index alone
+    # all are counted by an index alone; few vehicles are archived, and theirs are taken off
+    query = select(DeviceTag.tag, func.count()).group_by(DeviceTag.tag).order_by(DeviceTag.tag)
     archived = select(Device.id).where(Device.archived_at.is_not(None))
-    rows = db.session.execute(
-        select(DeviceTag.tag, func.count())
-        .where(DeviceTag.device_id.not_in(archived))
-        .group_by(DeviceTag.tag)
-        .order_by(DeviceTag.tag)
-    ).all()
-    return [(row[0], row[1]) for row in rows]
+    gone = {row[0]: row[1] for row in db.session.execute(query.where(DeviceTag.device_id.in_(archived)))}
+    counted = [(row[0], row[1] - gone.get(row[0], 0)) for row in db.session.execute(query)]
+    return [(tag, count) for tag, count in counted if count]
 
 
 def under_way() -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 
 from provisioning.devices.durations import ENOUGH, FinishedFile, Measured
-from provisioning.models import Command, Device, Upload, UploadState, db, files_of
+from provisioning.models import Command, Device, Upload, UploadState, db, files_of, visibility
 
 NEWEST = 20  # rows of a vehicle: enough for a median, few enough to follow a change of the line
 FLEET = 60  # rows of the fleet
@@ -21,13 +21,24 @@ def of(device: Device) -> Measured:
     own = _files(NEWEST, device)
     kinds = {file.file_type for file in own}
     is_enough = len(own) >= ENOUGH and kinds >= {"photo", "video"} and any(f.start is not None for f in own)
-    return Measured(vehicle=own, fleet=() if is_enough else _files(FLEET))
+    return Measured(vehicle=own, fleet=() if is_enough else _files_of_fleet())
 
 
 def of_replies(device: Device) -> Measured:
     """Give how long the replies of the vehicle took, and of the fleet where the vehicle has too few of its own."""
     own = _replies(NEWEST, device)
-    return Measured(vehicle_replies=own, fleet_replies=() if len(own) >= ENOUGH else _replies(FLEET))
+    return Measured(vehicle_replies=own, fleet_replies=() if len(own) >= ENOUGH else _replies_of_fleet())
+
+
+# the newest of somebody's own few vehicles may be the rows of years, and an estimate shows nothing of any vehicle
+@visibility.whole_fleet()
+def _files_of_fleet() -> list[FinishedFile]:
+    return _files(FLEET)
+
+
+@visibility.whole_fleet()
+def _replies_of_fleet() -> list[float]:
+    return _replies(FLEET)
 
 
 def _files(limit: int, device: Device | None = None) -> list[FinishedFile]:

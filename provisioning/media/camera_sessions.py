@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 
 from provisioning.devices import health_rules, status_table
 from provisioning.models import CameraSession, Device, StatusItem, Verdict, changes, db, put_all, timestamps
@@ -167,10 +167,9 @@ def _peer(fact: SessionFacts) -> str:
 
 def of_unknown_devices() -> ColumnElement[bool]:
     """Give the condition that a connection is of an IMEI that no device has now."""
-    known = select(Device.imei).where(Device.archived_at.is_(None))
-    return and_(
-        CameraSession.device_id.is_(None), CameraSession.imei.is_not(None), CameraSession.imei.not_in(known)
-    )
+    # looked up for each connection: a list of all IMEIs would be made on every page
+    known = exists().where(Device.imei == CameraSession.imei, Device.archived_at.is_(None))
+    return and_(CameraSession.device_id.is_(None), CameraSession.imei.is_not(None), ~known)
 
 
 def unknown_devices_counted() -> int:

@@ -51,11 +51,10 @@ def in_use(config: Config, now: datetime) -> Use:
     came = _amounts(
         Upload.id >= first_id(now - timedelta(days=GROWTH_DAYS)), Upload.state == UploadState.STORED
     )
+    # not a join, in which SQLite would begin with all files
+    of_saved = Upload.event_id.in_(select(Event.id).where(Event.saved_at.is_not(None)))
     saved = db.session.execute(
-        select(func.count(), func.coalesce(func.sum(Upload.size), 0))
-        .select_from(Event)
-        .join(Upload, Upload.event_id == Event.id)
-        .where(Event.saved_at.is_not(None))
+        select(func.count(), func.coalesce(func.sum(Upload.size), 0)).where(of_saved)
     ).one()
     a_day = sum(amount.size for amount in came.values()) // GROWTH_DAYS
     return Use(by_type, Amount(*map(int, saved)), a_day, _disk(config, a_day))

@@ -78,6 +78,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
             "ix_uploads_copies_asked", "file_type", "id", where=f"{COPIES_DUE} AND command_id IS NOT NULL"
         ),
         partial_index("ix_uploads_doubtful", "imei", "id", where="looked_like IS NOT NULL"),
+        partial_index("ix_uploads_all_doubtful", "id", where="looked_like IS NOT NULL"),
         partial_index("ix_uploads_settle_due", "id", where="settle_due", on_sqlite="settle_due = 1"),
         partial_index("ix_uploads_event_due", "id", where="event_due", on_sqlite="event_due = 1"),
         partial_index("ix_uploads_event_id", "event_id", where="event_id IS NOT NULL"),

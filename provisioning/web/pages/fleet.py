@@ -57,11 +57,12 @@ def _wanted() -> tuple[listing.Filter, str]:
 
 def _listed() -> dict[str, Any]:
     wanted, order = _wanted()
-    counts = listing.counts(wanted)
+    same = listing.looked_up(wanted)
+    counts = listing.counts(same)
     found = sum(count for state, count in counts.items() if not wanted.states or state in wanted.states)
     pages = max(1, -(-found // PAGE))
     page = min(pages, max(1, request.args.get("page", 1, int)))
-    query = listing.select_devices(wanted).order_by(*listing.ORDERS[order])
+    query = listing.select_devices(same).order_by(*listing.ORDERS[order])
     rows = db.session.scalars(query.offset((page - 1) * PAGE).limit(PAGE)).all()
     address = {
         "state": ",".join(wanted.states),
