@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from provisioning.devices.credentials_phases import TRANSITIONS as CREDENTIALS
-from provisioning.devices.credentials_phases import Fact, Phase
+from provisioning.devices.credential_phases import TRANSITIONS as CREDENTIALS
+from provisioning.devices.credential_phases import Fact, Phase
 from provisioning.models import ENDED, PASSAGES, SHOWN, TRANSITIONS, Passage, State
 from provisioning.models.command_state import ENDS
 from provisioning.roles import MEANING, Permission, Role

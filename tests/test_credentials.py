@@ -32,7 +32,7 @@ from provisioning.core.config import load
 from provisioning.core.errors import Conflict, GatewayError
 from provisioning.core.sms_capabilities import Capabilities
 from provisioning.devices import credential_pairs, credentials, registry, status_table
-from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
+from provisioning.devices.credential_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import OPEN, Command, DeliveryStatus, Device, Role, State, db, utcnow
 from provisioning.phrase import as_it_is
 from provisioning.sms import dispatch, inbound, recovery

@@ -37,7 +37,7 @@ PURE = (
     "provisioning.commands.reply_matching",
     "provisioning.core.prices",
     "provisioning.devices.durations",
-    "provisioning.devices.credentials_phases",
+    "provisioning.devices.credential_phases",
     "provisioning.devices.health",
     "provisioning.devices.health_rules",
     "provisioning.devices.health_words",

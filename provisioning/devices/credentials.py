@@ -1,6 +1,6 @@
 """A change of SMS credentials: how what happens to commands moves it.
 
-`credentials_phases` holds the state machine, and `credential_proofs` says what an answer proves. The functions here
+`credential_phases` holds the state machine, and `credential_proofs` says what an answer proves. The functions here
 turn what happened to a command into a fact; `_apply` is the only place that writes the device's row. A pair is
 forgotten only when an answer leaves no doubt, when the change cannot have reached the device, or when a person says
 what it holds. Callers hold the device's lock and commit.
@@ -28,6 +28,7 @@ from provisioning.devices.credential_pairs import (
     pair_set_by,
     sent_fingerprint,
 )
+from provisioning.devices.credential_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.devices.credential_proofs import (
     has_duplicate,
     may_answer_another,
@@ -35,7 +36,6 @@ from provisioning.devices.credential_proofs import (
     never_arrives,
     proved_pair,
 )
-from provisioning.devices.credentials_phases import AT_REST, TRANSITIONS, TRYING, Fact, Phase
 from provisioning.models import OPEN, Command, Device, State, command_state, db, timestamps
 from provisioning.phrase import Phrase
 from provisioning.tracker import language

@@ -46,7 +46,7 @@ class Device(db.Model):  # type: ignore[name-defined]
     sms_password: Mapped[str | None] = mapped_column(Text)
     pending_login: Mapped[str | None] = mapped_column(Text)
     pending_password: Mapped[str | None] = mapped_column(Text)
-    # devices.credentials_phases.Phase; NULL: at rest (with a pending pair: it is kept until an answer leaves no doubt)
+    # devices.credential_phases.Phase; NULL: at rest (with a pending pair: it is kept until an answer leaves no doubt)
     credentials_state: Mapped[str | None] = mapped_column(String(16))
     # the newest change of credentials that was handed over, until a person says what the device holds
     credentials_change: Mapped[str | None] = mapped_column(String(32))
