@@ -1,4 +1,4 @@
-"""Times on pages: in the zone of the device, and those that a person types."""
+"""Times and sizes on pages: in the zone of the device, in the reader's language; and times that a person types."""
 
 import re
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from provisioning.devices import status_table
 from provisioning.media import request_progress
 from provisioning.models import Command, Device, Role, Verdict, db, utcnow
+from provisioning.web.pages import size, times
 
 
 @pytest.fixture
@@ -124,3 +125,55 @@ def test_a_video_of_a_moment_after_the_page_was_made_can_be_typed(van: Device, v
     )
     assert field
     assert "max=" not in field[0]
+
+
+@pytest.mark.parametrize(
+    ("language", "short", "names"),
+    [("en", "Tue 1 Dec 22:34", "1 December 2026"), ("de", "Di", "Dezember 2026")],
+)
+def test_days_and_months_have_the_names_of_the_readers_language(
+    app: Flask, language: str, short: str, names: str
+) -> None:
+    moment, now = datetime(2026, 12, 1, 20, 34, tzinfo=UTC), datetime(2026, 11, 26, 20, 0, tzinfo=UTC)
+    with app.test_request_context("/", headers={"Accept-Language": language}):
+        assert times.short_time(moment, "Europe/Vilnius", now).startswith(short)
+        assert times.full_day(moment).endswith(names)
+
+
+@pytest.mark.parametrize(
+    ("moment", "day", "time"),
+    [
+        (datetime(2026, 11, 26, 20, 34, tzinfo=UTC), "Today", "22:34"),
+        (datetime(2026, 11, 25, 20, 34, tzinfo=UTC), "Yesterday", "yesterday 22:34"),
+        (datetime(2026, 11, 3, 20, 34, tzinfo=UTC), "Tue 3 Nov", "Tue 3 Nov 22:34"),
+        (datetime(2025, 11, 3, 20, 34, tzinfo=UTC), "3 Nov 2025", "3 Nov 2025 22:34"),
+    ],
+)
+def test_a_day_is_as_short_as_it_is_clear(moment: datetime, day: str, time: str) -> None:
+    now = datetime(2026, 11, 26, 20, 0, tzinfo=UTC)
+    assert times.short_day(moment, "Europe/Vilnius", now) == day
+    assert times.short_time(moment, "Europe/Vilnius", now) == time
+
+
+@pytest.mark.parametrize(
+    ("language", "count", "said"),
+    [
+        ("en", 1_530_000, "1.5 MB"),
+        ("de", 1_530_000, "1,5 MB"),
+        ("de", 153_000, "153 kB"),
+        ("en", 7_000_000_000, "7.0 GB"),
+        ("en", 1, "1 byte"),
+        ("en", 999, "999 bytes"),
+    ],
+)
+def test_a_size_has_the_decimal_sign_of_the_readers_language(
+    app: Flask, language: str, count: int, said: str
+) -> None:
+    with app.test_request_context("/", headers={"Accept-Language": language}):
+        assert size(count) == said
+
+
+def test_a_page_gives_its_script_the_sentences_that_count_times_on(van: Device, visitor: Visitor) -> None:
+    page = visitor.get("/").text
+    assert 'data-text-ago="{} s ago|{} min ago|{} h ago|{} d ago"' in page
+    assert 'data-text-soon="in a moment"' in page

@@ -16,6 +16,7 @@ from flask import Flask, Response, request, url_for
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 
 from provisioning.core.errors import NotFound
+from provisioning.translation import gettext
 
 FOLDER = Path(__file__).parents[2] / "static"
 HASHED = re.compile(r"(?P<stem>.+)\.(?P<hash>[0-9a-f]{12})(?P<ending>\.[a-z0-9]+)")
@@ -90,5 +91,5 @@ def _content(name: str, coding: str) -> bytes:
         return gzip.compress(_content(name, "identity"), 9)
     path = _files().get(name)
     if path is None:
-        raise NotFound("There is no such file.")
+        raise NotFound(gettext("There is no such file."))
     return path.read_bytes()

@@ -23,9 +23,8 @@ SENDS_BY_ITSELF: Mapping[int, str] = MappingProxyType(
 REQUIRED: Mapping[int, int] = MappingProxyType(
     {row.id: row.required for row in CATALOGUE.values() if row.required is not None}
 )
-REQUIRED_IN_WORDS = " and ".join(
-    f"{id} = {value}" for id, value in REQUIRED.items()
-)  # "151 = 18 and 150 = 1"
+# "151 = 18, 150 = 1": the same in every language
+REQUIRED_IN_WORDS = ", ".join(f"{id} = {value}" for id, value in REQUIRED.items())
 TRACKER_SERVER = frozenset({2004, 2005, 2006})  # where the tracker sends its own data: domain, port, protocol
 
 

@@ -92,12 +92,13 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     moment = utcnow().astimezone(ZoneInfo(device.time_zone)).utcoffset()
     offset = round((moment.total_seconds() if moment else 0) / 1800) * 30
     config = current_config()
+    own = camera_server.own_server(config)
     return page(
         device, "vehicle/settings.html", "settings", error=error, profiles=presets.newest(),
         still_takes=cabin_rule.still_takes(device),
         zone_now=(offset, questions.zone_words(offset)), clock=status_table.get(device.id, status_table.CLOCK),
-        server=camera_server.own_address(config), config=config, given=request.form,
-        **cards.choices(), **_shown(device),
+        server=f"{own.domain}:{own.port}" if own else gettext("this service's address"),
+        config=config, given=request.form, **cards.choices(), **_shown(device),
     )  # fmt: skip
 
 
