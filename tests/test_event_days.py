@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
+from page_visitor import IMEI, Visitor, van  # noqa: F401 - `van` is a fixture
 from test_event_pages import event
 from test_events import requested, stored
-from test_pages import IMEI, Visitor, van  # noqa: F401 - `van` is a fixture
 
 from provisioning.models import Device, Event, Role, db, utcnow
 from provisioning.web.pages import event_days

@@ -6,11 +6,11 @@ from gettext import NullTranslations
 
 import pytest
 from flask import Flask
+from page_visitor import Visitor, flat, van  # noqa: F401 - a fixture
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from test_api import Api
 from test_audit import entries
-from test_pages import Visitor, flat, van  # noqa: F401 - a fixture
 
 from provisioning import translation
 from provisioning.models import AuditEntry, Device, Role, User, db, new_id
