@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import bombs
@@ -15,7 +16,8 @@ import pytest
 from conftest import ROOT, wait_until
 from PIL import Image
 
-from provisioning.media import decoder_pool, decoder_process, photo_decoder
+from provisioning.media import copy_words, decoder_pool, decoder_process, photo_decoder
+from provisioning.phrase import Phrase
 from simulator import media
 
 HANGS = "import sys, time; sys.stdin.readline(); time.sleep(60)"
@@ -53,7 +55,12 @@ def photo(tmp_path: Path) -> Path:
 
 def one(decoder: decoder_pool.PhotoDecoder, source: Path, target: Path) -> str | None:
     (outcome,) = decoder.decode([(source, target)])
-    return outcome.problem
+    return copy_words.problem(outcome.problem) if outcome.problem else None
+
+
+def said(held: dict[str, Any]) -> str:
+    """Say what a child has answered."""
+    return copy_words.problem(Phrase.from_json(held))
 
 
 def child_of(decoder: decoder_pool.PhotoDecoder) -> int:
@@ -86,7 +93,7 @@ def test_one_child_makes_many_thumbnails_and_says_what_it_cannot_read(
     ],
 )
 def test_a_photo_is_shown_as_far_as_it_goes_and_says_only_what_is_missing_to_see(
-    decoder: decoder_pool.PhotoDecoder, tmp_path: Path, name: str, note: str | None
+    decoder: decoder_pool.PhotoDecoder, tmp_path: Path, name: str, note: Phrase | None
 ) -> None:
     source = ROOT / "tests" / "vectors" / "media" / f"{name}.jpg"
     assert decoder.decode([(source, tmp_path / "one")]) == [decoder_pool.Outcome(note=note)]
@@ -113,7 +120,7 @@ def test_a_picture_that_makes_the_child_hang_or_crash_costs_only_itself(
 ) -> None:
     monkeypatch.setattr(decoder_pool, "PHOTO_SECONDS", 0.5)
     monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", HANGS])
-    assert one(decoder, photo, photo.parent / "one") == decoder_pool.TOO_LONG
+    assert one(decoder, photo, photo.parent / "one") == "Making the copy took too long."
     monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", CRASHES])
     assert one(decoder, photo, photo.parent / "one") == "The decoder crashed (code -6)."
     monkeypatch.undo()
@@ -125,7 +132,7 @@ def test_of_many_photos_only_the_one_that_ends_the_child_is_to_blame(
 ) -> None:
     monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", CRASHES_AT_BAD])
     asked = [(photo.with_name(name), photo.parent / name) for name in ("a", "bad", "c", "bad", *"d" * 120)]
-    crashed = "The decoder crashed (code -6)."
+    crashed = Phrase("decoder_crashed", {"code": -6})
     outcomes = decoder.decode(asked)
     assert [outcome.problem for outcome in outcomes] == [None, crashed, None, crashed, *[None] * 120]
     assert decoder.decode([]) == []
@@ -147,8 +154,8 @@ def test_a_video_that_crashes_or_hangs_its_child_says_so(
     photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", CRASHES])
-    assert (
-        decoder_pool.decode_video(photo, photo.parent / "one", 30).problem == "The decoder crashed (code -6)."
+    assert decoder_pool.decode_video(photo, photo.parent / "one", 30).problem == Phrase(
+        "decoder_crashed", {"code": -6}
     )
     monkeypatch.setattr(decoder_pool, "VIDEO_SECONDS", 0.5)
     monkeypatch.setattr(decoder_pool, "PROGRAM", [sys.executable, "-c", "import time; time.sleep(60)"])
@@ -161,7 +168,7 @@ def test_a_picture_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path
     source.write_bytes(bombs.jpeg(16000, 8000, mode="CMYK", progressive=progressive))
     cost = bombs.photo(source)
     assert cost.answer
-    assert cost.answer["error"] == "The picture is 16000 × 8000 pixels; the limit is 40 million pixels."
+    assert said(cost.answer["error"]) == "The picture is 16000 × 8000 pixels; the limit is 40 million pixels."
     assert cost.peak_mib < 64
     assert not list(tmp_path.glob("*.thumbnail*"))
 
@@ -191,7 +198,7 @@ def test_a_picture_of_thousands_of_scans_is_refused_before_decoding(tmp_path: Pa
     source.write_bytes(bombs.scans(3000, side=200))
     cost = bombs.photo(source)
     assert cost.answer
-    assert cost.answer["error"] == "The picture has 3000 scans; the limit is 100."
+    assert said(cost.answer["error"]) == "The picture has 3000 scans; the limit is 100."
     assert cost.peak_mib < 64
 
 
@@ -208,7 +215,7 @@ def test_a_video_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path) 
     source.write_bytes(bombs.h265(4160, 128))
     cost = bombs.video(source)
     assert cost.answer
-    assert cost.answer["error"] == "The video is 4160 × 128 pixels; the limit is 4096 × 4096."
+    assert said(cost.answer["error"]) == "The video is 4160 × 128 pixels; the limit is 4096 × 4096."
     assert cost.peak_mib < 64
     assert [path.name for path in tmp_path.iterdir()] == ["large.h265"]
 
@@ -217,7 +224,8 @@ def test_a_video_that_becomes_too_large_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "grows.h265"
     source.write_bytes(bombs.h265(128, 128) + bombs.h265(1024, 1024, 50))
     outcome = decoder_pool.decode_video(source, tmp_path / "grows", 30, side=256)
-    assert outcome.problem == "Decoding the file takes more memory than is allowed."
+    assert outcome.problem
+    assert copy_words.problem(outcome.problem) == "Decoding the file takes more memory than is allowed."
 
 
 def test_a_video_of_many_frames_is_copied_up_to_a_limit_and_says_so(tmp_path: Path) -> None:
@@ -225,7 +233,7 @@ def test_a_video_of_many_frames_is_copied_up_to_a_limit_and_says_so(tmp_path: Pa
     source.write_bytes(bombs.h265(128, 128, 500))
     cost = bombs.video(source, rate=2)
     assert cost.answer
-    assert "first 120 seconds" in cost.answer["note"]
+    assert "first 120 seconds" in said(cost.answer["note"])
     with av.open(str(tmp_path / "long.mp4")) as made:
         assert made.streams.video[0].frames == 240
 
@@ -235,7 +243,7 @@ def test_a_video_that_takes_too_much_processor_time_is_shown_as_far_as_it_came(t
     source.write_bytes(bombs.h265(1280, 720, 3000))
     cost = bombs.video(source, seconds=7)
     assert cost.answer
-    assert "making more took too long" in cost.answer["note"]
+    assert "making more took too long" in said(cost.answer["note"])
     assert cost.peak_mib < 300
     assert (tmp_path / "slow.mp4").is_file()
 
@@ -285,5 +293,5 @@ def test_a_copy_that_grows_too_large_is_the_files_fault(tmp_path: Path) -> None:
         [sys.executable, "-c", run, "video", str(source), str(tmp_path / "copy"), "30", "4096", "60"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert json.loads(done.stdout) == {"error": "The copy would be larger than is allowed."}
+    assert json.loads(done.stdout) == {"error": Phrase("copy_too_large").as_json()}
     assert not list(tmp_path.glob("*.mp4*"))

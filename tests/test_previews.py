@@ -14,9 +14,10 @@ from page_visitor import Visitor
 from sqlalchemy import select
 from upload_rows import IMEI, add_van, asked, sidecar, take
 
-from provisioning.media import photo_decoder, previews, registration, settlement, storage
+from provisioning.media import copy_words, photo_decoder, previews, registration, settlement, storage
 from provisioning.media.decoder_pool import Outcome
 from provisioning.models import Device, Role, Upload, db, utcnow
+from provisioning.phrase import Phrase
 from receiver.store.media_store import MediaError
 from simulator import media
 
@@ -132,9 +133,11 @@ def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
     upload = _store(tmp_path, record, torn)
     assert not previews.make([upload.id], utcnow)
     db.session.expire_all()
-    assert "decoded" in (upload.derived_error or "")
-    assert "/" not in (upload.derived_error or "")
-    assert "Errno" not in (upload.derived_error or "")
+    assert upload.derived_error
+    said = copy_words.problem(upload.derived_error)
+    assert "decoded" in said
+    assert "/" not in said
+    assert "Errno" not in said
 
 
 def test_a_photo_without_its_end_is_shown_as_far_as_it_goes(app: Flask, van: Device, tmp_path: Path) -> None:
@@ -160,17 +163,16 @@ def test_a_video_that_is_too_long_is_shown_up_to_the_limit_and_its_page_says_so(
     assert "The copy holds the first 120 seconds of this video" in page
 
 
+FULL = Phrase("copy_unwritable", {"cause": "No space left on device"})
+
+
 def test_a_full_disk_is_never_the_photos_fault(
     van: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload = _store(tmp_path, sidecar(), media.photo("front", "Van", 1_795_500_000, 3, 75))
     now = utcnow()
     full = [
-        (
-            previews,
-            "_photos",
-            Mock(decode=lambda photos, most_pixels: [Outcome("No space left on device", retry=True)]),
-        ),
+        (previews, "_photos", Mock(decode=lambda photos, most_pixels: [Outcome(FULL, retry=True)])),
         (previews.tempfile, "TemporaryDirectory", Mock(side_effect=OSError(28, "No space left on device"))),
     ]
     for minute, (where, name, stand_in) in enumerate(full * 3):

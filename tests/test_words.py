@@ -17,7 +17,7 @@ from provisioning.check.verdicts import VERDICTS
 from provisioning.commands import command_words
 from provisioning.core.errors import Conflict
 from provisioning.devices import registry, status_words
-from provisioning.media import link_words
+from provisioning.media import copy_words, link_words
 from provisioning.models import ChecklistRun, Command, Upload, db, utcnow
 from provisioning.phrase import AS_IT_IS, Phrase, as_it_is, read
 from provisioning.tracker.language import read_replies, unsendable
@@ -44,7 +44,7 @@ def test_every_finding_verdict_and_step_of_a_check_has_words_and_no_words_are_id
 
 @pytest.mark.quick
 def test_every_phrase_that_a_row_may_hold_has_words_and_no_words_are_idle() -> None:
-    written = r'(?:Phrase|UnsendableText|_phrase|_unclear)\(\s*"(\w+)"'
+    written = r'(?:Phrase|UnsendableText|Unreadable|_phrase|_unclear)\(\s*"(\w+)"'
     codes = {
         code
         for package in ("commands", "sms", "media", "devices", "tracker", "core")
@@ -55,6 +55,7 @@ def test_every_phrase_that_a_row_may_hold_has_words_and_no_words_are_idle() -> N
         "no_reports",
         "file_came",
         "none_fits",
+        "copy_too_large",
         "first_that_fits",
         "unlinked_by",
         "never_known",
@@ -66,7 +67,13 @@ def test_every_phrase_that_a_row_may_hold_has_words_and_no_words_are_idle() -> N
         "refused_url",
         "refused_method",
     }
-    words = {*command_words.WORDS, *unsendable.REASONS, *status_words.WORDS, *link_words.WORDS}
+    words = {
+        *command_words.WORDS,
+        *unsendable.REASONS,
+        *status_words.WORDS,
+        *link_words.WORDS,
+        *copy_words.WORDS,
+    }
     assert codes | chosen | {AS_IT_IS, "reply"} == words
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from provisioning.core.environment import ROOT, inherited
+from provisioning.phrase import Phrase
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +30,7 @@ VIDEO_CPU_SECONDS = 60
 END_SECONDS = 5.0
 PHOTOS_ASKED = 50  # at once: their lines fit a pipe, so that neither side waits for the other for ever
 PHOTOS_A_CHILD = 1000  # then a new one: what a codec loses of memory comes back
-TOO_LONG = "Making the copy took too long."
+TOO_LONG = Phrase("took_too_long")
 INHERITED = ("PATH", "LANG", "LD_LIBRARY_PATH")  # no secrets for a process that decodes untrusted bytes
 PROGRAM = [sys.executable, "-W", "ignore", "-m", "provisioning.media.decoder_process"]
 
@@ -38,13 +39,13 @@ PROGRAM = [sys.executable, "-W", "ignore", "-m", "provisioning.media.decoder_pro
 class Outcome:
     """How a file's copies came out.
 
-    `problem`: why they could not be made, a sentence; `retry`: this machine is to blame and not the file. `note`: what
-    people should know of copies that were made.
+    `problem`: why they could not be made; `retry`: this machine is to blame and not the file. `note`: what people
+    should know of copies that were made. Both as copy_words says them.
     """
 
-    problem: str | None = None
+    problem: Phrase | None = None
     retry: bool = False
-    note: str | None = None
+    note: Phrase | None = None
 
 
 def decode_video(
@@ -75,7 +76,8 @@ def decode_video(
 def _outcome(line: str) -> Outcome:
     """Read a child's answer. Raises ValueError: it gave none."""
     told = json.loads(line)
-    return Outcome(told["error"], bool(told.get("retry")), told.get("note"))
+    problem, note = (Phrase.from_json(held) if held else None for held in (told["error"], told.get("note")))
+    return Outcome(problem, bool(told.get("retry")), note)
 
 
 def _environment() -> dict[str, str]:
@@ -87,7 +89,7 @@ def _crashed(source: Path, code: int, output: str) -> Outcome:
     if code == -signal.SIGXCPU:
         return Outcome(TOO_LONG)
     log.warning("transcoding crashed", source=source.name, code=code, output=output)
-    return Outcome(f"The decoder crashed (code {code}).")
+    return Outcome(Phrase("decoder_crashed", {"code": code}))
 
 
 class PhotoDecoder:

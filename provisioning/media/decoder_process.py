@@ -1,8 +1,9 @@
 """The child process that decodes: `python -m provisioning.media.decoder_process photos` or `… video …`.
 
 `photos` reads lines of JSON, [SOURCE, TARGET, PIXELS], until its input ends. Each work writes TARGET.thumbnail.jpg, a
-video's also TARGET.mp4 (H.264, fast start), and prints a line of JSON: "error" is null, or a sentence why there are no
-copies; "retry": this machine is to blame and not the file; "note": what people should know of copies that were made.
+video's also TARGET.mp4 (H.264, fast start), and prints a line of JSON: "error" is null, or the phrase why there are no
+copies; "retry": this machine is to blame and not the file; "note": the phrase of what people should know of copies that
+were made.
 
 A process limits itself before it loads a decoder: files of unknown devices are decoded here. How the values were
 measured stands in docs/security.md.
@@ -16,6 +17,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from provisioning.phrase import Phrase
 
 MIB = 2**20
 PHOTO_MEMORY, VIDEO_MEMORY = 768 * MIB, 1280 * MIB  # of addresses
@@ -71,19 +76,21 @@ def _allow(seconds: int) -> None:
     )
 
 
-def _tell(work: Callable[[], str | None]) -> None:
+def _tell(work: "Callable[[], Phrase | None]") -> None:
     """Do a file's work and print how it went."""
-    from provisioning.media.photo_decoder import TOO_MUCH_MEMORY, Unreadable, cause
+    from provisioning.media.photo_decoder import Unreadable, cause
+    from provisioning.phrase import Phrase
 
-    told: dict[str, str | bool | None] = {"error": None}
+    told: dict[str, Any] = {"error": None}
     try:
-        told["note"] = work()
+        note = work()
+        told["note"] = note.as_json() if note else None
     except Unreadable as error:
-        told["error"] = str(error)
+        told["error"] = error.phrase.as_json()
     except MemoryError:
-        told["error"] = TOO_MUCH_MEMORY
+        told["error"] = Phrase("too_much_memory").as_json()
     except OSError as error:  # of reading the original or writing a copy: the file is not to blame
-        told |= {"error": f"The copy cannot be written ({cause(error)}).", "retry": True}
+        told |= {"error": Phrase("copy_unwritable", {"cause": cause(error)}).as_json(), "retry": True}
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
 

@@ -6,24 +6,29 @@ Sizes and scans are read and refused before anything is decoded.
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from provisioning.phrase import Phrase
 
 THUMBNAIL = (320, 320)
 END_MARKER = b"\xff\xd9"
 SCAN_MARKER = b"\xff\xda"
 MOST_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over the whole picture
 FILLER = b"\x55\x2a" * 64  # what a decoder that still wants data takes for some blocks of the picture
-END_MISSING = "The end of this photo is missing; what came of it is shown."
-TOO_LARGE = "The copy would be larger than is allowed."
-TOO_MUCH_MEMORY = "Decoding the file takes more memory than is allowed."
+END_MISSING = Phrase("end_missing")
 
 
 class Unreadable(Exception):
-    """The file cannot be decoded; the text says so to people."""
+    """The file cannot be decoded; `phrase` says why, as copy_words has it."""
+
+    def __init__(self, code: str, **arguments: Any) -> None:
+        super().__init__(code)
+        self.phrase = Phrase(code, arguments)
 
 
-def make_thumbnail(source: Path, target: Path, most_pixels: int) -> str | None:
+def make_thumbnail(source: Path, target: Path, most_pixels: int) -> Phrase | None:
     """Make a photo's thumbnail; give what people should know of it, None where it is whole.
 
     Raises Unreadable, and OSError where this machine is to blame.
@@ -34,9 +39,9 @@ def make_thumbnail(source: Path, target: Path, most_pixels: int) -> str | None:
         image, is_whole = _decode(data)
         image = ImageOps.exif_transpose(image).convert("RGB")
     except UnidentifiedImageError:
-        raise Unreadable("The file is not a JPEG picture.") from None
+        raise Unreadable("no_jpeg") from None
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise Unreadable(f"The picture cannot be decoded ({cause(error)}).") from None
+        raise Unreadable("picture_undecodable", cause=cause(error)) from None
     save_thumbnail(image, target)
     return None if is_whole else END_MISSING
 
@@ -46,11 +51,11 @@ def _check(data: bytes, most_pixels: int) -> None:
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         width, height = image.size
     if width * height > most_pixels:
-        limit = f"{most_pixels / 1_000_000:g} million pixels"
-        raise Unreadable(f"The picture is {width} × {height} pixels; the limit is {limit}.")
+        millions = f"{most_pixels / 1_000_000:g}"
+        raise Unreadable("picture_too_large", width=width, height=height, millions=millions)
     scans = data.count(SCAN_MARKER)  # coded data hold no such bytes
     if scans > MOST_SCANS:
-        raise Unreadable(f"The picture has {scans} scans; the limit is {MOST_SCANS}.")
+        raise Unreadable("too_many_scans", scans=scans, most=MOST_SCANS)
 
 
 def _decode(data: bytes) -> tuple[Image.Image, bool]:

@@ -20,6 +20,7 @@ from provisioning.devices import status_table
 from provisioning.media import storage
 from provisioning.media.decoder_pool import Outcome, PhotoDecoder, decode_video
 from provisioning.models import Device, StatusItem, Upload, UploadState, changes, db, in_state, utcnow
+from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import as_integer, status_item
 from receiver.store.media_store import MediaError
 
@@ -34,7 +35,7 @@ LINKED_WITHIN = timedelta(seconds=20)
 AWAY = timedelta(minutes=1)  # until a store that is away, or a full disk, is tried again
 WORKING = "derive-"  # beginning of the names of working folders in the spool
 LEFT_AFTER = timedelta(hours=3)  # no work on copies takes so long
-BROKEN_OFF = "Making the copy was broken off each time it was tried; the original can be downloaded."
+BROKEN_OFF = Phrase("broken_off")
 ASSUMED_FRAME_RATE = 30  # the default of the parameter video_frame_rate
 
 _photos = PhotoDecoder()  # its child ends when this process does: its input is closed then
@@ -178,7 +179,7 @@ def _make(claimed: Sequence[Any], clock: Callable[[], datetime]) -> int:
         with tempfile.TemporaryDirectory(prefix=WORKING, dir=spool, ignore_cleanup_errors=True) as folder:
             sources, away = _fetch(claimed, Path(folder))
             outcomes = _decode(sources, playback, Path(folder))
-            away |= {ident: one.problem or "" for ident, one in outcomes.items() if one.retry}
+            away |= {ident: one.problem.code for ident, one in outcomes.items() if one.retry and one.problem}
             made, unsafe = _put([ident for ident in sources if ident not in away], Path(folder))
             away |= unsafe
     except OSError as error:  # no space for temporary files
@@ -223,7 +224,7 @@ def _decode(
             outcomes[ident] = decode_video(
                 source, work / ident, rate, config.video_max_side, config.video_cpu_seconds
             )
-    missing = Outcome("The original is not there.")
+    missing = Outcome(Phrase("no_original"))
     return {ident: outcomes.get(ident, missing) for ident in sources}
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from provisioning.media.photo_decoder import TOO_LARGE, TOO_MUCH_MEMORY, Unreadable, cause, save_thumbnail
+from provisioning.media.photo_decoder import Unreadable, cause, save_thumbnail
+from provisioning.phrase import Phrase
 
 MOST_SECONDS = 120  # of video; a camera's longest has 30
 MOST_RATE = 120  # frames a second
@@ -23,7 +24,7 @@ STREAMS = 64  # that a file's head may name and none of which may be decoded whi
 END_SECONDS = 5  # of processor time for the end of a copy that is broken off
 # Few frames are held at once, which halves the memory that a large picture takes.
 ENCODER = {"preset": "veryfast", "crf": "23", "x264-params": "rc-lookahead=5:bframes=0"}
-BY_LIMITS = {errno.ENOMEM: TOO_MUCH_MEMORY, errno.EFBIG: TOO_LARGE}
+BY_LIMITS = {errno.ENOMEM: "too_much_memory", errno.EFBIG: "copy_too_large"}
 # a full or failing disk, too many open files
 OF_THIS_MACHINE = {
     errno.ENOSPC,
@@ -36,7 +37,7 @@ OF_THIS_MACHINE = {
 }
 
 
-def make_copy(source: Path, target: Path, rate: int, most_side: int, most_seconds: int) -> str | None:
+def make_copy(source: Path, target: Path, rate: int, most_side: int, most_seconds: int) -> Phrase | None:
     """Make a video's H.264 copy and its thumbnail; give what people should know of it, None where it is whole.
 
     `most_side`: pixels of width or height; `most_seconds`: of processor time, after which the copy ends where it is.
@@ -52,7 +53,7 @@ def make_copy(source: Path, target: Path, rate: int, most_side: int, most_second
             raise OSError(number, cause(error)) from None
         if number in BY_LIMITS:
             raise Unreadable(BY_LIMITS[number]) from None
-        raise Unreadable(f"The video cannot be decoded ({cause(error)}).") from None
+        raise Unreadable("video_undecodable", cause=cause(error)) from None
     except Unreadable:
         part.unlink(missing_ok=True)
         raise
@@ -82,27 +83,25 @@ def _format(source: Path) -> str:
         return "hevc"
     if head[4:] == b"ftyp":
         return "mov"
-    raise Unreadable("The file is neither an H.265 stream nor an MP4 file.")
+    raise Unreadable("unknown_video_format")
 
 
 def _check(raw: InputContainer, most_side: int) -> None:
     """Raise Unreadable where decoding would cost too much, or where there is nothing to decode."""
     if not raw.streams.video:
-        raise Unreadable("The video holds no picture.")
+        raise Unreadable("no_picture")
     codec = raw.streams.video[0].codec_context
     if codec.name not in CODECS:
-        raise Unreadable("The video is neither H.264 nor H.265.")
+        raise Unreadable("unknown_codec")
     if max(codec.width, codec.height) > most_side:
-        raise Unreadable(
-            f"The video is {codec.width} × {codec.height} pixels; the limit is {most_side} × {most_side}."
-        )
+        raise Unreadable("video_too_large", width=codec.width, height=codec.height, most=most_side)
     codec.thread_count = 1  # the same memory on every machine
     codec.options = {"max_pixels": str(most_side**2)}  # also of a size that comes later in the stream
 
 
 def _transcode(
     source: Path, target: Path, part: Path, rate: int, most_side: int, most_seconds: int
-) -> str | None:
+) -> Phrase | None:
     count, note = 0, None
     with (
         _open(source, rate) as raw,
@@ -126,17 +125,16 @@ def _transcode(
             for packet in out.encode(frame):
                 made.mux(packet)
         if out is None:
-            raise Unreadable("The video holds no picture.")
+            raise Unreadable("no_picture")
         for packet in out.encode(None):
             made.mux(packet)
     return note
 
 
-def _full(count: int, rate: int, most_seconds: int) -> str | None:
-    """Say why no more frames are to be copied."""
+def _full(count: int, rate: int, most_seconds: int) -> Phrase | None:
+    """Give why no more frames are to be copied."""
     if count >= MOST_SECONDS * rate:
-        return f"The copy holds the first {MOST_SECONDS} seconds of this video: that is the limit."
+        return Phrase("copy_at_limit", {"seconds": MOST_SECONDS})
     if count and time.process_time() > most_seconds - END_SECONDS:
-        seconds = f"{count / rate:.1f}"
-        return f"The copy holds the first {seconds} seconds of this video: making more took too long."
+        return Phrase("copy_cut_short", {"seconds": f"{count / rate:.1f}"})
     return None

@@ -139,7 +139,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
     # derived files: None not yet made, "ready", "failed" (and why)
     thumbnail_state: Mapped[str | None] = mapped_column(String(8))
     video_state: Mapped[str | None] = mapped_column(String(8))
-    derived_error: Mapped[str | None] = mapped_column(Text)
+    derived_error: Mapped[Phrase | None]
     derive_attempts: Mapped[int] = mapped_column(default=0)
     derive_lease_until: Mapped[datetime | None]
     playback_frame_rate: Mapped[int | None]

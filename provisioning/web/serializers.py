@@ -8,7 +8,7 @@ from provisioning.commands import command_words
 from provisioning.commands.request_preview import Preview
 from provisioning.devices import health_view, status_words
 from provisioning.devices.health_view import HealthView
-from provisioning.media import event_list, link_words
+from provisioning.media import copy_words, event_list, link_words
 from provisioning.models import (
     TRIGGERS,
     ApiToken,
@@ -302,7 +302,7 @@ def upload(row: Upload) -> dict[str, Any]:
         "playback": {"frame_rate": row.playback_frame_rate, "assumed": row.playback_assumed}
         if row.playback_frame_rate
         else None,
-        "problem": row.derived_error,
+        "problem": copy_words.problem(row.derived_error) if row.derived_error else None,
     }
 
 

@@ -6,7 +6,7 @@ from flask import Response
 from sqlalchemy import select
 
 from provisioning.core.errors import NotFound
-from provisioning.media import link_service, previews, storage
+from provisioning.media import copy_words, link_service, previews, storage
 from provisioning.models import UNSTORED, Upload, UploadState, in_state, utcnow
 from provisioning.web import audit_notes, auth, serializers
 from provisioning.web.api import openapi, shared
@@ -90,6 +90,7 @@ def get_video(ident: str) -> Response:
 def _derived(upload: Upload, key: str | None, kind: str) -> Response:
     answer = send(storage.media(), key, kind, None, None) if key else None
     if answer is None:
-        text = upload.derived_error or "It is being made; try again in some seconds."
+        problem = upload.derived_error
+        text = copy_words.problem(problem) if problem else "It is being made; try again in some seconds."
         raise NotFound(text, code="unreadable" if upload.derived_error else "not_ready")
     return answer
