@@ -106,6 +106,11 @@ def test_the_fleet_is_filtered_and_a_vehicle_opened(person: Clicks) -> None:
     expect(person.page.get_by_role("heading", name="Walk 1")).to_be_visible()
 
 
+def test_the_start_page_leads_to_whether_sms_work(person: Clicks) -> None:
+    person.press(person.page.get_by_role("region", name="SMS").get_by_role("link"))
+    expect(person.page.get_by_role("heading", name="SMS", exact=True)).to_be_visible()
+
+
 def test_a_photo_is_asked_for_at_once_and_of_one_camera(person: Clicks) -> None:
     person.page.goto(f"/vehicles/{NO_CARD}")
     person.press(button(person, "Photo now"))
