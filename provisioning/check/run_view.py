@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from provisioning.check import check_words
+from provisioning.check import check_words, finding_words, todo_words
 from provisioning.check.facts import HIDDEN, LOOKS
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
@@ -19,7 +19,7 @@ def grounds_of(run: ChecklistRun) -> list[str]:
     verdict = BY_ID.get(run.verdict or "")
     if verdict is None or not run.ended_at:
         return []
-    return [check_words.finding(found) for found in grounds(verdict, results_of(run))]
+    return [finding_words.finding(found) for found in grounds(verdict, results_of(run))]
 
 
 def questions_of(run: ChecklistRun) -> dict[str, str]:
@@ -43,12 +43,12 @@ def ended_without_verdict(run: ChecklistRun) -> str | None:
 
 def text_of(entry: Mapping[str, Any]) -> str:
     """Say what a step found, or why it was not asked; empty before that."""
-    return check_words.finding(Phrase.from_json(entry)) if "code" in entry else ""
+    return finding_words.finding(Phrase.from_json(entry)) if "code" in entry else ""
 
 
 def todo_of(entry: Mapping[str, Any]) -> str:
     """Say what a person can do about what a step found."""
-    return check_words.todo(Phrase.from_json(entry)) if "code" in entry else ""
+    return todo_words.todo(Phrase.from_json(entry)) if "code" in entry else ""
 
 
 def shown(run: ChecklistRun) -> dict[str, Any]:

@@ -1,0 +1,239 @@
+"""What people read of what a step of the check found, or why it was not asked: a sentence for every code."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from provisioning.commands import command_words
+from provisioning.devices import transfer_times
+from provisioning.phrase import AS_IT_IS, Phrase
+from provisioning.tracker.parameters import REQUIRED_IN_WORDS, SENDS_BY_ITSELF, id_of
+from provisioning.translation import N_, gettext
+
+Arguments = Mapping[str, Any]
+Words = str | Callable[[Arguments], str]
+
+NUMBERS = {  # what stands in the gaps of the sentences
+    "required": REQUIRED_IN_WORDS,
+    "scenario": id_of("scenario_mode"),
+    "zone": id_of("camera_time_zone"),
+    "protocol": id_of("data_protocol"),
+}
+
+
+_FILES: Mapping[str, tuple[str, str, str]] = {  # it came, it was not answered, it did not come
+    "front_photo": (
+        N_("The front photo has come."),
+        N_("The request for the front photo was not answered."),
+        N_("The front photo did not come."),
+    ),
+    "rear_photo": (
+        N_("The rear photo has come."),
+        N_("The request for the rear photo was not answered."),
+        N_("The rear photo did not come."),
+    ),
+    "video": (
+        N_("The video has come."),
+        N_("The request for the video was not answered."),
+        N_("The video did not come."),
+    ),
+}
+
+
+def _error(a: Arguments) -> str:
+    return command_words.sentence(a["error"]) if "error" in a else ""
+
+
+def _silence(a: Arguments) -> str:
+    return _error(a) or gettext("%(command)s was not answered.", command=a["command"])
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
+
+
+def _file_unanswered(a: Arguments) -> str:
+    return _joined(gettext(_FILES[a["file"]][1]), _error(a))
+
+
+def _file_failed(a: Arguments) -> str:
+    return _error(a) or gettext(_FILES[a["file"]][2])
+
+
+def _clock_wrong(a: Arguments) -> str:
+    return gettext("The camera's clock is off by %(minutes)s minutes.", minutes=f"{a['seconds'] / 60:.0f}")
+
+
+def _answers(a: Arguments) -> str:
+    answers = gettext("The device answers SMS.")
+    if a["asked"] < 2 or not a["unanswered"]:
+        return answers
+    lost = gettext("%(unanswered)s of %(asked)s SMS stayed unanswered.", **a)
+    return _joined(answers, lost)
+
+
+def _silent(a: Arguments) -> str:
+    count = gettext(
+        "%(unanswered)s of %(asked)s SMS unanswered.", asked=a["asked"], unanswered=a["unanswered"]
+    )
+    return _joined(count if a["asked"] > 1 else "", _error(a) or gettext("The device did not answer."))
+
+
+def _wrong_mode(a: Arguments) -> str:
+    held = ", ".join(
+        gettext("%(number)s is %(value)s", number=number, value=value)
+        for number, value in a["values"].items()
+    )
+    return gettext("The RS232 port is not set to DualCam (%(held)s).", held=held)
+
+
+def _differs(a: Arguments) -> str:
+    said = [gettext("%(number)s is %(value)s, asked %(asked)s", **one) for one in a["parameters"]]
+    return gettext("Not as asked: %(parameters)s.", parameters="; ".join(said))
+
+
+def _power(a: Arguments) -> str:
+    input_1 = a.get("input_1")
+    said = (
+        gettext("The tracker reports its inputs.")
+        if input_1 is None
+        else gettext("DI1 is %(value)s.", value=input_1)
+    )
+    return _joined(
+        said, gettext("The telematics platform reports the ignition on.") if a["ignition_on"] else ""
+    )
+
+
+def _settings(numbers: Sequence[int]) -> str:
+    """Name the settings that make a vehicle send by itself."""
+    names = [f"{gettext(SENDS_BY_ITSELF[number])} ({number})" for number in numbers]
+    return gettext(" and ").join(names)
+
+
+def _sends_here(a: Arguments) -> str:
+    return gettext(
+        "It sends %(what)s by itself, and its own camera server is this service.",
+        what=_settings(a["parameters"]),
+    )
+
+
+def _sends_nowhere(a: Arguments) -> str:
+    set_so = gettext("It is set to send %(what)s.", what=_settings(a["parameters"]))
+    return _joined(set_so, command_words.sentence(a["advice"]))
+
+
+def _speed(a: Arguments) -> str:
+    said = []
+    if (rate := a.get("bytes_per_second")) is not None:
+        said.append(
+            gettext(
+                "Files come with %(rate)s: a %(seconds)s s clip of one camera takes about %(time)s.",
+                rate=transfer_times.rate(rate),
+                seconds=transfer_times.CLIP_SECONDS,
+                time=transfer_times.about(transfer_times.clip_takes(rate)),
+            )
+        )
+    if (quickest := a.get("answer_seconds")) is not None:
+        said.append(gettext("Its quickest answer took %(time)s.", time=transfer_times.about(quickest)))
+    return " ".join(said)
+
+
+def _by_cameras(one: Mapping[str, str], both: str) -> Callable[[Arguments], str]:
+    """Choose the words by the cameras that a finding is about: front, rear or both."""
+    return lambda a: gettext(one[a["cameras"][0]] if len(a["cameras"]) == 1 else both)
+
+
+FINDINGS: Mapping[str, Words] = {
+    AS_IT_IS: lambda a: str(a["text"]),
+    "versions_unknown": _silence,
+    "cameras_silent": N_("Neither camera answers the tracker."),
+    "camera_silent": lambda a: gettext(
+        {"front": N_("The front camera does not answer."), "rear": N_("The rear camera does not answer.")}[
+            a["camera"]
+        ]
+    ),
+    "cameras_answer": N_("Both cameras answer the tracker."),
+    "file_came": lambda a: gettext(_FILES[a["file"]][0]),
+    "file_unanswered": _file_unanswered,
+    "file_failed": _file_failed,
+    "no_footage": _file_failed,
+    "card_reported": N_("The telematics platform reports: %(state)s."),
+    "no_camera_time": N_("No file with a camera time has come."),
+    "no_file_asked": N_("No file was asked for."),
+    "clock_wrong": _clock_wrong,
+    "clock_right": N_("The camera's clock agrees with ours."),
+    "power_without_answer": _by_cameras(
+        {
+            "front": N_("The front camera: there is power, but the tracker gets no answer."),
+            "rear": N_("The rear camera: there is power, but the tracker gets no answer."),
+        },
+        N_("The front and the rear camera: there is power, but the tracker gets no answer."),
+    ),
+    "no_power": _by_cameras(
+        {
+            "front": N_("The front camera: there is no power."),
+            "rear": N_("The rear camera: there is no power."),
+        },
+        N_("The front and the rear camera: there is no power."),
+    ),
+    "nobody_could_look": _by_cameras(
+        {
+            "front": N_("The front camera: nobody could look."),
+            "rear": N_("The rear camera: nobody could look."),
+        },
+        N_("The front and the rear camera: nobody could look."),
+    ),
+    "nobody_looked": N_("Nobody looked."),
+    "card_is_in": N_("A card is in the front camera."),
+    "no_card": N_("There is no card in the front camera."),
+    "nobody_could_look_for_card": N_("Nobody could look into the front camera."),
+    "answers_late": N_("The device answers SMS, but only after the wait for it had ended."),
+    "answers": _answers,
+    "silent": _silent,
+    "firmware_unknown": lambda a: gettext("The firmware is not known: %(why)s", why=_silence(a)),
+    "other_tracker": N_("Another tracker answers at this number (IMEI %(imei)s)."),
+    "old_firmware": lambda a: " ".join(command_words.sentence(warning) for warning in a["warnings"]),
+    "firmware": N_("Firmware %(version)s."),
+    "configuration_unread": N_("The configuration could not be read."),
+    "wrong_mode": _wrong_mode,
+    "differs": _differs,
+    "configured_without_states": N_(
+        "Set for DualCam, as asked. %(protocol)s is 0: camera states (AVL 497 to 499) never reach your telematics"
+        " platform."
+    ),
+    "configured": N_("Set for DualCam, as asked."),
+    "ignition_does_not_matter": N_(
+        "The ignition may be off; the cameras work all the same, as %(scenario)s is 1 (always)."
+    ),
+    "ignition_off": N_("The ignition is off: the telematics platform reports it, and DI1 is 0."),
+    "ignition_reported_off": N_("The telematics platform reports the ignition off."),
+    "inputs_unknown": _silence,
+    "input_off": N_("DI1 is 0: where the ignition is wired to it, the ignition is off."),
+    "power": _power,
+    "never_connected": N_("The camera has never connected to this server."),
+    "connection_refused": N_("Its last connection was refused: the IMEI was not known then."),
+    "connections_break": N_("%(broken)s of the last %(connections)s connections broke."),
+    "wrong_crcs": N_("%(packets)s packets came with a wrong CRC."),
+    "transfers_work": N_("Transfers come through."),
+    "sends_nothing_by_itself": N_("It sends nothing by itself."),
+    "sends_here": _sends_here,
+    "sends_nowhere": _sends_nowhere,
+    "speed_unknown": N_("Nothing came that could be measured."),
+    "speed": _speed,
+    "slow": _speed,
+    # steps that were not asked
+    "nobody_can_look": N_("Not asked: nobody can look."),
+    "cabin_private": N_("Not asked: this vehicle takes nothing of the cabin."),
+    "not_needed": N_("Not needed."),
+    "ignition_first": N_("Not asked: the ignition has to be on first."),
+    "step_before_failed": N_("Not asked: a step before it failed."),
+}
+
+
+def finding(found: Phrase) -> str:
+    """Say what a step found, or why it was not asked."""
+    return said(FINDINGS[found.code], found.arguments)
+
+
+def said(words: Words, arguments: Arguments) -> str:
+    """Fill in the words of a finding, or of what to do about it."""
+    return words(arguments) if callable(words) else gettext(words, **{**NUMBERS, **arguments})

@@ -1,0 +1,74 @@
+"""What people read of what to do about a finding of the check: a sentence for every code that asks for something."""
+
+from collections.abc import Mapping
+
+from provisioning.check.finding_words import NUMBERS, Words, said
+from provisioning.phrase import AS_IT_IS, Phrase
+from provisioning.translation import N_, gettext
+
+_CHECK_SERVER = N_("Check the server's address and port, the APN, and the firewall.")
+_RESTART = N_("Restart the camera, then check its cable.")
+_ASK_LATER = N_("Ask again later.")
+# what to do about a request that ended so, by its code
+_TODO_BY_REASON: Mapping[str, str] = {
+    "ignition_off": N_(
+        "Switch the ignition on, or set %(scenario)s = 1 with a permanent supply of the camera."
+    ),
+    "camera_not_present": N_("Check this camera's cable and supply."),
+    "dualcam_not_present": N_("Check the camera's cable and supply."),
+    "camera_nak": _RESTART,
+    "capture_failed": _RESTART,
+    "not_configured": N_("Send %(required)s."),
+    "server_unreachable": _CHECK_SERVER,
+    "no_file": _CHECK_SERVER,
+    "file_not_found": N_("Check the SD card, and the camera's time zone."),
+}
+
+
+_SWITCH_ON = N_("Switch it on for the test.")
+_TODO: Mapping[str, Words] = {
+    AS_IT_IS: lambda a: str(a.get("todo", "")),
+    "versions_unknown": lambda a: gettext(_TODO_BY_REASON.get(a["reason"], _ASK_LATER), **NUMBERS),
+    "cameras_silent": N_("Check supply and cable of the camera."),
+    "camera_silent": lambda a: gettext(
+        {"front": N_("Check the front camera's cable."), "rear": N_("Check the rear camera's cable.")}[
+            a["camera"]
+        ]
+    ),
+    "file_unanswered": _ASK_LATER,
+    "file_failed": lambda a: gettext(
+        _TODO_BY_REASON.get(a["reason"], N_("Ask again; look at the command.")), **NUMBERS
+    ),
+    "no_footage": N_("Look at the SD card: 16 to 64 GB, FAT32."),
+    "card_reported": N_("Insert a 16 to 64 GB card, FAT32."),
+    "clock_wrong": N_("Set the camera's time zone (%(zone)s) and update its firmware."),
+    "power_without_answer": N_("Check the cable."),
+    "no_power": N_("Check supply, fuse and cable."),
+    "card_is_in": N_("Format it, or try another one (16 to 64 GB, FAT32)."),
+    "no_card": N_("Insert a card of 16 to 64 GB, FAT32."),
+    "silent": N_(
+        "Check the phone number, that the SIM may receive SMS, coverage, and the SMS login and password."
+    ),
+    "firmware_unknown": _ASK_LATER,
+    "other_tracker": N_("Correct the phone number, or the IMEI, of the device."),
+    "old_firmware": N_("Update the tracker's firmware."),
+    "configuration_unread": _ASK_LATER,
+    "wrong_mode": N_("Send %(required)s."),
+    "differs": N_("Send these parameters again."),
+    "configured_without_states": N_("Send %(protocol)s = 1 if you want them."),
+    "ignition_off": _SWITCH_ON,
+    "ignition_reported_off": _SWITCH_ON,
+    "input_off": _SWITCH_ON,
+    "inputs_unknown": _ASK_LATER,
+    "never_connected": N_("A device that cannot connect tries again after 30 minutes."),
+    "connection_refused": N_("Ask for a photo."),
+    "connections_break": N_("Check antenna and coverage; transfers go on where they broke."),
+    "wrong_crcs": N_("Check the cable of the camera."),
+    "sends_nowhere": N_("Set it, then cause a trigger: the first file that comes by one proves it."),
+    "slow": N_("Check antenna, coverage and the SIM's provider; ask for short clips of one camera."),
+}
+
+
+def todo(found: Phrase) -> str:
+    """Say what a person can do about a finding; empty where there is nothing to do."""
+    return said(_TODO[found.code], found.arguments) if found.code in _TODO else ""
