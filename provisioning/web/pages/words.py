@@ -320,11 +320,6 @@ def clips(number: int) -> str:
     return ngettext("%(number)s clip", "%(number)s clips", number)
 
 
-def counted(number: int, noun: str) -> str:
-    """Give a number with its noun: "1 vehicle", "45 vehicles"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def clock_shown(value: str) -> str:
     """Say how right a camera's clock is, from the seconds by which its newest file was ahead of ours."""
     seconds = float(value)
