@@ -6,6 +6,7 @@ tests. What a test may change of it is put back here; a test compares it with an
 
 from typing import Any
 
+import described_answers
 from flask import Flask
 
 from app import configure, create_app
@@ -21,6 +22,7 @@ def lend(config: Config) -> Flask:
     if config.database_url not in _made:
         app = create_app(config)
         app.testing = True
+        described_answers.attach(app)
         _made[config.database_url] = app, dict(app.extensions), dict(app.config)
     app, extensions, settings = _made[config.database_url]
     for now, before in ((app.extensions, extensions), (app.config, settings)):

@@ -1,10 +1,11 @@
-"""For schemathesis, the formats of the API's document that no JSON Schema can say: check digits, past moments."""
+"""For schemathesis: formats of the API's document that no JSON Schema can say, and answers without other fields."""
 
 import time
 import zoneinfo
 from datetime import UTC, datetime
 from typing import Any
 
+import described_answers
 import schemathesis
 from hypothesis import strategies as st
 from stdnum import luhn
@@ -26,6 +27,12 @@ schemathesis.openapi.format("imei", IMEIS)
 schemathesis.openapi.format("time-zone", st.sampled_from(sorted(ZONES)))
 schemathesis.openapi.format("profile", st.just(PROFILE))
 schemathesis.openapi.format("past-time", MOMENTS)
+
+
+@schemathesis.hook
+def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
+    """Let an answer that has a field which is not described fail."""
+    described_answers.close(raw_schema)
 
 
 @schemathesis.hook

@@ -132,7 +132,7 @@ def request(van: Device, state: State, arguments: dict[str, Any], **more: Any) -
     given = {
         "id": new_id(), "device_id": van.id, "kind": "camreq", "arguments": arguments, "state": state, "length": 30,
         "text": "camreq:0,3", "requested_by": "tests", "due_at": now + timedelta(days=9), "expires_at": None,
-        "history": [{"at": now.isoformat(), "state": state.value, "note": None}],
+        "history": [{"at": now.isoformat(), "state": "queued", "note": None}],
     }  # fmt: skip
     row = Command(**given | more)
     db.session.add(row)

@@ -71,7 +71,7 @@ def command(device: Device, number: int = 0, state: State = State.DONE, **more: 
     row = Command(
         id=new_id(), device_id=device.id, kind="camreq", arguments={"file_type": "photo", "source": "front"},
         text=f"\u2022\u2022 camreq:1,1 number {number}", length=20, state=state, requested_by="tests", due_at=now,
-        sending_at=now, history=[{"at": now.isoformat(), "state": state.value, "note": None}],
+        sending_at=now, history=[{"at": now.isoformat(), "state": "queued", "note": None}],
     )  # fmt: skip
     for name, value in more.items():
         setattr(row, name, value)

@@ -5,6 +5,7 @@ from typing import Any
 
 import apps
 import databases
+import described_answers
 import psycopg
 import pytest
 from flask import Flask
@@ -45,6 +46,7 @@ def test_an_app_that_was_used_is_as_one_that_is_made_anew(app: Flask, config: Co
     other = dataclasses.replace(config, session_hours=3)
     fresh = create_app(other)
     fresh.testing = True
+    described_answers.attach(fresh)
     lent = apps.lend(other)
     assert lent is app
     assert described(lent) == described(fresh)

@@ -88,6 +88,11 @@ def answer_all(phone: Phone, run: ChecklistRun, replies: Mapping[str, str] = REP
     return asked
 
 
+def verdict_text(run: ChecklistRun) -> str:
+    verdict = run_view.shown(run).verdict
+    return verdict.text if verdict else ""
+
+
 def states(run: ChecklistRun) -> dict[str, str]:
     db.session.expire_all()
     return {name: entry.get("state", "") for name, entry in run.steps.items()}
@@ -152,7 +157,7 @@ def test_a_persons_answer_is_stored_and_ends_the_run(phone: Phone, van: Device) 
     runner.advance(run, utcnow())
     db.session.expire_all()
     assert (run.verdict, run.steps["led"]["answer"]) == ("no_power", "no")
-    assert run_view.shown(run)["verdict"]["text"] == (
+    assert verdict_text(run) == (
         "The cameras have no power. Check their supply and fuse."
         " Rests on: The front and the rear camera: there is no power. Neither camera answers the tracker."
     )
@@ -250,8 +255,8 @@ def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -
         "front", "cameras", "rear", "card", "led", "sd",
     ]  # fmt: skip
     assert run.verdict == "wrong_mode"
-    assert "151 is 0" in run_view.shown(run)["verdict"]["text"]
-    assert "Not asked" not in run_view.shown(run)["verdict"]["text"]
+    assert "151 is 0" in verdict_text(run)
+    assert "Not asked" not in verdict_text(run)
 
 
 @pytest.mark.parametrize(("step", "choice"), [("led", "perhaps"), ("front", "yes"), ("nothing", "yes")])
@@ -286,8 +291,8 @@ def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, stat
     assert "2 of 2 SMS unanswered" in run_view.text_of(run.steps["reachable"])
     assert (run.verdict, run.steps["reachable"]["verdict"]) == ("silent", "bad")
     assert said in run_view.text_of(run.steps["reachable"])
-    assert said in run_view.shown(run)["verdict"]["text"]
-    assert "Check number, SIM, coverage" in run_view.shown(run)["verdict"]["text"]
+    assert said in verdict_text(run)
+    assert "Check number, SIM, coverage" in verdict_text(run)
 
 
 def wait_in_vain(phone: Phone, run: ChecklistRun, seconds: float) -> None:

@@ -21,7 +21,7 @@ from provisioning.media import copy_words, link_words
 from provisioning.models import ChecklistRun, Command, Upload, db, utcnow
 from provisioning.phrase import AS_IT_IS, Phrase, as_it_is, read
 from provisioning.tracker.language import read_replies, unsendable
-from provisioning.web import serializers
+from provisioning.web.schemas.commands import CommandResponse, ShownCommand
 
 IMEI = "352094082736916"
 MIGRATIONS = str(ROOT / "migrations")
@@ -155,7 +155,7 @@ def test_errors_and_notes_of_an_older_version_get_their_codes_or_stay_as_they_ar
     coded, as_it_was = db.session.query(Command).order_by(Command.id)
     assert coded.error == Phrase("queue_timeout")
     assert command_words.said(as_it_was.error) == "Of yore."
-    shown = serializers.command(as_it_was, [])
+    shown = CommandResponse().dump(ShownCommand(as_it_was))
     assert (shown["error"]["message"], shown["history"][0]["note"]) == ("Of yore.", "of yore")
 
 

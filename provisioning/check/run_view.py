@@ -1,6 +1,8 @@
 """What programs and pages are shown of a run of the checklist."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from provisioning.check import check_words, finding_words, todo_words
@@ -8,10 +10,71 @@ from provisioning.check.facts import HIDDEN, LOOKS
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
 from provisioning.check.verdicts import BY_ID, camera, certainty, grounds, who
-from provisioning.models import ChecklistRun, timestamps
+from provisioning.models import ChecklistRun
 from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS
 from provisioning.translation import gettext
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """A step of a run; `seconds`: how long its answers took."""
+
+    id: str
+    title: str
+    state: str
+    verdict: str | None
+    text: str
+    todo: str
+    seconds: float | None
+    commands: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionView:
+    """What can be done about a verdict."""
+
+    label: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """How a run came out; `rests_on` names steps, `who` the one who can do the next step."""
+
+    code: str
+    title: str
+    certainty: str
+    camera: str | None
+    todo: str
+    text: str
+    rests_on: Sequence[str]
+    who: str | None
+    action: ActionView | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionView:
+    """What a run waits for a person with."""
+
+    id: str
+    text: str
+    answers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run; `note`: why it was ended before its end; `sms`: how many were sent."""
+
+    state: str
+    started_at: datetime
+    ended_at: datetime | None
+    started_by: str
+    steps: Sequence[StepView]
+    verdict: VerdictView | None
+    question: QuestionView | None
+    note: str | None
+    sms: int
 
 
 def grounds_of(run: ChecklistRun) -> list[str]:
@@ -51,43 +114,42 @@ def todo_of(entry: Mapping[str, Any]) -> str:
     return todo_words.todo(Phrase.from_json(entry)) if "code" in entry else ""
 
 
-def shown(run: ChecklistRun) -> dict[str, Any]:
-    """Give a run as the API shows it."""
-    results, questions = results_of(run), questions_of(run)
-    verdict = BY_ID.get(run.verdict or "")
+def shown(run: ChecklistRun) -> RunView:
+    """Give a run as programs are shown it."""
+    questions = questions_of(run)
     waits = next(iter(questions), None)
-    return {
-        "state": "ended" if run.ended_at else "waiting" if run.waits_for_person else "running",
-        "started_at": timestamps.stamp(run.started_at),
-        "ended_at": timestamps.stamp(run.ended_at) if run.ended_at else None,
-        "started_by": run.started_by,
-        "steps": [_shown_step(step, run.steps.get(step.id, {})) for step in STEPS],
-        "verdict": None
-        if verdict is None or run.ended_at is None
-        else {
-            "code": verdict.id,
-            "title": check_words.verdict_title(verdict.id),
-            "certainty": certainty(verdict, results),
-            "camera": camera(verdict, results),
-            "todo": check_words.verdict_todo(verdict.id),
-            "text": check_words.sentence(verdict, results),
-            "rests_on": [
-                name for name in verdict.rests_on if name in results and results[name].verdict != HIDDEN
-            ],
-            "who": who(verdict),
-            "action": {"label": gettext("Set %(required)s", required=REQUIRED_IN_WORDS), "kind": "provision"}
-            if verdict.id == "wrong_mode"
-            else None,
-        },
-        "question": None
-        if waits is None
-        else {"id": waits, "text": questions[waits], "answers": list(LOOKS)},
-        "note": ended_without_verdict(run),
-        "sms": len(own_commands(run)),
-    }
+    return RunView(
+        state="ended" if run.ended_at else "waiting" if run.waits_for_person else "running",
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        started_by=run.started_by,
+        steps=[_shown_step(step, run.steps.get(step.id, {})) for step in STEPS],
+        verdict=_shown_verdict(run) if run.ended_at else None,
+        question=QuestionView(waits, questions[waits], LOOKS) if waits else None,
+        note=ended_without_verdict(run),
+        sms=len(own_commands(run)),
+    )
 
 
-def _shown_step(step: Step, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
+    verdict, results = BY_ID.get(run.verdict or ""), results_of(run)
+    if verdict is None:
+        return None
+    label = gettext("Set %(required)s", required=REQUIRED_IN_WORDS)
+    return VerdictView(
+        code=verdict.id,
+        title=check_words.verdict_title(verdict.id),
+        certainty=certainty(verdict, results),
+        camera=camera(verdict, results),
+        todo=check_words.verdict_todo(verdict.id),
+        text=check_words.sentence(verdict, results),
+        rests_on=[name for name in verdict.rests_on if name in results and results[name].verdict != HIDDEN],
+        who=who(verdict),
+        action=ActionView(label, "provision") if verdict.id == "wrong_mode" else None,
+    )
+
+
+def _shown_step(step: Step, entry: Mapping[str, Any]) -> StepView:
     rows = [row for row in commands_of(entry.get("commands", [])) if row.sending_at]
     ends = [row.ended_at or row.answered_at for row in rows]
     took = [
@@ -95,13 +157,13 @@ def _shown_step(step: Step, entry: Mapping[str, Any]) -> dict[str, Any]:
         for row, end in zip(rows, ends, strict=True)
         if end and row.sending_at
     ]
-    return {
-        "id": step.id,
-        "title": check_words.step_title(step.id),
-        "state": entry.get("state", "later"),
-        "verdict": entry.get("verdict"),
-        "text": text_of(entry),
-        "todo": todo_of(entry),
-        "seconds": sum(took) if took else None,
-        "commands": entry.get("commands", []),
-    }
+    return StepView(
+        id=step.id,
+        title=check_words.step_title(step.id),
+        state=entry.get("state", "later"),
+        verdict=entry.get("verdict"),
+        text=text_of(entry),
+        todo=todo_of(entry),
+        seconds=sum(took) if took else None,
+        commands=entry.get("commands", []),
+    )

@@ -6,7 +6,6 @@ The rows are in `catalogue`; no rules and no words for people here.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 NO_NAMES: Mapping[int, str] = MappingProxyType({})
 
@@ -47,27 +46,6 @@ class Parameter:
     reconfigures: bool = False
     read_back: bool = True
     sends_by_itself: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the row for `GET /parameters`: choices and bits are objects from value (as text) to name."""
-        return {
-            "id": self.id,
-            "key": self.key,
-            "name": self.name,
-            "kind": self.kind,
-            "summary": self.summary,
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-            "step": self.step,
-            "choices": {str(value): name for value, name in self.choices.items()},
-            "bits": {str(bit): name for bit, name in self.bits.items()},
-            "default": self.default,
-            "unit": self.unit,
-            "since": self.since,
-            "depends": list(self.depends),
-            "max_length": self.max_length,
-            "secret": self.secret,
-        }
 
     @property
     def longest(self) -> int:

@@ -1,17 +1,14 @@
 """The checklist of a device: begin one, see how it goes, answer what needs eyes."""
 
-from typing import Any
-
-from flask import Response
-
 from provisioning.check import run_view, runner
+from provisioning.check.run_view import RunView
 from provisioning.core.errors import Conflict, NotFound
 from provisioning.devices import registry
 from provisioning.models import ChecklistRun, Device, utcnow
 from provisioning.web import auth
 from provisioning.web.api import openapi
-from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas.checks import CheckAnswerSchema
+from provisioning.web.api.shared import repeatable
+from provisioning.web.schemas.checks import CheckAnswerSchema, CheckResponse
 
 blueprint = openapi.Blueprint("checks", __name__, description="Checklists")
 
@@ -24,31 +21,31 @@ def _newest(device: Device) -> ChecklistRun:
 
 
 @blueprint.post("/devices/<imei>/check")
-@blueprint.response(202, openapi.CHECK)
 @repeatable
-def begin(imei: str) -> Response:
+@blueprint.response(202, CheckResponse)
+def begin(imei: str) -> RunView:
     """Begin a check. A 409 (`run_open`) where one is open."""
     run = runner.start(registry.find(imei), auth.caller().label, utcnow())
     runner.advance(run, utcnow())
-    return answer(run_view.shown(run), 202)
+    return run_view.shown(run)
 
 
 @blueprint.get("/devices/<imei>/check")
-@blueprint.response(200, openapi.CHECK)
-def show(imei: str) -> dict[str, Any]:
+@blueprint.response(200, CheckResponse)
+def show(imei: str) -> RunView:
     """Show the newest check: its steps, its verdict, or the question that it waits for a person with."""
     return run_view.shown(_newest(registry.find(imei)))
 
 
 @blueprint.post("/devices/<imei>/check/answers")
 @blueprint.arguments(CheckAnswerSchema)
-@blueprint.response(200, openapi.CHECK)
 @repeatable
-def reply(given: dict[str, str], imei: str) -> Response:
+@blueprint.response(200, CheckResponse)
+def reply(given: dict[str, str], imei: str) -> RunView:
     """Answer a question of the newest check; `unable` ends it with the likely cause."""
     run = _newest(registry.find(imei))
     if given["question"] not in run_view.questions_of(run):
         raise Conflict("The check does not ask this now.", code="not_asked")
     runner.answer(run, given["question"], given["answer"], utcnow())
     runner.advance(run, utcnow())
-    return answer(run_view.shown(run), 200)
+    return run_view.shown(run)

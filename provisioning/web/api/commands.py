@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Response
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -14,19 +13,27 @@ from provisioning.fleet import presets
 from provisioning.media import link_service
 from provisioning.models import Command, ShownState, command_state, db, utcnow
 from provisioning.roles import Permission
-from provisioning.web import audit_notes, auth, serializers
+from provisioning.web import audit_notes, auth
 from provisioning.web.api import openapi, shared
-from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas.commands import CommandFilter, CommandSchema
+from provisioning.web.api.shared import repeatable
+from provisioning.web.schemas.commands import (
+    CommandFilter,
+    CommandResponse,
+    CommandSchema,
+    CommandsResponse,
+    PreviewResponse,
+    ShownCommand,
+    ShownPreview,
+)
+from provisioning.web.schemas.lists import Page, page_of
 from provisioning.web.schemas.parameters import ProvisionSchema
 
 blueprint = openapi.Blueprint("commands", __name__, description="What is asked of devices")
 
 
-def show(rows: Sequence[Command]) -> list[dict[str, Any]]:
-    """Show commands with their uploads."""
+def _shown(rows: Sequence[Command]) -> list[ShownCommand]:
     found = link_service.uploads_of(rows)
-    return [serializers.command(row, found.get(row.id, [])) for row in rows]
+    return [ShownCommand(row, found.get(row.id, ())) for row in rows]
 
 
 def requester() -> submission.Requester:
@@ -37,34 +44,33 @@ def requester() -> submission.Requester:
 
 @blueprint.post("/devices/<imei>/commands")
 @blueprint.arguments(CommandSchema, shape="CommandRequest")
-@blueprint.response(202, openapi.COMMAND)
 @repeatable
-def ask(given: dict[str, Any], imei: str) -> Response:
+@blueprint.response(202, CommandResponse)
+def ask(given: dict[str, Any], imei: str) -> ShownCommand:
     """Ask something of a device. A setparam or getparam that needs several SMS names them all in `batch`."""
     device = registry.find(imei)
     rows = submission.ask(device, given.pop("command"), given, requester(), utcnow())
     db.session.commit()
     audit_notes.asked(rows)
-    return answer(serializers.command(rows[0], [], [row.id for row in rows] if len(rows) > 1 else ()), 202)
+    return ShownCommand(rows[0], batch=[row.id for row in rows] if len(rows) > 1 else None)
 
 
 @blueprint.post("/devices/<imei>/commands/preview")
 @blueprint.arguments(CommandSchema, shape="CommandRequest")
-@blueprint.response(200, openapi.PREVIEW)
 @repeatable
-def preview(given: dict[str, Any], imei: str) -> Response:
+@blueprint.response(200, PreviewResponse)
+def preview(given: dict[str, Any], imei: str) -> ShownPreview:
     """Say what a command would cost, how long it would take and what stands in its way; nothing is sent."""
     device = registry.find(imei)
     found = request_preview.preview(device, given.pop("command"), given, requester(), utcnow())
-    blocking = show([found.blocked_by])[0] if found.blocked_by else None
-    return answer(serializers.preview(found, blocking), 200)
+    return ShownPreview(found, _shown([found.blocked_by])[0] if found.blocked_by else None)
 
 
 @blueprint.post("/devices/<imei>/provision")
 @blueprint.arguments(ProvisionSchema, shape="ProvisionRequest")
-@blueprint.response(202, openapi.COMMANDS)
 @repeatable
-def provision(given: dict[str, Any], imei: str) -> Response:
+@blueprint.response(202, CommandsResponse)
+def provision(given: dict[str, Any], imei: str) -> Sequence[ShownCommand]:
     """Send a parameter set, or a profile, to a device."""
     device = registry.find(imei)
     if ("parameters" in given) == ("profile" in given):
@@ -81,37 +87,37 @@ def provision(given: dict[str, Any], imei: str) -> Response:
     db.session.commit()
     if rows:
         audit_notes.asked(rows)
-    return answer({"commands": show(rows)}, 202)
+    return _shown(rows)
 
 
 @blueprint.get("/commands")
 @blueprint.arguments(CommandFilter, location="query")
-@blueprint.response(200, openapi.page(openapi.COMMAND))
-def list_commands(given: dict[str, Any]) -> dict[str, Any]:
+@blueprint.response(200, page_of(CommandResponse))
+def list_commands(given: dict[str, Any]) -> Page:
     """List commands, newest first."""
     query = select(Command).options(joinedload(Command.device), selectinload(Command.attempts))
     if "imei" in given:
         query = query.where(Command.device_id.in_(registry.ids_of(given["imei"])))
     if "state" in given:
         query = query.where(command_state.is_shown_as(ShownState(given["state"])))
-    return shared.page(query, Command.id, given, show)
+    return shared.page(query, Command.id, given, _shown)
 
 
 @blueprint.get("/commands/<ident>")
-@blueprint.response(200, openapi.COMMAND)
-def get_command(ident: str) -> dict[str, Any]:
+@blueprint.response(200, CommandResponse)
+def get_command(ident: str) -> ShownCommand:
     """Show a command: its life, its reply, its files."""
-    return show([shared.command(ident)])[0]
+    return _shown([shared.command(ident)])[0]
 
 
 @blueprint.post("/commands/<ident>/cancel")
-@blueprint.response(200, openapi.COMMAND)
 @repeatable
-def cancel(ident: str) -> Response:
+@blueprint.response(200, CommandResponse)
+def cancel(ident: str) -> ShownCommand:
     """Cancel a command; what was handed over may still happen."""
     row = shared.command(ident)
     if credential_pairs.is_change(row):
         auth.demand(Permission.SET_UP)
     submission.cancel(row, utcnow())
     db.session.commit()
-    return answer(show([row])[0], 200)
+    return _shown([row])[0]

@@ -1,5 +1,6 @@
 """Events: lists and one, who has seen it, and whether it is kept."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response
@@ -7,18 +8,19 @@ from flask import Response
 from provisioning.devices import registry
 from provisioning.media import event_list
 from provisioning.models import Event, utcnow
-from provisioning.web import auth, serializers
+from provisioning.web import auth
 from provisioning.web.api import openapi, shared
-from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas.events import EventFilterSchema
+from provisioning.web.api.shared import repeatable
+from provisioning.web.schemas.events import EventFilterSchema, EventResponse, ShownEvent
+from provisioning.web.schemas.lists import Page, page_of
 
 blueprint = openapi.Blueprint("events", __name__, description="Files that belong together")
 
 
 @blueprint.get("/events")
 @blueprint.arguments(EventFilterSchema, location="query")
-@blueprint.response(200, openapi.page(openapi.EVENT))
-def list_events(given: dict[str, Any]) -> dict[str, Any]:
+@blueprint.response(200, page_of(EventResponse))
+def list_events(given: dict[str, Any]) -> Page:
     """List events, by their times, the newest first."""
     wanted = event_list.EventFilter(
         device_ids=registry.ids_of(given["imei"]) if "imei" in given else None,
@@ -28,33 +30,38 @@ def list_events(given: dict[str, Any]) -> dict[str, Any]:
         unseen=given.get("unseen"),
         saved=given.get("saved"),
     )
-    return shared.page(event_list.wanted(wanted), Event.id, given, serializers.events)
+    return shared.page(event_list.wanted(wanted), Event.id, given, _shown)
+
+
+def _shown(rows: Sequence[Event]) -> list[ShownEvent]:
+    files, names = event_list.files_of(rows), event_list.seen_by(rows)
+    return [ShownEvent(row, files.get(row.id, ()), names.get(row.id, ())) for row in rows]
 
 
 @blueprint.get("/events/<ident>")
-@blueprint.response(200, openapi.EVENT)
-def get_event(ident: str) -> dict[str, Any]:
+@blueprint.response(200, EventResponse)
+def get_event(ident: str) -> ShownEvent:
     """Show an event with its files, and who has seen it. That this shows it does not count as seen."""
-    return serializers.event(event_list.find(ident))
+    return _shown([event_list.find(ident)])[0]
 
 
 @blueprint.post("/events/<ident>/seen")
-@blueprint.response(200, openapi.EVENT)
 @repeatable
-def see(ident: str) -> Response:
+@blueprint.response(200, EventResponse)
+def see(ident: str) -> ShownEvent:
     """Note that the caller has seen an event."""
     event = event_list.find(ident)
     event_list.see(event, auth.caller().label, utcnow())
-    return answer(serializers.event(event), 200)
+    return _shown([event])[0]
 
 
 @blueprint.put("/events/<ident>/saved")
-@blueprint.response(200, openapi.EVENT)
-def save(ident: str) -> dict[str, Any]:
+@blueprint.response(200, EventResponse)
+def save(ident: str) -> ShownEvent:
     """Keep the files of an event beyond their retention."""
     event = event_list.find(ident)
     event_list.save(event, auth.caller().label, utcnow())
-    return serializers.event(event)
+    return _shown([event])[0]
 
 
 @blueprint.delete("/events/<ident>/saved")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from flask import Response
 from sqlalchemy import select
 
 from provisioning.commands import provisioning_plan, submission
@@ -10,65 +9,66 @@ from provisioning.core.audit import AuditAction
 from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.models import Profile, db, utcnow
-from provisioning.web import audit_notes, auth, serializers
+from provisioning.web import audit_notes, auth
 from provisioning.web.api import openapi
-from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas.parameters import PlanSchema, ProfileSchema
+from provisioning.web.api.shared import repeatable
+from provisioning.web.schemas.lists import Page, page_of
+from provisioning.web.schemas.parameters import (
+    ParameterResponse,
+    PlanResponse,
+    PlanSchema,
+    ProfileHistory,
+    ProfileHistoryResponse,
+    ProfileResponse,
+    ProfileSchema,
+)
 
 blueprint = openapi.Blueprint("parameters", __name__, description="Parameters and profiles")
 
 
 @blueprint.get("/parameters")
-@blueprint.response(200, openapi.page(openapi.PARAMETER))
-def list_parameters() -> dict[str, Any]:
+@blueprint.response(200, page_of(ParameterResponse))
+def list_parameters() -> Page:
     """Give the catalogue."""
-    return {"items": [parameter.as_json() for parameter in submission.catalogue().values()], "next": None}
+    return Page(list(submission.catalogue().values()))
 
 
 @blueprint.post("/parameters/plan")
 @blueprint.arguments(PlanSchema, shape="PlanRequest")
-@blueprint.response(200, openapi.PLAN)
 @repeatable
-def plan(given: dict[str, Any]) -> Response:
+@blueprint.response(200, PlanResponse)
+def plan(given: dict[str, Any]) -> provisioning_plan.Plan:
     """Check a parameter set and give the SMS it takes; nothing is sent. Without an imei, lengths count the longest
     credentials."""
     device = registry.find(given["imei"]) if "imei" in given else None
-    planned = provisioning_plan.plan(device, given["parameters"], raw=given["raw"])
-    return answer(
-        {
-            "parameters": {str(number): value for number, value in planned.parameters.items()},
-            "messages": [{"text": sms.masked, "length": sms.length} for sms in planned.messages],
-            "warnings": planned.warnings,
-        },
-        200,
-    )
+    return provisioning_plan.plan(device, given["parameters"], raw=given["raw"])
 
 
 @blueprint.get("/profiles")
-@blueprint.response(200, openapi.page(openapi.PROFILE))
-def list_profiles() -> dict[str, Any]:
+@blueprint.response(200, page_of(ProfileResponse))
+def list_profiles() -> Page:
     """List profiles in their newest versions."""
-    return {"items": [serializers.profile(row) for row in presets.newest()], "next": None}
+    return Page(presets.newest())
 
 
 @blueprint.post("/profiles")
 @blueprint.arguments(ProfileSchema, shape="ProfileRequest")
-@blueprint.response(201, openapi.PROFILE)
 @repeatable
-def save_profile(given: dict[str, Any]) -> Response:
+@blueprint.response(201, ProfileResponse)
+def save_profile(given: dict[str, Any]) -> Profile:
     """Keep a parameter set under a name; a known name gets a new version. Not for tokens that are limited to tags."""
     who = auth.caller().label
     row = presets.save(given["name"], given["description"], given["parameters"], who, utcnow())
     audit_notes.note(AuditAction.ADDED, f"profile:{row.name}", detail={"version": row.version})
-    return answer(serializers.profile(row), 201)
+    return row
 
 
 @blueprint.get("/profiles/<name>")
-@blueprint.response(200, openapi.PROFILE_WITH_VERSIONS)
-def get_profile(name: str) -> dict[str, Any]:
+@blueprint.response(200, ProfileHistoryResponse)
+def get_profile(name: str) -> ProfileHistory:
     """Show a profile with all its versions."""
     newest = presets.find(name)
     versions = db.session.scalars(
         select(Profile).where(Profile.name == newest.name).order_by(Profile.version.desc())
     )
-    return serializers.profile(newest) | {"versions": [serializers.profile(row) for row in versions]}
+    return ProfileHistory(newest, versions.all())

@@ -1,6 +1,7 @@
 """People and tokens: who may use the service, for administrators."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response
@@ -8,55 +9,68 @@ from sqlalchemy import select
 
 from provisioning.core.audit import AuditAction
 from provisioning.models import ApiToken, Role, User, db, utcnow
-from provisioning.web import audit_notes, auth, invitations, serializers, sign_in, users
+from provisioning.web import audit_notes, auth, invitations, sign_in, users
 from provisioning.web.api import openapi, shared
-from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas.lists import NumberedPage
-from provisioning.web.schemas.people import TokenChangeSchema, TokenSchema, UserChangeSchema, UserSchema
+from provisioning.web.api.shared import repeatable
+from provisioning.web.invitations import Invitation
+from provisioning.web.schemas.lists import NumberedPage, Page, page_of
+from provisioning.web.schemas.people import (
+    InvitationResponse,
+    InvitedUserResponse,
+    NewToken,
+    NewTokenResponse,
+    ShownUser,
+    TokenChangeSchema,
+    TokenResponse,
+    TokenSchema,
+    UserChangeSchema,
+    UserResponse,
+    UserSchema,
+)
 
 blueprint = openapi.Blueprint("people", __name__, description="People and tokens")
 
 
 @blueprint.get("/users")
 @blueprint.arguments(NumberedPage, location="query")
-@blueprint.response(200, openapi.page(openapi.USER))
-def list_users(given: dict[str, Any]) -> dict[str, Any]:
+@blueprint.response(200, page_of(UserResponse))
+def list_users(given: dict[str, Any]) -> Page:
     """List people, newest first."""
     return shared.numbered_page(select(User), User.id, given, _shown)
 
 
-def _shown(rows: list[User]) -> list[dict[str, Any]]:
+def _shown(rows: Sequence[User]) -> list[ShownUser]:
     seen = sign_in.seen(rows)
-    return [serializers.user(row, seen.get(row.id)) for row in rows]
+    return [ShownUser(row, seen.get(row.id)) for row in rows]
 
 
 @blueprint.post("/users")
 @blueprint.arguments(UserSchema)
-@blueprint.response(201, openapi.INVITED)
 @repeatable
-def invite(given: dict[str, Any]) -> Response:
-    """Invite a person, who sets the password by the link of the answer. A repeat by its key shows no link."""
+@blueprint.response(201, InvitedUserResponse)
+def invite(given: dict[str, Any]) -> ShownUser:
+    """Invite a person, who sets the password by the link of the answer."""
     role, tags = Role(given["role"]), given["tags"] or None
     user, link = invitations.invite(given["email"], given["name"], role, utcnow(), tags)
     audit_notes.person(AuditAction.INVITED, user, {"role": user.role, "tags": user.tags})
-    return answer(_shown([user])[0] | {"invitation": serializers.invitation(link)}, 201)
+    return dataclasses.replace(_shown([user])[0], invitation=link)
 
 
 @blueprint.post("/users/<ident>/invitation")
-@blueprint.response(201, openapi.INVITATION)
 @repeatable
-def renew(ident: str) -> Response:
+@blueprint.response(201, InvitationResponse)
+def renew(ident: str) -> Invitation:
     """Make a new link by which a person sets the first or another password; an older link ends."""
     user = users.by_id(ident)
     link = invitations.renew(user, utcnow())
     audit_notes.person(AuditAction.INVITED, user)
-    return answer(serializers.invitation(link), 201)
+    return link
 
 
 @blueprint.patch("/users/<ident>")
 @blueprint.arguments(UserChangeSchema)
-@blueprint.response(200, openapi.USER)
-def change_user(given: dict[str, Any], ident: str) -> dict[str, Any]:
+@blueprint.response(200, UserResponse)
+def change_user(given: dict[str, Any], ident: str) -> ShownUser:
     """Change what is known of a person, or disable or enable the person. A 409 for the last administrator."""
     user = users.by_id(ident)
     _change(user, given)
@@ -89,41 +103,39 @@ def remove_user(ident: str) -> Response:
 
 @blueprint.get("/tokens")
 @blueprint.arguments(NumberedPage, location="query")
-@blueprint.response(200, openapi.page(openapi.TOKEN))
-def list_tokens(given: dict[str, Any]) -> dict[str, Any]:
+@blueprint.response(200, page_of(TokenResponse))
+def list_tokens(given: dict[str, Any]) -> Page:
     """List tokens that are not revoked, newest first."""
     query = select(ApiToken).where(ApiToken.revoked_at.is_(None))
-    return shared.numbered_page(
-        query, ApiToken.id, given, lambda rows: [serializers.token(row) for row in rows]
-    )
+    return shared.numbered_page(query, ApiToken.id, given)
 
 
 @blueprint.post("/tokens")
 @blueprint.arguments(TokenSchema)
-@blueprint.response(201, openapi.NEW_TOKEN)
 @repeatable
-def make_token(given: dict[str, Any]) -> Response:
-    """Make a token, which this answer alone shows. A repeat by its key does not show it."""
+@blueprint.response(201, NewTokenResponse)
+def make_token(given: dict[str, Any]) -> NewToken:
+    """Make a token, which this answer alone shows."""
     name, role, tags = given["name"], Role(given["role"]), given["tags"] or None
     clear = auth.create_token(name, role, given["days"], tags, made_by=auth.caller().label)
     row = db.session.scalars(
         select(ApiToken).where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
     ).one()
     audit_notes.token(AuditAction.ADDED, name, {"role": role, "days": given["days"], "tags": tags})
-    return answer(serializers.token(row) | {"token": clear}, 201)
+    return NewToken(row, clear)
 
 
 @blueprint.patch("/tokens/<ident>")
 @blueprint.arguments(TokenChangeSchema)
-@blueprint.response(200, openapi.TOKEN)
-def change_token(given: dict[str, Any], ident: str) -> dict[str, Any]:
+@blueprint.response(200, TokenResponse)
+def change_token(given: dict[str, Any], ident: str) -> ApiToken:
     """Change name, role or tags of a token, from its next request on."""
     row = auth.find_token(ident)
     before = row.name
     role, tags = Role(given.get("role", row.role)), given.get("tags", row.tags) or None
     auth.change_token(row, given.get("name", row.name), role, tags)
     audit_notes.token(AuditAction.CHANGED, before, given)
-    return serializers.token(row)
+    return row
 
 
 @blueprint.delete("/tokens/<ident>")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from flask import Request, Response, jsonify, make_response, request
+from flask import Request, jsonify, make_response, request
 from sqlalchemy import Select
 from webargs.flaskparser import FlaskParser
 
@@ -15,6 +15,7 @@ from provisioning.models import Command, Upload, db, utcnow
 from provisioning.tracker.language import CommandErrors
 from provisioning.tracker.parameters import ParameterErrors
 from provisioning.web import audit_notes, auth
+from provisioning.web.schemas.lists import Page
 
 EXACT = 2**53  # up to here a float holds every whole number
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,35 +82,34 @@ def _run(view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         raise Invalid("Some values are wrong; nothing was sent.", errors=error.errors) from error
 
 
-def answer(body: Any, status: int) -> Response:
-    """Answer JSON with a status."""
-    made = jsonify(body)
-    made.status_code = status
-    return made
-
-
 def page(
-    query: Select[Any], column: Any, given: dict[str, Any], show: Callable[[Sequence[Any]], list[Any]]
-) -> dict:
+    query: Select[Any],
+    column: Any,
+    given: dict[str, Any],
+    show: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
+) -> Page:
     """Give one page of a list, newest first: items and the cursor of the next."""
     if given.get("cursor"):
         query = query.where(column < given["cursor"])
     rows = db.session.scalars(query.order_by(column.desc()).limit(given["limit"] + 1)).all()
     more = len(rows) > given["limit"]
     rows = rows[: given["limit"]]
-    return {"items": show(rows), "next": getattr(rows[-1], column.key) if more else None}
+    return Page(show(rows), getattr(rows[-1], column.key) if more else None)
 
 
 def numbered_page(
-    query: Select[Any], column: Any, given: dict[str, Any], show: Callable[[list[Any]], list[Any]]
-) -> dict[str, Any]:
+    query: Select[Any],
+    column: Any,
+    given: dict[str, Any],
+    show: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
+) -> Page:
     """Give one page of a list whose ids are numbers, newest first."""
     if given.get("cursor"):
         query = query.where(column < int(given["cursor"]))
     rows = list(db.session.scalars(query.order_by(column.desc()).limit(given["limit"] + 1)))
     more = len(rows) > given["limit"]
     rows = rows[: given["limit"]]
-    return {"items": show(rows), "next": str(rows[-1].id) if more else None}
+    return Page(show(rows), str(rows[-1].id) if more else None)
 
 
 def command(ident: str) -> Command:

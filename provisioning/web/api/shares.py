@@ -6,33 +6,32 @@ from flask import Response
 
 from provisioning.core.config import current_config
 from provisioning.media import event_list, shares
-from provisioning.models import utcnow
-from provisioning.web import auth, serializers, users
+from provisioning.models import Share, utcnow
+from provisioning.web import auth, users
 from provisioning.web.api import openapi
-from provisioning.web.api.shared import answer, repeatable
-from provisioning.web.schemas.events import ShareSchema
+from provisioning.web.api.shared import repeatable
+from provisioning.web.schemas.events import NewShare, NewShareResponse, ShareResponse, ShareSchema
 
 blueprint = openapi.Blueprint("shares", __name__, description="Links to events for people without an account")
 
 
 @blueprint.post("/events/<ident>/shares")
 @blueprint.arguments(ShareSchema)
-@blueprint.response(201, openapi.NEW_SHARE)
 @repeatable
-def make_share(given: dict[str, Any], ident: str) -> Response:
+@blueprint.response(201, NewShareResponse)
+def make_share(given: dict[str, Any], ident: str) -> NewShare:
     """Make a link to an event. Its address is in this answer alone."""
     event, password = event_list.find(ident), given.get("password")
     password_hash = users.hashed(password) if password else None
     share, token = shares.make(event, given["hours"], password_hash, auth.caller().label, utcnow())
-    url = f"{current_config().public_url.rstrip('/')}/s/{token}"
-    return answer({"url": url, **serializers.share(share)}, 201)
+    return NewShare(share, f"{current_config().public_url.rstrip('/')}/s/{token}")
 
 
 @blueprint.get("/shares/<ident>")
-@blueprint.response(200, openapi.SHARE)
-def get_share(ident: str) -> dict[str, Any]:
+@blueprint.response(200, ShareResponse)
+def get_share(ident: str) -> Share:
     """Show a share, and how often it was opened."""
-    return serializers.share(shares.find(ident))
+    return shares.find(ident)
 
 
 @blueprint.delete("/shares/<ident>")

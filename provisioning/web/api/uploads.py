@@ -8,18 +8,19 @@ from sqlalchemy import select
 from provisioning.core.errors import NotFound
 from provisioning.media import copy_words, link_service, previews, storage
 from provisioning.models import UNSTORED, Upload, UploadState, in_state, utcnow
-from provisioning.web import audit_notes, auth, serializers
+from provisioning.web import audit_notes, auth
 from provisioning.web.api import openapi, shared
 from provisioning.web.responses import ORIGINALS, original, send
-from provisioning.web.schemas.uploads import LinkSchema, UploadFilter
+from provisioning.web.schemas.lists import Page, page_of
+from provisioning.web.schemas.uploads import LinkSchema, UploadFilter, UploadResponse
 
 blueprint = openapi.Blueprint("uploads", __name__, description="Files of the cameras")
 
 
 @blueprint.get("/uploads")
 @blueprint.arguments(UploadFilter, location="query")
-@blueprint.response(200, openapi.page(openapi.UPLOAD))
-def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
+@blueprint.response(200, page_of(UploadResponse))
+def list_uploads(given: dict[str, Any]) -> Page:
     """List uploads, newest first."""
     query = select(Upload)
     if "imei" in given:
@@ -31,25 +32,25 @@ def list_uploads(given: dict[str, Any]) -> dict[str, Any]:
         query = query.where(in_state(state))
         if state is not UploadState.STORED:
             query = query.where(UNSTORED)  # said twice, for the index
-    return shared.page(query, Upload.id, given, lambda rows: [serializers.upload(row) for row in rows])
+    return shared.page(query, Upload.id, given)
 
 
 @blueprint.get("/uploads/<ident>")
-@blueprint.response(200, openapi.UPLOAD)
-def get_upload(ident: str) -> dict[str, Any]:
+@blueprint.response(200, UploadResponse)
+def get_upload(ident: str) -> Upload:
     """Show an upload and what made it."""
-    return serializers.upload(shared.upload(ident))
+    return shared.upload(ident)
 
 
 @blueprint.patch("/uploads/<ident>/link")
 @blueprint.arguments(LinkSchema)
-@blueprint.response(200, openapi.UPLOAD)
-def fix_link(given: dict[str, Any], ident: str) -> dict[str, Any]:
+@blueprint.response(200, UploadResponse)
+def fix_link(given: dict[str, Any], ident: str) -> Upload:
     """Say which command made a file, or that none did; no rule changes it afterwards."""
     upload = shared.upload(ident)
     command = shared.command(given["command"]) if given["command"] is not None else None
     link_service.fix(upload, command, auth.caller().label, utcnow())
-    return serializers.upload(upload)
+    return upload
 
 
 @blueprint.get("/uploads/<ident>/content")

@@ -4,8 +4,10 @@ from datetime import UTC
 
 from marshmallow import fields, validate
 
+from provisioning.core.audit import AuditAction
 from provisioning.web.schemas.lists import PageSchema
 from provisioning.web.schemas.request_fields import TEXT
+from provisioning.web.schemas.response_fields import ByKey, ResponseSchema, Text, Time, Word
 
 
 class AuditFilter(PageSchema):
@@ -21,3 +23,16 @@ class AuditFilter(PageSchema):
     )
     since = fields.AwareDateTime(data_key="from", default_timezone=UTC)
     until = fields.AwareDateTime(data_key="to", default_timezone=UTC, metadata={"description": "before it"})
+
+
+class AuditEntryResponse(ResponseSchema):
+    """Something that a person or a program did or saw."""
+
+    id = Text()
+    at = Time()
+    who = Text()
+    address = Text()
+    action = Word(AuditAction)
+    object = Text(null=True)
+    imei = Text(null=True)
+    detail = ByKey(lambda row: row.detail or {}, about="what was given, secrets as dots")

@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 from zoneinfo import available_timezones
 
-from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import RAISE, ValidationError, fields, validate, validates_schema
 
-from provisioning.devices.health import HealthState
-from provisioning.tracker.input_fields import Flag, Moment
+from provisioning.devices.health import CODES, HealthState
+from provisioning.devices.health_view import HealthView
+from provisioning.devices.health_words import ActionKind
+from provisioning.models import Device
+from provisioning.tracker.input_fields import Flag
 from provisioning.tracker.normalization import clean_phone
 from provisioning.translation import gettext
 from provisioning.web.schemas.lists import PageSchema
@@ -25,6 +29,17 @@ from provisioning.web.schemas.request_fields import (
     check_imei,
     check_phone,
     optional_text,
+)
+from provisioning.web.schemas.response_fields import (
+    Boolean,
+    Count,
+    One,
+    ResponseSchema,
+    Secret,
+    Text,
+    Texts,
+    Time,
+    Word,
 )
 
 CREDENTIAL = re.compile(r"[A-Za-z0-9]{1,5}")
@@ -132,43 +147,6 @@ class DeviceFilter(PageSchema):
     )
 
 
-def check_past(value: datetime) -> None:
-    """Accept a time that has passed; the clocks of others may be a day ahead."""
-    if value > datetime.now(UTC) + timedelta(days=1):
-        raise ValidationError(gettext("This time is in the future."))
-
-
-def _avl(text: str) -> fields.Integer:
-    return fields.Integer(strict=True, validate=validate.Range(0, 65_535), metadata={"description": text})
-
-
-AvlSchema = type(
-    "AvlSchema",
-    (Schema,),
-    {
-        "__doc__": "Values of a record by AVL id; those that this service does not use are left out.",
-        "Meta": type("Meta", (), {"unknown": EXCLUDE}),
-        "239": _avl("ignition"),
-        "497": _avl("rear camera state"),
-        "498": _avl("front camera state"),
-        "499": _avl("SOS trigger"),
-    },
-)
-
-
-class RecordSchema(Strict):
-    """A record of the telematics platform."""
-
-    left_out = frozenset({"values"})
-
-    timestamp = Moment(
-        required=True,
-        validate=check_past,
-        metadata={"description": "Unix seconds or milliseconds, or ISO 8601"},
-    )
-    values = fields.Nested(AvlSchema, required=True)
-
-
 COUNTRY_CODE = re.compile(r"\+[1-9][0-9]{0,3}")
 
 
@@ -194,3 +172,76 @@ class NewVehiclesSchema(Strict):
         if bool(login) != bool(password):
             field = "sms_password" if login else "sms_login"
             raise ValidationError(gettext("Login and password go together."), field_name=field)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDevice:
+    """A device and its health."""
+
+    device: Device
+    health: HealthView
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSummary:
+    """How many devices are in each state of health, and how many commands are under way."""
+
+    counts: Mapping[HealthState, int]
+    under_way: int
+
+
+class ActionResponse(ResponseSchema):
+    """What can be done."""
+
+    label = Text()
+    kind = Word(ActionKind)
+
+
+class HealthResponse(ResponseSchema):
+    """The health of a device; docs/api.md lists the codes and the kinds of actions."""
+
+    state = Word(HealthState)
+    code = Word(sorted(CODES))
+    reason = Text()
+    since = Time()
+    action = One(ActionResponse, null=True)
+
+
+CountsResponse = ResponseSchema.from_dict(
+    {str(state): Count(itemgetter(state)) for state in HealthState}, name="CountsResponse"
+)
+
+
+class FleetResponse(ResponseSchema):
+    """How the fleet is."""
+
+    counts = One(CountsResponse)
+    under_way = Count()
+
+
+class DeviceResponse(ResponseSchema):
+    """A device."""
+
+    row = "device"
+
+    imei = Text(pattern="^[0-9]{15}$")
+    phone = Text()
+    name = Text()
+    model = Text()
+    sms_login = Secret()
+    sms_password = Secret()
+    credentials_pending = Boolean(lambda device: device.credentials_state is not None)
+    time_zone = Text()
+    firmware = Text(null=True)
+    camera_server_configured = Boolean()
+    cabin_private = Boolean()
+    health = One(HealthResponse, beside=True)
+    seen_at = Time(null=True)
+    tags = Texts()
+    plate = Text(lambda device: device.plate or "")
+    profile = Text(lambda device: device.profile.name if device.profile else None, null=True)
+    profile_version = Count(lambda device: device.profile.version if device.profile else None, null=True)
+    card_gb = Count(null=True)
+    created_at = Time()
+    updated_at = Time()
+    archived_at = Time(null=True)

@@ -1,11 +1,28 @@
 """Events, and links to them for people without an account."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from marshmallow import fields, validate
 
 from provisioning.media.event_rules import EventKind
+from provisioning.models import Event, Share, Upload
 from provisioning.tracker.input_fields import Moment
 from provisioning.web.schemas.lists import ListFilter
 from provisioning.web.schemas.request_fields import PAST, TEXT, Strict
+from provisioning.web.schemas.response_fields import (
+    Boolean,
+    Count,
+    Many,
+    Number,
+    One,
+    ResponseSchema,
+    Text,
+    Texts,
+    Time,
+    Word,
+)
+from provisioning.web.schemas.uploads import UploadResponse
 
 _KIND = "|".join(EventKind)
 
@@ -34,3 +51,68 @@ class EventFilterSchema(ListFilter):
     until = Moment(data_key="to", metadata=PAST["anyOf"][1])
     unseen = fields.Boolean(metadata={"description": "only those that nobody has seen, or only the others"})
     saved = fields.Boolean(metadata={"description": "only those that are kept, or only the others"})
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvent:
+    """An event with its files, and who has seen it."""
+
+    event: Event
+    uploads: Sequence[Upload]
+    seen_by: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewShare:
+    """A share, and its address, which nobody is shown again."""
+
+    share: Share
+    url: str
+
+
+class PlaceResponse(ResponseSchema):
+    """Where an event was. Made from the row of the event."""
+
+    latitude = Number()
+    longitude = Number()
+
+
+class EventResponse(ResponseSchema):
+    """Files that belong together."""
+
+    row = "event"
+
+    id = Text()
+    imei = Text("device.imei")
+    kind = Word(EventKind)
+    at = Time()
+    uploads = Many(UploadResponse, beside=True)
+    seen_by = Texts(beside=True, about="users and tokens")
+    seen_at = Time(null=True, about="when it was first seen, or came too long ago for anybody to look")
+    saved = Boolean(
+        lambda event: event.saved_at is not None, about="its files are kept beyond their retention"
+    )
+    saved_by = Text(null=True)
+    place = One(PlaceResponse, lambda event: event if event.latitude is not None else None, null=True)
+
+
+class ShareResponse(ResponseSchema):
+    """A link to an event for people without an account."""
+
+    id = Text()
+    event = Text("object_id")
+    created_by = Text()
+    created_at = Time()
+    expires_at = Time()
+    ended_at = Time(null=True, about="when somebody ended it before its time")
+    password = Boolean(lambda share: share.password_hash is not None, about="whether it asks for a password")
+    views = Count()
+    viewed_at = Time(null=True)
+
+
+class NewShareResponse(ShareResponse):
+    """A share that was made just now."""
+
+    row = "share"
+
+    url = Text(beside=True)

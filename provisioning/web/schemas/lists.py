@@ -1,8 +1,13 @@
-"""Where a list begins, how long it is, and of which device it is."""
+"""Lists: where a page of one begins, how long it is, of which device it is, and what it shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from marshmallow import EXCLUDE, fields, validate
 
 from provisioning.web.schemas.request_fields import TEXT, Readable
+from provisioning.web.schemas.response_fields import Many, ResponseSchema, Text
 
 
 class PageSchema(Readable):
@@ -27,3 +32,17 @@ class ListFilter(PageSchema):
     """A list of things of one device."""
 
     imei = fields.String(validate=validate.Length(max=40), metadata=TEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: objects that a schema shows, and the cursor of the next page."""
+
+    items: Sequence[Any]
+    next: str | None = None
+
+
+def page_of(schema: type[ResponseSchema]) -> type[ResponseSchema]:
+    """Make the schema of a page of a list."""
+    shown = {"items": Many(schema), "next": Text(null=True, about="cursor of the next page")}
+    return type(schema.__name__.replace("Response", "Page"), (ResponseSchema,), shown)

@@ -1,12 +1,15 @@
 """People, and tokens of programs."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from marshmallow import fields, pre_load, validate
 
-from provisioning.models import Role
+from provisioning.models import ApiToken, Role, User
 from provisioning.tracker.input_fields import Flag
 from provisioning.translation import N_
+from provisioning.web.invitations import Invitation
 from provisioning.web.language import LANGUAGES
 from provisioning.web.schemas.devices import ZONE, check_zone
 from provisioning.web.schemas.request_fields import (
@@ -18,13 +21,15 @@ from provisioning.web.schemas.request_fields import (
     Strict,
     Tags,
 )
+from provisioning.web.schemas.response_fields import Boolean, One, ResponseSchema, Text, Texts, Time, Word
 
 ROLES = tuple(role.value for role in Role)
+LIMIT = "sees vehicles with one of these tags"
 
 
 def _limit(**options: Any) -> Tags:
     """Declare the tags that a person or a token is limited to."""
-    shape = {"description": "sees vehicles with one of these tags; none: the whole fleet"}
+    shape = {"description": f"{LIMIT}; none: the whole fleet"}
     return Tags(allow_none=True, validate=validate.Length(max=MOST_TAGS), metadata=shape, **options)
 
 
@@ -107,3 +112,75 @@ class TokenForm(FormFields, TokenSchema):
     """A token as a form makes it: its numbers are text."""
 
     days = fields.Integer(load_default=365, validate=validate.Range(1, 36_500))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownUser:
+    """A person, when the person was last seen, and the link of a new invitation."""
+
+    user: User
+    seen_at: datetime | None
+    invitation: Invitation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token, and in clear what nobody is shown again."""
+
+    row: ApiToken
+    token: str
+
+
+class InvitationResponse(ResponseSchema):
+    """The link of an invitation."""
+
+    url = Text(about="shown here alone")
+    expires_at = Time()
+    mailed = Boolean("is_mailed")
+    problem = Text(lambda link: link.problem or None, null=True, about="why it was not mailed")
+
+
+class UserResponse(ResponseSchema):
+    """A person."""
+
+    row = "user"
+
+    id = Text(lambda user: str(user.id))
+    email = Text()
+    name = Text(lambda user: user.name or "")
+    role = Word(Role)
+    tags = Texts(null=True, about=f"{LIMIT}; null: the whole fleet")
+    language = Word(LANGUAGES, null=True, about="null: the browser's")
+    time_zone = Text(null=True, about="IANA name; null: none")
+    active = Boolean()
+    has_password = Boolean(lambda user: bool(user.password_hash))
+    invited_until = Time("invite_until", null=True)
+    seen_at = Time(beside=True, null=True)
+    created_at = Time()
+
+
+class InvitedUserResponse(UserResponse):
+    """A person who was invited just now."""
+
+    invitation = One(InvitationResponse, beside=True)
+
+
+class TokenResponse(ResponseSchema):
+    """A token, which itself is kept nowhere."""
+
+    id = Text(lambda token: str(token.id))
+    name = Text()
+    role = Word(Role)
+    tags = Texts(null=True, about=f"{LIMIT}; null: the whole fleet")
+    made_by = Text(lambda token: token.made_by or "")
+    last_used_at = Time(null=True)
+    expires_at = Time()
+    created_at = Time()
+
+
+class NewTokenResponse(TokenResponse):
+    """A token that was made just now."""
+
+    row = "row"
+
+    token = Text(beside=True, about="shown here alone")
