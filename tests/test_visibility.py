@@ -263,7 +263,8 @@ def test_no_page_and_no_list_holds_a_word_of_another_vehicle(
             assert "350612071913857" not in answer.text, rule.rule
             assert "who am I" not in answer.text, rule.rule
             if seen != all_marks:
-                seen |= {word for word in marks.values() if word in everybody.open(rule.rule + query).text}
+                whole = everybody.open(rule.rule + query).text
+                seen |= {word for word in marks.values() if word in whole}
     assert seen == all_marks  # the walk passes lists that hold them
 
 
