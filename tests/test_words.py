@@ -17,7 +17,7 @@ from provisioning.check.verdicts import VERDICTS
 from provisioning.commands import command_words
 from provisioning.core.errors import Conflict
 from provisioning.devices import registry, status_words
-from provisioning.media import copy_words, link_words
+from provisioning.media import copy_words, link_words, session_words, telemetry
 from provisioning.models import ChecklistRun, Command, Upload, db, utcnow
 from provisioning.phrase import AS_IT_IS, Phrase, as_it_is, read
 from provisioning.tracker.language import read_replies, unsendable
@@ -189,3 +189,17 @@ def test_a_row_keeps_the_code_of_a_refusal_and_not_what_the_person_read_who_aske
     assert refusal.phrase == Phrase("service_error", {"code": "already_here"})
     assert command_words.said(refusal.phrase) == "This video is here already."
     assert "(new_code)" in (command_words.said(Conflict("?", code="new_code").phrase) or "")
+
+
+@pytest.mark.quick
+def test_every_reason_of_the_receiver_that_is_always_the_same_is_a_sentence_of_the_catalogues() -> None:
+    sources = " ".join(path.read_text() for path in (ROOT / "receiver").rglob("*.py"))
+    assert {reason for reason in session_words.REASONS if f'"{reason}"' not in sources} == set()
+    closes = set(re.findall(r'_(?:close|refuse)\(\s*"\w+", "([^"]+)"', sources))
+    assert closes
+    assert closes <= session_words.REASONS
+
+
+@pytest.mark.quick
+def test_the_words_of_cameras_in_the_status_table_are_sentences_of_the_catalogues() -> None:
+    assert {text for text, _ in telemetry.CAMERA_STATES.values()} <= set(status_words.VALUES)

@@ -17,6 +17,26 @@ WORDS: Mapping[str, str] = {
 }
 
 
+# values that are words: programs get them as they are
+VALUES = (
+    N_("did not answer"),
+    N_("not detected"),
+    N_("no SD card"),
+    N_("SD card could not be mounted"),
+    N_("SD card mounted"),
+    N_("SD card faulty"),
+    N_("on"),
+    N_("off"),
+    N_("the camera port"),
+    N_("reached"),
+)
+
+
+def value(held: str) -> str:
+    """Say a value to a person; one that is no word of this service stays as it is."""
+    return gettext(held) if held in VALUES else held
+
+
 def note(phrase: Phrase) -> str:
     """Say the note of an item."""
     return gettext(WORDS[phrase.code], **phrase.arguments)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from provisioning.commands import command_words
 from provisioning.core.sms_capabilities import sms_capabilities
-from provisioning.media import link_service
+from provisioning.media import link_service, session_words
 from provisioning.models import (
     OPEN,
     CameraSession,
@@ -193,7 +193,8 @@ def _file(row: Command, here: Sequence[str], coming: Sequence[Upload], session: 
         return f"{gettext(BROKEN[kind, upload.source], **counts)} {gettext(RETRIES)}"
     what = kind, missing[0] if len(missing) == 1 else "both"
     if session is not None and session.started_at >= since and session.ended_at and session.code != "done":
-        return f"{gettext(MISSED[what], reason=session.reason)} {gettext(RETRIES)}"
+        reason = session_words.reason(session.reason or "")
+        return f"{gettext(MISSED[what], reason=reason)} {gettext(RETRIES)}"
     return f"{gettext(COMES[what])} {gettext(RETRIES)}"
 
 

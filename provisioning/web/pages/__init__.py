@@ -20,7 +20,7 @@ from provisioning.commands import command_words
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
 from provisioning.devices import durations, status_words
-from provisioning.media import copy_words, link_words
+from provisioning.media import copy_words, link_words, session_words
 from provisioning.media.storage import media as uploads_media
 from provisioning.models import db, utcnow
 from provisioning.roles import Permission
@@ -157,6 +157,7 @@ def init_app(app: Flask) -> None:
         estimate=durations.words, browser=browser_name,
         field_name=audit_log.field_name, said=command_words.said, status_note=status_words.note,
         reply_sentence=command_words.reply_sentence, link_reason=link_words.reason, copy_problem=copy_words.problem,
+        session_reason=session_words.reason,
     )  # fmt: skip
     app.jinja_env.globals.update(
         words=words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16),

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from provisioning.commands import command_words, submission
-from provisioning.devices import status_table, transfer_times
+from provisioning.devices import status_table, status_words, transfer_times
 from provisioning.models import Device, StatusItem, db
 from provisioning.tracker.parameters import Parameter
 from provisioning.translation import N_, gettext
@@ -79,4 +79,4 @@ def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetim
     if row.item.startswith("parameter."):
         number = int(row.item.split(".")[1])
         return words(catalogue[number], row.value) if number in catalogue else row.value
-    return row.value
+    return status_words.value(row.value)
