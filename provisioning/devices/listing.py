@@ -18,6 +18,7 @@ from provisioning.tracker.normalization import clean_imei, clean_phone
 
 FEW = 200  # vehicles that a search finds, of which a list then reads no others
 _DIGITS = re.compile(r"[\d\s/.-]+")  # an IMEI, or the end of one, as labels write it
+_NUMBER = re.compile(r"\+?\d+")
 # by the name in the address: worst first is the order of the states' words
 ORDERS: Mapping[str, tuple[Any, ...]] = {
     "state": (Device.health_state, Device.name, Device.id),
@@ -44,15 +45,17 @@ def is_called(wanted: str) -> ColumnElement[bool]:
         column.contains(wanted, autoescape=True) if is_one_case else column.icontains(wanted, autoescape=True)
         for column in (Device.name, Device.plate)
     ]
-    if not re.search(r"\d", wanted):  # no number has it, and two columns are read half as long as four
-        return or_(*named)
     # a label's way to write an IMEI, or another way to write a phone number, is found as well
     imei, phone = clean_imei(wanted) or wanted, clean_phone(wanted) or wanted
     if _DIGITS.fullmatch(wanted):
         imei = re.sub(r"\D", "", wanted) or wanted
-    return or_(
-        *named, Device.imei.contains(imei, autoescape=True), Device.phone.contains(phone, autoescape=True)
-    )
+    # words are in no number: two columns are compared in half the time of four
+    numbers = [
+        column.contains(part, autoescape=True)
+        for column, part in ((Device.imei, imei), (Device.phone, phone))
+        if _NUMBER.fullmatch(part)
+    ]
+    return or_(*named, *numbers)
 
 
 def matching(wanted: Filter) -> list[ColumnElement[bool]]:
