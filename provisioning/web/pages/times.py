@@ -40,12 +40,13 @@ def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None)
     shown = moment.astimezone(ZoneInfo(zone))
     today = (now or utcnow()).astimezone(shown.tzinfo).date()
     days = (today - shown.date()).days
+    time = f"{shown:%H:%M}"
     if days == 0:
-        return f"{shown:%H:%M}"
+        return time
     if days == 1:
-        return gettext("yesterday %(time)s", time=f"{shown:%H:%M}")
+        return gettext("yesterday %(time)s", time=time)
     if days == -1:
-        return gettext("tomorrow %(time)s", time=f"{shown:%H:%M}")
+        return gettext("tomorrow %(time)s", time=time)
     return formatted(shown, DAY_AND_TIME if abs(days) < NEAR else DAY_OF_YEAR_AND_TIME)
 
 
