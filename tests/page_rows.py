@@ -27,7 +27,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
-from provisioning.phrase import as_it_is
+from provisioning.phrase import Phrase
 from provisioning.web import auth, invitations, wall_links
 
 IMEI, UNKNOWN = "356307042440106", "490154203237518"
@@ -50,7 +50,7 @@ def seed(folder: Path) -> list[str]:
     request(van, State.QUEUED, {"file_type": "photo", "source": "front"})
     failed = request(
         van, State.FAILED, {"file_type": "photo", "source": "rear"}, error_code="ignition_off",
-        error=as_it_is("The ignition is off."), error_retry=True, reply="Camera error", result={"replies": []},
+        error=Phrase("no_file"), error_retry=True, reply="Camera error", result={"replies": []},
     )  # fmt: skip
     for claimed, text in ((True, "Param ID:66003 Value:25"), (False, "hello, who is this?")):
         db.session.add(
@@ -64,7 +64,8 @@ def seed(folder: Path) -> list[str]:
         db.session.add(
             CameraSession(
                 id=new_id(), imei=imei, device_id=device, address="192.0.2.1:1", peer=None if device else imei,
-                started_at=now, ended_at=now, reason="All files have come.", files=2, bytes_received=51_200,
+                started_at=now, ended_at=now, code="done", reason="Nothing is left to send.", files=2,
+                bytes_received=51_200,
             )
         )  # fmt: skip
     finding = {
@@ -96,7 +97,7 @@ def seed(folder: Path) -> list[str]:
     van = f"/vehicles/{IMEI}"
     return [
         "/", "/media", "/inbox", "/inbox/unknown", f"/inbox/unknown/{UNKNOWN}", "/vehicles/new", "/search?q=Layout+1+",
-        "/search?q=nothing", van,
+        "/search?q=999", van,
         f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/all", f"{van}/settings/tracker",
         f"{van}/settings/vehicle", f"{van}/notice", "/settings/preset", "/settings/preset?begin=Layout",
         f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
