@@ -58,7 +58,7 @@ class Stack:
             "SMS_PER_SECOND": "50",
             "RECONCILE_INTERVAL": "2",
             "CHECK_ASK_AGAIN": "30",
-            "CHECK_SLOW_ANSWER": "5",
+            "CHECK_SLOW_ANSWER": "8",
             # longer than the simulator's 30 s at its time scale
             "RECONFIGURATION_WAIT": "3",
         }

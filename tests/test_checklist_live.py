@@ -54,7 +54,7 @@ FAULTS = {
     "unreachable SIM": Case("silent", "2 of 2 SMS unanswered", sms=2, sms_lost=5),
     "one SMS lost": Case("good", "1 of 2 SMS stayed unanswered", sms=9, sms_lost=1),
     "one answer lost": Case("good", "1 of 2 SMS stayed unanswered", sms=9, reply_lost=1),
-    "answers late": Case("slow", "Its quickest answer took", sms=9, reply_late=6),  # 120 s at this time scale
+    "answers late": Case("slow", "Its quickest answer took", sms=9, reply_late=9),  # 180 s at this time scale
     "slow line": Case("slow", "a 10 s clip of one camera takes about", sms=9, slow=1500),
     "each answer twice": Case("good", "The rear photo has come.", sms=9, reply_twice=True),
 }  # fmt: skip
