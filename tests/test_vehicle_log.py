@@ -13,6 +13,7 @@ from provisioning.core.audit import AuditAction, NewEntry
 from provisioning.devices import history
 from provisioning.devices.history import Kind
 from provisioning.models import (
+    AuditEntry,
     CameraSession,
     Device,
     HealthChange,
@@ -144,6 +145,16 @@ def test_a_note_is_kept_with_its_author_and_shown_as_text(visitor: Visitor, van:
     assert "<script>alert" not in page
     (note,) = db.session.query(VehicleNote)
     assert note.who.endswith("@example.com")
+
+
+@pytest.mark.usefixtures("van")
+def test_a_note_is_a_note_for_the_log_of_people_too_and_stands_once_in_the_vehicles_own(app: Flask) -> None:
+    admin = Visitor(app, Role.ADMIN)
+    admin.send(LOG, f"/vehicles/{IMEI}/notes", text="The seal is broken.")
+    assert [entry.action for entry in db.session.query(AuditEntry)] == ["noted"]
+    assert admin.get(LOG).text.count('class="entry"') == 1
+    for page in (f"{LOG}?kind=people", "/settings/log"):
+        assert "wrote a note about" in flat(admin.get(page)), page
 
 
 @pytest.mark.usefixtures("van")

@@ -42,6 +42,7 @@ class AuditAction(StrEnum):
     CANCELLED = "cancelled"
     CHECKED = "checked"
     CORRECTED = "corrected"
+    NOTED = "noted"
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"

@@ -152,7 +152,7 @@ WRITES: Mapping[str, WriteAccess] = {
     "POST /vehicles/<imei>/check": WriteAccess(Permission.ASK, AuditAction.CHECKED),
     "POST /vehicles/<imei>/command": WriteAccess(Permission.ASK, AuditAction.ASKED),
     "POST /vehicles/<imei>/credentials": WriteAccess(Permission.SET_UP, AuditAction.ASKED),
-    "POST /vehicles/<imei>/notes": WriteAccess(Permission.CORRECT, AuditAction.ADDED),
+    "POST /vehicles/<imei>/notes": WriteAccess(Permission.CORRECT, AuditAction.NOTED),
     "POST /vehicles/<imei>/settings": WriteAccess(Permission.SET_UP, AuditAction.ASKED),
     "POST /vehicles/<imei>/settings/all": WriteAccess(Permission.SET_UP, AuditAction.ASKED),
     "POST /vehicles/<imei>/settings/read": WriteAccess(Permission.SET_UP, AuditAction.ASKED),

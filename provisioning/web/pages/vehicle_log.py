@@ -82,8 +82,9 @@ def _message_title(row: Message) -> str:
 
 
 def _is_told_twice(entry: history.LogEntry, chosen: list[Kind]) -> bool:
-    """Say whether a request of the same list says already what somebody did."""
-    return entry.kind is Kind.PEOPLE and not chosen and entry.row.action == AuditAction.ASKED
+    """Say whether a request or a note of the same list says already what somebody did."""
+    told = (AuditAction.ASKED, AuditAction.NOTED)
+    return entry.kind is Kind.PEOPLE and not chosen and entry.row.action in told
 
 
 def _toggled(kind: Kind, chosen: list[Kind]) -> str | None:

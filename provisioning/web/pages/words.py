@@ -114,6 +114,7 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
     AuditAction.CANCELLED: (N_("%(who)s cancelled: %(what)s"), "x"),
     AuditAction.CHECKED: (N_("%(who)s checked %(what)s"), "circle-check"),
     AuditAction.CORRECTED: (N_("%(who)s corrected %(what)s"), "check"),
+    AuditAction.NOTED: (N_("%(who)s wrote a note about %(what)s"), "message"),
     AuditAction.ADDED: (N_("%(who)s added %(what)s"), "plus"),
     AuditAction.CHANGED: (N_("%(who)s changed %(what)s"), "settings"),
     AuditAction.REMOVED: (N_("%(who)s removed %(what)s"), "x"),
