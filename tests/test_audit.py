@@ -88,6 +88,16 @@ def test_a_form_that_is_sent_leaves_the_fields_out_that_stayed_the_same(app: Fla
     assert (entry.who, entry.detail) == ("installer@example.com", {"tags": "day, north"})
 
 
+@pytest.mark.usefixtures("van")
+def test_the_page_after_a_vehicle_was_changed_says_that_it_is_saved(app: Flask) -> None:
+    visitor = Visitor(app, Role.INSTALLER)
+    page = f"/vehicles/{IMEI}/settings/vehicle"
+    answer = visitor.send(page, page, phone="+12025550111", name="Van 11", time_zone="Europe/Vilnius")
+    said = '<p role="status">Saved.</p>'
+    assert said in visitor.get(str(answer.location)).text
+    assert said not in visitor.get(f"/vehicles/{IMEI}").text
+
+
 def test_a_request_is_an_entry_once_however_often_its_form_is_sent(app: Flask, van: Device) -> None:  # noqa: F811
     visitor = Visitor(app, Role.SUPPORT)
     fields = {"file_type": "photo", "source": "front", "nonce": "the same"}

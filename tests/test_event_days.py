@@ -71,6 +71,19 @@ def test_a_vehicle_without_events_shows_today(van: Device, visitor: Visitor) -> 
     assert ("Today" in page, "No photo or clip has come from this vehicle yet" in page) == (True, True)
 
 
+def test_the_first_page_says_that_its_pictures_are_of_the_check_while_there_are_no_events(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    overview = PAGE.removesuffix("/footage")
+    assert "No photo or clip has come from this vehicle yet." in visitor.get(overview).text
+    requested(van, "check", by_check=True).arguments = {"file_type": "photo", "source": "front"}
+    event(van, trigger=0, command_id="check", thumbnail_state="ready", **at(9, 12))
+    page = visitor.get(overview).text
+    assert "No photo or clip has come" not in page
+    assert "No events yet; the pictures above are of the check." in page
+
+
 def test_what_checks_made_is_on_no_day(van: Device, visitor: Visitor) -> None:  # noqa: F811
     requested(van, "check", by_check=True)
     event(van, trigger=0, command_id="check", **at(9, 12))

@@ -404,7 +404,7 @@ def test_a_token_is_shown_once_and_revoked_by_one_button(app: Flask, admin: Visi
     (row,) = db.session.scalars(select(ApiToken))
     answer = admin.send("/settings/tokens", f"/settings/tokens/{row.id}/revoke")
     assert answer.location == f"/settings/tokens?revoked={row.id}"
-    assert "No program uses the API yet." in admin.get("/settings/tokens").text
+    assert "No program uses the API." in admin.get("/settings/tokens").text
     assert [entry[1:] for entry in told()] == [("added", "token:platform"), ("removed", "token:platform")]
     with pytest.raises(auth.NotFound):
         auth.find_token(str(row.id))

@@ -206,4 +206,22 @@ def test_the_cost_is_shown_without_javascript_and_nothing_is_sent(phone: Phone, 
 def test_the_form_names_the_request_that_has_to_end_first(phone: Phone, van: Device) -> None:  # noqa: F811
     row = ask(van, "camreq", file_type="photo", source="front")[0]
     page = Visitor(phone.app, Role.SUPPORT).get("/vehicles/352094082736916/footage").text
-    assert f'It waits until <a href="/requests/{row.id}">Photo, front camera</a> has ended.' in page
+    waits = f'<p class="text-secondary">A further request would wait until <a href="/requests/{row.id}">'
+    assert f"{waits}Photo, front camera</a> has ended. </p>" in " ".join(page.split()).replace("> A", ">A")
+    assert page.count('hx-include="closest form"') == page.count("sse:commands, sse:uploads delay:500ms") == 2
+
+
+def test_the_page_after_a_request_says_at_its_form_what_was_asked_for(phone: Phone, van: Device) -> None:  # noqa: F811
+    visitor = Visitor(phone.app, Role.SUPPORT)
+    path = "/vehicles/352094082736916/footage"
+    form = {"file_type": "photo", "source": "front"}
+    answer = visitor.send(path, "/vehicles/352094082736916/ask", **form)
+    row = db.session.scalar(select(Command))
+    assert row is not None
+    link = (
+        f'<p role="status"> Asked for: <a href="/requests/{row.id}">Photo, front camera</a>, see below. </p>'
+    )
+    forms = " ".join(visitor.get(str(answer.location)).text.split()).split('id="ask-photo"')
+    assert [link in form for form in forms] == [False, True]
+    for other in ("", "?asked=nothing"):
+        assert "Asked for" not in visitor.get(path + other).text

@@ -70,8 +70,8 @@ def test_a_form_sent_after_the_session_has_ended_is_kept_through_the_sign_in(
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
     visitor._forget()
     sent = visitor.client.post(f"/vehicles/{IMEI}/ask", data=dict(hidden(right.text)), headers=OURS)
-    assert sent.location == f"/vehicles/{IMEI}/footage"
     row = db.session.scalars(select(Command)).one()
+    assert sent.location == f"/vehicles/{IMEI}/footage?asked={row.id}"
     assert (row.arguments["source"], row.arguments["duration"]) == ("rear", 7)
 
 

@@ -123,7 +123,7 @@ def edit_vehicle(imei: str) -> ResponseReturnValue:
         before = audit_notes.fields_of(device, given)
         registry.change(device, given, utcnow())
         audit_notes.changed(AuditAction.CHANGED, device, given, before)
-        return url_for("pages.vehicle", imei=imei)
+        return url_for("pages.vehicle", imei=imei, saved=1)
 
     return forms.once(work, lambda error: (_form(device, request.form, error.errors, error), error.status))
 

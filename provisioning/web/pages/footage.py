@@ -13,7 +13,7 @@ from provisioning.commands.request_preview import Preview
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
-from provisioning.models import Device, utcnow
+from provisioning.models import Command, Device, db, utcnow
 from provisioning.roles import Permission
 from provisioning.tracker import language
 from provisioning.tracker.language import RESOLUTIONS, CommandErrors
@@ -41,11 +41,13 @@ def show(imei: str) -> ResponseReturnValue:
 def _page(device: Device, error: ServiceError | None = None) -> str:
     """Give the page; `error` stands at its form, with what was given there."""
     costs = {}
+    asked = db.session.get(Command, request.args.get("asked", ""))
     if auth.caller().may(Permission.ASK):
         costs = {kind: _cost(device, given) for kind, given in _forms(device).items()}
     return page(
         device, "vehicle/footage.html", "footage", error=error, given=request.form, resolutions=list(RESOLUTIONS),
         config=current_config(), pace=submission.pace(device), costs=costs,
+        asked=asked if asked is not None and asked.device_id == device.id else None,
         local_now=utcnow().astimezone(ZoneInfo(device.time_zone)).strftime("%Y-%m-%dT%H:%M:%S"),
     )  # fmt: skip
 
@@ -67,7 +69,9 @@ def cost(imei: str) -> ResponseReturnValue:
     """Say what the form would cost and bring as it stands (a part, by htmx)."""
     device = registry.find(imei)
     kind = "photo" if request.form.get("file_type") == "photo" else "video"
-    return render_template("vehicle/parts/cost.html", kind=kind, cost=_cost(device, request.form))
+    return render_template(
+        "vehicle/parts/cost.html", device=device, kind=kind, cost=_cost(device, request.form)
+    )
 
 
 def _forms(device: Device) -> dict[str, Mapping[str, str]]:

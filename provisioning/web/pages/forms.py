@@ -79,4 +79,5 @@ def submit(device: Device, name: str, arguments: Mapping[str, Any], endpoint: st
     rows = submission.ask(device, name, arguments, submission.Requester(who.label, who.role), utcnow())
     db.session.commit()
     audit_notes.asked(rows)
-    return url_for(endpoint, imei=device.imei)
+    asked = rows[0].id if endpoint == "pages.footage" else None  # its form links to the request
+    return url_for(endpoint, imei=device.imei, asked=asked)

@@ -67,6 +67,7 @@ def render_part(device: Device, name: str) -> str:
             wanted = EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
             given["cards"] = event_cards.cards(event_list.newest(wanted, LATEST))
             given["coming"] = _coming(device)
+            given["only_checks"] = not given["cards"] and _has_pictures_of_checks(device)
         case "day":
             given["day"] = event_days.of_vehicle(device, event_days.read(request.args.get("day", "")))
             given["coming"] = [] if given["day"].newer else _coming(device)
@@ -75,6 +76,11 @@ def render_part(device: Device, name: str) -> str:
         case "told":
             given["groups"] = status.groups(device)
     return render_template(f"vehicle/parts/{name}.html", **given)
+
+
+def _has_pictures_of_checks(device: Device) -> bool:
+    checks = EventFilter(device_ids=[device.id], kinds=(EventKind.CHECK,))
+    return bool(media.newest_pictures([device.id]) and event_list.newest(checks, 1))
 
 
 def _coming(device: Device) -> Sequence[Upload]:
