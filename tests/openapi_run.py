@@ -6,6 +6,7 @@ Nothing is sent: no worker runs, and nobody listens at the gateway's address.
 """
 
 import dataclasses
+import os
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,7 @@ def run(examples: int, options: list[str]) -> int:
                     "--exclude-checks", "ensure_resource_availability",
                     "--max-examples", str(examples), "--header", f"Authorization: Bearer {token}", *options,
                 ],
-                cwd=ROOT,
+                cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},  # where its hooks find their modules
             )  # fmt: skip
         finally:
             stack.close()
