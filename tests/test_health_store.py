@@ -276,6 +276,42 @@ def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Devic
     assert told(van) == ("unchecked", "never_checked")
 
 
+def test_settings_that_were_just_asked_for_differ_only_once_their_request_has_ended(
+    phone: Phone, van: Device
+) -> None:
+    from test_checklist import hand_over
+
+    from provisioning.commands import submission
+    from provisioning.sms import recovery
+    from provisioning.tracker import language
+
+    ago = utcnow() - timedelta(days=1)
+    for number, value in ((66001, "1"), (66003, "20"), (66011, "20")):
+        row = status_table.note(
+            van, f"parameter.{number}", value, Verdict.GOOD, now=ago, source_kind="command", source_id=None
+        )
+        assert row is not None
+    assert row is not None
+    row.asked, row.verdict = "10", Verdict.BAD  # 66011 differs anyway
+    db.session.commit()
+    settings = {"parameters": {"66001": 1, "66003": 25}}
+    asked = language.from_arguments("setparam", settings, now=int(utcnow().timestamp()))
+    begin = utcnow()
+    submission.submit(van, asked, submission.Requester("tests", Role.ADMIN), begin)
+    db.session.commit()
+    assert hand_over(phone, van).startswith("setparam")
+    drift = health_facts.of(van, utcnow()).drift
+    assert drift is not None
+    assert (drift.numbers, drift.since) == ((66011,), ago)
+    row.verdict = Verdict.GOOD
+    db.session.commit()
+    assert health_facts.of(van, utcnow()).drift is None
+    recovery.recover(lambda: utcnow() + timedelta(hours=2))
+    drift = health_facts.of(van, utcnow()).drift
+    assert drift is not None
+    assert (drift.numbers, drift.since) == ((66003,), begin)
+
+
 def test_the_newest_files_of_before_are_proofs_after_the_migration(app: Flask, van: Device) -> None:
     from upload_rows import sidecar
 

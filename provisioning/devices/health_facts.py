@@ -24,6 +24,7 @@ from provisioning.devices.vehicle_facts import (
     camera_of_verdict,
 )
 from provisioning.models import (
+    OPEN,
     ChecklistRun,
     Command,
     Device,
@@ -83,7 +84,7 @@ def of(device: Device, now: datetime) -> VehicleFacts:
         clock=_known(items, status_table.CLOCK),
         by_itself=by_itself,
         server_is_ours=by_itself is None or camera_server.is_known_to_be_ours(device, current_config()),
-        drift=_drift(device, items),
+        drift=_drift(device, items, now),
         astray_at=_seen(items, status_table.TRACKER_SERVER),
         sms_at=_seen(items, "contact.sms"),
         connected_at=_newest(
@@ -140,13 +141,18 @@ def _by_itself(items: Items) -> Known | None:
     return Known(what, min(row.since for row in on.values()), max(row.checked_at for row in on.values()))
 
 
-def _drift(device: Device, items: Items) -> Drift | None:
-    """Give the parameters whose confirmed value is not that of the device's preset, else not what was asked."""
+def _drift(device: Device, items: Items, now: datetime) -> Drift | None:
+    """Give the parameters whose confirmed value is not that of the device's preset, else not what was asked.
+
+    Those that an open request sets are left out: its answer is still to come. None differs since before it was asked.
+    """
+    asked_at, being_set = _settings_asked(device, now)
     confirmed = {
-        int(name.removeprefix("parameter.")): row
+        number: row
         for name, row in items.items()
         if name.startswith("parameter.") and row.value is not None
-    }
+        and (number := int(name.removeprefix("parameter."))) not in being_set
+    }  # fmt: skip
     preset = db.session.get(Profile, device.profile_id) if device.profile_id is not None else None
     wanted = {int(n): v for n, v in preset.parameters.items()} if preset is not None else {}
     differs = sorted(
@@ -155,7 +161,31 @@ def _drift(device: Device, items: Items) -> Drift | None:
     )  # fmt: skip
     name = f"{preset.name} v{preset.version}" if preset is not None and differs else None
     differs = differs or sorted(n for n, row in confirmed.items() if row.verdict == Verdict.BAD)
-    return Drift(tuple(differs), min(confirmed[n].since for n in differs), name) if differs else None
+    if not differs:
+        return None
+    since = min(
+        max(confirmed[number].since, asked_at.get(number, confirmed[number].since)) for number in differs
+    )
+    return Drift(tuple(differs), since, name)
+
+
+def _settings_asked(device: Device, now: datetime) -> tuple[Mapping[int, datetime], frozenset[int]]:
+    """Give when each parameter was last asked for, by the newest requests, and those that an open request sets."""
+    rows = db.session.scalars(
+        select(Command)
+        .where(
+            Command.device_id == device.id, Command.id >= first_id(now - RECENT), Command.kind == "setparam"
+        )
+        .order_by(Command.id.desc())
+        .limit(REQUESTS)
+    )
+    asked_at: dict[int, datetime] = {}
+    being_set: set[int] = set()
+    for row in rows:
+        numbers = [int(n) for n in row.arguments.get("parameters") or row.arguments.get("encrypted") or ()]
+        asked_at = dict.fromkeys(numbers, row.created_at) | asked_at
+        being_set |= set(numbers) if row.state in OPEN else set()
+    return asked_at, frozenset(being_set)
 
 
 def _checks(device: Device) -> list[EndedCheck]:
