@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 from provisioning.commands import command_words
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
+from provisioning.core.prices import Price
 from provisioning.devices import durations, status_words
 from provisioning.media import copy_words, link_words, session_words
 from provisioning.media.storage import media as uploads_media
@@ -155,7 +156,8 @@ def init_app(app: Flask) -> None:
         local=times.local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
         short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
         estimate=durations.words, browser=browser_name,
-        field_name=audit_log.field_name, said=command_words.said, status_note=status_words.note,
+        field_name=audit_log.field_name, field_value=audit_log.field_value, money=money,
+        said=command_words.said, status_note=status_words.note,
         reply_sentence=command_words.reply_sentence, link_reason=link_words.reason, copy_problem=copy_words.problem,
         session_reason=session_words.reason,
     )  # fmt: skip
@@ -291,6 +293,11 @@ def _error_page(status: int, message: str | None) -> tuple[str, int]:
 def shown(value: object) -> object:
     """Show a camera's text as the receiver takes it now; rows of older versions may hold what no page can."""
     return UNSHOWN.sub("\ufffd", value) if isinstance(value, str) else value
+
+
+def money(price: Price) -> str:
+    """Show an amount of money: "0.0079 USD", "25.00 USD", with the decimal sign of the reader's language."""
+    return f"{format_decimal(price.amount.normalize(), '0.00######', get_locale() or 'en')} {price.currency}"
 
 
 def size(count: int | None) -> str:

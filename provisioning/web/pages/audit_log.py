@@ -29,6 +29,7 @@ COLUMNS = ("at", "who", "address", "action", "object", "imei", "detail")
 # what the fields of an entry's details are called
 FIELDS: Mapping[str, str] = {
     "active": N_("active"),
+    "camera_server_configured": N_("camera server set in the tracker"),
     "cabin_private": N_("nothing of the cabin"),
     "card_gb": N_("SD card, GB"),
     "command": N_("command"),
@@ -149,6 +150,11 @@ def _rows(model: type[Any], column: Any, idents: Sequence[str]) -> Sequence[Any]
 def field_name(name: str) -> str:
     """Say what a field of an entry's details is called; one without a name in words stands as it is written."""
     return gettext(FIELDS[name]) if name in FIELDS else name.replace("_", " ")
+
+
+def field_value(value: object) -> object:
+    """Say what a field of an entry's details holds: yes and no in words, everything else as it is written."""
+    return (gettext("yes") if value else gettext("no")) if isinstance(value, bool) else value
 
 
 def _lines(wanted: audit.EntryFilter) -> Iterator[str]:
