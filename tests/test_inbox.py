@@ -56,7 +56,7 @@ def test_a_broken_vehicle_says_why_and_what_to_do(van: Device, visitor: Visitor)
     page = flat(visitor.get("/inbox"))
     assert "<h2>Broken</h2>" in page
     assert "No camera answers" in page
-    assert f'href="/vehicles/{IMEI}/check"> Check<' in page
+    assert f'href="/vehicles/{IMEI}/check#start"> Check<' in page
     assert badge(visitor) == "1"
 
 

@@ -20,7 +20,7 @@ from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
 from provisioning.models import NEEDS_A_LOOK, UNMATCHED, ChecklistRun, Device, Event, Message, db, utcnow
 from provisioning.translation import gettext
-from provisioning.web.pages import words
+from provisioning.web.pages import action_places, words
 from provisioning.web.pages.event_cards import cards
 
 SHOWN = 10  # of each group; the others are behind a link
@@ -107,10 +107,12 @@ def _broken() -> InboxGroup:
             device=row,
             text=health[row.id].reason,
             at=health[row.id].since,
-            button=action.label if (action := health[row.id].action) else gettext("Look"),
-            address=url_for("pages.check" if action else "pages.vehicle", imei=row.imei),
+            button=action.label if action and address else gettext("Look"),
+            address=address or url_for("pages.vehicle", imei=row.imei),
         )
         for row in rows[:SHOWN]
+        for action in (health[row.id].action,)
+        for address in (action_places.address_of(action, row.imei),)
     ]
     more = url_for("pages.fleet", state=str(HealthState.BROKEN)) if len(rows) > SHOWN else None
     return InboxGroup(gettext("Broken"), items, more)

@@ -14,7 +14,7 @@ from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import SERVER_REQUEST, EventKind
 from provisioning.models import OPEN, Command, Device, Upload, db, files_of, utcnow
 from provisioning.translation import gettext
-from provisioning.web.pages import event_cards, event_days, media, status
+from provisioning.web.pages import action_places, event_cards, event_days, media, status
 
 UNDER_WAY = 3
 LATEST = 6
@@ -58,7 +58,8 @@ def render_part(device: Device, name: str) -> str:
     given: dict[str, Any] = {"device": device, "zone": device.time_zone}
     match name:
         case "head":
-            given["health"] = health_view.of([device], utcnow())[device.id]
+            given["health"] = health = health_view.of([device], utcnow())[device.id]
+            given["address"] = action_places.address_of(health.action, device.imei)
         case "pictures":
             given["pictures"] = media.newest_pictures([device.id]).get(device.id, {})
         case "under_way" | "requests":

@@ -33,6 +33,8 @@ def show(imei: str) -> ResponseReturnValue:
         ticked: Mapping[str, Any] = {}
         if reference := request.args.get("profile"):
             ticked = presets.find(reference).parameters
+        elif "differing" in request.args and device.health_code == "drift":
+            ticked = _differing(device)
         return _page(device, ticked)
     if "preview" in request.form:
         return _page(device, read_parameters())
@@ -47,6 +49,18 @@ def show(imei: str) -> ResponseReturnValue:
         return url_for("pages.vehicle", imei=imei)
 
     return forms.once(work, lambda error: (_page(device, read_parameters(), error), error.status))
+
+
+def _differing(device: Device) -> dict[str, Any]:
+    """Give the values that were asked for, of the parameters that the vehicle's health names as differing."""
+    health = device.health_arguments or {}
+    numbers = [int(number) for number in health.get("parameters", [])]
+    if health.get("preset") and device.profile:
+        values = {str(number): device.profile.parameters.get(str(number)) for number in numbers}
+    else:
+        asked = status_table.parameters(device.id, numbers)
+        values = {row.item.removeprefix("parameter."): row.asked for row in asked}
+    return {number: value for number, value in values.items() if value is not None}
 
 
 def _page(device: Device, ticked: Mapping[str, Any], error: ServiceError | None = None) -> str:
