@@ -6,7 +6,7 @@ from gettext import NullTranslations
 
 import pytest
 from flask import Flask
-from page_visitor import Visitor, flat, van  # noqa: F401 - a fixture
+from page_visitor import Visitor, command, flat, van  # noqa: F401 - a fixture
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from test_api import Api
@@ -91,6 +91,29 @@ def test_the_exact_time_has_the_persons_zone_beside_it_and_the_day_where_that_is
     page = visitor.get(path).text
     assert "2026-01-15 22:57:21 EET" in page
     assert "EET (" not in page
+
+
+def test_the_persons_own_time_stands_beside_the_vehicles_where_exact_times_are_given(
+    app: Flask,
+    van: Device,  # noqa: F811
+) -> None:
+    row = EventRow(id=new_id(), device_id=van.id, kind="crash", at=LATE, cameras="front", file_types="photo")
+    db.session.add(row)
+    db.session.commit()
+    asked = command(van, created_at=LATE, sending_at=LATE)
+    visitor = Visitor(app, Role.VIEWER)
+    paths = (f"/media/{row.id}", f"/requests/{asked.id}", f"/vehicles/{van.imei}/log")
+    shown = '</time> <span class="text-secondary">(15:57 New York)</span>'
+    shown_next_day = '</time> <span class="text-secondary">(2026-01-16 05:57 Tokyo)</span>'
+    for zone, beside in (("", ""), ("Asia/Tokyo", shown_next_day), ("Europe/Helsinki", "")):
+        choose(visitor, language="", time_zone=zone)
+        for path in paths[:2]:
+            page = flat(visitor.get(path))
+            assert (shown_next_day in page) == bool(beside), (zone, path)
+            assert "Helsinki)" not in page
+    choose(visitor, language="", time_zone="America/New_York")
+    assert "New York)</span>" in flat(visitor.get(paths[2]))
+    assert shown in flat(visitor.get(paths[0]))
 
 
 def test_pages_of_no_vehicle_are_in_the_persons_zone(app: Flask) -> None:

@@ -93,6 +93,18 @@ def full_time(moment: datetime, zone: str = "UTC") -> str:
     return f"{text} ({day}{own:%H:%M} {own.tzname()})"
 
 
+def own_time(moment: datetime, zone: str = "UTC") -> str:
+    """Give a time in the zone that the reader chose: "11:41 Berlin"; nothing where it shows the same as `zone`."""
+    user = reader.person()
+    if user is None or not user.time_zone:
+        return ""
+    shown, own = moment.astimezone(ZoneInfo(zone)), moment.astimezone(ZoneInfo(user.time_zone))
+    if shown.utcoffset() == own.utcoffset():
+        return ""
+    day = "" if own.date() == shown.date() else f"{own:%Y-%m-%d} "
+    return f"{day}{own:%H:%M} {user.time_zone.rpartition('/')[2].replace('_', ' ')}"
+
+
 def local(moment: datetime | None, zone: str = "UTC") -> str:
     """Show a time in a zone, with its name."""
     if moment is None:
