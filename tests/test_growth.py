@@ -23,6 +23,7 @@ from provisioning.models import Device, Role, ShownState, Upload, UploadState, d
 from provisioning.sms import dispatch, due_commands, reconcile
 from provisioning.tracker import language
 from provisioning.web import auth
+from provisioning.web.pages import media
 from receiver.wire.actions import Offer
 from receiver.wire.protocol import Metadata
 
@@ -243,6 +244,23 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
     for path in asking:
         answer = app.test_client().get(f"/api/v1/{path}", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 200, (path, answer.text)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_newest_picture_of_each_camera_is_one_step_of_an_index(app: Flask, van: Device) -> None:  # noqa: F811
+    plans = list[str]()
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        if "LIMIT" in statement and "thumbnail_state" in statement:
+            rows = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append(" | ".join(row[-1] for row in rows))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    media.newest_pictures([van.id])
+    event.remove(db.engine, "before_cursor_execute", note)
+    (plan,) = plans
+    assert plan.count("USING INDEX ix_uploads_pictures (device_id=? AND source=?)") == 2
+    assert "TEMP B-TREE" not in plan
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -48,6 +48,7 @@ from provisioning.models.shares import Share
 from provisioning.models.sqlite import Patient
 from provisioning.models.uploads import (
     IS_PICTURE,
+    RECORDED_AT,
     TRIGGERS,
     UNSTORED,
     CameraSession,
@@ -74,6 +75,7 @@ __all__ = [
     "OPEN",
     "PASSAGES",
     "RECONCILER",
+    "RECORDED_AT",
     "SHOWN",
     "TRANSITIONS",
     "TRIGGERS",

@@ -11,7 +11,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, ColumnElement, DateTime, Executable, Index, MetaData, Text, event, text
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    DateTime,
+    Executable,
+    Index,
+    MetaData,
+    Text,
+    TextClause,
+    event,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, CursorResult, Engine
 from sqlalchemy.orm import DeclarativeBase, registry
@@ -81,7 +92,7 @@ db = SQLAlchemy(model_class=Base)
 
 
 def partial_index(
-    name: str, *columns: str, where: str, on_sqlite: str | None = None, unique: bool = False
+    name: str, *columns: str | TextClause, where: str, on_sqlite: str | None = None, unique: bool = False
 ) -> Index:
     """Declare an index over the rows that meet a condition, on SQLite and PostgreSQL alike.
 
