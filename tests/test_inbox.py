@@ -66,7 +66,7 @@ def test_a_question_of_a_check_waits_for_its_answer(van: Device, visitor: Visito
     db.session.commit()
     page = flat(visitor.get("/inbox"))
     assert "<h2>Waiting for you</h2>" in page
-    assert f'href="/vehicles/{IMEI}/check"> Answer' in page
+    assert f'href="/vehicles/{IMEI}/check#start"> Answer' in page
     assert badge(visitor) == "1"
     run.ended_at = utcnow()
     db.session.commit()

@@ -44,7 +44,7 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
             "Run the checklist again now that it answers; if that is late too, check coverage and the SIM's provider."
         ),
     ),
-    "wrong_mode": (N_("The RS232 port is not set to DualCam"), N_("Send %(required)s (the button below).")),
+    "wrong_mode": (N_("Camera port not in DualCam mode"), N_("Send %(required)s (the button below).")),
     "ignition_off": (
         N_("The ignition is off"),
         N_("Switch it on; or set %(scenario)s = 1 and give the camera a permanent supply."),

@@ -83,7 +83,7 @@ def _wrong_mode(a: Arguments) -> str:
         gettext("%(number)s is %(value)s", number=number, value=value)
         for number, value in a["values"].items()
     )
-    return gettext("The RS232 port is not set to DualCam (%(held)s).", held=held)
+    return gettext("Camera port not in DualCam mode (%(held)s).", held=held)
 
 
 def _differs(a: Arguments) -> str:

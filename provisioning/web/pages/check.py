@@ -3,12 +3,12 @@
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from provisioning.check import check_words, run_view, runner, step_commands
+from provisioning.check import check_words, run_facts, run_view, runner, step_commands
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import BY_ID, grade
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
-from provisioning.models import Device, utcnow
+from provisioning.models import ChecklistRun, Device, utcnow
 from provisioning.translation import gettext
 from provisioning.web import auth
 from provisioning.web.pages import forms, words
@@ -38,8 +38,14 @@ def _page(device: Device, problem: str | None = None) -> str:
         device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
         tone=tone, check_words=check_words, run_view=run_view, answers=check_words.answers(),
         grounds=run_view.grounds_of(run) if run else [], questions=run_view.questions_of(run) if run else {},
-        certainty=run_view.certainty_of(run) if run else None,
+        certainty=run_view.certainty_of(run) if run else None, sent=_sent(run, device.time_zone) if run else {},
     )  # fmt: skip
+
+
+def _sent(run: ChecklistRun, zone: str) -> dict[str, str]:
+    """Name what the steps of a run have sent, by the ids of the commands."""
+    ids = [ident for entry in run.steps.values() for ident in entry.get("commands", [])]
+    return {row.id: words.request_title(row, zone) for row in run_facts.commands_of(ids)}
 
 
 def act(imei: str) -> ResponseReturnValue:

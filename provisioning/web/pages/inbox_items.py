@@ -132,7 +132,7 @@ def _waiting() -> InboxGroup:
             text=" ".join(run_view.questions_of(row).values()) or gettext("The check waits for an answer."),
             at=row.updated_at,
             button=gettext("Answer"),
-            address=url_for("pages.check", imei=row.device.imei),
+            address=url_for("pages.check", imei=row.device.imei, _anchor="start"),
         )
         for row in rows
         if row.device.archived_at is None

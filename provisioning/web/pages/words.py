@@ -14,7 +14,17 @@ from provisioning.core.audit import AuditAction
 from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
-from provisioning.models import TRIGGERS, Command, Event, Role, ShownState, Upload, UploadState, User
+from provisioning.models import (
+    BY_CHECK,
+    TRIGGERS,
+    Command,
+    Event,
+    Role,
+    ShownState,
+    Upload,
+    UploadState,
+    User,
+)
 from provisioning.tracker.language import COMMANDS
 from provisioning.translation import N_, gettext, ngettext
 from provisioning.web import users
@@ -218,6 +228,13 @@ def request_title(row: Command, zone: str) -> str:
     kind = COMMANDS.get(row.kind)
     label = kind.labels.get(given.get("camera") or "") if kind else None
     return gettext(label) if label else row.kind
+
+
+def asker(by: str, caller: str) -> str:
+    """Say who asked: "you", "the check", an email address, the name of a token."""
+    if by == caller:
+        return gettext("you")
+    return gettext("the check") if by.startswith(BY_CHECK) else by
 
 
 def file_state(row: Upload) -> Label:
