@@ -72,3 +72,21 @@ def test_a_step_that_saw_nothing_says_so_in_the_language_of_the_reader(app: Flas
             entry=entry, _=lambda sentence: f"in German: {sentence}"
         )
     assert "in German: not visible" in shown
+
+
+def test_a_check_that_waits_says_so_on_every_page_of_the_vehicle_and_in_the_fleet(
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    run = run_of(van, {"led": {"state": "question"}}, waits_for_person=True)
+    for tab in ("", "/footage", "/settings", "/log"):
+        page = flat(visitor.get(f"/vehicles/{IMEI}{tab}"))
+        assert (
+            "The check waits for your answer:</strong> Is a light on at the front and the rear camera" in page
+        )
+        assert f'href="{PAGE}#start">Answer</a>' in page
+    assert "The check waits for an answer." in visitor.get("/").text
+    run.ended_at = utcnow()
+    db.session.commit()
+    assert "The check waits" not in visitor.get(f"/vehicles/{IMEI}").text
+    assert "The check waits" not in visitor.get("/").text

@@ -7,6 +7,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
+from provisioning.check import run_view, runner
 from provisioning.core.errors import NotFound
 from provisioning.devices import health_view, registry, status_table
 from provisioning.media import event_list, registration, request_progress
@@ -59,6 +60,8 @@ def render_part(device: Device, name: str) -> str:
     match name:
         case "head":
             given["health"] = health = health_view.of([device], utcnow())[device.id]
+            run = runner.current(device)
+            given["questions"] = run_view.questions_of(run) if run else {}
             given["address"] = action_places.address_of(health.action, device.imei)
         case "pictures":
             given["pictures"] = media.newest_pictures([device.id]).get(device.id, {})
