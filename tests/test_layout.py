@@ -223,6 +223,23 @@ def test_the_menu_of_the_phone_is_accessible_and_large(open_context: Contexts) -
             assert page.evaluate(lowest, name) >= 48
 
 
+# the height of a vehicle's card, and whether a reason of two lines is cut on it
+REASON = """() => {
+    const why = document.querySelector(".fleet-why > :not(.text-secondary)");
+    why.textContent = "Front camera does not answer or is not there";
+    return [why.closest("tr").clientHeight, why.scrollHeight > why.clientHeight, why.scrollWidth > why.clientWidth];
+}"""
+
+
+def test_a_reason_of_two_lines_is_whole_in_the_list_of_the_phone(open_context: Contexts) -> None:
+    with open_context(390) as context:
+        page = context.new_page()
+        visit(page, "/")
+        height, *cut = page.evaluate(REASON)
+        assert 71 <= height <= 72
+        assert cut == [False, False]
+
+
 # how many controls are seen, the colours of words, and that of the ground
 PRINTED = """() => [
     [...document.querySelectorAll("header, nav, button, form, .btn")].filter((one) => one.checkVisibility()).length,
