@@ -14,7 +14,7 @@ from stack import Stack
 from provisioning.check import check_words
 from provisioning.devices import health_words
 
-EMAIL, PASSWORD = "desk@example.com", "a long enough password"
+EMAIL, PASSWORD = "health@example.com", "a long enough password"
 READY = {"150": "1", "151": "18"}
 
 

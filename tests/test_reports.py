@@ -41,7 +41,8 @@ class BusyProduct:
 
 def test_sessions_are_told_while_files_never_stop_coming() -> None:
     product = BusyProduct()
-    store = SimpleNamespace(shared_partials=None, delivered=lambda taken: None, given_up=deque())
+    pending = SimpleNamespace(delivered=lambda taken: None)
+    store = SimpleNamespace(shared_partials=None, pending=pending, given_up=deque())
     server: Any = SimpleNamespace(
         product=product, store=store, lease_client=None, aside=lambda work, *given: work(*given)
     )

@@ -106,7 +106,7 @@ def test_a_camera_that_changes_its_protocol_is_understood_either_way(stack: Stac
 def test_a_file_of_which_the_camera_tells_less_arrives_for_its_request(
     stack: Stack, imei: str, told: Told, wanted: dict[str, Any]
 ) -> None:
-    add_vehicle(stack, imei, f"+120255501{70 + int(imei[-2])}")
+    add_vehicle(stack, imei, f"+447700900{int(imei[-4:-1])}")
     settings = {"protocol": 5} | settings_for(told)
     stack.control("PATCH", f"/vehicles/{imei}", {"protocol": settings["protocol"]})
     stack.control("PATCH", f"/vehicles/{imei}/faults", settings["faults"])

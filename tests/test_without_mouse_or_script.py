@@ -114,8 +114,9 @@ def test_the_start_page_leads_to_whether_sms_work(person: Clicks) -> None:
 def test_a_photo_is_asked_for_at_once_and_of_one_camera(person: Clicks) -> None:
     person.page.goto(f"/vehicles/{NO_CARD}")
     person.press(button(person, "Photo now"))
-    expect(person.page.locator("#under_way")).to_contain_text("Photo, both cameras")
+    expect(person.page.get_by_role("heading", name="Under way")).to_be_visible()
     person.press(link(person, "Footage"))
+    expect(person.page.locator("#requests")).to_contain_text("Photo, both cameras")
     form = person.page.locator("#ask-photo")
     person.choose(form.get_by_label("Front"))
     person.press(form.get_by_role("button", name="Take a photo"))

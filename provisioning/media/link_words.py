@@ -27,8 +27,10 @@ WORDS: Mapping[str, str] = {
 }
 
 
-def reason(phrase: Phrase) -> str:
-    """Say why a file was linked to a request, or to none."""
+def reason(phrase: Phrase | None) -> str:
+    """Say why a file was linked to a request, or to none; rows of the first versions do not say it."""
+    if phrase is None:
+        return gettext("nobody wrote down why")
     given = dict(phrase.arguments)
     if "trigger" in given:
         number = given["trigger"]
