@@ -5,7 +5,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # a process of the product starts a tenth faster with compiled modules
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(PYTHON) -m pytest
-PROCESSES ?= 3
+PROCESSES ?= 4
+TRIALS_AT_ONCE ?= 3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 600
@@ -46,7 +47,7 @@ check: ## What guards main: lint, test, and each trial shortened
 
 trial-all: ## Run every trial of the real processes, hours; SHORT=yes: each shortened, some minutes
 	@bin/setup test
-	@$(PYTEST) -n $(PROCESSES) -m "trial and not alone" $(PYTEST_ARGS)
+	@$(PYTEST) -n $(TRIALS_AT_ONCE) -m "trial and not alone" $(PYTEST_ARGS)
 	@$(PYTEST) -m "trial and alone" $(PYTEST_ARGS)
 	@$(if $(SHORT),,set -e; for name in $(TRIALS); do $(PYTHON) -m trials $$name; done)
 
