@@ -472,8 +472,8 @@ def test_an_announcement_that_cannot_be_read_does_not_hold_up_the_others(tmp_pat
         media.write(record["path"], b"file")
     media.stuck = f"pending/{IMEI}/{1:032x}.json"
     failed: list[SidecarRecord] = []
-    owed = exchange.owed(utcnow() + HOUR, failed=lambda record, error: failed.append(record))
-    assert {record["path"] for record in owed} == {"0.jpg", "2.jpg"}
+    waiting = exchange.waiting(utcnow() + HOUR, failed=lambda record, error: failed.append(record))
+    assert {record["path"] for record in waiting} == {"0.jpg", "2.jpg"}
     assert failed == [{"imei": IMEI, "upload": f"{1:032x}"}]
 
 
@@ -485,7 +485,7 @@ def test_an_announcement_goes_after_an_hour_without_its_file_by_a_steady_clock(t
                        "source": "front", "size": 4})  # fmt: skip
     waiting = []
     for steady[0] in (0.0, 3000.0, 3600.0):
-        assert exchange.owed(utcnow() + 2 * YEAR) == []
+        assert exchange.waiting(utcnow() + 2 * YEAR) == []
         waiting.append(len(list(media.entries("pending/"))))
     assert waiting == [1, 1, 0]
 

@@ -10,7 +10,7 @@ _CHECK_SERVER = N_("Check the server's address and port, the APN, and the firewa
 _RESTART = N_("Restart the camera, then check its cable.")
 _ASK_LATER = N_("Ask again later.")
 # what to do about a request that ended so, by its code
-_TODO_BY_REASON: Mapping[str, str] = {
+_STEP_BY_REASON: Mapping[str, str] = {
     "ignition_off": N_(
         "Switch the ignition on, or set %(scenario)s = 1 with a permanent supply of the camera."
     ),
@@ -26,9 +26,9 @@ _TODO_BY_REASON: Mapping[str, str] = {
 
 
 _SWITCH_ON = N_("Switch it on for the test.")
-_TODO: Mapping[str, Words] = {
+_STEPS: Mapping[str, Words] = {
     AS_IT_IS: lambda a: str(a.get("todo", "")),
-    "versions_unknown": lambda a: gettext(_TODO_BY_REASON.get(a["reason"], _ASK_LATER), **NUMBERS),
+    "versions_unknown": lambda a: gettext(_STEP_BY_REASON.get(a["reason"], _ASK_LATER), **NUMBERS),
     "cameras_silent": N_("Check supply and cable of the camera."),
     "camera_silent": lambda a: gettext(
         {"front": N_("Check the front camera's cable."), "rear": N_("Check the rear camera's cable.")}[
@@ -37,7 +37,7 @@ _TODO: Mapping[str, Words] = {
     ),
     "file_unanswered": _ASK_LATER,
     "file_failed": lambda a: gettext(
-        _TODO_BY_REASON.get(a["reason"], N_("Ask again; look at the command.")), **NUMBERS
+        _STEP_BY_REASON.get(a["reason"], N_("Ask again; look at the command.")), **NUMBERS
     ),
     "no_footage": N_("Look at the SD card: 16 to 64 GB, FAT32."),
     "card_reported": N_("Insert a 16 to 64 GB card, FAT32."),
@@ -71,4 +71,4 @@ _TODO: Mapping[str, Words] = {
 
 def todo(found: Phrase) -> str:
     """Say what a person can do about a finding; empty where there is nothing to do."""
-    return said(_TODO[found.code], found.arguments) if found.code in _TODO else ""
+    return said(_STEPS[found.code], found.arguments) if found.code in _STEPS else ""

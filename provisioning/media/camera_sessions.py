@@ -119,7 +119,7 @@ def _count_unknown(facts: Sequence[SessionFacts]) -> None:
             )
         )
     }
-    room = UNKNOWN_A_DAY - (
+    left = UNKNOWN_A_DAY - (
         db.session.scalar(
             select(func.count()).where(CameraSession.peer.is_not(None), CameraSession.started_at >= day)
         )
@@ -128,10 +128,10 @@ def _count_unknown(facts: Sequence[SessionFacts]) -> None:
     counted: dict[str, dict[str, Any]] = {}
     for fact in facts:
         peer, rest = _peer(fact), (fact.code, fact.started_at.date())
-        if (peer, *rest) not in rows and room <= 0:
+        if (peer, *rest) not in rows and left <= 0:
             peer = OTHERS
         if (peer, *rest) not in rows:
-            room -= 1
+            left -= 1
             rows[peer, *rest] = fact.id
         row = counted.setdefault(
             rows[peer, *rest],

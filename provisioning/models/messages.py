@@ -114,7 +114,7 @@ class GatewayEvent(db.Model):  # type: ignore[name-defined]
     """An event of the gateway (inbound text or delivery report) in this service's own words, credentials masked.
 
     `token` is unique for a gateway and kind: "in:<id>" for texts, "<id>:<the gateway's word>:<error>" for reports.
-    `processed_at` is None while its effects are still owed; the worker tries those again at `due_at`. A text whose
+    `processed_at` is None while it is unprocessed; the worker tries it again at `due_at`. A text whose
     credentials could not be hidden, because no key opens them, is kept encrypted until then.
     """
 

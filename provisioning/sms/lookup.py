@@ -41,6 +41,7 @@ NOT_SENT_AFTER = timedelta(minutes=2)  # only then a message that is nowhere lis
 
 
 def look_up(clock: Callable[[], datetime]) -> None:
+    """Ask the gateway for each SMS that is due to be looked up, and move its command by what is found."""
     unclear = has_passage(Passage.UNCLEAR)
     rows = command_ids(
         Command.state == State.IN_PROGRESS, Command.due_at <= clock(), unclear, by=Command.due_at

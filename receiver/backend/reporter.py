@@ -272,7 +272,7 @@ class Reporter:
         assert self._store.shared_partials is not None
         left = self._host.now() - timedelta(seconds=LEFT_SECONDS)
         self._hand_in(
-            deque(self._store.shared_partials.owed(left, self._left_alone(), failed=self._pass_over))
+            deque(self._store.shared_partials.waiting(left, self._left_alone(), failed=self._pass_over))
         )
 
         def tell(record: SidecarRecord) -> None:

@@ -117,7 +117,7 @@ class SharedPartials:
         keys = [entry.key for entry in self._media.entries(f"pending/{imei}/")]
         return [record for key in keys if (record := self._read(key))]
 
-    def owed(
+    def waiting(
         self,
         before: datetime,
         but: Container[str] = (),
