@@ -22,10 +22,12 @@ from provisioning.models import utcnow  # noqa: E402
 from receiver.backend.port import Admission  # noqa: E402
 from receiver.net.server import Server  # noqa: E402
 from receiver.net.settings import Settings  # noqa: E402
+from receiver.spool.group_commit import GroupCommit  # noqa: E402
 from receiver.spool.spool import Caps, Spool  # noqa: E402
 from receiver.spool.upload_context import UploadContext  # noqa: E402
 from receiver.store.durability import StorageError  # noqa: E402
 from receiver.store.local_folder import LocalFolder  # noqa: E402
+from receiver.store.media_store import Media  # noqa: E402
 from receiver.wire.actions import Offer  # noqa: E402
 from receiver.wire.session_limits import SessionLimits  # noqa: E402
 
@@ -53,14 +55,24 @@ class Nowhere:
     def left_behind(self) -> None: ...
 
 
-class NoStore(Spool):
-    def open(self, asker: UploadContext, offer: Offer, stored_before: Any = None) -> Any:
-        return Nowhere(asker, offer)
+class NoCommit(GroupCommit):
+    """A way to the disk that writes nothing and finds everything safe."""
 
     def commit(self, transfers: Sequence[Any], now: datetime) -> list[StorageError | None]:
         return [None] * len(transfers)
 
     make_safe = commit
+
+
+class NoStore(Spool):
+    """A spool that keeps no file."""
+
+    def __init__(self, spool: Path, media: Media, caps: Caps) -> None:
+        super().__init__(spool, media, caps)
+        self.group_commit = NoCommit(spool, self.disk, media, self.shared_partials)
+
+    def open(self, asker: UploadContext, offer: Offer, stored_before: Any = None) -> Any:
+        return Nowhere(asker, offer)
 
 
 class NoProduct:

@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+import time
 from typing import Any
 
+import psutil
 import pytest
 from conftest import ROOT
+from machine import free_port
 
-pytestmark = pytest.mark.bench
+bench = pytest.mark.bench
 
 
 def figures(*arguments: str, seconds: float = 280) -> dict[str, Any]:
@@ -21,6 +24,7 @@ def figures(*arguments: str, seconds: float = 280) -> dict[str, Any]:
     return told
 
 
+@bench
 def test_every_benchmark_gives_its_figures() -> None:
     told = figures("benchmarks/run.py", "--quick", "--database", "sqlite")["sqlite"]
     assert set(told) == {"videos", "megabytes", "small", "nodisk", "look_up_ms", "idle", "slow"}
@@ -39,6 +43,7 @@ def test_every_benchmark_gives_its_figures() -> None:
     assert slow["first_answer_ms"]["median"] > 0
 
 
+@bench
 def test_the_benchmark_of_a_grown_database_gives_its_figures() -> None:
     told = figures("benchmarks/rows.py", "--rows", "400")
     assert told.pop("database") == "sqlite"
@@ -47,24 +52,28 @@ def test_the_benchmark_of_a_grown_database_gives_its_figures() -> None:
     assert all(milliseconds > 0 for milliseconds in told.values())
 
 
+@bench
 def test_the_benchmark_of_frames_gives_its_figures() -> None:
     told = figures("benchmarks/frames.py", "--rounds", "1")["here"]
     assert len(told) == 4
     assert all(milliseconds > 0 for milliseconds in told.values())
 
 
+@bench
 def test_the_benchmark_of_copies_gives_its_figures() -> None:
     told = figures("benchmarks/copies.py", "--photos", "20", seconds=120)
     assert len(told) == 5
     assert all(figure > 0 for figure in told.values())
 
 
+@bench
 def test_the_benchmark_of_bombs_gives_its_figures() -> None:
     told = figures("benchmarks/bombs.py", "--quick", seconds=120)
     assert len(told) == 5
     assert all(figure["mib"] > 0 and figure["seconds"] > 0 for figure in told.values())
 
 
+@bench
 def test_the_benchmark_of_the_web_process_gives_its_figures() -> None:
     told = figures("benchmarks/web.py", seconds=200)
     assert told["forms"]["answers"] == {"200": 100}
@@ -72,6 +81,7 @@ def test_the_benchmark_of_the_web_process_gives_its_figures() -> None:
     assert told["slow bodies"]["most"] > told["slow bodies"]["before"] > 0
 
 
+@bench
 def test_the_benchmark_of_a_large_fleet_gives_its_figures() -> None:
     told = figures(
         "benchmarks/fleet.py", "--vehicles", "200", "--commands", "2000", "--rounds", "1", "--only", "pages"
@@ -79,3 +89,17 @@ def test_the_benchmark_of_a_large_fleet_gives_its_figures() -> None:
     pages = told["pages"]
     assert pages["all"]["addresses"] == len(pages) - 1 > 200
     assert all(one["least"] > 0 for path, one in pages.items() if path != "all")
+
+
+def test_the_receiver_without_disk_takes_files() -> None:
+    # it replaces parts of the receiver, and finds out here that one of them has moved
+    port = free_port()
+    receiver = subprocess.Popen([sys.executable, "benchmarks/nodisk.py", str(port)], cwd=ROOT)
+    try:
+        listening = time.monotonic() + 20
+        while not psutil.Process(receiver.pid).net_connections("tcp") and time.monotonic() < listening:
+            time.sleep(0.02)
+        assert figures("benchmarks/cameras.py", str(port), "--cameras=10", "--size=5000")["stored"] == 10
+    finally:
+        receiver.terminate()
+        receiver.wait(10)
