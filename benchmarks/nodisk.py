@@ -79,7 +79,7 @@ class NoProduct:
     def admit(self, imei: str) -> Admission:
         return Admission.KNOWN
 
-    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+    def sent_today(self, imei: str) -> tuple[int, int]:
         return 0, 0
 
     def __getattr__(self, name: str) -> Any:

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -53,6 +52,10 @@ def _is_unfit(error: Exception) -> bool:
     return isinstance(error, ArithmeticError | LookupError | TypeError | ValueError)
 
 
+def _sent_today(connection: Connection, imeis: Sequence[str]) -> list[tuple[int, int]]:
+    return registration.sent_today(connection, imeis, utcnow())
+
+
 class DatabaseProduct:
     """The product as the receiver sees it: one short unit of work for each call, or for all that ask at once.
 
@@ -67,6 +70,7 @@ class DatabaseProduct:
         self._recalls: Batcher[tuple[str, Offer], StoredFile | None] = Batcher(
             partial(self._ask_reading, registration.recall)
         )
+        self._sent: Batcher[str, tuple[int, int]] = Batcher(partial(self._ask_reading, _sent_today))
         self._reader: Connection | None = None  # of SQLite, for the hub alone
         self._apart = SharedStack()
         self._away_until = 0.0  # steady seconds; until then nobody asks the database; 0: it is there
@@ -163,9 +167,9 @@ class DatabaseProduct:
         found: StoredFile | None = self._look_up(self._recalls, registration.recall, (imei, offer))
         return found
 
-    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+    def sent_today(self, imei: str) -> tuple[int, int]:
         """Count what a device has sent today."""
-        found: tuple[int, int] = self._ask(registration.sent_today, imei, now)
+        found: tuple[int, int] = self._look_up(self._sent, _sent_today, imei)
         return found
 
     def stored(self, records: Sequence[SidecarRecord]) -> list[SidecarRecord]:

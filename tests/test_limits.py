@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from unittest.mock import Mock
@@ -180,7 +180,7 @@ def test_beyond_a_days_limit_the_session_ends_with_close_and_the_camera_keeps_it
 class Counting(Notes):
     """A product of several receivers that counts what they told."""
 
-    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+    def sent_today(self, imei: str) -> tuple[int, int]:
         return len(self.stored_files), 0
 
 

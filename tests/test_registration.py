@@ -262,4 +262,5 @@ def test_what_a_device_sent_today_is_counted_for_its_limit(van: Device) -> None:
     for number, day in enumerate((FIRST_AT - timedelta(days=1), FIRST_AT, FIRST_AT)):
         upload = first_id(day) + f"{number:020x}"
         take(sidecar(upload, size=1000, sha256=f"{number:064x}", timestamp=number + 1))
-    assert registration.sent_today(IMEI, FIRST_AT) == (2, 2000)
+    sent = registration.sent_today(db.session.connection(), [IMEI, "356307042441021", IMEI], FIRST_AT)
+    assert sent == [(2, 2000), (0, 0), (2, 2000)]

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +70,7 @@ class Notes:
                 return StoredFile.of(record)
         return None
 
-    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+    def sent_today(self, imei: str) -> tuple[int, int]:
         self._reach()
         return self.before
 

@@ -50,6 +50,11 @@ _RECALL = select(
     Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)),
     Upload.path.is_not(None),
 )
+_SENT = (
+    select(Upload.imei, func.count(), func.coalesce(func.sum(Upload.size), 0))
+    .where(Upload.imei.in_(bindparam("imeis", expanding=True)), Upload.id >= bindparam("since"))
+    .group_by(Upload.imei)
+)
 
 
 def known(connection: Connection, imeis: Sequence[str]) -> list[bool]:
@@ -71,15 +76,15 @@ def recall(connection: Connection, offers: Sequence[tuple[str, Offer]]) -> list[
     return [_recalled(found, imei, offer) for imei, offer in offers]
 
 
-def sent_today(imei: str, now: datetime) -> tuple[int, int]:
-    """Give how many files, and bytes of them, came of a device since midnight (UTC); those under way count too."""
+def sent_today(connection: Connection, imeis: Sequence[str], now: datetime) -> list[tuple[int, int]]:
+    """Give for each IMEI how many files, and bytes of them, came since midnight (UTC): one statement.
+
+    Those under way count too.
+    """
     since = first_id(now.replace(hour=0, minute=0, second=0, microsecond=0))
-    files, size = db.session.execute(
-        select(func.count(), func.coalesce(func.sum(Upload.size), 0)).where(
-            Upload.imei == imei, Upload.id >= since
-        )
-    ).one()
-    return int(files), int(size)
+    rows = connection.execute(_SENT, {"imeis": list(set(imeis)), "since": since})
+    sent = {imei: (int(files), int(size)) for imei, files, size in rows}
+    return [sent.get(imei, (0, 0)) for imei in imeis]
 
 
 def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> StoredFile | None:

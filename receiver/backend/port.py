@@ -56,7 +56,7 @@ class Product(Protocol):
     def recall(self, imei: str, offer: Offer) -> StoredFile | None:
         """Give a stored file with this identifier, count and timestamp."""
 
-    def sent_today(self, imei: str, now: datetime) -> tuple[int, int]:
+    def sent_today(self, imei: str) -> tuple[int, int]:
         """Give how many files, and bytes of them, a device has sent since midnight (UTC)."""
 
     def stored(self, records: Sequence[SidecarRecord]) -> list[SidecarRecord]:

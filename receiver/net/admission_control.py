@@ -66,7 +66,7 @@ class AdmissionControl:
 
     def _sent_today(self, imei: str) -> tuple[int, int] | None:
         try:
-            return self._product.sent_today(imei, self._now())
+            return self._product.sent_today(imei)
         except Exception:
             if self._log_quota.allows("database away"):
                 log.warning("database away", imei=imei, exc_info=True)
