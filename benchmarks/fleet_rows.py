@@ -96,6 +96,7 @@ class _Filling:
             "seen_at": f"CASE WHEN i % 40 = 7 THEN NULL ELSE {self.moment(at)} END",
             "connected_at": self.moment(f"{self.now} - i * 700 % 86400000"),
             "file_at": f"CASE WHEN i % 30 = 7 THEN NULL ELSE {self.moment(at)} END",
+            "proved_at": "CASE WHEN i % 17 = 3 THEN NULL ELSE " + self.moment(str(self.now - YEAR_MS)) + " END",
             "archived_at": f"CASE WHEN i % 500 = 499 THEN {self.moment(at)} END",
             "created_at": self.moment(str(self.now - YEAR_MS)), "updated_at": self.moment(at),
         })  # fmt: skip

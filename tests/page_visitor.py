@@ -1,6 +1,7 @@
 """A visitor of the pages, without JavaScript, and rows for what the pages show."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -17,9 +18,9 @@ IMEI = "352094082736916"
 class Visitor:
     """A browser without JavaScript: keeps cookies, sends forms with the hidden fields of the page they stand on."""
 
-    def __init__(self, app: Flask, role: Role) -> None:
+    def __init__(self, app: Flask, role: Role, tags: Sequence[str] | None = None) -> None:
         self.client = app.test_client()
-        user = users.create(f"{role.value}@example.com", role, "a long enough password")
+        user = users.create(f"{role.value}@example.com", role, "a long enough password", tags)
         made = sign_in.begin(user, "127.0.0.1", "tests", utcnow())
         with self.client.session_transaction() as session:
             session["_user_id"], session["_fresh"] = made.key, True
@@ -54,6 +55,12 @@ def add_van() -> Device:
         "time_zone": "Europe/Vilnius",
     }  # fmt: skip
     return registry.add(given, utcnow())
+
+
+def prove(device: Device) -> None:
+    """Take that something proved the vehicle's cameras: its installation is finished."""
+    device.proved_at = utcnow()
+    db.session.commit()
 
 
 @pytest.fixture

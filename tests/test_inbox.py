@@ -6,12 +6,21 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, flat, text_from, van  # noqa: F401 - `van` is a fixture
+from page_visitor import IMEI, Visitor, add_van, flat, prove, text_from
 from sqlalchemy import event as sql_event
 from test_event_pages import event
 
 from provisioning.models import ChecklistRun, Device, Event, Role, db, utcnow
+from provisioning.web.auth import Caller
 from provisioning.web.pages import inbox_items
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    """A vehicle whose installation is finished: it has been proved."""
+    device = add_van()
+    prove(device)
+    return device
 
 
 @pytest.fixture
@@ -30,12 +39,12 @@ def break_down(device: Device) -> None:
     db.session.commit()
 
 
-def test_nothing_waits_and_the_page_says_so(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_nothing_waits_and_the_page_says_so(van: Device, visitor: Visitor) -> None:
     assert "Nothing waits for you" in visitor.get("/inbox").text
     assert badge(visitor) is None
 
 
-def test_a_crash_waits_until_somebody_has_seen_it(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_crash_waits_until_somebody_has_seen_it(van: Device, visitor: Visitor) -> None:
     ident = event(van, trigger=3)
     event(van, 1, trigger=9)
     page = flat(visitor.get("/inbox"))
@@ -51,7 +60,7 @@ def test_a_crash_waits_until_somebody_has_seen_it(van: Device, visitor: Visitor)
     assert "· seen" in done
 
 
-def test_a_broken_vehicle_says_why_and_what_to_do(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_broken_vehicle_says_why_and_what_to_do(van: Device, visitor: Visitor) -> None:
     break_down(van)
     page = flat(visitor.get("/inbox"))
     assert "<h2>Broken</h2>" in page
@@ -60,7 +69,7 @@ def test_a_broken_vehicle_says_why_and_what_to_do(van: Device, visitor: Visitor)
     assert badge(visitor) == "1"
 
 
-def test_a_question_of_a_check_waits_for_its_answer(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_question_of_a_check_waits_for_its_answer(van: Device, visitor: Visitor) -> None:
     run = ChecklistRun(device_id=van.id, steps={"led": {"state": "question"}}, waits_for_person=True)
     db.session.add(run)
     db.session.commit()
@@ -73,7 +82,7 @@ def test_a_question_of_a_check_waits_for_its_answer(van: Device, visitor: Visito
     assert badge(visitor) is None
 
 
-def test_a_text_that_was_put_aside_is_shown_with_what_is_done(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_text_that_was_put_aside_is_shown_with_what_is_done(van: Device, visitor: Visitor) -> None:
     row = text_from("+12025550199", "win a car")
     assert badge(visitor) == "1"
     visitor.send("/inbox", f"/inbox/texts/{row.id}/aside")
@@ -82,7 +91,7 @@ def test_a_text_that_was_put_aside_is_shown_with_what_is_done(van: Device, visit
     assert badge(visitor) is None
 
 
-def test_what_waits_longest_lists_stay_short_and_lead_to_all(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_what_waits_longest_lists_stay_short_and_lead_to_all(van: Device, visitor: Visitor) -> None:
     now = utcnow()
     db.session.add_all(
         Event(id=f"{int(now.timestamp() * 1000):012x}{number:020x}", device_id=van.id, kind="tow", at=now,
@@ -97,14 +106,14 @@ def test_what_waits_longest_lists_stay_short_and_lead_to_all(van: Device, visito
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_badge_costs_a_few_statements_that_read_by_indexes(app: Flask, van: Device) -> None:  # noqa: F811
+def test_the_badge_costs_a_few_statements_that_read_by_indexes(app: Flask, van: Device) -> None:
     seen: list[tuple[str, Any]] = []
     sql_event.listen(
         db.engine,
         "before_cursor_execute",
         lambda c, u, statement, given, *rest: seen.append((statement, given)),
     )
-    inbox_items.counted()
+    inbox_items.counted(Caller("user:1", "installer@example.com", Role.INSTALLER, None))
     assert 0 < len(seen) <= 3
     cursor = db.session.connection().connection.cursor()
     for statement, given in [one for one in seen if one[0].startswith("SELECT")]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command, text_from
+from page_visitor import IMEI, Visitor, add_van, command, prove, text_from
 from sqlalchemy import event
 
 from provisioning.devices import status_table
@@ -106,6 +106,7 @@ def test_a_page_past_the_end_of_the_devices_offers_a_way_back(van: Device, visit
 
 
 def test_unclaimed_texts_are_paged_and_name_every_device_once(van: Device, visitor: Visitor) -> None:
+    prove(van)
     for number in range(120):
         text_from(f"+1202555{number:04d}", "hello")
     text = visitor.get("/inbox").text

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command, text_from, upload
+from page_visitor import IMEI, Visitor, add_van, command, prove, text_from, upload
 
 from provisioning.commands import command_words
 from provisioning.media import camera_sessions
@@ -78,6 +78,7 @@ def test_the_files_kept_of_an_unknown_device_can_be_looked_at(app: Flask, visito
 
 
 def test_an_unknown_imei_is_counted_until_a_device_has_it(app: Flask, van: Device, visitor: Visitor) -> None:
+    prove(van)
     for imei in ("350612071913857", IMEI):
         db.session.add(
             CameraSession(id=new_id(), imei=imei, address="192.0.2.1", peer=imei, ended_at=utcnow())

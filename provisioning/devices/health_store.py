@@ -18,7 +18,7 @@ from provisioning.core import jobs
 from provisioning.core.config import Config, current_config
 from provisioning.devices import camera_server, health_facts
 from provisioning.devices.health import decide
-from provisioning.devices.vehicle_facts import HealthLimits, last_sign
+from provisioning.devices.vehicle_facts import HealthLimits, last_proof, last_sign
 from provisioning.models import (
     Cursor,
     Device,
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 20  # devices in one transaction: on SQLite nobody else writes meanwhile
 DEVICES = 500  # in one run of the job
-RULES = 1  # a release that changes the rules counts it up: then every health is decided anew
+RULES = 2  # a release that changes the rules counts it up: then every health is decided anew
 BASIS = "health_basis"  # the cursor that keeps what health was last decided by
 
 
@@ -86,6 +86,7 @@ def refresh(device: Device, now: datetime) -> None:
             "seen_at": last_sign(facts),
             "connected_at": facts.connected_at,
             "file_at": max((at for at in (facts.front.file, facts.rear.file) if at), default=None),
+            "proved_at": device.proved_at or last_proof(facts),
         },
     )
 

@@ -35,6 +35,7 @@ class Filter:
     states: tuple[HealthState, ...] = ()
     tag: str = ""
     text: str = ""
+    is_unfinished: bool = False  # only those whose installation is not finished
     ids: tuple[int, ...] | None = None  # only these
 
 
@@ -68,6 +69,8 @@ def matching(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(Device.id.in_(tagged))
     if wanted.text:
         conditions.append(is_called(wanted.text))
+    if wanted.is_unfinished:
+        conditions.append(Device.proved_at.is_(None))
     if wanted.ids is not None:
         conditions.append(Device.id.in_(wanted.ids))
     return conditions
@@ -79,7 +82,7 @@ def looked_up(wanted: Filter) -> Filter:
         return wanted
     some = select(Device.id).where(*matching(replace(wanted, states=()))).limit(FEW + 1)
     ids = tuple(db.session.scalars(some))
-    return wanted if len(ids) > FEW else replace(wanted, text="", tag="", ids=ids)
+    return wanted if len(ids) > FEW else replace(wanted, text="", tag="", is_unfinished=False, ids=ids)
 
 
 def select_devices(wanted: Filter) -> Select[Any]:

@@ -26,7 +26,15 @@ from provisioning.models.commands import (
     ShownState,
     State,
 )
-from provisioning.models.devices import Device, DevicePhone, DeviceTag, StatusItem, TelemetryRecord, Verdict
+from provisioning.models.devices import (
+    UNFINISHED,
+    Device,
+    DevicePhone,
+    DeviceTag,
+    StatusItem,
+    TelemetryRecord,
+    Verdict,
+)
 from provisioning.models.events import NEEDS_A_LOOK, Event, EventView
 from provisioning.models.fleet_settings import FleetSettings
 from provisioning.models.health import HealthChange, HealthDue
@@ -79,6 +87,7 @@ __all__ = [
     "SHOWN",
     "TRANSITIONS",
     "TRIGGERS",
+    "UNFINISHED",
     "UNMATCHED",
     "UNSETTLED",
     "UNSTORED",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, false
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, and_, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, partial_index, utcnow
@@ -34,6 +34,15 @@ class Device(db.Model):  # type: ignore[name-defined]
         partial_index("ix_devices_live_connected", "connected_at", where=LIVE),
         partial_index("ix_devices_live_file", "file_at", "id", where=LIVE),
         partial_index("ix_devices_health_due", "health_until", where=LIVE),
+        # with columns that are NULL in all of its rows, for the same reason
+        partial_index(
+            "ix_devices_unfinished",
+            "id",
+            "health_state",
+            "archived_at",
+            "proved_at",
+            where=f"{LIVE} AND proved_at IS NULL",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -73,6 +82,8 @@ class Device(db.Model):  # type: ignore[name-defined]
     seen_at: Mapped[datetime | None]
     connected_at: Mapped[datetime | None]
     file_at: Mapped[datetime | None]
+    # when something first proved its cameras; NULL: its installation is not finished
+    proved_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
     archived_at: Mapped[datetime | None]
@@ -85,6 +96,10 @@ class Device(db.Model):  # type: ignore[name-defined]
     def tags(self) -> list[str]:
         """Give the tags in the order of their words."""
         return [row.tag for row in self.tag_rows]
+
+
+# a vehicle that was added, and whose cameras nothing has proved yet
+UNFINISHED = and_(Device.archived_at.is_(None), Device.proved_at.is_(None))
 
 
 class DeviceTag(db.Model):  # type: ignore[name-defined]

@@ -3,6 +3,7 @@
 Forms work without JavaScript; htmx loads parts again when a server-sent event names a change.
 """
 
+import functools
 import secrets
 from datetime import datetime
 from typing import Any
@@ -184,7 +185,7 @@ def _context() -> dict[str, Any]:
         "now_ms": int(utcnow().timestamp() * 1000),
         "theme": account.theme(),
         "language": language.language(),
-        "waiting": inbox_items.counted if who else None,
+        "waiting": functools.partial(inbox_items.counted, who) if who else None,
     }
 
 

@@ -11,7 +11,7 @@ from provisioning.core import fleet_settings
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
 from provisioning.core.sms_capabilities import sms_capabilities
-from provisioning.devices import health_view, listing, registry
+from provisioning.devices import health_view, installation_facts, listing, registry
 from provisioning.devices.health import HealthState
 from provisioning.media import settlement
 from provisioning.models import ChecklistRun, Device, db, utcnow
@@ -54,7 +54,8 @@ def _wanted() -> tuple[listing.Filter, str]:
     states = tuple(state for state in HealthState if state in words)
     tag, text = (clean_line(request.args.get(name, ""))[:100] for name in ("tag", "q"))
     order = request.args.get("sort", "state")
-    return listing.Filter(states, tag, text), order if order in listing.ORDERS else "state"
+    is_unfinished = "unfinished" in request.args
+    return listing.Filter(states, tag, text, is_unfinished), order if order in listing.ORDERS else "state"
 
 
 def _listed() -> dict[str, Any]:
@@ -70,11 +71,12 @@ def _listed() -> dict[str, Any]:
         "state": ",".join(wanted.states),
         "tag": wanted.tag,
         "q": wanted.text,
+        "unfinished": int(wanted.is_unfinished),
         "sort": request.args.get("sort"),
     }
     return {
         "wanted": wanted, "order": order, "counts": counts, "total": sum(counts.values()), "found": found,
-        "tags": listing.tags(), "page_number": page, "pages": pages,
+        "tags": listing.tags(), "unfinished": installation_facts.counted(), "page_number": page, "pages": pages,
         "address": {name: value for name, value in address.items() if value},
     } | about(rows)  # fmt: skip
 

@@ -3,7 +3,7 @@
 Texts and unknown devices are the matter of `inbox`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,16 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import joinedload
 
 from provisioning.check import run_view
-from provisioning.devices import health_view
+from provisioning.devices import health_view, installation_facts
 from provisioning.devices.health import HealthState
+from provisioning.devices.installation import InstallationStep
 from provisioning.media import camera_sessions, event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
 from provisioning.models import NEEDS_A_LOOK, UNMATCHED, ChecklistRun, Device, Event, Message, db, utcnow
-from provisioning.translation import gettext
+from provisioning.roles import Permission
+from provisioning.translation import N_, gettext, ngettext
+from provisioning.web import auth
 from provisioning.web.pages import action_places, words
 from provisioning.web.pages.event_cards import cards
 
@@ -35,7 +38,7 @@ _WAITING = (ChecklistRun.ended_at.is_(None), ChecklistRun.waits_for_person)
 class InboxItem:
     """Something that wants a person: of which vehicle, a sentence, since when, and the button with its address."""
 
-    device: Device
+    device: Device | None  # None: it is about several
     text: str
     at: datetime
     button: str
@@ -52,14 +55,50 @@ class InboxGroup:
     more: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """What an installation waits with, and the place that does it."""
+
+    sentence: str
+    button: str
+    endpoint: str
+    anchor: str
+
+
+_ENTER_LOGIN = _Following(
+    N_("Its SMS login is not known yet (step %(number)s of %(all)s)"),
+    N_("Enter it"),
+    "pages.edit_vehicle",
+    "field-sms_login",
+)
+_FOLLOWING: Mapping[InstallationStep, _Following] = {
+    InstallationStep.LOGIN: _Following(
+        N_("It has answered no SMS yet (step %(number)s of %(all)s)"), N_("Ask it"), "pages.tracker", "ask"
+    ),
+    InstallationStep.SETTINGS: _Following(
+        N_("Its settings are not confirmed yet (step %(number)s of %(all)s)"),
+        N_("Set up"),
+        "pages.vehicle_settings",
+        "send",
+    ),
+    InstallationStep.PROOF: _Following(
+        N_("No check or picture has proved it yet (step %(number)s of %(all)s)"),
+        N_("Check"),
+        "pages.check",
+        "start",
+    ),
+}
+
+
 def groups(*, with_done: bool) -> list[InboxGroup]:
     """Give the groups that have something; `with_done`: also what somebody has looked at already."""
-    found = (_events(with_done=with_done), _broken(), _waiting())
+    waiting = sorted([*_questions(), *_installations()], key=lambda item: item.at, reverse=True)
+    found = (_events(with_done=with_done), _broken(), InboxGroup(gettext("Waiting for you"), waiting))
     return [group for group in found if group.items]
 
 
-def counted() -> int:
-    """Count what wants somebody, up to MOST: one statement by indexes, and one for unknown devices."""
+def counted(who: auth.Caller) -> int:
+    """Count what wants somebody, up to MOST: a few statements, by indexes."""
     queries: tuple[Select[Any], ...] = (
         select(Event.id).where(NEEDS_A_LOOK),
         select(Device.id).where(*_BROKEN),
@@ -70,6 +109,8 @@ def counted() -> int:
         select(func.count()).select_from(query.limit(MOST).subquery()).scalar_subquery() for query in queries
     )
     known = sum(db.session.execute(select(*counts)).one())
+    if _may_install(who):
+        known += installation_facts.items_counted(SHOWN)
     return min(MOST, known + camera_sessions.unknown_devices_counted())
 
 
@@ -93,10 +134,6 @@ def _events(*, with_done: bool) -> InboxGroup:
     return InboxGroup(gettext("Events"), items, more if len(rows) > len(shown) or len(rows) == ALL else None)
 
 
-_BROKEN = (Device.archived_at.is_(None), Device.health_state == str(HealthState.BROKEN))
-_WAITING = (ChecklistRun.ended_at.is_(None), ChecklistRun.waits_for_person)
-
-
 def _broken() -> InboxGroup:
     rows = db.session.scalars(
         select(Device).where(*_BROKEN).order_by(Device.health_since.desc(), Device.id).limit(SHOWN + 1)
@@ -118,7 +155,7 @@ def _broken() -> InboxGroup:
     return InboxGroup(gettext("Broken"), items, more)
 
 
-def _waiting() -> InboxGroup:
+def _questions() -> list[InboxItem]:
     rows = db.session.scalars(
         select(ChecklistRun)
         .options(joinedload(ChecklistRun.device))
@@ -126,7 +163,7 @@ def _waiting() -> InboxGroup:
         .order_by(ChecklistRun.updated_at.desc())
         .limit(ALL)
     ).all()
-    items = [
+    return [
         InboxItem(
             device=row.device,
             text=" ".join(run_view.questions_of(row).values()) or gettext("The check waits for an answer."),
@@ -137,4 +174,42 @@ def _waiting() -> InboxGroup:
         for row in rows
         if row.device.archived_at is None
     ]
-    return InboxGroup(gettext("Waiting for you"), items)
+
+
+def _may_install(who: auth.Caller) -> bool:
+    return who.may(Permission.SET_UP)
+
+
+def _installations() -> list[InboxItem]:
+    """Give the installations that stand still, for who can go on with them; many at once are one item."""
+    if not _may_install(auth.caller()):
+        return []
+    found = installation_facts.newest(SHOWN)
+    if found.many_at is not None:
+        count = installation_facts.counted()
+        return [
+            InboxItem(
+                device=None,
+                text=ngettext(
+                    "The installation of %(number)s vehicle is not finished",
+                    "The installations of %(number)s vehicles are not finished",
+                    count,
+                ),
+                at=found.many_at,
+                button=gettext("See them"),
+                address=url_for("pages.fleet", unfinished=1),
+            )
+        ]
+    return [_installation(row.device, row.step) for row in found.rows]
+
+
+def _installation(device: Device, step: InstallationStep) -> InboxItem:
+    has_login = bool(device.sms_login or device.sms_password)
+    following = _ENTER_LOGIN if step is InstallationStep.LOGIN and not has_login else _FOLLOWING[step]
+    return InboxItem(
+        device=device,
+        text=gettext(following.sentence, number=int(step), all=len(InstallationStep)),
+        at=device.created_at,
+        button=gettext(following.button),
+        address=url_for(following.endpoint, imei=device.imei, _anchor=following.anchor),
+    )
