@@ -8,7 +8,7 @@ from page_visitor import IMEI, Visitor, command, flat, van, visitor  # noqa: F40
 from provisioning.check import check_words
 from provisioning.check.facts import HIDDEN
 from provisioning.devices import health_words
-from provisioning.models import BY_CHECK, ChecklistRun, Device, db, utcnow
+from provisioning.models import BY_CHECK, ChecklistRun, Device, Role, db, utcnow
 
 PAGE = f"/vehicles/{IMEI}/check"
 
@@ -82,11 +82,51 @@ def test_a_check_that_waits_says_so_on_every_page_of_the_vehicle_and_in_the_flee
     for tab in ("", "/footage", "/settings", "/log"):
         page = flat(visitor.get(f"/vehicles/{IMEI}{tab}"))
         assert (
-            "The check waits for your answer:</strong> Is a light on at the front and the rear camera" in page
+            "The check waits for an answer:</strong> Is a light on at the front and the rear camera" in page
         )
-        assert f'href="{PAGE}#start">Answer</a>' in page
+        assert f'href="{PAGE}#start">Answer the question</a>' in page
+        assert f'href="{PAGE}#start">Check</a>' not in page  # one action, while the check is open
     assert "The check waits for an answer." in visitor.get("/").text
     run.ended_at = utcnow()
     db.session.commit()
     assert "The check waits" not in visitor.get(f"/vehicles/{IMEI}").text
     assert "The check waits" not in visitor.get("/").text
+
+
+def test_what_is_under_way_lists_the_check_and_the_health_leads_to_it_alone(
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    assert "Nothing is under way" in visitor.get(f"/vehicles/{IMEI}").text
+    run = run_of(van, {"front": {"state": "running", "commands": []}})
+    page = flat(visitor.get(f"/vehicles/{IMEI}"))
+    assert "Nothing is under way" not in page
+    assert "<strong>The check is under way</strong>: A photo of the front camera" in page
+    assert f'href="{PAGE}#start">See the check</a>' in page
+    assert f'<a href="{PAGE}#start"><strong>Check</strong></a>' in page
+    assert f'href="{PAGE}#start">Check</a>' not in page
+    assert "The check is under way" in visitor.get("/").text
+    run.ended_at = utcnow()
+    db.session.commit()
+    page = flat(visitor.get(f"/vehicles/{IMEI}"))
+    assert "Nothing is under way" in page
+    assert f'href="{PAGE}#start">Check</a>' in page
+
+
+def test_who_may_not_answer_is_led_to_the_check_and_not_asked(app: Flask, van: Device) -> None:  # noqa: F811
+    run_of(van, {"led": {"state": "question"}}, waits_for_person=True)
+    page = flat(Visitor(app, Role.VIEWER).get(f"/vehicles/{IMEI}"))
+    assert "The check waits for an answer:" in page
+    assert f'href="{PAGE}#start">See the check</a>' in page
+    assert "Answer the question" not in page
+
+
+def test_a_broken_vehicle_in_the_inbox_leads_to_its_check_while_that_is_open(
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    van.health_state, van.health_code, van.health_until = "broken", "no_capture", None
+    run_of(van, {"front": {"state": "running", "commands": []}})
+    page = flat(visitor.get("/inbox"))
+    assert f'href="{PAGE}#start"> See the check' in page
+    assert "Restart the camera" not in page

@@ -92,6 +92,15 @@ def questions_of(run: ChecklistRun) -> dict[str, str]:
     return {step.id: check_words.question(step, results) for step in waiting} if run.ended_at is None else {}
 
 
+def waits_with(run: ChecklistRun) -> str:
+    """Say what an open run waits with: its questions to a person, else the step that it asks now."""
+    if run.waits_for_person:
+        return " ".join(questions_of(run).values())
+    return next(
+        (check_words.step_title(s.id) for s in STEPS if run.steps.get(s.id, {}).get("state") == "running"), ""
+    )
+
+
 def certainty_of(run: ChecklistRun) -> str | None:
     """Say how sure a run's verdict is; None before its end, or where it was ended early."""
     verdict = BY_ID.get(run.verdict or "")

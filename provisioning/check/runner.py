@@ -4,6 +4,7 @@
 each step's SMS go out once.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +40,14 @@ def current(device: Device) -> ChecklistRun | None:
         .order_by(ChecklistRun.id.desc())
         .limit(1)
     )
+
+
+def open_runs(device_ids: Sequence[int]) -> dict[int, ChecklistRun]:
+    """Give the runs of these devices that have not ended, by the device's id."""
+    rows = db.session.scalars(
+        select(ChecklistRun).where(ChecklistRun.ended_at.is_(None), ChecklistRun.device_id.in_(device_ids))
+    )
+    return {row.device_id: row for row in rows}
 
 
 def start(device: Device, by: str, now: datetime) -> ChecklistRun:

@@ -1,4 +1,7 @@
-"""Where the buttons of a vehicle's health lead: for every kind of action, the place that does what its button says."""
+"""Where the buttons of a vehicle's health lead: for every kind of action, the place that does what its button says.
+
+While a check is open the only button is the one that leads to it: its end may say something else.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +10,9 @@ from typing import Any
 from flask import url_for
 
 from provisioning.devices.health_words import Action, ActionKind
+from provisioning.models import ChecklistRun
 from provisioning.roles import Permission
+from provisioning.translation import gettext
 from provisioning.web import auth
 
 
@@ -31,11 +36,24 @@ PLACES: Mapping[ActionKind, _Place] = {
 }
 
 
-def address_of(action: Action | None, imei: str) -> str | None:
-    """Give where an action's button leads; None where there is no action, or the caller may not do it."""
-    if action is None:
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A link that looks like a button."""
+
+    label: str
+    address: str
+
+
+def button_of(action: Action | None, imei: str, run: ChecklistRun | None) -> Button | None:
+    """Give the button beside a vehicle's health; None where there is nothing to do, or the caller may not do it.
+
+    `run`: the vehicle's check that has not ended.
+    """
+    if run is not None:
+        may_answer = run.waits_for_person and auth.caller().may(Permission.ASK)
+        label = gettext("Answer the question") if may_answer else gettext("See the check")
+        return Button(label, url_for("pages.check", imei=imei, _anchor="start"))
+    if action is None or not auth.caller().may(PLACES[action.kind].permission):
         return None
     place = PLACES[action.kind]
-    if not auth.caller().may(place.permission):
-        return None
-    return url_for(place.endpoint, imei=imei, _anchor=place.anchor, **place.query)
+    return Button(action.label, url_for(place.endpoint, imei=imei, _anchor=place.anchor, **place.query))

@@ -1,12 +1,11 @@
 """The fleet: the list of vehicles; and adding, changing, archiving one."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 
+from provisioning.check import runner
 from provisioning.core import fleet_settings
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
@@ -14,7 +13,7 @@ from provisioning.core.sms_capabilities import sms_capabilities
 from provisioning.devices import health_view, installation_facts, listing, registry
 from provisioning.devices.health import HealthState
 from provisioning.media import settlement
-from provisioning.models import ChecklistRun, Device, db, utcnow
+from provisioning.models import Device, db, utcnow
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes
 from provisioning.web.pages import forms, media, vehicle
@@ -86,16 +85,8 @@ def about(rows: Any) -> dict[str, Any]:
     ids = [row.id for row in rows]
     return {
         "rows": rows, "under_way": listing.under_way_of(rows), "health": health_view.of(rows, utcnow()),
-        "pictures": media.newest_pictures(ids), "with_question": _with_question(ids),
+        "pictures": media.newest_pictures(ids), "checks": runner.open_runs(ids),
     }  # fmt: skip
-
-
-def _with_question(ids: Sequence[int]) -> set[int]:
-    """Give the vehicles whose check waits for a person's answer."""
-    runs = select(ChecklistRun.device_id).where(
-        ChecklistRun.device_id.in_(ids), ChecklistRun.ended_at.is_(None), ChecklistRun.waits_for_person
-    )
-    return set(db.session.scalars(runs))
 
 
 def add_vehicle() -> ResponseReturnValue:

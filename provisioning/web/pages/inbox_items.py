@@ -12,7 +12,7 @@ from flask import url_for
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import joinedload
 
-from provisioning.check import run_view
+from provisioning.check import run_view, runner
 from provisioning.devices import health_view, installation_facts
 from provisioning.devices.health import HealthState
 from provisioning.devices.installation import InstallationStep
@@ -139,17 +139,17 @@ def _broken() -> InboxGroup:
         select(Device).where(*_BROKEN).order_by(Device.health_since.desc(), Device.id).limit(SHOWN + 1)
     ).all()
     health = health_view.of(rows, utcnow())
+    checks = runner.open_runs([row.id for row in rows])
     items = [
         InboxItem(
             device=row,
             text=health[row.id].reason,
             at=health[row.id].since,
-            button=action.label if action and address else gettext("Look"),
-            address=address or url_for("pages.vehicle", imei=row.imei),
+            button=button.label if button else gettext("Look"),
+            address=button.address if button else url_for("pages.vehicle", imei=row.imei),
         )
         for row in rows[:SHOWN]
-        for action in (health[row.id].action,)
-        for address in (action_places.address_of(action, row.imei),)
+        for button in (action_places.button_of(health[row.id].action, row.imei, checks.get(row.id)),)
     ]
     more = url_for("pages.fleet", state=str(HealthState.BROKEN)) if len(rows) > SHOWN else None
     return InboxGroup(gettext("Broken"), items, more)

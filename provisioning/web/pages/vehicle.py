@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from provisioning.check import run_view, runner
 from provisioning.core.errors import NotFound
@@ -60,13 +60,17 @@ def render_part(device: Device, name: str) -> str:
     match name:
         case "head":
             given["health"] = health = health_view.of([device], utcnow())[device.id]
-            run = runner.current(device)
-            given["questions"] = run_view.questions_of(run) if run else {}
-            given["address"] = action_places.address_of(health.action, device.imei)
+            given["run"] = run = runner.open_runs([device.id]).get(device.id)
+            given["waits_with"] = run_view.waits_with(run) if run else ""
+            given["button"] = action_places.button_of(health.action, device.imei, run)
         case "pictures":
             given["pictures"] = media.newest_pictures([device.id]).get(device.id, {})
-        case "under_way" | "requests":
-            given |= _requests(device, only_open=name == "under_way")
+        case "under_way":
+            given["run"] = run = runner.open_runs([device.id]).get(device.id)
+            given["waits_with"] = run_view.waits_with(run) if run else ""
+            given |= _requests(device, UNDER_WAY - (run is not None), Command.state.in_(OPEN))
+        case "requests":
+            given |= _requests(device, REQUESTS, Command.kind == "camreq")
         case "latest":
             wanted = EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
             given["cards"] = event_cards.cards(event_list.newest(wanted, LATEST))
@@ -107,10 +111,7 @@ def _doubtful(device: Device) -> Sequence[Upload]:
     return db.session.scalars(query.limit(DOUBTFUL)).all()
 
 
-def _requests(device: Device, *, only_open: bool) -> dict[str, Any]:
-    query = select(Command).where(Command.device_id == device.id)
-    query = query.where(Command.state.in_(OPEN)) if only_open else query.where(Command.kind == "camreq")
-    rows = db.session.scalars(
-        query.order_by(Command.id.desc()).limit(UNDER_WAY if only_open else REQUESTS)
-    ).all()
+def _requests(device: Device, most: int, which: ColumnElement[bool]) -> dict[str, Any]:
+    query = select(Command).where(Command.device_id == device.id, which)
+    rows = db.session.scalars(query.order_by(Command.id.desc()).limit(most)).all()
     return {"rows": rows, "progress": request_progress.of(rows, device)}
