@@ -36,6 +36,30 @@ tick();
 setInterval(tick, 1000);
 document.addEventListener("htmx:afterSettle", tick);
 
+// The quick choices of a clip lie so many seconds before now, in the vehicle's zone, as long as their page stays open.
+function inZone(seconds, zone) {
+  // Swedish writes dates as forms do: "2026-11-27 13:37:20"
+  return new Date(seconds * 1000).toLocaleString("sv", { timeZone: zone }).replace(" ", "T");
+}
+
+function count() {
+  document.querySelectorAll("a[data-before]").forEach((link) => {
+    const { before, step } = link.dataset;
+    const begin = Math.floor(((Date.now() - ahead) / 1000 - before) / step) * step;
+    const times = [...link.querySelectorAll("time")];
+    times.forEach((time) => {
+      const text = inZone(begin, time.dataset.zone).slice(11).replace(/:00$/, "");
+      if (time.textContent !== text) time.textContent = text;
+    });
+    const url = new URL(link.href);
+    url.searchParams.set("from", inZone(begin, times[0].dataset.zone));
+    link.href = url;
+  });
+}
+
+count();
+setInterval(count, 1000);
+
 document.addEventListener("submit", (event) => {
   // a second click sends nothing twice anyway; this shows that the first one counted
   const button = event.submitter;

@@ -1,6 +1,9 @@
 """The main job in a browser, over real processes: provision, photo, video that plays, checklist; and on a phone."""
 
+import re
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conftest import wait_until
@@ -58,7 +61,7 @@ def test_the_main_job_on_a_desk(browser: Browser, stack: Stack) -> None:
     expect(page.locator("#day img")).to_be_visible(timeout=60_000)
     page.fill("input[name=duration]", "2")
     page.check("#ask-clip input[value=front]", force=True)
-    page.click("text=Get the clip")
+    page.click("#ask-clip button:has-text('Get the last 2 s')")
     expect(page.locator("#day img")).to_have_count(2, timeout=60_000)
     page.locator("#day article", has=page.locator(".play")).locator("a").first.click()
     page.get_by_role("link", name="Facts, and what made it").click()
@@ -126,6 +129,29 @@ def test_the_cost_of_a_video_follows_what_is_asked(browser: Browser, stack: Stac
     before = page.locator("#video-cost").inner_text()
     page.fill("input[name=duration]", "30")
     expect(page.locator("#video-cost")).not_to_have_text(before)
+    page.close()
+
+
+def test_the_quick_choices_of_a_clip_count_on_and_its_button_follows_the_form(
+    browser: Browser, stack: Stack
+) -> None:
+    complaints: list[str] = []
+    page = open_page(browser, stack, 390, complaints)
+    page.clock.install()
+    page.goto(f"/vehicles/{IMEI}/footage")
+    choice = page.get_by_role("link", name=re.compile("^5 min ago"))
+    before = datetime.fromisoformat(parse_qs(urlsplit(choice.get_attribute("href")).query)["from"][0])
+    page.clock.fast_forward("10:00")
+    # the clock goes on meanwhile, and a minute may end
+    after = "|".join(f"{before + timedelta(minutes=minutes):%H.{{1,3}}%M}" for minutes in (10, 11))
+    expect(choice).to_have_attribute("href", re.compile(f"from=[0-9-]+T({after})"))
+    expect(choice).to_contain_text(re.compile(after))
+    words = page.locator("#ask-clip button.btn-primary")
+    expect(words).to_have_text("Get the last 10 s, both cameras")
+    page.fill("input[name=duration]", "20")
+    page.clock.fast_forward("00:01")
+    expect(words).to_have_text("Get the last 20 s, both cameras")
+    assert complaints == []
     page.close()
 
 

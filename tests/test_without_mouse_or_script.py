@@ -123,6 +123,17 @@ def test_a_photo_is_asked_for_at_once_and_of_one_camera(person: Clicks) -> None:
     expect(person.page.locator("#requests")).to_contain_text("Photo, front camera")
 
 
+def test_a_clip_of_ten_minutes_ago_is_asked_for_by_two_presses(person: Clicks) -> None:
+    person.page.goto(f"/vehicles/{NO_CARD}/footage")
+    choice = link(person, re.compile("^10 min ago"))
+    (time,) = re.findall(r"\d\d:\d\d", choice.inner_text())[:1]
+    person.press(choice)
+    person.page.wait_for_url("**/footage?*duration=30*")
+    words = "Get the clip" if person.options else f"Get 30 s from {time}, both cameras"
+    person.press(button(person, words))
+    expect(person.page.locator("#requests")).to_contain_text(f"30 s from {time}, both cameras")
+
+
 def test_a_colleague_is_invited(person: Clicks) -> None:
     person.press(link(person, "Settings"))
     person.type("E-mail", f"{type(person).__name__.lower()}@example.com")

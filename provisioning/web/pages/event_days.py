@@ -42,18 +42,28 @@ def bounds(day: date, zone: tzinfo) -> tuple[datetime, datetime]:
 
 
 def of_vehicle(device: Device, wanted: date | None) -> EventDay:
-    """Give a day of a vehicle without what checks made: the wanted one, else the newest that has events, else today."""
-    zone = ZoneInfo(device.time_zone)
-    events = EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
-    newest = event_list.newest(events, 1) if wanted is None else ()
-    day = wanted or (newest[0].at if newest else utcnow()).astimezone(zone).date()
-    begin, end = bounds(day, zone)
+    """Give a day of a vehicle without what checks made, as `shown_day` chooses it."""
+    zone, events = ZoneInfo(device.time_zone), _events(device)
+    begin, end = bounds(shown_day(device, wanted), zone)
     found = event_list.newest(replace(events, since=begin, until=end), MOST + 1)
     before = event_list.newest(replace(events, until=begin - MOMENT), 1)
     after = event_list.oldest(replace(events, since=end + MOMENT), 1)
     return EventDay(
         begin, cards(found[:MOST]), len(found) > MOST, _day_of(before, zone), _day_of(after, zone)
     )
+
+
+def shown_day(device: Device, wanted: date | None) -> date:
+    """Give the day of a vehicle that its page shows: the wanted one, else the newest that has events, else today."""
+    if wanted is not None:
+        return wanted
+    newest = event_list.newest(_events(device), 1)
+    return (newest[0].at if newest else utcnow()).astimezone(ZoneInfo(device.time_zone)).date()
+
+
+def _events(device: Device) -> EventFilter:
+    """Give what the days of a vehicle consist of: its events without those of checks."""
+    return EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
 
 
 def _day_of(events: Sequence[Event], zone: tzinfo) -> datetime | None:

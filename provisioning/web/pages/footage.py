@@ -1,6 +1,7 @@
 """The page of a vehicle's footage: asking for a photo or a clip, the requests, the files."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,10 +21,21 @@ from provisioning.tracker.language import RESOLUTIONS, CommandErrors
 from provisioning.tracker.parameters import as_integer
 from provisioning.translation import gettext
 from provisioning.web import auth
-from provisioning.web.pages import forms, times
+from provisioning.web.pages import clip_choices, event_days, forms, times, words
 from provisioning.web.pages.vehicle import page
 
 DURATION = 10  # seconds of a clip, as the form begins
+IN_ADDRESS = ("from", "duration", "source")  # what the address of the page fills in, as the quick choices do
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a form would do as it stands, or why it cannot be asked for; and what the button of a clip says."""
+
+    preview: Preview | None = None
+    problem: str = ""
+    button: str = ""
+    begin: datetime | None = None
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -40,13 +52,15 @@ def show(imei: str) -> ResponseReturnValue:
 
 def _page(device: Device, error: ServiceError | None = None) -> str:
     """Give the page; `error` stands at its form, with what was given there."""
-    costs = {}
+    filled, offers, choices = _forms(device), {}, []
     asked = db.session.get(Command, request.args.get("asked", ""))
     if auth.caller().may(Permission.ASK):
-        costs = {kind: _cost(device, given) for kind, given in _forms(device).items()}
+        offers = {kind: _offer(device, given) for kind, given in filled.items()}
+        day = event_days.shown_day(device, event_days.read(request.args.get("day", "")))
+        choices = clip_choices.of_vehicle(device, day, utcnow())
     return page(
         device, "vehicle/footage.html", "footage", error=error, given=request.form, resolutions=list(RESOLUTIONS),
-        config=current_config(), pace=submission.pace(device), costs=costs,
+        config=current_config(), pace=submission.pace(device), filled=filled, offers=offers, choices=choices,
         asked=asked if asked is not None and asked.device_id == device.id else None,
         local_now=utcnow().astimezone(ZoneInfo(device.time_zone)).strftime("%Y-%m-%dT%H:%M:%S"),
     )  # fmt: skip
@@ -70,31 +84,40 @@ def cost(imei: str) -> ResponseReturnValue:
     device = registry.find(imei)
     kind = "photo" if request.form.get("file_type") == "photo" else "video"
     return render_template(
-        "vehicle/parts/cost.html", device=device, kind=kind, cost=_cost(device, request.form)
+        "vehicle/parts/cost.html", device=device, kind=kind, offer=_offer(device, request.form), alone=True
     )
 
 
 def _forms(device: Device) -> dict[str, Mapping[str, str]]:
-    """Give both forms as they are shown: with what was given, else as they begin."""
+    """Give both forms as they are shown: with what was given or what the address says, else as they begin."""
     source = "front" if device.cabin_private else "both"
     begin: dict[str, Mapping[str, str]] = {
         "photo": {"file_type": "photo", "source": source},
         "video": {"file_type": "video", "source": source, "duration": str(DURATION)},
     }
     given = request.form.get("file_type", "")
-    return begin | ({given: request.form} if given in begin else {})
+    if given in begin:
+        return begin | {given: request.form}
+    address = {name: request.args[name] for name in IN_ADDRESS if name in request.args}
+    return begin | {"video": {**begin["video"], **address}}
 
 
-def _cost(device: Device, form: Mapping[str, str]) -> Preview | str:
+def _offer(device: Device, form: Mapping[str, str]) -> Offer:
     """Give what a form would do, or why it cannot be asked for as it stands."""
     who = auth.caller()
     requester = submission.Requester(who.label, who.role)
     try:
-        return request_preview.preview(device, "camreq", _arguments(device, form), requester, utcnow())
+        arguments = _arguments(device, form)
+        found = request_preview.preview(device, "camreq", arguments, requester, utcnow())
     except (CommandErrors, Invalid) as error:
-        return " ".join(text for texts in error.errors.values() for text in texts)
+        return Offer(problem=" ".join(text for texts in error.errors.values() for text in texts))
     except ServiceError as error:
-        return error.message
+        return Offer(problem=error.message)
+    if form.get("file_type") == "photo":
+        return Offer(found)
+    begin = datetime.fromtimestamp(arguments["timestamp"], UTC) if form.get("from") else None
+    seconds = as_integer(arguments["duration"]) or 0
+    return Offer(found, "", words.get_clip(seconds, begin, arguments["source"], device.time_zone), begin)
 
 
 def _arguments(device: Device, form: Mapping[str, str]) -> dict[str, Any]:
@@ -128,7 +151,7 @@ def _footage(text: str, duration: int, zone: str) -> int:
 
 
 def _local_time(text: str, zone: str) -> int:
-    """Read a time of the vehicle's zone; an hour that occurs twice means the first. Raises Invalid."""
+    """Read a time of the vehicle's zone; of an hour that occurs twice the later that has come. Raises Invalid."""
     problem = gettext("Give date and time.")
     try:
         moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
@@ -136,7 +159,8 @@ def _local_time(text: str, zone: str) -> int:
             raise OverflowError("what begins then may end after the last day there is")
         back = moment.astimezone(UTC).astimezone(moment.tzinfo)
         if back.replace(tzinfo=None) == moment.replace(tzinfo=None):
-            return int(moment.timestamp())
+            later = moment.replace(fold=1).timestamp()
+            return int(later if later <= utcnow().timestamp() else moment.timestamp())
         problem = gettext("This time does not exist in %(zone)s: the clock was put forward.", zone=zone)
     except (ValueError, OverflowError):
         pass

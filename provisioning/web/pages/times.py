@@ -55,6 +55,24 @@ def clock(moment: datetime, zone: str = "UTC") -> str:
     return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
 
 
+def to_second(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
+    """Give when a clip begins: "13:37", with seconds that are not 0: "13:37:20", with its day where that is not today."""
+    shown = moment.astimezone(ZoneInfo(zone))
+    if shown.date() != (now or utcnow()).astimezone(shown.tzinfo).date():
+        return formatted(shown, DAY_AND_SECOND)
+    return f"{shown:%H:%M:%S}".removesuffix(":00")
+
+
+def to_field(moment: datetime, zone: str) -> str:
+    """Give a time as the field of a form holds it: "2026-11-27T13:37:20"."""
+    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%dT%H:%M:%S}"
+
+
+def place(zone: str) -> str:
+    """Give the place in the name of a zone: "Berlin"."""
+    return zone.rpartition("/")[2].replace("_", " ")
+
+
 def ago(moment: datetime, now: datetime) -> str:
     """Say how long ago a time is: "4 min ago", as pages count it on."""
     seconds = max(0, int((now - moment).total_seconds()))
@@ -102,7 +120,7 @@ def own_time(moment: datetime, zone: str = "UTC") -> str:
     if shown.utcoffset() == own.utcoffset():
         return ""
     day = "" if own.date() == shown.date() else f"{own:%Y-%m-%d} "
-    return f"{day}{own:%H:%M} {user.time_zone.rpartition('/')[2].replace('_', ' ')}"
+    return f"{day}{own:%H:%M} {place(user.time_zone)}"
 
 
 def local(moment: datetime | None, zone: str = "UTC") -> str:

@@ -6,7 +6,6 @@ Constants hold English sentences, marked; functions and `Label.word` give them i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
@@ -202,7 +201,7 @@ def camera(source: str) -> str:
 
 
 def request_title(row: Command, zone: str) -> str:
-    """Say what was asked for: "20 s from 13:37:00, both cameras", "Photo, front camera", "Set 3 settings".
+    """Say what was asked for: "20 s from 13:37, both cameras", "Photo, front camera", "Set 3 settings".
 
     A clip of another day than the request's names the day.
     """
@@ -211,9 +210,8 @@ def request_title(row: Command, zone: str) -> str:
         cameras = gettext(CAMERAS[given["source"]])
         if given["file_type"] == "photo":
             return gettext("Photo, %(cameras)s", cameras=cameras)
-        begin = datetime.fromtimestamp(given.get("timestamp") or 0, UTC).astimezone(ZoneInfo(zone))
-        is_same_day = begin.date() == row.created_at.astimezone(begin.tzinfo).date()
-        time = f"{begin:%H:%M:%S}" if is_same_day else times.formatted(begin, times.DAY_AND_SECOND)
+        begin = datetime.fromtimestamp(given.get("timestamp") or 0, UTC)
+        time = times.to_second(begin, zone, row.created_at)
         return gettext(
             "%(seconds)s s from %(time)s, %(cameras)s",
             seconds=given.get("duration"), time=time, cameras=cameras,
@@ -228,6 +226,15 @@ def request_title(row: Command, zone: str) -> str:
     kind = COMMANDS.get(row.kind)
     label = kind.labels.get(given.get("camera") or "") if kind else None
     return gettext(label) if label else row.kind
+
+
+def get_clip(seconds: int, begin: datetime | None, source: str, zone: str) -> str:
+    """Say on a button which clip it asks for; without a time, the last seconds: "Get 20 s from 13:37, both cameras"."""
+    cameras = gettext(CAMERAS[source])
+    if begin is None:
+        return gettext("Get the last %(seconds)s s, %(cameras)s", seconds=seconds, cameras=cameras)
+    time = times.to_second(begin, zone)
+    return gettext("Get %(seconds)s s from %(time)s, %(cameras)s", seconds=seconds, time=time, cameras=cameras)
 
 
 def asker(by: str, caller: str) -> str:

@@ -1,0 +1,197 @@
+"""The form that asks for a clip: its quick choices, what its button says, and the crash whose clip is not here."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+import pytest
+from flask import Flask
+from page_visitor import IMEI, Visitor, command, flat, upload, van  # noqa: F401 - `van` is a fixture
+from sqlalchemy import select
+from test_event_pages import event
+
+from provisioning.models import Command, Device, Role, State, User, db, utcnow
+
+PAGE = f"/vehicles/{IMEI}/footage"
+ZONE = ZoneInfo("Europe/Vilnius")
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Visitor:
+    return Visitor(app, Role.SUPPORT)
+
+
+def choices(visitor: Visitor, query: str = "") -> dict[str, str]:
+    """Give the addresses of the quick choices by what they say."""
+    page = flat(visitor.get(PAGE + query))
+    links = re.findall(r'<a class="btn" id="choice-\d+" href="([^"]+)"[^>]*>(.*?)</a>', page)
+    return {" ".join(re.sub("<[^>]+>", "", text).split()): unescape(href) for href, text in links}
+
+
+def filled(href: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(href).query).items()}
+
+
+def crash(device: Device, hours: float = 1, **columns: object) -> datetime:
+    """Have a photo of a crash come, and give when it happened."""
+    moment = (utcnow() - timedelta(hours=hours)).replace(microsecond=0)
+    event(device, **({"timestamp": moment, "started_at": moment} | columns))
+    return moment
+
+
+def local(moment: datetime) -> str:
+    return moment.astimezone(ZONE).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def day_of(moment: datetime) -> str:
+    return f"?day={moment.astimezone(ZONE).date()}"
+
+
+def around(visitor: Visitor, moment: datetime) -> list[dict[str, str]]:
+    """Give what the choice around the crash of a moment fills in, on the page of its day."""
+    return [
+        filled(href)
+        for text, href in choices(visitor, day_of(moment)).items()
+        if text.startswith("Around the crash")
+    ]
+
+
+def test_the_form_offers_what_happened_some_minutes_ago_in_the_vehicles_time(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    before = utcnow()
+    found = choices(visitor)
+    starts = []
+    for minutes in (5, 10, 30):
+        (text,) = [text for text in found if text.startswith(f"{minutes} min ago")]
+        given = filled(found[text])
+        begin = datetime.fromisoformat(given["from"]).replace(tzinfo=ZONE)
+        starts.append(begin)
+        assert text == f"{minutes} min ago {begin:%H:%M}"
+        assert timedelta(0) <= before - timedelta(minutes=minutes) - begin.astimezone(UTC) < timedelta(
+            minutes=1, seconds=5
+        )
+        assert (given["duration"], given["source"]) == ("30", "both")
+        assert found[text].endswith("#clip-fields")
+    assert starts == sorted(starts, reverse=True)
+    (last,) = [filled(href) for text, href in found.items() if text.startswith("Last 30 s")]
+    age = before - datetime.fromisoformat(last["from"]).replace(tzinfo=ZONE).astimezone(UTC)
+    assert timedelta(seconds=25) < age <= timedelta(seconds=31)
+
+
+def test_a_reader_of_another_zone_sees_both_times(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    db.session.execute(User.__table__.update().values(time_zone="Europe/Berlin"))
+    db.session.commit()
+    (text,) = [text for text in choices(visitor) if text.startswith("5 min ago")]
+    there, here = re.findall(r"\d\d:\d\d", text)
+    assert text == f"5 min ago {there} ({here} Berlin)"
+    assert (int(there[:2]) - int(here[:2])) % 24 == 1
+
+
+def test_a_choice_fills_the_form_and_its_button_says_the_request(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    begin = utcnow().astimezone(ZONE) - timedelta(minutes=10)
+    page = flat(visitor.get(f"{PAGE}?from={begin:%Y-%m-%dT%H:%M:20}&duration=25&source=rear"))
+    form = page[page.index('id="ask-clip"') : page.index('id="ask-photo"')]
+    assert f'value="{begin:%Y-%m-%dT%H:%M:20}"' in form
+    assert 'value="25"' in form
+    assert 'value="rear" checked' in form
+    assert f"From {begin:%Y-%m-%d %H:%M:20} {begin.tzname()}" in form
+    assert re.search(r"Get 25 s from (\d+ \w+ )?\d\d:\d\d:20, rear camera</span>", form)
+    assert 'value="both" checked' in page[page.index('id="ask-photo"') :]
+
+
+def test_a_choice_is_asked_for_as_it_says(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    href = next(href for text, href in choices(visitor).items() if text.startswith("10 min ago"))
+    given = filled(href)
+    answer = visitor.send(href, f"/vehicles/{IMEI}/ask", file_type="video", **given)
+    row = db.session.scalars(select(Command)).one()
+    begin = datetime.fromisoformat(given["from"]).replace(tzinfo=ZONE)
+    assert answer.status_code == 302
+    assert row.arguments["timestamp"] == begin.timestamp()
+    assert (row.arguments["duration"], row.arguments["source"]) == (30, "both")
+
+
+def test_the_words_of_the_button_follow_the_form(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    def words(**fields: str) -> str:
+        answer = visitor.send(PAGE, f"/vehicles/{IMEI}/ask/cost", file_type="video", **fields)
+        found = re.search(r'<span id="clip-button"[^>]*hx-swap-oob="true">([^<]*)</span>', flat(answer))
+        assert found
+        return found[1]
+
+    assert words(source="front", duration="7") == "Get the last 7 s, front camera"
+    moment = {"from": "2026-01-02T13:37:00"}
+    assert words(source="both", duration="20", **moment) == "Get 20 s from 2 Jan 13:37:00, both cameras"
+    assert words(source="both", duration="", **moment) == "Get the clip"
+    assert words(source="both", duration="20", **{"from": "2099-01-02T13:37:00"}) == "Get the clip"
+
+
+def test_the_button_is_not_in_the_part_of_the_page(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    page = flat(visitor.get(PAGE))
+    assert page.count('id="clip-button"') == 1
+    assert "hx-swap-oob" not in page
+
+
+def test_a_vehicle_whose_cabin_is_private_is_offered_the_front_camera(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    van.cabin_private = True
+    db.session.commit()
+    moment = crash(van)
+    found = choices(visitor, day_of(moment))
+    assert {filled(href)["source"] for href in found.values()} == {"front"}
+
+
+def test_the_crash_of_the_day_is_offered_while_its_clip_is_not_here(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    moment = crash(van)
+    (given,) = around(visitor, moment)
+    assert given["from"] == local(moment - timedelta(seconds=10))
+    assert (given["duration"], given["source"]) == ("30", "both")
+    crash(van, file_type="video", source="front", timestamp=moment, duration=20)
+    (given,) = around(visitor, moment)
+    assert given["source"] == "rear"
+    crash(van, file_type="video", source="rear", timestamp=moment, duration=20)
+    assert around(visitor, moment) == []
+
+
+def test_a_clip_that_shows_the_crash_needs_no_second_one(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    moment = crash(van)
+    begin = moment - timedelta(seconds=15)
+    crash(van, file_type="video", source="front", timestamp=begin, duration=10, trigger=0)
+    (given,) = around(visitor, moment)
+    assert given["source"] == "both"
+    crash(van, file_type="video", source="front", timestamp=begin, duration=20, trigger=0)
+    (given,) = around(visitor, moment)
+    assert given["source"] == "rear"
+
+
+def test_the_clip_of_a_crash_that_is_on_its_way_or_asked_for_is_not_offered(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    moment = crash(van)
+    upload(van, "receiving", file_type="video", identifier="%videof", trigger=3)
+    (given,) = around(visitor, moment)
+    assert given["source"] == "rear"
+    asked = {"file_type": "video", "source": "rear", "timestamp": int(moment.timestamp()) - 10, "duration": 30}
+    request = command(van, state=State.QUEUED, arguments=asked)
+    assert around(visitor, moment) == []
+    request.state = State.FAILED
+    db.session.commit()
+    assert len(around(visitor, moment)) == 1
+
+
+def test_only_the_day_of_a_crash_offers_it_and_only_once_its_clip_is_over(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    old = crash(van, hours=72)
+    assert len(around(visitor, old)) == 1
+    assert around(visitor, old - timedelta(days=1)) == []
+    new = crash(van, hours=10 / 3600)
+    assert around(visitor, new) == []
+
+
+def test_an_hour_that_occurs_twice_means_the_later_one_that_has_come(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    fields = {"file_type": "video", "source": "front", "duration": "10", "from": "2025-10-26T03:30:00"}
+    visitor.send(PAGE, f"/vehicles/{IMEI}/ask", **fields)
+    row = db.session.scalars(select(Command)).one()
+    assert row.arguments["timestamp"] == datetime(2025, 10, 26, 1, 30, tzinfo=UTC).timestamp()
+
+
+def test_who_may_only_look_is_offered_nothing(van: Device, app: Flask) -> None:  # noqa: F811
+    assert choices(Visitor(app, Role.VIEWER)) == {}
