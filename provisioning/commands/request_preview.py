@@ -3,7 +3,7 @@
 Changes nothing. Called by the API and the pages, with what they would give to `submission.ask`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -76,10 +76,11 @@ def _files(device: Device, asked: CamReq, requester: Requester, now: datetime) -
     asked, foreign = submission.with_server(device, asked, requester, current_config())
     messages = submission.preview(device, asked)
     cameras = len(language.cameras(asked.source))
-    wanted = Wanted(asked.file_type, asked.duration, cameras)
+    parts = tuple(asked.requests())
+    wanted = Wanted(asked.file_type, asked.duration, cameras, len(parts))
     measured = measured_times.of(device)
-    duplicate = duplicates.find_duplicate(device, asked, foreign)
-    stored = {} if foreign else duplicates.stored(device, asked)
+    duplicate = next(filter(None, (duplicates.find_duplicate(device, one, foreign) for one in parts)), None)
+    stored = {} if foreign else _stored(device, parts)
     here = db.session.get(Upload, next(iter(stored.values()))) if stored else None
     return Preview(
         messages,
@@ -90,6 +91,11 @@ def _files(device: Device, asked: CamReq, requester: Requester, now: datetime) -
         blocked_by=duplicate or _capturing(device),
         already_here=here,
     )
+
+
+def _stored(device: Device, parts: Sequence[CamReq]) -> dict[str, str]:
+    """Give what is here of the first part of which something is."""
+    return next(filter(None, (duplicates.stored(device, one) for one in parts)), {})
 
 
 def _capturing(device: Device) -> Command | None:

@@ -98,9 +98,10 @@ def submit(
     if isinstance(asked, CamReq):
         cabin_rule.refuse_request(device, asked)
         asked, foreign = with_server(device, asked, requester, config)
-        duplicates.refuse_duplicate(device, asked, foreign)
-        if not foreign:
-            duplicates.refuse_what_is_here(device, asked)
+        for one in asked.requests():
+            duplicates.refuse_duplicate(device, one, foreign)
+            if not foreign:
+                duplicates.refuse_what_is_here(device, one)
     if isinstance(asked, SetParam):
         cabin_rule.refuse_parameters(device, asked.parameters)
         _refuse_other_server(asked.parameters, requester, config)
@@ -139,7 +140,8 @@ def too_slow(device: Device, asked: CamReq, config: Config) -> Phrase | None:
     """Say that the files cannot come within the wait at the speed of the last check; None where they can."""
     if (rate := _speed(device)) is None:
         return None
-    needed = transfer_times.size(asked.file_type, asked.duration, len(language.cameras(asked.source)))
+    one = next(asked.requests())  # each request has a wait of its own, and none is longer than the first
+    needed = transfer_times.size(one.file_type, one.duration, len(language.cameras(one.source)))
     return transfer_times.too_long(needed, rate, config.capture_timeout)
 
 

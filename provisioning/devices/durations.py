@@ -56,11 +56,12 @@ class FinishedFile:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request asks for: "photo" or "video" (of so many seconds), of so many cameras."""
+    """What is asked for: "photo" or "video" (of so many seconds), of so many cameras, by so many requests in turn."""
 
     file_type: str
     duration: int | None
     cameras: int
+    requests: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,11 @@ def ready_in(wanted: Wanted, measured: Measured) -> Estimate:
             rates = _rates(files)
             return _estimate(
                 basis,
-                statistics.median(starts) + size / statistics.median(rates),
-                min(starts) + size / max(rates),
-                max(starts) + size / min(rates),
+                statistics.median(starts) * wanted.requests + size / statistics.median(rates),
+                min(starts) * wanted.requests + size / max(rates),
+                max(starts) * wanted.requests + size / min(rates),
             )
-    seconds = VENDOR_START * wanted.cameras + size / VENDOR_RATE
+    seconds = VENDOR_START * wanted.cameras * wanted.requests + size / VENDOR_RATE
     return _estimate(Basis.VENDOR, seconds, seconds / VENDOR_SPREAD, seconds * VENDOR_SPREAD)
 
 

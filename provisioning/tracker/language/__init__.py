@@ -7,6 +7,7 @@ what it says of the device and what it means for the command. Everything that ha
 
 from provisioning.tracker.language.arguments import CommandErrors
 from provisioning.tracker.language.camera_request import (
+    LONGEST_SPLIT,
     LONGEST_VIDEO,
     RESOLUTIONS,
     CameraServer,
@@ -30,6 +31,7 @@ from provisioning.tracker.language.unsendable import UnsendableText
 
 __all__ = [
     "COMMANDS",
+    "LONGEST_SPLIT",
     "LONGEST_VIDEO",
     "PARTS",
     "REPLIES",

@@ -3,17 +3,17 @@
 Source: vendor's DualCam SMS commands, table of camreq.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from provisioning.roles import Permission
-from provisioning.tracker.input_fields import EPOCH, WHOLE_SECONDS, Choice, Moment, WholeNumber
+from provisioning.tracker.input_fields import EPOCH, WHOLE_SECONDS, Choice, Flag, Moment, WholeNumber
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
 from provisioning.tracker.language.command import SOURCE_DIGITS, Effect, Source, TypedCommand
 from provisioning.tracker.language.unsendable import UnsendableText
@@ -21,7 +21,8 @@ from provisioning.tracker.normalization import clean_host
 from provisioning.tracker.parameters import host_problem
 from provisioning.translation import gettext
 
-LONGEST_VIDEO = 30  # seconds
+LONGEST_VIDEO = 30  # seconds of one request
+LONGEST_SPLIT = 120  # seconds of a video that several requests bring
 
 
 class FileType(StrEnum):
@@ -77,13 +78,22 @@ class ServerArguments(Schema):
         return CameraServer(**given)
 
 
+class Seconds(fields.Field[int]):
+    """How long a video is, in whole seconds: what one request brings, or, with `split`, what several do."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **_: Any) -> int:
+        is_split = data is not None and data.get("split") is True
+        return WholeNumber(1, LONGEST_SPLIT if is_split else LONGEST_VIDEO, WHOLE_SECONDS).deserialize(value)
+
+
 class CamReqArguments(Arguments):
-    """A photo of now, or a video of a time that has passed."""
+    """A photo of now, or a video of a time that has passed. `split`: as many requests as it takes."""
 
     file_type = Choice(FileType, required=True, error_messages=REQUIRED)
     source = Choice(Source, required=True, error_messages=REQUIRED)
     timestamp = Moment(whole_seconds=True)
-    duration = WholeNumber(1, LONGEST_VIDEO, WHOLE_SECONDS)
+    duration = Seconds()
+    split = Flag()
     resolution = Choice(RESOLUTIONS)
     server = fields.Nested(ServerArguments)
 
@@ -93,7 +103,7 @@ class CamReqArguments(Arguments):
         errors = {}
         present = {name for name, value in given.items() if value is not None}
         if read.get("file_type") is FileType.PHOTO:
-            for name in present & {"timestamp", "duration"}:
+            for name in present & {"timestamp", "duration", "split"}:
                 errors[name] = [f"A photo is taken now and has no {name}: leave it out, or ask for a video."]
         if read.get("file_type") is FileType.VIDEO:
             errors |= {name: ["This is needed."] for name in {"timestamp", "duration"} - present}
@@ -121,6 +131,7 @@ class CamReqArguments(Arguments):
             read["timestamp"] = _seconds(read["timestamp"])
         if read.get("resolution") == "configured":
             del read["resolution"]
+        read.pop("split", None)  # the duration says it
         return read
 
 
@@ -136,7 +147,10 @@ def _utc(seconds: int) -> str:
 class CamReq(
     TypedCommand, name="camreq", effect=Effect.COSTS, permission=Permission.ASK, arguments=CamReqArguments
 ):
-    """Take a photo, or fetch a video: timestamp in Unix seconds UTC, duration 1 to 30 s, only for video."""
+    """Take a photo, or fetch a video: timestamp in Unix seconds UTC and duration in seconds, only for video.
+
+    A video of more than LONGEST_VIDEO seconds takes several requests.
+    """
 
     file_type: FileType
     source: Source
@@ -155,6 +169,18 @@ class CamReq(
         if self.server:
             slots += [self.server.domain, str(self.server.port)]
         return "camreq:" + ",".join(slots + self._resolution_slot())
+
+    def split(self, fits: Callable[[Self], bool]) -> Iterator[Self]:
+        return self.requests()
+
+    def requests(self) -> Iterator[Self]:
+        """Give the requests that bring all of it: each one at most LONGEST_VIDEO seconds, in order."""
+        if self.timestamp is None or self.duration is None:
+            yield self
+            return
+        for begin in range(0, self.duration, LONGEST_VIDEO):
+            rest = min(LONGEST_VIDEO, self.duration - begin)
+            yield replace(self, timestamp=self.timestamp + begin, duration=rest)
 
     def _resolution_slot(self) -> list[str]:
         if self.resolution is None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from flask import Response, jsonify
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -45,14 +46,20 @@ def requester() -> submission.Requester:
 @blueprint.post("/devices/<imei>/commands")
 @blueprint.arguments(CommandSchema, shape="CommandRequest")
 @repeatable
-@blueprint.response(202, CommandResponse)
-def ask(given: dict[str, Any], imei: str) -> ShownCommand:
-    """Ask something of a device. A setparam or getparam that needs several SMS names them all in `batch`."""
+@blueprint.response(202, "Asked")
+def ask(given: dict[str, Any], imei: str) -> tuple[Response, int]:
+    """Ask something of a device. A setparam or getparam that needs several SMS names them all in `batch`.
+
+    A video of up to 120 s with `split` answers all commands that bring it, each of at most 30 s, as provision does.
+    """
     device = registry.find(imei)
     rows = submission.ask(device, given.pop("command"), given, requester(), utcnow())
     db.session.commit()
     audit_notes.asked(rows)
-    return ShownCommand(rows[0], batch=[row.id for row in rows] if len(rows) > 1 else None)
+    if given.get("split"):
+        return jsonify(CommandsResponse().dump(_shown(rows))), 202
+    shown = ShownCommand(rows[0], batch=[row.id for row in rows] if len(rows) > 1 else None)
+    return jsonify(CommandResponse().dump(shown)), 202
 
 
 @blueprint.post("/devices/<imei>/commands/preview")

@@ -9,7 +9,7 @@ from typing import Any
 
 from provisioning.core.config import Config
 from provisioning.devices.camera_server import own_server
-from provisioning.tracker.language import COMMANDS, LONGEST_VIDEO, RESOLUTIONS, Source
+from provisioning.tracker.language import COMMANDS, LONGEST_SPLIT, LONGEST_VIDEO, RESOLUTIONS, Source
 from provisioning.tracker.parameters import CREDENTIALS, REQUIRED, REQUIRED_IN_WORDS, Parameter
 from provisioning.web.schemas.request_fields import IMEI, PAST, TEXT
 
@@ -32,6 +32,7 @@ PROFILE: Shape = {
     **TEXT,
 }
 SECONDS: Shape = {"type": "integer", "minimum": 1, "maximum": LONGEST_VIDEO}
+SPLIT_SECONDS: Shape = {"type": "integer", "minimum": 1, "maximum": LONGEST_SPLIT}
 PARAMETER_ID = "^[1-9][0-9]{0,7}$"
 
 
@@ -58,6 +59,10 @@ def shapes(catalogue: Mapping[int, Parameter], config: Config) -> dict[str, Shap
         },
         "CommandRequest": {"anyOf": [*_commands(catalogue), *_camreqs(config)]},
         "RecordRequest": _record(),
+        "Asked": {
+            "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("CommandResponse", "CommandsResponse")],
+            "description": "the command; with `split`, all commands of the video",
+        },
     }
 
 
@@ -219,21 +224,21 @@ def _camreqs(config: Config) -> list[Shape]:
                 "resolution": _optional({"enum": resolutions}),
                 "timestamp": NULL,
                 "duration": NULL,
+                "split": NULL,
             },
             "command",
             "file_type",
             "source",
         ),
-        _body(
-            asked
-            | {"file_type": {"const": "video"}, "timestamp": PAST, "duration": SECONDS, "resolution": NULL},
-            "command",
-            "file_type",
-            "source",
-            "timestamp",
-            "duration",
-        ),
+        _video(asked, SECONDS, _optional(FALSE)),
+        _video(asked, SPLIT_SECONDS, TRUE, "split"),
     ]
+
+
+def _video(asked: Shape, seconds: Shape, split: Shape, *required: str) -> Shape:
+    video = {"file_type": {"const": "video"}, "timestamp": PAST, "duration": seconds, "resolution": NULL}
+    needed = ("command", "file_type", "source", "timestamp", "duration", *required)
+    return _body(asked | video | {"split": split}, *needed)
 
 
 def _optional(shape: Shape) -> Shape:

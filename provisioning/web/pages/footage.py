@@ -1,6 +1,6 @@
 """The page of a vehicle's footage: asking for a photo or a clip, the requests, the files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 from typing import Any
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
 
 from provisioning.commands import request_preview, submission
 from provisioning.commands.request_preview import Preview
@@ -36,6 +37,7 @@ class Offer:
     problem: str = ""
     button: str = ""
     begin: datetime | None = None
+    seconds: int = 0
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -53,7 +55,6 @@ def show(imei: str) -> ResponseReturnValue:
 def _page(device: Device, error: ServiceError | None = None) -> str:
     """Give the page; `error` stands at its form, with what was given there."""
     filled, offers, choices = _forms(device), {}, []
-    asked = db.session.get(Command, request.args.get("asked", ""))
     if auth.caller().may(Permission.ASK):
         offers = {kind: _offer(device, given) for kind, given in filled.items()}
         day = event_days.shown_day(device, event_days.read(request.args.get("day", "")))
@@ -61,9 +62,20 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     return page(
         device, "vehicle/footage.html", "footage", error=error, given=request.form, resolutions=list(RESOLUTIONS),
         config=current_config(), pace=submission.pace(device), filled=filled, offers=offers, choices=choices,
-        asked=asked if asked is not None and asked.device_id == device.id else None,
+        longest=language.LONGEST_SPLIT,
+        asked=_asked(device),
         local_now=utcnow().astimezone(ZoneInfo(device.time_zone)).strftime("%Y-%m-%dT%H:%M:%S"),
     )  # fmt: skip
+
+
+def _asked(device: Device) -> Sequence[Command]:
+    """Give the requests that the form has just made, by the one that the address names."""
+    first = db.session.get(Command, request.args.get("asked", ""))
+    if first is None or first.device_id != device.id:
+        return []
+    if first.batch is None:
+        return [first]
+    return db.session.scalars(select(Command).where(Command.batch == first.batch).order_by(Command.id)).all()
 
 
 def ask(imei: str) -> ResponseReturnValue:
@@ -117,7 +129,8 @@ def _offer(device: Device, form: Mapping[str, str]) -> Offer:
         return Offer(found)
     begin = datetime.fromtimestamp(arguments["timestamp"], UTC) if form.get("from") else None
     seconds = as_integer(arguments["duration"]) or 0
-    return Offer(found, "", words.get_clip(seconds, begin, arguments["source"], device.time_zone), begin)
+    button = words.get_clip(seconds, begin, arguments["source"], device.time_zone)
+    return Offer(found, "", button, begin, seconds)
 
 
 def _arguments(device: Device, form: Mapping[str, str]) -> dict[str, Any]:
@@ -127,7 +140,7 @@ def _arguments(device: Device, form: Mapping[str, str]) -> dict[str, Any]:
             arguments["resolution"] = form["resolution"]
     else:
         duration = as_integer(form.get("duration")) or 0
-        arguments["duration"] = form.get("duration")
+        arguments |= {"duration": form.get("duration"), "split": True}
         if form.get("from"):
             arguments["timestamp"] = _footage(form["from"], duration, device.time_zone)
         else:
@@ -141,7 +154,7 @@ def _footage(text: str, duration: int, zone: str) -> int:
     """Read when a clip shall begin, in the vehicle's zone. Raises Invalid, in that zone, where it is not over yet."""
     begin, now = _local_time(text, zone), utcnow()
     # a length that is refused anyway is no ground for a sentence about the end
-    if 0 < duration <= language.LONGEST_VIDEO and begin + duration > now.timestamp():
+    if 0 < duration <= language.LONGEST_SPLIT and begin + duration > now.timestamp():
         end = datetime.fromtimestamp(begin + duration, ZoneInfo(zone))
         problem = gettext(
             "The clip would end at %(time)s, which has not come yet.", time=times.local(end, zone)
