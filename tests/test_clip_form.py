@@ -71,8 +71,10 @@ def test_the_form_offers_what_happened_some_minutes_ago_in_the_vehicles_time(
         begin = datetime.fromisoformat(given["from"]).replace(tzinfo=ZONE)
         starts.append(begin)
         assert text == f"{minutes} min ago {begin:%H:%M}"
-        assert timedelta(0) <= before - timedelta(minutes=minutes) - begin.astimezone(UTC) < timedelta(
-            minutes=1, seconds=5
+        assert (
+            timedelta(0)
+            <= before - timedelta(minutes=minutes) - begin.astimezone(UTC)
+            < timedelta(minutes=1, seconds=5)
         )
         assert (given["duration"], given["source"]) == ("30", "both")
         assert found[text].endswith("#clip-fields")
@@ -165,12 +167,20 @@ def test_a_clip_that_shows_the_crash_needs_no_second_one(van: Device, visitor: V
     assert given["source"] == "rear"
 
 
-def test_the_clip_of_a_crash_that_is_on_its_way_or_asked_for_is_not_offered(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_the_clip_of_a_crash_that_is_on_its_way_or_asked_for_is_not_offered(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
     moment = crash(van)
     upload(van, "receiving", file_type="video", identifier="%videof", trigger=3)
     (given,) = around(visitor, moment)
     assert given["source"] == "rear"
-    asked = {"file_type": "video", "source": "rear", "timestamp": int(moment.timestamp()) - 10, "duration": 30}
+    asked = {
+        "file_type": "video",
+        "source": "rear",
+        "timestamp": int(moment.timestamp()) - 10,
+        "duration": 30,
+    }
     request = command(van, state=State.QUEUED, arguments=asked)
     assert around(visitor, moment) == []
     request.state = State.FAILED
@@ -178,7 +188,10 @@ def test_the_clip_of_a_crash_that_is_on_its_way_or_asked_for_is_not_offered(van:
     assert len(around(visitor, moment)) == 1
 
 
-def test_only_the_day_of_a_crash_offers_it_and_only_once_its_clip_is_over(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_only_the_day_of_a_crash_offers_it_and_only_once_its_clip_is_over(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
     old = crash(van, hours=72)
     assert len(around(visitor, old)) == 1
     assert around(visitor, old - timedelta(days=1)) == []

@@ -127,7 +127,7 @@ def test_the_form_says_how_many_requests_and_asks_for_them(app: Flask, van: Devi
     for row in rows:
         assert f'<a href="/requests/{row.id}">' in told[told.index("Asked for:") : told.index("see below")]
     one = visitor.send(page, f"/vehicles/{IMEI}/ask/cost", **FORM | {"duration": "30"})
-    assert "requests" not in one.text
+    assert "one after the other" not in one.text
 
 
 def test_a_part_is_asked_for_again_as_it_was(app: Flask, van: Device) -> None:  # noqa: F811

@@ -60,7 +60,9 @@ def shapes(catalogue: Mapping[int, Parameter], config: Config) -> dict[str, Shap
         "CommandRequest": {"anyOf": [*_commands(catalogue), *_camreqs(config)]},
         "RecordRequest": _record(),
         "Asked": {
-            "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("CommandResponse", "CommandsResponse")],
+            "anyOf": [
+                {"$ref": f"#/components/schemas/{name}"} for name in ("CommandResponse", "CommandsResponse")
+            ],
             "description": "the command; with `split`, all commands of the video",
         },
     }

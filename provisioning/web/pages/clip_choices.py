@@ -1,4 +1,4 @@
-"""The quick choices of the form that asks for a clip: times that people often ask for, each a link that fills the form."""
+"""The quick choices of the form that asks for a clip: times often asked for, each a link that fills the form."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -56,7 +56,7 @@ def clock(moment: datetime, zone: str = "UTC") -> str:
 
 
 def to_second(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
-    """Give when a clip begins: "13:37", with seconds that are not 0: "13:37:20", with its day where that is not today."""
+    """Give when a clip begins: "13:37", with seconds that are not 0 "13:37:20", with the day where it is not today."""
     shown = moment.astimezone(ZoneInfo(zone))
     if shown.date() != (now or utcnow()).astimezone(shown.tzinfo).date():
         return formatted(shown, DAY_AND_SECOND)

@@ -234,7 +234,9 @@ def get_clip(seconds: int, begin: datetime | None, source: str, zone: str) -> st
     if begin is None:
         return gettext("Get the last %(seconds)s s, %(cameras)s", seconds=seconds, cameras=cameras)
     time = times.to_second(begin, zone)
-    return gettext("Get %(seconds)s s from %(time)s, %(cameras)s", seconds=seconds, time=time, cameras=cameras)
+    return gettext(
+        "Get %(seconds)s s from %(time)s, %(cameras)s", seconds=seconds, time=time, cameras=cameras
+    )
 
 
 def asker(by: str, caller: str) -> str:
