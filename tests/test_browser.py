@@ -146,7 +146,7 @@ def test_the_quick_choices_of_a_clip_count_on_and_its_button_follows_the_form(
     after = "|".join(f"{before + timedelta(minutes=minutes):%H:%M}" for minutes in (10, 11))
     expect(choice).to_have_attribute("href", re.compile(f"T({after})".replace(":", "(:|%3A)")))
     expect(choice).to_contain_text(re.compile(after))
-    words = page.locator("#ask-clip button.btn-primary")
+    words = page.locator("#clip-button")
     expect(words).to_have_text("Get the last 10 s, both cameras")
     page.fill("input[name=duration]", "20")
     page.clock.fast_forward("00:01")

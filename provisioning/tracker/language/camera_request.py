@@ -78,7 +78,7 @@ class ServerArguments(Schema):
         return CameraServer(**given)
 
 
-class Seconds(fields.Field[int]):
+class ClipLength(fields.Field[int]):
     """How long a video is, in whole seconds: what one request brings, or, with `split`, what several do."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **_: Any) -> int:
@@ -92,7 +92,7 @@ class CamReqArguments(Arguments):
     file_type = Choice(FileType, required=True, error_messages=REQUIRED)
     source = Choice(Source, required=True, error_messages=REQUIRED)
     timestamp = Moment(whole_seconds=True)
-    duration = Seconds()
+    duration = ClipLength()
     split = Flag()
     resolution = Choice(RESOLUTIONS)
     server = fields.Nested(ServerArguments)

@@ -30,7 +30,7 @@ IN_ADDRESS = ("from", "duration", "source")  # what the address of the page fill
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class FormOffer:
     """What a form would do as it stands, or why it cannot be asked for; and what the button of a clip says."""
 
     preview: Preview | None = None
@@ -114,7 +114,7 @@ def _forms(device: Device) -> dict[str, Mapping[str, str]]:
     return begin | {"video": {**begin["video"], **address}}
 
 
-def _offer(device: Device, form: Mapping[str, str]) -> Offer:
+def _offer(device: Device, form: Mapping[str, str]) -> FormOffer:
     """Give what a form would do, or why it cannot be asked for as it stands."""
     who = auth.caller()
     requester = submission.Requester(who.label, who.role)
@@ -122,15 +122,15 @@ def _offer(device: Device, form: Mapping[str, str]) -> Offer:
         arguments = _arguments(device, form)
         found = request_preview.preview(device, "camreq", arguments, requester, utcnow())
     except (CommandErrors, Invalid) as error:
-        return Offer(problem=" ".join(text for texts in error.errors.values() for text in texts))
+        return FormOffer(problem=" ".join(text for texts in error.errors.values() for text in texts))
     except ServiceError as error:
-        return Offer(problem=error.message)
+        return FormOffer(problem=error.message)
     if form.get("file_type") == "photo":
-        return Offer(found)
+        return FormOffer(found)
     begin = datetime.fromtimestamp(arguments["timestamp"], UTC) if form.get("from") else None
     seconds = as_integer(arguments["duration"]) or 0
     button = words.get_clip(seconds, begin, arguments["source"], device.time_zone)
-    return Offer(found, "", button, begin, seconds)
+    return FormOffer(found, "", button, begin, seconds)
 
 
 def _arguments(device: Device, form: Mapping[str, str]) -> dict[str, Any]:
