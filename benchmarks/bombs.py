@@ -58,9 +58,9 @@ def _measure(
         path.write_bytes(make())
         rate = 120 if "120 a second" in name else 30
         cost = made.photo(path) if path.suffix == ".jpg" else made.video(path, rate)
-        told = cost.answer and (cost.answer["error"] or cost.answer["note"] or "")
+        report = cost.answer and (cost.answer["error"] or cost.answer["note"] or "")
         figures = {"bytes": path.stat().st_size, "mib": cost.peak_mib, "seconds": round(cost.seconds, 1)}
-        yield name, {**figures, "told": told}
+        yield name, {**figures, "problem": report}
 
 
 if __name__ == "__main__":

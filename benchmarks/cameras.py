@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from simulator.metadata import RAW_METADATA, Told, told_by
+from simulator.metadata import RAW_METADATA, MetadataAnswer, metadata_answer_of
 
 TABLE = []
 for _byte in range(256):
@@ -60,7 +60,7 @@ class Camera:
 
     def __init__(self, number: int, load: "Load") -> None:
         self.load, self.imei, self.left = load, imei(number), load.files
-        self.tells = told_by(number)
+        self.metadata_answer = metadata_answer_of(number)
         self.rests = False  # it has more files and says so on another connection only
         self.line = self._new_line()
         self.inbox = b""
@@ -87,7 +87,7 @@ class Camera:
         self.outbox.append(memoryview(self.load.blob if self.load.raw else self.init()))
 
     def init(self) -> bytes:
-        by_path, has_file = self.tells.by_path, self.left and not self.rests
+        by_path, has_file = self.metadata_answer.by_path, self.left and not self.rests
         bits = 0x40 + ((0x02 if by_path else 0x10) if has_file else 0)
         return struct.pack(">HHQ4B", 0, 6 if by_path else 5, self.imei, bits, 0, 4, 0)
 
@@ -165,7 +165,9 @@ class Camera:
                 self.left -= 1
                 self.load.stored += 1
                 # in one session nobody takes a second file without a time under the same identifier
-                self.rests = bool(self.left) and not (self.tells.has_time or self.tells.by_path)
+                self.rests = bool(self.left) and not (
+                    self.metadata_answer.has_time or self.metadata_answer.by_path
+                )
                 self.say(self.init())
                 continue
             if len(self.inbox) < 4 or len(self.inbox) < 4 + int.from_bytes(self.inbox[2:4], "big"):
@@ -184,26 +186,26 @@ class Camera:
         elif command == 0x000A:
             self.metadata()
         elif command == 0x0008:
-            count = self.load.size if self.tells.by_path else self.load.packets
+            count = self.load.size if self.metadata_answer.by_path else self.load.packets
             self.say(struct.pack(">HHIH", 1, 6, count, 0))
         elif command == 0x0002:
             place = int.from_bytes(body, "big")
             self.say(struct.pack(">HHI", 3, 4, place))
-            if self.tells.by_path:
+            if self.metadata_answer.by_path:
                 self.say(memoryview(self.load.blob_by_path)[place // 1024 * 1034 :])
             else:
                 self.say(memoryview(self.load.blob)[(place - 1) * 1030 :])
 
     def metadata(self) -> None:
-        if self.tells is Told.NOTHING:
+        if self.metadata_answer is MetadataAnswer.NOTHING:
             return
         self.serial += 1
-        stamp = self.load.stamp + self.serial * 1000 if self.tells.has_time else 0
+        stamp = self.load.stamp + self.serial * 1000 if self.metadata_answer.has_time else 0
         body = struct.pack(">BBQBHB", 2, 0x10, stamp, 1, 20, 25)
-        if self.tells is Told.RAW:
+        if self.metadata_answer is MetadataAnswer.RAW:
             body = RAW_METADATA
-        elif self.tells.by_path:
-            trigger = "" if self.tells is Told.NO_TRIGGER else ',"fm_trigger":{"type":1}'
+        elif self.metadata_answer.by_path:
+            trigger = "" if self.metadata_answer is MetadataAnswer.NO_TRIGGER else ',"fm_trigger":{"type":1}'
             body = (
                 f'{{"version":1,"file":{{"file_timestamp":{stamp // 1000},"duration":20}}{trigger}}}'.encode()
             )

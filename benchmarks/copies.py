@@ -61,7 +61,7 @@ def _spent(process: psutil.Process) -> float:
 
 
 def _store(photo: bytes) -> str:
-    """Have a photo stored and told, as the receiver does."""
+    """Have a photo stored and reported, as the receiver does."""
     record = rows.record(new_id())
     path = storage.media().root / record["path"]
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -57,5 +57,5 @@ def _mount(image: Path, folder: Path) -> bool:
 
 
 def _file_system(folder: Path) -> str:
-    told = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True)
-    return told.stdout.strip() or "unknown"
+    answer = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True)
+    return answer.stdout.strip() or "unknown"

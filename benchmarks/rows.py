@@ -2,7 +2,7 @@
 
 `python benchmarks/rows.py [--rows 500000] [--database sqlite|postgresql]` fills a fresh database: so many uploads, a
 twentieth of them of one device, and connections, texts and commands in proportion. Prints milliseconds as JSON, and
-what rows cost that are told in bulk.
+what rows cost that are reported in bulk.
 """
 
 import argparse
@@ -199,8 +199,8 @@ def bulk(name: str, tell: Callable[[list[Any]], object], things: list[Any]) -> d
         tell(things[at : at + REPORT])
     took, busy = time.perf_counter() - began, time.process_time() - busy
     return {
-        f"{name} told in bulk, processor ms a row": round(1000 * busy / len(things), 3),
-        f"{name} told in bulk, rows a second": round(len(things) / took),
+        f"{name} reported in bulk, processor ms a row": round(1000 * busy / len(things), 3),
+        f"{name} reported in bulk, rows a second": round(len(things) / took),
     }
 
 
@@ -230,7 +230,7 @@ def told_in_bulk() -> dict[str, float]:
 
 
 def linked(name: str, count: int) -> dict[str, float]:
-    """Settle what was told, as the worker does."""
+    """Settle what was reported, as the worker does."""
     began, busy = time.perf_counter(), time.process_time()
     settlement.settle_all(utcnow)
     took, busy = time.perf_counter() - began, time.process_time() - busy

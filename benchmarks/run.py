@@ -179,14 +179,14 @@ class Bench:
         with self.receiver() as (process, port):
             before, rows = processor_seconds(process), self.stored_rows()
             began = time.perf_counter()
-            told = load(port, **options)
-            expected = rows + told["stored"]
+            measured = load(port, **options)
+            expected = rows + measured["stored"]
             while self.stored_rows() < expected and time.perf_counter() - began < 600:
                 time.sleep(0.05)
             in_database = time.perf_counter() - began
             used = processor_seconds(process) - before
         self._clean()
-        return self._figures(told, used, options) | {"until_rows_seconds": round(in_database, 2)}
+        return self._figures(measured, used, options) | {"until_rows_seconds": round(in_database, 2)}
 
     def through_sink(self, disk: bool, **options: Any) -> Figures:
         """The same bytes into the raw sink; one connection a file."""
@@ -205,29 +205,32 @@ class Bench:
             before = processor_seconds(process)
             if options.get("cameras", 1) == 1 and files > 1:
                 runs = [load(port, **(options | {"raw": True})) for _ in range(files)]
-                told = {"seconds": sum(r["seconds"] for r in runs), "bytes": sum(r["bytes"] for r in runs)}
+                measured = {
+                    "seconds": sum(r["seconds"] for r in runs),
+                    "bytes": sum(r["bytes"] for r in runs),
+                }
             else:
-                told = load(port, **(options | {"cameras": lines, "raw": True}))
+                measured = load(port, **(options | {"cameras": lines, "raw": True}))
             used = processor_seconds(process) - before
         shutil.rmtree(target)
-        told["stored"] = lines
-        return self._figures(told, used, options | {"files": files})
+        measured["stored"] = lines
+        return self._figures(measured, used, options | {"files": files})
 
     def through_nodisk(self, **options: Any) -> Figures:
         port = free_port()
         with self.server(sys.executable, str(HERE / "nodisk.py"), str(port), port=port) as process:
             before = processor_seconds(process)
-            told = load(port, **options)
+            measured = load(port, **options)
             used = processor_seconds(process) - before
-        return self._figures(told, used, options)
+        return self._figures(measured, used, options)
 
     @staticmethod
-    def _figures(told: Figures, used: float, options: dict[str, Any]) -> Figures:
-        size = options["size"] * told["stored"]
+    def _figures(measured: Figures, used: float, options: dict[str, Any]) -> Figures:
+        size = options["size"] * measured["stored"]
         return {
-            "files": told["stored"], "seconds": round(told["seconds"], 3), "processor_seconds": round(used, 2),
-            "megabytes_per_second": round(size / told["seconds"] / 1e6, 1),
-            "files_per_second": round(told["stored"] / told["seconds"], 1),
+            "files": measured["stored"], "seconds": round(measured["seconds"], 3), "processor_seconds": round(used, 2),
+            "megabytes_per_second": round(size / measured["seconds"] / 1e6, 1),
+            "files_per_second": round(measured["stored"] / measured["seconds"], 1),
             "processor_seconds_per_gigabyte": round(used / (size / 1e9), 2),
         }  # fmt: skip
 
@@ -247,8 +250,10 @@ class Bench:
     def _newcomers(self, port: int, seconds: float) -> Figures:
         """How long devices wait for their first answer that come one by one."""
         offset = self.devices - 200
-        told = load(port, cameras=200, ramp=1000 / seconds, seconds=seconds * 0.3, idle=True, offset=offset)
-        return {name: round(value, 2) for name, value in told["first_answer_ms"].items()}
+        measured = load(
+            port, cameras=200, ramp=1000 / seconds, seconds=seconds * 0.3, idle=True, offset=offset
+        )
+        return {name: round(value, 2) for name, value in measured["first_answer_ms"].items()}
 
     def connected(self, count: int, *, rate: float, seconds: float) -> Figures:
         """Memory and processor time with many devices connected, idle (rate 0) or sending slowly."""
@@ -271,7 +276,7 @@ class Bench:
             newcomers = self._newcomers(port, seconds)
             with self.server(str(self.sink_program), str(soonest := free_port()), "-", "1", port=soonest):
                 limit = self._newcomers(soonest, seconds)
-            told = json.loads(child.communicate()[0])
+            measured = json.loads(child.communicate()[0])
         self._clean()
         return {
             "connected": count, "rate": rate, "bytes_per_device": round((full - empty) / count),
@@ -279,7 +284,7 @@ class Bench:
             "first_answer_ms": newcomers,
             "first_answer_ms_of_sink": limit,
             "bytes_per_second_and_line": {
-                name: round(value) for name, value in told["bytes_per_second_and_line"].items()
+                name: round(value) for name, value in measured["bytes_per_second_and_line"].items()
             },
         }  # fmt: skip
 

@@ -12,7 +12,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from simulator import control, http_api, media, twilio_api
 from simulator.camera import Camera
-from simulator.metadata import Told
+from simulator.metadata import MetadataAnswer
 from simulator.network import Network
 from simulator.sms_gateway import StandIn
 from simulator.vehicle import MOST_VEHICLES, CapturedFile, default_fleet, from_json, settings_for
@@ -202,9 +202,10 @@ def run(
 )
 @click.option("--metadata-version", default=4, show_default=True, help="0 never answers.")
 @click.option(
-    "--tells",
-    type=click.Choice([told.value for told in Told]),
-    help="The metadata that it gives; sets the protocol too. Else --metadata-version and --protocol say it.",
+    "--metadata",
+    "metadata_answer",
+    type=click.Choice([kind.value for kind in MetadataAnswer]),
+    help="What it answers to 0x000A; sets the protocol too. Else --metadata-version and --protocol say it.",
 )
 @click.option(
     "--protocol",
@@ -219,12 +220,14 @@ def camera(
     identifier: str,
     path: str | None,
     metadata_version: int,
-    tells: str | None,
+    metadata_answer: str | None,
     protocol: int,
 ) -> None:
     """Send one file as a camera would."""
     given = {"imei": imei, "phone": "+12025550199", "name": imei, "metadata_version": metadata_version}
-    vehicle = from_json(given | (settings_for(Told(tells)) if tells else {"protocol": protocol}))
+    vehicle = from_json(
+        given | (settings_for(MetadataAnswer(metadata_answer)) if metadata_answer else {"protocol": protocol})
+    )
     now, side = vehicle.now(), "rear" if identifier.endswith("r") else "front"
     if path:
         data = Path(path).read_bytes()

@@ -53,7 +53,7 @@ def path_of(file: CapturedFile) -> str:
 def json_metadata(vehicle: Vehicle, file: CapturedFile) -> bytes:
     """Give the metadata that a camera of protocol id 6 sends; its time in seconds."""
     stamp = 0 if vehicle.faults.no_time else file.timestamp // 1000
-    told: dict[str, Any] = {
+    contents: dict[str, Any] = {
         "version": 1,
         "file": {
             "file_type": BITS[file.identifier],
@@ -66,7 +66,7 @@ def json_metadata(vehicle: Vehicle, file: CapturedFile) -> bytes:
         "location": {"latitude": 54.6872, "longitude": 25.2797},
         "driver_name": vehicle.name,
     }
-    return json.dumps(told, separators=(",", ":")).encode()
+    return json.dumps(contents, separators=(",", ":")).encode()
 
 
 class LineLost(Exception):
@@ -80,7 +80,9 @@ class Camera:
         self.vehicle, self.server, self.scale = vehicle, server, scale
         self._last: str | None = None
         self._finished = False
-        self._told: dict[str, int] = {}  # the times that it gave to files on this connection, in milliseconds
+        self._given_times: dict[
+            str, int
+        ] = {}  # the times that it gave to files on this connection, in milliseconds
         self._by_path = vehicle.protocol >= PATH_PROTOCOL
 
     def run(self, tell: Callable[[str], None] = lambda text: None) -> bool:
@@ -105,7 +107,7 @@ class Camera:
         with socket.create_connection(self.server, timeout=ANSWER_SECONDS) as self.line:
             self.vehicle.connected = True
             self._finished = False
-            self._told.clear()
+            self._given_times.clear()
             try:
                 self._session()
             finally:
@@ -173,7 +175,7 @@ class Camera:
             if self._finished and self._last in self.vehicle.files:
                 file = self.vehicle.files.pop(self._last)
                 self.vehicle.sent.append(self._as_sent(file))
-                self._told.pop(file.identifier, None)
+                self._given_times.pop(file.identifier, None)
         self._finished = False
 
     def _ended(self) -> None:
@@ -184,7 +186,7 @@ class Camera:
 
     def _as_sent(self, file: CapturedFile) -> dict[str, Any]:
         offered = path_of(file) if self._by_path else file.identifier
-        stamp = self._told.get(file.identifier, 0)
+        stamp = self._given_times.get(file.identifier, 0)
         return {"identifier": file.identifier, "offered_as": offered, "timestamp": stamp, "data": file.data}
 
     def _file(self, identifier: str) -> CapturedFile | None:
@@ -196,7 +198,7 @@ class Camera:
         if self.vehicle.faults.silent_metadata or not version:
             return
         stamp = file.timestamp if file and not self.vehicle.faults.no_time else 0
-        self._told[identifier] = stamp
+        self._given_times[identifier] = stamp
         body = struct.pack(
             ">BBQBH",
             version,
@@ -220,7 +222,7 @@ class Camera:
             raw = self.vehicle.faults.raw_metadata
             body = RAW_METADATA if raw else json_metadata(self.vehicle, file)
             timed = not (raw or self.vehicle.faults.no_time)
-            self._told[file.identifier] = file.timestamp // 1000 * 1000 if timed else 0
+            self._given_times[file.identifier] = file.timestamp // 1000 * 1000 if timed else 0
             self.line.sendall(struct.pack(">HH", 0x000B, len(body)) + body)
 
     def _start(self, identifier: str) -> None:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Told(StrEnum):
+class MetadataAnswer(StrEnum):
     """What a camera says of a file when it is asked by 0x000A."""
 
     ALL = "all"  # binary, with a time and a trigger
@@ -16,19 +16,25 @@ class Told(StrEnum):
     @property
     def by_path(self) -> bool:
         """Whether the camera offers its files by path."""
-        return self in (Told.PATH, Told.NO_TRIGGER, Told.RAW)
+        return self in (MetadataAnswer.PATH, MetadataAnswer.NO_TRIGGER, MetadataAnswer.RAW)
 
     @property
     def has_time(self) -> bool:
         """Whether the server gets to know when a file was made."""
-        return self in (Told.ALL, Told.PATH, Told.NO_TRIGGER)
+        return self in (MetadataAnswer.ALL, MetadataAnswer.PATH, MetadataAnswer.NO_TRIGGER)
 
 
-IN_TEN = {1: Told.NOTHING, 2: Told.NO_TIME, 3: Told.NO_TRIGGER, 4: Told.RAW, 5: Told.PATH}
+IN_TEN = {
+    1: MetadataAnswer.NOTHING,
+    2: MetadataAnswer.NO_TIME,
+    3: MetadataAnswer.NO_TRIGGER,
+    4: MetadataAnswer.RAW,
+    5: MetadataAnswer.PATH,
+}
 # as long as a DSM camera's, whose layout is not known: neither JSON nor a binary form that is
 RAW_METADATA = bytes(range(1, 27))
 
 
-def told_by(number: int) -> Told:
+def metadata_answer_of(number: int) -> MetadataAnswer:
     """Give what the number-th camera of a fleet says of its files: the same mixture in each ten."""
-    return IN_TEN.get(number % 10, Told.ALL)
+    return IN_TEN.get(number % 10, MetadataAnswer.ALL)

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulator.metadata import Told, told_by
+from simulator.metadata import MetadataAnswer, metadata_answer_of
 
 DEFAULTS: dict[int, str] = {
     113: "0",
@@ -139,16 +139,16 @@ def from_json(given: dict[str, Any]) -> Vehicle:
     return Vehicle(**item)
 
 
-def settings_for(told: Told) -> dict[str, Any]:
+def settings_for(kind: MetadataAnswer) -> dict[str, Any]:
     """Give the settings with which a vehicle says so much of its files, as `from_json` takes them."""
     faults = {
-        Told.NOTHING: "silent_metadata",
-        Told.NO_TIME: "no_time",
-        Told.NO_TRIGGER: "no_trigger",
-        Told.RAW: "raw_metadata",
+        MetadataAnswer.NOTHING: "silent_metadata",
+        MetadataAnswer.NO_TIME: "no_time",
+        MetadataAnswer.NO_TRIGGER: "no_trigger",
+        MetadataAnswer.RAW: "raw_metadata",
     }
-    settings: dict[str, Any] = {"faults": {faults[told]: True}} if told in faults else {}
-    return settings | ({"protocol": 6} if told.by_path else {})
+    settings: dict[str, Any] = {"faults": {faults[kind]: True}} if kind in faults else {}
+    return settings | ({"protocol": 6} if kind.by_path else {})
 
 
 def default_fleet(count: int = 3) -> list[Vehicle]:
@@ -170,7 +170,7 @@ def _further_vehicle(number: int) -> Vehicle:
         "sms_password": f"cam{11 + number}",
         "parameters": CAMERA_READY,
     }
-    return from_json(given | settings_for(told_by(number - 2)))
+    return from_json(given | settings_for(metadata_answer_of(number - 2)))
 
 
 def _named_vehicles() -> list[Vehicle]:

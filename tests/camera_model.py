@@ -9,7 +9,7 @@ import struct
 import time
 from dataclasses import dataclass, field
 
-from simulator.metadata import RAW_METADATA, Told
+from simulator.metadata import RAW_METADATA, MetadataAnswer
 
 BITS = {"%photof": 0x04, "%photor": 0x08, "%videof": 0x10, "%videor": 0x20}
 
@@ -42,7 +42,7 @@ class CameraModel:
     files: dict[str, bytes] = field(default_factory=dict)
     timestamps: dict[str, int] = field(default_factory=dict)
     metadata_version: int = 1  # 0: never answers
-    tells: Told = Told.ALL
+    metadata_answer: MetadataAnswer = MetadataAnswer.ALL
     protocol: int = 5
     restart_crc: bool = True  # the chain starts at 0 after a RESUME; else it goes on
     corrupt: set[int] = field(default_factory=set)  # packets sent wrong once
@@ -54,7 +54,7 @@ class CameraModel:
     received: list[bytes] = field(default_factory=list)
     trigger: int = 0
     address: str | None = None  # of the loopback network, to come from
-    told: dict[str, int] = field(default_factory=dict)  # times of files, as told on this connection
+    given_stamps: dict[str, int] = field(default_factory=dict)  # times of files, as given on this connection
 
     def run(self, port: int, timeout: float = 10.0) -> None:
         """Connect and play until the server closes or says CLOSE."""
@@ -75,7 +75,7 @@ class CameraModel:
                     return
                 elif command == 0x000C:
                     self._send(0x000D, self.path(next(iter(self.files))).encode())
-                elif command == 0x000A and self.tells.by_path:
+                elif command == 0x000A and self.metadata_answer.by_path:
                     self._path_metadata(next(iter(self.files)))
                 elif command == 0x000A:
                     self._metadata(body.decode())
@@ -104,13 +104,15 @@ class CameraModel:
         return f"dualcam_front/picture/{identifier[1:]}.jpg"
 
     def _named(self, name: str) -> str:
-        return name if not self.tells.by_path else next(n for n in self.files if self.path(n) == name)
+        return (
+            name if not self.metadata_answer.by_path else next(n for n in self.files if self.path(n) == name)
+        )
 
     def _send(self, command: int, body: bytes) -> None:
         self.line.sendall(struct.pack(">HH", command, len(body)) + body)
 
     def _init(self) -> None:
-        by_path = self.tells.by_path
+        by_path = self.metadata_answer.by_path
         bits = 0x40 + (0x02 * bool(self.files) if by_path else sum(BITS[name] for name in self.files))
         protocol = 6 if by_path else self.protocol
         self.line.sendall(struct.pack(">HHQ4B", 0, protocol, int(self.imei), bits, 0, 4, 0))
@@ -138,9 +140,9 @@ class CameraModel:
         return data
 
     def _metadata(self, identifier: str) -> None:
-        if not self.metadata_version or self.tells is Told.NOTHING:
+        if not self.metadata_version or self.metadata_answer is MetadataAnswer.NOTHING:
             return
-        self.told[identifier] = stamp = self._stamp(identifier)
+        self.given_stamps[identifier] = stamp = self._stamp(identifier)
         body = struct.pack(
             ">BBQBH", self.metadata_version, BITS[identifier], stamp, self.trigger, 5,
         )  # fmt: skip
@@ -153,15 +155,18 @@ class CameraModel:
         self._send(0x000B, body)
 
     def _stamp(self, identifier: str) -> int:
-        return self.timestamps.get(identifier, 1624960616000) if self.tells.has_time else 0
+        return self.timestamps.get(identifier, 1624960616000) if self.metadata_answer.has_time else 0
 
     def _path_metadata(self, identifier: str) -> None:
         seconds = self._stamp(identifier) // 1000
-        self.told[identifier] = seconds * 1000
-        told: dict[str, object] = {"version": 1, "file": {"file_timestamp": seconds, "duration": 5}}
-        if self.tells is Told.PATH:
-            told["fm_trigger"] = {"type": self.trigger}
-        self._send(0x000B, RAW_METADATA if self.tells is Told.RAW else json.dumps(told).encode())
+        self.given_stamps[identifier] = seconds * 1000
+        given_stamps: dict[str, object] = {"version": 1, "file": {"file_timestamp": seconds, "duration": 5}}
+        if self.metadata_answer is MetadataAnswer.PATH:
+            given_stamps["fm_trigger"] = {"type": self.trigger}
+        self._send(
+            0x000B,
+            RAW_METADATA if self.metadata_answer is MetadataAnswer.RAW else json.dumps(given_stamps).encode(),
+        )
 
     def _packets(self, identifier: str) -> list[bytes]:
         data = self.files[identifier]
@@ -169,7 +174,7 @@ class CameraModel:
 
     def _start(self, identifier: str) -> None:
         count = len(self._packets(identifier)) if identifier in self.files else 0
-        if count and self.tells.by_path:
+        if count and self.metadata_answer.by_path:
             count = len(self.files[identifier])
         for _ in range(1 + self.repeat_start):
             self.line.sendall(struct.pack(">HHIH", 0x0001, 6, count, 0))
@@ -179,7 +184,7 @@ class CameraModel:
         self.resumed_at.append(position)
         packets = self._packets(identifier)
         self._send(0x0003, position.to_bytes(4, "big"))
-        first = position // 1024 + 1 if self.tells.by_path else position
+        first = position // 1024 + 1 if self.metadata_answer.by_path else position
         chain = 0 if self.restart_crc else kermit(b"".join(packets[: first - 1]))
         for number, payload in enumerate(packets[first - 1 :], first):
             time.sleep(self.pause)
@@ -197,7 +202,7 @@ class CameraModel:
 
     def _data(self, number: int, payload: bytes, chain: int) -> None:
         body = payload + chain.to_bytes(2, "big")
-        if self.tells.by_path:
+        if self.metadata_answer.by_path:
             self._send(0x000E, ((number - 1) * 1024).to_bytes(4, "big") + body)
         else:
             self._send(0x0004, body)

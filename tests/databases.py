@@ -170,15 +170,15 @@ def _empty(connection: "psycopg.Connection[Any]") -> None:
         connection.execute(SQL("ALTER SEQUENCE {} RESTART").format(Identifier(sequence)))
 
 
-_told: list[tuple[str] | None] = []
+_dumped: list[tuple[str] | None] = []
 
 
 def _schema() -> tuple[str] | None:
     """Give what the schema of the template amounts to."""
-    if not _told:
+    if not _dumped:
         with psycopg.connect(f"{postgres_server.shared()}/{postgres_template()}") as connection:
-            _told.append(connection.execute(SCHEMA).fetchone())
-    return _told[0]
+            _dumped.append(connection.execute(SCHEMA).fetchone())
+    return _dumped[0]
 
 
 def _execute(statement: "psycopg.sql.Composed") -> None:

@@ -155,8 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
             name = urllib.parse.unquote(source).lstrip("/").partition("/")[2]
             self.server.objects[key] = self.server.objects[name]
             return 200, b"<CopyObjectResult><ETag>x</ETag></CopyObjectResult>", {}
-        told = self.headers.get("x-amz-checksum-sha256")
-        if told and told != base64.b64encode(hashlib.sha256(body).digest()).decode():
+        answer = self.headers.get("x-amz-checksum-sha256")
+        if answer and answer != base64.b64encode(hashlib.sha256(body).digest()).decode():
             return 400, b"<Error><Code>BadDigest</Code></Error>", {}
         self.server.objects[key] = body
         return 200, b"", etag

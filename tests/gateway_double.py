@@ -168,9 +168,9 @@ class HttpPhone(Joined):
         with mock.patch.dict(os.environ, given):
             return dataclasses.replace(self.config, sms_gateway="http", sms_http=load().sms_http)
 
-    def post(self, path: str, told: Any, *, signature: str | None = None) -> Any:
+    def post(self, path: str, fields: Any, *, signature: str | None = None) -> Any:
         """Post a webhook, signed over its body."""
-        body = json.dumps(told).encode()
+        body = json.dumps(fields).encode()
         sign = signature if signature is not None else self.provider.sign(body)
         headers = {"X-Signature": sign, "Content-Type": "application/json"}
         return self.app.test_client().post(f"/webhooks/http/{path}", data=body, headers=headers)
@@ -179,8 +179,8 @@ class HttpPhone(Joined):
         self, text: str, *, phone: str = "+12025550111", sid: str | None = None, signature: str | None = None
     ) -> Any:
         self.count += 1
-        told = {"id": sid or str(self.count), "from": phone, "to": SENDER, "text": text}
-        return self.post("inbound", told, signature=signature)
+        fields = {"id": sid or str(self.count), "from": phone, "to": SENDER, "text": text}
+        return self.post("inbound", fields, signature=signature)
 
     def report(
         self,
@@ -191,5 +191,10 @@ class HttpPhone(Joined):
         message: str | None = None,
         signature: str | None = None,
     ) -> Any:
-        told = {"id": sid, "state": http_api.STATES.get(status, status), "error": error, "reference": message}
-        return self.post("status", told, signature=signature)
+        fields = {
+            "id": sid,
+            "state": http_api.STATES.get(status, status),
+            "error": error,
+            "reference": message,
+        }
+        return self.post("status", fields, signature=signature)

@@ -136,13 +136,13 @@ class Asked(Notes):
 
 def leave_rest(spool: SpoolUnderTest) -> list[str]:
     """Share what nobody goes on with, once; give what was shared."""
-    told: list[str] = []
+    answer: list[str] = []
     handover = LeaseClient(spool.store, Asked(), lambda: spool.now, LogQuota(0).allows)
     for _ in range(2):
         handover.leave_rest(
-            lambda *file: True, lambda *file: None, lambda record: told.append(record["identifier"])
+            lambda *file: True, lambda *file: None, lambda record: answer.append(record["identifier"])
         )
-    return told
+    return answer
 
 
 def leave(transfer: Transfer, now: datetime) -> None:

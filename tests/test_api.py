@@ -91,13 +91,13 @@ def test_the_plan_shows_what_would_be_sent(api: Api, van: str) -> None:
 
 def test_the_plan_says_that_triggers_lead_nowhere_until_the_server_is_known(api: Api, van: str) -> None:
     given = {"parameters": {"66022": ["Crash"]}, "imei": IMEI}
-    (told,) = [
+    (report,) = [
         text for text in api("POST", "/parameters/plan", given).json["warnings"]["66022"] if "reach" in text
     ]
-    assert "Configurator" in told
+    assert "Configurator" in report
     api("PATCH", van, {"camera_server_configured": True})
     after = api("POST", "/parameters/plan", given).json["warnings"]["66022"]
-    assert told not in after
+    assert report not in after
 
 
 @pytest.mark.parametrize(
@@ -350,8 +350,8 @@ def test_a_check_asks_a_person_and_ends_with_the_answer(api: Api, van: str) -> N
         api("POST", f"{van}/check/answers", {"question": "sd", "answer": "yes"}).json["code"] == "not_asked"
     )
     ended = api("POST", f"{van}/check/answers", {"question": "led", "answer": "unable"}).json
-    told = {name: ended["verdict"][name] for name in ("code", "certainty", "camera", "who", "action")}
-    assert told == {
+    report = {name: ended["verdict"][name] for name in ("code", "certainty", "camera", "who", "action")}
+    assert report == {
         "code": "rear_camera",
         "certainty": "likely",
         "camera": "rear",

@@ -28,7 +28,7 @@ def entries(**wanted: Any) -> list[AuditEntry]:
     return list(db.session.scalars(select(AuditEntry).filter_by(**wanted).order_by(AuditEntry.id)))
 
 
-def told(**wanted: Any) -> list[tuple[str, str, str | None]]:
+def audited(**wanted: Any) -> list[tuple[str, str, str | None]]:
     return [(row.who, row.action, row.object) for row in entries(**wanted)]
 
 
@@ -56,7 +56,7 @@ def test_signing_in_and_out_are_entries_with_the_address(app: Flask) -> None:
     visitor.client = app.test_client()
     visitor.send("/login", "/login", email="Ada@example.com", password=PASSWORD)
     visitor.send("/", "/logout")
-    assert told() == [("ada@example.com", "signed_in", None), ("ada@example.com", "signed_out", None)]
+    assert audited() == [("ada@example.com", "signed_in", None), ("ada@example.com", "signed_out", None)]
     assert {row.address for row in entries()} == {"127.0.0.1"}
 
 
@@ -66,7 +66,7 @@ def test_a_sign_in_that_failed_names_a_user_and_never_what_else_was_typed(app: F
     visitor.client = app.test_client()
     for email in ("ada@example.com", "my p@ssword.1"):
         visitor.send("/login", "/login", email=email, password="wrong " + PASSWORD)
-    assert told() == [("ada@example.com", "sign_in_failed", None), ("unknown", "sign_in_failed", None)]
+    assert audited() == [("ada@example.com", "sign_in_failed", None), ("unknown", "sign_in_failed", None)]
 
 
 # what was done
@@ -113,19 +113,19 @@ def test_a_call_that_is_repeated_by_its_key_is_one_entry(app: Flask) -> None:
     api = Api(app, Role.ADMIN)
     body = {"imei": IMEI, "phone": "+12025550111"}
     assert [api("POST", "/devices", body, **{"Idempotency-Key": "1"}).status_code for _ in "12"] == [201, 201]
-    assert told() == [("token admin", "added", f"device:{IMEI}")]
+    assert audited() == [("token admin", "added", f"device:{IMEI}")]
 
 
 def test_what_is_refused_is_no_entry(app: Flask, van: Device) -> None:  # noqa: F811
     api = Api(app, Role.VIEWER)
     assert api("PATCH", f"/devices/{IMEI}", {"name": "x"}).status_code == 403
     assert Api(app, Role.ADMIN)("PATCH", f"/devices/{IMEI}", {"phone": "x"}).status_code == 422
-    assert told() == []
+    assert audited() == []
 
 
 def test_correcting_a_link_is_an_entry_of_the_file_and_its_vehicle(app: Flask, photo: Upload) -> None:
     Api(app, Role.SUPPORT)("PATCH", f"/uploads/{photo.id}/link", {"command": None})
-    assert told(imei=IMEI) == [("token support", "corrected", f"upload:{photo.id}")]
+    assert audited(imei=IMEI) == [("token support", "corrected", f"upload:{photo.id}")]
 
 
 def test_what_the_command_line_does_is_an_entry(app: Flask) -> None:
@@ -135,7 +135,7 @@ def test_what_the_command_line_does_is_an_entry(app: Flask) -> None:
     )
     cli.invoke(args=["users", "role", "a@example.com", "support"])
     token = cli.invoke(args=["tokens", "create", "platform", "--role", "viewer"]).stdout.strip()
-    assert told() == [
+    assert audited() == [
         ("command line", "added", "user:a@example.com"),
         ("command line", "changed", "user:a@example.com"),
         ("command line", "added", "token:platform"),
@@ -158,15 +158,15 @@ def test_looking_at_a_file_is_one_entry_for_the_page_and_all_its_ranges(app: Fla
     for begin in (0, 500, 1000):
         answer = visitor.get(f"/uploads/{photo.id}/content?inline=1", Range=f"bytes={begin}-")
         assert answer.status_code == 206
-    assert told() == [("viewer@example.com", "saw", f"upload:{photo.id}")]
+    assert audited() == [("viewer@example.com", "saw", f"upload:{photo.id}")]
     visitor.get(f"/uploads/{photo.id}/content")
     visitor.get(f"/uploads/{photo.id}/content", Range="bytes=1000-")
-    assert told()[1:] == [("viewer@example.com", "downloaded", f"upload:{photo.id}")]
+    assert audited()[1:] == [("viewer@example.com", "downloaded", f"upload:{photo.id}")]
 
 
 def test_a_part_that_a_page_fetches_anew_by_itself_is_no_viewing(app: Flask, photo: Upload) -> None:
     Visitor(app, Role.VIEWER).get(f"/uploads/{photo.id}", **{"HX-Request": "true"})
-    assert told() == []
+    assert audited() == []
 
 
 def test_looking_again_later_is_another_viewing(app: Flask) -> None:
@@ -197,7 +197,7 @@ def test_ranges_that_come_at_the_same_moment_are_one_viewing(app: Flask) -> None
 
 def test_a_program_that_fetches_a_file_downloads_it(app: Flask, photo: Upload) -> None:
     Api(app, Role.VIEWER)("GET", f"/uploads/{photo.id}/content")
-    assert told() == [("token viewer", "downloaded", f"upload:{photo.id}")]
+    assert audited() == [("token viewer", "downloaded", f"upload:{photo.id}")]
 
 
 def test_the_page_of_a_file_tells_administrators_who_saw_it(app: Flask, photo: Upload) -> None:
@@ -219,7 +219,7 @@ def test_an_entry_cannot_be_changed(app: Flask) -> None:
     with pytest.raises(DBAPIError, match="are not changed"):
         db.session.execute(update(AuditEntry).values(who="nobody"))
     db.session.rollback()
-    assert told() == [("ada@example.com", "signed_in", None)]
+    assert audited() == [("ada@example.com", "signed_in", None)]
 
 
 def test_what_was_done_stays_done_when_its_entry_cannot_be_written(
@@ -316,7 +316,7 @@ def test_the_csv_holds_what_the_filters_leave_and_is_an_entry_itself(app: Flask,
         ("bob@example.com", "changed"),
         ("ada@example.com", "saw"),
     ]
-    assert told()[-1] == ("admin@example.com", "exported", "log")
+    assert audited()[-1] == ("admin@example.com", "exported", "log")
 
 
 def test_no_cell_of_the_csv_is_a_formula(app: Flask) -> None:

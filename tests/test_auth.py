@@ -197,8 +197,8 @@ def test_rotating_encrypts_all_anew_so_that_the_old_key_can_go(app: Flask, cli: 
     )
     db.session.commit()
     set_keys(app, new, old)
-    told = cli.invoke(args=["secrets", "rotate"])
-    assert (told.exit_code, told.output) == (0, "Encrypted 7 anew.\n")
+    answer = cli.invoke(args=["secrets", "rotate"])
+    assert (answer.exit_code, answer.output) == (0, "Encrypted 7 anew.\n")
     set_keys(app, new)
     assert credential_pairs.pair(db.session.scalars(select(Device)).one(), "current") == ("fleet", "cam11")
     (command,) = db.session.scalars(select(Command))
@@ -217,8 +217,8 @@ def test_rotating_names_how_many_open_with_no_key_and_leaves_them(app: Flask, cl
     )
     before = db.session.scalars(select(Device.sms_login)).one()
     set_keys(app, "the new key of this test")
-    told = cli.invoke(args=["secrets", "rotate"])
-    assert (told.exit_code, "2 open with no key" in told.output) == (1, True)
+    answer = cli.invoke(args=["secrets", "rotate"])
+    assert (answer.exit_code, "2 open with no key" in answer.output) == (1, True)
     db.session.expire_all()
     assert db.session.scalars(select(Device.sms_login)).one() == before
 

@@ -39,8 +39,8 @@ def decisions() -> dict[str, tuple[Any, ...]]:
 
 def take_all(**changes: Any) -> None:
     files = [
-        sidecar(f"{n}" * 32, path=f"{IMEI}/{n}.jpg", sha256=f"{n}" * 64, **(told | changes))
-        for n, told in enumerate(TOLD.values())
+        sidecar(f"{n}" * 32, path=f"{IMEI}/{n}.jpg", sha256=f"{n}" * 64, **(answer | changes))
+        for n, answer in enumerate(TOLD.values())
     ]
     registration.register(files, utcnow())
     settlement.settle_all(utcnow)
@@ -125,10 +125,10 @@ def test_files_of_many_devices_that_tell_little_take_as_few_statements_as_those_
                 imei=imei,
                 path=f"{imei}/{round_number}{kind}.jpg",
                 sha256=f"{kind}" * 64,
-                **told,
+                **answer,
             )
             for number, imei in enumerate(some)
-            for kind, told in enumerate(TOLD.values())
+            for kind, answer in enumerate(TOLD.values())
         ]
         registration.register(files, utcnow())
         statements.clear()

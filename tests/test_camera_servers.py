@@ -154,8 +154,8 @@ def test_a_device_that_holds_our_earlier_name_is_told_the_new_one(app: Flask, va
         camera_domain_parameter=70001,
         camera_port_parameter=70002,
     )
-    told = Values({70001: "old.example.com", 70002: str(config.camera_server_port)}, new=False)
-    reply_effects.update_status(van, [told], ("message", "x"), utcnow(), changing=False)
+    answer = Values({70001: "old.example.com", 70002: str(config.camera_server_port)}, new=False)
+    reply_effects.update_status(van, [answer], ("message", "x"), utcnow(), changing=False)
     db.session.commit()
     assert "server" not in wish(van).arguments
     reached_at(app, "new.example.com")

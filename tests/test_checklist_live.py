@@ -163,11 +163,11 @@ def test_the_checklist_finds_what_is_wrong_with_the_vehicle(stack: Stack, desk: 
     assert re.findall(r"<h2 data-say>(.*?)</h2>", page) == [check_words.verdict_title(case.verdict)]
     assert check_words.verdict_todo(case.verdict) in page
     assert case.rests_on in page.partition("Rests on</h3>")[2].partition("</p>")[0]
-    told = stack.api("GET", f"/devices/{IMEIS[name]}/check", status=200)
-    assert (told["verdict"]["code"], told["verdict"]["certainty"] != "likely") == (case.verdict, True)
+    report = stack.api("GET", f"/devices/{IMEIS[name]}/check", status=200)
+    assert (report["verdict"]["code"], report["verdict"]["certainty"] != "likely") == (case.verdict, True)
     if case.sms is not None:
-        assert told["verdict"]["camera"] == case.camera
-        assert told["sms"] <= case.sms
+        assert report["verdict"]["camera"] == case.camera
+        assert report["sms"] <= case.sms
         code, state = HEALTH[name]
         with contextlib.suppress(AssertionError):  # what it is instead is told below
             wait_until(lambda: _health(stack, name)["code"] == code, seconds=20)

@@ -132,22 +132,22 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
 ) -> None:
     results = judged(changes)
     chosen = decide(results)
-    told = check_words.sentence(chosen, results)
+    sentences = check_words.sentence(chosen, results)
     assert chosen.id == verdict
-    assert check_words.verdict_todo(chosen.id) in told
-    assert said in told.partition("Rests on:")[2]
+    assert check_words.verdict_todo(chosen.id) in sentences
+    assert said in sentences.partition("Rests on:")[2]
 
 
-@pytest.mark.parametrize(("di1", "told", "always", "verdict", "mark"), [
+@pytest.mark.parametrize(("di1", "sentences", "always", "verdict", "mark"), [
     ("1", None, None, "good", ""), ("0", None, None, "warn", "perhaps_off"), ("0", "on", None, "good", ""),
     ("0", "off", None, "warn", "perhaps_off"), ("0", "off", "0", "warn", "off"),
     ("1", "off", None, "warn", "perhaps_off"), ("0", "off", "1", "good", ""),
     (None, "off", None, "warn", "perhaps_off"), (None, None, None, "good", ""),
 ])  # fmt: skip
 def test_power_reads_the_trackers_input_and_the_records_and_believes_both_together(
-    di1: str | None, told: str | None, always: str | None, verdict: str, mark: str
+    di1: str | None, sentences: str | None, always: str | None, verdict: str, mark: str
 ) -> None:
-    held = {"info.getio.DI1": di1, "ignition": told, "parameter.66020": always}
+    held = {"info.getio.DI1": di1, "ignition": sentences, "parameter.66020": always}
     status = {item: (value, "good") for item, value in held.items() if value is not None}
     result = BY_STEP["power"].read(StepFacts([REPLIED], status))
     assert (result.verdict, result.mark) == (verdict, mark)

@@ -30,7 +30,7 @@ from stack import Stack
 from stdnum import luhn
 
 import trials  # noqa: F401 - puts what trials need on the path
-from simulator.metadata import told_by
+from simulator.metadata import metadata_answer_of
 from trials.evidence import Sent, Tally, bounds
 
 DEVICES = 12
@@ -145,7 +145,7 @@ class Vehicle:
             self.turns += 1
             camera = CameraModel(
                 imei=self.imei, files=dict(left), timestamps=stamps, address=self.address,
-                metadata_version=self.random.choice([1, 2, 3, 4]), tells=told_by(self.number),
+                metadata_version=self.random.choice([1, 2, 3, 4]), metadata_answer=metadata_answer_of(self.number),
                 restart_crc=self.random.random() < 0.7,
                 drop_at=self.random.randrange(1, 40) if self.random.random() < 0.8 else None,
             )  # fmt: skip
@@ -162,7 +162,9 @@ class Vehicle:
         self.problem = f"{self.imei}: {sorted(left)} left after {self.turns} turns" if left else None
 
     def _sent(self, camera: CameraModel, name: str) -> Sent:
-        return Sent(self.imei, "", camera.told.get(name, 0), hashlib.sha256(self.files[name]).hexdigest())
+        return Sent(
+            self.imei, "", camera.given_stamps.get(name, 0), hashlib.sha256(self.files[name]).hexdigest()
+        )
 
 
 def _stored(upload: dict[str, Any]) -> Sent:
@@ -191,7 +193,7 @@ def test_every_file_is_stored_once_whatever_receiver_a_device_comes_back_to(clus
     least, most = bounds(sum((v.tally for v in vehicles), Tally()))
     assert least.total() == 4 * DEVICES
     wait_until(lambda: not least - Counter(map(_stored, cluster.all("/uploads?state=stored"))), 150, every=1)
-    wait_until(lambda: not _owed(cluster, _originals(cluster)), 100)
+    wait_until(lambda: not _unreported(cluster, _originals(cluster)), 100)
     stored = cluster.all("/uploads?state=stored")
     assert not Counter(map(_stored, stored)) - most
     assert len(_originals(cluster)) == len(stored)
@@ -213,8 +215,8 @@ def _originals(cluster: Cluster) -> list[str]:
     return [key for key in cluster.keys("") if not key.startswith(("partial/", "pending/", "derived/"))]
 
 
-def _owed(cluster: Cluster, originals: list[str]) -> list[str]:
-    """Give the files in the store that wait to be told; what was killed before it put its file tells nothing."""
+def _unreported(cluster: Cluster, originals: list[str]) -> list[str]:
+    """Give the files in the store that wait to be reported; what was killed before it put its file reports nothing."""
     uploads = [key.rpartition("/")[2].removesuffix(".json") for key in cluster.keys("pending/")]
     return [upload for upload in uploads if any(upload in key for key in originals)]
 
@@ -245,8 +247,8 @@ def test_only_a_named_balancer_is_believed_about_addresses(tmp_path: Path) -> No
         assert _say(stack.receiver_port, init, "127.0.0.1") == b""  # a balancer must name the device
         assert _say(stack.receiver_port, b"PROXY UNKNOWN\r\n", "127.0.0.1") == b""  # it looks whether we live
         found = wait_until(lambda: _sessions(stack, 4))
-        told = sorted((s["address"].rpartition(":")[0], s["imei"], s["code"]) for s in found)
-        assert told == [
+        given_stamps = sorted((s["address"].rpartition(":")[0], s["imei"], s["code"]) for s in found)
+        assert given_stamps == [
             ("127.0.0.1", None, "proxy"),
             ("127.0.5.5", None, "not_a_camera"),
             ("127.0.5.6", "352094082736916", "done"),

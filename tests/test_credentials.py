@@ -311,7 +311,7 @@ class Parcel:
     handed_at: datetime
 
 
-def told(sid: str, status: DeliveryStatus, code: str | None = None) -> DeliveryReport:
+def response(sid: str, status: DeliveryStatus, code: str | None = None) -> DeliveryReport:
     """Report on an SMS."""
     return DeliveryReport("twilio", sid, None, status, status, code)
 
@@ -339,7 +339,7 @@ class Post:
 
     def messages(self, since: datetime, *, to: str | None = None) -> list[ListedSms]:
         return [
-            ListedSms(told(p.sid, DeliveryStatus.SENT), to or "", p.text, p.handed_at) for p in self.taken
+            ListedSms(response(p.sid, DeliveryStatus.SENT), to or "", p.text, p.handed_at) for p in self.taken
         ]
 
     def describe(self, error_code: str | None) -> ErrorDescription:
@@ -456,7 +456,7 @@ class Orders(RuleBasedStateMachine):
     def lose(self, data: st.DataObject, code: str | None) -> None:
         parcel = self.network.pop(data.draw(st.integers(0, len(self.network) - 1)))
         if code is not None:
-            report = told(parcel.sid, DeliveryStatus.UNDELIVERED, code)
+            report = response(parcel.sid, DeliveryStatus.UNDELIVERED, code)
             inbound.report(report, self._now(), via="webhook")
 
     @precondition(lambda self: self.replies)

@@ -53,8 +53,8 @@ def test_a_unit_is_valid_and_confined(unit: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(here)], capture_output=True, text=True, check=False
     )
-    told = [line for line in done.stderr.splitlines() if unit.stem in line]
-    assert (done.returncode, told) == (0, []), done.stderr
+    report = [line for line in done.stderr.splitlines() if unit.stem in line]
+    assert (done.returncode, report) == (0, []), done.stderr
     for line in ("ProtectSystem=strict", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "UMask=0077"):
         assert f"\n{line}\n" in text
 

@@ -37,14 +37,14 @@ def false_and_true(row: Command) -> tuple[dict[str, Any], dict[str, Any]]:
     return false, true
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(("false", "true", "told"))))
+@pytest.mark.parametrize("order", list(itertools.permutations(("false", "true", "time"))))
 def test_a_file_that_gave_way_to_the_certain_answer_is_doubtful_in_whatever_order_facts_come(
     van: Device, order: tuple[str, ...]
 ) -> None:
     row = asked(van)
     false, true = false_and_true(row)
     for fact in order:
-        if fact == "told":
+        if fact == "time":
             row.result = {"file_timestamps": [true["metadata"]["timestamp"]]}
             db.session.commit()
             link_service.relink(locks.lock_device(van.id), utcnow())

@@ -124,7 +124,7 @@ def test_a_price_is_an_amount_and_a_currency(text: str, price: Price | None) -> 
 
 
 def test_the_settings_decide_the_price_before_what_the_gateway_told() -> None:
-    fixed, told = Price(Decimal("0.05"), "EUR"), [Price(Decimal("0.0079"), "USD")]
-    assert str(price_of(2, fixed, told)) == "0.1 EUR"
-    assert str(price_of(2, None, told)) == "0.0158 USD"
+    fixed, answer = Price(Decimal("0.05"), "EUR"), [Price(Decimal("0.0079"), "USD")]
+    assert str(price_of(2, fixed, answer)) == "0.1 EUR"
+    assert str(price_of(2, None, answer)) == "0.0158 USD"
     assert price_of(2, None, []) is None

@@ -1,4 +1,4 @@
-"""What a trial takes for proof: rows and files against what cameras were told and what they sent."""
+"""What a trial takes for proof: rows and files against what was acknowledged to cameras and what they sent."""
 
 import hashlib
 import sqlite3
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import trials  # noqa: F401 - puts what trials need on the path
-from simulator.metadata import Told, told_by
+from simulator.metadata import MetadataAnswer, metadata_answer_of
 from trials.evidence import BrokenPromise, Database, Sent, Tally, bounds, stored_once
 
 IMEI = "352094082736916"
@@ -51,9 +51,10 @@ def product(tmp_path: Path) -> Iterator[Product]:
 
 def test_of_each_ten_cameras_one_is_silent_one_tells_no_time_and_two_by_path_no_trigger() -> None:
     for first in (0, 10, 230):
-        counts = Counter(told_by(first + place) for place in range(10))
+        counts = Counter(metadata_answer_of(first + place) for place in range(10))
         assert counts == {
-            Told.ALL: 5, Told.NOTHING: 1, Told.NO_TIME: 1, Told.NO_TRIGGER: 1, Told.RAW: 1, Told.PATH: 1
+            MetadataAnswer.ALL: 5, MetadataAnswer.NOTHING: 1, MetadataAnswer.NO_TIME: 1,
+            MetadataAnswer.NO_TRIGGER: 1, MetadataAnswer.RAW: 1, MetadataAnswer.PATH: 1,
         }  # fmt: skip
 
 

@@ -477,8 +477,8 @@ def test_the_old_certificate_goes_on_while_the_new_files_do_not_fit(
             assert served(running, first)
         cert.unlink()  # between two renames
         assert served(running, first)
-    told = [line for line in lines if "certificate" in line["event"]]
-    assert len(told) == 4, "once for each state of the files"
+    report = [line for line in lines if "certificate" in line["event"]]
+    assert len(report) == 4, "once for each state of the files"
     write(cert, new_cert.read_bytes())
     write(key, new_key.read_bytes())
     assert served(running, second)

@@ -250,8 +250,8 @@ def test_news_of_a_file_that_was_never_put_tells_nothing(start: Start, store: S3
     }  # fmt: skip
     put = record | {"upload": "c" * 32, "path": "2026/11/25/00/y.h265"}
     store.write(str(put["path"]), b"x" * 10)
-    for told in (record, put):
-        store.write(f"pending/{IMEI}/{told['upload']}.json", json.dumps(told).encode())
+    for report in (record, put):
+        store.write(f"pending/{IMEI}/{report['upload']}.json", json.dumps(report).encode())
     start("one")
     wait_until(lambda: notes.stored_files)
     wait_until(

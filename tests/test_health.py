@@ -25,9 +25,9 @@ def without_media(app: Flask, tmp_path: Path) -> Flask:
 
 def test_a_media_folder_that_cannot_be_made_is_named_and_the_process_lives(without_media: Flask) -> None:
     client = without_media.test_client()
-    told = client.get("/readyz")
-    assert (told.status_code, told.mimetype) == (503, "text/plain")
-    assert told.text.startswith("store: ")
+    report = client.get("/readyz")
+    assert (report.status_code, report.mimetype) == (503, "text/plain")
+    assert report.text.startswith("store: ")
     assert client.get("/healthz").text == "ok\n"
 
 

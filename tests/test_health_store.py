@@ -43,7 +43,7 @@ def van(app: Flask) -> Device:
     return add()
 
 
-def told(device: Device) -> tuple[str, str]:
+def state_and_code(device: Device) -> tuple[str, str]:
     db.session.expire_all()
     return device.health_state, device.health_code
 
@@ -63,18 +63,18 @@ def connected(imei: str, when: datetime) -> None:
 
 
 def test_a_new_vehicle_was_never_checked(van: Device) -> None:
-    assert told(van) == ("unchecked", "never_checked")
+    assert state_and_code(van) == ("unchecked", "never_checked")
     assert van.health_until is not None
     assert timedelta(days=6.9) < van.health_until - utcnow() < timedelta(days=7.1)
 
 
 def test_a_fact_and_the_health_that_follows_from_it_appear_together(van: Device) -> None:
     record(van, avl_498=1, avl_497=3)
-    assert told(van) == ("limited", "no_card")
+    assert state_and_code(van) == ("limited", "no_card")
     assert van.health_arguments == {"camera": "front"}
     assert van.seen_at is not None
     record(van, avl_498=3, avl_497=3)
-    assert told(van) == ("working", "proved")
+    assert state_and_code(van) == ("working", "proved")
 
 
 def test_every_change_is_kept_with_its_time_and_what_stays_the_same_is_none(van: Device) -> None:
@@ -91,20 +91,20 @@ def test_a_reason_that_stays_keeps_since_when_it_holds(van: Device) -> None:
     began = utcnow() - timedelta(hours=2)
     record(van, began, avl_498=1)
     record(van, began + timedelta(hours=1), avl_498=1)
-    assert told(van) == ("limited", "no_card")
+    assert state_and_code(van) == ("limited", "no_card")
     assert van.health_since == began
 
 
 def test_an_older_fact_replaces_no_newer_one(van: Device) -> None:
     record(van, avl_498=3)
     record(van, utcnow() - DAY, avl_498=1)
-    assert told(van) == ("working", "proved")
+    assert state_and_code(van) == ("working", "proved")
 
 
 def test_the_time_of_a_persons_last_change_stays(van: Device) -> None:
     before = van.updated_at
     record(van, avl_498=1)
-    assert told(van)[1] == "no_card"
+    assert state_and_code(van)[1] == "no_card"
     assert van.updated_at == before
 
 
@@ -116,7 +116,7 @@ def test_what_was_rolled_back_changes_nothing(van: Device) -> None:
     db.session.rollback()
     locks.lock_device(van.id)
     db.session.commit()
-    assert told(van) == ("unchecked", "never_checked")
+    assert state_and_code(van) == ("unchecked", "never_checked")
     assert db.session.scalar(select(func.count()).select_from(HealthDue)) == 0
 
 
@@ -139,7 +139,7 @@ def test_a_file_proves_its_camera(app: Flask, van: Device) -> None:
     registration.register([sidecar("a" * 32)], utcnow())
     settlement.settle_all(utcnow)
     health_store.decide_due(utcnow)
-    assert told(van) == ("working", "proved")
+    assert state_and_code(van) == ("working", "proved")
     assert van.file_at is not None
     item = status_table.get(van.id, "camera.front.file")
     assert item is not None
@@ -155,7 +155,7 @@ def test_a_health_that_runs_out_is_decided_anew_in_time(
 ) -> None:
     record(van, avl_498=3)
     health_store.decide_due(at(utcnow() + days * DAY))
-    assert told(van) == health
+    assert state_and_code(van) == health
 
 
 def test_a_proof_that_is_too_old_leaves_the_vehicle_unchecked(van: Device) -> None:
@@ -166,7 +166,7 @@ def test_a_proof_that_is_too_old_leaves_the_vehicle_unchecked(van: Device) -> No
     )
     db.session.commit()
     health_store.decide_due(at(later))
-    assert told(van) == ("unchecked", "proof_old")
+    assert state_and_code(van) == ("unchecked", "proof_old")
 
 
 def test_vehicles_of_before_get_their_health_some_at_a_time(
@@ -180,19 +180,19 @@ def test_vehicles_of_before_get_their_health_some_at_a_time(
     db.session.commit()
     monkeypatch.setattr(health_store, "DEVICES", 2)
     health_store.decide_due(utcnow)
-    assert sorted(told(device)[0] for device in devices) == ["unchecked", "working", "working"]
+    assert sorted(state_and_code(device)[0] for device in devices) == ["unchecked", "working", "working"]
     health_store.decide_due(utcnow)
-    assert {told(device)[0] for device in devices} == {"working"}
+    assert {state_and_code(device)[0] for device in devices} == {"working"}
 
 
 def test_another_setting_decides_every_health_anew(app: Flask, van: Device) -> None:
     record(van, utcnow() - 3 * DAY, avl_498=3)
     health_store.decide_due(utcnow)
-    assert told(van)[0] == "working"
+    assert state_and_code(van)[0] == "working"
     config = dataclasses.replace(app.extensions["dualcam_config"], silent_days=2)
     app.extensions["dualcam_config"] = config
     health_store.decide_due(utcnow)
-    assert told(van)[0] == "silent"
+    assert state_and_code(van)[0] == "silent"
 
 
 def test_a_mistake_in_deciding_loses_no_fact_and_holds_up_no_other_vehicle(
@@ -210,14 +210,14 @@ def test_a_mistake_in_deciding_loses_no_fact_and_holds_up_no_other_vehicle(
         for device in (van, other):
             record(device, avl_498=1)
         assert status_table.get(van.id, "camera.front.state") is not None
-        assert (told(van)[1], told(other)[1]) == ("never_checked", "no_card")
+        assert (state_and_code(van)[1], state_and_code(other)[1]) == ("never_checked", "no_card")
         connected(other.imei, utcnow())
         with pytest.raises(jobs.RowsFailed):
             health_store.decide_due(utcnow)
         db.session.expire_all()
         assert other.connected_at is not None
     health_store.decide_due(utcnow)
-    assert told(van) == ("limited", "no_card")
+    assert state_and_code(van) == ("limited", "no_card")
 
 
 def test_an_archived_vehicle_is_left_alone(van: Device) -> None:
@@ -231,7 +231,7 @@ def test_an_archived_vehicle_is_left_alone(van: Device) -> None:
 @pytest.mark.parametrize(("ignition", "health"), [(0, "never_checked"), (1, "no_camera")])
 def test_cameras_that_sleep_with_the_ignition_are_not_dead(van: Device, ignition: int, health: str) -> None:
     record(van, avl_239=ignition, avl_498=0, avl_497=0)
-    assert told(van)[1] == health
+    assert state_and_code(van)[1] == health
 
 
 def test_a_camera_that_always_works_is_dead_though_the_ignition_is_off(van: Device) -> None:
@@ -240,7 +240,7 @@ def test_a_camera_that_always_works_is_dead_though_the_ignition_is_off(van: Devi
     )
     db.session.commit()
     record(van, avl_239=0, avl_498=0, avl_497=0)
-    assert told(van)[1] == "no_camera"
+    assert state_and_code(van)[1] == "no_camera"
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_the_last_check_that_saw_the_cameras_counts(van: Device, verdict: str, h
         db.session.commit()
     health_store.refresh(locks.lock_device(van.id), utcnow())
     db.session.commit()
-    assert told(van)[1] == health
+    assert state_and_code(van)[1] == health
 
 
 def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Device) -> None:
@@ -270,10 +270,10 @@ def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Devic
         db.session.commit()
         assert hand_over(phone, van) == name
         recovery.recover(lambda: utcnow() + timedelta(hours=2))
-    assert told(van) == ("broken", "no_reply")
+    assert state_and_code(van) == ("broken", "no_reply")
     assert van.health_arguments == {"unanswered": 2, "asked": 2}
     phone.reply("Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916")
-    assert told(van) == ("unchecked", "never_checked")
+    assert state_and_code(van) == ("unchecked", "never_checked")
 
 
 def test_settings_that_were_just_asked_for_differ_only_once_their_request_has_ended(
@@ -323,6 +323,6 @@ def test_the_newest_files_of_before_are_proofs_after_the_migration(app: Flask, v
     flask_migrate.upgrade(directory=folder)
     health_store.decide_due(utcnow)
     device = db.session.scalars(select(Device)).one()
-    assert told(device) == ("working", "proved")
+    assert state_and_code(device) == ("working", "proved")
     assert device.file_at is not None
     assert abs(device.file_at - came) < timedelta(seconds=1)

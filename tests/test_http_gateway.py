@@ -78,8 +78,8 @@ def request(body: bytes | dict[str, str], **options: Any) -> Request:
     )
 
 
-def posted(told: Any, **options: Any) -> Request:
-    return request(json.dumps(told).encode(), content_type="application/json", **options)
+def posted(brought_in: Any, **options: Any) -> Request:
+    return request(json.dumps(brought_in).encode(), content_type="application/json", **options)
 
 
 # settings
@@ -377,28 +377,28 @@ def test_an_error_of_a_report_is_passing_unless_the_settings_call_it_permanent(
 
 
 def test_texts_are_read_from_json_form_and_query(settings: pytest.MonkeyPatch) -> None:
-    told = {"id": "1", "from": "12025550111", "to": "+12025550100", "text": "Grüße & more"}
+    brought_in = {"id": "1", "from": "12025550111", "to": "+12025550100", "text": "Grüße & more"}
     read = gateway(settings).read_inbound
-    for brought in (posted(told), request(told), request(b"", query_string=told)):
+    for brought in (posted(brought_in), request(brought_in), request(b"", query_string=brought_in)):
         (sms,) = read(brought)
         assert (sms.gateway_id, sms.sender, sms.recipient, sms.text) == (
             "1",
             NUMBER,
-            told["to"],
-            told["text"],
+            brought_in["to"],
+            brought_in["text"],
         )
 
 
 def test_several_texts_in_one_webhook_are_all_read(settings: pytest.MonkeyPatch) -> None:
     fields = {"list": "results", "from": "msisdn", "text": "message.text", "id": "messageId"}
     read = gateway(settings, inbound_fields=fields).read_inbound
-    told = [{"msisdn": NUMBER, "messageId": n, "message": {"text": f"text {n}"}} for n in range(3)]
-    assert [(sms.gateway_id, sms.text) for sms in read(posted({"results": told}))] == [
+    brought_in = [{"msisdn": NUMBER, "messageId": n, "message": {"text": f"text {n}"}} for n in range(3)]
+    assert [(sms.gateway_id, sms.text) for sms in read(posted({"results": brought_in}))] == [
         ("0", "text 0"), ("1", "text 1"), ("2", "text 2"),
     ]  # fmt: skip
     assert read(posted({"results": []})) == []
     with pytest.raises(Invalid):
-        read(posted({"messages": told}))
+        read(posted({"messages": brought_in}))
 
 
 def test_a_report_is_translated_and_an_unknown_word_is_kept(settings: pytest.MonkeyPatch) -> None:
@@ -448,10 +448,10 @@ def test_a_long_id_is_kept_as_its_hash(settings: pytest.MonkeyPatch) -> None:
     assert sms.gateway_id == hashlib.sha256(b"x" * 500).hexdigest()
 
 
-@pytest.mark.parametrize("told", [b"{", b"[" * 100_000, b"{\xff}"])
-def test_what_is_no_json_is_refused(settings: pytest.MonkeyPatch, told: bytes) -> None:
+@pytest.mark.parametrize("brought_in", [b"{", b"[" * 100_000, b"{\xff}"])
+def test_what_is_no_json_is_refused(settings: pytest.MonkeyPatch, brought_in: bytes) -> None:
     with pytest.raises(Invalid):
-        gateway(settings).read_inbound(request(told, content_type="application/json"))
+        gateway(settings).read_inbound(request(brought_in, content_type="application/json"))
 
 
 def proofs(body: bytes) -> list[str]:

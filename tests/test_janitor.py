@@ -255,20 +255,22 @@ WITHOUT_TRIGGER = {
 }
 
 
-@pytest.mark.parametrize("told", WITHOUT_TRIGGER.values(), ids=WITHOUT_TRIGGER.keys())
-def test_a_partial_file_by_path_without_a_trigger_is_resumed(spool: SpoolUnderTest, told: Metadata) -> None:
-    wanted = Offer("dualcam_front/a.mp4", True, 4 * PACKET, told)
+@pytest.mark.parametrize("given_metadata", WITHOUT_TRIGGER.values(), ids=WITHOUT_TRIGGER.keys())
+def test_a_partial_file_by_path_without_a_trigger_is_resumed(
+    spool: SpoolUnderTest, given_metadata: Metadata
+) -> None:
+    wanted = Offer("dualcam_front/a.mp4", True, 4 * PACKET, given_metadata)
     part = spool.leave_partial(packets=3, offer=wanted)
     spool.open(wanted)
     assert list((spool.folder / "spool" / "partial").rglob("*.part")) == [part]
     assert part.stat().st_size == 3 * PACKET
 
 
-@pytest.mark.parametrize("told", WITHOUT_TRIGGER.values(), ids=WITHOUT_TRIGGER.keys())
+@pytest.mark.parametrize("given_metadata", WITHOUT_TRIGGER.values(), ids=WITHOUT_TRIGGER.keys())
 def test_a_stored_file_by_path_without_a_trigger_is_handed_over_after_a_kill(
-    spool: SpoolUnderTest, told: Metadata
+    spool: SpoolUnderTest, given_metadata: Metadata
 ) -> None:
-    record = spool.store_whole(Offer("dualcam_front/a.mp4", True, 4 * PACKET, told))
+    record = spool.store_whole(Offer("dualcam_front/a.mp4", True, 4 * PACKET, given_metadata))
     spool.restart()
     assert [r["upload"] for r in spool.store.pending.waiting(spool.now + timedelta(hours=1))] == [
         record["upload"]
@@ -456,7 +458,7 @@ def test_a_sidecar_that_cannot_go_beside_its_file_does_not_hold_up_the_others(
     waiting = [spool.store.pending.path(record).exists() for record in records]
     assert waiting == [True, False]
     stuck.stuck = ""
-    assert spool.store.pending.waiting(spool.now) == []  # moved now, and not told again
+    assert spool.store.pending.waiting(spool.now) == []  # moved now, and not reported again
     assert not spool.store.pending.path(records[0]).exists()
 
 

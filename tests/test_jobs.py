@@ -1,4 +1,4 @@
-"""Background work is isolated: a job, or one row in it, that fails is told of and stops nothing else."""
+"""Background work is isolated: a job, or one row in it, that fails is named and stops nothing else."""
 
 import dataclasses
 import threading
@@ -120,9 +120,9 @@ def test_a_job_that_fails_stops_no_other_and_health_says_since_when(app: Flask) 
         results = [jobs.run(job, lambda moment=moment: moment) for job in table]
         assert results == [jobs.RunResult.FAILED, jobs.RunResult.DONE]
     assert done == ["good", "good"]
-    told = app.test_client().get("/readyz")
-    assert told.status_code == 200
-    assert told.text == f"ok\njob bad: failing since {began:%Y-%m-%dT%H:%M:%SZ}: RuntimeError\n"
+    shown = app.test_client().get("/readyz")
+    assert shown.status_code == 200
+    assert shown.text == f"ok\njob bad: failing since {began:%Y-%m-%dT%H:%M:%SZ}: RuntimeError\n"
     figures = app.test_client().get("/metrics").text
     assert 'dualcam_job_failures_total{job="bad"} 2.0' in figures
     assert figure(figures, 'dualcam_job_failing_since_seconds{job="bad"}') == began.timestamp()
@@ -178,8 +178,8 @@ def test_when_a_job_last_ended_is_told_with_the_heartbeat(app: Flask) -> None:
     runs = jobs.Runs()
     runs.add("one", jobs.RunResult.DONE, utcnow() - timedelta(seconds=90))
     runs.note()
-    told = app.test_client().get("/metrics").text
-    assert 90 <= figure(told, 'dualcam_job_age_seconds{job="one"}') < 120
+    shown = app.test_client().get("/metrics").text
+    assert 90 <= figure(shown, 'dualcam_job_age_seconds{job="one"}') < 120
 
 
 # a missing setting, a dead store, an answer of a proxy

@@ -178,7 +178,7 @@ def test_beyond_a_days_limit_the_session_ends_with_close_and_the_camera_keeps_it
 
 
 class Counting(Notes):
-    """A product of several receivers that counts what they told."""
+    """A product of several receivers that counts what they reported."""
 
     def sent_today(self, imei: str) -> tuple[int, int]:
         return len(self.stored_files), 0
@@ -190,7 +190,7 @@ def test_what_a_device_sent_to_another_receiver_counts(tmp_path: Path, receivers
         receivers.append(Running(tmp_path / name, Settings(limits=SLOW, files_per_day=3), notes=notes))
     for number in range(3):
         CameraModel(files={"%photof": content(100, number)}).run(receivers[number % 2].port)
-        wait_until(lambda told=number + 1: len(notes.stored_files) == told)
+        wait_until(lambda report=number + 1: len(notes.stored_files) == report)
     CameraModel(files={"%photof": content(100, 3)}).run(receivers[1].port)
     wait_until(lambda: "day_full" in notes.codes)
     assert [len(running.files()) for running in receivers] == [2, 1]

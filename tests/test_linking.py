@@ -49,7 +49,7 @@ def _request(words: list[str], options: dict[str, str]) -> Request:
     return Request(
         id=words[1], file_type=words[2], sources=("front", "rear") if words[3] == "both" else (words[3],),
         handed_over=float(options["handed"]), asked=float(options["asked"]) if "asked" in options else None,
-        told=tuple(float(t) for t in options.get("told", "").split(",") if t), open="ended" not in words,
+        announced=tuple(float(t) for t in options.get("announced", "").split(",") if t), open="ended" not in words,
         refused="refused" in words, already_captured="already" in words,
     )  # fmt: skip
 

@@ -84,8 +84,8 @@ def test_putting_what_is_neither_here_nor_there_is_an_error(store: Media, tmp_pa
 def test_many_are_put_at_once_and_each_tells_its_own_trouble(store: Media, tmp_path: Path) -> None:
     pairs = [(local(tmp_path, bytes([n]) * 10, f"{n}.part"), f"a/{n}.jpg") for n in range(5)]
     pairs.insert(2, (tmp_path / "nothing", "a/none.jpg"))
-    told = store.put_all(pairs)
-    assert [isinstance(error, MediaError) for error in told] == [False, False, True, False, False, False]
+    answer = store.put_all(pairs)
+    assert [isinstance(error, MediaError) for error in answer] == [False, False, True, False, False, False]
     assert keys(store, "a/") == [f"a/{n}.jpg" for n in range(5)]
 
 

@@ -44,16 +44,16 @@ by_path = st.one_of(
         st.one_of(numbers, st.dictionaries(st.sampled_from(
             ["file_timestamp", "timestamp", "duration", "type", "latitude", "longitude"]), numbers, max_size=4)),
         max_size=4,
-    ).map(lambda told: json.dumps(told).encode()),
+    ).map(lambda given_metadata: json.dumps(given_metadata).encode()),
 )  # fmt: skip
 
 
-def a_file(offered: tuple[str, bool], told: bytes | None, packets: int) -> Offer:
+def a_file(offered: tuple[str, bool], given_metadata: bytes | None, packets: int) -> Offer:
     """Make an offer as the session does, of what the device said."""
     identifier, is_path = offered
     metadata: Metadata | None = None
-    if told is not None:
-        metadata = read_path_metadata(told) if is_path else read_metadata(told)
+    if given_metadata is not None:
+        metadata = read_path_metadata(given_metadata) if is_path else read_metadata(given_metadata)
     return Offer(identifier, is_path, packets * (PACKET if is_path else 1), metadata)
 
 
@@ -155,12 +155,12 @@ def check_all_are_kept(tmp_path: Path, files: list[Sent], together: int) -> None
     db.session.execute(delete(Upload))
     db.session.commit()
     receiver = Receiver(tmp_path / "receiver", tmp_path / "media")
-    told: list[SidecarRecord] = []
+    given_metadata: list[SidecarRecord] = []
     for number, file in enumerate(files):
         record = receiver.take(file, number)
         if record is not None and not file.killed:
-            told.append(record)
-    receiver.report(told, together)
+            given_metadata.append(record)
+    receiver.report(given_metadata, together)
     receiver.start()
     receiver.report(receiver.store.pending.waiting(BEGAN + timedelta(days=1)), together)
     rows = db.session.execute(select(Upload.imei, Upload.identifier, Upload.path)).all()

@@ -185,13 +185,13 @@ def operations() -> list[tuple[str, str]]:
 
 
 def test_every_operation_of_the_document_is_called(served: tuple[Flask, str]) -> None:
-    told = {
+    report = {
         (method, path.removeprefix("/api/v1"))
         for path, methods in describe(served[0])["paths"].items()
         for method in methods
         if method != "parameters"
     }
-    assert told == set(operations())
+    assert report == set(operations())
 
 
 def calls(command: str) -> list[tuple[str, str, Any]]:

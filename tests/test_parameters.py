@@ -179,8 +179,8 @@ def test_a_video_trigger_knows_three_names_only() -> None:
 
 
 def test_every_fault_is_told_at_once_under_its_own_id() -> None:
-    told = errors(validate, {"66000": 9, "x": 1, "0151": 18, True: 1, 99999: 1, 66001: 50, "-5": 0})
-    assert set(told) == {"66000", "x", "0151", "True", "99999", "-5"}
+    problems = errors(validate, {"66000": 9, "x": 1, "0151": 18, True: 1, 99999: 1, 66001: 50, "-5": 0})
+    assert set(problems) == {"66000", "x", "0151", "True", "99999", "-5"}
 
 
 def test_an_id_given_twice_is_refused() -> None:
@@ -225,8 +225,8 @@ def test_login_and_password_go_together_and_alone() -> None:
 
 @pytest.mark.parametrize("text", ["", "abcdef", "ab c", "a;b", "ä", "a_b", "a\n", 12345, None, "１"])
 def test_login_and_password_are_a_few_letters_and_digits(text: Any) -> None:
-    told = errors(validate, {3003: text, 3004: "abc"})
-    assert list(told) == ["3003"]
+    problems = errors(validate, {3003: text, 3004: "abc"})
+    assert list(problems) == ["3003"]
 
 
 def test_a_plan_gets_what_dualcam_needs_and_nothing_else() -> None:
@@ -237,10 +237,10 @@ def test_a_plan_gets_what_dualcam_needs_and_nothing_else() -> None:
 
 
 def test_a_plan_refuses_another_mode_and_credentials_with_all_other_faults() -> None:
-    told = errors(complete, {151: 17, 150: 2, 3003: "abc", 3004: "def", 66022: 1})
-    assert set(told) == {"151", "150", "3003", "3004", "66022"}
-    assert "18" in told["151"][0]
-    assert "alone" in told["3003"][0]
+    problems = errors(complete, {151: 17, 150: 2, 3003: "abc", 3004: "def", 66022: 1})
+    assert set(problems) == {"151", "150", "3003", "3004", "66022"}
+    assert "18" in problems["151"][0]
+    assert "alone" in problems["3003"][0]
 
 
 def test_the_camera_server_joins_the_catalogue_under_the_operators_ids() -> None:
@@ -318,9 +318,9 @@ def test_anything_else_is_none(host: str) -> None:
 def test_a_doubtful_set_is_warned_of_beside_the_right_field(
     asked: Any, known: Any, firmware: str | None, warned: set[str]
 ) -> None:
-    told = warned_of(asked, known=known, firmware=firmware)
-    assert set(told) == warned
-    assert all(text.endswith(".") for texts in told.values() for text in texts)
+    problems = warned_of(asked, known=known, firmware=firmware)
+    assert set(problems) == warned
+    assert all(text.endswith(".") for texts in problems.values() for text in texts)
 
 
 @pytest.mark.parametrize(("asked", "known", "warned"), [
@@ -330,8 +330,8 @@ def test_a_doubtful_set_is_warned_of_beside_the_right_field(
 def test_what_is_sent_without_a_request_is_warned_of_while_it_has_nowhere_to_go(
     asked: Any, known: Any, warned: list[str]
 ) -> None:
-    told = warned_of(asked, known=known, server_advice="Set the server.")
-    assert [number for number in told if "Set the server." in told[number]] == warned
+    problems = warned_of(asked, known=known, server_advice="Set the server.")
+    assert [number for number in problems if "Set the server." in problems[number]] == warned
     assert all("server" not in text for texts in warned_of(asked, known=known).values() for text in texts)
 
 
@@ -359,7 +359,7 @@ def test_a_parameter_that_the_firmware_does_not_have_yet_is_warned_of_by_code(ke
 
 
 @pytest.mark.parametrize(
-    ("firmware", "since", "told"),
+    ("firmware", "since", "problems"),
     [
         ("03.27.03.Rev.105", "03.27.03.Rev.105", True),
         ("03.27.03.Rev.104", "03.27.03.Rev.105", False),
@@ -376,9 +376,9 @@ def test_a_parameter_that_the_firmware_does_not_have_yet_is_warned_of_by_code(ke
     ],
 )
 def test_firmware_versions_are_compared_number_by_number(
-    firmware: str, since: str, told: bool | None
+    firmware: str, since: str, problems: bool | None
 ) -> None:
-    assert firmware_at_least(firmware, since) is told
+    assert firmware_at_least(firmware, since) is problems
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,8 @@ def test_only_a_partial_file_from_the_named_networks_goes_on(
     assert part.exists() == bool(received)
 
 
-@pytest.mark.parametrize("told", [None, 7, "nowhere", {"a": 1}])
-def test_a_sidecar_without_an_address_loses_no_byte(spool: SpoolUnderTest, told: object) -> None:
+@pytest.mark.parametrize("answer", [None, 7, "nowhere", {"a": 1}])
+def test_a_sidecar_without_an_address_loses_no_byte(spool: SpoolUnderTest, answer: object) -> None:
     sidecar = left_from(spool, "198.51.100.7").with_suffix(".json")
-    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"address": told}))
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"address": answer}))
     assert opened_from(spool, "198.51.100.8", OWN).received == 2 * PACKET

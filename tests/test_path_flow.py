@@ -196,8 +196,8 @@ def parsed(body: bytes) -> dict[str, Any]:
     reader.feed(bytes.fromhex("0000 0006 0001403a4abaa314 06000400"), found.append)
     reader.feed(b"\0\x0b" + len(body).to_bytes(2, "big") + body, found.append)
     assert isinstance(found[1], Metadata)
-    told: dict[str, Any] = json.loads(json.dumps(asdict(found[1])))
-    return told
+    answer: dict[str, Any] = json.loads(json.dumps(asdict(found[1])))
+    return answer
 
 
 def by_path(path: str, upload: str = "a" * 32, **changes: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from flask import Flask
 from page_visitor import Visitor, flat
 from sqlalchemy import select, update
 from test_api import Api
-from test_audit import told
+from test_audit import audited
 
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.models import ApiToken, IdempotencyKey, Role, User, WebSession, db, utcnow
@@ -73,7 +73,7 @@ def test_a_person_is_invited_by_a_link_and_comes_in_with_a_password_of_their_own
     assert guest.get("/").status_code == 200
     assert sign_in.sign_in(EMAIL, PASSWORD, "127.0.0.1", utcnow()).user.role == "support"
     assert person().name == "Ada L."
-    assert told() == [("admin@example.com", "invited", f"user:{EMAIL}"), (EMAIL, "signed_in", None)]
+    assert audited() == [("admin@example.com", "invited", f"user:{EMAIL}"), (EMAIL, "signed_in", None)]
 
 
 def test_a_link_works_once(app: Flask, admin: Visitor) -> None:
@@ -258,7 +258,7 @@ def test_a_person_is_removed_and_the_log_keeps_the_name(app: Flask, admin: Visit
     invite(admin)
     assert press(admin, "remove").location == "/settings/people"
     assert db.session.scalar(select(User).where(User.email == EMAIL)) is None
-    assert told(object=f"user:{EMAIL}")[-1][1] == "removed"
+    assert audited(object=f"user:{EMAIL}")[-1][1] == "removed"
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_a_token_is_shown_once_and_revoked_by_one_button(app: Flask, admin: Visi
     answer = admin.send("/settings/tokens", f"/settings/tokens/{row.id}/revoke")
     assert answer.location == f"/settings/tokens?revoked={row.id}"
     assert "No program uses the API." in admin.get("/settings/tokens").text
-    assert [entry[1:] for entry in told()] == [("added", "token:platform"), ("removed", "token:platform")]
+    assert [entry[1:] for entry in audited()] == [("added", "token:platform"), ("removed", "token:platform")]
     with pytest.raises(auth.NotFound):
         auth.find_token(str(row.id))
 
@@ -434,7 +434,7 @@ def test_a_token_that_was_revoked_by_mistake_is_restored_by_one_button(app: Flas
     )
     assert admin.send(page, f"/settings/tokens/{ident}/restore").location == "/settings/tokens"
     assert is_known(app, clear)
-    assert told()[-1][1:] == ("added", "token:platform")
+    assert audited()[-1][1:] == ("added", "token:platform")
 
 
 def test_a_token_is_not_restored_later(app: Flask, admin: Visitor) -> None:

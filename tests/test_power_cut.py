@@ -490,7 +490,7 @@ def test_after_a_failed_sync_of_all_no_file_in_hand_is_believed(
         patch.setattr(FileSystem, "sync", broken)
         with pytest.raises(StorageError):
             make_safe(other, NOW)
-    # whose bytes were lost is told once, and of nobody
+    # whose bytes were lost is reported once, and of nobody
     with pytest.raises(StorageError):
         receiver.safe()
     assert receiver.transfer is not None

@@ -100,8 +100,8 @@ any_text = st.text(st.characters(), max_size=8) | st.sampled_from(
 
 @given(st.dictionaries(any_text, any_text | st.lists(any_text, max_size=2), min_size=1, max_size=4))
 @settings(max_examples=200, deadline=None)
-def test_what_a_camera_tells_in_json_can_be_shown_and_stored(told: dict[str, object]) -> None:
-    body = json.dumps(told).encode()
+def test_what_a_camera_tells_in_json_can_be_shown_and_stored(report: dict[str, object]) -> None:
+    body = json.dumps(report).encode()
     given_back, _ = messages(PATH_INIT + protocol.HEADER.pack(0x0B, len(body)) + body, [])
     metadata = given_back[1]
     assert isinstance(metadata, Metadata)

@@ -1,4 +1,4 @@
-"""Records that the database does not take, among others that it does: the way they are told, and the real receiver."""
+"""Records that the database does not take, among others that it does: how they are reported, and the real receiver."""
 
 import hashlib
 import json
@@ -203,7 +203,7 @@ def test_a_damaged_sidecar_holds_up_no_other_and_stays(stack: Stack, database_ur
     wait_until(lambda: waiting(stack) == {f"{IMEI}_{upload}.json" for upload in bad})
     lines = stack.log("receiver").splitlines()
     assert sorted(upload for line in lines for upload in bad if upload in line) == bad, (
-        "told once, not in a hot loop"
+        "reported once, not in a hot loop"
     )
     metrics = requests.get(f"http://127.0.0.1:{stack.health_port}/metrics", timeout=5).text
     assert f"dualcam_receiver_refused_files {len(bad)}.0" in metrics

@@ -35,16 +35,16 @@ def test_registering_the_same_file_again_changes_nothing(van: Device) -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [None, {"timestamp": 0, "trigger": 0, "duration": 0}], ids=["silent", "time 0"]
+    "given_metadata", [None, {"timestamp": 0, "trigger": 0, "duration": 0}], ids=["silent", "time 0"]
 )
 @pytest.mark.parametrize(
     "imeis", [(IMEI, IMEI), (IMEI, "356307042441013")], ids=["one device", "two devices"]
 )
 def test_files_without_a_camera_time_in_one_report_are_all_kept(
-    van: Device, config: Config, told: dict[str, Any] | None, imeis: tuple[str, str]
+    van: Device, config: Config, given_metadata: dict[str, Any] | None, imeis: tuple[str, str]
 ) -> None:
     reported = [
-        sidecar(ident * 32, imei=imei, sha256="c" * 64) | {"metadata": told}
+        sidecar(ident * 32, imei=imei, sha256="c" * 64) | {"metadata": given_metadata}
         for ident, imei in zip("ab", imeis, strict=True)
     ]
     folder = Path(config.media_url.removeprefix("file://"))
@@ -69,7 +69,7 @@ def kept(tmp_path: Path, record: dict[str, Any]) -> Path:
     return file
 
 
-def told_twice(tmp_path: Path) -> tuple[dict[str, Any], Path, Path]:
+def reported_twice(tmp_path: Path) -> tuple[dict[str, Any], Path, Path]:
     """A file that is registered, and the same one stored again under another upload; give the second record."""
     first = sidecar()
     again = sidecar("b" * 32, metadata=first["metadata"])
@@ -79,17 +79,17 @@ def told_twice(tmp_path: Path) -> tuple[dict[str, Any], Path, Path]:
 
 
 def test_a_file_that_two_receivers_stored_is_kept_once(van: Device, tmp_path: Path) -> None:
-    again, first, second = told_twice(tmp_path)
+    again, first, second = reported_twice(tmp_path)
     registration.register([again], utcnow())
     assert db.session.scalars(select(Upload.id)).all() == ["a" * 32]
     assert (first.exists(), second.exists()) == (True, False)
 
 
 def test_a_file_that_came_again_takes_over_the_row_of_the_lost_one(van: Device, tmp_path: Path) -> None:
-    again, lost, second = told_twice(tmp_path)
+    again, lost, second = reported_twice(tmp_path)
     db.session.execute(update(Upload).values(thumbnail_state="failed", derive_attempts=3))
     lost.unlink()
-    for _ in range(2):  # told again where the receiver was killed before it knew of the first answer
+    for _ in range(2):  # reported again where the receiver was killed before it knew of the first answer
         registration.register([again], utcnow())
         assert second.exists()
     row = db.session.scalars(select(Upload)).one()
@@ -100,7 +100,7 @@ def test_a_file_that_came_again_takes_over_the_row_of_the_lost_one(van: Device, 
 def test_a_double_is_deleted_only_after_the_commit(
     van: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again, _, second = told_twice(tmp_path)
+    again, _, second = reported_twice(tmp_path)
     monkeypatch.setattr(registration, "put_all", Mock(side_effect=ValueError("another record of the report")))
     with pytest.raises(ValueError, match="another record"):
         registration.register([again], utcnow())
@@ -156,16 +156,19 @@ def test_files_of_one_bulk_that_are_known_and_new_and_of_strangers_are_stored(va
     assert {n: u.settle_due for n, u in rows.items()} == {"1": True, "2": True, "3": False}
     assert rows["1"].started_at == began
     settlement.settle_all(utcnow)
-    registration.register([known], utcnow())  # told again
+    registration.register([known], utcnow())  # reported again
     assert not db.session.get_one(Upload, "1" * 32, populate_existing=True).settle_due
 
 
 @pytest.mark.parametrize(
-    "told", [b'"\\u0000"', b'"\\ud800"', b"9" * 4000, b"1e999", b"[" * 3000 + b"]" * 3000, b'"\xff"', b"-0.0"]
+    "given_metadata",
+    [b'"\\u0000"', b'"\\ud800"', b"9" * 4000, b"1e999", b"[" * 3000 + b"]" * 3000, b'"\xff"', b"-0.0"],
 )
-def test_whatever_a_camera_tells_of_a_file_in_json_its_row_is_made(van: Device, told: bytes) -> None:
+def test_whatever_a_camera_tells_of_a_file_in_json_its_row_is_made(
+    van: Device, given_metadata: bytes
+) -> None:
     said = read_path_metadata(
-        b'{"version": 1, "file": {"file_timestamp": 1795600000, "more": ' + told + b"}}"
+        b'{"version": 1, "file": {"file_timestamp": 1795600000, "more": ' + given_metadata + b"}}"
     )
     take(sidecar(identifier="dsm/picture.jpg", metadata=asdict(said)))
     db.session.expire_all()
@@ -177,7 +180,7 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     path = f"quarantine/{IMEI}/2026/11/24/{'a' * 32}.jpg"
     (tmp_path / "media" / path).parent.mkdir(parents=True)
     (tmp_path / "media" / path).write_bytes(b"picture")
-    (tmp_path / "media" / f"{path}.json").write_bytes(b"what the camera told")
+    (tmp_path / "media" / f"{path}.json").write_bytes(b"what the camera gave")
     take(sidecar(path=path, admission="quarantine"))
     upload = db.session.scalars(select(Upload)).one()
     assert upload.state == "quarantined"
@@ -189,7 +192,7 @@ def test_files_of_an_unknown_device_are_adopted_when_it_is_added(app: Flask, tmp
     found = storage.media().path(upload.path)
     assert found is not None
     assert found.read_bytes() == b"picture"
-    assert found.with_name(f"{found.name}.json").read_bytes() == b"what the camera told"
+    assert found.with_name(f"{found.name}.json").read_bytes() == b"what the camera gave"
     assert not (tmp_path / "media" / path).exists()
     assert not (tmp_path / "media" / f"{path}.json").exists()
 
@@ -243,13 +246,16 @@ def test_a_file_of_a_device_that_was_deleted_meanwhile_goes_into_quarantine(
     plain.parent.mkdir(parents=True)
     plain.write_bytes(b"picture")
     registry.archive(van, utcnow())
-    for _ in range(2):  # told again: the receiver was killed before it knew that it had been heard
-        (told,) = registration.register([record], utcnow())
-    assert (told["admission"], told["path"]) == ("quarantine", f"quarantine/{IMEI}/{record['path']}")
-    assert (tmp_path / "media" / told["path"]).read_bytes() == b"picture"
+    for _ in range(2):  # reported again: the receiver was killed before it knew that it had been heard
+        (given_metadata,) = registration.register([record], utcnow())
+    assert (given_metadata["admission"], given_metadata["path"]) == (
+        "quarantine",
+        f"quarantine/{IMEI}/{record['path']}",
+    )
+    assert (tmp_path / "media" / given_metadata["path"]).read_bytes() == b"picture"
     assert not plain.exists()
     upload = db.session.scalars(select(Upload)).one()
-    assert (upload.state, upload.path, upload.device_id) == ("quarantined", told["path"], None)
+    assert (upload.state, upload.path, upload.device_id) == ("quarantined", given_metadata["path"], None)
     again = registry.add({"imei": IMEI, "phone": "+12025550112"}, utcnow())
     assert settlement.adopt(again, utcnow()) == 1
     assert plain.read_bytes() == b"picture"

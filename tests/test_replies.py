@@ -43,11 +43,11 @@ def place(vector: Vector) -> str:
 
 def meaning(reply: Reply) -> dict[str, Any]:
     """Give what a vector states of a reply: its kind and whatever is not empty, without words for people."""
-    told = reply.as_json()
+    report = reply.as_json()
     for name in ("command", "text", "sentence", "message"):
-        told.pop(name, None)
+        report.pop(name, None)
     empty = {"already_connected": False, "front_failed": False, "rear_failed": False, "ids": []}
-    return {name: value for name, value in told.items() if value is not None and empty.get(name) != value}
+    return {name: value for name, value in report.items() if value is not None and empty.get(name) != value}
 
 
 def expected(vector: Vector) -> list[dict[str, Any]]:
@@ -154,8 +154,8 @@ def test_values_of_credentials_are_told_to_the_program_but_not_to_people() -> No
 
 def test_a_refusal_that_repeats_a_credential_shows_dots() -> None:
     (reply,) = read_replies("Error: pw1 is no password")
-    told = reply.as_json(("lgn", "pw1"))
-    assert told["text"] == told["message"] == "Error: ••••• is no password"
+    report = reply.as_json(("lgn", "pw1"))
+    assert report["text"] == report["message"] == "Error: ••••• is no password"
 
 
 @pytest.mark.parametrize("vector", read("masking.txt"), ids=place)

@@ -15,15 +15,15 @@ class BusyProduct:
     """Takes a report slowly: while it does, the next file is there."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.reporter: Reporter | None = None
 
     def _more(self, kind: str) -> None:
-        self.told.append(kind)
+        self.reported.append(kind)
         assert self.reporter is not None
-        assert len(self.told) < 50, f"one round has no end: {self.told[:6]} ..."
-        self.reporter.stored({"upload": f"{len(self.told):032x}"})
-        self.reporter.left_partial({"upload": f"{len(self.told):032x}"}, share=False)
+        assert len(self.reported) < 50, f"one round has no end: {self.reported[:6]} ..."
+        self.reporter.stored({"upload": f"{len(self.reported):032x}"})
+        self.reporter.left_partial({"upload": f"{len(self.reported):032x}"}, share=False)
 
     def stored(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         self._more("stored")
@@ -33,10 +33,10 @@ class BusyProduct:
         self._more("partial")
 
     def superseded(self, idents: list[str]) -> None:
-        self.told.append("superseded")
+        self.reported.append("superseded")
 
     def sessions(self, facts: list[Any]) -> None:
-        self.told.append("sessions")
+        self.reported.append("sessions")
 
 
 def test_sessions_are_told_while_files_never_stop_coming() -> None:
@@ -51,9 +51,9 @@ def test_sessions_are_told_while_files_never_stop_coming() -> None:
     reports.stored({"upload": "b" * 32})
     reports.left_partial({"upload": "c" * 32}, share=False)
     reports._deliver()
-    assert product.told == ["stored", "partial", "sessions"]
+    assert product.reported == ["stored", "partial", "sessions"]
     reports._deliver()
-    assert product.told[3:] == ["stored", "partial"]
+    assert product.reported[3:] == ["stored", "partial"]
 
 
 class Queue:
@@ -61,24 +61,24 @@ class Queue:
 
     def __init__(self) -> None:
         self.rows = deque(range(10), maxlen=10)
-        self.told: list[int] = []
+        self.reported: list[int] = []
         self.away = False
 
     def tell(self) -> None:
         _deliver_all(self.rows, self._take, lambda row, why: None)
 
     def _take(self, rows: list[int]) -> None:
-        if not self.told:
+        if not self.reported:
             self.rows.extend(range(10, 15))
         if self.away:
             raise ConnectionError
-        self.told += rows
+        self.reported += rows
 
 
 def test_what_comes_to_a_full_queue_while_it_is_told_is_told_next() -> None:
     queue = Queue()
     queue.tell()
-    assert queue.told == list(range(10))
+    assert queue.reported == list(range(10))
     assert list(queue.rows) == list(range(10, 15))
 
 

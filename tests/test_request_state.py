@@ -22,14 +22,14 @@ def visitor(app: Flask) -> Visitor:
     return Visitor(app, Role.ADMIN)
 
 
-def told(visitor: Visitor) -> str:
+def sentence(visitor: Visitor) -> str:
     return " ".join(visitor.get(f"/vehicles/{IMEI}/part/requests").text.split())
 
 
 def test_a_request_tells_how_much_of_its_file_has_come(van: Device, visitor: Visitor) -> None:
     command(van, state=State.ANSWERED, expires_at=datetime(2026, 11, 26, 0, 30, tzinfo=UTC))
     upload(van, "receiving", received_packets=31)
-    text = told(visitor)
+    text = sentence(visitor)
     assert "31 of 54 packets of the front photo have come." in text
     assert "</svg>Coming 57 %</span>" in text
     assert "We wait until 02:30 EET." in text
@@ -38,19 +38,19 @@ def test_a_request_tells_how_much_of_its_file_has_come(van: Device, visitor: Vis
 def test_a_broken_line_tells_that_the_device_goes_on(van: Device, visitor: Visitor) -> None:
     command(van, state=State.ANSWERED)
     upload(van, "partial", received_packets=31)
-    assert "The connection broke after 31 of 54 packets" in told(visitor)
+    assert "The connection broke after 31 of 54 packets" in sentence(visitor)
 
 
 def test_a_file_that_began_before_the_request_does_not_explain_it(van: Device, visitor: Visitor) -> None:
     upload(van, "partial", received_packets=3, started_at=utcnow() - timedelta(days=6))
     command(van, state=State.ANSWERED)
-    assert "The vehicle has accepted" in told(visitor)
+    assert "The vehicle has accepted" in sentence(visitor)
 
 
 def test_a_request_for_both_names_the_file_that_is_missing(van: Device, visitor: Visitor) -> None:
     row = command(van, state=State.ANSWERED, arguments={"file_type": "photo", "source": "both"})
     upload(van, command_id=row.id)
-    text = told(visitor)
+    text = sentence(visitor)
     assert (
         "Front photo</a> · The vehicle has accepted; the rear photo comes once its camera is connected"
         in text
@@ -64,7 +64,7 @@ def test_a_request_whose_camera_was_cut_off_tells_why(van: Device, visitor: Visi
                       ended_at=utcnow(), code="bad_crc", reason="31 packets in a row with a wrong CRC.")
     )  # fmt: skip
     db.session.commit()
-    assert "The camera connected, but: 31 packets in a row with a wrong CRC." in told(visitor)
+    assert "The camera connected, but: 31 packets in a row with a wrong CRC." in sentence(visitor)
 
 
 def test_a_failed_request_says_whether_asking_again_helps(van: Device, visitor: Visitor) -> None:
@@ -75,7 +75,7 @@ def test_a_failed_request_says_whether_asking_again_helps(van: Device, visitor: 
         error=as_it_is("The ignition is off."),
         error_retry=True,
     )
-    assert "The ignition is off. Asking again may help." in told(visitor)
+    assert "The ignition is off. Asking again may help." in sentence(visitor)
 
 
 def test_asking_again_names_our_own_server_as_it_is_reached_now(app: Flask, van: Device) -> None:
@@ -99,7 +99,7 @@ def test_a_video_that_is_here_already_is_linked_where_it_is_asked_for_again(
         f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask",
         **{"file_type": "video", "source": "both", "duration": "10", "from": "2026-11-20T10:00:00"},
     )  # fmt: skip
-    told = " ".join(answer.text.split())
+    sentence = " ".join(answer.text.split())
     assert answer.status_code == 409
-    assert f'You have this clip already: <a href="/uploads/{here.id}">front camera</a>' in told
-    assert "Ask for the rear camera alone." in told
+    assert f'You have this clip already: <a href="/uploads/{here.id}">front camera</a>' in sentence
+    assert "Ask for the rear camera alone." in sentence

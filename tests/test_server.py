@@ -36,7 +36,7 @@ UNKNOWN = "356307042441013"
 
 
 class Notes:
-    """A product that knows one device and notes what it is told; `away` makes every call fail."""
+    """A product that knows one device and notes what is reported to it; `away` makes every call fail."""
 
     def __init__(self) -> None:
         self.stored_files: dict[str, dict[str, Any]] = {}

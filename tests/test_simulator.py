@@ -13,7 +13,7 @@ from conftest import wait_until
 from stack import Stack
 
 from simulator.camera import ATTEMPTS
-from simulator.metadata import Told, told_by
+from simulator.metadata import MetadataAnswer, metadata_answer_of
 from simulator.network import Network
 from simulator.vehicle import Vehicle, default_fleet, settings_for
 
@@ -91,31 +91,31 @@ def test_a_camera_that_changes_its_protocol_is_understood_either_way(stack: Stac
 
 @pytest.mark.parametrize(
     # without times nothing tells two requests apart: a vehicle for each
-    ("imei", "told", "wanted"),
+    ("imei", "kind", "wanted"),
     [
-        ("352094080960211", Told.NOTHING, {"file_type": "photo", "source": "front"}),
-        ("352094080960229", Told.NO_TIME, {"file_type": "photo", "source": "rear"}),
-        ("352094080960237", Told.NO_TRIGGER, {"file_type": "photo", "source": "front"}),
+        ("352094080960211", MetadataAnswer.NOTHING, {"file_type": "photo", "source": "front"}),
+        ("352094080960229", MetadataAnswer.NO_TIME, {"file_type": "photo", "source": "rear"}),
+        ("352094080960237", MetadataAnswer.NO_TRIGGER, {"file_type": "photo", "source": "front"}),
         (
             "352094080960245",
-            Told.RAW,
+            MetadataAnswer.RAW,
             {"file_type": "video", "source": "rear", "duration": 1, "timestamp": 1_795_600_000},
         ),
     ],
 )
 def test_a_file_of_which_the_camera_tells_less_arrives_for_its_request(
-    stack: Stack, imei: str, told: Told, wanted: dict[str, Any]
+    stack: Stack, imei: str, kind: MetadataAnswer, wanted: dict[str, Any]
 ) -> None:
     add_vehicle(stack, imei, f"+447700900{int(imei[-4:-1])}")
-    settings = {"protocol": 5} | settings_for(told)
+    settings = {"protocol": 5} | settings_for(kind)
     stack.control("PATCH", f"/vehicles/{imei}", {"protocol": settings["protocol"]})
     stack.control("PATCH", f"/vehicles/{imei}/faults", settings["faults"])
     done = ask(stack, imei, **wanted)
     assert done["state"] == "done"
     upload = stack.api("GET", f"/uploads/{done['uploads'][0]['id']}", status=200)
     assert upload["sha256"] == acknowledged(stack, imei)[-1]
-    assert (upload["timestamp"] is not None) == told.has_time
-    assert upload["trigger"] == (0 if told is Told.NO_TIME else None)
+    assert (upload["timestamp"] is not None) == kind.has_time
+    assert upload["trigger"] == (0 if kind is MetadataAnswer.NO_TIME else None)
 
 
 def test_a_file_of_a_trigger_arrives_unasked_and_names_it(stack: Stack) -> None:
@@ -144,8 +144,8 @@ def test_a_larger_fleet_has_in_each_ten_after_the_third_vehicle_those_that_tell_
 
     fleet = default_fleet(23)
     assert len({vehicle.imei for vehicle in fleet}) == len({vehicle.phone for vehicle in fleet}) == 23
-    told = [told_by(number) for number in range(1, 21)]
-    assert [settings(v) for v in fleet[3:]] == [{"protocol": 5} | settings_for(one) for one in told]
+    kind = [metadata_answer_of(number) for number in range(1, 21)]
+    assert [settings(v) for v in fleet[3:]] == [{"protocol": 5} | settings_for(one) for one in kind]
 
 
 def test_help_explains_the_vehicles_and_the_stand_in() -> None:

@@ -498,15 +498,15 @@ def test_redirects_endless_and_dripping_answers_are_unclear_within_the_time_limi
 def test_a_report_named_by_our_id_alone_finds_its_sms(http_phone: HttpPhone, van: Device) -> None:
     row = photo(van)
     send(van)
-    told = {"reference": only_message().id, "state": "DELIVRD"}
-    assert http_phone.post("status", told).status_code == 200
+    found = {"reference": only_message().id, "state": "DELIVRD"}
+    assert http_phone.post("status", found).status_code == 200
     db.session.expire_all()
     assert row.shown_state == ShownState.DELIVERED
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    ("path", "told", "field"),
+    ("path", "found", "field"),
     [
         ("inbound", {"id": "1", "text": "x"}, "from"),
         ("inbound", {"id": "1", "from": NUMBER}, "text"),
@@ -516,9 +516,9 @@ def test_a_report_named_by_our_id_alone_finds_its_sms(http_phone: HttpPhone, van
     ],
 )
 def test_a_webhook_without_a_field_that_is_needed_is_refused_by_its_name(
-    http_phone: HttpPhone, path: str, told: Any, field: str
+    http_phone: HttpPhone, path: str, found: Any, field: str
 ) -> None:
-    answer = http_phone.post(path, told)
+    answer = http_phone.post(path, found)
     assert (answer.status_code, list(answer.json["errors"])) == (422, [field])
     assert db.session.scalar(select(GatewayEvent)) is None
 

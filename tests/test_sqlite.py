@@ -69,10 +69,10 @@ def test_a_wait_for_the_lock_of_the_database_stops_no_other_greenlet(config: Con
         other = holder(config.database_url)
         process.stdin.write("\n")
         process.stdin.flush()
-        told = process.stdout.readline()
+        answer = process.stdout.readline()
         other.execute("ROLLBACK")
         other.close()
-        assert (told, process.stdout.readline()) == ("the others go on\n", "True\n")
+        assert (answer, process.stdout.readline()) == ("the others go on\n", "True\n")
 
 
 @pytest.mark.parametrize("way", ["explicit", "one", "many"])

@@ -119,9 +119,9 @@ def test_a_soak_takes_a_sample_in_the_middle_of_a_fork_for_what_it_is() -> None:
 
 def test_a_soak_holds_what_is_flat_and_tells_what_grows() -> None:
     assert soak.judge(_samples())["rows_behind_most"] == 0
-    for growth, told in (
+    for growth, answer in (
         ({"lag": 10}, "rows"), ({"unlinked": 10}, "linked"), ({"no_copy": 5}, "copied"), ({"sweep": 2}, "held up"),
         ({"memory": 2**20}, "memory"), ({"descriptors": 20}, "leak"),
     ):  # fmt: skip
-        with pytest.raises(BrokenPromise, match=told):
+        with pytest.raises(BrokenPromise, match=answer):
             soak.judge(_samples(**growth))

@@ -45,7 +45,7 @@ def test_a_video_that_is_here_is_not_fetched_again(van: Device) -> None:
     asked(van, **clip)
     video = {"identifier": "%videof", "file_type": "video", "extension": "h265", "duration": 5}
     take(sidecar(**video, timestamp=begin * 1000))
-    for source, told in (
+    for source, answer in (
         ("front", f"This video of the front camera (upload {'a' * 32}) is here already. Nothing was sent."),
         (
             "both",
@@ -54,7 +54,7 @@ def test_a_video_that_is_here_is_not_fetched_again(van: Device) -> None:
     ):
         with pytest.raises(Conflict) as refused:
             wish(van, source, **clip)
-        assert (refused.value.code, refused.value.message) == ("already_here", told)
+        assert (refused.value.code, refused.value.message) == ("already_here", answer)
         db.session.rollback()
     wish(van, "rear", **clip)
     wish(van, "front", **(clip | {"duration": 6}))
@@ -200,13 +200,13 @@ def test_a_record_of_a_clock_that_is_ahead_pins_nothing(van: Device) -> None:
     assert item.value == "on"
 
 
-@pytest.mark.parametrize(("value", "told"), [(0, None), (3, ("crash", "unknown"))])
+@pytest.mark.parametrize(("value", "answer"), [(0, None), (3, ("crash", "unknown"))])
 def test_a_trigger_in_a_record_is_told_and_no_fault_of_the_device(
-    van: Device, value: int, told: tuple[str, str] | None
+    van: Device, value: int, answer: tuple[str, str] | None
 ) -> None:
     telemetry.accept(van, utcnow(), {"499": value}, utcnow())
     item = status_table.get(van.id, "sos")
-    assert (item and (item.value, item.verdict)) == told
+    assert (item and (item.value, item.verdict)) == answer
 
 
 def test_an_older_file_that_is_told_late_is_not_the_last_one(van: Device) -> None:

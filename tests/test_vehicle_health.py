@@ -95,11 +95,11 @@ def test_every_code_is_reached_by_a_vector_of_its_own_and_has_words() -> None:
 @pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}: {case['about']}" for name, case in CASES])
 def test_a_health_stays_as_it_is_until_it_says_so(name: str, case: dict[str, Any]) -> None:
     """Without a new fact nothing changes before `valid_until`; after it the next value is certain again."""
-    told = facts(case["facts"])
-    first = health.decide(told, LIMITS, NOW)
+    answer = facts(case["facts"])
+    first = health.decide(answer, LIMITS, NOW)
     until = first.valid_until or NOW + timedelta(days=90)
     for part in (0.1, 0.5, 0.999):
-        later = health.decide(told, LIMITS, NOW + (until - NOW) * part)
+        later = health.decide(answer, LIMITS, NOW + (until - NOW) * part)
         assert (later.code, later.arguments, later.since) == (first.code, first.arguments, first.since)
 
 

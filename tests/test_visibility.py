@@ -399,7 +399,7 @@ def test_files_that_were_kept_of_an_unknown_device_are_its_own_when_a_limited_pe
 # streams
 
 
-def told(app: Flask, audience: change_feed.Audience, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def report(app: Flask, audience: change_feed.Audience, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Give the topics that a stream tells after it has begun, up to that of one's own vehicle."""
     db.session.execute(delete(Change))
     db.session.commit()
@@ -432,7 +432,7 @@ def test_a_stream_tells_only_of_vehicles_that_somebody_sees(
     app: Flask, fleet: dict[str, dict[str, str]], tags: visibility.Tags | None, expected: set[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    assert set(told(app, change_feed.Audience(None, tags), monkeypatch)) == expected
+    assert set(report(app, change_feed.Audience(None, tags), monkeypatch)) == expected
 
 
 def test_what_a_stream_missed_is_told_only_of_vehicles_that_somebody_sees(

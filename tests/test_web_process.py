@@ -78,12 +78,12 @@ class Drip:
 
 
 def test_a_body_that_does_not_come_in_time_is_told_so_and_reaches_no_app() -> None:
-    told: list[str] = []
+    calls: list[str] = []
     app = gunicorn_worker.WholeBody(
-        lambda environ, start: [b"reached"], lambda: told.append("whole"), seconds=0.05
+        lambda environ, start: [b"reached"], lambda: calls.append("whole"), seconds=0.05
     )
-    (body,) = app({"wsgi.input": Drip()}, lambda status, headers: told.append(status))
-    assert told == ["408 Request Timeout"]
+    (body,) = app({"wsgi.input": Drip()}, lambda status, headers: calls.append(status))
+    assert calls == ["408 Request Timeout"]
     assert json.loads(body)["code"] == "too_slow"
 
 
@@ -94,14 +94,14 @@ def test_a_body_beyond_the_limit_is_not_read_to_its_end() -> None:
 
 
 def test_a_body_that_is_cut_off_reaches_no_app() -> None:
-    told: list[str] = []
-    app = gunicorn_worker.WholeBody(lambda environ, start: [b"reached"], lambda: told.append("whole"))
+    calls: list[str] = []
+    app = gunicorn_worker.WholeBody(lambda environ, start: [b"reached"], lambda: calls.append("whole"))
     environ = {"wsgi.input": io.BytesIO(b"duration=3"), "CONTENT_LENGTH": "11"}
-    (body,) = app(environ, lambda status, headers: told.append(status))
-    assert told == ["400 Bad Request"]
+    (body,) = app(environ, lambda status, headers: calls.append(status))
+    assert calls == ["400 Bad Request"]
     assert json.loads(body)["code"] == "cut_off"
     environ["CONTENT_LENGTH"] = "10"
-    assert list(app(environ | {"wsgi.input": io.BytesIO(b"duration=3")}, lambda *told: None)) == [b"reached"]
+    assert list(app(environ | {"wsgi.input": io.BytesIO(b"duration=3")}, lambda *calls: None)) == [b"reached"]
 
 
 def test_many_requests_at_once_begin_in_the_order_in_which_they_came() -> None:
@@ -122,7 +122,7 @@ def begun_by(paths: list[str]) -> list[str]:
         return []
 
     app = gunicorn_worker.WholeBody(page, lambda: None)
-    gevent.joinall([gevent.spawn(app, asking(path), lambda *told: None) for path in paths])
+    gevent.joinall([gevent.spawn(app, asking(path), lambda *calls: None) for path in paths])
     return begun
 
 

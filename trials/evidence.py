@@ -1,4 +1,4 @@
-"""What is true in the end: files on disk, rows in the database, against what cameras were told.
+"""What is true in the end: files on disk, rows in the database, against what was acknowledged to cameras.
 
 Reads the folder and the database from outside, with statements of its own.
 """
@@ -43,7 +43,7 @@ def wait(claim: Callable[[], Any], seconds: float, text_: str, every: float = 0.
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A file that a camera sent whole. `stamp`: milliseconds as the camera told them on that connection; 0: no time.
+    """A file that a camera sent whole. `stamp`: milliseconds as the camera gave them on that connection; 0: no time.
 
     `identifier`: what it was asked for by, its path where it was offered by path.
     """

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 
 from fastcrc import crc16
 
-from simulator.metadata import RAW_METADATA, Told, told_by
+from simulator.metadata import RAW_METADATA, MetadataAnswer, metadata_answer_of
 from trials import evidence
 from trials.evidence import Sent
 
@@ -80,9 +80,9 @@ class File:
         """How many packets it has."""
         return -(-len(self.data) // PACKET)
 
-    def path(self, tells: Told) -> str:
+    def path(self, metadata_answer: MetadataAnswer) -> str:
         """Give the path under which a camera offers it."""
-        folder, ending = (DSM_FOLDERS if tells is Told.RAW else FOLDERS)[self.identifier]
+        folder, ending = (DSM_FOLDERS if metadata_answer is MetadataAnswer.RAW else FOLDERS)[self.identifier]
         return f"{folder}/{datetime.fromtimestamp(self.stamp / 1000, UTC):%y%m%d/%H%M%S}.{ending}"
 
 
@@ -99,8 +99,8 @@ class Camera:
 
     def __init__(self, fleet: "Fleet", number: int, files: Iterator[File]) -> None:
         self.fleet, self.imei, self.rng = fleet, imei(number), random.Random(f"{fleet.seed}/{number}")
-        self.tells = told_by(number)
-        self.stamps: dict[str, int] = {}  # told on this connection, in milliseconds, by a file's kind
+        self.metadata_answer = metadata_answer_of(number)
+        self.stamps: dict[str, int] = {}  # given on this connection, in milliseconds, by a file's kind
         self.backlog, self.held = files, dict[str, File]()
         self.next: File | None = next(files, None)
         self.chain_restarts = bool(self.rng.getrandbits(1))
@@ -234,7 +234,7 @@ class Camera:
 
     def _data(self, at: int, payload: bytes, chain: int) -> bytes:
         body = payload + struct.pack(">H", chain)
-        if self.tells.by_path:
+        if self.metadata_answer.by_path:
             return struct.pack(">HHI", 0x0E, 4 + len(body), at) + body
         return struct.pack(">HH", 4, len(body)) + body
 
@@ -292,13 +292,13 @@ class Camera:
         elif command == 0x000C:
             self.say(self._path_offered())
         elif command == 0x000A:
-            self._metadata(self._first() if self.tells.by_path else self.held.get(body.decode()))
+            self._metadata(self._first() if self.metadata_answer.by_path else self.held.get(body.decode()))
         elif command == 0x0008:
             self.file, self.finished = self._named(body.rstrip(b"\0").decode()), False
             self.began = time.monotonic()
             count = (
                 len(self.file.data)
-                if self.file and self.tells.by_path
+                if self.file and self.metadata_answer.by_path
                 else self.file.packets
                 if self.file
                 else 0
@@ -312,45 +312,45 @@ class Camera:
 
     def _path_offered(self) -> bytes:
         file = self._first()
-        path = file.path(self.tells).encode() + b"\0" if file else b""
+        path = file.path(self.metadata_answer).encode() + b"\0" if file else b""
         return struct.pack(">HH", 0x0D, len(path)) + path
 
     def _named(self, name: str) -> File | None:
-        if not self.tells.by_path:
+        if not self.metadata_answer.by_path:
             return self.held.get(name)
-        return next((file for file in self.held.values() if file.path(self.tells) == name), None)
+        return next((file for file in self.held.values() if file.path(self.metadata_answer) == name), None)
 
     def _resume(self, position: int) -> None:
         assert self.file is not None
         if self.cutting:
             return
         # whole packets are asked for, by their number from 1 or by their byte from 0
-        first = position // PACKET + 1 if self.tells.by_path else max(position, 1)
-        frame = PATH_FRAME if self.tells.by_path else FRAME
+        first = position // PACKET + 1 if self.metadata_answer.by_path else max(position, 1)
+        frame = PATH_FRAME if self.metadata_answer.by_path else FRAME
         self.fleet.tally.count["resumed" if first > 1 else "started"] += 1
         if self.sent < len(self.chunk):  # finish the packet that is half sent, give up those behind it
             self.chunk = self.chunk[: -(-max(self.sent, 1) // frame) * frame]
         self.finished = self.cutting = False
         self.frames = self._packets(self.file, first)
-        self.say(struct.pack(">HHI", 3, 4, position if self.tells.by_path else first))
+        self.say(struct.pack(">HHI", 3, 4, position if self.metadata_answer.by_path else first))
 
     def _metadata(self, file: File | None) -> None:
-        if file is None or self.tells is Told.NOTHING:
+        if file is None or self.metadata_answer is MetadataAnswer.NOTHING:
             return
-        if self.tells.by_path:
-            self.stamps[file.identifier] = file.stamp // 1000 * 1000 if self.tells.has_time else 0
-            body = RAW_METADATA if self.tells is Told.RAW else self._json(file)
+        if self.metadata_answer.by_path:
+            self.stamps[file.identifier] = file.stamp // 1000 * 1000 if self.metadata_answer.has_time else 0
+            body = RAW_METADATA if self.metadata_answer is MetadataAnswer.RAW else self._json(file)
         else:
-            self.stamps[file.identifier] = stamp = file.stamp if self.tells.has_time else 0
+            self.stamps[file.identifier] = stamp = file.stamp if self.metadata_answer.has_time else 0
             body = self._binary(file, stamp)
         self.say(struct.pack(">HH", 0x000B, len(body)) + body)
 
     def _json(self, file: File) -> bytes:
-        told = {"version": 1, "file": {"file_timestamp": file.stamp // 1000, "duration": 5, "framerate": 25},
+        contents = {"version": 1, "file": {"file_timestamp": file.stamp // 1000, "duration": 5, "framerate": 25},
                 "location": {"latitude": 54.6872, "longitude": 25.2797}}  # fmt: skip
-        if self.tells is not Told.NO_TRIGGER:
-            told["fm_trigger"] = {"type": TRIGGER}
-        return json.dumps(told).encode()
+        if self.metadata_answer is not MetadataAnswer.NO_TRIGGER:
+            contents["fm_trigger"] = {"type": TRIGGER}
+        return json.dumps(contents).encode()
 
     @staticmethod
     def _binary(file: File, stamp: int) -> bytes:
@@ -365,7 +365,7 @@ class Camera:
 
     def _init(self) -> None:
         self.file = None
-        by_path = self.tells.by_path
+        by_path = self.metadata_answer.by_path
         bits = 0x40 + (PATH_BIT * bool(self.held) if by_path else sum(BITS[name] for name in self.held))
         self.say(struct.pack(">HHQ4B", 0, 6 if by_path else 5, int(self.imei), bits, 0, 4, 0))
 
@@ -385,7 +385,7 @@ class Camera:
         return True
 
     def _as_sent(self, file: File) -> Sent:
-        name = file.path(self.tells) if self.tells.by_path else file.identifier
+        name = file.path(self.metadata_answer) if self.metadata_answer.by_path else file.identifier
         # what it was not asked on this connection it did not tell
         return Sent(
             self.imei, name, self.stamps.get(file.identifier, 0), hashlib.sha256(file.data).hexdigest()

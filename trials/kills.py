@@ -14,7 +14,7 @@ from typing import Any
 
 import requests
 
-from simulator.metadata import told_by
+from simulator.metadata import metadata_answer_of
 from simulator.vehicle import settings_for
 from trials import evidence
 from trials.evidence import Figures, hold
@@ -43,7 +43,7 @@ class Vehicle(threading.Thread):
         super().__init__(daemon=True)
         self.system, self.imei, self.ends = system, imei(number), ends
         self.phone, self.rng = f"+1202555{number:04d}", random.Random(f"{seed}/vehicle/{number}")
-        self.tells = told_by(number)
+        self.metadata_answer = metadata_answer_of(number)
         self.accepted: list[str] = []
         self.refused: Counter[str] = Counter()
 
@@ -52,7 +52,9 @@ class Vehicle(threading.Thread):
         stack = self.system.stack
         given = {"imei": self.imei, "phone": self.phone, "sms_login": "fleet", "sms_password": "cam12"}
         stack.control(
-            "POST", "/vehicles", given | settings_for(self.tells) | {"parameters": {"150": "1", "151": "18"}}
+            "POST",
+            "/vehicles",
+            given | settings_for(self.metadata_answer) | {"parameters": {"150": "1", "151": "18"}},
         )
         stack.api("POST", "/devices", given | {"model": "FMC125"}, status=201)
 
@@ -69,7 +71,7 @@ class Vehicle(threading.Thread):
                 while not self.ends.is_set() and self._is_open(command):
                     pause(0.3)
             # a path names its file by the second: never two files under one
-            pause(self.rng.uniform(0, 0.5) + (1 if self.tells.by_path else 0))
+            pause(self.rng.uniform(0, 0.5) + (1 if self.metadata_answer.by_path else 0))
 
     def _ask(self, body: dict[str, Any], key: str) -> str | None:
         while not self.ends.is_set():
@@ -246,7 +248,7 @@ def messages_by_reference(sys: System, at_gateway: list[dict[str, Any]]) -> Figu
 
 
 def files(sys: System, vehicles: list[Vehicle], others: evidence.Tally) -> Figures:
-    """Hold that what cameras were told is safe is there, once."""
+    """Hold that what was acknowledged to cameras is there, once."""
     seen = fleet_of(sys, vehicles)
 
     def sent(what: str) -> list[evidence.Sent]:

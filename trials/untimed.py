@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Iterator
 
-from simulator.metadata import IN_TEN, Told
+from simulator.metadata import IN_TEN, MetadataAnswer
 from trials import evidence, fleet
 from trials.evidence import Figures, hold
 from trials.system import Options, System, system
@@ -16,7 +16,7 @@ from trials.system import Options, System, system
 CAMERAS = 200  # of each kind
 PACKETS = 20
 SETTINGS = {"RECEIVER_METADATA_TIMEOUT": "0.5", "RECEIVER_WORKERS": "2"}
-KINDS = (Told.NOTHING, Told.NO_TIME, Told.NO_TRIGGER, Told.RAW)
+KINDS = (MetadataAnswer.NOTHING, MetadataAnswer.NO_TIME, MetadataAnswer.NO_TRIGGER, MetadataAnswer.RAW)
 
 
 def run(options: Options) -> Figures:
@@ -24,8 +24,8 @@ def run(options: Options) -> Figures:
     count = options.rounds or CAMERAS
     with system(options, "receiver", **SETTINGS) as sys:
         whole = evidence.Tally()
-        for told in KINDS:
-            whole += at_once(sys, options.seed, told, count)
+        for kind in KINDS:
+            whole += at_once(sys, options.seed, kind, count)
         figures = evidence.stored_once(sys.database, sys.media, sys.spool, whole)
         whole += broken(sys, options.seed, count)
         whole += killed(sys, options.seed, count)
@@ -44,10 +44,10 @@ class Group:
 
     _used = 0
 
-    def __init__(self, sys: System, seed: int, kinds: tuple[Told, ...], count: int) -> None:
+    def __init__(self, sys: System, seed: int, kinds: tuple[MetadataAnswer, ...], count: int) -> None:
         self.sys, self.size = sys, count * len(kinds)
         self.load = fleet.Fleet(sys.stack.receiver_port, seed, fleet.Weather(more=0, pause=(0.1, 0.5)))
-        numbers = [number for told in kinds for number in _numbers(told, count, Group._used)]
+        numbers = [number for kind in kinds for number in _numbers(kind, count, Group._used)]
         Group._used += count
         sys.database.register([fleet.imei(number) for number in numbers])
         began = int((time.time() - 86_400) * 1000)
@@ -72,19 +72,19 @@ class Group:
         return all(camera.waits for camera in self.load.cameras)
 
 
-def _numbers(told: Told, count: int, after: int) -> Iterator[int]:
-    (digit,) = [digit for digit, kind in IN_TEN.items() if kind is told]
+def _numbers(wanted: MetadataAnswer, count: int, after: int) -> Iterator[int]:
+    (digit,) = [digit for digit, kind in IN_TEN.items() if kind is wanted]
     return (digit + 10 * (after + place) for place in range(count))
 
 
-def at_once(sys: System, seed: int, told: Told, count: int) -> evidence.Tally:
+def at_once(sys: System, seed: int, kind: MetadataAnswer, count: int) -> evidence.Tally:
     """Have all cameras of a kind send their photo at the same time, to be reported together."""
-    return Group(sys, seed, (told,), count).send()
+    return Group(sys, seed, (kind,), count).send()
 
 
 def broken(sys: System, seed: int, count: int) -> evidence.Tally:
     """Break the lines of cameras without a trigger half way: each goes on where its file stood."""
-    group = Group(sys, seed, (Told.NO_TRIGGER,), count)
+    group = Group(sys, seed, (MetadataAnswer.NO_TRIGGER,), count)
     group.send_half()
     for camera in group.load.cameras:
         camera.leave("cut")

@@ -12,10 +12,10 @@ NEWEST = 100  # SMS whose price the gateway reported
 def price(device: Device | None, count: int) -> Price | None:
     """Give the price of this many SMS to a device; None where it is not known."""
     fixed = current_config().sms_price
-    return price_of(count, fixed, [] if fixed else _told(device))
+    return price_of(count, fixed, [] if fixed else _reported_prices(device))
 
 
-def _told(device: Device | None) -> list[Price]:
+def _reported_prices(device: Device | None) -> list[Price]:
     """Give the prices of past SMS, newest first, those to the same device before others (prices differ by country)."""
     rows = db.session.execute(
         select(Message.device_id, Message.price, Message.currency)

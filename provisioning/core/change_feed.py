@@ -186,14 +186,14 @@ def stream(
                 yield f"id: {heard}\nevent: {topic}\ndata: {heard}\n\n"
             if not topics:
                 yield f"id: {heard}\nevent: heard\ndata: {heard}\n\n"
-            told: list[str | None] = []
+            received: list[str | None] = []
             try:
-                told.append(place.inbox.get(timeout=COMMENT_SECONDS))
+                received.append(place.inbox.get(timeout=COMMENT_SECONDS))
                 while True:
-                    told.append(place.inbox.get_nowait())
+                    received.append(place.inbox.get_nowait())
             except queue.Empty:
                 pass
-            topics = {topic for topic in told if topic is not None}
+            topics = {topic for topic in received if topic is not None}
     finally:
         hub.leave(number)
 

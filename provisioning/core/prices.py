@@ -25,11 +25,11 @@ def read_price(text: str) -> Price | None:
     return Price(Decimal(found["amount"]), found["currency"].upper()) if found else None
 
 
-def price_of(count: int, fixed: Price | None, told: Sequence[Price]) -> Price | None:
+def price_of(count: int, fixed: Price | None, reported: Sequence[Price]) -> Price | None:
     """Give the price of this many SMS; None where nobody knows it.
 
-    `fixed` is the price of one SMS by the settings, which decides; `told` are the prices that the gateway reported of
+    `fixed` is the price of one SMS by the settings, which decides; `reported` are those that the gateway gave of
     past SMS, the one that fits best first.
     """
-    one = fixed or next(iter(told), None)
+    one = fixed or next(iter(reported), None)
     return Price(one.amount * count, one.currency) if one else None

@@ -178,14 +178,14 @@ def _is_proof(command: Command, device: Device) -> bool:
 
 
 def _change_answered(change: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
-    told: dict[int, str] = {}
+    confirmed_values: dict[int, str] = {}
     for reply in replies:
         if isinstance(reply, Values):
-            told.update(reply.values)
+            confirmed_values.update(reply.values)
     brought = pair_set_by(change)
     if change.id != device.credentials_change:
         return  # a newer change, or a person's word, has taken its place
-    if (told.get(int(LOGIN)), told.get(int(PASSWORD))) == brought:
+    if (confirmed_values.get(int(LOGIN)), confirmed_values.get(int(PASSWORD))) == brought:
         _decide(
             device,
             change,

@@ -109,9 +109,9 @@ def _known(items: Items, item: str) -> Known | None:
 
 def _camera(items: Items, side: str) -> CameraFacts:
     version, state = items.get(f"camera.{side}.version"), items.get(f"camera.{side}.state")
-    told = {Verdict.GOOD: "yes", Verdict.BAD: "no"}  # neither: it was asked while the ignition was off
-    answers = Known(told[Verdict(version.verdict)], version.since, version.checked_at) if (
-        version is not None and version.verdict in told
+    spoken = {Verdict.GOOD: "yes", Verdict.BAD: "no"}  # neither: it was asked while the ignition was off
+    answers = Known(spoken[Verdict(version.verdict)], version.since, version.checked_at) if (
+        version is not None and version.verdict in spoken
     ) else None  # fmt: skip
     detected = card = None
     if state is not None and state.value != status_table.NOT_DETECTED:

@@ -41,7 +41,7 @@ class Finding:
 
 
 # ends of a request that say nothing of the vehicle: it was not asked, has it already, or sleeps
-TELLS_NOTHING = frozenset(
+INCONCLUSIVE = frozenset(
     ("already_captured", "queue_timeout", "not_sent", "superseded", "unsendable", "no_sms_credentials",
      "ignition_off", "configuring", "key_missing")
 )  # fmt: skip
@@ -185,14 +185,14 @@ def no_capture(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Find
 
 def requests_fail(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
     """Find one reason for which the last three requests failed, with no proof of the cameras since."""
-    told = [
+    conclusive = [
         request for request in _recent(facts, now)
-        if request.ended_at is not None and request.went_out and request.failure not in TELLS_NOTHING
+        if request.ended_at is not None and request.went_out and request.failure not in INCONCLUSIVE
     ][:3]  # fmt: skip
-    codes = {request.failure for request in told}
+    codes = {request.failure for request in conclusive}
     (code,) = codes if len(codes) == 1 else (None,)
-    ends = [request.ended_at for request in told if request.ended_at is not None]
-    if len(told) < 3 or code is None or not all(request.answered for request in told):
+    ends = [request.ended_at for request in conclusive if request.ended_at is not None]
+    if len(conclusive) < 3 or code is None or not all(request.answered for request in conclusive):
         return None  # silence is another rule's
     proof = last_proof(facts)
     if proof is not None and proof > max(ends):
@@ -201,10 +201,10 @@ def requests_fail(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> F
 
 
 def other_tracker(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
-    told = facts.imei
-    if told is None or told.value == "ours" or facts.number_since > told.at:
+    imei = facts.imei
+    if imei is None or imei.value == "ours" or facts.number_since > imei.at:
         return None
-    return Finding(told.since, {"imei": told.value})
+    return Finding(imei.since, {"imei": imei.value})
 
 
 def card_problem(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:

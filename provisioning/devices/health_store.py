@@ -65,14 +65,14 @@ def refresh(device: Device, now: datetime) -> None:
     is_same = (device.health_state, device.health_code) == (found.state, found.code)
     arguments = dict(found.arguments)
     if not is_same:
-        told = {
+        columns = {
             "state": found.state,
             "code": found.code,
             "arguments": arguments,
             "since": found.since,
             "at": now,
         }
-        db.session.execute(insert(HealthChange).values(device_id=device.id, **told))
+        db.session.execute(insert(HealthChange).values(device_id=device.id, **columns))
     if not is_same or arguments != device.health_arguments:
         changes.publish(device.id, "health")
     _write(

@@ -88,7 +88,7 @@ def _publish(device_id: int) -> None:
 def note_all(
     item: str,
     source_kind: str,
-    told: Mapping[int, tuple[str, str, datetime]],
+    facts: Mapping[int, tuple[str, str, datetime]],
     now: datetime,
     verdict: Verdict = Verdict.GOOD,
     text: Phrase | None = None,
@@ -109,13 +109,13 @@ def note_all(
             "source_kind": source_kind,
             "source_id": source_id,
         }
-        for device_id, (value, source_id, at) in told.items()
+        for device_id, (value, source_id, at) in facts.items()
     ]
-    told_later: ColumnElement[datetime] = literal_column("excluded.checked_at")
-    newer = or_(StatusItem.checked_at <= told_later, StatusItem.checked_at > now + AHEAD)
+    found_at: ColumnElement[datetime] = literal_column("excluded.checked_at")
+    newer = or_(StatusItem.checked_at <= found_at, StatusItem.checked_at > now + AHEAD)
     put_all(StatusItem, rows, "device_id, item", where=newer)
-    changes.publish_all(told, "status")
-    health_marks.mark(told)
+    changes.publish_all(facts, "status")
+    health_marks.mark(facts)
 
 
 def note_asked(device: Device, command: Command, now: datetime) -> None:

@@ -52,8 +52,8 @@ def _has_metadata(row: Any) -> bool:
 
 
 def _with_records(device_ids: Iterable[int]) -> set[int]:
-    told = select(TelemetryRecord.id).where(TelemetryRecord.device_id == Device.id).exists()
-    return set(db.session.scalars(select(Device.id).where(Device.id.in_(device_ids), told)))
+    has_records = select(TelemetryRecord.id).where(TelemetryRecord.device_id == Device.id).exists()
+    return set(db.session.scalars(select(Device.id).where(Device.id.in_(device_ids), has_records)))
 
 
 def _asked(rows: Sequence[Any]) -> set[int]:

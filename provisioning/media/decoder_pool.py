@@ -75,9 +75,11 @@ def decode_video(
 
 def _outcome(line: str) -> Outcome:
     """Read a child's answer. Raises ValueError: it gave none."""
-    told = json.loads(line)
-    problem, note = (Phrase.from_json(held) if held else None for held in (told["error"], told.get("note")))
-    return Outcome(problem, bool(told.get("retry")), note)
+    result = json.loads(line)
+    problem, note = (
+        Phrase.from_json(held) if held else None for held in (result["error"], result.get("note"))
+    )
+    return Outcome(problem, bool(result.get("retry")), note)
 
 
 def _environment() -> dict[str, str]:

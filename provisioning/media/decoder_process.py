@@ -81,17 +81,17 @@ def _tell(work: "Callable[[], Phrase | None]") -> None:
     from provisioning.media.photo_decoder import Unreadable, cause
     from provisioning.phrase import Phrase
 
-    told: dict[str, Any] = {"error": None}
+    outcome: dict[str, Any] = {"error": None}
     try:
         note = work()
-        told["note"] = note.as_json() if note else None
+        outcome["note"] = note.as_json() if note else None
     except Unreadable as error:
-        told["error"] = error.phrase.as_json()
+        outcome["error"] = error.phrase.as_json()
     except MemoryError:
-        told["error"] = Phrase("too_much_memory").as_json()
+        outcome["error"] = Phrase("too_much_memory").as_json()
     except OSError as error:  # of reading the original or writing a copy: the file is not to blame
-        told |= {"error": Phrase("copy_unwritable", {"cause": cause(error)}).as_json(), "retry": True}
-    sys.stdout.write(json.dumps(told) + "\n")
+        outcome |= {"error": Phrase("copy_unwritable", {"cause": cause(error)}).as_json(), "retry": True}
+    sys.stdout.write(json.dumps(outcome) + "\n")
     sys.stdout.flush()
 
 

@@ -18,15 +18,15 @@ def judge(rows: Sequence[dict[str, Any]]) -> None:
 
     A network is another one for NEW_NETWORK_FOR after its first file: somebody else may send more than one file.
     """
-    told = [row for row in rows if row.get("device_id") is not None and row["address"]]
-    if not told:
+    placed = [row for row in rows if row.get("device_id") is not None and row["address"]]
+    if not placed:
         return
-    ids = {row["device_id"] for row in told}
+    ids = {row["device_id"] for row in placed}
     seen: dict[int, dict[str, datetime]] = defaultdict(dict)
     for one in db.session.scalars(select(DeviceNetwork).where(DeviceNetwork.device_id.in_(ids))):
         seen[one.device_id][one.network] = one.first_at
     last: dict[tuple[int, str], datetime] = {}
-    for row in sorted(told, key=lambda row: row["received_at"]):
+    for row in sorted(placed, key=lambda row: row["received_at"]):
         own, network, at = seen[row["device_id"]], origin(row["address"]), row["received_at"]
         first = own.setdefault(network, at)
         is_new = at - first < NEW_NETWORK_FOR

@@ -140,15 +140,15 @@ def _trigger_moment(row: Any) -> float | None:
 
 def file_of(row: Any) -> EventFile:
     """Give what the rules of events have to know of a file."""
-    told = row.has_metadata
+    is_known = row.has_metadata
     return EventFile(
         id=row.id,
         file_type=row.file_type,
         source=row.source,
         arrived=row.started_at.timestamp(),
-        trigger=row.trigger if told else None,
-        captured=row.timestamp.timestamp() if told and row.timestamp else None,
-        trigger_time=row.trigger_timestamp.timestamp() if told and row.trigger_timestamp else None,
+        trigger=row.trigger if is_known else None,
+        captured=row.timestamp.timestamp() if is_known and row.timestamp else None,
+        trigger_time=row.trigger_timestamp.timestamp() if is_known and row.trigger_timestamp else None,
         latitude=row.latitude,
         longitude=row.longitude,
         request=row.batch or row.command_id,

@@ -19,7 +19,7 @@ TRIGGER_NEAR = 30.0
 
 
 class EventKind(StrEnum):
-    """What caused an event. OTHER: the camera told no trigger, or one that this service does not know."""
+    """What caused an event. OTHER: the camera gave no trigger, or one that this service does not know."""
 
     CRASH = "crash"
     TOW = "tow"
@@ -64,7 +64,7 @@ class EventFile:
     file_type: str
     source: str
     arrived: float  # when it began to come, by our clock
-    trigger: int | None = None  # None: the camera told nothing of the file
+    trigger: int | None = None  # None: the camera gave no metadata of the file
     captured: float | None = None  # by the camera's clock
     trigger_time: float | None = None
     latitude: float | None = None
@@ -98,7 +98,7 @@ def _one_or_both(values: set[str]) -> str:
 
 
 def moment(file: EventFile) -> float | None:
-    """Give when what a file shows happened, by the camera's clock: its trigger's time, else its own; None: not told."""
+    """Give when what a file shows happened, by the camera's clock: its trigger's, else its own; None: not known."""
     if file.captured and file.trigger_time and abs(file.trigger_time - file.captured) <= TRIGGER_NEAR:
         return file.trigger_time
     return file.captured or None
@@ -109,7 +109,7 @@ def group(files: Iterable[EventFile], seconds: float) -> list[EventFacts]:
 
     Files of one request are one event. Files that the same trigger made are one event where they lie no more than
     `seconds` after its first, with one file of each camera and type; so a trigger that repeats begins another event.
-    A file of which nothing is told is an event by itself.
+    A file of which nothing is known is an event by itself.
     """
     requests: dict[str, list[EventFile]] = defaultdict(list)
     triggers: dict[int, list[EventFile]] = defaultdict(list)

@@ -63,7 +63,7 @@ class Request:
     sources: tuple[str, ...]
     handed_over: float
     asked: float | None = None  # the moment a video was asked from
-    told: tuple[float, ...] = ()  # "Preparing to send file from timestamp …"
+    announced: tuple[float, ...] = ()  # "Preparing to send file from timestamp …"
     open: bool = True
     refused: bool = False  # the device said that it did not happen
     already_captured: bool = False
@@ -165,7 +165,7 @@ def _too_early(file: File, request: Request, windows: Windows) -> bool:
 
 
 def _moments(request: Request) -> list[float]:
-    return [*([request.asked] if request.asked is not None else []), *request.told]
+    return [*([request.asked] if request.asked is not None else []), *request.announced]
 
 
 def _captured(file: File) -> list[float]:

@@ -163,7 +163,7 @@ def _request(command: Command) -> Request:
         sources=command_state.wanted_sources(command),
         handed_over=command.sending_at.timestamp(),
         asked=float(asked) if asked is not None else None,
-        told=tuple(ms / 1000 for ms in result.get("file_timestamps", [])),
+        announced=tuple(ms / 1000 for ms in result.get("file_timestamps", [])),
         open=command.state not in (State.FAILED, State.EXPIRED, State.CANCELLED),
         refused=command.state == State.FAILED and command.error_code != "partial",
         already_captured=bool(result.get("already_captured")),

@@ -110,10 +110,10 @@ DUE = {
 
 def due(file_type: str, most: int, now: datetime) -> list[str]:
     """Give files that lack their copies: those that a request asked for first, then the oldest."""
-    told = {"most": most, "now": now, "ahead": _ahead(now), "linked": now - LINKED_WITHIN}
-    found = db.session.execute(DUE[file_type], told).all()
+    values = {"most": most, "now": now, "ahead": _ahead(now), "linked": now - LINKED_WITHIN}
+    found = db.session.execute(DUE[file_type], values).all()
     if len(found) == most:  # there may be more, and some of them asked for
-        asked_for = db.session.execute(DUE[file_type].where(Upload.command_id.is_not(None)), told)
+        asked_for = db.session.execute(DUE[file_type].where(Upload.command_id.is_not(None)), values)
         found = [*asked_for, *(row for row in found if row.command_id is None)]
     db.session.rollback()
     return [row.id for row in sorted(found, key=lambda row: row.command_id is None)][:most]
@@ -296,17 +296,17 @@ def _note(
     alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
     for upload in claimed:
         outcome = outcomes[upload.id]
-        told: dict[str, Any] = {"derived_error": outcome.problem or outcome.note}
-        told["thumbnail_state"] = READY if key(upload.id, THUMBNAIL) in made else FAILED
+        columns: dict[str, Any] = {"derived_error": outcome.problem or outcome.note}
+        columns["thumbnail_state"] = READY if key(upload.id, THUMBNAIL) in made else FAILED
         if upload.id in playback:
-            told["video_state"] = READY if key(upload.id, VIDEO) in made else FAILED
-            told["playback_frame_rate"], told["playback_assumed"] = playback[upload.id]
-        alike[tuple(told.items())].append(upload.id)
-    for told_of, idents in alike.items():
+            columns["video_state"] = READY if key(upload.id, VIDEO) in made else FAILED
+            columns["playback_frame_rate"], columns["playback_assumed"] = playback[upload.id]
+        alike[tuple(columns.items())].append(upload.id)
+    for same, idents in alike.items():
         db.session.execute(
             update(Upload)
             .where(Upload.id.in_(idents))
-            .values(derive_lease_until=None, updated_at=now, **dict(told_of))
+            .values(derive_lease_until=None, updated_at=now, **dict(same))
             .execution_options(synchronize_session=False)
         )
     changes.publish_all({upload.device_id for upload in claimed}, "uploads")

@@ -117,8 +117,8 @@ def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now
 def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
     """Set the status item of each device's newest file, as of when it came."""
     by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
-    told = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
-    status_table.note_all("upload.last", "upload", told, now)
+    facts = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
+    status_table.note_all("upload.last", "upload", facts, now)
     _tell_cameras(by_time, now)
     # no request named a server for these: the device's own setting brought them here
     address = camera_server.own_address(current_config())
@@ -141,8 +141,8 @@ def _tell_cameras(by_time: Sequence[Any], now: datetime) -> None:
         ]
         for item in items:
             by_item[item][row.device_id] = (_words(row), row.id, row.received_at or now)
-    for item, told in sorted(by_item.items()):
-        status_table.note_all(item, "upload", told, now)
+    for item, facts in sorted(by_item.items()):
+        status_table.note_all(item, "upload", facts, now)
 
 
 def _words(upload: Any) -> str:

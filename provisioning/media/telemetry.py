@@ -32,8 +32,8 @@ def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: 
     Older records than what is known change no status; one of a clock that is ahead counts as of now.
     """
     device = locks.lock_device(device.id)
-    told = {key: int(values[key]) for key in KNOWN if key in values}
-    fingerprint = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    kept = {key: int(values[key]) for key in KNOWN if key in values}
+    fingerprint = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
     known = select(TelemetryRecord.id).where(
         TelemetryRecord.device_id == device.id,
         TelemetryRecord.timestamp == timestamp,
@@ -46,13 +46,13 @@ def accept(device: Device, timestamp: datetime, values: Mapping[str, int], now: 
         id=new_id(),
         device_id=device.id,
         timestamp=timestamp,
-        values=told,
+        values=kept,
         fingerprint=fingerprint,
         received_at=now,
     )
     db.session.add(record)
     db.session.flush()
-    for key, value in told.items():
+    for key, value in kept.items():
         _note(device, key, value, record, min(timestamp, now))
     link_service.tie(device, record, now)
     db.session.commit()

@@ -11,7 +11,7 @@ MOVED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "/devices/<imei>/edit": ("edit_vehicle", {}),
     "/devices/<imei>/archive": ("archive_vehicle", {}),
     "/devices/<imei>/part/verdict": ("vehicle_part", {"name": "head"}),
-    "/devices/<imei>/part/status": ("vehicle_part", {"name": "told"}),
+    "/devices/<imei>/part/status": ("vehicle_part", {"name": "answers"}),
     "/devices/<imei>/part/commands": ("vehicle_part", {"name": "requests"}),
     "/devices/<imei>/part/uploads": ("vehicle_part", {"name": "files"}),
     "/devices/<imei>/part/doubtful": ("vehicle_part", {"name": "doubtful"}),

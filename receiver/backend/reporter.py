@@ -99,9 +99,9 @@ class Reporter:
 
     def count(self, facts: SessionFacts) -> None:
         """Count an ended session."""
-        told = {"files": facts.files, "bytes": facts.bytes_received, "crc_errors": facts.crc_errors}
+        counts = {"files": facts.files, "bytes": facts.bytes_received, "crc_errors": facts.crc_errors}
         for name, count in self.counters.items():
-            count(told[name])
+            count(counts[name])
 
     def report(self, facts: SessionFacts) -> None:
         """Queue what is known of a session for the product."""
@@ -153,7 +153,7 @@ class Reporter:
         released = self._host.lease_client.released() if self._host.lease_client is not None else []
         self._hand_in(self._stored)
         _deliver_all(
-            deque(self._partials.values()), self._product.progress, self._drop_record, self._told_partials
+            deque(self._partials.values()), self._product.progress, self._drop_record, self._drop_reported
         )
         _deliver_all(self._store.given_up, self._product.superseded, lambda upload, why: None)
         _deliver_all(
@@ -164,7 +164,7 @@ class Reporter:
         if self._host.lease_client is not None:
             self._host.lease_client.give_back(released)
 
-    def _told_partials(self, records: Sequence[SidecarRecord]) -> None:
+    def _drop_reported(self, records: Sequence[SidecarRecord]) -> None:
         for record in records:
             if self._partials.get(record["upload"]) is record:
                 del self._partials[record["upload"]]
@@ -309,7 +309,7 @@ def _deliver_all(
     things: deque[Any],
     take: Callable[[list[Any]], object],
     refused: Callable[[Any, RecordRefused], object],
-    done: Callable[[list[Any]], object] = lambda told: None,
+    done: Callable[[list[Any]], object] = lambda delivered: None,
 ) -> None:
     """Report all that is queued, in bulk; what is stored, or refused, leaves the queue.
 
@@ -320,10 +320,10 @@ def _deliver_all(
     waiting = deque(things)
     things.clear()
 
-    def leave(told: list[Any]) -> None:
-        for _ in told:
+    def leave(delivered: list[Any]) -> None:
+        for _ in delivered:
             waiting.popleft()
-        done(told)
+        done(delivered)
 
     try:
         bisecting.deliver(lambda most: list(islice(waiting, most)), take, leave, refused, BULK)

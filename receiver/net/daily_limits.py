@@ -38,8 +38,8 @@ class DailyLimits:
         if not (self.files or self.size):
             return True
         sent = self._of(imei, now)
-        if (sent.files >= sent.files_due or sent.size >= sent.size_due) and (told := ask()) is not None:
-            sent.files, sent.size = max(sent.files, told[0]), max(sent.size, told[1])
+        if (sent.files >= sent.files_due or sent.size >= sent.size_due) and (counted := ask()) is not None:
+            sent.files, sent.size = max(sent.files, counted[0]), max(sent.size, counted[1])
             sent.files_due, sent.size_due = sent.files + _share(self.files), sent.size + _share(self.size)
         return not (self.files and sent.files >= self.files) and not (
             self.size and sent.size + more > self.size

@@ -113,10 +113,10 @@ class GroupCommit:
         try:
             for transfer in new if self._shared_partials is not None else ():
                 self._shared_partials.announce(transfer.record)  # type: ignore[union-attr]
-            told = self._media.put_all([(t.file.part, t.record["path"]) for t in new])
+            outcomes = self._media.put_all([(t.file.part, t.record["path"]) for t in new])
         except MediaError as error:
-            told = [error] * len(new)
-        answers = iter(told)
+            outcomes = [error] * len(new)
+        answers = iter(outcomes)
         problems: list[StorageError | None] = []
         for transfer in transfers:
             problem = None if transfer.stored_before else next(answers)

@@ -73,7 +73,7 @@ def sound(found: Any) -> SidecarRecord | None:
         return None
     record = DEFAULTS | {"started_at": found["updated_at"]} | found
     path = PurePosixPath(record["path"])
-    told = record["metadata"]
+    value = record["metadata"]
     believable = (
         IMEI.fullmatch(record["imei"])
         and UPLOAD.fullmatch(record["upload"])
@@ -81,19 +81,19 @@ def sound(found: Any) -> SidecarRecord | None:
         and not path.is_absolute()
         and ".." not in path.parts
         and all(type(record[name]) is int and record[name] >= 0 for name in NUMBERS)
-        and (told is None or _is_metadata(told))
+        and (value is None or _is_metadata(value))
         and _are_times(record["updated_at"], record["started_at"], record["received_at"])
     )
     return record | {"address": _address(record["address"])} if believable else None
 
 
-def _address(told: Any) -> str | None:
+def _address(value: Any) -> str | None:
     """Give from where the file came; what is no address is not worth losing the file."""
-    return told if isinstance(told, str) and parse(told) is not None else None
+    return value if isinstance(value, str) and parse(value) is not None else None
 
 
-def _is_metadata(told: Any) -> bool:
-    return isinstance(told, dict) and all(k in told and isinstance(told[k], t) for k, t in TOLD.items())
+def _is_metadata(value: Any) -> bool:
+    return isinstance(value, dict) and all(k in value and isinstance(value[k], t) for k, t in TOLD.items())
 
 
 def announced(record: SidecarRecord) -> int:

@@ -167,11 +167,13 @@ class S3Bucket:
                 return
             for begin in range(0, len(keys), 1000):  # the most that one request may name
                 names = [{"Key": self.prefix + key} for key in keys[begin : begin + 1000]]
-                told = self._client.delete_objects(
+                reply = self._client.delete_objects(
                     Bucket=self.bucket, Delete={"Objects": names, "Quiet": True}
                 )
-                if told.get("Errors"):
-                    raise MediaError(f"The object store does not remove it: {told['Errors'][0].get('Code')}.")
+                if reply.get("Errors"):
+                    raise MediaError(
+                        f"The object store does not remove it: {reply['Errors'][0].get('Code')}."
+                    )
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         with _translated():

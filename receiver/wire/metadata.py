@@ -51,18 +51,18 @@ def read_path_metadata(body: bytes) -> Metadata:
             longitude=_degrees(longitude / 1e6),
         )
     try:
-        told = _plain(json.loads(body, parse_constant=lambda name: None), DETAILS_DEPTH)
+        fields = _plain(json.loads(body, parse_constant=lambda name: None), DETAILS_DEPTH)
     except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+        fields = None
+    if not isinstance(fields, dict):
         return Metadata(0, 0, 0, None, 0, details={"raw": body.hex()})
 
     def part(name: str) -> dict[str, Any]:
-        return found if isinstance(found := told.get(name), dict) else {}
+        return found if isinstance(found := fields.get(name), dict) else {}
 
     file, place = part("file"), part("location")
     return Metadata(
-        version=_whole(told.get("version")),
+        version=_whole(fields.get("version")),
         file_type=0,
         timestamp=_milliseconds(_whole(file.get("file_timestamp"), 2**53)),
         trigger=_known(part("fm_trigger").get("type"), 0xFF),
@@ -70,7 +70,7 @@ def read_path_metadata(body: bytes) -> Metadata:
         frame_rate=_whole(file.get("framerate")) or None,
         latitude=_degrees(place.get("latitude")),
         longitude=_degrees(place.get("longitude")),
-        details=told,
+        details=fields,
     )
 
 

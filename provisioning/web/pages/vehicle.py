@@ -22,7 +22,7 @@ LATEST = 6
 COMING = 3
 DOUBTFUL = 12  # files on the page of the footage
 REQUESTS = 10
-PARTS = ("head", "pictures", "under_way", "latest", "requests", "day", "doubtful", "told")
+PARTS = ("head", "pictures", "under_way", "latest", "requests", "day", "doubtful", "answers")
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -81,7 +81,7 @@ def render_part(device: Device, name: str) -> str:
             given["coming"] = [] if given["day"].newer else _coming(device)
         case "doubtful":
             given["rows"] = _doubtful(device)
-        case "told":
+        case "answers":
             given["groups"] = status.groups(device)
     return render_template(f"vehicle/parts/{name}.html", **given)
 

@@ -61,7 +61,7 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     shown = found[:PAGE]
     requests = [entry.row for entry in shown if entry.kind is Kind.REQUESTS]
     return page(
-        device, "vehicle/log.html", "log", entries=[one for one in shown if not _is_told_twice(one, chosen)],
+        device, "vehicle/log.html", "log", entries=[one for one in shown if not _is_said_twice(one, chosen)],
         older=shown[-1].key if len(found) > PAGE else None, before=before, kind=",".join(chosen),
         chips=[(gettext(TITLES[kind]), kind in chosen, _toggled(kind, chosen)) for kind in offered], error=error,
         given=request.form, progress=request_progress.of(requests, device), sentence=health_words.sentence,
@@ -81,10 +81,10 @@ def _message_title(row: Message) -> str:
     return title
 
 
-def _is_told_twice(entry: history.LogEntry, chosen: list[Kind]) -> bool:
+def _is_said_twice(entry: history.LogEntry, chosen: list[Kind]) -> bool:
     """Say whether a request or a note of the same list says already what somebody did."""
-    told = (AuditAction.ASKED, AuditAction.NOTED)
-    return entry.kind is Kind.PEOPLE and not chosen and entry.row.action in told
+    already_said = (AuditAction.ASKED, AuditAction.NOTED)
+    return entry.kind is Kind.PEOPLE and not chosen and entry.row.action in already_said
 
 
 def _toggled(kind: Kind, chosen: list[Kind]) -> str | None:

@@ -44,7 +44,7 @@ class _Wish:
 
 
 def show(imei: str) -> ResponseReturnValue:
-    """Answer the questions, see the SMS, send; who may not change any sees what the tracker told."""
+    """Answer the questions, see the SMS, send; who may not change any sees what the tracker answered."""
     device = registry.find(imei)
     if not auth.caller().may(Permission.SET_UP):
         return redirect(url_for("pages.tracker", imei=imei))
