@@ -96,6 +96,8 @@ def waits_with(run: ChecklistRun) -> str:
     """Say what an open run waits with: its questions to a person, else the step that it asks now."""
     if run.waits_for_person:
         return " ".join(questions_of(run).values())
+    if run.begins_after:
+        return gettext("It begins once the vehicle has confirmed its settings.")
     return next(
         (check_words.step_title(s.id) for s in STEPS if run.steps.get(s.id, {}).get("state") == "running"), ""
     )

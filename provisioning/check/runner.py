@@ -27,7 +27,18 @@ from provisioning.commands import submission
 from provisioning.core.errors import Conflict, Invalid, ServiceError
 from provisioning.devices import status_table, transfer_times
 from provisioning.media import camera_clock
-from provisioning.models import OPEN, ChecklistRun, Device, State, Verdict, changes, db, health_marks, locks
+from provisioning.models import (
+    OPEN,
+    ChecklistRun,
+    Command,
+    Device,
+    State,
+    Verdict,
+    changes,
+    db,
+    health_marks,
+    locks,
+)
 from provisioning.phrase import Phrase
 from provisioning.translation import gettext
 
@@ -50,13 +61,18 @@ def open_runs(device_ids: Sequence[int]) -> dict[int, ChecklistRun]:
     return {row.device_id: row for row in rows}
 
 
-def start(device: Device, by: str, now: datetime) -> ChecklistRun:
-    """Begin a run and commit. Raises Conflict while one is open."""
+def start(device: Device, by: str, now: datetime, after: Sequence[Command] = ()) -> ChecklistRun:
+    """Begin a run and commit. Raises Conflict while one is open.
+
+    `after`: settings that were queued in the same transaction; the run asks nothing until the device confirmed them.
+    """
+    db.session.flush()  # the lock forgets what is not flushed
     device = locks.lock_device(device.id)
     run = current(device)
     if run is not None and run.ended_at is None:
         raise Conflict(gettext("A run is under way; go on with it, or end it first."), code="run_open")
     run = ChecklistRun(device_id=device.id, steps={}, started_by=by, started_at=now, updated_at=now)
+    run.begins_after = [row.id for row in after] or None
     db.session.add(run)
     changes.publish(device.id, "checklist")
     db.session.commit()
@@ -71,7 +87,7 @@ def stop(run: ChecklistRun, now: datetime) -> None:
 
 
 def end(run: ChecklistRun, how: str, now: datetime) -> None:
-    """End a run without a verdict (`how`: stopped or left), and cancel what it has not sent yet."""
+    """End a run without a verdict (`how`: one of NO_VERDICT), and cancel what it has not sent yet."""
     if run.ended_at is not None:
         return
     for row in commands_of([ident for entry in run.steps.values() for ident in entry.get("commands", [])]):
@@ -120,7 +136,7 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
 def advance(run: ChecklistRun, now: datetime) -> None:
     """Go on with a run as far as it goes without waiting, and commit."""
     device = locks.lock_device(run.device_id)
-    if run.ended_at is not None:
+    if run.ended_at is not None or not _has_begun(run, now):
         db.session.commit()
         return
     before = dict(run.steps)
@@ -145,6 +161,20 @@ def advance(run: ChecklistRun, now: datetime) -> None:
         run.updated_at = now
         changes.publish(device.id, "checklist")
     db.session.commit()
+
+
+def _has_begun(run: ChecklistRun, now: datetime) -> bool:
+    """Say whether the settings that a run waits for are confirmed; where that failed, it ends."""
+    if not run.begins_after:
+        return True
+    states = [row.state for row in commands_of(run.begins_after)]
+    if any(state in OPEN for state in states):
+        return False
+    are_confirmed = states == [State.DONE] * len(run.begins_after)
+    run.begins_after = None
+    if not are_confirmed:
+        end(run, "not_set", now)
+    return are_confirmed
 
 
 def _advance_step(

@@ -24,6 +24,7 @@ from provisioning.devices.vehicle_facts import (
     camera_of_verdict,
 )
 from provisioning.models import (
+    NO_VERDICT,
     OPEN,
     ChecklistRun,
     Command,
@@ -195,7 +196,7 @@ def _checks(device: Device) -> list[EndedCheck]:
         .where(
             ChecklistRun.device_id == device.id,
             ChecklistRun.ended_at.is_not(None),
-            ChecklistRun.verdict.not_in(("stopped", "left")),
+            ChecklistRun.verdict.not_in(NO_VERDICT),
         )
         .order_by(ChecklistRun.id.desc())
         .limit(CHECKS)

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from provisioning.devices import health_rules, status_table
 from provisioning.models import Command, Device, Upload, Verdict
+from provisioning.tracker.parameters import CATALOGUE, id_of
 
 EARLY_SECONDS = 5.0  # a right clock may differ by so much
 
@@ -17,6 +18,22 @@ def seconds_off(command: Command, upload: Upload) -> float | None:
     early = (upload.timestamp - command.sending_at).total_seconds()
     late = (upload.timestamp - (upload.received_at or upload.started_at)).total_seconds()
     return 0.0 if early >= -EARLY_SECONDS and late <= EARLY_SECONDS else min(early, late, key=abs)
+
+
+def zone_that_fits(zone: int, seconds: float) -> int | None:
+    """Give the camera's time zone, in minutes, by which a clock is right that is off by so much with `zone`.
+
+    None where the clock is right, or where no zone explains how far it is off.
+    """
+    known = CATALOGUE[id_of("camera_time_zone")]
+    steps = round(seconds / 60 / known.step)
+    fitting = zone - steps * known.step
+    if not steps or abs(seconds - steps * known.step * 60) > health_rules.WRONG_CLOCK:
+        return None
+    is_allowed = (
+        known.minimum is not None and known.maximum is not None and known.minimum <= fitting <= known.maximum
+    )
+    return fitting if is_allowed else None
 
 
 def note(device: Device, seconds: float, upload_id: str | None, at: datetime) -> None:

@@ -14,7 +14,7 @@ from provisioning.models.base import (
     utcnow,
 )
 from provisioning.models.changes import Change
-from provisioning.models.checks import ChecklistRun
+from provisioning.models.checks import NO_VERDICT, ChecklistRun
 from provisioning.models.commands import (
     BY_CHECK,
     ENDED,
@@ -80,6 +80,7 @@ __all__ = [
     "ENDED",
     "IS_PICTURE",
     "NEEDS_A_LOOK",
+    "NO_VERDICT",
     "OPEN",
     "PASSAGES",
     "RECONCILER",

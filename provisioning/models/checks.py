@@ -9,6 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from provisioning.models.base import db, new_id, partial_index, utcnow
 from provisioning.models.devices import Device
 
+NO_VERDICT = frozenset({"stopped", "left", "not_set"})  # how a run ends that has no verdict
+
 
 class ChecklistRun(db.Model):  # type: ignore[name-defined]
     """One run of the checklist on a device: findings and answers by step id; left and resumed at will."""
@@ -19,7 +21,9 @@ class ChecklistRun(db.Model):  # type: ignore[name-defined]
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
     steps: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    verdict: Mapped[str | None] = mapped_column(String(48))  # or "stopped", "left" where it ended without one
+    verdict: Mapped[str | None] = mapped_column(String(48))  # or one of NO_VERDICT
+    # ids of the commands whose settings the device has to confirm before anything is asked; None: nothing is waited for
+    begins_after: Mapped[list[Any] | None]
     started_by: Mapped[str] = mapped_column(String(300), default="")
     started_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)

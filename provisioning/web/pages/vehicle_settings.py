@@ -1,5 +1,6 @@
 """The settings of a vehicle as six questions: what it has, what is wanted, the SMS that makes the difference."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from provisioning.check import runner, step_commands
 from provisioning.commands import provisioning_plan, submission
 from provisioning.commands.provisioning_plan import Plan
 from provisioning.core.config import current_config
@@ -15,6 +17,7 @@ from provisioning.core.errors import Conflict, Invalid, ServiceError
 from provisioning.devices import cabin_rule, camera_server, durations, measured_times, registry, status_table
 from provisioning.devices.durations import Wanted
 from provisioning.fleet import presets
+from provisioning.media import camera_clock
 from provisioning.models import Device, Profile, db, locks, utcnow
 from provisioning.roles import Permission
 from provisioning.tracker import questions
@@ -63,12 +66,19 @@ def show(imei: str) -> ResponseReturnValue:
         rows = submission.provision(device, wish.sent, submission.Requester(who.label, who.role), utcnow())
         if wish.preset is not None and "profile" in request.form:
             registry.set_profile(locks.lock_device(device.id), wish.preset)
+        if _then_check():
+            runner.start(device, who.label, utcnow(), after=rows)
         db.session.commit()
         if rows:
             audit_notes.asked(rows)
-        return url_for("pages.vehicle", imei=imei)
+        return url_for("pages.check" if _then_check() else "pages.vehicle", imei=imei)
 
     return forms.once(work, lambda error: (_page(device, error), error.status))
+
+
+def _then_check() -> bool:
+    """Condition: the page was opened to mend the vehicle, and a check follows once it confirmed what is sent."""
+    return request.values.get("then") == "check"
 
 
 def ask(imei: str) -> ResponseReturnValue:
@@ -93,13 +103,23 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     offset = round((moment.total_seconds() if moment else 0) / 1800) * 30
     config = current_config()
     own = camera_server.own_server(config)
+    clock = status_table.get(device.id, status_table.CLOCK)
     return page(
         device, "vehicle/settings.html", "settings", error=error, profiles=presets.newest(),
         still_takes=cabin_rule.still_takes(device),
-        zone_now=(offset, questions.zone_words(offset)), clock=status_table.get(device.id, status_table.CLOCK),
+        zone_now=(offset, questions.zone_words(offset)), clock=clock, then_check=_then_check(),
+        check_costs=_check_costs(device) if _then_check() else None,
         server=f"{own.domain}:{own.port}" if own else gettext("this service's address"),
         config=config, given=request.form, **cards.choices(), **_shown(device),
     )  # fmt: skip
+
+
+def _check_costs(device: Device) -> int | None:
+    """Give how many SMS the check takes at most; None where none can be sent, which the page says anyway."""
+    try:
+        return step_commands.cost(device)
+    except ServiceError:
+        return None
 
 
 def _shown(device: Device) -> dict[str, Any]:
@@ -138,13 +158,23 @@ def _wish(device: Device) -> _Wish:
         begun = questions.begun_with(
             questions.from_parameters(by_preset), questions.from_parameters(held), questions.defaults()
         )
-        answers, errors = cards.with_codec(begun), {}
+        answers, errors = _with_right_clock(device, cards.with_codec(begun), held), {}
         wanted = dict(questions.to_parameters(answers))
     wanted = dict(questions.others(by_preset)) | wanted
     sent = questions.to_send(wanted, held, always=[int(number) for number in by_preset])
     if not sent and any(as_integer(held.get(number)) != value for number, value in REQUIRED.items()):
         sent = dict(REQUIRED)
     return _Wish(answers, sent, errors, preset)
+
+
+def _with_right_clock(device: Device, answers: Answers, held: Mapping[int, Any]) -> Answers:
+    """Propose the camera's time zone that puts a wrong clock right, where somebody came to mend it."""
+    clock = status_table.get(device.id, status_table.CLOCK)
+    if not _then_check() or clock is None or clock.value is None:
+        return answers
+    zone = as_integer(held.get(id_of("camera_time_zone"))) or 0
+    fitting = camera_clock.zone_that_fits(zone, float(clock.value))
+    return answers if fitting is None else dataclasses.replace(answers, camera_time_zone=fitting)
 
 
 def _held(device: Device) -> dict[int, Any]:
