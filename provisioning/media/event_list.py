@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, inspect, select, update
 from sqlalchemy.orm import joinedload
 
 from provisioning.core.errors import NotFound
 from provisioning.media.event_rules import EventKind
-from provisioning.models import NEEDS_A_LOOK, Event, EventView, Upload, changes, db, first_id, put_all
+from provisioning.models import (
+    NEEDS_A_LOOK,
+    Event,
+    EventView,
+    Upload,
+    changes,
+    db,
+    first_id,
+    put_all,
+    take_write_lock,
+)
 from provisioning.translation import gettext
 
 # how far an event's time may lie from that in its id, as a bound for the index; by far the most are equal
@@ -97,6 +107,26 @@ def find(ident: str) -> Event:
     return found
 
 
+def locked(event: Event) -> Event:
+    """Wait while the event is being made anew, and give it as it is then; nobody else changes it before the commit.
+
+    Raises NotFound where its files are of another event by now.
+    """
+    take_write_lock(db.session.connection())
+    wanted = select(Event).where(Event.id == _id_of(event)).with_for_update(key_share=True)
+    found: Event | None = db.session.scalar(wanted.execution_options(populate_existing=True))
+    if found is None:
+        db.session.rollback()
+        raise NotFound(gettext("There is no such event."))
+    return found
+
+
+def _id_of(event: Event) -> str:
+    """Give the id of an event whose row may be gone: no attribute is read."""
+    identity = inspect(event).identity
+    return str(identity[0]) if identity else ""
+
+
 def files_of(events: Sequence[Event]) -> dict[str, list[Upload]]:
     """Give the files of events by the event's id: front before rear, a photo before a clip, then by their times."""
     rows = db.session.scalars(select(Upload).where(Upload.event_id.in_([event.id for event in events])))
@@ -122,11 +152,12 @@ def seen_by(events: Sequence[Event]) -> dict[str, list[str]]:
 
 
 def see(event: Event, who: str, now: datetime) -> None:
-    """Note that somebody has seen an event; the first time counts. Commits."""
-    ident = event.id
+    """Note that somebody has seen an event; the first time counts. Commits. Raises NotFound as `locked` does."""
+    ident = _id_of(event)
     if db.session.get(EventView, (ident, who)) is not None:
         db.session.rollback()
         return
+    event = locked(event)
     if event.seen_at is None:
         changes.publish(event.device_id, "events")
     put_all(EventView, [{"event_id": ident, "who": who, "at": now}], "event_id, who")
@@ -135,7 +166,8 @@ def see(event: Event, who: str, now: datetime) -> None:
 
 
 def save(event: Event, who: str, now: datetime) -> None:
-    """Keep the files of an event beyond their retention. Commits."""
+    """Keep the files of an event beyond their retention. Commits. Raises NotFound as `locked` does."""
+    event = locked(event)
     if event.saved_at is None:
         event.saved_at, event.saved_by = now, who
         changes.publish(event.device_id, "events")
@@ -143,7 +175,8 @@ def save(event: Event, who: str, now: datetime) -> None:
 
 
 def stop_saving(event: Event) -> None:
-    """Let the files of an event go when their retention ends. Commits."""
+    """Let the files of an event go when their retention ends. Commits. Raises NotFound as `locked` does."""
+    event = locked(event)
     if event.saved_at is not None:
         event.saved_at = event.saved_by = None
         changes.publish(event.device_id, "events")

@@ -66,7 +66,7 @@ def remake(now: datetime, device_id: int | None = None) -> int:
     if not due:
         db.session.rollback()
         return 0
-    _lock({row.device_id for row in due if row.device_id is not None})
+    lock({row.device_id for row in due if row.device_id is not None})
     files = with_mates(facts_of(Upload.id.in_([row.id for row in due])))
     files |= chains(files.values(), current_config().event_seconds)
     _store(files, now)
@@ -75,7 +75,10 @@ def remake(now: datetime, device_id: int | None = None) -> int:
 
 
 def forget(event_ids: Collection[str]) -> None:
-    """Take that files of these events were removed: those without a file go, the others are due. The caller commits."""
+    """Take that files of these events were removed: those without a file go, the others are due.
+
+    The caller holds the locks of their devices from before it removed the files, and commits.
+    """
     left = db.session.execute(select(Upload.id, Upload.event_id).where(Upload.event_id.in_(event_ids))).all()
     _remove(set(event_ids) - {row.event_id for row in left})
     db.session.execute(
@@ -107,7 +110,7 @@ def _mark_old() -> int:
     return len(idents)
 
 
-def _lock(device_ids: Collection[int]) -> None:
+def lock(device_ids: Collection[int]) -> None:
     """Wait until nobody else makes events of these devices; in the order of their ids, against deadlocks."""
     take_write_lock(db.session.connection())
     db.session.execute(
@@ -154,8 +157,10 @@ def _new_id(at: float) -> str:
 
 
 def _events(idents: Collection[str]) -> dict[str, Any]:
+    """Give events as they are, and as they stay: somebody who sees or keeps one meanwhile waits for the commit."""
     columns = select(*Event.__table__.columns).where(Event.id.in_(idents))
-    return {row.id: row for row in db.session.execute(columns)}
+    held = columns.order_by(Event.id).with_for_update(key_share=True)
+    return {row.id: row for row in db.session.execute(held)}
 
 
 def _row(ident: str, device_id: int, facts: EventFacts) -> dict[str, Any]:

@@ -228,6 +228,7 @@ def _remove_uploads(due: ColumnElement[bool]) -> int:
         log.warning("media store away, old files are removed later", reason=str(error))
         return 0
     idents = [row.id for row in rows]
+    event_service.lock({row.device_id for row in rows if row.device_id is not None})
     changed(delete(Upload).where(Upload.id.in_(idents)).execution_options(synchronize_session=False))
     event_service.forget({row.event_id for row in rows if row.event_id})
     touched = {row.device_id for row in rows}

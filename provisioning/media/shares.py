@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from provisioning.core.errors import NotFound
+from provisioning.media import event_list
 from provisioning.models import Event, Share, db, new_id
 from provisioning.translation import gettext
 
@@ -15,7 +16,11 @@ EVENT = "event"
 
 
 def make(event: Event, hours: int, password_hash: str | None, by: str, now: datetime) -> tuple[Share, str]:
-    """Make a link to an event; give it and its token, which is stored nowhere. Commits."""
+    """Make a link to an event; give it and its token, which is stored nowhere. Commits.
+
+    Raises NotFound where the event's files are of another one by now.
+    """
+    event = event_list.locked(event)  # if it goes later, its links lead to the event that has its files
     token = secrets.token_urlsafe(24)
     share = Share(
         id=new_id(),
