@@ -4,7 +4,7 @@ from typing import Any
 
 from alembic import context
 from flask import current_app
-from sqlalchemy import DateTime
+from sqlalchemy import DateTime, text
 
 from provisioning.models import UTCDateTime
 
@@ -39,6 +39,11 @@ def run() -> None:
             compare_server_default=True,
         )
         with context.begin_transaction():
+            if connection.dialect.name == "postgresql":
+                # an index of millions of rows takes longer than any statement of the processes may; but nobody waits
+                # for long behind a migration that itself waits for a table
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
+                connection.execute(text("SET LOCAL lock_timeout = '30s'"))
             context.run_migrations()
 
 

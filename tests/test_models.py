@@ -3,12 +3,13 @@
 import ast
 import re
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import flask_migrate
 import pytest
 from conftest import ROOT
 from flask import Flask
-from sqlalchemy import inspect, select, text
+from sqlalchemy import Connection, event, inspect, select, text
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 
 from provisioning.models import (
@@ -49,6 +50,27 @@ def test_migrations_go_down_and_up_again(app: Flask) -> None:
     assert set(inspect(db.engine).get_table_names()) == {"alembic_version"}
     flask_migrate.upgrade(directory=str(ROOT / "migrations"))
     assert "devices" in inspect(db.engine).get_table_names()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_statement_of_a_migration_may_take_as_long_as_it_needs(app: Flask) -> None:
+    """An index of a table of millions of rows takes longer than the 30 s that other statements may take."""
+    shown: list[tuple[str, str]] = []
+
+    def look(connection: Connection, *given: Any) -> None:
+        if given[1].lstrip().startswith("CREATE INDEX ix_uploads_all_doubtful"):
+            ask = connection.connection.cursor().execute
+            shown.append(
+                tuple(ask(f"SHOW {name}").fetchone()[0] for name in ("statement_timeout", "lock_timeout"))
+            )
+
+    event.listen(db.engine, "before_cursor_execute", look)
+    db.session.remove()
+    flask_migrate.downgrade(revision="0040", directory=str(ROOT / "migrations"))
+    flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+    event.remove(db.engine, "before_cursor_execute", look)
+    assert shown == [("0", "30s")]
+    assert db.session.scalar(text("SHOW statement_timeout")) == "30s"
 
 
 @pytest.mark.parametrize(
