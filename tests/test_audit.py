@@ -3,7 +3,7 @@
 import csv
 import io
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +307,28 @@ def test_the_page_finds_entries_by_the_name_of_a_vehicle_and_keeps_its_filters(
     assert "No entry fits." in visitor.get("/settings/log?who=nobody@example.com").text
     assert "No entry fits." in visitor.get("/settings/log?to=2020-01-01").text
     assert visitor.get("/settings/log?from=not-a-day&to=99999").text.count('class="entry"') == 4
+
+
+@pytest.mark.parametrize(
+    ("day", "count"), [("2026-10-25", 1), ("2026-10-26", 0), ("2026-03-29", 0), ("2026-03-30", 1)]
+)
+def test_a_day_of_the_filters_is_as_long_as_the_readers_zone_has_it(app: Flask, day: str, count: int) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    users.set_reading(users.find("admin@example.com"), None, "Europe/Berlin")
+    # 23:30 of a day of 25 hours, and 0:30 after one of 23
+    for moment in (datetime(2026, 10, 25, 22, 30, tzinfo=UTC), datetime(2026, 3, 29, 22, 30, tzinfo=UTC)):
+        ident = f"{int(moment.timestamp() * 1000):012x}{new_id()[12:]}"
+        db.session.add(AuditEntry(id=ident, at=moment, who="ada@example.com", address="", action="signed_in"))
+    db.session.commit()
+    page = visitor.get(f"/settings/log?who=ada@example.com&from={day}&to={day}").text
+    assert page.count('class="entry"') == count
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_a_day_at_an_end_of_all_times_bounds_nothing(app: Flask, filled: Upload, day: str) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    assert visitor.get(f"/settings/log?to={day}").status_code == 200
+    assert visitor.get(f"/settings/log?from={day}").status_code == 200
 
 
 def test_the_csv_holds_what_the_filters_leave_and_is_an_entry_itself(app: Flask, filled: Upload) -> None:

@@ -1,7 +1,7 @@
 """The events of a vehicle day by day, on its page of footage."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -109,3 +109,38 @@ def test_a_file_that_comes_by_itself_stands_on_the_newest_day_alone(van: Device,
     coming = stored(van, state="receiving", packets=50, received_packets=20, trigger=3)
     name = f'id="file-{coming.id}"'
     assert (name in visitor.get(PAGE).text, name in visitor.get(f"{PAGE}?day={day(8)}").text) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Vilnius", date(2026, 3, 29), 23),
+        ("Europe/Vilnius", date(2026, 10, 25), 25),
+        ("America/Santiago", date(2026, 4, 4), 25),  # the hour before midnight occurs twice
+        ("America/Santiago", date(2026, 9, 6), 23),  # has no midnight
+    ],
+)
+def test_a_day_is_as_long_as_its_zone_has_it_and_the_next_one_follows_at_once(
+    zone: str, day: date, hours: int
+) -> None:
+    begin, end = event_days.bounds(day, ZoneInfo(zone))
+    after, _ = event_days.bounds(day + timedelta(days=1), ZoneInfo(zone))
+    assert after.astimezone(UTC) - end.astimezone(UTC) == event_days.MOMENT
+    assert after.astimezone(UTC) - begin.astimezone(UTC) == timedelta(hours=hours)
+
+
+def test_what_came_in_the_hour_that_occurs_twice_is_on_its_day_and_leads_to_the_days_beside_it(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    van.time_zone = "America/Santiago"
+    db.session.commit()
+    second = datetime(2026, 4, 5, 3, 30, tzinfo=UTC)  # 23:30 of 4 April, for the second time
+    before, twice, after = (
+        event(van, timestamp=moment, started_at=moment)
+        for moment in (second - timedelta(days=2), second, second + timedelta(days=1))
+    )
+    assert shown(visitor, "?day=2026-04-04") == [twice]
+    assert links(visitor, "?day=2026-04-04") == ["2026-04-03", "2026-04-05"]
+    assert links(visitor, "?day=2026-04-05") == ["2026-04-04"]
+    assert (shown(visitor, "?day=2026-04-03"), shown(visitor, "?day=2026-04-05")) == ([before], [after])

@@ -94,16 +94,16 @@ def as_csv() -> Response:
 
 def _wanted() -> audit.EntryFilter:
     """Read the filters; days are those of the reader's zone, and the last one is within."""
-    last = _day("to")
     return audit.EntryFilter(
         who=clean_line(request.args.get("who", ""))[:254], object=_object(clean_line(request.args.get("object", ""))),
-        since=_day("from"), until=last + timedelta(days=1) if last else None,
+        since=_begin("from"), until=_begin("to", days_later=1),
     )  # fmt: skip
 
 
-def _day(name: str) -> datetime | None:
+def _begin(name: str, days_later: int = 0) -> datetime | None:
+    """Give when the day of a field begins, or one after it: not all days have 24 hours. None where there is no such day."""
     try:
-        day = datetime.fromisoformat(request.args.get(name, "")).date()
+        day = datetime.fromisoformat(request.args.get(name, "")).date() + timedelta(days=days_later)
         return datetime.combine(day, time(), ZoneInfo(reader.time_zone())).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

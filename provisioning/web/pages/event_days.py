@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import MAXYEAR, MINYEAR, date, datetime, time, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from provisioning.media import event_list
@@ -37,8 +37,13 @@ def read(text: str) -> date | None:
 
 def bounds(day: date, zone: tzinfo) -> tuple[datetime, datetime]:
     """Give the first and the last moment of a day in a zone."""
-    begin = datetime.combine(day, time(), zone)
-    return begin, datetime.combine(day + timedelta(days=1), time(), zone) - MOMENT
+    begin, next_day = (datetime.combine(day + timedelta(days=days), time(), zone) for days in (0, 1))
+    return begin, just_before(next_day)
+
+
+def just_before(moment: datetime) -> datetime:
+    """Give the last moment before another. In UTC: a clock that is put back shows its last hour twice."""
+    return moment.astimezone(UTC) - MOMENT
 
 
 def of_vehicle(device: Device, wanted: date | None) -> EventDay:
@@ -46,7 +51,7 @@ def of_vehicle(device: Device, wanted: date | None) -> EventDay:
     zone, events = ZoneInfo(device.time_zone), _events(device)
     begin, end = bounds(shown_day(device, wanted), zone)
     found = event_list.newest(replace(events, since=begin, until=end), MOST + 1)
-    before = event_list.newest(replace(events, until=begin - MOMENT), 1)
+    before = event_list.newest(replace(events, until=just_before(begin)), 1)
     after = event_list.oldest(replace(events, since=end + MOMENT), 1)
     return EventDay(
         begin, cards(found[:MOST]), len(found) > MOST, _day_of(before, zone), _day_of(after, zone)
