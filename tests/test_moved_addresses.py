@@ -48,3 +48,29 @@ def test_a_form_of_an_open_old_page_is_done_at_the_new_address(van: Device, visi
     assert (answer.status_code, answer.location) == (308, f"/vehicles/{IMEI}/ask")
     answer = visitor.send(f"/vehicles/{IMEI}/footage", answer.location, file_type="photo", source="rear")
     assert db.session.scalars(select(Command)).one().arguments["source"] == "rear"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "endpoint=x",
+        "_scheme=ftp",
+        "_scheme=ftp&_external=1",
+        "_anchor=x",
+        "_method=POST",
+        "self=x",
+        "values=x",
+        "name=x",
+    ],
+)
+def test_no_query_of_an_old_address_leads_elsewhere_or_breaks_it(app: Flask, query: str) -> None:
+    for path in (f"/devices/{IMEI}", f"/devices/{IMEI}/part/status", f"/devices/{IMEI}/all/messages"):
+        answer = app.test_client().get(f"{path}?{query}")
+        assert answer.status_code == 301
+        assert answer.location.startswith(f"/vehicles/{IMEI}")
+        assert query in answer.location
+
+
+def test_an_old_address_of_a_list_keeps_its_own_kind(app: Flask) -> None:
+    answer = app.test_client().get(f"/devices/{IMEI}/all/messages?kind=people&before=x")
+    assert answer.location == f"/vehicles/{IMEI}/log?kind=messages&before=x"
