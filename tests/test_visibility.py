@@ -11,7 +11,8 @@ from conftest import wait_until
 from flask import Flask, g
 from flask.testing import FlaskCliRunner
 from page_visitor import Visitor, command, upload
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, union_all
+from sqlalchemy.orm import aliased
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
@@ -41,6 +42,7 @@ from provisioning.models import (
 )
 from provisioning.roles import LEAST
 from provisioning.web import access, auth, users
+from provisioning.web.pages import inbox_items
 
 OWN, OTHER, GHOST = "352094082736916", "352094082042885", "356307042441013"
 NORTH = frozenset({"north"})
@@ -300,6 +302,51 @@ def test_counts_are_of_the_vehicles_that_somebody_sees(
         1
     ] * 4
     assert len(guest.get("/sessions")["items"]) == 1
+
+
+def test_what_waits_for_somebody_is_counted_of_the_vehicles_that_they_see(
+    fleet: dict[str, dict[str, str]],
+) -> None:
+    with visibility.limited_to(NORTH):
+        assert inbox_items.counted() == 1
+    assert inbox_items.counted() == 4  # two texts of vehicles, one of nobody, and an unknown device
+
+
+IMEIS = select(Device.imei)
+STATEMENTS = {
+    "a column": IMEIS,
+    "a subquery": select(IMEIS.subquery().c.imei),
+    "a common table expression": select(IMEIS.cte("imeis").c.imei),
+    "an alias": select(aliased(Device).imei),
+    "a join": select(Device.imei).join(Upload, Upload.device_id == Device.id),
+    "an outer join": select(Device.imei).outerjoin(Upload, Upload.device_id == Device.id),
+    "a union": union_all(IMEIS, IMEIS.where(Device.id < 0)),
+    "a union in a subquery": select(union_all(IMEIS, IMEIS.where(Device.id < 0)).subquery().c.imei),
+    "the table itself": select(Device.__table__.c.imei),
+    "a scalar": select(select(func.min(Device.imei)).scalar_subquery()),
+    "the least": select(func.min(Device.imei)),
+    "a count": select(func.count()).select_from(Device),
+    "a count of a subquery": select(func.count()).select_from(IMEIS.limit(9).subquery()),
+    "a count of both in one": select(select(func.count()).select_from(IMEIS.subquery()).scalar_subquery()),
+    "a condition of a table without rows of vehicles": select(User.id).where(
+        select(Device.id).where(Device.imei == OTHER).exists()
+    ),
+}
+
+
+@pytest.mark.parametrize("form", STATEMENTS)
+def test_no_form_of_a_statement_reads_other_vehicles(
+    fleet: dict[str, dict[str, str]], guest: Guest, form: str
+) -> None:
+    statement = STATEMENTS[form]
+    with visibility.limited_to(NORTH):
+        try:
+            found = db.session.execute(statement).scalars().all()
+        except visibility.NotLimited:
+            return
+    everything = db.session.execute(statement).scalars().all()
+    assert str(found) != str(everything)
+    assert OTHER not in found
 
 
 def test_a_file_of_another_vehicle_cannot_be_linked_to_a_request_of_ones_own(

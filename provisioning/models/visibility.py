@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, event, select
-from sqlalchemy.orm import ORMExecuteState, with_loader_criteria
+from sqlalchemy import ColumnElement, Select, and_, event, select
+from sqlalchemy.orm import Mapper, ORMExecuteState, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
 from provisioning.models.base import Base, db
@@ -22,6 +22,10 @@ from provisioning.models.devices import Device, DeviceTag
 Tags = frozenset[str]
 
 _tags: ContextVar[Tags | None] = ContextVar("visible_tags", default=None)
+
+
+class NotLimited(Exception):
+    """A statement whose rows cannot be held to tags: a mistake in our code."""
 
 
 def limit_to(tags: Tags | None) -> None:
@@ -55,19 +59,23 @@ def conditions(visible: Select[Any]) -> dict[type[Any], ColumnElement[bool]]:
     """Give the condition of each table whose rows belong to a vehicle.
 
     `visible` gives the ids of the vehicles that may be read. A row belongs to the vehicle that its `device_id` names,
-    else to that of the row which it refers to (an event).
+    else to that of the row which it must refer to (an event); of several, all have to be of vehicles that may be read.
     """
     found: dict[type[Any], ColumnElement[bool]] = {Device: Device.id.in_(visible)}
     for mapper in Base.registry.mappers:
         if "device_id" in mapper.columns:
             found[mapper.class_] = mapper.class_.device_id.in_(visible)
-        elif mapper.class_ is not Device:
-            for column in mapper.columns:
-                for key in column.foreign_keys:
-                    if (owner := key.column.table.c.get("device_id")) is not None:
-                        owned = column.in_(select(key.column).where(owner.in_(visible)))
-                        found.setdefault(mapper.class_, owned)  # by the first: a later one may be empty
+        elif mapper.class_ is not Device and (owned := [*_owned(mapper, visible)]):
+            found[mapper.class_] = and_(*owned)
     return found
+
+
+def _owned(mapper: Mapper[Any], visible: Select[Any]) -> Iterator[ColumnElement[bool]]:
+    """Give a condition for each reference, which every row has, to a row that belongs to a vehicle."""
+    for column in mapper.columns:
+        for key in () if column.nullable else column.foreign_keys:
+            if (owner := key.column.table.c.get("device_id")) is not None:
+                yield column.in_(select(key.column).where(owner.in_(visible)))
 
 
 @lru_cache(maxsize=1000)
@@ -82,7 +90,12 @@ def _criteria(tags: Tags) -> tuple[ExecutableOption, ...]:
 
 @event.listens_for(db.session, "do_orm_execute")
 def _limit(state: ORMExecuteState) -> None:
-    """Add the conditions to a SELECT; attributes of a row that was found are read anew without them."""
+    """Add the conditions to a SELECT; attributes of a row that was found are read anew without them.
+
+    Raises NotLimited for one that reads tables without their models: no condition would reach it.
+    """
     tags = _tags.get()
     if tags is not None and state.is_select and not state.is_column_load:
+        if not state.is_orm_statement:
+            raise NotLimited("name the model, or read inside whole_fleet")
         state.statement = state.statement.options(*_criteria(tags))
