@@ -66,11 +66,12 @@ SWEEPS = (
 def table(config: Config) -> tuple[jobs.Job, ...]:
     """Give all jobs of the worker. Each runs by itself: one that fails or hangs holds up no other."""
     settle_all = partial(settlement.settle_all, resting=jobs.Resting())
+    senders = Senders()
     return (
-        jobs.Job("commands", SWEEP_SECONDS, Senders().send_due, due_commands.DUE),
+        jobs.Job("commands", SWEEP_SECONDS, senders.send_due, due_commands.DUE, senders.finish),
         jobs.Job("settle", SWEEP_SECONDS, settle_all, settlement.DUE),
-        jobs.Job("photos", SWEEP_SECONDS, previews.make_photos, previews.DUE["photo"]),
-        jobs.Job("videos", SWEEP_SECONDS, previews.make_videos, previews.DUE["video"]),
+        jobs.Job("photos", SWEEP_SECONDS, previews.make_photos, previews.DUE["photo"], previews.give_back),
+        jobs.Job("videos", SWEEP_SECONDS, previews.make_videos, previews.DUE["video"], previews.give_back),
         *SWEEPS,
         jobs.Job("events", SWEEP_SECONDS, event_service.remake_job),
         jobs.Job("reconcile", float(config.reconcile_interval), reconcile.reconcile),

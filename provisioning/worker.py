@@ -1,7 +1,8 @@
 """Entry of the worker process: `python -m provisioning.worker`. Repeats the jobs of `schedule`, each by itself.
 
 All work is found in the rows of the database: one statement asks many times a second what is due. Several workers may
-run side by side, since rows are claimed by leases and unique indexes. Ends on SIGTERM.
+run side by side, since rows are claimed by leases and unique indexes. Ends on SIGTERM, once the SMS under way have
+their answers of the gateway, or after some seconds.
 """
 
 from gevent import monkey
@@ -50,7 +51,19 @@ def main() -> int:
     gevent.spawn(_beat, app, runs)
     log.info("worker ready")
     stop.wait()
+    for job in table:
+        _finish(app, job)
     return 0
+
+
+def _finish(app: Flask, job: jobs.Job) -> None:
+    """Let a job finish what it has begun, as far as that goes within seconds."""
+    if job.finish is not None:
+        try:
+            with app.app_context():
+                job.finish()
+        except Exception as error:  # noqa: BLE001 - the process ends all the same; leases say what it leaves
+            jobs.give_up(error, "what a job had begun could not be finished")
 
 
 def _repeat(app: Flask, job: jobs.Job, due: Event, runs: jobs.Runs) -> None:

@@ -113,6 +113,24 @@ def test_a_video_gets_a_copy_at_its_frame_rate_and_says_when_that_is_assumed(
         assert (stream.codec_context.name, stream.frames, int(stream.average_rate or 0)) == ("h264", 50, 30)
 
 
+def test_a_worker_that_ends_gives_back_the_copies_that_it_was_making(
+    van: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = {"identifier": "%videof", "file_type": "video", "extension": "h265"}
+    upload = _store(tmp_path, sidecar(path=f"{IMEI}/2026/11/24/{'a' * 32}.h265", **video), b"video")
+
+    def end(*_: Any) -> None:
+        previews.give_back()
+        raise SystemExit
+
+    monkeypatch.setattr(previews, "decode_video", end)
+    with pytest.raises(SystemExit):
+        previews.make([upload.id], utcnow)
+    db.session.rollback()
+    assert previews.due("video", 9, utcnow()) == ["a" * 32]
+    assert db.session.get_one(Upload, "a" * 32).derive_attempts == 0
+
+
 @pytest.mark.parametrize("data", [b"", b"no picture at all" * 100])
 def test_what_cannot_be_decoded_stays_stored_and_says_why(van: Device, tmp_path: Path, data: bytes) -> None:
     upload = _store(tmp_path, sidecar(), data)

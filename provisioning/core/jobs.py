@@ -37,12 +37,14 @@ class Job:
     """One kind of work: its name, the seconds from the beginning of one run to the next, what it does.
 
     `due`: rows that it has something to do for; as soon as there are any, the worker runs it without waiting.
+    `finish`: begins nothing more, and waits a while for what it has begun; the worker calls it before it ends.
     """
 
     name: str
     seconds: float
     work: Callable[[Clock], object]
     due: Select[*tuple[Any, ...]] | None = None
+    finish: Callable[[], object] | None = None
 
 
 def are_due(jobs: Iterable[Job]) -> Select[*tuple[Any, ...]]:

@@ -7,7 +7,7 @@ wait for videos, and are done many at once; files that a request asked for come 
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ LEFT_AFTER = timedelta(hours=3)  # no work on copies takes so long
 BROKEN_OFF = Phrase("broken_off")
 ASSUMED_FRAME_RATE = 30  # the default of the parameter video_frame_rate
 
+_at_work: set[str] = set()  # uploads of whose copies this process is making
 _photos = PhotoDecoder()  # its child ends when this process does: its input is closed then
 
 
@@ -166,8 +167,20 @@ def make(idents: Sequence[str], clock: Callable[[], datetime]) -> bool:
 
 def _make(claimed: Sequence[Any], clock: Callable[[], datetime]) -> int:
     """Make the copies of claimed uploads; give of how many all were made."""
-    if not claimed:
-        return 0
+    idents = {upload.id for upload in claimed}
+    _at_work.update(idents)
+    try:
+        return _make_claimed(claimed, clock) if claimed else 0
+    finally:
+        _at_work.difference_update(idents)
+
+
+def give_back() -> None:
+    """Let others make at once the copies that this process was making: it ends, which is no fault of the files."""
+    _release(_at_work, None)
+
+
+def _make_claimed(claimed: Sequence[Any], clock: Callable[[], datetime]) -> int:
     playback = {upload.id: frame_rate(upload) for upload in claimed if upload.file_type == "video"}
     db.session.commit()
     outcomes: dict[str, Outcome] = {}
@@ -241,10 +254,15 @@ def _put(idents: Iterable[str], work: Path) -> tuple[set[str], dict[str, str]]:
 
 def _put_off(idents: Sequence[str], now: datetime) -> None:
     """Try again in a while; it was no fault of the files."""
+    _release(idents, now + AWAY)
+
+
+def _release(idents: Collection[str], until: datetime | None) -> None:
+    """End the claim of files without a try having been made; they are free from that time on."""
     db.session.execute(
         update(Upload)
         .where(Upload.id.in_(idents))
-        .values(derive_attempts=Upload.derive_attempts - 1, derive_lease_until=now + AWAY)
+        .values(derive_attempts=Upload.derive_attempts - 1, derive_lease_until=until)
         .execution_options(synchronize_session=False)
     )
     db.session.commit()
