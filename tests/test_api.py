@@ -13,6 +13,8 @@ from provisioning.check import runner
 from provisioning.check.steps import STEPS
 from provisioning.models import ChecklistRun, Command, Device, Role, Upload, db, utcnow
 from provisioning.web import auth
+from receiver.store.keys import describe
+from receiver.wire.actions import Offer
 
 IMEI = "352094082736916"
 DEVICE = {
@@ -305,6 +307,21 @@ def test_the_catalogue_and_the_description_are_there(api: Api) -> None:
     document = api.client.get("/api/v1/openapi.json").json
     assert document["openapi"].startswith("3.")
     assert {"/api/v1/devices/{imei}/provision", "/api/v1/uploads/{ident}/content"} <= set(document["paths"])
+
+
+def test_the_document_names_every_camera_that_a_file_may_be_of(api: Api) -> None:
+    shapes = api("GET", "/openapi.json").json["components"]["schemas"]
+    named = set(shapes["UploadResponse"]["properties"]["source"]["enum"])
+    paths = (
+        "mdas9/picture/1.jpg",
+        "dsm/1.mp4",
+        "dualcam_front/1.mp4",
+        "dualcam_rear/1.mp4",
+        "dashcam/1",
+        "a/1.jpg",
+    )
+    given = {describe(Offer(path, True, 1, None))[1] for path in paths}
+    assert named == given == {"front", "rear", "adas", "dsm", "dashcam", "unknown"}
 
 
 def test_no_token_no_answer(api: Api) -> None:

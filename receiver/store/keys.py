@@ -16,6 +16,9 @@ PATH_SOURCES = {
     "dualcam_rear": "rear",
     "dashcam": "dashcam",
 }
+SOURCES = tuple(
+    dict.fromkeys([source for _, source, _ in KINDS.values()] + [*PATH_SOURCES.values(), "unknown"])
+)
 PATH_ENDINGS = {".jpg": ("photo", "jpg"), ".mp4": ("video", "mp4"), ".h265": ("video", "h265")}
 
 

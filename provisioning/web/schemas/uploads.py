@@ -18,6 +18,7 @@ from provisioning.web.schemas.response_fields import (
     Time,
     Word,
 )
+from receiver.store.keys import SOURCES
 
 
 class LinkSchema(Strict):
@@ -68,7 +69,7 @@ class UploadResponse(ResponseSchema):
     id = Text()
     imei = Text()
     file_type = Word(("photo", "video"))
-    source = Word(("front", "rear"), about="the camera")
+    source = Word(SOURCES, about="the camera; more than front and rear for files that are offered by path")
     trigger = Count(null=True)
     trigger_name = Text(_trigger_name, null=True)
     timestamp = Time(null=True)
