@@ -1,10 +1,13 @@
 """People and tokens, by page and by API: invited by a link, changed, shut out; the last administrator stays."""
 
+import contextlib
 import dataclasses
+import hashlib
 import re
 import socketserver
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +19,7 @@ from test_api import Api
 from test_audit import audited
 
 from provisioning.core.errors import Conflict, Invalid
-from provisioning.models import ApiToken, IdempotencyKey, Role, User, WebSession, db, utcnow
+from provisioning.models import ApiToken, IdempotencyKey, Role, User, WallLink, WebSession, db, utcnow
 from provisioning.web import auth, invitations, sign_in, users
 
 EMAIL, PASSWORD = "ada@example.com", "several words that do not belong"
@@ -225,8 +228,15 @@ def test_a_person_is_limited_to_tags_and_sees_the_whole_fleet_again(app: Flask, 
     assert "only <bdi>north, south</bdi>" in flat(admin.get("/settings/people"))
     assert press(admin, "change", role="admin", tags="north").status_code == 409
     assert (person().role, person().tags) == ("support", ["north", "south"])
-    press(admin, "change", role="admin", tags=" , ")
+    press(admin, "change", role="admin", tags="")
     assert (person().role, person().tags) == ("admin", None)
+
+
+def test_commas_alone_are_no_limit_to_nothing(app: Flask, admin: Visitor) -> None:
+    invite(admin)
+    press(admin, "change", role="viewer", tags="east")
+    assert press(admin, "change", role="viewer", tags=" , ").status_code == 422
+    assert person().tags == ["east"]
 
 
 def test_who_is_disabled_is_out_at_once_and_gets_no_link(app: Flask, admin: Visitor) -> None:
@@ -252,6 +262,16 @@ def test_sessions_of_a_person_are_listed_and_ended(app: Flask, admin: Visitor) -
     assert sign_in.user_of(second.key, utcnow())
     press(admin, "end")
     assert sign_in.user_of(second.key, utcnow()) is None
+
+
+@pytest.mark.parametrize("session", ["", "all", "-1", "99999999999999999999"])
+def test_a_session_that_cannot_be_meant_ends_none(app: Flask, admin: Visitor, session: str) -> None:
+    user = users.create(EMAIL, Role.VIEWER, PASSWORD)
+    made = sign_in.begin(user, "192.0.2.1", "Firefox", utcnow())
+    assert press(admin, "end", session=session).status_code == 422
+    assert admin.send("/account", "/account/sessions", session=session).status_code == 422
+    assert sign_in.user_of(made.key, utcnow())
+    assert admin.get("/account").status_code == 200
 
 
 def test_a_person_is_removed_and_the_log_keeps_the_name(app: Flask, admin: Visitor) -> None:
@@ -297,6 +317,118 @@ def test_two_administrators_who_shut_each_other_out_at_once_leave_one(app: Flask
     assert refused == ["last_administrator"]
 
 
+def at_once(app: Flask, work: Callable[[], object]) -> list[object]:
+    """Do the same in two processes at the same moment; give what each made, or the code of its refusal."""
+    begin, found = threading.Barrier(2), list[object]()
+
+    def run() -> None:
+        with app.app_context():
+            begin.wait(10)
+            try:
+                found.append(work())
+            except Conflict as error:
+                found.append(error.code)
+            db.session.remove()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return found
+
+
+def test_two_invitations_of_one_person_at_the_same_moment_are_a_conflict(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)  # neither has stored its row when the other looks for it
+    monkeypatch.setattr(users.tag_limit, "checked", lambda *_: both.wait(10) and None)
+    found = at_once(app, lambda: users.add(EMAIL, "", Role.VIEWER).email)
+    assert sorted(map(str, found)) == [EMAIL, "email_taken"]
+
+
+def test_two_tokens_of_one_name_at_the_same_moment_are_a_conflict(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)
+
+    def hash_together(clear: str) -> str:
+        with contextlib.suppress(threading.BrokenBarrierError):  # on SQLite the second waits for the first
+            both.wait(1)
+        return hashlib.sha256(clear.encode()).hexdigest()
+
+    monkeypatch.setattr(auth, "_hash", hash_together)
+    found = at_once(app, lambda: auth.create_token("platform", Role.VIEWER)[:4])
+    assert sorted(map(str, found)) == ["dct_", "name_taken"]
+
+
+def clicked_twice(visitor: Visitor, page: str, **fields: str) -> tuple[str, str]:
+    """Send the last form of a page twice, as a double click does; give both answers."""
+    text = visitor.get(page).text
+    hidden = {
+        name: re.findall(rf'name="{name}"\s+value="([^"]+)"', text)[-1] for name in ("csrf_token", "nonce")
+    }
+    answers = []
+    for _ in range(2):
+        visitor._forget()
+        answers.append(visitor.client.post(page, data=hidden | fields))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    return answers[0].text, answers[1].text
+
+
+@pytest.mark.parametrize(
+    ("page", "fields", "made"),
+    [
+        ("/settings/people", {"email": EMAIL, "role": "viewer"}, r"/invite/[\w-]+"),
+        ("/settings/tokens", {"name": "platform", "role": "viewer", "days": "30"}, r"dct_[\w-]+"),
+        ("/settings/wall", {"name": "Workshop"}, r"/wall/dcw_[\w-]+"),
+    ],
+)
+def test_a_double_click_makes_one_and_shows_it(
+    admin: Visitor, page: str, fields: dict[str, str], made: str
+) -> None:
+    first, second = clicked_twice(admin, page, **fields)
+    assert re.findall(made, first) == re.findall(made, second) != []
+    assert len(db.session.scalars(select(User)).all()) == (2 if "people" in page else 1)
+    assert len(db.session.scalars(select(WallLink)).all()) == ("wall" in page)
+    (kept,) = db.session.scalars(select(IdempotencyKey.body))
+    assert set(kept) == {"encrypted"}
+
+
+def test_a_second_click_waits_for_the_first_which_is_still_at_work(
+    app: Flask, admin: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, slow = invitations.invite, threading.Event()
+
+    def invite_slowly(*given: Any) -> Any:
+        slow.set()
+        time.sleep(1)
+        return real(*given)
+
+    monkeypatch.setattr(invitations, "invite", invite_slowly)
+    text = admin.get("/settings/people").text
+    form = {"email": EMAIL, "role": "viewer"} | {
+        name: re.findall(rf'name="{name}"\s+value="([^"]+)"', text)[-1] for name in ("csrf_token", "nonce")
+    }
+    cookie = admin.client.get_cookie("session")
+    assert cookie
+    found: list[str] = []
+
+    def click() -> None:
+        client = app.test_client()
+        client.set_cookie("session", cookie.value)
+        found.append(link_of(client.post("/settings/people", data=form).text))
+
+    first = threading.Thread(target=click)
+    first.start()
+    assert slow.wait(30)
+    db.session.remove()
+    click()
+    first.join(30)
+    assert len(set(found)) == 1
+    assert person().invite_hash
+
+
 # the API
 
 
@@ -337,7 +469,10 @@ def test_the_api_limits_people_and_tokens_to_tags(app: Flask, path: str) -> None
     one = f"{path}/{made.json['id']}"
     assert api("PATCH", one, {"role": "admin"}).json["code"] == "sees_whole_fleet"
     assert api("PATCH", one, {"role": "support"}).json["tags"] == ["north", "south"]
-    assert api("PATCH", one, {"tags": ["x,y"]}).status_code == 422
+    for wrong in (["x,y"], [""], [" "], ["east", ""]):  # a limit of nothing is no limit
+        assert api("PATCH", one, {"tags": wrong}).status_code == 422
+        assert api("POST", path, given | {"role": "viewer", "tags": wrong}).status_code == 422
+    assert api("GET", path).json["items"][0]["tags"] == ["north", "south"]
     limits: list[list[str] | None] = [["east"], [], None]
     assert [api("PATCH", one, {"tags": tags}).json["tags"] for tags in limits] == [["east"], None, None]
     assert api("PATCH", one, {"role": "admin"}).json["role"] == "admin"

@@ -161,6 +161,12 @@ def test_an_administrator_makes_a_link_sees_its_address_once_and_revokes_it(
     assert (refused.status_code, "Say where the screen hangs." in refused.text) == (422, True)
 
 
+@pytest.mark.parametrize("number", [99, 2**31, 2**70])
+def test_revoking_a_link_that_is_not_there_does_nothing(app: Flask, number: int) -> None:
+    answer = Visitor(app, Role.ADMIN).send("/settings/wall", f"/settings/wall/{number}/revoke")
+    assert answer.location == "/settings/wall"
+
+
 def test_an_installer_makes_no_links(app: Flask) -> None:
     assert Visitor(app, Role.INSTALLER).get("/settings/wall").status_code == 403
 

@@ -150,7 +150,8 @@ def set_phone(device: Device, phone: str, now: datetime) -> None:
     with visibility.whole_fleet():
         owner = db.session.scalar(same)
     if owner is not None:
-        raise Conflict(TAKEN["phone"], code="taken", errors={"phone": [TAKEN["phone"]]})
+        problem = gettext(TAKEN["phone"])
+        raise Conflict(problem, code="taken", errors={"phone": [problem]})
     for row in device.phones:
         row.until = row.until or now
     device.phone = phone

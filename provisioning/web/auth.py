@@ -158,15 +158,25 @@ def create_token(
     limit = tag_limit.checked(tags, role)
     same = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None)]
     db.session.execute(update(ApiToken).where(*same, ApiToken.expires_at <= now).values(revoked_at=now))
+    text = gettext("There is a token named %(name)s: revoke it first, or take another name.", name=name)
+    taken = Conflict(gettext("The token cannot be made."), code="name_taken", errors={"name": [text]})
     if db.session.scalar(select(ApiToken.id).where(*same)):
-        text = gettext("There is a token named %(name)s: revoke it first, or take another name.", name=name)
-        raise Conflict(gettext("The token cannot be made."), code="name_taken", errors={"name": [text]})
+        raise taken
     clear = "dct_" + secrets.token_urlsafe(32)
     row = ApiToken(name=name[:100], role=role.value, tags=limit, made_by=made_by[:254])
     row.token_hash, row.expires_at = _hash(clear), now + timedelta(days=days)
     db.session.add(row)
-    db.session.commit()
+    _save(taken)
     return clear
+
+
+def _save(taken: Conflict) -> None:
+    """Commit; a name that another request took at the same moment is a Conflict, as one that was taken before."""
+    try:
+        db.session.commit()
+    except IntegrityError as error:
+        db.session.rollback()
+        raise taken from error
 
 
 def revoke_token(name: str) -> bool:
@@ -192,15 +202,9 @@ def restore_token(ident: str, now: datetime) -> ApiToken:
     row = just_revoked(ident, now)
     if row is None:
         raise NotFound(gettext("This token cannot be restored any more."))
-    name = row.name
-    try:
-        row.revoked_at = None
-        db.session.commit()
-    except IntegrityError as error:
-        db.session.rollback()
-        raise Conflict(
-            gettext("There is another token named %(name)s by now.", name=name), code="name_taken"
-        ) from error
+    text = gettext("There is another token named %(name)s by now.", name=row.name)
+    row.revoked_at = None
+    _save(Conflict(text, code="name_taken"))
     return row
 
 
@@ -224,12 +228,13 @@ def change_token(row: ApiToken, name: str, role: Role, tags: Sequence[str] | Non
     Raises Conflict where the name is taken and for an administrator with tags, Invalid naming the tags.
     """
     limit = tag_limit.checked(tags, role)
-    taken = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None), ApiToken.id != row.id]
-    if db.session.scalar(select(ApiToken.id).where(*taken)):
-        errors = {"name": [gettext("There is a token named %(name)s.", name=name)]}
-        raise Conflict(gettext("The token cannot be changed."), code="name_taken", errors=errors)
+    errors = {"name": [gettext("There is a token named %(name)s.", name=name)]}
+    taken = Conflict(gettext("The token cannot be changed."), code="name_taken", errors=errors)
+    same = [ApiToken.name == name[:100], ApiToken.revoked_at.is_(None), ApiToken.id != row.id]
+    if db.session.scalar(select(ApiToken.id).where(*same)):
+        raise taken
     row.name, row.role, row.tags = name[:100], role.value, limit
-    db.session.commit()
+    _save(taken)
 
 
 def _hash(token: str) -> str:

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.low_level import ARGON2_VERSION
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 
 from provisioning.core import threads
 from provisioning.core.errors import Conflict, Invalid, NotFound
@@ -37,16 +38,14 @@ def create(email: str, role: Role, password: str, tags: Sequence[str] | None = N
     user = _new(email, "", role, tags)
     check_password(password, user)
     user.password_hash = hashed(password)
-    db.session.add(user)
-    db.session.commit()
+    _save_new(user)
     return user
 
 
 def add(email: str, name: str, role: Role, tags: Sequence[str] | None = None) -> User:
     """Add a user who has no password yet, and cannot sign in. Raises Invalid naming email or tags."""
     user = _new(email, name, role, tags)
-    db.session.add(user)
-    db.session.commit()
+    _save_new(user)
     return user
 
 
@@ -57,12 +56,26 @@ def _new(email: str, name: str, role: Role, tags: Sequence[str] | None) -> User:
             gettext("The user cannot be added."), errors={"email": [gettext("Not an e-mail address.")]}
         )
     if db.session.scalar(select(User.id).where(User.email == email)):
-        errors = {"email": [gettext("There is a user with this e-mail.")]}
-        raise Conflict(gettext("The user cannot be added."), code="email_taken", errors=errors)
+        raise _taken()
     limit = tag_limit.checked(tags, role)
     return User(
         email=email, name=clean_name(name) or None, role=role.value, tags=limit, password_hash=NO_PASSWORD
     )
+
+
+def _save_new(user: User) -> None:
+    """Commit; an e-mail that another request took at the same moment is a Conflict, too."""
+    db.session.add(user)
+    try:
+        db.session.commit()
+    except IntegrityError as error:
+        db.session.rollback()
+        raise _taken() from error
+
+
+def _taken() -> Conflict:
+    errors = {"email": [gettext("There is a user with this e-mail.")]}
+    return Conflict(gettext("The user cannot be added."), code="email_taken", errors=errors)
 
 
 def find(email: str) -> User:

@@ -14,6 +14,7 @@ from provisioning.translation import gettext
 from provisioning.web import tag_limit
 
 PREFIX = "dcw_"  # the log hides what begins so
+LARGEST = 2**31 - 1  # what a database's integer holds
 SEEN_EVERY = timedelta(minutes=1)  # opened_at is for people: no write per request
 
 
@@ -51,7 +52,9 @@ def valid() -> Sequence[WallLink]:
 
 
 def revoke(number: int, now: datetime) -> None:
-    """Revoke a link, at once."""
+    """Revoke a link, at once; nothing happens where there is none of that number."""
+    if number > LARGEST:
+        return
     valid = WallLink.id == number, WallLink.revoked_at.is_(None)
     db.session.execute(update(WallLink).where(*valid).values(revoked_at=now))
     db.session.commit()

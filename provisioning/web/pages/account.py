@@ -87,7 +87,7 @@ def change_password() -> ResponseReturnValue:
 
 def end_session() -> ResponseReturnValue:
     """End one session of the user, or all of them."""
-    user, ident = current_user.user, request.form.get("session", type=int)
+    user, ident = current_user.user, forms.ident("session")
     is_own = ident is None or ident == sign_in.session_id_of(current_user.key)
     ended = sign_in.end_sessions(user, ident)
     audit_notes.note(AuditAction.SIGNED_OUT, f"user:{user.email}", detail={"sessions": ended})

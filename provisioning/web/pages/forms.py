@@ -1,6 +1,7 @@
 """What forms share: the nonce that makes a double click harmless, errors beside their fields."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,10 +16,11 @@ from provisioning.models import Device, db, utcnow
 from provisioning.tracker.language import CommandErrors
 from provisioning.tracker.parameters import ParameterErrors
 from provisioning.translation import gettext
-from provisioning.web import audit_notes, auth
+from provisioning.web import audit_notes, auth, users
 
 Errors = Mapping[str, list[str]]
 Given = Mapping[str, str]
+REPEAT_WAITS = 15.0  # seconds, for a first click that sends a mail
 
 
 def once(
@@ -46,6 +48,43 @@ def once(
     return redirect(location)
 
 
+def once_shown(work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Do a form's work at most once for a nonce and its fields; give what it gave, also to a repeat.
+
+    For what a page shows this one time, such as a link: of a double click the browser shows the second answer. It
+    waits for the first. Raises what the work raises.
+    """
+    if not request.form.get("nonce"):
+        return work()
+    scope, key = auth.caller().scope, _fingerprint()
+    known = _begun(scope, key)
+    if known is not None:
+        audit_notes.repeated()
+        return known.body or {}
+    try:
+        made = work()
+    except ServiceError:
+        db.session.rollback()
+        idempotency.abandon(scope, key)
+        raise
+    idempotency.finish(scope, key, 200, made)
+    db.session.commit()
+    return made
+
+
+def _begun(scope: str, key: str) -> idempotency.Answer | None:
+    """Take a key; give what was answered by it, once that is known. Raises Conflict where it does not become known."""
+    deadline = time.monotonic() + REPEAT_WAITS
+    while True:
+        try:
+            return idempotency.begin(scope, key, key, utcnow())
+        except ServiceError as error:
+            db.session.rollback()
+            if error.code != "in_progress" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 def _fingerprint() -> str:
     """Give what makes two forms the same: a page that was kept may send other fields under its old nonce."""
     fields = [pair for pair in request.form.items(multi=True) if pair[0] != "csrf_token"]
@@ -57,6 +96,14 @@ def _run(work: Callable[[], str]) -> str:
         return work()
     except (CommandErrors, ParameterErrors) as error:
         raise Invalid(gettext("Some fields are wrong; nothing was sent."), errors=error.errors) from error
+
+
+def ident(name: str) -> int | None:
+    """Give the number in a field that names a row; None where the form has no such field. Raises Invalid."""
+    text = request.form.get(name)
+    if text is not None and not users.IDENT.fullmatch(text):
+        raise Invalid(gettext("There is no such button."))
+    return None if text is None else int(text)
 
 
 def load(schema: Schema, *names: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """People: who may sign in and what each may do; inviting, and the page by which the invited set a password."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
@@ -31,13 +32,18 @@ def show() -> ResponseReturnValue:
     if request.method != "POST":
         return _list()
     try:
-        given = forms.load(UserForm(), "email", "name", "role", "tags")
-        role, tags = Role(given["role"]), given["tags"] or None
-        user, link = invitations.invite(given["email"], given["name"], role, utcnow(), tags)
+        return _list(link=forms.once_shown(_invited))
     except ServiceError as error:
         return _list(error), error.status
+
+
+def _invited() -> Mapping[str, Any]:
+    """Invite a person; give what the page shows of the link. Raises Invalid, Conflict."""
+    given = forms.load(UserForm(), "email", "name", "role", "tags")
+    role, tags = Role(given["role"]), given["tags"] or None
+    user, link = invitations.invite(given["email"], given["name"], role, utcnow(), tags)
     audit_notes.person(AuditAction.INVITED, user, {"role": user.role, "tags": user.tags})
-    return _list(invited=user, link=link)
+    return {"email": user.email, "url": link.url, "is_mailed": link.is_mailed, "problem": link.problem}
 
 
 def _list(error: ServiceError | None = None, **more: Any) -> str:
@@ -80,7 +86,7 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
         users.set_active(user, what == "enable")
         audit_notes.person(AuditAction.CHANGED, user, {"active": what == "enable"})
     elif what == "end":
-        ended = sign_in.end_sessions(user, request.form.get("session", type=int))
+        ended = sign_in.end_sessions(user, forms.ident("session"))
         audit_notes.person(AuditAction.SIGNED_OUT, user, {"sessions": ended})
     elif what == "remove":
         audit_notes.person(AuditAction.REMOVED, user)

@@ -1,5 +1,6 @@
 """Tokens: by which programs use the API; making one, which is shown once, revoking, and undoing that."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -28,13 +29,18 @@ def show() -> ResponseReturnValue:
     if request.method != "POST":
         return _list(revoked=auth.just_revoked(request.args.get("revoked", ""), utcnow()))
     try:
-        given = forms.load(TokenForm(), "name", "role", "days", "tags")
-        name, role, days, tags = given["name"], Role(given["role"]), given["days"], given["tags"] or None
-        clear = auth.create_token(name, role, days, tags, made_by=auth.caller().label)
+        return _list(**forms.once_shown(_made))
     except ServiceError as error:
         return _list(error), error.status
+
+
+def _made() -> Mapping[str, Any]:
+    """Make a token; give what the page shows of it. Raises Invalid, Conflict."""
+    given = forms.load(TokenForm(), "name", "role", "days", "tags")
+    name, role, days, tags = given["name"], Role(given["role"]), given["days"], given["tags"] or None
+    clear = auth.create_token(name, role, days, tags, made_by=auth.caller().label)
     audit_notes.token(AuditAction.ADDED, name, {"role": role, "days": days, "tags": tags})
-    return _list(made=name, clear=clear)
+    return {"made": name, "clear": clear}
 
 
 def _list(error: ServiceError | None = None, **more: Any) -> str:

@@ -1,10 +1,13 @@
 """The wall board, for a screen without a user, and the links that open it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from provisioning.core.config import current_config
-from provisioning.core.errors import Invalid
+from provisioning.core.errors import ServiceError
 from provisioning.fleet import board
 from provisioning.models import utcnow, visibility
 from provisioning.web import assets, auth, tag_limit, wall_links
@@ -38,14 +41,17 @@ def links() -> ResponseReturnValue:
     """List the links; make one, whose address is shown this one time."""
     if request.method != "POST":
         return _page()
-    name, tags = request.form.get("name", ""), request.form.get("tags", "")
     try:
-        token = wall_links.create(
-            name, tags.split(",") if tags.strip() else None, auth.caller().label, utcnow()
-        )
-    except Invalid as error:
-        return _page(errors=error.errors), error.status
-    return _page(made=current_config().public_url.rstrip("/") + url_for("pages.wall", token=token))
+        return _page(**forms.once_shown(_made))
+    except ServiceError as error:
+        return _page(errors=error.errors or {"name": [error.message]}), error.status
+
+
+def _made() -> Mapping[str, Any]:
+    """Make a link; give what the page shows of it. Raises Invalid."""
+    name, tags = request.form.get("name", ""), request.form.get("tags", "")
+    token = wall_links.create(name, tags.split(",") if tags.strip() else None, auth.caller().label, utcnow())
+    return {"made": current_config().public_url.rstrip("/") + url_for("pages.wall", token=token)}
 
 
 def _page(made: str = "", errors: forms.Errors | None = None) -> str:

@@ -18,8 +18,8 @@ from provisioning.web.schemas.request_fields import (
     PLAIN_NAME_CLEANED,
     TEXT,
     FormFields,
+    LimitingTags,
     Strict,
-    Tags,
 )
 from provisioning.web.schemas.response_fields import Boolean, One, ResponseSchema, Text, Texts, Time, Word
 
@@ -27,10 +27,10 @@ ROLES = tuple(role.value for role in Role)
 LIMIT = "sees vehicles with one of these tags"
 
 
-def _limit(**options: Any) -> Tags:
+def _limit(**options: Any) -> LimitingTags:
     """Declare the tags that a person or a token is limited to."""
     shape = {"description": f"{LIMIT}; none: the whole fleet"}
-    return Tags(allow_none=True, validate=validate.Length(max=MOST_TAGS), metadata=shape, **options)
+    return LimitingTags(allow_none=True, validate=validate.Length(max=MOST_TAGS), metadata=shape, **options)
 
 
 class ReadingSchema(Strict):

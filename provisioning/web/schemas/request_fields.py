@@ -5,7 +5,7 @@ Forms and JSON pass the same schemas.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
 from stdnum import imei as stdnum_imei
@@ -142,18 +142,38 @@ def optional_text(**options: Any) -> fields.String:
 MOST_TAGS = tag_limit.MOST
 
 
+# what is no text, and the comma; and each kind of blank, since "\s" means others in the API's document
+_NO_TAG = r",\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f"
+_BLANK = r"\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff"
+
+
 class Tags(fields.List):
     """Words to sort vehicles by: each is one line without a comma, which separates several. Blank ones are left out."""
 
+    shape: ClassVar[dict[str, Any]] = {"pattern": f"^[^{_NO_TAG}]{{0,{tag_limit.LENGTH}}}$"}
+
     def __init__(self, **options: Any) -> None:
-        shape = {"pattern": rf"^[^,\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]{{0,{tag_limit.LENGTH}}}$"}
-        super().__init__(fields.String(validate=_check_tag, metadata=shape), **options)
+        super().__init__(fields.String(validate=_check_tag, metadata=self.shape), **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
         found = super()._deserialize(value, attr, data, **options)
         if len(found) > MOST_TAGS:  # blank ones count: the API's document cannot leave them out
             raise ValidationError(gettext("At most %(number)s tags.", number=MOST_TAGS))
         return [tag for one in found if one and (tag := clean_line(one))]
+
+
+class LimitingTags(Tags):
+    """Tags that somebody is limited to: none at all mean the whole fleet, so that no blank one may be left out."""
+
+    shape: ClassVar[dict[str, Any]] = {
+        "pattern": f"^[^{_NO_TAG}]*[^,{_BLANK}][^{_NO_TAG}]*$", "maxLength": tag_limit.LENGTH,
+    }  # fmt: skip
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> list[Any]:
+        found = super()._deserialize(value, attr, data, **options)
+        if len(found) < len(value):
+            raise ValidationError(gettext("A tag must not be blank."))
+        return found
 
 
 def _check_tag(tag: str) -> None:
@@ -171,7 +191,8 @@ class FormFields(Schema):
         """Read the texts as the values that JSON would hold."""
         given = dict(data)
         if isinstance(given.get("tags"), str):
-            given["tags"] = [tag for tag in given["tags"].split(",") if tag.strip()]
+            tags = [tag for tag in given["tags"].split(",") if tag.strip()]
+            given["tags"] = tags or ([""] if given["tags"].strip() else [])  # commas alone are no empty field
         if isinstance(text := given.get("card_gb"), str):
             given["card_gb"] = int(text) if text.strip().isdecimal() else text.strip() or None
         return given
