@@ -101,7 +101,7 @@ def _wanted() -> audit.EntryFilter:
 
 
 def _begin(name: str, days_later: int = 0) -> datetime | None:
-    """Give when the day of a field begins, or one after it: not all days have 24 hours. None where there is no such day."""
+    """Give when the day of a field begins, or one after it, whatever hours it has; None where there is no such day."""
     try:
         day = datetime.fromisoformat(request.args.get(name, "")).date() + timedelta(days=days_later)
         return datetime.combine(day, time(), ZoneInfo(reader.time_zone())).astimezone(UTC)
