@@ -123,7 +123,7 @@ def locked(event: Event) -> Event:
 
 def _id_of(event: Event) -> str:
     """Give the id of an event whose row may be gone: no attribute is read."""
-    identity = inspect(event).identity
+    identity: tuple[Any, ...] | None = inspect(event).identity
     return str(identity[0]) if identity else ""
 
 
