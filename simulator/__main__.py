@@ -10,14 +10,20 @@ import click
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from simulator import control, http_api, media, twilio_api
+from simulator import control, media
 from simulator.camera import Camera
+from simulator.gateways import STAND_INS
 from simulator.metadata import MetadataAnswer
 from simulator.network import Network
-from simulator.sms_gateway import StandIn
+from simulator.sms_gateway import Account, GatewayStandIn
 from simulator.vehicle import MOST_VEHICLES, CapturedFile, default_fleet, from_json, settings_for
 
 IDENTIFIERS = click.Choice(["%photof", "%photor", "%videof", "%videor"])
+# by the field of the account that they fill
+OPTIONS = {
+    "ident": "--account-sid, or TWILIO_ACCOUNT_SID",
+    "webhook_secret": "--webhook-secret, or SMS_HTTP_WEBHOOK_SECRET",
+}
 COUNT = click.option(
     "--count",
     type=click.IntRange(1, MOST_VEHICLES),
@@ -65,13 +71,12 @@ class Quiet(WSGIRequestHandler):
         """Log nothing."""
 
 
-def make_app(network: Network, gateway: StandIn) -> Flask:
+def make_app(network: Network, gateway: GatewayStandIn) -> Flask:
     """Make the HTTP side: the gateway's API and the control API."""
     app = Flask("simulator")
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(gateway.blueprint())
     app.register_blueprint(control.blueprint(network, gateway))
-    app.register_error_handler(twilio_api.TwilioError, twilio_api.error_answer)
     return app
 
 
@@ -85,7 +90,7 @@ def vehicles(count: int) -> None:
 @main.command()
 @click.option(
     "--gateway",
-    type=click.Choice(["twilio", "http"]),
+    type=click.Choice(list(STAND_INS)),
     default="twilio",
     show_default=True,
     help="Which gateway's API is served.",
@@ -111,7 +116,7 @@ def vehicles(count: int) -> None:
 @click.option(
     "--webhook-secret",
     envvar="SMS_HTTP_WEBHOOK_SECRET",
-    help="With --gateway http: what signs the webhooks. [env SMS_HTTP_WEBHOOK_SECRET]",
+    help="What signs the webhooks, where the gateway has such a secret. [env SMS_HTTP_WEBHOOK_SECRET]",
 )
 @click.option(
     "--webhook",
@@ -158,6 +163,10 @@ def run(
         auth_token = Path(auth_token_file).read_text().strip()
     if not auth_token:
         raise click.UsageError("Give --auth-token, or TWILIO_AUTH_TOKEN in the environment.")
+    account = Account(number, auth_token, account_sid or "", webhook_secret or "")
+    for field in STAND_INS[gateway].needs:
+        if not getattr(account, field):
+            raise click.UsageError(f"Give {OPTIONS[field]} in the environment.")
     webhook = webhook or f"http://127.0.0.1:8000/webhooks/{gateway}/inbound"
     fleet = default_fleet(count)
     if fleet_file:
@@ -166,19 +175,7 @@ def run(
     for vehicle in fleet:
         vehicle.server = vehicle.server or (host, int(receiver_port))
     network = Network(fleet, time_scale, memory)
-    stand_in: StandIn
-    if gateway == "http":
-        if not webhook_secret:
-            raise click.UsageError("Give --webhook-secret, or SMS_HTTP_WEBHOOK_SECRET in the environment.")
-        stand_in = http_api.HttpStandIn(
-            token=auth_token, secret=webhook_secret, number=number, webhook=webhook, network=network
-        )
-    else:
-        if not account_sid:
-            raise click.UsageError("Give --account-sid, or TWILIO_ACCOUNT_SID in the environment.")
-        stand_in = twilio_api.TwilioStandIn(
-            account=account_sid, token=auth_token, number=number, webhook=webhook, network=network
-        )
+    stand_in = STAND_INS[gateway](account, webhook, network)
     server = make_server("127.0.0.1", port, make_app(network, stand_in), threaded=True, request_handler=Quiet)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())

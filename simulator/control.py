@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, request
 
 from simulator.network import Network
-from simulator.sms_gateway import GatewayFaults, StandIn
+from simulator.sms_gateway import GatewayFaults, GatewayStandIn
 from simulator.vehicle import Faults, Vehicle, from_json
 
 SETTINGS = (
@@ -27,7 +27,7 @@ KINDS = {"video": 0, "photo": 1}
 SOURCES = {"front": [1], "rear": [2], "both": [1, 2]}
 
 
-def blueprint(network: Network, gateway: StandIn) -> Blueprint:
+def blueprint(network: Network, gateway: GatewayStandIn) -> Blueprint:
     """Make the control API."""
     api = Blueprint("control", __name__, url_prefix="/control")
 

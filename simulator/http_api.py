@@ -18,7 +18,7 @@ import requests
 from flask import Blueprint, Response, jsonify, request
 
 from simulator.network import Network
-from simulator.sms_gateway import WEBHOOK_SECONDS, CarriedMessage, GatewayStandIn
+from simulator.sms_gateway import WEBHOOK_SECONDS, Account, CarriedMessage, GatewayStandIn
 
 PATH = "/sms/messages"
 PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -26,29 +26,6 @@ STATES = {"queued": "ACCEPTED", "sent": "SENT", "delivered": "DELIVRD", "undeliv
 ERRORS = {30003: "ABSENT_SUBSCRIBER", 30005: "UNKNOWN_SUBSCRIBER"}
 BUSY = "too_many_requests"
 REPEATED_AFTER = (1, 2, 4, 8, 16, 32)  # seconds before a callback is posted again
-
-
-def settings(address: str, *, token: str, secret: str, number: str) -> dict[str, str]:
-    """Give the settings with which a service uses this stand-in at an address such as http://127.0.0.1:8900."""
-    body = {"to": "{to}", "from": "{from}", "text": "{text}", "reference": "{id}", "validity": "{validity}"}
-    inbound = {"from": "from", "to": "to", "text": "text", "id": "id", "at": "at"}
-    status = {"id": "id", "our_id": "reference", "status": "state", "error": "error"}
-    words = {"ACCEPTED": "queued", "SENT": "sent", "DELIVRD": "delivered", "UNDELIV": "undelivered"}
-    return {
-        "SMS_GATEWAY": "http",
-        "SMS_HTTP_URL": f"{address}{PATH}",
-        "SMS_HTTP_HEADERS": json.dumps({"Authorization": f"Bearer {token}"}),
-        "SMS_HTTP_BODY": json.dumps(body),
-        "SMS_HTTP_FROM": number,
-        "SMS_HTTP_ID_FIELD": "id",
-        "SMS_HTTP_ERROR_FIELD": "error.code",
-        "SMS_HTTP_PERMANENT_ERRORS": "UNKNOWN_SUBSCRIBER",
-        "SMS_HTTP_WEBHOOK_AUTH": "hmac-sha256",
-        "SMS_HTTP_WEBHOOK_SECRET": secret,
-        "SMS_HTTP_INBOUND_FIELDS": json.dumps(inbound),
-        "SMS_HTTP_STATUS_FIELDS": json.dumps(status),
-        "SMS_HTTP_STATUS_WORDS": json.dumps(words),
-    }
 
 
 class Refused(Exception):
@@ -60,14 +37,43 @@ class Refused(Exception):
 
 
 class HttpStandIn(GatewayStandIn):
-    """The account, its messages, and the way to the product's webhooks; `webhook` is the address of inbound texts."""
+    """The account, its messages, and the way to the product's webhooks."""
 
-    def __init__(
-        self, *, token: str, secret: str, number: str, webhook: str | None, network: Network
-    ) -> None:
-        super().__init__(number, network)
-        self.token, self.secret, self.webhook = token, secret, webhook
+    name, real_setting, needs = "http", "SMS_HTTP_URL", ("webhook_secret",)
+
+    def __init__(self, account: Account, webhook: str | None, network: Network) -> None:
+        super().__init__(account, webhook, network)
+        self.secret = account.webhook_secret
         self._counts = {"out": itertools.count(1), "in": itertools.count(1)}
+
+    @classmethod
+    def settings(cls, address: str, account: Account) -> dict[str, str]:
+        """Give the settings with which a service uses this stand-in."""
+        body = {
+            "to": "{to}",
+            "from": "{from}",
+            "text": "{text}",
+            "reference": "{id}",
+            "validity": "{validity}",
+        }
+        inbound = {"from": "from", "to": "to", "text": "text", "id": "id", "at": "at"}
+        status = {"id": "id", "our_id": "reference", "status": "state", "error": "error"}
+        words = {"ACCEPTED": "queued", "SENT": "sent", "DELIVRD": "delivered", "UNDELIV": "undelivered"}
+        return {
+            "SMS_GATEWAY": cls.name,
+            "SMS_HTTP_URL": f"{address}{PATH}",
+            "SMS_HTTP_HEADERS": json.dumps({"Authorization": f"Bearer {account.token}"}),
+            "SMS_HTTP_BODY": json.dumps(body),
+            "SMS_HTTP_FROM": account.number,
+            "SMS_HTTP_ID_FIELD": "id",
+            "SMS_HTTP_ERROR_FIELD": "error.code",
+            "SMS_HTTP_PERMANENT_ERRORS": "UNKNOWN_SUBSCRIBER",
+            "SMS_HTTP_WEBHOOK_AUTH": "hmac-sha256",
+            "SMS_HTTP_WEBHOOK_SECRET": account.webhook_secret,
+            "SMS_HTTP_INBOUND_FIELDS": json.dumps(inbound),
+            "SMS_HTTP_STATUS_FIELDS": json.dumps(status),
+            "SMS_HTTP_STATUS_WORDS": json.dumps(words),
+        }
 
     def blueprint(self) -> Blueprint:
         """Give the HTTP side."""

@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from flask import Blueprint
 
@@ -49,24 +49,29 @@ class GatewayFaults:
     webhook_late: float = 0.0
 
 
-class StandIn(Protocol):
-    """What the control API and the command line need of a stand-in."""
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a stand-in and the service that uses it know of one another; not every gateway has all of it."""
 
-    faults: GatewayFaults
-    messages: dict[str, CarriedMessage]
-
-    def take(self, phone: str, text: str) -> CarriedMessage:
-        """Take a text from a phone and bring it to the product's webhook."""
-
-    def blueprint(self) -> Blueprint:
-        """Give the HTTP side."""
+    number: str
+    token: str = field(repr=False)
+    ident: str = ""
+    webhook_secret: str = field(default="", repr=False)
 
 
 class GatewayStandIn(ABC):
-    """The SMS of one gateway, and their way over the phone network. A stand-in says how each is reported."""
+    """The SMS of one gateway, and their way over the phone network. A stand-in says how each is reported.
 
-    def __init__(self, number: str, network: Network) -> None:
-        self.number, self.network, self.faults = number, network, GatewayFaults()
+    `webhook` is the address of inbound texts; None: nothing is brought to it.
+    """
+
+    name: ClassVar[str]  # as SMS_GATEWAY names its gateway
+    real_setting: ClassVar[str]  # the variable that is set where the gateway itself is used
+    needs: ClassVar[tuple[str, ...]]  # fields of the account that may not be empty
+
+    def __init__(self, account: Account, webhook: str | None, network: Network) -> None:
+        self.number, self.token = account.number, account.token
+        self.webhook, self.network, self.faults = webhook, network, GatewayFaults()
         self.messages: dict[str, CarriedMessage] = {}
         self.lock = threading.Lock()
         network.inbound = self.take
@@ -116,6 +121,15 @@ class GatewayStandIn(ABC):
                 time.sleep(self.faults.webhook_late)
             self.bring(message)
         return message
+
+    @classmethod
+    @abstractmethod
+    def settings(cls, address: str, account: Account) -> dict[str, str]:
+        """Give the settings with which a service uses this stand-in at an address such as http://127.0.0.1:8900."""
+
+    @abstractmethod
+    def blueprint(self) -> Blueprint:
+        """Give the HTTP side."""
 
     @abstractmethod
     def new_ident(self, direction: str) -> str:

@@ -17,7 +17,7 @@ from flask import Blueprint, Response, jsonify, request
 from twilio.request_validator import RequestValidator
 
 from simulator.network import Network
-from simulator.sms_gateway import WEBHOOK_SECONDS, CarriedMessage, GatewayStandIn
+from simulator.sms_gateway import WEBHOOK_SECONDS, Account, CarriedMessage, GatewayStandIn
 
 PRICE = "0.00790"  # of one SMS, in US dollars
 PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -47,13 +47,23 @@ class TwilioError(Exception):
 class TwilioStandIn(GatewayStandIn):
     """The account, its messages, and the way to the product's webhooks."""
 
-    def __init__(
-        self, *, account: str, token: str, number: str, webhook: str | None, network: Network
-    ) -> None:
-        super().__init__(number, network)
-        self.account, self.token, self.webhook = account, token, webhook
-        self._validator = RequestValidator(token)
+    name, real_setting, needs = "twilio", "TWILIO_ACCOUNT_SID", ("ident",)
+
+    def __init__(self, account: Account, webhook: str | None, network: Network) -> None:
+        super().__init__(account, webhook, network)
+        self.account = account.ident
+        self._validator = RequestValidator(account.token)
         self._count = itertools.count(1)
+
+    @classmethod
+    def settings(cls, address: str, account: Account) -> dict[str, str]:
+        """Give the settings with which a service uses this stand-in."""
+        return {
+            "TWILIO_ACCOUNT_SID": account.ident,
+            "TWILIO_AUTH_TOKEN": account.token,
+            "TWILIO_FROM": account.number,
+            "TWILIO_API_BASE_URL": address,
+        }
 
     def blueprint(self) -> Blueprint:
         """Give the HTTP side."""
@@ -202,6 +212,7 @@ class TwilioStandIn(GatewayStandIn):
 def blueprint(twilio: TwilioStandIn) -> Blueprint:
     """Make the HTTP side."""
     api = Blueprint("twilio", __name__, url_prefix="/2010-04-01/Accounts/<account>")
+    api.register_error_handler(TwilioError, error_answer)
 
     @api.before_request
     def authenticate() -> None:

@@ -22,7 +22,7 @@ from provisioning.sms import factory
 from simulator import http_api
 from simulator.__main__ import Quiet, make_app
 from simulator.network import Network
-from simulator.sms_gateway import GatewayFaults, StandIn
+from simulator.sms_gateway import Account, GatewayFaults, GatewayStandIn
 from simulator.twilio_api import TwilioStandIn
 
 
@@ -51,7 +51,7 @@ class Joined(ABC):
     absent: str  # the gateway's code for a phone that is switched off, as reports name it
     delivered_word: str  # the gateway's own word for an SMS that was delivered
 
-    def __init__(self, app: Flask, network: SilentNetwork, stand_in: StandIn) -> None:
+    def __init__(self, app: Flask, network: SilentNetwork, stand_in: GatewayStandIn) -> None:
         self.app, self.network, self.stand_in = app, network, stand_in
         stand_in.faults.no_callbacks = True  # a test posts what it wants, signed
         self.server = make_server(
@@ -103,9 +103,7 @@ class Phone(Joined):
 
     def __init__(self, app: Flask) -> None:
         network = SilentNetwork()
-        self.twilio = TwilioStandIn(
-            account=ACCOUNT_SID, token=AUTH_TOKEN, number=SENDER, webhook=None, network=network
-        )
+        self.twilio = TwilioStandIn(Account(SENDER, AUTH_TOKEN, ACCOUNT_SID), None, network)
         self._validator = RequestValidator(AUTH_TOKEN)
         super().__init__(app, network, self.twilio)
 
@@ -154,17 +152,15 @@ class HttpPhone(Joined):
         "ABSENT_SUBSCRIBER",
         "DELIVRD",
     )
-    SECRET = "only-for-tests-webhook-secret"
+    account = Account(SENDER, AUTH_TOKEN, webhook_secret="only-for-tests-webhook-secret")
 
     def __init__(self, app: Flask) -> None:
         network = SilentNetwork()
-        self.provider = http_api.HttpStandIn(
-            token=AUTH_TOKEN, secret=self.SECRET, number=SENDER, webhook=None, network=network
-        )
+        self.provider = http_api.HttpStandIn(self.account, None, network)
         super().__init__(app, network, self.provider)
 
     def at(self, address: str) -> Config:
-        given = http_api.settings(address, token=AUTH_TOKEN, secret=self.SECRET, number=SENDER)
+        given = http_api.HttpStandIn.settings(address, self.account)
         with mock.patch.dict(os.environ, given):
             return dataclasses.replace(self.config, sms_gateway="http", sms_http=load().sms_http)
 
@@ -198,3 +194,6 @@ class HttpPhone(Joined):
             "reference": message,
         }
         return self.post("status", fields, signature=signature)
+
+
+HARNESSES: dict[str, type[Phone] | type[HttpPhone]] = {"twilio": Phone, "http": HttpPhone}

@@ -21,7 +21,8 @@ from honcho.environ import parse_procfile
 
 from provisioning.models import Role
 from provisioning.web import auth, users
-from simulator import http_api
+from simulator.gateways import STAND_INS
+from simulator.sms_gateway import Account
 
 TIME_SCALE = 0.05  # of the simulator: a second of a vehicle in ours
 WEBHOOK_SECRET = "only-for-tests-webhook-secret"
@@ -74,16 +75,9 @@ class Stack:
 
     def _gateway_settings(self) -> dict[str, str]:
         """Give the settings of the simulated gateway that SMS_GATEWAY names."""
-        address = f"http://127.0.0.1:{self.simulator_port}"
-        if self.gateway == "http":
-            found = http_api.settings(address, token=AUTH_TOKEN, secret=WEBHOOK_SECRET, number=SENDER)
-            return found | {"SIMULATOR_AUTH_TOKEN": AUTH_TOKEN}
-        return {
-            "TWILIO_ACCOUNT_SID": ACCOUNT_SID,
-            "TWILIO_AUTH_TOKEN": AUTH_TOKEN,
-            "TWILIO_FROM": SENDER,
-            "TWILIO_API_BASE_URL": address,
-        }
+        account = Account(SENDER, AUTH_TOKEN, ACCOUNT_SID, WEBHOOK_SECRET)
+        settings = STAND_INS[self.gateway].settings(f"http://127.0.0.1:{self.simulator_port}", account)
+        return settings | {"SIMULATOR_AUTH_TOKEN": AUTH_TOKEN}
 
     def start(self, *names: str) -> None:
         """Start processes by name, each the leader of its own group, output into a file of its own."""

@@ -78,6 +78,14 @@ def test_the_simulator_stands_in_for_the_gateway_that_is_chosen(
     assert found.url == "http://127.0.0.1:18900/sms/messages"
 
 
+def test_a_gateway_that_the_simulator_does_not_know_is_used_itself_and_this_is_said(
+    run: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env, simulate = environment(run, monkeypatch, SMS_GATEWAY="pigeon", PORT="8000", RECEIVER_PORT="7160")
+    assert not simulate
+    assert "no stand-in for the SMS gateway 'pigeon'" in "\n".join(run.greeting(env, None, simulate))
+
+
 @pytest.mark.parametrize("name", ["SMS_HTTP_URL", "SMS_HTTP_URL_FILE", "TWILIO_ACCOUNT_SID"])
 def test_where_a_gateway_is_set_none_is_simulated(
     run: ModuleType, monkeypatch: pytest.MonkeyPatch, name: str

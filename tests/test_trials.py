@@ -9,13 +9,14 @@ import psutil
 import pytest
 
 import trials  # noqa: F401 - puts what trials need on the path
+from simulator.gateways import STAND_INS
 from trials import kills, outage, restarts, soak, unknown, weather
 from trials.evidence import BrokenPromise
 from trials.system import HELPER, Options, usage
 
 
 @pytest.mark.trial
-@pytest.mark.parametrize("gateway", ["twilio", "http"])
+@pytest.mark.parametrize("gateway", list(STAND_INS))
 def test_nothing_acknowledged_is_lost_and_nothing_costly_sent_twice_while_processes_are_killed(
     gateway: str,
 ) -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 
+from simulator.gateways import STAND_INS
 from trials.evidence import BrokenPromise
 from trials.system import Options
 
@@ -38,7 +39,7 @@ def main() -> int:
     )
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="postgresql")
     parser.add_argument(
-        "--gateway", choices=["twilio", "http"], default="twilio", help="the simulated SMS gateway"
+        "--gateway", choices=list(STAND_INS), default="twilio", help="the simulated SMS gateway"
     )
     given = parser.parse_args()
     options = Options(given.seed, given.rounds, given.minutes, given.database, given.gateway)

@@ -4,6 +4,7 @@ Whatever is wrong is named at once: `wrong` is called with the variable's name a
 """
 
 import re
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
@@ -142,16 +143,32 @@ def _check_twilio(values: dict[str, Any], wrong: Any) -> None:
 
 
 def _check_gateway(values: dict[str, Any], wrong: Any) -> None:
-    chosen, http = values["sms_gateway"], values["sms_http"]
+    chosen = values["sms_gateway"]
     if values["sms_price"] and read_price(values["sms_price"]) is None:
         wrong("SMS_PRICE", "Must be an amount and a currency (ISO 4217), such as 0.05 EUR.")
-    if chosen == "http":
-        sms_http_config.build(http, wrong)
-        if _is_weak(http["SMS_HTTP_WEBHOOK_SECRET"] or ""):
-            wrong("SMS_HTTP_WEBHOOK_SECRET", WEAK)
-        if values["sms_figure_space"]:
-            wrong("SMS_FIGURE_SPACE", "Only Twilio turns a figure space into two blanks.")
-    elif chosen == "twilio" and not values["twilio_account_sid"]:
-        wrong("TWILIO_ACCOUNT_SID", "Required with SMS_GATEWAY=twilio.")
-    elif not chosen and http["SMS_HTTP_URL"] and not values["twilio_account_sid"]:
+    if values["sms_figure_space"] and chosen not in (None, "twilio"):
+        wrong("SMS_FIGURE_SPACE", "Only Twilio turns a figure space into two blanks.")
+    if chosen in SMS_GATEWAYS:
+        SMS_GATEWAYS[chosen](values, wrong)
+    elif chosen:
+        wrong("SMS_GATEWAY", f"Must be one of {', '.join(SMS_GATEWAYS)}.")
+    elif values["sms_http"]["SMS_HTTP_URL"] and not values["twilio_account_sid"]:
         wrong("SMS_GATEWAY", "SMS_HTTP_URL is set, but is used with SMS_GATEWAY=http only.")
+
+
+def _demand_twilio(values: dict[str, Any], wrong: Any) -> None:
+    if not values["twilio_account_sid"]:
+        wrong("TWILIO_ACCOUNT_SID", "Required with SMS_GATEWAY=twilio.")
+
+
+def _demand_http(values: dict[str, Any], wrong: Any) -> None:
+    sms_http_config.build(values["sms_http"], wrong)
+    if _is_weak(values["sms_http"]["SMS_HTTP_WEBHOOK_SECRET"] or ""):
+        wrong("SMS_HTTP_WEBHOOK_SECRET", WEAK)
+
+
+# the gateways that SMS_GATEWAY may name, and what each of them demands; `sms.factory` makes them
+SMS_GATEWAYS: Mapping[str, Callable[[dict[str, Any], Any], None]] = {
+    "twilio": _demand_twilio,
+    "http": _demand_http,
+}

@@ -130,7 +130,7 @@ def _receiver(env: VariableReader) -> dict[str, Any]:
 
 def _sms(env: VariableReader) -> dict[str, Any]:
     return {
-        "sms_gateway": env.text("SMS_GATEWAY", validate=OneOf(["twilio", "http"])),
+        "sms_gateway": env.text("SMS_GATEWAY"),
         "sms_http": sms_http_config.read(env),
         "twilio_account_sid": env.text("TWILIO_ACCOUNT_SID"),
         "twilio_auth_token": env.text("TWILIO_AUTH_TOKEN"),

@@ -1,18 +1,15 @@
 """Makes the SMS gateway that SMS_GATEWAY chooses. Called once by the app."""
 
-from collections.abc import Callable
-
 from flask import Flask
 
 from provisioning.core.config import Config
 from provisioning.core.sms_capabilities import EXTENSION
-from provisioning.sms import http, twilio
 from provisioning.sms.gateway import SmsGateway
+from provisioning.sms.http import HttpGateway
+from provisioning.sms.twilio import TwilioGateway
 
-GATEWAYS: dict[str, Callable[[Config], SmsGateway]] = {
-    twilio.NAME: twilio.TwilioGateway,
-    http.NAME: http.HttpGateway,
-}
+_KINDS: tuple[type[SmsGateway], ...] = (TwilioGateway, HttpGateway)
+GATEWAYS = {kind.name: kind for kind in _KINDS}
 
 
 def make(config: Config) -> SmsGateway | None:

@@ -1,7 +1,7 @@
 """The port to SMS gateways: what a gateway must do, and the neutral facts that cross this border.
 
 A gateway translates: its field names, status texts and error codes stand in its own module alone. It keeps no state
-and writes no row. To add one: a module beside `twilio` and `http`, its name in `factory`, its settings, and the shared
+and writes no row. To add one: a module beside `twilio` and `http`, its class in `factory`, its settings, and the shared
 contract test.
 """
 
@@ -13,6 +13,7 @@ from typing import Protocol
 from flask import current_app
 from werkzeug import Request
 
+from provisioning.core.config import Config
 from provisioning.core.prices import Price
 from provisioning.core.sms_capabilities import EXTENSION, Capabilities, demand_gateway
 from provisioning.models import DeliveryStatus
@@ -92,9 +93,17 @@ class SmsGateway(Protocol):
     """One SMS provider or router, with one sender."""
 
     name: str  # stands in rows, addresses of webhooks and SMS_GATEWAY
+    title: str  # for people, marked by N_ where it is not a proper name
     sender: str  # the number or service that SMS come from; "": only the gateway knows
     capabilities: Capabilities
     acknowledgement: Acknowledgement
+
+    def __init__(self, config: Config) -> None:
+        """Read its settings; it asks nobody yet."""
+
+    @property
+    def account_settings(self) -> Sequence[str]:
+        """Name the variables that choose its account and its sender, for the page of SMS."""
 
     def send(self, sms: OutgoingSms) -> Accepted:
         """Hand over one SMS.

@@ -33,6 +33,7 @@ from provisioning.sms.gateway import (
     OutgoingSms,
 )
 from provisioning.sms.http_fields import Fields
+from provisioning.translation import N_
 
 NAME = "http"
 LARGEST_ANSWER = 64 * 1024
@@ -64,6 +65,8 @@ class HttpGateway:
     """One account of a provider, or one router, as SMS_HTTP_… describe it."""
 
     name = NAME
+    title = N_("SMS provider or router over HTTP")
+    account_settings = ("SMS_HTTP_URL", "SMS_HTTP_FROM")
     acknowledgement = Acknowledgement("OK", "text/plain")
 
     def __init__(self, config: Config) -> None:

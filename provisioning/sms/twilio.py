@@ -113,6 +113,8 @@ class TwilioGateway:
     """One Twilio account and sender."""
 
     name = NAME
+    title = "Twilio"
+    account_settings = ("TWILIO_ACCOUNT_SID", "TWILIO_FROM", "TWILIO_MESSAGING_SERVICE_SID")
     acknowledgement = Acknowledgement(
         '<?xml version="1.0" encoding="UTF-8"?><Response></Response>', "text/xml"
     )

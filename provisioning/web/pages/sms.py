@@ -19,12 +19,6 @@ from provisioning.web.pages.words import Label
 from provisioning.web.schemas.devices import NewVehiclesSchema
 from provisioning.web.schemas.messages import TrialMessageSchema
 
-TITLES = {"twilio": "Twilio", "http": N_("SMS provider or router over HTTP")}
-# settings that choose sender and account
-SETTINGS = {
-    "twilio": ("TWILIO_ACCOUNT_SID", "TWILIO_FROM", "TWILIO_MESSAGING_SERVICE_SID"),
-    "http": ("SMS_HTTP_URL", "SMS_HTTP_FROM"),
-}
 _ON_ITS_WAY = Label(N_("Sent"), "send", "open")
 _UNCLEAR = Label(N_("Not clear"), "circle-dashed", "warn")
 _LOST = Label(N_("Not delivered"), "circle-x", "bad")
@@ -102,18 +96,14 @@ def _page(error: ServiceError | None = None) -> str:
     balance, problem = _balance(carrier) if carrier and "balance" in request.args else (None, None)
     trials = trial_messages.latest(now)
     return render_template(
-        "settings/sms.html", carrier=carrier, title=_title(carrier) if carrier else None,
-        settings_of=SETTINGS.get(carrier.name, ()) if carrier else (), balance=balance, balance_problem=problem,
+        "settings/sms.html", carrier=carrier, title=gettext(carrier.title) if carrier else None,
+        balance=balance, balance_problem=problem,
         traffic=traffic.lately(now), last_webhook=traffic.last_webhook(carrier.name) if carrier else None,
         trials=[(one, _state(one), _reason(one)) for one in trials],
         is_open=any(_may_be_reported(one) for one in trials), per_hour=trial_messages.PER_HOUR,
         public_url=current_config().public_url, error=error, errors=error.errors if error else {},
         new_vehicles=fleet_settings.current(), given=request.form,
     )  # fmt: skip
-
-
-def _title(carrier: SmsGateway) -> str:
-    return gettext(TITLES.get(carrier.name, carrier.name))
 
 
 def _balance(carrier: SmsGateway) -> tuple[Price | None, str | None]:
