@@ -50,6 +50,7 @@ from provisioning.sms import inbound  # noqa: E402
 from provisioning.sms.gateway import InboundSms  # noqa: E402
 from provisioning.web import auth, sign_in, users  # noqa: E402
 from receiver.backend.port import SessionFacts  # noqa: E402
+from receiver.endings import Ending, Reason  # noqa: E402
 from receiver.store.durability import new_id as id_of  # noqa: E402
 from receiver.wire.actions import Offer  # noqa: E402
 from receiver.wire.protocol import Metadata  # noqa: E402
@@ -211,8 +212,8 @@ def told_in_bulk() -> dict[str, float]:
     files = [record(new_id(), imeis[n % len(imeis)], trigger=9) for n in range(TOLD)]
     lines = [
         SessionFacts(
-            new_id(), "127.0.0.1:50000", now, imei=imeis[n % len(imeis)], ended_at=now, code="done",
-            reason="Nothing is left to send.", files=1, bytes_received=56_000,
+            new_id(), "127.0.0.1:50000", now, imei=imeis[n % len(imeis)], ended_at=now,
+            ending=Ending(Reason.NOTHING_LEFT), files=1, bytes_received=56_000,
         )
         for n in range(TOLD)
     ]  # fmt: skip

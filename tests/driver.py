@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from receiver.endings import Ending, Reason
 from receiver.spool.file_transfer import Transfer
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.spool.spool import Caps, Spool
@@ -101,7 +102,7 @@ class Line:
         self.reader = FrameReader()
         self.transfer: Transfer | None = None
         self.sent = b""
-        self.closed: Close | None = None
+        self.closed: Ending | None = None
         self.crc_errors = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -110,7 +111,7 @@ class Line:
             if self.closed is None:
                 self.reader.feed(data, self._take)
         except (ProtocolError, StorageError) as error:
-            self.closed = Close(error.code, str(error))
+            self.closed = error.ending
         return self.answer()
 
     def wait(self) -> bytes:
@@ -132,7 +133,7 @@ class Line:
             make_safe(self.transfer, self.machine.time)
             self.transfer.leave()
             self.transfer = None
-        self.closed = self.closed or Close("lost", "")
+        self.closed = self.closed or Ending(Reason.CLOSED)
 
     def _take(self, message: WireMessage) -> None:
         if self.closed is None:
@@ -143,7 +144,7 @@ class Line:
             if self.closed is not None:
                 return
             if isinstance(action, Close):
-                self.closed = action
+                self.closed = action.ending
             elif isinstance(action, Again):
                 for message in action.messages:
                     self._take(message)

@@ -11,18 +11,18 @@ from provisioning.devices import registry, status_table, status_words
 from provisioning.media import camera_sessions
 from provisioning.models import CameraSession, db, new_id
 from receiver.backend.port import SessionFacts
-from receiver.wire import foreign_protocols
+from receiver.endings import Ending, Reason
 
 IMEI, STRANGER = "352094082736916", "356307042441013"
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 def ended(
-    second: int, imei: str | None = STRANGER, code: str = "unknown_device", **more: object
+    second: int, imei: str | None = STRANGER, reason: Reason = Reason.UNKNOWN_DEVICE, **more: object
 ) -> SessionFacts:
     at = NOON + timedelta(seconds=second)
     facts = SessionFacts(new_id(), f"203.0.113.7:{40_000 + second % 20_000}", at, imei=imei)
-    facts.ended_at, facts.code, facts.reason, facts.bytes_received = at, code, "No device has this IMEI.", 16
+    facts.ended_at, facts.ending, facts.bytes_received = at, Ending(reason), 16
     for name, value in more.items():
         setattr(facts, name, value)
     return facts
@@ -71,7 +71,9 @@ def test_receivers_that_count_the_same_stranger_at_once_lose_no_count(
 
 def test_a_scanner_without_imei_is_one_row_for_each_way_it_ended(app: Flask) -> None:
     for second in range(30):
-        camera_sessions.note([ended(second, None, ("timeout", "not_a_camera")[second % 2])], NOON)
+        camera_sessions.note(
+            [ended(second, None, (Reason.ANSWER_NOT_READ, Reason.NO_CAMERA)[second % 2])], NOON
+        )
     assert sorted((row.code, row.connections) for row in rows()) == [("not_a_camera", 15), ("timeout", 15)]
 
 
@@ -87,21 +89,21 @@ def test_invented_imeis_share_one_row_beyond_the_cap(app: Flask, monkeypatch: py
 
 def test_a_device_has_a_row_for_each_connection_also_while_it_lasts(app: Flask) -> None:
     registry.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
-    open_now = ended(0, IMEI, ended_at=None, code=None)
-    camera_sessions.note([open_now, ended(1, IMEI, "lost"), ended(2, IMEI, "lost")], NOON)
-    open_now.ended_at, open_now.code, open_now.files = NOON, "done", 1
+    open_now = ended(0, IMEI, ended_at=None, ending=None)
+    camera_sessions.note([open_now, ended(1, IMEI, Reason.CLOSED), ended(2, IMEI, Reason.CLOSED)], NOON)
+    open_now.ended_at, open_now.ending, open_now.files = NOON, Ending(Reason.NOTHING_LEFT), 1
     camera_sessions.note([open_now], NOON)
     assert sorted(str(row.code) for row in rows()) == ["done", "lost", "lost"]
 
 
 def test_a_stranger_whose_files_are_kept_has_a_row_for_each_connection(app: Flask) -> None:
-    camera_sessions.note([ended(0, code="done", files=1), ended(1, code="done", files=1)], NOON)
+    camera_sessions.note([ended(n, reason=Reason.NOTHING_LEFT, files=1) for n in range(2)], NOON)
     assert [row.files for row in rows()] == [1, 1]
 
 
 def test_old_connections_are_forgotten(app: Flask) -> None:
     registry.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
-    camera_sessions.note([ended(second, IMEI, "lost") for second in range(5)], NOON)
+    camera_sessions.note([ended(second, IMEI, Reason.CLOSED) for second in range(5)], NOON)
     camera_sessions.forget(NOON + timedelta(days=30), days=90)
     assert len(rows()) == 5
     camera_sessions.forget(NOON + timedelta(days=91), days=90)
@@ -110,7 +112,7 @@ def test_old_connections_are_forgotten(app: Flask) -> None:
 
 def test_a_connection_whose_receiver_was_killed_does_not_look_open_for_ever(app: Flask) -> None:
     registry.add({"imei": IMEI, "phone": "+12025550111"}, NOON)
-    camera_sessions.note([ended(0, IMEI, ended_at=None, code=None)], NOON)
+    camera_sessions.note([ended(0, IMEI, ended_at=None, ending=None)], NOON)
     camera_sessions.close_left(NOON + timedelta(hours=1))
     assert [row.code for row in rows()] == [None]
     camera_sessions.close_left(NOON + timedelta(hours=25))
@@ -119,7 +121,7 @@ def test_a_connection_whose_receiver_was_killed_does_not_look_open_for_ever(app:
 
 
 def tracker_data(second: int, imei: str = IMEI) -> SessionFacts:
-    return ended(second, imei, foreign_protocols.AVL, reason=foreign_protocols.AVL_TEXT)
+    return ended(second, imei, Reason.TRACKER_DATA)
 
 
 def test_a_tracker_that_sends_its_own_data_here_is_told_at_its_device(app: Flask) -> None:
@@ -127,7 +129,7 @@ def test_a_tracker_that_sends_its_own_data_here_is_told_at_its_device(app: Flask
     camera_sessions.note([tracker_data(second) for second in range(5)], NOON)
     item = status_table.get(device.id, "tracker.server")
     assert item is not None
-    assert (item.verdict, status_words.note(item.note)) == ("bad", foreign_protocols.AVL_TEXT)
+    assert (item.verdict, status_words.note(item.note)) == ("bad", Reason.TRACKER_DATA.sentence)
     assert status_table.get(device.id, "contact.tcp") is None  # its camera did not come
     assert [(row.imei, row.code, row.connections) for row in rows()] == [(IMEI, "tracker_data", 5)]
 
@@ -148,7 +150,7 @@ def test_a_strangers_tracker_is_counted_as_a_stranger(app: Flask) -> None:
 
 def test_a_device_that_reached_its_limit_of_a_day_says_so_for_a_day(app: Flask) -> None:
     device = registry.add({"imei": IMEI, "phone": "+12025550123"}, NOON)
-    camera_sessions.note([ended(0, IMEI, "day_full")], NOON)
+    camera_sessions.note([ended(0, IMEI, Reason.DAY_FULL)], NOON)
     item = status_table.get(device.id, "files.day_limit")
     assert item is not None
     assert (item.value, item.verdict, item.source_kind) == ("reached", "warn", "session")

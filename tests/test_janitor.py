@@ -26,6 +26,7 @@ from spool_under_test import (
 )
 
 from provisioning.models import utcnow
+from receiver.endings import Reason
 from receiver.spool import cleanup, partial_folder, pending_folder
 from receiver.spool.cleanup import Cleaner
 from receiver.spool.shared_partials import SharedPartials
@@ -576,7 +577,7 @@ def test_a_partial_file_shorter_than_its_chain_asks_for_is_given_out_of_hand(
     spool: SpoolUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = spool.leave_partial(packets=2)
-    monkeypatch.setattr(protocol, "crc", Mock(side_effect=StorageError("partial_lost", "shorter")))
+    monkeypatch.setattr(protocol, "crc", Mock(side_effect=StorageError(Reason.PARTIAL_LOST)))
     with pytest.raises(StorageError, match="shorter"):
         spool.open(offer())
     assert part.stem not in spool.store.active

@@ -50,6 +50,7 @@ PURE = (
     "provisioning.tracker",
     "provisioning.translation",
     "provisioning.web.browser_names",
+    "receiver.endings",
     "receiver.net.read_pace",
     "receiver.wire",
 )
@@ -72,6 +73,7 @@ GEVENT = (
 RECEIVER_MAY_BE_USED = (
     "receiver.addresses",
     "receiver.backend.port",
+    "receiver.endings",
     "receiver.ids",
     "receiver.spool",
     "receiver.store",

@@ -155,8 +155,8 @@ class Taker:
                     assert (offset, self.taken) == (0, b"")
                     self.held = 0
                     self._perform(self.session.went_back(0, 0.0))
-                case Close(code):
-                    self.closed = code
+                case Close(ending):
+                    self.closed = ending.code
 
     @property
     def outcome(self) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from page_visitor import IMEI, Visitor, add_van, command, upload
 from sqlalchemy import select
 
 from provisioning.models import CameraSession, Command, Device, Role, State, db, new_id, utcnow
-from provisioning.phrase import as_it_is
+from provisioning.phrase import Phrase, as_it_is
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_request_whose_camera_was_cut_off_tells_why(van: Device, visitor: Visi
     command(van, state=State.ANSWERED, sending_at=utcnow() - timedelta(minutes=1))
     db.session.add(
         CameraSession(id=new_id(), imei=IMEI, device_id=van.id, address="192.0.2.1:1", started_at=utcnow(),
-                      ended_at=utcnow(), code="bad_crc", reason="31 packets in a row with a wrong CRC.")
+                      ended_at=utcnow(), code="bad_crc", reason=Phrase("bad_packets", {"packets": 31}))
     )  # fmt: skip
     db.session.commit()
     assert "The camera connected, but: 31 packets in a row with a wrong CRC." in sentence(visitor)

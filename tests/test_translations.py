@@ -144,7 +144,7 @@ def test_a_catalogue_has_every_sentence_and_is_compiled(path: Path) -> None:
     catalogue = read_po(path.open("rb"))
     found = [
         message
-        for folder in ("provisioning", "templates")
+        for folder in ("provisioning", "receiver", "templates")
         for _, _, message, _, _ in extract_from_dir(
             ROOT / folder,
             [("**.py", "python"), ("**.html", "jinja2")],

@@ -18,10 +18,12 @@ from provisioning.commands import command_words
 from provisioning.core.errors import Conflict
 from provisioning.devices import registry, status_words
 from provisioning.media import copy_words, link_words, session_words, telemetry
-from provisioning.models import ChecklistRun, Command, Upload, db, utcnow
+from provisioning.models import CameraSession, ChecklistRun, Command, Upload, db, utcnow
 from provisioning.phrase import AS_IT_IS, Phrase, as_it_is, read
 from provisioning.tracker.language import read_replies, unsendable
 from provisioning.web.schemas.commands import CommandResponse, ShownCommand
+from provisioning.web.schemas.sessions import SessionResponse
+from receiver.endings import Ending, Reason
 
 IMEI = "352094082736916"
 MIGRATIONS = str(ROOT / "migrations")
@@ -73,6 +75,7 @@ def test_every_phrase_that_a_row_may_hold_has_words_and_no_words_are_idle() -> N
         *status_words.WORDS,
         *link_words.WORDS,
         *copy_words.WORDS,
+        *(session_words.WORDS.keys() - {reason.key for reason in Reason}),
     }
     assert codes | chosen | {AS_IT_IS, "reply"} == words
 
@@ -192,12 +195,46 @@ def test_a_row_keeps_the_code_of_a_refusal_and_not_what_the_person_read_who_aske
 
 
 @pytest.mark.quick
-def test_every_reason_of_the_receiver_that_is_always_the_same_is_a_sentence_of_the_catalogues() -> None:
+def test_every_reason_of_the_receiver_is_used_and_read_by_people_as_the_log_says_it() -> None:
     sources = " ".join(path.read_text() for path in (ROOT / "receiver").rglob("*.py"))
-    assert {reason for reason in session_words.REASONS if f'"{reason}"' not in sources} == set()
-    closes = set(re.findall(r'_(?:close|refuse)\(\s*"\w+", "([^"]+)"', sources))
-    assert closes
-    assert closes <= session_words.REASONS
+    assert {reason.name for reason in Reason} == set(re.findall(r"\bReason\.([A-Z_0-9]+)\b", sources))
+    for reason in Reason:
+        given: dict[str, str | int] = dict.fromkeys(re.findall(r"%\((\w+)\)s", reason.sentence), 7)
+        assert session_words.reason(Phrase(reason.key, given)) == str(Ending(reason, given))
+
+
+def test_the_reasons_of_sessions_of_an_older_version_get_their_codes_or_stay_as_they_are(app: Flask) -> None:
+    more = {"packets": 31, "cause": "Broken pipe"}
+    reasons = [Phrase(reason.key) for reason in Reason if "%" not in reason.sentence]
+    reasons += [Phrase("receiver_ended"), Phrase("bad_packets", {"packets": 31}), Phrase("broken", more)]
+    for number, reason in enumerate(reasons):
+        db.session.add(CameraSession(id=f"{number:032x}", imei=IMEI, address="192.0.2.1:1", reason=reason))
+    db.session.add(CameraSession(id="f" * 32, imei=IMEI, address="192.0.2.1:1"))
+    db.session.commit()
+    flask_migrate.downgrade(revision="0044", directory=MIGRATIONS)
+    older = list(db.session.scalars(text("SELECT reason FROM sessions ORDER BY id")))
+    assert older == [*(session_words.reason(reason) for reason in reasons), None]
+    db.session.commit()
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    db.session.expire_all()
+    kept = [row.reason for row in db.session.query(CameraSession).order_by(CameraSession.id)]
+    assert kept == [*reasons[:-2], *(as_it_is(older[number]) for number in (-3, -2)), None]
+
+
+def test_a_session_that_a_receiver_of_an_older_version_reports_is_read_as_it_was_written(app: Flask) -> None:
+    words = "31 packets in a row with a wrong CRC."
+    db.session.execute(
+        text(
+            "INSERT INTO sessions (id, imei, address, started_at, ended_at, code, reason, files, bytes_received,"
+            " crc_errors, resumes, connections) VALUES"
+            " (:id, :imei, '192.0.2.1:1', '2026-11-28 12:00:00', '2026-11-28 12:00:01', 'bad_crc', :reason, 0, 0, 0,"
+            " 0, 1)"
+        ),
+        {"id": "1" * 32, "imei": IMEI, "reason": words},
+    )
+    db.session.commit()
+    row = db.session.query(CameraSession).one()
+    assert SessionResponse().dump(row)["reason"] == words
 
 
 @pytest.mark.quick

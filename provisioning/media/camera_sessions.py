@@ -14,9 +14,8 @@ from provisioning.devices import health_rules, status_table
 from provisioning.models import CameraSession, Device, StatusItem, Verdict, changes, db, put_all, timestamps
 from provisioning.phrase import Phrase
 from receiver.addresses import network
-from receiver.backend.port import DAY_FULL as DAY_REACHED
 from receiver.backend.port import SessionFacts
-from receiver.wire.foreign_protocols import AVL
+from receiver.endings import Ending, Reason
 
 UNKNOWN_A_DAY = 1000  # rows; whoever else comes that day is counted together
 OTHERS = "others"
@@ -30,8 +29,8 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     """Store connections that began or ended, in a few statements: a row each; those of unknown devices are counted."""
     devices = _devices(fact.imei for fact in facts if fact.imei)
     # a tracker that sends its own data here comes again and again
-    astray = [fact for fact in facts if fact.code == AVL]
-    own = [f for f in facts if (f.imei in devices and f.code != AVL) or f.files]
+    astray = [fact for fact in facts if _is_astray(fact)]
+    own = [f for f in facts if (f.imei in devices and not _is_astray(f)) or f.files]
     put_all(
         CameraSession,
         [_row(fact, devices.get(fact.imei or "")) for fact in own],
@@ -41,10 +40,10 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     contacts = {
         devices[fact.imei]: (timestamps.stamp(_seen_at(fact)), fact.id, _seen_at(fact))
         for fact in sorted(own, key=_seen_at)
-        if fact.imei in devices and fact.code != "unknown_device"
+        if fact.imei in devices and fact.code != Reason.UNKNOWN_DEVICE.code
     }
     _count_unknown(
-        [f for f in facts if (f.imei not in devices or f.code == AVL) and not f.files and f.ended_at]
+        [f for f in facts if (f.imei not in devices or _is_astray(f)) and not f.files and f.ended_at]
     )
     status_table.note_all("contact.tcp", "session", contacts, now)
     status_table.note_all(
@@ -65,7 +64,7 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         {
             devices[fact.imei]: ("reached", fact.id, _seen_at(fact))
             for fact in own
-            if fact.imei in devices and fact.code == DAY_REACHED[0]
+            if fact.imei in devices and fact.code == Reason.DAY_FULL.code
         },
         now,
         verdict=Verdict.WARN,
@@ -75,6 +74,14 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     if any(fact.imei not in devices for fact in facts):
         changes.publish_all([None], "devices")
     db.session.commit()
+
+
+def _is_astray(fact: SessionFacts) -> bool:
+    return fact.code == Reason.TRACKER_DATA.code
+
+
+def _phrase(ending: Ending | None) -> Phrase | None:
+    return Phrase(ending.reason.key, ending.arguments) if ending else None
 
 
 def _seen_at(fact: SessionFacts) -> datetime:
@@ -96,7 +103,7 @@ def _row(fact: SessionFacts, device_id: int | None) -> dict[str, Any]:
         "address": fact.address,
         "started_at": fact.started_at,
         "ended_at": fact.ended_at,
-        "reason": fact.reason,
+        "reason": _phrase(fact.ending),
         "code": fact.code,
         "files": fact.files,
         "bytes_received": fact.bytes_received,
@@ -150,7 +157,7 @@ def _count_unknown(facts: Sequence[SessionFacts]) -> None:
         )
         row["connections"] += 1
         row["bytes_received"] += fact.bytes_received
-        row |= {"ended_at": fact.ended_at, "reason": fact.reason, "address": fact.address}
+        row |= {"ended_at": fact.ended_at, "reason": _phrase(fact.ending), "address": fact.address}
     # added up by the database: another receiver may count the same device at this moment
     put_all(
         CameraSession,
@@ -180,11 +187,10 @@ def unknown_devices_counted() -> int:
 
 def close_left(now: datetime) -> None:
     """End connections whose end was never reported: their receiver was killed."""
-    reason = "The receiver that had it was ended; how the connection ended is not known."
     db.session.execute(
         update(CameraSession)
         .where(CameraSession.ended_at.is_(None), CameraSession.started_at < now - LEFT_AFTER)
-        .values(ended_at=CameraSession.started_at, code="unknown", reason=reason)
+        .values(ended_at=CameraSession.started_at, code="unknown", reason=Phrase("receiver_ended"))
         .execution_options(synchronize_session=False)
     )
     db.session.commit()

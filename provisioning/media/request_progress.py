@@ -192,8 +192,8 @@ def _file(row: Command, here: Sequence[str], coming: Sequence[Upload], session: 
             return gettext(COUNTS[kind, upload.source], **counts)
         return f"{gettext(BROKEN[kind, upload.source], **counts)} {gettext(RETRIES)}"
     what = kind, missing[0] if len(missing) == 1 else "both"
-    if session is not None and session.started_at >= since and session.ended_at and session.code != "done":
-        reason = session_words.reason(session.reason or "")
+    if session is not None and session.started_at >= since and session.reason and session.code != "done":
+        reason = session_words.reason(session.reason)
         return f"{gettext(MISSED[what], reason=reason)} {gettext(RETRIES)}"
     return f"{gettext(COMES[what])} {gettext(RETRIES)}"
 

@@ -220,7 +220,7 @@ class CameraSession(db.Model):  # type: ignore[name-defined]
     address: Mapped[str] = mapped_column(String(64))
     started_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
     ended_at: Mapped[datetime | None]
-    reason: Mapped[str | None] = mapped_column(Text)  # why it ended, a sentence
+    reason: Mapped[Phrase | None]  # why it ended
     code: Mapped[str | None] = mapped_column(String(32))  # why it ended, for programs: done, unknown_device …
     files: Mapped[int] = mapped_column(default=0)
     bytes_received: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -17,6 +17,7 @@ import gevent
 import structlog
 
 from receiver.backend.port import Product
+from receiver.endings import Reason
 from receiver.spool.file_identity import camera_time
 from receiver.spool.sidecar import SidecarRecord
 from receiver.spool.spool import Spool
@@ -73,9 +74,7 @@ class LeaseClient:
         try:
             while not self._product.lease(imei, identifier, token, self._machine, force):
                 if given_up():
-                    raise StorageError(
-                        "taken_over", "A newer connection of this device went on with the file."
-                    )
+                    raise StorageError(Reason.TAKEN_OVER)
                 force = time.monotonic() >= deadline
                 gevent.sleep(0 if force else ANSWER_POLL)
         except StorageError:
@@ -90,7 +89,7 @@ class LeaseClient:
         """Make sure that no other machine went on with a file. Raises StorageError."""
         token = self._tokens.get((imei, identifier))
         if token is not None and not self._holds(token):
-            raise StorageError("handed_over", "Another receiver went on with this file.")
+            raise StorageError(Reason.HELD_ELSEWHERE)
 
     def _holds(self, token: str) -> bool:
         try:

@@ -6,11 +6,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from receiver.endings import Ending
 from receiver.spool.sidecar import SidecarRecord, StoredFile
 from receiver.wire.actions import Offer
-
-# code and reason of a session that ends because its device has sent enough today
-DAY_FULL = ("day_full", "The device has sent as much as one may in a day; the camera keeps the rest.")
 
 
 class RecordRefused(Exception):
@@ -36,12 +34,16 @@ class SessionFacts:
     started_at: datetime
     imei: str | None = None
     ended_at: datetime | None = None
-    code: str | None = None
-    reason: str | None = None
+    ending: Ending | None = None
     files: int = 0
     bytes_received: int = 0
     crc_errors: int = 0
     resumes: int = 0
+
+    @property
+    def code(self) -> str | None:
+        """Give the code for programs of how it ended; None while it lasts."""
+        return self.ending.code if self.ending else None
 
 
 class Product(Protocol):

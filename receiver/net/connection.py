@@ -16,13 +16,14 @@ import structlog
 
 from receiver.addresses import network
 from receiver.backend.log_quota import LogQuota
-from receiver.backend.port import DAY_FULL, SessionFacts
+from receiver.backend.port import SessionFacts
 from receiver.backend.reporter import Reporter
+from receiver.endings import Ending, EndingError, Reason
 from receiver.net import read_pace
 from receiver.net.admission_control import AdmissionControl
 from receiver.net.connection_limits import ConnectionLimits
 from receiver.net.guess_limits import GuessLimits
-from receiver.net.proxy_tls import Preamble, PreambleError
+from receiver.net.proxy_tls import Preamble
 from receiver.net.read_pace import ReadPace
 from receiver.net.settings import Settings
 from receiver.spool.failed_files import FailedFiles
@@ -43,7 +44,6 @@ from receiver.wire.actions import (
     Write,
 )
 from receiver.wire.file_order import BY_PATH
-from receiver.wire.foreign_protocols import AVL
 from receiver.wire.frame_reader import FrameReader
 from receiver.wire.protocol import ProtocolError, WireMessage
 from receiver.wire.session import SessionMachine
@@ -51,15 +51,8 @@ from receiver.wire.session import SessionMachine
 log = structlog.get_logger("receiver")
 
 
-FOREIGN = ("foreign_network", "The address is in none of the networks that devices may connect from.")
-
-
-class Ended(Exception):
+class Ended(EndingError):
     """The connection is ended by us, from outside its session."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
 
 
 class ConnectionHost(Protocol):
@@ -128,7 +121,7 @@ class Connection:
         self.admission = "known"
         self.moved = False  # bytes were taken since the last report
         self.busy = False  # working on something whose answer the device shall still get
-        self.ending: Ended | None = None
+        self.ending: Ending | None = None  # ended by us, from outside its session
         self._closed: Close | None = None
         self._reported = False  # the product knows of this session
         self._minute, self._minute_bytes = time.monotonic(), 0
@@ -136,7 +129,7 @@ class Connection:
 
     def run(self) -> None:
         """Serve until the session ends; whatever happens, keep what came and say why it ended."""
-        code, reason = "lost", "The device closed the connection."
+        ending = Ending(Reason.CLOSED)
         try:
             self._greet()
             while self._closed is None:
@@ -153,29 +146,27 @@ class Connection:
                 if wants_rest:
                     self._rest()
             if self._closed is not None:
-                code, reason = self._closed.code, self._closed.reason
-        except (ProtocolError, StorageError, PreambleError) as error:
-            code, reason = error.code, str(error)
+                ending = self._closed.ending
+        except EndingError as error:
+            ending = error.ending
             if isinstance(error, ProtocolError):
                 self.session.blame_file()
                 self.facts.imei = self.facts.imei or error.imei
-        except Ended as ended:
-            code, reason = ended.code, ended.reason
         except TimeoutError:
-            code, reason = "timeout", "The device did not read our answer."
+            ending = Ending(Reason.ANSWER_NOT_READ)
         except OSError as error:
-            code, reason = "lost", f"The connection broke ({error.strerror or error})."
+            ending = Ending(Reason.BROKEN, {"cause": error.strerror or str(error)})
         except Exception:
             log.exception("session failed", session=self.facts.id, imei=self.facts.imei)
-            code, reason = "internal", "An internal error ended the session; the log has the details."
+            ending = Ending(Reason.INTERNAL)
         finally:
             if self.ending is not None:
-                code, reason = self.ending.code, self.ending.reason
-            self._end(code, reason)
+                ending = self.ending
+            self._end(ending)
 
-    def turn_away(self, code: str, reason: str) -> None:
+    def turn_away(self, ending: Ending) -> None:
         """End before the device's first byte is read; it is logged and reported like any other end."""
-        self._end(code, reason)
+        self._end(ending)
 
     def _hear(self, data: bytes) -> bool:
         """Take bytes that came; say whether they were a file's, of which more is to come."""
@@ -184,10 +175,10 @@ class Connection:
         self.reader.feed(data, self._take)
         return 0 < self.session.missing < missing
 
-    def end(self, ended: Ended) -> None:
+    def end(self, reason: Reason) -> None:
         """End from outside: now, or after the commit that is under way. Nothing is thrown into running work."""
         if self.ending is None:
-            self.ending = ended
+            self.ending = Ending(reason)
             if not self.busy:
                 self._wake()
 
@@ -204,7 +195,7 @@ class Connection:
         if front.plain:
             return
         wait = self.server.settings.limits.init
-        silent = Ended("no_greeting", "The connection did not complete its PROXY header and TLS handshake.")
+        silent = Ended(Reason.NO_GREETING)
         try:
             with gevent.Timeout(wait, silent):  # in all: each wait alone could be drawn out byte by byte
                 self.sock, address = front.greet(self.sock, self.facts.address, wait)
@@ -216,9 +207,9 @@ class Connection:
         if address != self.facts.address:
             self.facts.address = address
             if not self.server.preamble.allows(address):
-                raise Ended(*FOREIGN)
+                raise Ended(Reason.FOREIGN_NETWORK)
             if not self.server.connection_limits.comes_from(self, network(address)):
-                raise Ended("crowded", "Too many connections from this address.")
+                raise Ended(Reason.CROWDED_ADDRESS)
 
     def _receive(self) -> bytes | None:
         """Give the bytes that come next; None at the session's deadline, empty at the end of the connection."""
@@ -240,19 +231,19 @@ class Connection:
         self._pace.note(len(data), wanted, is_all, now)
         if now - self._minute >= 60:
             if self.transfer is not None and self._minute_bytes < self.server.settings.min_bytes_per_minute:
-                raise Ended("too_slow", f"Only {self._minute_bytes} bytes came in a minute.")
+                raise Ended(Reason.TOO_SLOW, bytes=self._minute_bytes)
             self._minute, self._minute_bytes = now, 0
         return data
 
-    def _left_over(self, ending: Ended) -> bytes:
+    def _left_over(self, ending: Ending) -> bytes:
         """Give what came before a newer connection took the file over, so that it need not come again; then end."""
         data = b""
-        if ending.code == "taken_over":
+        if ending.reason is Reason.TAKEN_OVER:
             self.sock.settimeout(0.0)
             with contextlib.suppress(BlockingIOError, TimeoutError):
                 data = self.sock.recv(read_pace.MOST)
         if not data:
-            raise ending
+            raise Ended(ending.reason)
         return data
 
     def _rest(self) -> None:
@@ -290,7 +281,7 @@ class Connection:
                 if not known:
                     self._slow_down(imei)
                 elif self.admission == "known" and not self.server.admission.may_send(imei, 0):
-                    return self.session.refused(*DAY_FULL)
+                    return self.session.refused(Reason.DAY_FULL)
                 now = time.monotonic()
                 names = (*self.server.settings.limits.order, BY_PATH)
                 return self.session.admitted(known, now, self.server.failed_files.of(imei, names, now))
@@ -337,11 +328,11 @@ class Connection:
         if self.admission == "known" and not self.server.admission.may_send(
             self.facts.imei or "", offer.size
         ):
-            return self.session.refused(*DAY_FULL)
+            return self.session.refused(Reason.DAY_FULL)
         try:
             self.transfer = self.server.open(self, offer)
         except StorageError as error:
-            return self.session.failed(error.code, str(error))
+            return self.session.failed(error.ending)
         self.facts.resumes += self.transfer.received > 0
         self._minute, self._minute_bytes = time.monotonic(), 0
         return self.session.opened(self.transfer.received, self.transfer.chain, time.monotonic())
@@ -354,7 +345,7 @@ class Connection:
         try:
             record = self.server.commit(self, transfer)
         except StorageError as error:
-            return self.session.failed(error.code, str(error))
+            return self.session.failed(error.ending)
         finally:
             self.busy = False
         self._let_go(transfer)
@@ -381,7 +372,8 @@ class Connection:
         self.transfer = None
         self.server.release(self, self.facts.imei or "", transfer.record["identifier"])
 
-    def _end(self, code: str, reason: str) -> None:
+    def _end(self, ending: Ending) -> None:
+        code = ending.code
         if self.facts.imei is not None and self.session.failed_file is not None:
             self.server.failed_files.note(self.facts.imei, self.session.failed_file, time.monotonic())
         self.sock.close()  # from now on the device may come back
@@ -397,7 +389,7 @@ class Connection:
                 if self.server.log_quota.allows("partial file not kept"):
                     log.warning("partial file not kept", session=self.facts.id, reason=str(error))
             self._let_go(transfer)
-        self.facts.ended_at, self.facts.code, self.facts.reason = self.server.now(), code, reason
+        self.facts.ended_at, self.facts.ending = self.server.now(), ending
         self.server.left(self)
         self.server.reporter.count(self.facts)
         if (
@@ -415,7 +407,7 @@ class Connection:
             imei=self.facts.imei,
             address=self.facts.address,
             code=code,
-            reason=reason,
+            reason=str(ending),
             files=self.facts.files,
             bytes=self.facts.bytes_received,
             crc_errors=self.facts.crc_errors,
@@ -431,6 +423,9 @@ class Connection:
         if facts.files:
             return True
         if not facts.bytes_received and self.server.preamble.is_proxy(facts.address):
-            return code not in ("lost", "timeout", "no_words", FOREIGN[0])  # a balancer's health check
-        known = facts.imei is not None and code not in ("unknown_device", AVL)  # their IMEI was not looked up
+            return code not in ("lost", "timeout", "no_words", "foreign_network")  # a balancer's health check
+        known = facts.imei is not None and code not in (
+            "unknown_device",
+            "tracker_data",
+        )  # their IMEI was not looked up
         return self.server.log_quota.allows((known and facts.imei) or network(facts.address))

@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from receiver.addresses import Network, host, is_within
+from receiver.endings import EndingError, Reason
 
 log = structlog.get_logger("receiver")
 V1_MAX = 107  # bytes of a version 1 line with its end
@@ -26,12 +27,8 @@ TLS_HANDSHAKE = 0x16  # first byte of a ClientHello; a camera's first byte is 0x
 FAMILIES = {"TCP4": ipaddress.IPv4Address, "TCP6": ipaddress.IPv6Address}
 
 
-class PreambleError(Exception):
-    """The connection does not begin as it must: `code` for programs, the text for people."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
+class PreambleError(EndingError):
+    """The connection does not begin as it must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,11 @@ def parse_proxy(data: bytes) -> Proxied | None:
     if data.startswith(V2_SIGNATURE[: len(data)]):
         return _parse_v2(data) if len(data) >= V2_HEADER else None
     if not data.startswith(b"PROXY "[: len(data)]):
-        raise PreambleError("proxy", "The load balancer sent no PROXY header.")
+        raise PreambleError(Reason.NO_PROXY_HEADER)
     line, end, _ = data[:V1_MAX].partition(b"\r\n")
     if not end:
         if len(data) >= V1_MAX:
-            raise PreambleError("proxy", "The PROXY line has no end.")
+            raise PreambleError(Reason.PROXY_WITHOUT_END)
         return None
     return Proxied(_v1_address(line), len(line) + 2)
 
@@ -66,13 +63,13 @@ def _v1_address(line: bytes) -> str | None:
             raise ValueError(port)
         return f"{FAMILIES[family](source)}:{int(port)}"
     except (ValueError, KeyError):
-        raise PreambleError("proxy", "The PROXY line cannot be read.") from None
+        raise PreambleError(Reason.PROXY_UNREADABLE) from None
 
 
 def _parse_v2(data: bytes) -> Proxied | None:
     version, family, length = data[12], data[13], int.from_bytes(data[14:16], "big")
     if version not in (0x20, 0x21) or length > V2_MAX:
-        raise PreambleError("proxy", "The PROXY header is of a version that nobody knows, or too long.")
+        raise PreambleError(Reason.PROXY_VERSION)
     if len(data) < V2_HEADER + length:
         return None
     body, size = data[V2_HEADER : V2_HEADER + length], V2_HEADER + length
@@ -80,7 +77,7 @@ def _parse_v2(data: bytes) -> Proxied | None:
     if version == 0x20 or width is None:
         return Proxied(None, size)
     if length < 2 * width + 4:
-        raise PreambleError("proxy", "The PROXY header is too short for its addresses.")
+        raise PreambleError(Reason.PROXY_TOO_SHORT)
     port = int.from_bytes(body[2 * width : 2 * width + 2], "big")
     return Proxied(f"{ipaddress.ip_address(body[:width])}:{port}", size)
 
@@ -119,7 +116,7 @@ class Preamble:
         first = sock.recv(1, socket.MSG_PEEK)
         if not first or first[0] != TLS_HANDSHAKE:
             if first and self._required:
-                raise PreambleError("tls", "The device spoke without TLS, which is mandatory here.")
+                raise PreambleError(Reason.WITHOUT_TLS)
             return sock, address
         return self._tls().wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
 
@@ -131,7 +128,7 @@ class Preamble:
         try:
             line.do_handshake()
         except ssl.SSLError as error:
-            raise PreambleError("tls", f"The TLS handshake failed: {error.reason or error}.") from None
+            raise PreambleError(Reason.HANDSHAKE_FAILED, cause=error.reason or str(error)) from None
 
     def is_proxy(self, address: str) -> bool:
         """Say whether an address is a load balancer that names the device's."""
@@ -146,8 +143,7 @@ class Preamble:
         while True:
             seen = sock.recv(V2_HEADER + V2_MAX, socket.MSG_PEEK)
             if not seen:
-                code = "proxy" if data else "no_words"
-                raise PreambleError(code, "The load balancer closed the connection without a PROXY header.")
+                raise PreambleError(Reason.PROXY_CUT_OFF if data else Reason.NO_WORDS)
             found = parse_proxy(data + seen)
             taken = len(seen) if found is None else found.size - len(data)
             data += sock.recv(taken)
@@ -170,7 +166,7 @@ class Preamble:
         except (ssl.SSLError, OSError) as error:
             # half written, or between two renames: the old ones go on until both fit
             if self._context is None:
-                raise PreambleError("tls", "The TLS certificate cannot be read.") from error
+                raise PreambleError(Reason.NO_CERTIFICATE) from error
             if stamp != self._refused:
                 self._refused = stamp
                 log.warning("new TLS certificate not taken, the old one goes on", reason=str(error))

@@ -19,8 +19,9 @@ from receiver.backend.lease_client import LeaseClient, claim_of
 from receiver.backend.log_quota import WINDOW_SECONDS, LogQuota
 from receiver.backend.port import Product
 from receiver.backend.reporter import Reporter
+from receiver.endings import Ending, Reason
 from receiver.net.admission_control import AdmissionControl
-from receiver.net.connection import FOREIGN, Connection, Ended
+from receiver.net.connection import Connection
 from receiver.net.connection_limits import ConnectionLimits
 from receiver.net.guess_limits import GuessLimits
 from receiver.net.proxy_tls import Preamble
@@ -103,7 +104,7 @@ class Server:
         connection = Connection(self, sock, address)
         connection.session.stopping = self.stopping  # accepted at the last moment
         if not self._is_balancer(address) and not self.preamble.allows(address):
-            connection.turn_away(*FOREIGN)  # before it takes a place
+            connection.turn_away(Ending(Reason.FOREIGN_NETWORK))  # before it takes a place
             return
         if not self._room(connection):
             self.left(connection)
@@ -131,7 +132,7 @@ class Server:
     def _end_silent(self) -> None:
         for connection in list(self.connections):
             if connection.facts.imei is None:
-                connection.end(Ended("stopped", "The receiver restarts."))
+                connection.end(Reason.RESTARTED)
 
     def _note_turn(self) -> None:
         self._turned_at = time.monotonic()
@@ -195,14 +196,14 @@ class Server:
             return False
         surplus = self.connection_limits.surplus(newest)
         if surplus is not None and surplus is not newest:
-            surplus.end(Ended("crowded", "Too many connections; this one had sent no INIT."))
+            surplus.end(Reason.CROWDED_SERVER)
         return surplus is not newest
 
     def arrived(self, connection: Connection) -> None:
         """Count a connection for its device: one live, one closing; more end the oldest idle one."""
         assert connection.facts.imei is not None
         for surplus in self.connection_limits.arrived(connection, connection.facts.imei):
-            surplus.end(Ended("crowded", "The device opened too many connections."))
+            surplus.end(Reason.CROWDED_DEVICE)
 
     def left(self, connection: Connection) -> None:
         """Forget a connection."""
@@ -242,7 +243,7 @@ class Server:
         except BaseException as error:
             self.release(connection, imei, offer.identifier)
             if isinstance(error, OSError):
-                raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
+                raise StorageError(Reason.NOT_KEPT, cause=error.strerror or str(error)) from error
             raise
 
     def _claim(self, connection: Connection, imei: str, identifier: str) -> None:
@@ -257,13 +258,13 @@ class Server:
                 self.file_locks.ask(imei, identifier)
                 asked = True
             if time.monotonic() >= deadline:
-                raise StorageError("busy", "An older connection of this device does not let go of its file.")
+                raise StorageError(Reason.BUSY)
             gevent.sleep(GIVE_WAY_POLL)
 
     def _end_holder(self, imei: str, identifier: str) -> bool:
         """Ask this process's session that receives a file to end; say whether there is one."""
         if holder := self.holders.get((imei, claim_of(identifier))):
-            holder.end(Ended("taken_over", "A newer connection of this device went on with the file."))
+            holder.end(Reason.TAKEN_OVER)
         if self.lease_client is not None:
             self.lease_client.give_way(
                 imei, identifier
@@ -272,7 +273,7 @@ class Server:
 
     def _end_for_another_machine(self, imei: str, identifier: str) -> None:
         if holder := self.holders.get((imei, claim_of(identifier))):
-            holder.end(Ended("handed_over", "The device went on with the file at another receiver."))
+            holder.end(Reason.HANDED_OVER)
 
     def release(self, connection: Connection | None, imei: str, identifier: str) -> None:
         """Give a file's claim back."""

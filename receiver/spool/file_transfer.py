@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
+from receiver.endings import Reason
 from receiver.spool.file_identity import camera_time
 from receiver.spool.partial_file import PartialFile
 from receiver.spool.pending_folder import PendingFolder
@@ -99,7 +100,7 @@ class Transfer:
             transfer.file.create(store.files)
         except OSError as error:
             transfer.leave()  # the camera comes again and again: a full disk must not fill with empty files
-            raise StorageError("disk", f"The file cannot be kept: {error.strerror}.") from error
+            raise StorageError(Reason.NOT_KEPT, cause=error.strerror or str(error)) from error
         return transfer
 
     @classmethod
@@ -118,7 +119,7 @@ class Transfer:
         except BaseException as error:
             transfer._release()
             if isinstance(error, OSError):
-                raise StorageError("disk", f"The partial file cannot be read: {error.strerror}.") from error
+                raise StorageError(Reason.PARTIAL_UNREADABLE, cause=error.strerror or str(error)) from error
             raise
         return transfer
 
@@ -197,7 +198,7 @@ class Transfer:
             try:
                 self.chain = self._chain_before(offset)
             except MediaError as error:
-                raise StorageError("store_away", str(error)) from error
+                raise StorageError(Reason.STORE_AWAY, cause=str(error)) from error
             self.received = offset
         else:
             self.flush()
@@ -223,7 +224,7 @@ class Transfer:
             try:
                 return self.store.media.read(self.record["path"], offset, count) or b""
             except MediaError as error:
-                raise StorageError("store_away", str(error)) from error
+                raise StorageError(Reason.STORE_AWAY, cause=str(error)) from error
         return self.file.read(offset, count)
 
     def _start_again(self, now: datetime) -> None:
@@ -248,7 +249,7 @@ class Transfer:
         except OSError as error:
             self.received -= len(data)  # never more than is there
             self._buffer = b""
-            raise StorageError("disk", f"The file cannot be written: {error.strerror}.") from error
+            raise StorageError(Reason.NOT_WRITTEN, cause=error.strerror or str(error)) from error
         self._buffer = b""
 
     # how it ends; what blocks may run in a thread, after flush(): see `group_commit`

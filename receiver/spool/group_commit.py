@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from receiver.endings import Reason
 from receiver.spool.file_transfer import Transfer
 from receiver.spool.shared_partials import SharedPartials
 from receiver.store.durability import FileSystem, StorageError, sync_folder
@@ -17,7 +18,7 @@ TOGETHER = 8  # files from which on the whole file system is synced once instead
 
 
 def _not_stored(error: OSError) -> StorageError:
-    return StorageError("disk", f"The file cannot be stored: {error.strerror}.")
+    return StorageError(Reason.NOT_STORED, cause=error.strerror or str(error))
 
 
 class GroupCommit:
@@ -120,7 +121,7 @@ class GroupCommit:
         problems: list[StorageError | None] = []
         for transfer in transfers:
             problem = None if transfer.stored_before else next(answers)
-            problems.append(StorageError("store_away", str(problem)) if problem else None)
+            problems.append(StorageError(Reason.STORE_AWAY, cause=str(problem)) if problem else None)
             if (
                 self._shared_partials is not None
                 and not problem

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from datetime import datetime
 
+from receiver.endings import Reason
 from receiver.spool.pending_folder import PendingFolder
 from receiver.spool.sidecar import SidecarRecord
 from receiver.spool.sidecar_files import overwrite, replace
@@ -77,7 +78,7 @@ class PartialFile:
             while left:
                 piece = file.read(min(left, READ_AT_ONCE))
                 if not piece:
-                    raise StorageError("partial_lost", "The partial file is shorter than its sidecar says.")
+                    raise StorageError(Reason.PARTIAL_LOST)
                 chain = protocol.crc(piece, chain)
                 left -= len(piece)
         return chain

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from receiver.endings import Reason
 from receiver.spool.file_identity import camera_time
 from receiver.spool.file_transfer import Transfer
 from receiver.spool.group_commit import GroupCommit
@@ -107,7 +108,7 @@ class Spool:
             try:
                 self._check_caps(asker, offer.size)
             except MediaError as error:
-                raise StorageError("store_away", str(error)) from error
+                raise StorageError(Reason.STORE_AWAY, cause=str(error)) from error
         for record in self.partial.surplus(asker.imei, PARTIALS_KEPT - 1):
             self.discard(record)
         return Transfer.begin(self, asker, offer)
@@ -122,9 +123,9 @@ class Spool:
         own = [counted(e.size) for e in kept if not e.key.endswith(".json")]
         own += [counted(announced(r)) for r in self.partial.sidecars(asker.imei)]
         if len(own) >= self.caps.files_per_device or sum(own) + counted(more) > self.caps.bytes_per_device:
-            raise StorageError("quarantine_full", "This unknown device has sent as much as one may.")
+            raise StorageError(Reason.DEVICE_QUARANTINE_FULL)
         if not self.quarantine.takes(more, self.caps.bytes_in_all, asker.now, self.aside):
-            raise StorageError("quarantine_full", "Unknown devices have sent as much as they may in all.")
+            raise StorageError(Reason.QUARANTINE_FULL)
 
     def beside(self, work: Callable[..., Any], *given: Any) -> Any:
         """Do disk work aside where the media store is shared: its calls wait on the hub, and so does the caller.

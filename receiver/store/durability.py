@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from receiver.endings import EndingError
 from receiver.ids import Ids
 
 LEAST_FREE = 16 * 2**20  # bytes: a long video and its neighbours
@@ -21,12 +22,8 @@ OPEN_FILES_LEAST = 512
 OPEN_FILES_SHARE = 4  # one of so many that the process may have: the others are for its connections
 
 
-class StorageError(Exception):
-    """The file cannot be kept now; nothing was acknowledged. `code` for programs."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
+class StorageError(EndingError):
+    """The file cannot be kept now; nothing was acknowledged."""
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from receiver.endings import Ending
 from receiver.wire.protocol import PACKET, Data, Metadata
 
 
@@ -79,10 +80,9 @@ class CrcError:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """End the connection; `code` for programs, `reason` a sentence."""
+    """End the connection, for this reason."""
 
-    code: str
-    reason: str
+    ending: Ending
 
 
 Action = Send | Admit | OpenFile | Write | GoBack | Again | Commit | CrcError | Close

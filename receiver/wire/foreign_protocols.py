@@ -7,8 +7,8 @@ sending protocols (TCP: length and IMEI; UDP: a header before them).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-AVL = "tracker_data"
-AVL_TEXT = "The tracker's own data (AVL) came to the camera port: parameters 2004 and 2005 name it."
+from receiver.endings import Reason
+
 ANY = bytes(range(256))
 DIGIT = b"0123456789"
 IMEI: tuple[bytes, ...] = (b"\x00", b"\x0f", *[DIGIT] * 15)  # its length, and its digits
@@ -18,10 +18,9 @@ PINGS = 16
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """Another protocol than the camera's: `code` for programs, the text for people; the IMEI where it was sent."""
+    """Another protocol than the camera's; the IMEI where it was sent."""
 
-    code: str
-    text: str
+    reason: Reason
     imei: str | None = None
 
 
@@ -31,7 +30,7 @@ def _word(word: bytes) -> tuple[bytes, ...]:
 
 # by the bytes that may stand at each place
 _HTTP = (
-    "This is HTTP, from a browser or a scanner, and not the camera protocol.",
+    Reason.HTTP,
     [
         _word(method)
         for method in (
@@ -48,12 +47,9 @@ _HTTP = (
         )
     ],
 )
-_TLS = (
-    "This is TLS, and no certificate is set for this port (RECEIVER_TLS_CERT).",
-    [(b"\x16", b"\x03", b"\x00\x01\x02\x03\x04")],
-)
+_TLS = (Reason.TLS, [(b"\x16", b"\x03", b"\x00\x01\x02\x03\x04")])
 _MQTT = (
-    "This is MQTT, and not the camera protocol.",
+    Reason.MQTT,
     [
         (b"\x10", *[ANY] * size, b"\x00", *name)
         for size in (1, 2)
@@ -71,17 +67,17 @@ def recognize(data: bytes) -> Recognized | bool:
     """Give what the first bytes of a connection are; True: more bytes are needed; False: nothing known."""
     begun = data.lstrip(PING)
     if len(data) - len(begun) <= PINGS and (found := _whole(begun, IMEI)):
-        return True if found == "begun" else Recognized(AVL, AVL_TEXT, begun[2:17].decode())
+        return True if found == "begun" else Recognized(Reason.TRACKER_DATA, begun[2:17].decode())
     more = False
     for shape in _AVL_UDP:
         found = _whole(data, shape)
         if found == "whole":
-            return Recognized(AVL, AVL_TEXT, data[8:23].decode())
+            return Recognized(Reason.TRACKER_DATA, data[8:23].decode())
         more = more or found == "begun"
-    for text, shapes in (_HTTP, _TLS, _MQTT):
+    for reason, shapes in (_HTTP, _TLS, _MQTT):
         kinds = {_whole(data, shape) for shape in shapes}
         if "whole" in kinds:
-            return Recognized("not_a_camera", text)
+            return Recognized(reason)
         more = more or "begun" in kinds
     return more
 

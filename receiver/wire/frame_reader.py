@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from receiver.endings import Reason
 from receiver.wire.foreign_protocols import recognize
 from receiver.wire.metadata import read_metadata, read_path_metadata
 from receiver.wire.protocol import (
@@ -125,23 +126,18 @@ class FrameReader:
             if data[at] or _is_stray_zero(data, at):
                 return 1, FrameRate(data[at])
         if data[at]:
-            return self._refuse(
-                data, at, "not_a_camera", "This is not the camera protocol: a frame begins with 0x00."
-            )
+            return self._refuse(data, at, Reason.NO_CAMERA)
         if left < HEADER.size:
             return 0, None
         command, length = HEADER.unpack_from(data, at)
         if command == Cmd.INIT:
             return (INIT_SIZE, self._init(data[at : at + INIT_SIZE])) if left >= INIT_SIZE else (0, None)
         if command not in self._frames:
-            return self._refuse(
-                data, at, "unknown_command", f"The device sent the unknown command 0x{command:04x}."
-            )
+            return self._refuse(data, at, Reason.UNKNOWN_COMMAND, command=f"0x{command:04x}")
         low, high, read = self._frames[command]
         if not low <= length <= high:
             raise ProtocolError(
-                "bad_length",
-                f"The device sent {Cmd(command).name} with a length of {length} ({low} to {high}).",
+                Reason.BAD_LENGTH, message=Cmd(command).name, length=length, low=low, high=high
             )
         if left < HEADER.size + length:
             return 0, None
@@ -149,19 +145,19 @@ class FrameReader:
         self._stray_possible = length == 13 and isinstance(message, Metadata) and message.version >= 2
         return HEADER.size + length, message
 
-    def _refuse(self, data: bytes, at: int, code: str, text: str) -> tuple[int, None]:
+    def _refuse(self, data: bytes, at: int, reason: Reason, **arguments: str) -> tuple[int, None]:
         """Raise ProtocolError, which names the other protocol; take 0 bytes where more are needed to recognize it."""
         found = recognize(data[at : at + BEGINNING]) if not self._began else False
         if found is True:
             return 0, None
         if found is False:
-            raise ProtocolError(code, text)
-        raise ProtocolError(found.code, found.text, found.imei)
+            raise ProtocolError(reason, **arguments)
+        raise ProtocolError(found.reason, found.imei)
 
     def _init(self, frame: bytes) -> Init:
         imei = int.from_bytes(frame[4:12], "big")
         if not 0 < imei < 10**15:
-            raise ProtocolError("bad_imei", "The device sent an IMEI of more than 15 digits, or none.")
+            raise ProtocolError(Reason.BAD_IMEI)
         init = Init(int.from_bytes(frame[2:4], "big"), f"{imei:015d}", frame[12])
         self._began = True
         self._frames = PATH_FRAMES if init.has_path else FRAMES

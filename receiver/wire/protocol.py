@@ -11,6 +11,8 @@ from typing import Any
 
 from fastcrc import crc16
 
+from receiver.endings import EndingError, Reason
+
 HEADER = struct.Struct(">HH")
 PACKET = 1024  # file bytes in every DATA frame but the last
 CRC_SIZE = 2
@@ -51,12 +53,12 @@ COMPLETE = b"\x00\x05\x00\x04\x00\x00\x00\x00"
 PATH_REQUEST = b"\x00\x0c\x00\x02\x00\x00"
 
 
-class ProtocolError(Exception):
-    """The device broke the protocol: `code` for programs, the text for people; the IMEI if another protocol sent it."""
+class ProtocolError(EndingError):
+    """The device broke the protocol; the IMEI if another protocol sent it."""
 
-    def __init__(self, code: str, text: str, imei: str | None = None) -> None:
-        super().__init__(text)
-        self.code, self.imei = code, imei
+    def __init__(self, reason: Reason, imei: str | None = None, **arguments: str | int) -> None:
+        super().__init__(reason, **arguments)
+        self.imei = imei
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +272,5 @@ def read_data_at(body: bytes) -> Data:
 def read_path(body: bytes) -> Path:
     name = body.rstrip(b"\0")
     if not all(0x20 < byte < 0x7F for byte in name) or name.startswith(b"%"):
-        raise ProtocolError(
-            "bad_path", "The device offered a path that is not plain ASCII, or an identifier."
-        )
+        raise ProtocolError(Reason.BAD_PATH)
     return Path(body)

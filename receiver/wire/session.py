@@ -10,6 +10,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any
 
+from receiver.endings import Ending, Reason
 from receiver.wire import protocol
 from receiver.wire.actions import (
     Action,
@@ -44,15 +45,15 @@ from receiver.wire.session_limits import SessionLimits
 # requested, or a whole file a second time (65,536 packets at the default limit of size)
 IGNORED_PACKETS = 100_000
 MESSAGE_WEIGHT = 100  # packets: a device has no reason to repeat another message a thousand times
-STATUS_TEXTS = {
-    0x00: "the device says that it has finished",
-    0x01: "the device gave up after its reconnections",
-    0x02: "the device failed to close its GPRS link",
-    0x03: "the device failed to close its socket",
-    0x04: "the device broke the transfer off",
-    0x05: "the device took our answer to its INIT for invalid",
-    0x06: "the device took our RESUME for invalid",
-    0x11: "the camera is not configured, or the file is not available",
+STATUSES = {
+    0x00: Reason.FINISHED,
+    0x01: Reason.GAVE_UP,
+    0x02: Reason.GPRS_NOT_CLOSED,
+    0x03: Reason.SOCKET_NOT_CLOSED,
+    0x04: Reason.BROKEN_OFF,
+    0x05: Reason.ANSWER_INVALID,
+    0x06: Reason.RESUME_INVALID,
+    0x11: Reason.NO_FILE,
 }
 
 
@@ -120,7 +121,7 @@ class SessionMachine:
         self._order = FileOrder(limits.order)
         self._asked = ""  # the present file, as the order of files names it
         self._moved = False  # packets of it were taken in this session
-        self._too_large = ""  # why a file was passed over
+        self._too_large = 0  # bytes of a file that was passed over
         self._path: bytes | None = None  # of the present file, as the device wrote it
         self._repeated = False  # 0x0009 was sent: COMPLETE does not work after it
         self._metadata_silent = False
@@ -147,16 +148,14 @@ class SessionMachine:
         return handler(self, message, now) or self._unanswered(message)
 
     def _out_of_order(self, message: WireMessage) -> list[Action]:
-        return self._close(
-            "out_of_order", f"The device sent {_name(message)} while we waited for {self.state.value}."
-        )
+        return self._close(Reason.WRONG_MESSAGE, message=_name(message), state=self.state.value)
 
     def _unanswered(self, message: WireMessage) -> list[Action]:
         """Count a message that was answered by nothing; too many of them end the session."""
         self._ignored += _weight(message)
         if self._ignored <= IGNORED_PACKETS:
             return []
-        return self._close("out_of_order", "The device keeps sending messages that were not asked for.")
+        return self._close(Reason.UNASKED)
 
     @property
     def missing(self) -> int:
@@ -169,10 +168,10 @@ class SessionMachine:
             self._metadata_silent = True
             return self._request_file(now)
         if self._bad_since is not None and now - self._bad_since >= self.limits.bad_seconds:
-            return self._close("bad_crc", f"No packet with a right CRC for {self.limits.bad_seconds:.0f} s.")
+            return self._close(Reason.NO_GOOD_PACKET, seconds=round(self.limits.bad_seconds))
         if self.state is SessionState.INIT and self.imei is not None:
-            return self._close("done", "The device did not go on after its file was acknowledged.")
-        return self._close("timeout", f"The device was silent while we waited for {self.state.value}.")
+            return self._close(Reason.NOT_CONTINUED)
+        return self._close(Reason.SILENT, state=self.state.value)
 
     # answers to actions
 
@@ -180,7 +179,7 @@ class SessionMachine:
         """Take whether the device may send files, and which of them are asked for after all others."""
         self._order.put_last(last)
         if not known:
-            return self._refuse("unknown_device", "No device has this IMEI; add it first.")
+            return self._refuse(Reason.UNKNOWN_DEVICE)
         return self._choose(now)
 
     def opened(self, received: int, chain: int, now: float) -> list[Action]:
@@ -212,30 +211,27 @@ class SessionMachine:
         stamp = self.metadata.timestamp if self.metadata else 0
         self._order.note_stored(self.offer.identifier, stamp)
         if self.stopping and not self._repeated:
-            return [
-                Send(protocol.COMPLETE),
-                *self._close("stopped", "The receiver restarts; the file is safe."),
-            ]
+            return [Send(protocol.COMPLETE), *self._close(Reason.RESTARTED_SAFELY)]
         return self._repeat_init(now)
 
-    def refused(self, code: str, reason: str) -> list[Action]:
+    def refused(self, reason: Reason) -> list[Action]:
         """Take that the device may not go on: it gets CLOSE, and keeps its files."""
-        return self._refuse(code, reason)
+        return self._refuse(reason)
 
     def blame_file(self) -> None:
         """Take that the present file, if there is one, ended the session."""
         if self.state in ASKED:
             self.failed_file = self._asked
 
-    def failed(self, code: str, reason: str) -> list[Action]:
+    def failed(self, ending: Ending) -> list[Action]:
         """Take that the driver could not do what was asked: end without acknowledgement."""
-        return self._close(code, reason)
+        return self._end(ending)
 
     # messages
 
     def _on_init(self, init: Init, now: float) -> list[Action]:
         if self.imei not in (None, init.imei):
-            return self._close("imei_changed", "The device changed its IMEI within a session.")
+            return self._close(Reason.IMEI_CHANGED)
         first, self.imei, self._init = self.imei is None, init.imei, init
         self._order.offer((*init.files, BY_PATH) if init.has_path else init.files)
         if first:
@@ -304,7 +300,7 @@ class SessionMachine:
             self._order.skip(offer.identifier)
             return self._repeat_init(now)
         if offer.size > self.limits.max_size:
-            self._too_large = f"The device announced {offer.size} bytes; the limit is {self.limits.max_size}."
+            self._too_large = offer.size
             self._order.skip(offer.identifier)
             return self._repeat_init(now)
         self._moved = False
@@ -314,10 +310,10 @@ class SessionMachine:
 
     def _on_start_again(self, start: Start, now: float) -> list[Action]:
         if start.count != self.offer.count:
-            return self._close("file_changed", "The device announced another size for the same file.")
+            return self._close(Reason.FILE_CHANGED)
         self._bad += 1
         if self._bad > self.limits.bad_packets:
-            return self._close("out_of_order", "The device repeats its START and sends nothing.")
+            return self._close(Reason.START_REPEATED)
         # before its SYNC it repeats what we answered already: a second RESUME would bring the file twice
         return self._resume(now) if self.state is SessionState.DATA else []
 
@@ -330,7 +326,7 @@ class SessionMachine:
             return self._expect_data(now)
         self._went_back += 1
         if self._went_back > self.limits.go_backs:
-            return self._close("sync", "The device keeps going back to earlier packets.")
+            return self._close(Reason.WENT_BACK)
         self.received = offset
         return [GoBack(offset)]
 
@@ -356,10 +352,10 @@ class SessionMachine:
     def _on_data(self, data: Data, now: float) -> list[Action]:
         size = len(data.payload)
         if self.received + size > self.offer.size:
-            return self._close("too_much", "The device sent more than it announced.")
+            return self._close(Reason.TOO_MUCH)
         last = self.offer.by_path or self.received + PACKET >= self.offer.size
         if size != PACKET and not last:
-            return self._close("short_packet", f"The packet at byte {self.received} is too short.")
+            return self._close(Reason.SHORT_PACKET, offset=self.received)
         if data.offset not in (None, self.received):
             return self._bad_packet(now)
         for base in self._bases:
@@ -386,12 +382,13 @@ class SessionMachine:
         return self.received > self.offer.size - (1 if self.offer.by_path else PACKET)
 
     def _on_status(self, status: Status, now: float) -> list[Action]:
-        text = STATUS_TEXTS.get(status.code, "the device ended the transfer")
-        return self._close("device_status", f"Status 0x{status.code:02x}: {text}.")
+        if reason := STATUSES.get(status.code):
+            return self._close(reason)
+        return self._close(Reason.OTHER_STATUS, status=f"0x{status.code:02x}")
 
     def _ignore(self, message: WireMessage, now: float) -> list[Action]:
         if self.imei is None:
-            return self._close("out_of_order", f"The device sent {_name(message)} before its INIT.")
+            return self._close(Reason.BEFORE_INIT, message=_name(message))
         return []
 
     # steps
@@ -400,12 +397,12 @@ class SessionMachine:
         wanted = self._order.next()
         if wanted is None or (self.stopping and self._order.has_stored):
             if self._too_large:
-                return self._refuse("too_large", self._too_large)
-            return self._refuse("done", "Nothing is left to send.")
+                return self._refuse(Reason.TOO_LARGE, size=self._too_large, limit=self.limits.max_size)
+            return self._refuse(Reason.NOTHING_LEFT)
         self._offers += 1
         self._ignored = 0
         if self._offers > self.limits.offers:
-            return self._refuse("enough", "Enough for one session; the device may come again.")
+            return self._refuse(Reason.ENOUGH)
         self.metadata, self._asked = None, wanted
         if wanted == BY_PATH:
             self.state, self.deadline = SessionState.PATH, now + self.limits.answer
@@ -441,7 +438,7 @@ class SessionMachine:
         self._bad_since = now if self._bad_since is None else self._bad_since
         error = CrcError(self.received)
         if self._bad > self.limits.bad_packets or now - self._bad_since >= self.limits.bad_seconds:
-            return [error, *self._close("bad_crc", f"{self._bad} packets in a row with a wrong CRC.")]
+            return [error, *self._close(Reason.BAD_PACKETS, packets=self._bad)]
         return [error, *self._resume(now)]
 
     def _repeat_init(self, now: float) -> list[Action]:
@@ -449,15 +446,18 @@ class SessionMachine:
         self.state, self.deadline = SessionState.INIT, now + self.limits.answer
         return [Send(protocol.REPEAT_INIT)]
 
-    def _refuse(self, code: str, reason: str) -> list[Action]:
-        return [Send(protocol.CLOSE), *self._close(code, reason)]
+    def _refuse(self, reason: Reason, **arguments: str | int) -> list[Action]:
+        return [Send(protocol.CLOSE), *self._close(reason, **arguments)]
 
-    def _close(self, code: str, reason: str) -> list[Action]:
-        silent = code == "timeout" and not self._moved  # else the connection died
-        if silent or code in FAILED:
+    def _close(self, reason: Reason, **arguments: str | int) -> list[Action]:
+        return self._end(Ending(reason, arguments))
+
+    def _end(self, ending: Ending) -> list[Action]:
+        silent = ending.code == "timeout" and not self._moved  # else the connection died
+        if silent or ending.code in FAILED:
             self.blame_file()
         self.state, self.deadline = SessionState.CLOSED, None
-        return [Close(code, reason)]
+        return [Close(ending)]
 
 
 def _name(message: WireMessage) -> str:

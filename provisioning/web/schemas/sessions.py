@@ -1,11 +1,16 @@
 """TCP sessions of devices."""
 
+from provisioning.media import session_words
 from provisioning.models import CameraSession
 from provisioning.web.schemas.response_fields import Boolean, Count, ResponseSchema, Text, Time
 
 
 def _is_known(row: CameraSession) -> bool:
     return row.device_id is not None
+
+
+def _reason(row: CameraSession) -> str | None:
+    return session_words.reason(row.reason) if row.reason else None
 
 
 class SessionResponse(ResponseSchema):
@@ -18,7 +23,7 @@ class SessionResponse(ResponseSchema):
     started_at = Time()
     ended_at = Time(null=True)
     code = Text(null=True, about="why it ended, for programs")
-    reason = Text(null=True, about="why it ended, for people")
+    reason = Text(_reason, null=True, about="why it ended, for people")
     files = Count()
     bytes = Count("bytes_received")
     crc_errors = Count()
