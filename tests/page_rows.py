@@ -1,6 +1,7 @@
 """Rows for every page of the product, and the addresses of these pages; for tests that look at all of them."""
 
 import io
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,20 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.phrase import Phrase
-from provisioning.web import auth, invitations, wall_links
+from provisioning.web import access, auth, invitations, wall_links
+from provisioning.web.moved_addresses import MOVED
 
 IMEI, UNKNOWN = "356307042440106", "490154203237518"
+# addresses that show no page: streams, parts of pages, bytes
+NO_PAGES = r"/(static|api|healthz|readyz|metrics)\b|/events$|/part\b|/content$|\.(jpg|mp4|csv)$|/<name>$"
+
+
+def rules() -> set[str]:
+    """Give the addresses of all pages as Flask's rules, without those that pages had before."""
+    given = {
+        route.removeprefix("GET ") for route in (*access.READS, *access.OPEN) if route.startswith("GET ")
+    }
+    return {rule for rule in given - set(MOVED) if not re.search(NO_PAGES, rule)}
 
 
 def seed(folder: Path) -> list[str]:
@@ -64,7 +76,7 @@ def seed(folder: Path) -> list[str]:
         db.session.add(
             CameraSession(
                 id=new_id(), imei=imei, device_id=device, address="192.0.2.1:1", peer=None if device else imei,
-                started_at=now, ended_at=now, code="done", reason="Nothing is left to send.", files=2,
+                started_at=now, ended_at=now, code="done", reason=Phrase("nothing_left"), files=2,
                 bytes_received=51_200,
             )
         )  # fmt: skip
@@ -94,16 +106,12 @@ def seed(folder: Path) -> list[str]:
         "invitation": urlsplit(invitation.url).path, "revoked": f"/settings/tokens?revoked={revoked}",
         "failed": f"/requests/{failed.id}", "wall": f"/wall/{wall_links.create('Yard', None, 'tests', now)}",
     }  # fmt: skip
-    van = f"/vehicles/{IMEI}"
+    # the pages of the vehicle, and those that have one address
+    named = [rule.replace("/vehicles/<imei>", f"/vehicles/{IMEI}") for rule in sorted(rules() - {"/login"})]
     return [
-        "/", "/media", "/inbox", "/inbox/unknown", f"/inbox/unknown/{UNKNOWN}", "/vehicles/new", "/search?q=Layout+1+",
-        "/search?q=999", van,
-        f"{van}/footage", f"{van}/check", f"{van}/settings", f"{van}/settings/all", f"{van}/settings/tracker",
-        f"{van}/settings/vehicle", f"{van}/notice", "/settings/preset", "/settings/preset?begin=Layout",
-        f"{van}/log", *found.values(), "/settings", "/settings/sms", "/settings/cameras",
-        "/settings/storage", "/settings/storage?photo=30&video=9", "/settings/log",
-        "/settings/people", "/settings/people/1", "/settings/tokens",
-        "/settings/presets", "/settings/presets/Layout", "/settings/wall", "/account", "/nowhere",
+        *(path for path in named if "<" not in path), *found.values(), f"/inbox/unknown/{UNKNOWN}",
+        "/search?q=Layout+1+", "/search?q=999", "/settings/preset?begin=Layout",
+        "/settings/storage?photo=30&video=9", "/settings/people/1", "/settings/presets/Layout", "/nowhere",
     ]  # fmt: skip
 
 

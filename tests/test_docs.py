@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from camera_vectors import PATHS
 from conftest import ROOT
+from test_replies import VECTORS
 
 from app import create_app
 from provisioning import diagram as command_diagram
+from provisioning.core import config_checks
 from provisioning.core.config import load
 from provisioning.devices import status_table
+from provisioning.tracker.language import read_replies
 from provisioning.web import access
 from provisioning.web.pages import status
 from receiver import diagram
@@ -37,6 +40,11 @@ def test_every_variable_that_is_read_is_documented_and_the_other_way_round() -> 
     assert read - {"PROMETHEUS_MULTIPROC_DIR"} == named
 
 
+def test_every_gateway_that_can_be_chosen_is_named_where_the_setting_is_described() -> None:
+    (row,) = re.findall(r"^\| `SMS_GATEWAY` .*", (ROOT / "docs" / "operations.md").read_text(), re.M)
+    assert set(config_checks.SMS_GATEWAYS) <= set(re.findall(r"`(\w+)`", row))
+
+
 def test_every_document_that_is_referred_to_exists() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
@@ -53,11 +61,21 @@ def test_states_and_permissions_are_listed_from_the_tables_that_run(document: Pa
     assert command_diagram.filled(document) == document.read_text(), "run python -m provisioning.diagram"
 
 
-def test_every_status_item_with_a_name_in_the_code_is_listed() -> None:
+def test_every_status_item_has_a_label_and_is_listed() -> None:
     table = (ROOT / "docs" / "api.md").read_text().split("## Status items")[1].split("## ")[0]
-    named = {value for name, value in vars(status_table).items() if name.isupper() and isinstance(value, str)}
-    items = {value for value in named if re.fullmatch(r"[a-z]+\.[a-z.]+", value)}
-    assert {*status.LABELS, *items} <= set(re.findall(r"`([a-z_.]+)`", table))
+    constants = [
+        value for name, value in vars(status_table).items() if name.isupper() and isinstance(value, str)
+    ]
+    noted = {value for value in constants if re.fullmatch(r"[a-z]+\.[a-z.]+", value)}
+    for path in (ROOT / "provisioning").rglob("*.py"):
+        noted |= set(re.findall(r'status_table\.note(?:_all\(|\(\s*\w+,)\s*"([a-z_.]+)"', path.read_text()))
+    replies = [reply for vector in VECTORS for reply in read_replies(vector.text)]
+    said = {fact.item for reply in replies for fact in reply.status_facts("352094082736916")}
+    said = {item for item in said if not item.startswith(status.NAMED_BY_DEVICE)}
+    assert {"firmware", "imei"} <= said
+    assert {"contact.tcp", "upload.last"} <= noted
+    listed = "".join(re.findall(r"^\|([^|]*)\|", table, re.M))
+    assert noted | said <= set(status.LABELS) == set(re.findall(r"`([a-z_.]+)`", listed))
 
 
 def test_the_permissions_that_are_listed_are_those_of_every_route(tmp_path: Path) -> None:

@@ -17,9 +17,6 @@ from page_rows import IMEI
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 from stack import Stack
 
-from provisioning.web import access
-from provisioning.web.moved_addresses import MOVED
-
 EMAIL, PASSWORD = "layout@example.com", "a long enough password"
 AXE = (ROOT / "tests" / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -265,16 +262,10 @@ def test_paper_shows_no_navigation_and_is_black_on_white_by_night_too(
                 assert page.evaluate(PRINTED) == [0, "rgb(0, 0, 0)", "rgb(255, 255, 255)"], path
 
 
-# addresses that show no page: streams, parts of pages, bytes
-NO_PAGES = r"/(static|api|healthz|readyz|metrics)\b|/events$|/part\b|/content$|\.(jpg|mp4|csv)$|/<name>$"
 SIGNED_OUT = "/login"  # leads on whoever is signed in; it is looked at by itself
 
 
 def test_every_page_is_among_those_that_are_looked_at(paths: list[str]) -> None:
     shown = {path.partition("?")[0] for path in paths}
-    given = {
-        route.removeprefix("GET ") for route in (*access.READS, *access.OPEN) if route.startswith("GET ")
-    }
-    rules = sorted(given - {SIGNED_OUT, *MOVED})
-    pages = [re.sub(r"<[^>]+>", "[^/]+", rule) for rule in rules if not re.search(NO_PAGES, rule)]
+    pages = [re.sub(r"<[^>]+>", "[^/]+", rule) for rule in sorted(page_rows.rules() - {SIGNED_OUT})]
     assert [page for page in pages if not any(re.fullmatch(page, path) for path in shown)] == []

@@ -12,6 +12,10 @@ from provisioning.tracker.parameters import Parameter
 from provisioning.translation import N_, gettext
 from provisioning.web.pages.parameters import words
 
+NAMED_BY_DEVICE = (
+    "parameter.",
+    "info.",
+)  # items with a number of the catalogue, or a key of a reply, for a name
 GROUPS = (
     (N_("Contact"), ("contact.", "upload.", "error.", "imei", "firmware")),
     (N_("Cameras"), ("camera.", "ignition", "sos")),
@@ -26,6 +30,15 @@ LABELS = {
     "upload.last": N_("Last file"),
     "upload.speed": N_("Speed of the last check's files"),
     "camera.server": N_("Own camera server, proved by a file it sent by itself"),
+    "camera.front.version": N_("Firmware of the front camera"),
+    "camera.front.state": N_("Card of the front camera"),
+    "camera.front.file": N_("Newest file of the front camera"),
+    "camera.front.video": N_("Newest clip of the front camera"),
+    "camera.rear.version": N_("Firmware of the rear camera"),
+    "camera.rear.state": N_("Card of the rear camera"),
+    "camera.rear.file": N_("Newest file of the rear camera"),
+    "camera.rear.video": N_("Newest clip of the rear camera"),
+    "camera.clock": N_("Seconds that the camera's clock is ahead"),
     "error.last": N_("Last problem"),
     "imei": N_("IMEI that it reports"),
     "firmware": N_("Firmware"),
@@ -60,7 +73,7 @@ def _label(item: str, catalogue: Mapping[int, Parameter]) -> str:
         return f"{gettext(catalogue[number].name)} ({number})" if number in catalogue else item
     if item in LABELS:
         return gettext(LABELS[item])
-    return item.removeprefix("info.").replace(".", " ").replace("camera ", "Camera ")
+    return item.removeprefix("info.").replace(".", " ")
 
 
 def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetime:
