@@ -4,6 +4,8 @@ Forms work without JavaScript; htmx loads parts again when a server-sent event n
 """
 
 import functools
+import importlib
+import pkgutil
 import secrets
 from datetime import datetime
 from typing import Any
@@ -30,42 +32,7 @@ from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
 from provisioning.translation import N_, gettext, ngettext
 from provisioning.web import access, audit_notes, auth, language, reader
 from provisioning.web.browser_names import browser_name
-from provisioning.web.pages import (
-    account,
-    audit_log,
-    cameras,
-    check,
-    event_page,
-    files,
-    fleet,
-    footage,
-    inbox,
-    inbox_items,
-    kept_form,
-    live,
-    media,
-    moved,
-    notice,
-    people,
-    preset_cards,
-    presets,
-    request_page,
-    search,
-    sessions,
-    settings,
-    shared,
-    sms,
-    storage,
-    times,
-    tokens,
-    tracker,
-    vehicle,
-    vehicle_log,
-    vehicle_parameters,
-    vehicle_settings,
-    wall,
-    words,
-)
+from provisioning.web.pages import account, audit_log, inbox_items, kept_form, times, words
 from provisioning.web.redirects import own_path
 from provisioning.web.responses import error_body, kept_headers, refuse_control_characters
 from receiver.store.media_store import MediaError
@@ -106,39 +73,10 @@ ERRORS = {
 }
 
 blueprint = Blueprint("pages", __name__)
-for _module in (
-    sessions,
-    account,
-    people,
-    tokens,
-    audit_log,
-    fleet,
-    search,
-    settings,
-    vehicle,
-    footage,
-    check,
-    vehicle_parameters,
-    vehicle_settings,
-    tracker,
-    vehicle_log,
-    media,
-    shared,
-    event_page,
-    files,
-    request_page,
-    inbox,
-    notice,
-    preset_cards,
-    presets,
-    sms,
-    storage,
-    wall,
-    cameras,
-    live,
-    moved,
-):
-    _module.attach(blueprint)
+for _found in pkgutil.iter_modules(__path__):
+    _module = importlib.import_module(f"{__name__}.{_found.name}")
+    if hasattr(_module, "attach"):
+        _module.attach(blueprint)
 blueprint.before_request(access.check)
 
 
