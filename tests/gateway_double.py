@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
-from conftest import ACCOUNT_SID, AUTH_TOKEN, SENDER
+from conftest import ACCOUNT_SID, AUTH_TOKEN, SENDER, free_port
 from flask import Flask
 from twilio.request_validator import RequestValidator
 from werkzeug.serving import make_server
@@ -49,6 +49,7 @@ class Joined(ABC):
     refusal: Any  # a code of the stand-in that refuses an SMS for good
     busy: Any  # one that puts it off
     absent: str  # the gateway's code for a phone that is switched off, as reports name it
+    abilities = frozenset({"answers", "texts", "reports"})  # what it does, of these
     delivered_word: str  # the gateway's own word for an SMS that was delivered
 
     def __init__(self, app: Flask, network: SilentNetwork, stand_in: GatewayStandIn) -> None:
@@ -61,7 +62,9 @@ class Joined(ABC):
         self.thread.start()
         self.config = self.app.extensions["dualcam_config"]
         self.count = 0
-        self.use(f"http://127.0.0.1:{self.server.server_port}")
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+        self.nowhere = f"http://127.0.0.1:{free_port()}"  # an address at which there is no gateway
+        self.use(self.address)
 
     def use(self, address: str, **settings: Any) -> None:
         """Have the app use the gateway at this address."""
@@ -83,9 +86,14 @@ class Joined(ABC):
         return self.stand_in.faults
 
     @property
+    def taken(self) -> list[tuple[str, str]]:
+        """What reached the gateway, oldest first: recipient and text."""
+        return [(m.recipient, m.body) for m in self.stand_in.messages.values() if m.direction != "inbound"]
+
+    @property
     def sent(self) -> list[str]:
         """Texts that reached the gateway, oldest first."""
-        return [m.body for m in self.stand_in.messages.values() if m.direction != "inbound"]
+        return [text for _, text in self.taken]
 
     @abstractmethod
     def reply(self, text: str, *, phone: str = "+12025550111", sid: str | None = None) -> Any:
@@ -160,9 +168,12 @@ class HttpPhone(Joined):
         super().__init__(app, network, self.provider)
 
     def at(self, address: str) -> Config:
-        given = http_api.HttpStandIn.settings(address, self.account)
-        with mock.patch.dict(os.environ, given):
+        with mock.patch.dict(os.environ, self.settings(address)):
             return dataclasses.replace(self.config, sms_gateway="http", sms_http=load().sms_http)
+
+    def settings(self, address: str) -> dict[str, str]:
+        """Give what is set for this provider."""
+        return http_api.HttpStandIn.settings(address, self.account)
 
     def post(self, path: str, fields: Any, *, signature: str | None = None) -> Any:
         """Post a webhook, signed over its body."""
@@ -196,4 +207,20 @@ class HttpPhone(Joined):
         return self.post("status", fields, signature=signature)
 
 
-HARNESSES: dict[str, type[Phone] | type[HttpPhone]] = {"twilio": Phone, "http": HttpPhone}
+class SparseHttpPhone(HttpPhone):
+    """The same provider, set as one that names no ids and reports nothing."""
+
+    abilities = frozenset({"answers", "texts"})
+    unset = ("SMS_HTTP_ID_FIELD", "SMS_HTTP_STATUS_FIELDS", "SMS_HTTP_STATUS_WORDS")
+
+    def settings(self, address: str) -> dict[str, str]:
+        given = super().settings(address)
+        accepted = {"SMS_HTTP_ACCEPTED": "ACCEPTED", "SMS_HTTP_ACCEPTED_FIELD": "state"}
+        return {name: value for name, value in given.items() if name not in self.unset} | accepted
+
+
+HARNESSES: dict[str, type[Phone] | type[HttpPhone]] = {
+    "twilio": Phone,
+    "http": HttpPhone,
+    "sparse http": SparseHttpPhone,
+}
