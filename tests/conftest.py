@@ -31,6 +31,7 @@ from databases import migrate  # noqa: F401 - tests take it from here
 from flask import Flask
 from hypothesis import settings
 from machine import free_port  # noqa: F401 - tests take it from here
+from page_visitor import van, visitor  # noqa: F401 - fixtures of every test that visits pages
 
 from provisioning.core.config import Config, load
 from provisioning.web import users

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command, prove, text_from
+from page_visitor import IMEI, Visitor, command, prove, text_from
 from sqlalchemy import event
 
 from provisioning.devices import status_table
@@ -15,7 +15,6 @@ from provisioning.models import (
     Command,
     Device,
     Message,
-    Role,
     State,
     StatusItem,
     Upload,
@@ -25,16 +24,6 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.web.pages import inbox
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    return Visitor(app, Role.ADMIN)
 
 
 @pytest.mark.parametrize("name", ["requests", "uploads", "messages", "sessions"])

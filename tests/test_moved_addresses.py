@@ -4,22 +4,12 @@ import re
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command
+from page_visitor import IMEI, Visitor, command
 from sqlalchemy import select
 
 from provisioning.fleet import presets
-from provisioning.models import Command, Device, Role, db, utcnow
+from provisioning.models import Command, Device, db, utcnow
 from provisioning.web.moved_addresses import MOVED
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    return Visitor(app, Role.ADMIN)
 
 
 @pytest.mark.parametrize("rule", MOVED)

@@ -5,23 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command
+from page_visitor import IMEI, Visitor, command
 from sqlalchemy import func, select
 
 from provisioning.devices import status_table
 from provisioning.media import request_progress
-from provisioning.models import Command, Device, Role, Verdict, db, utcnow
+from provisioning.models import Command, Device, Verdict, db, utcnow
 from provisioning.web.pages import size, times
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    return Visitor(app, Role.ADMIN)
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,13 @@ import re
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command, flat, text_from, upload
+from page_visitor import IMEI, Visitor, command, flat, text_from, upload
 from sqlalchemy import func, select
 
 from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.media import event_service
-from provisioning.models import Command, Device, Role, State, db, utcnow
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    return Visitor(app, Role.ADMIN)
-
+from provisioning.models import Command, Device, State, db, utcnow
 
 # an archived device
 

@@ -3,23 +3,12 @@
 import dataclasses
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command, upload
+from page_visitor import IMEI, Visitor, command, upload
 from sqlalchemy import select
 
 from provisioning.models import CameraSession, Command, Device, Role, State, db, new_id, utcnow
 from provisioning.phrase import Phrase, as_it_is
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    return Visitor(app, Role.ADMIN)
 
 
 def sentence(visitor: Visitor) -> str:

@@ -4,22 +4,12 @@ import re
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van
+from page_visitor import IMEI, Visitor
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from provisioning.core import change_feed
-from provisioning.models import Command, Device, Role, db
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    return Visitor(app, Role.ADMIN)
+from provisioning.models import Command, Device, db
 
 
 def test_a_form_sent_after_the_session_has_ended_leads_to_sign_in_and_back(

@@ -4,21 +4,11 @@ import re
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command
+from page_visitor import IMEI, Visitor, command
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from provisioning.models import Command, Device, Role, db
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    return Visitor(app, Role.ADMIN)
 
 
 def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask) -> None:

@@ -2,34 +2,12 @@
 
 import re
 
-import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command, prove, text_from, upload
+from page_visitor import IMEI, Visitor, command, prove, text_from, upload
 
 from provisioning.commands import command_words
 from provisioning.media import camera_sessions
-from provisioning.models import (
-    Attempt,
-    CameraSession,
-    Device,
-    Message,
-    Passage,
-    Role,
-    State,
-    db,
-    new_id,
-    utcnow,
-)
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
-
-
-@pytest.fixture
-def visitor(app: Flask) -> Visitor:
-    return Visitor(app, Role.ADMIN)
+from provisioning.models import Attempt, CameraSession, Device, Message, Passage, State, db, new_id, utcnow
 
 
 def test_a_text_with_an_imei_offers_that_device_and_one_tap_takes_its_number(
