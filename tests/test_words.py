@@ -211,7 +211,7 @@ def test_the_reasons_of_sessions_of_an_older_version_get_their_codes_or_stay_as_
         db.session.add(CameraSession(id=f"{number:032x}", imei=IMEI, address="192.0.2.1:1", reason=reason))
     db.session.add(CameraSession(id="f" * 32, imei=IMEI, address="192.0.2.1:1"))
     db.session.commit()
-    flask_migrate.downgrade(revision="0044", directory=MIGRATIONS)
+    flask_migrate.downgrade(revision="0045", directory=MIGRATIONS)
     older = list(db.session.scalars(text("SELECT reason FROM sessions ORDER BY id")))
     assert older == [*(session_words.reason(reason) for reason in reasons), None]
     db.session.commit()

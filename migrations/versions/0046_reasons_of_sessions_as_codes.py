@@ -3,8 +3,8 @@
 Those whose sentence was always the same get their codes; a sentence that holds a figure of its moment is read as it
 is. A table of sessions may be large: it is read once.
 
-Revision ID: 0045
-Revises: 0044
+Revision ID: 0046
+Revises: 0045
 """
 
 import json
@@ -12,8 +12,8 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0045"
-down_revision = "0044"
+revision = "0046"
+down_revision = "0045"
 branch_labels = None
 depends_on = None
 
