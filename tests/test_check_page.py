@@ -130,3 +130,57 @@ def test_a_broken_vehicle_in_the_inbox_leads_to_its_check_while_that_is_open(
     page = flat(visitor.get("/inbox"))
     assert f'href="{PAGE}#start"> See the check' in page
     assert "Restart the camera" not in page
+
+
+def finding(verdict: str, code: str, **arguments: object) -> dict[str, object]:
+    return {"state": "done", "verdict": verdict, "code": code, "arguments": arguments}
+
+
+def test_a_check_that_runs_says_what_it_asks_now(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    run_of(van, {"power": {"state": "running"}})
+    page = flat(visitor.get(PAGE))
+    assert 'class="card verdict is-open"' in page
+    assert "Now: Power and ignition" in page
+    assert "It began <time" in page
+    assert "later</span>" in page
+
+
+def test_a_check_that_was_ended_early_has_no_verdict_and_asks_nothing_later(
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    run_of(
+        van,
+        {"reachable": finding("good", "answers", asked=1, unanswered=0)},
+        ended_at=utcnow(),
+        verdict="stopped",
+    )
+    page = flat(visitor.get(PAGE))
+    assert 'class="card verdict is-quiet"' in page
+    assert "<h2 data-say>No verdict</h2> <p>Ended before it was through.</p>" in page
+    assert "Verdict ·" not in page
+    assert "not asked</span>" in page
+    assert "later</span>" not in page
+
+
+def test_a_vehicle_that_is_good_is_not_urged_to_be_checked_again(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    run = run_of(van, {}, ended_at=utcnow(), verdict="good")
+
+    def primary_buttons() -> list[str]:
+        main = flat(visitor.get(PAGE)).partition("<main")[2]
+        return re.findall(r'<(?:button|a) class="btn btn-primary[^>]*>', main)
+
+    assert primary_buttons() == []
+    run.verdict = "silent"
+    db.session.commit()
+    assert len(primary_buttons()) == 1
+
+
+def test_nothing_is_said_twice_of_a_step(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    skipped = {"state": "skipped", "code": "step_before_failed", "arguments": {}}
+    silent = finding("bad", "silent", asked=2, unanswered=2)
+    run_of(van, {"reachable": silent, "firmware": skipped}, ended_at=utcnow(), verdict="silent")
+    page = flat(visitor.get(PAGE))
+    assert "not asked</span> <div> <p>A step before it failed.</p>" in page
+    assert "2 of 2 SMS unanswered. <em>" in page
+    assert "2 of 2 SMS unanswered.</p>" in page

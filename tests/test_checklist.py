@@ -182,7 +182,7 @@ def test_with_the_ignition_off_nothing_is_asked_that_cannot_succeed(phone: Phone
     assert asked == ["getstatus", "getver", "getio", "camreq:1,1"]
     assert (run.verdict, run.steps["power"]["verdict"]) == ("ignition_off", "warn")
     assert {run_view.text_of(run.steps[name]) for name in ("configuration", "cameras", "rear", "card")} == {
-        "Not asked: the ignition has to be on first."
+        "The ignition has to be on first."
     }
     for item, value in (("ignition", "off"), ("parameter.66020", "0")):
         status_table.note(van, item, value, Grade.GOOD, now=utcnow(), source_kind="record", source_id=None)

@@ -75,7 +75,9 @@ def _silent(a: Arguments) -> str:
     count = gettext(
         "%(unanswered)s of %(asked)s SMS unanswered.", asked=a["asked"], unanswered=a["unanswered"]
     )
-    return _joined(count if a["asked"] > 1 else "", _error(a) or gettext("The device did not answer."))
+    if a["asked"] > 1:
+        return _joined(count, _error(a))
+    return _error(a) or gettext("The device did not answer.")
 
 
 def _wrong_mode(a: Arguments) -> str:
@@ -221,11 +223,11 @@ FINDINGS: Mapping[str, Words] = {
     "speed": _speed,
     "slow": _speed,
     # steps that were not asked
-    "nobody_can_look": N_("Not asked: nobody can look."),
-    "cabin_private": N_("Not asked: this vehicle takes nothing of the cabin."),
+    "nobody_can_look": N_("Nobody can look."),
+    "cabin_private": N_("This vehicle takes nothing of the cabin."),
     "not_needed": N_("Not needed."),
-    "ignition_first": N_("Not asked: the ignition has to be on first."),
-    "step_before_failed": N_("Not asked: a step before it failed."),
+    "ignition_first": N_("The ignition has to be on first."),
+    "step_before_failed": N_("A step before it failed."),
 }
 
 

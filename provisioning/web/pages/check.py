@@ -33,13 +33,20 @@ def _page(device: Device, problem: str | None = None) -> str:
     except ServiceError as error:
         cost, problem = None, problem or error.message
     verdict = BY_ID.get(run.verdict or "") if run else None
-    tone = words.GRADES[grade(run.verdict or "")] if run and run.ended_at else "quiet"
     return page(
         device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
-        tone=tone, check_words=check_words, run_view=run_view, answers=check_words.answers(),
+        tone=_tone(run), check_words=check_words, run_view=run_view, answers=check_words.answers(),
+        waits_with=run_view.waits_with(run) if run else "",
         grounds=run_view.grounds_of(run) if run else [], questions=run_view.questions_of(run) if run else {},
         certainty=run_view.certainty_of(run) if run else None, sent=_sent(run, device.time_zone) if run else {},
     )  # fmt: skip
+
+
+def _tone(run: ChecklistRun | None) -> str:
+    """Give the tone of the card that says how a check stands."""
+    if run is None or (run.ended_at and run.verdict not in BY_ID):
+        return "quiet"
+    return words.GRADES[grade(run.verdict or "")] if run.ended_at else "open"
 
 
 def _sent(run: ChecklistRun, zone: str) -> dict[str, str]:
