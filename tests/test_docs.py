@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from camera_vectors import PATHS
 from conftest import ROOT
+from test_layers import LAYERS
 from test_replies import VECTORS
 
 from app import create_app
@@ -14,6 +15,7 @@ from provisioning import diagram as command_diagram
 from provisioning.core import config_checks
 from provisioning.core.config import load
 from provisioning.devices import status_table
+from provisioning.models import db
 from provisioning.tracker.language import read_replies
 from provisioning.web import access
 from provisioning.web.pages import status
@@ -49,6 +51,15 @@ def test_every_document_that_is_referred_to_exists() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} points to {target}"
+
+
+def test_every_heading_that_is_referred_to_exists() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+            document = page.parent / target if target else page
+            titles = re.findall(r"^#+ (.+)$", document.read_text(), re.M)
+            anchors = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in anchors, f"{page.name} points to {target}#{heading}"
 
 
 def test_the_sessions_states_are_drawn_from_the_table_that_runs() -> None:
@@ -105,3 +116,28 @@ def test_every_error_code_of_the_api_is_listed() -> None:
     assert raised
     document = (ROOT / "docs" / "api.md").read_text()
     assert [code for code in sorted(raised) if f"`{code}`" not in document] == []
+
+
+def test_every_table_of_the_database_is_explained() -> None:
+    explained = (
+        (ROOT / "docs" / "architecture.md").read_text().split("| table | one row is |")[1].split("\n\n")[0]
+    )
+    named = {name for row in explained.splitlines() for name in re.findall(r"`(\w+)`", row.rsplit("|", 2)[0])}
+    assert set(db.metadata.tables) <= named
+
+
+def test_every_module_that_is_said_to_decide_something_exists() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    decided = text.split("### Where is it decided?")[1].split("\n\n")[0]
+    named = {name for row in decided.splitlines() for name in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", row)}
+    assert named
+    assert [name for name in sorted(named) if not {name, f"provisioning.{name}"} & set(LAYERS)] == []
+
+
+def test_every_file_of_code_that_a_document_names_exists() -> None:
+    files = [f"/{path.relative_to(ROOT)}" for path in ROOT.rglob("*.py") if ".venv" not in path.parts]
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        if page.name in ("changelog.md", "decisions.md"):  # these keep the names of their day
+            continue
+        for name in re.findall(r"`([a-z0-9_./]+\.py)[`:]", page.read_text()):
+            assert any(path.endswith(f"/{name}") for path in files), f"{page.name} names {name}"

@@ -1,6 +1,6 @@
 """Decides which command made which file, from the facts of one device, with reason and certainty. Pure.
 
-No SQL, no clock. `links` gathers the facts and applies the decision; docs/linking.md has the table. The outcome
+No SQL, no clock. `link_service` gathers the facts and applies the decision; docs/linking.md has the table. The outcome
 does not depend on the order in which facts arrived. Times are Unix seconds, as floats.
 """
 

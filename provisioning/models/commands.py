@@ -164,7 +164,7 @@ class Command(db.Model):  # type: ignore[name-defined]
 
 
 class SenderBucket(db.Model):  # type: ignore[name-defined]
-    """Token bucket of one sender number: one atomic UPDATE takes a token (provisioning.commands.submission)."""
+    """Token bucket of one sender number: one atomic UPDATE takes a token (provisioning.sms.sender_bucket)."""
 
     __tablename__ = "sender_buckets"
 

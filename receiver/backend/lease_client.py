@@ -141,7 +141,7 @@ class LeaseClient:
                 log.warning("partial file not shared, will try again", imei=record["imei"], reason=str(error))
 
     def _share(self, record: SidecarRecord) -> SidecarRecord | None:
-        """Share a partial file, as `Store.share` does; None also where `give_way` ended it.
+        """Share a partial file, as `Spool.share` does; None also where `give_way` ended it.
 
         Raises MediaError, OSError.
         """
