@@ -14,16 +14,20 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError, StatementError
 
 from provisioning.models import (
     TRANSITIONS,
+    ApiToken,
     CameraSession,
     ChecklistRun,
     Command,
     Device,
     Message,
+    Role,
     State,
+    User,
     db,
     new_id,
     utcnow,
 )
+from provisioning.web import auth, users
 
 
 def add_device(**values: object) -> Device:
@@ -71,6 +75,17 @@ def test_a_statement_of_a_migration_may_take_as_long_as_it_needs(app: Flask) -> 
     event.remove(db.engine, "before_cursor_execute", look)
     assert shown == [("0", "30s")]
     assert db.session.scalar(text("SHOW statement_timeout")) == "30s"
+
+
+def test_who_is_limited_to_tags_is_shut_out_by_a_version_without_limits(app: Flask) -> None:
+    for name, tags in (("limited", ["north"]), ("whole", None)):
+        users.create(f"{name}@example.com", Role.VIEWER, "a long enough password", tags)
+        auth.create_token(name, Role.VIEWER, tags=tags)
+    db.session.remove()
+    flask_migrate.downgrade(revision="0023", directory=str(ROOT / "migrations"))
+    flask_migrate.upgrade(directory=str(ROOT / "migrations"))
+    assert db.session.scalars(select(User.email).where(User.active)).all() == ["whole@example.com"]
+    assert db.session.scalars(select(ApiToken.name).where(ApiToken.revoked_at.is_(None))).all() == ["whole"]
 
 
 @pytest.mark.parametrize(

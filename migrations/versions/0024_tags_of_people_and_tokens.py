@@ -19,5 +19,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """The version before knows no limits: who has one is shut out, and does not see the whole fleet."""
+    op.execute("UPDATE users SET active = false WHERE tags IS NOT NULL")
+    op.execute(
+        "UPDATE api_tokens SET revoked_at = CURRENT_TIMESTAMP WHERE tags IS NOT NULL AND revoked_at IS NULL"
+    )
     op.drop_column("api_tokens", "tags")
     op.drop_column("users", "tags")
