@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from provisioning.check import runner
@@ -147,5 +147,12 @@ def _form(device: Device | None, given: Any, errors: forms.Errors, error: Servic
 
 def archive_vehicle(imei: str) -> ResponseReturnValue:
     """Archive a vehicle."""
-    registry.archive(registry.find(imei), utcnow())
-    return redirect(url_for("pages.fleet"))
+
+    def work() -> str:
+        registry.archive(registry.find(imei), utcnow())
+        return url_for("pages.fleet")
+
+    def refused(error: ServiceError) -> ResponseReturnValue:
+        raise error
+
+    return forms.once(work, refused)

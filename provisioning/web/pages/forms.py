@@ -26,13 +26,16 @@ REPEAT_WAITS = 15.0  # seconds, for a first click that sends a mail
 def once(
     work: Callable[[], str], refused: Callable[[ServiceError], ResponseReturnValue]
 ) -> ResponseReturnValue:
-    """Do a form's work at most once for a nonce and its fields; it and a repeat go to the address that it gives."""
+    """Do a form's work at most once for a nonce and its fields; it and a repeat go to the address that it gives.
+
+    A repeat waits for the first: of a double click the browser shows the second answer.
+    """
     nonce = request.form.get("nonce", "")[:64]
     key = _fingerprint()
     scope = auth.caller().scope
     try:
         if nonce:
-            known = idempotency.begin(scope, key, key, utcnow())
+            known = _begun(scope, key)
             if known is not None:
                 audit_notes.repeated()
                 return redirect(known.location or request.path)
@@ -51,8 +54,7 @@ def once(
 def once_shown(work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
     """Do a form's work at most once for a nonce and its fields; give what it gave, also to a repeat.
 
-    For what a page shows this one time, such as a link: of a double click the browser shows the second answer. It
-    waits for the first. Raises what the work raises.
+    For what a page shows this one time, such as a link. Raises what the work raises.
     """
     if not request.form.get("nonce"):
         return work()
