@@ -8,7 +8,8 @@ from page_visitor import IMEI, Visitor, command
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from provisioning.models import Command, Device, Role, db
+from provisioning.devices import status_table
+from provisioning.models import Command, Device, Role, Verdict, db, utcnow
 
 
 def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask) -> None:
@@ -59,3 +60,13 @@ def test_support_neither_sees_nor_sends_what_needs_an_installer(van: Device, app
 @pytest.mark.parametrize("name", ["camreq", "setparam", "reboot", ""])
 def test_a_command_without_a_button_is_not_sent_by_one(van: Device, visitor: Visitor, name: str) -> None:
     assert press(visitor, name, sure="on").status_code == 422
+
+
+def test_a_status_item_whose_name_begins_like_no_other_is_shown_too(van: Device, visitor: Visitor) -> None:
+    status_table.note(
+        van, "trailer.plate", "HGR 907", Verdict.GOOD, now=utcnow(), source_kind="record", source_id="1"
+    )
+    db.session.commit()
+    page = visitor.get(f"/vehicles/{IMEI}/part/answers").text
+    assert "trailer plate" in page
+    assert "HGR 907" in page

@@ -22,6 +22,7 @@ GROUPS = (
     (N_("Settings"), ("parameter.",)),
     (N_("Tracker"), ("info.", "tracker.", "files.")),
 )
+OTHER = N_("Other")  # the group of items whose names begin otherwise
 LABELS = {
     "contact.sms": N_("Last SMS from the vehicle"),
     "contact.tcp": N_("Last connection of the camera"),
@@ -53,18 +54,11 @@ def groups(device: Device) -> Sequence[tuple[str, list[tuple[StatusItem, str, st
         select(StatusItem).where(StatusItem.device_id == device.id).order_by(StatusItem.item)
     ).all()
     catalogue = submission.catalogue()
-    found = [
-        (
-            title,
-            [
-                (row, _label(row.item, catalogue), _value(row, catalogue))
-                for row in rows
-                if row.item.startswith(starts)
-            ],
-        )
-        for title, starts in GROUPS
-    ]
-    return [(gettext(title), some) for title, some in found if some]
+    found: dict[str, list[tuple[StatusItem, str, str | datetime]]] = {title: [] for title, _ in GROUPS}
+    for row in rows:
+        title = next((title for title, starts in GROUPS if row.item.startswith(starts)), OTHER)
+        found.setdefault(title, []).append((row, _label(row.item, catalogue), _value(row, catalogue)))
+    return [(gettext(title), some) for title, some in found.items() if some]
 
 
 def _label(item: str, catalogue: Mapping[int, Parameter]) -> str:
