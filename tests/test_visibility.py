@@ -42,6 +42,7 @@ from provisioning.models import (
 )
 from provisioning.roles import LEAST
 from provisioning.web import access, auth, users
+from provisioning.web.auth import Caller
 from provisioning.web.pages import inbox_items
 
 OWN, OTHER, GHOST = "352094082736916", "352094082042885", "356307042441013"
@@ -307,9 +308,10 @@ def test_counts_are_of_the_vehicles_that_somebody_sees(
 def test_what_waits_for_somebody_is_counted_of_the_vehicles_that_they_see(
     fleet: dict[str, dict[str, str]],
 ) -> None:
+    installer = Caller("user:1", "installer@example.com", Role.INSTALLER, None)
     with visibility.limited_to(NORTH):
-        assert inbox_items.counted() == 1
-    assert inbox_items.counted() == 4  # two texts of vehicles, one of nobody, and an unknown device
+        assert inbox_items.counted(installer) == 1
+    assert inbox_items.counted(installer) == 4  # two texts of vehicles, one of nobody, and an unknown device
 
 
 IMEIS = select(Device.imei)
