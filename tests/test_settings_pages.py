@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
-from provisioning.sms import key_rotation
+from provisioning.sms import gateway, key_rotation
 
 CAMERAS, SMS, STORAGE = "/settings/cameras", "/settings/sms", "/settings/storage"
 NUMBER = "+12025550188"
@@ -261,6 +262,31 @@ def test_a_test_sms_that_is_refused_or_not_delivered_says_why(phone: Phone, visi
     assert message.gateway_id is not None
     phone.report(message.gateway_id, "undelivered", error="30005")
     assert "The number is unknown" in flat(visitor.get(SMS))
+
+
+def test_a_test_sms_that_is_delivered_before_the_gateway_has_answered_stays_delivered(
+    phone: Phone,
+    visitor: Visitor,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    carrier = gateway.gateway()
+    real = type(carrier).send
+
+    def send(self: Any, sms: Any) -> Any:
+        accepted = real(self, sms)
+
+        def report() -> None:  # by another process
+            assert phone.report(accepted.gateway_id, "delivered", message=sms.message_id).status_code == 200
+
+        other = threading.Thread(target=report)
+        other.start()
+        other.join(30)
+        return accepted
+
+    monkeypatch.setattr(type(carrier), "send", send)
+    trial(visitor)
+    db.session.expire_all()
+    assert db.session.scalars(select(Message.status)).one() == "delivered"
 
 
 def test_a_test_sms_goes_to_no_vehicle_and_to_no_wrong_number(

@@ -12,7 +12,16 @@ from sqlalchemy import func, select
 
 from provisioning.core.config import current_config
 from provisioning.core.errors import GatewayError, Invalid, TooMany
-from provisioning.models import DeliveryStatus, Device, Direction, Message, db, first_id, new_id
+from provisioning.models import (
+    DeliveryStatus,
+    Device,
+    Direction,
+    Message,
+    db,
+    first_id,
+    new_id,
+    take_write_lock,
+)
 from provisioning.sms import gateway
 from provisioning.sms.gateway import OutgoingSms
 from provisioning.sms.message_ids import keep_id
@@ -50,12 +59,16 @@ def send(phone: str, now: datetime) -> Message:
             gettext("%(number)s test SMS were sent within an hour. Try again later.", number=PER_HOUR),
             retry_after=3600,
         )
+    outgoing = OutgoingSms(message.id, phone, message.body)
+    db.session.commit()  # hold no transaction while the gateway answers
     try:
-        accepted = sms_gateway.send(OutgoingSms(message.id, phone, message.body))
+        accepted = sms_gateway.send(outgoing)
     except GatewayError as error:
         log.warning("trial message not handed over", message=message.id, code=error.code, sent=error.sent)
+        _lock(message)
         _note_failure(message, error)
     else:
+        _lock(message)
         keep_id(message, accepted.gateway_id)
         if message.status == DeliveryStatus.SENDING:
             message.status = accepted.status
@@ -77,10 +90,13 @@ def _count(since: datetime) -> int:
     return db.session.scalar(select(func.count()).where(Message.id >= first_id(since), *_IS_TRIAL)) or 0
 
 
+def _lock(message: Message) -> None:
+    """Read the row anew, and let nobody else change it: a report may have come meanwhile, or be coming."""
+    take_write_lock(db.session.connection())
+    db.session.refresh(message, with_for_update=True)
+
+
 def _note_failure(message: Message, error: GatewayError) -> None:
-    db.session.refresh(
-        message
-    )  # a report may have come meanwhile: then it is known that the gateway has taken it
     if message.status == DeliveryStatus.SENDING:
         is_unclear = error.sent == "unknown"
         message.status = DeliveryStatus.UNKNOWN if is_unclear else DeliveryStatus.FAILED
