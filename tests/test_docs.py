@@ -79,7 +79,7 @@ def test_every_status_item_has_a_label_and_is_listed() -> None:
     ]
     noted = {value for value in constants if re.fullmatch(r"[a-z]+\.[a-z.]+", value)}
     for path in (ROOT / "provisioning").rglob("*.py"):
-        noted |= set(re.findall(r'status_table\.note(?:_all\(|\(\s*\w+,)\s*"([a-z_.]+)"', path.read_text()))
+        noted |= set(re.findall(r'status_table\.note(?:_all\(|\(\s*[\w.]+,)\s*"([a-z_.]+)"', path.read_text()))
     replies = [reply for vector in VECTORS for reply in read_replies(vector.text)]
     said = {fact.item for reply in replies for fact in reply.status_facts("352094082736916")}
     said = {item for item in said if not item.startswith(status.NAMED_BY_DEVICE)}
