@@ -79,7 +79,9 @@ def test_every_status_item_has_a_label_and_is_listed() -> None:
     ]
     noted = {value for value in constants if re.fullmatch(r"[a-z]+\.[a-z.]+", value)}
     for path in (ROOT / "provisioning").rglob("*.py"):
-        noted |= set(re.findall(r'status_table\.note(?:_all\(|\(\s*[\w.]+,)\s*"([a-z_.]+)"', path.read_text()))
+        noted |= set(
+            re.findall(r'status_table\.note(?:_all\(|\(\s*[\w.]+,)\s*"([a-z_.]+)"', path.read_text())
+        )
     replies = [reply for vector in VECTORS for reply in read_replies(vector.text)]
     said = {fact.item for reply in replies for fact in reply.status_facts("352094082736916")}
     said = {item for item in said if not item.startswith(status.NAMED_BY_DEVICE)}
@@ -141,3 +143,11 @@ def test_every_file_of_code_that_a_document_names_exists() -> None:
             continue
         for name in re.findall(r"`([a-z0-9_./]+\.py)[`:]", page.read_text()):
             assert any(path.endswith(f"/{name}") for path in files), f"{page.name} names {name}"
+
+
+def test_every_file_of_tests_stands_in_the_table_of_where_each_runs() -> None:
+    table = (
+        (ROOT / "docs" / "testing.md").read_text().split("## Where each file runs")[1].split("\n\nMoved")[0]
+    )
+    rows = set(re.findall(r"^\| `(\w+)` \|", table, re.M))
+    assert rows == {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
