@@ -147,7 +147,9 @@ def test_what_a_setparam_did_not_confirm_is_read_back(phone: Phone, van: Device)
     phone.reply("Param ID:66001 Value:50")
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.FAILED, "value_differs")
-    assert "66001: asked for 40, the device holds 50" in (command_words.said(row.error) or "")
+    assert "Picture compression (66001): asked for 40 %, the tracker has 50 %" in (
+        command_words.said(row.error) or ""
+    )
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_the_reasons_of_links_of_an_older_version_all_get_their_codes(app: Flask
 def test_a_row_keeps_the_code_of_a_refusal_and_not_what_the_person_read_who_asked() -> None:
     refusal = Conflict("Dieses Video ist schon da.", code="already_here")
     assert refusal.phrase == Phrase("service_error", {"code": "already_here"})
-    assert command_words.said(refusal.phrase) == "This video is here already."
+    assert command_words.said(refusal.phrase) == "This clip is here already."
     assert "(new_code)" in (command_words.said(Conflict("?", code="new_code").phrase) or "")
 
 

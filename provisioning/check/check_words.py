@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from provisioning.check import finding_words
 from provisioning.check.camera_readings import silent_cameras
 from provisioning.check.facts import NO, UNABLE, YES, Result
-from provisioning.check.finding_words import NUMBERS
 from provisioning.check.steps import Step
 from provisioning.check.verdicts import CheckVerdict, certainty, grounds
+from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
 
 STEPS: Mapping[str, str] = {
@@ -21,7 +21,7 @@ STEPS: Mapping[str, str] = {
     "front": N_("A photo of the front camera"),
     "cameras": N_("Do both cameras answer?"),
     "rear": N_("A photo of the rear camera"),
-    "card": N_("SD card: a short video"),
+    "card": N_("SD card: a short clip"),
     "transfer": N_("Transfer of files"),
     "clock": N_("Clock and time zone"),
     "speed": N_("Speed of files and answers"),
@@ -33,58 +33,54 @@ ANSWERS: Mapping[str, str] = {YES: N_("Yes"), NO: N_("No"), UNABLE: N_("I cannot
 
 # title, and what to do next
 VERDICTS: Mapping[str, tuple[str, str]] = {
-    "other_tracker": (N_("Another tracker answers"), N_("Correct the phone number or the IMEI.")),
+    "other_tracker": (
+        N_("Another tracker answers at this number"),
+        N_("Correct the phone number or the IMEI."),
+    ),
     "silent": (
-        N_("The device does not answer SMS"),
-        N_("Check number, SIM, coverage, SMS login and password; then run the checklist again."),
+        N_("Does not answer SMS"),
+        N_("Check number, SIM, coverage, SMS login and password; then check again."),
     ),
     "answers_late": (
-        N_("The device answers SMS, but late"),
-        N_(
-            "Run the checklist again now that it answers; if that is late too, check coverage and the SIM's provider."
-        ),
+        N_("Answers SMS, but late"),
+        N_("Check again now that it answers; if that is late too, check coverage and the SIM's provider."),
     ),
-    "wrong_mode": (N_("Camera port not in DualCam mode"), N_("Send %(required)s (the button below).")),
+    "wrong_mode": (N_("Camera port not in DualCam mode"), N_("Set %(required)s.")),
     "ignition_off": (
         N_("The ignition is off"),
-        N_("Switch it on; or set %(scenario)s = 1 and give the camera a permanent supply."),
+        N_("Switch it on; or set %(scenario)s to “Always” and give the camera a permanent supply."),
     ),
     "no_power": (N_("The cameras have no power"), N_("Check their supply and fuse.")),
-    "no_camera": (N_("No camera is connected"), N_("Check the camera's cable and supply.")),
-    "front_camera": (N_("The front camera is dead"), N_("Check its supply and cable, then replace it.")),
-    "rear_camera": (N_("The rear camera is dead"), N_("Check its supply and cable, then replace it.")),
+    "no_camera": (N_("No camera answers"), N_("Check the camera's cable and supply.")),
+    "front_camera": (N_("Front camera does not answer"), N_("Check its supply and cable, then replace it.")),
+    "rear_camera": (N_("Rear camera does not answer"), N_("Check its supply and cable, then replace it.")),
     "no_capture": (
         N_("A camera answers but takes no picture"),
-        N_(
-            "Restart it and run the checklist again; if it stays so, check its cable and supply, then replace it."
-        ),
+        N_("Restart it and check again; if it stays so, check its cable and supply, then replace it."),
     ),
     "server_unreachable": (
-        N_("The device cannot connect to this server"),
+        N_("Cannot reach our server"),
         N_("Check the camera server's address and port, the APN, and the firewall."),
     ),
     "wrong_clock": (
-        N_("The camera's clock or time zone is wrong"),
-        N_("Set the camera's time zone (%(zone)s); older footage then stays unreachable by its time."),
+        N_("Camera's clock is wrong"),
+        N_("Set %(zone)s; older footage can then no longer be asked for by its time."),
     ),
-    "no_card": (
-        N_("The SD card is missing or faulty"),
-        N_("Insert a card of 16 to 64 GB, FAT32, then format it."),
-    ),
-    "refused": (N_("This server refused the device"), N_("It is known now: ask for a photo.")),
+    "no_card": (N_("SD card missing or faulty"), N_("Insert a card of 16 to 64 GB, FAT32, then format it.")),
+    "refused": (N_("This server refused the vehicle"), N_("It is known now: ask for a photo.")),
     "triggers_lead_nowhere": (
-        N_("What the vehicle takes by itself reaches nobody"),
+        N_("Its own photos and clips do not reach us"),
         N_("Set the vehicle's own camera server, then cause a trigger."),
     ),
-    "old_firmware": (N_("The tracker's firmware is too old"), N_("Update it, then run the checklist again.")),
-    "differs": (N_("The configuration is not as asked"), N_("Provision the device again.")),
+    "old_firmware": (N_("The tracker's firmware is too old"), N_("Update it, then check again.")),
+    "differs": (N_("The configuration is not as asked"), N_("Set the vehicle up again.")),
     "breaks": (N_("Transfers keep breaking"), N_("Check antenna, coverage and the camera's cable.")),
     "slow": (
         N_("It works, but slow"),
         N_("Check antenna, coverage and the SIM's provider; ask for short clips."),
     ),
     "good": (N_("All good"), N_("Nothing to do.")),
-    "undecided": (N_("Not clear yet"), N_("Look at the steps marked bad or warn, and ask them again.")),
+    "undecided": (N_("Not clear yet"), N_("Ask again the steps that are marked “cause” or “look at it”.")),
 }
 # runs that ended without a verdict
 ENDED: Mapping[str, str] = {
@@ -124,7 +120,7 @@ def verdict_title(verdict: str) -> str:
 
 def verdict_todo(verdict: str) -> str:
     """Say what to do next after a verdict."""
-    return gettext(VERDICTS[verdict][1], **NUMBERS)
+    return gettext(VERDICTS[verdict][1], **named_settings())
 
 
 def ended(how: str) -> str:

@@ -6,19 +6,12 @@ from typing import Any
 from provisioning.commands import command_words
 from provisioning.devices import transfer_times
 from provisioning.phrase import AS_IT_IS, Phrase
-from provisioning.tracker.parameters import REQUIRED_IN_WORDS, SENDS_BY_ITSELF, id_of
+from provisioning.tracker.language import COMMANDS
+from provisioning.tracker.parameters import SENDS_BY_ITSELF, describe, named_settings, setting, titled
 from provisioning.translation import N_, gettext
 
 Arguments = Mapping[str, Any]
 Words = str | Callable[[Arguments], str]
-
-NUMBERS = {  # what stands in the gaps of the sentences
-    "required": REQUIRED_IN_WORDS,
-    "scenario": id_of("scenario_mode"),
-    "zone": id_of("camera_time_zone"),
-    "protocol": id_of("data_protocol"),
-}
-
 
 _FILES: Mapping[str, tuple[str, str, str]] = {  # it came, it was not answered, it did not come
     "front_photo": (
@@ -32,9 +25,9 @@ _FILES: Mapping[str, tuple[str, str, str]] = {  # it came, it was not answered, 
         N_("The rear photo did not come."),
     ),
     "video": (
-        N_("The video has come."),
-        N_("The request for the video was not answered."),
-        N_("The video did not come."),
+        N_("The clip has come."),
+        N_("The request for the clip was not answered."),
+        N_("The clip did not come."),
     ),
 }
 
@@ -44,7 +37,13 @@ def _error(a: Arguments) -> str:
 
 
 def _silence(a: Arguments) -> str:
-    return _error(a) or gettext("%(command)s was not answered.", command=a["command"])
+    return _error(a) or gettext("“%(request)s” was not answered.", request=_title(a["command"]))
+
+
+def _title(command: str) -> str:
+    """Say what a command asks, as its button does."""
+    label = COMMANDS[command].labels.get("") if command in COMMANDS else None
+    return gettext(label) if label else command
 
 
 def _joined(*sentences: str) -> str:
@@ -64,7 +63,7 @@ def _clock_wrong(a: Arguments) -> str:
 
 
 def _answers(a: Arguments) -> str:
-    answers = gettext("The device answers SMS.")
+    answers = gettext("The tracker answers SMS.")
     if a["asked"] < 2 or not a["unanswered"]:
         return answers
     lost = gettext("%(unanswered)s of %(asked)s SMS stayed unanswered.", **a)
@@ -77,31 +76,38 @@ def _silent(a: Arguments) -> str:
     )
     if a["asked"] > 1:
         return _joined(count, _error(a))
-    return _error(a) or gettext("The device did not answer.")
+    return _error(a) or gettext("The tracker did not answer.")
 
 
 def _wrong_mode(a: Arguments) -> str:
-    held = ", ".join(
-        gettext("%(number)s is %(value)s", number=number, value=value)
-        for number, value in a["values"].items()
-    )
-    return gettext("Camera port not in DualCam mode (%(held)s).", held=held)
+    held = ", ".join(setting(int(number), value) for number, value in a["values"].items())
+    return gettext("The tracker has %(held)s.", held=held)
 
 
 def _differs(a: Arguments) -> str:
-    said = [gettext("%(number)s is %(value)s, asked %(asked)s", **one) for one in a["parameters"]]
+    said = [
+        gettext(
+            "%(name)s is %(value)s, asked %(asked)s",
+            name=titled(int(one["number"])),
+            value=describe(int(one["number"]), one["value"]),
+            asked=describe(int(one["number"]), one["asked"]),
+        )
+        for one in a["parameters"]
+    ]
     return gettext("Not as asked: %(parameters)s.", parameters="; ".join(said))
 
 
+_DIN1: Mapping[str | None, str] = {
+    None: N_("The tracker reports its inputs."),
+    "0": N_("DIN1 is off."),
+    "1": N_("DIN1 is on."),
+}
+
+
 def _power(a: Arguments) -> str:
-    input_1 = a.get("input_1")
-    said = (
-        gettext("The tracker reports its inputs.")
-        if input_1 is None
-        else gettext("DI1 is %(value)s.", value=input_1)
-    )
     return _joined(
-        said, gettext("The telematics platform reports the ignition on.") if a["ignition_on"] else ""
+        gettext(_DIN1.get(a.get("input_1"), _DIN1[None])),
+        gettext("The telematics platform reports the ignition on.") if a["ignition_on"] else "",
     )
 
 
@@ -188,7 +194,7 @@ FINDINGS: Mapping[str, Words] = {
     "card_is_in": N_("A card is in the front camera."),
     "no_card": N_("There is no card in the front camera."),
     "nobody_could_look_for_card": N_("Nobody could look into the front camera."),
-    "answers_late": N_("The device answers SMS, but only after the wait for it had ended."),
+    "answers_late": N_("The tracker answers SMS, but only after the wait for it had ended."),
     "answers": _answers,
     "silent": _silent,
     "firmware_unknown": lambda a: gettext("The firmware is not known: %(why)s", why=_silence(a)),
@@ -199,22 +205,22 @@ FINDINGS: Mapping[str, Words] = {
     "wrong_mode": _wrong_mode,
     "differs": _differs,
     "configured_without_states": N_(
-        "Set for DualCam, as asked. %(protocol)s is 0: camera states (AVL 497 to 499) never reach your telematics"
-        " platform."
+        "Set for DualCam, as asked. %(protocol)s is not Codec 8 Extended: the states of the cameras never"
+        " reach your telematics platform."
     ),
     "configured": N_("Set for DualCam, as asked."),
     "ignition_does_not_matter": N_(
-        "The ignition may be off; the cameras work all the same, as %(scenario)s is 1 (always)."
+        "The ignition may be off; the cameras work all the same, as %(scenario)s is “Always”."
     ),
-    "ignition_off": N_("The ignition is off: the telematics platform reports it, and DI1 is 0."),
+    "ignition_off": N_("The ignition is off: the telematics platform reports it, and DIN1 is off."),
     "ignition_reported_off": N_("The telematics platform reports the ignition off."),
     "inputs_unknown": _silence,
-    "input_off": N_("DI1 is 0: where the ignition is wired to it, the ignition is off."),
+    "input_off": N_("DIN1 is off: where the ignition is wired to it, the ignition is off."),
     "power": _power,
     "never_connected": N_("The camera has never connected to this server."),
     "connection_refused": N_("Its last connection was refused: the IMEI was not known then."),
     "connections_break": N_("%(broken)s of the last %(connections)s connections broke."),
-    "wrong_crcs": N_("%(packets)s packets came with a wrong CRC."),
+    "wrong_crcs": N_("%(packets)s packets came damaged (wrong checksum)."),
     "transfers_work": N_("Transfers come through."),
     "sends_nothing_by_itself": N_("It sends nothing by itself."),
     "sends_here": _sends_here,
@@ -238,4 +244,4 @@ def finding(found: Phrase) -> str:
 
 def said(words: Words, arguments: Arguments) -> str:
     """Fill in the words of a finding, or of what to do about it."""
-    return words(arguments) if callable(words) else gettext(words, **{**NUMBERS, **arguments})
+    return words(arguments) if callable(words) else gettext(words, **{**named_settings(), **arguments})

@@ -2,23 +2,25 @@
 
 from collections.abc import Mapping
 
-from provisioning.check.finding_words import NUMBERS, Words, said
+from provisioning.check.finding_words import Words, said
 from provisioning.phrase import AS_IT_IS, Phrase
+from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
 
 _CHECK_SERVER = N_("Check the server's address and port, the APN, and the firewall.")
 _RESTART = N_("Restart the camera, then check its cable.")
+_ASK_AGAIN = N_("Ask again; look at the request.")
 _ASK_LATER = N_("Ask again later.")
 # what to do about a request that ended so, by its code
 _STEP_BY_REASON: Mapping[str, str] = {
     "ignition_off": N_(
-        "Switch the ignition on, or set %(scenario)s = 1 with a permanent supply of the camera."
+        "Switch the ignition on, or set %(scenario)s to “Always” with a permanent supply of the camera."
     ),
     "camera_not_present": N_("Check this camera's cable and supply."),
     "dualcam_not_present": N_("Check the camera's cable and supply."),
     "camera_nak": _RESTART,
     "capture_failed": _RESTART,
-    "not_configured": N_("Send %(required)s."),
+    "not_configured": N_("Set %(required)s."),
     "server_unreachable": _CHECK_SERVER,
     "no_file": _CHECK_SERVER,
     "file_not_found": N_("Check the SD card, and the camera's time zone."),
@@ -28,7 +30,7 @@ _STEP_BY_REASON: Mapping[str, str] = {
 _SWITCH_ON = N_("Switch it on for the test.")
 _STEPS: Mapping[str, Words] = {
     AS_IT_IS: lambda a: str(a.get("todo", "")),
-    "versions_unknown": lambda a: gettext(_STEP_BY_REASON.get(a["reason"], _ASK_LATER), **NUMBERS),
+    "versions_unknown": lambda a: gettext(_STEP_BY_REASON.get(a["reason"], _ASK_LATER), **named_settings()),
     "cameras_silent": N_("Check supply and cable of the camera."),
     "camera_silent": lambda a: gettext(
         {"front": N_("Check the front camera's cable."), "rear": N_("Check the rear camera's cable.")}[
@@ -36,12 +38,10 @@ _STEPS: Mapping[str, Words] = {
         ]
     ),
     "file_unanswered": _ASK_LATER,
-    "file_failed": lambda a: gettext(
-        _STEP_BY_REASON.get(a["reason"], N_("Ask again; look at the command.")), **NUMBERS
-    ),
+    "file_failed": lambda a: gettext(_STEP_BY_REASON.get(a["reason"], _ASK_AGAIN), **named_settings()),
     "no_footage": N_("Look at the SD card: 16 to 64 GB, FAT32."),
     "card_reported": N_("Insert a 16 to 64 GB card, FAT32."),
-    "clock_wrong": N_("Set the camera's time zone (%(zone)s) and update its firmware."),
+    "clock_wrong": N_("Set %(zone)s and update the camera's firmware."),
     "power_without_answer": N_("Check the cable."),
     "no_power": N_("Check supply, fuse and cable."),
     "card_is_in": N_("Format it, or try another one (16 to 64 GB, FAT32)."),
@@ -50,17 +50,17 @@ _STEPS: Mapping[str, Words] = {
         "Check the phone number, that the SIM may receive SMS, coverage, and the SMS login and password."
     ),
     "firmware_unknown": _ASK_LATER,
-    "other_tracker": N_("Correct the phone number, or the IMEI, of the device."),
+    "other_tracker": N_("Correct the phone number or the IMEI."),
     "old_firmware": N_("Update the tracker's firmware."),
     "configuration_unread": _ASK_LATER,
-    "wrong_mode": N_("Send %(required)s."),
-    "differs": N_("Send these parameters again."),
-    "configured_without_states": N_("Send %(protocol)s = 1 if you want them."),
+    "wrong_mode": N_("Set %(required)s."),
+    "differs": N_("Send these settings again."),
+    "configured_without_states": N_("Set %(protocol)s to Codec 8 Extended if you want them."),
     "ignition_off": _SWITCH_ON,
     "ignition_reported_off": _SWITCH_ON,
     "input_off": _SWITCH_ON,
     "inputs_unknown": _ASK_LATER,
-    "never_connected": N_("A device that cannot connect tries again after 30 minutes."),
+    "never_connected": N_("A camera that cannot get through tries again after some 30 minutes."),
     "connection_refused": N_("Ask for a photo."),
     "connections_break": N_("Check antenna and coverage; transfers go on where they broke."),
     "wrong_crcs": N_("Check the cable of the camera."),

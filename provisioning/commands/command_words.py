@@ -11,6 +11,7 @@ from provisioning.phrase import AS_IT_IS, Phrase, read
 from provisioning.tracker.language import reply_from
 from provisioning.tracker.language.unsendable import REASONS
 from provisioning.tracker.language.unsendable import sentence as unsendable
+from provisioning.tracker.parameters import describe, titled
 from provisioning.translation import N_, gettext
 
 Arguments = Mapping[str, Any]
@@ -47,22 +48,28 @@ def _partial(a: Arguments) -> str:
 
 def _not_taken_over(a: Arguments) -> str:
     said = [
-        gettext("%(number)s: asked for %(asked)s, the device holds %(held)s", **one) for one in a["different"]
+        gettext(
+            "%(name)s: asked for %(asked)s, the tracker has %(held)s",
+            name=titled(int(one["number"])),
+            asked=describe(int(one["number"]), one["asked"]),
+            held=describe(int(one["number"]), one["held"]),
+        )
+        for one in a["different"]
     ]
     if a["missing"]:
         said.append(gettext("not told: %(numbers)s", numbers=_listed(a["missing"])))
     return gettext(
-        "The device did not take over everything (%(values)s). Its firmware may be too old.",
+        "The tracker did not take over everything (%(values)s). Its firmware may be too old.",
         values="; ".join(said),
     )
 
 
 def _listed(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers))
+    return ", ".join(map(titled, numbers))
 
 
 def _refused(a: Arguments) -> str:
-    return gettext("The device answered: %(words)s", words=a["words"]) + f" {sentence(a['advice'])}"
+    return gettext("The tracker answered: %(words)s", words=a["words"]) + f" {sentence(a['advice'])}"
 
 
 def _too_slow(a: Arguments) -> str:
@@ -81,10 +88,10 @@ def _several(a: Arguments) -> str:
 
 _SERVICE_ERRORS: Mapping[str, str] = {
     "already_requested": N_("The same request is still under way."),
-    "already_here": N_("This video is here already."),
-    "archived": N_("The device is archived."),
+    "already_here": N_("This clip is here already."),
+    "archived": N_("The vehicle is archived."),
     "cabin_private": N_("This vehicle takes nothing of the cabin."),
-    "credentials_pending": N_("A change of the credentials is still under way."),
+    "credentials_pending": N_("A change of the SMS login is still under way."),
     "gateway_not_configured": N_("No SMS gateway is configured."),
 }
 
@@ -111,7 +118,7 @@ WORDS: Mapping[str, Words] = {
     "set_camera_server": _set_camera_server,
     "too_slow": _too_slow,
     # why a command waits
-    "waits_for_proof": N_("Waits until the new SMS credentials are proved."),
+    "waits_for_proof": N_("Waits until the new SMS login is proved."),
     "waits_for_files": N_("Waits for the files of the request before it."),
     "waits_for_new_settings": N_("Waits about half a minute: the camera takes over its new settings."),
     # how it went on
@@ -119,66 +126,68 @@ WORDS: Mapping[str, Words] = {
     "found_at_gateway": N_("Found at the gateway: it went out."),
     "sent_again": N_("The gateway does not have it: sent again."),
     "file_goes_elsewhere": N_("The file goes to another server and will not be seen here."),
-    "all_confirmed": N_("Every parameter is confirmed by the device."),
-    "asked_what_it_holds": N_("Not everything is confirmed; the device is asked what it holds."),
-    "not_told": lambda a: gettext("The device did not tell %(numbers)s.", numbers=_listed(a["parameters"])),
+    "all_confirmed": N_("The tracker has confirmed every parameter."),
+    "asked_what_it_holds": N_("Not everything is confirmed; the tracker is asked what it has."),
+    "not_told": lambda a: gettext("The tracker did not tell %(numbers)s.", numbers=_listed(a["parameters"])),
     "file_came": N_("The file has come."),
     "every_file_came": N_("Every file has come."),
     "file_unlinked": N_("A file was unlinked; waiting again."),
     "cancelled_unsent": N_("Cancelled before it was sent."),
     "cancelled_never_sent": N_("It was cancelled and never sent."),
     "cancelled_under_way": N_("No longer waited for. It was handed over, so it may still happen."),
-    "cancelled_but_answered": N_("It was cancelled after it was handed over; the device answered."),
-    "device_archived": N_("The device was archived before it was sent."),
+    "cancelled_but_answered": N_("It was cancelled after it was handed over; the tracker answered."),
+    "device_archived": N_("The vehicle was archived before it was sent."),
     "not_needed_any_more": N_("Not needed any more."),
     # changes of the SMS login and password
-    "answers_to_new_credentials": N_("The device answers to its new SMS credentials."),
-    "confirmed_new_credentials": N_("The device confirmed its new SMS credentials."),
-    "credentials_being_proved": N_("The new SMS credentials are being proved by a getver with each pair."),
-    "credentials_not_changed": N_("The device still obeys its old SMS credentials; they stay."),
+    "answers_to_new_credentials": N_("The tracker answers to its new SMS login."),
+    "confirmed_new_credentials": N_("The tracker confirmed its new SMS login."),
+    "credentials_being_proved": N_(
+        "The new SMS login is being proved: the firmware is asked for with each pair."
+    ),
+    "credentials_not_changed": N_("The tracker still obeys its old SMS login, which stays."),
     "neither_credentials_answered": N_(
-        "The device answered neither with its old nor with its new SMS credentials; both are kept. Ask for getver again"
-        " when the vehicle is awake."
+        "The tracker answered neither to its old nor to its new SMS login; both are kept. Ask for the"
+        " firmware again when the vehicle is awake."
     ),
     # why it ended
     "refused": _refused,
     "not_taken_over": _not_taken_over,
     "partial": _partial,
     "no_file": N_(
-        "The device accepted the request, but no file came. Look at its sessions: it may be unable to connect to this"
-        " server. A device that cannot connect tries again after 30 minutes."
+        "The tracker accepted the request, but no file came. Look at its connections: it may be unable to"
+        " reach this server. A camera that cannot get through tries again after some 30 minutes."
     ),
-    "queue_timeout": N_("It waited too long for the device's turn and was never sent. Ask again."),
-    "no_read_back": N_("The device answered in part and did not say the rest. Read the parameters back."),
+    "queue_timeout": N_("It waited too long for the vehicle's turn and was never sent. Ask again."),
+    "no_read_back": N_("The tracker answered in part and did not say the rest. Read the parameters back."),
     "unreadable_reply": lambda a: gettext(
-        "The device answered in words that are not known here: %(words)s. Read them as they are.",
+        "The tracker answered in words that are not known here: %(words)s. Read them as they are.",
         words=repr(a["words"]),
     ),
     "delivered_without_reply": N_(
-        "The SMS reached the SIM, but the device did not answer: check login and password, and whether its list of"
-        " authorised numbers holds ours."
+        "The SMS reached the SIM, but the tracker did not answer: check login and password, and whether"
+        " its list of authorised numbers holds ours."
     ),
     "unclear": N_(
-        "It never became clear whether the SMS went out, and the device did not answer. It may still happen."
+        "It never became clear whether the SMS went out, and the tracker did not answer. It may still happen."
     ),
     "not_reported": N_(
-        "The device did not answer, and delivery was not reported: it may be switched off, asleep or out of coverage."
-        " The SMS may still arrive."
+        "The tracker did not answer, and delivery was not reported: it may be switched off, asleep or out"
+        " of coverage. The SMS may still arrive."
     ),
     "no_reports": N_(
-        "The device did not answer, and this SMS gateway reports no delivery: it may be switched off, asleep or out of"
-        " coverage. The SMS may still arrive."
+        "The tracker did not answer, and this SMS gateway reports no delivery: it may be switched off,"
+        " asleep or out of coverage. The SMS may still arrive."
     ),
     "not_sent": N_("The SMS was never sent, so nothing happened. Asking again is safe."),
     "superseded": N_(
-        "It was not sent, and a newer command sets one of its parameters; the device is asked what it holds."
+        "It was not sent, and a newer request sets one of its parameters; the tracker is asked what it has."
     ),
     "settings_changed": N_("The settings of this service have changed since it was asked: %(words)s"),
     "more_than_one_sms": N_(
         "With the login and password that were entered since, it takes more than one SMS. Ask again."
     ),
     # texts that came in
-    "unknown_number": N_("No device has this number."),
+    "unknown_number": N_("No vehicle has this number."),
     "nobody_asked": N_("No command asked for this; its values are in the status table."),
     "no_command_fits": N_("No command fits these words."),
     "read_with_other": N_("Read together with the text that came with it."),

@@ -12,20 +12,22 @@ WORDS: Mapping[str, str] = {
     "account_unknown": N_("%(gateway)s does not know this account or message: check %(settings)s."),
     "asked_too_often": N_("%(gateway)s is asked too often; it is tried again by itself."),
     "recipient_invalid": N_(
-        "The phone number is not one that %(gateway)s can send to: correct it at the device."
+        "The phone number is not one that %(gateway)s can send to: correct it at Name, number, SMS login."
     ),
     "sender_refused": N_("%(gateway)s does not accept the sender number: check %(settings)s."),
     "country_not_allowed": N_(
         "The %(gateway)s account may not send to this country: allow it in %(gateway)s's geographic permissions."
     ),
     "no_text": N_("The SMS had no text."),
-    "no_recipient": N_("The SMS had no recipient: check the device's phone number."),
+    "no_recipient": N_("The SMS had no recipient: check the vehicle's phone number."),
     "sender_cannot_reach_country": N_(
         "The sender number cannot send SMS to this country: check %(settings)s."
     ),
     "opted_out": N_("The recipient opted out of this sender (STOP): it must send START first."),
     "sender_queue_full": N_("The sender's queue at %(gateway)s is full; it is tried again by itself."),
-    "recipient_without_sms": N_("The phone number cannot receive SMS: correct it at the device."),
+    "recipient_without_sms": N_(
+        "The phone number cannot receive SMS: correct it at Name, number, SMS login."
+    ),
     "gateway_text_too_long": N_("The SMS is too long."),
     "sender_of_other_account": N_(
         "The sender number does not belong to this %(gateway)s account: check %(settings)s."
@@ -33,7 +35,7 @@ WORDS: Mapping[str, str] = {
     "gateway_queue_full": N_("%(gateway)s's queue overflowed: send it again later."),
     "account_suspended": N_("The %(gateway)s account is suspended: see %(gateway)s's console."),
     "device_unreachable": N_(
-        "The device is switched off or out of coverage: try again when the vehicle is awake."
+        "The tracker is switched off or out of coverage: try again when the vehicle is awake."
     ),
     "carrier_blocks": N_("The carrier blocks SMS to this number: ask the SIM's provider."),
     "number_unknown": N_("The number is unknown: check the phone number and the SIM."),
@@ -43,8 +45,8 @@ WORDS: Mapping[str, str] = {
     "carrier_filtered": N_("The carrier filtered the SMS: try again; if it stays so, ask %(gateway)s."),
     "carrier_gave_no_reason": N_("The carrier did not deliver it and gave no reason: try again later."),
     "too_late": N_(
-        "It could not be delivered in time: the device was probably asleep or out of coverage. An SMS already at the"
-        " carrier may still arrive."
+        "It could not be delivered in time: the tracker was probably asleep or out of coverage. An SMS"
+        " already at the carrier may still arrive."
     ),
     "error_of_gateway": N_("%(gateway)s reports error %(error)s: see its error dictionary."),
     "refused_by_gateway": N_("%(gateway)s refused the SMS (error %(error)s): %(words)s"),

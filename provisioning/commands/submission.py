@@ -91,7 +91,7 @@ def submit(
     demand_gateway()
     device = locks.lock_device(device.id)
     if device.archived_at is not None:
-        raise Conflict(gettext("The device is archived."), code="archived")
+        raise Conflict(gettext("The vehicle is archived."), code="archived")
     if isinstance(asked, SetParam) and CREDENTIALS & set(asked.parameters):
         return [_set_credentials(device, asked, requester, now)]
     foreign = False

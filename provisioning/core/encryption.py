@@ -16,8 +16,8 @@ from provisioning.phrase import Phrase
 from provisioning.translation import N_, gettext
 
 NO_KEY = N_(
-    "No key in ENCRYPTION_KEYS opens the SMS login and password of this device. Put the key that they were stored with"
-    " back, or enter them anew."
+    "No key in ENCRYPTION_KEYS opens the SMS login and password of this vehicle. Put the key that they"
+    " were stored with back, or enter them anew."
 )
 
 

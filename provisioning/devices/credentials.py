@@ -64,14 +64,14 @@ def is_waiting_for_proof() -> ColumnElement[bool]:
 
 def demand_change(device: Device, wanted: Pair) -> None:
     """Let a new change begin only where no pair would be lost by it. Raises Conflict."""
-    _demand_rest(device, gettext("A change of the credentials is still under way; wait for it."))
+    _demand_rest(device, gettext("A change of the SMS login is still under way; wait for it."))
     change = _change(device)
     if phase_of(device) is not Phase.SETTLED and (change is None or wanted != pair_set_by(change)):
         raise Conflict(
             gettext(
-                "It is not proved yet which SMS login and password the device holds, and a third pair could lock it"
-                " out. Send the last pair again, ask the device for something when the vehicle is awake, or enter what"
-                " it holds at “Change”."
+                "It is not proved yet which SMS login and password the tracker has, and a third pair"
+                " could lock it out. Send the last pair again, ask the tracker for something when the"
+                " vehicle is awake, or enter what it has at “Change”."
             ),
             code="credentials_pending",
         )

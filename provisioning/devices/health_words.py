@@ -11,7 +11,6 @@ from typing import Any
 
 from provisioning.devices import transfer_times
 from provisioning.devices.health import HealthState
-from provisioning.tracker.parameters import id_of
 from provisioning.translation import N_, gettext, ngettext
 
 STATES: Mapping[str, str] = {
@@ -46,7 +45,7 @@ class Action:
     @property
     def label(self) -> str:
         """Say what the button does."""
-        return gettext(self.sentence, zone=id_of("camera_time_zone"))
+        return gettext(self.sentence)
 
 
 CHECK = Action(ActionKind.CHECK, N_("Check"))
@@ -55,7 +54,7 @@ RESTART = Action(ActionKind.RESTART_CAMERA, N_("Restart the camera"))
 REPAIR = Action(ActionKind.REPAIR, N_("Repair"))
 CHANGE_NUMBER = Action(ActionKind.CHANGE_NUMBER, N_("Change number"))
 CARD_IS_IN = Action(ActionKind.CHECK, N_("Card is in: check again"))
-SET_CLOCK = Action(ActionKind.SET_CLOCK, N_("Set %(zone)s and check again"))
+SET_CLOCK = Action(ActionKind.SET_CLOCK, N_("Set the time zone and check again"))
 SET_SERVER = Action(ActionKind.SET_SERVER, N_("How to set it"))
 
 ReasonArguments = Mapping[str, Any]

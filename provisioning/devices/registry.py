@@ -29,8 +29,8 @@ from provisioning.tracker.normalization import clean_imei, clean_line
 from provisioning.translation import N_, gettext
 
 TAKEN = {
-    "imei": N_("There is a device with this IMEI."),
-    "phone": N_("There is a device with this phone number."),
+    "imei": N_("There is a vehicle with this IMEI."),
+    "phone": N_("There is a vehicle with this phone number."),
 }
 
 
@@ -38,7 +38,7 @@ def find(imei: str) -> Device:
     """Give the live device with this IMEI. Raises NotFound."""
     device = db.session.scalar(select(Device).where(Device.imei == imei, Device.archived_at.is_(None)))
     if device is None:
-        raise NotFound(gettext("There is no device with the IMEI %(imei)s.", imei=imei[:20]))
+        raise NotFound(gettext("There is no vehicle with the IMEI %(imei)s.", imei=imei[:20]))
     return device
 
 
@@ -59,7 +59,7 @@ def named(text: str) -> Device:
     ).all()
     if not found or (found[0].imei != imei and len(found) > 1):
         raise NotFound(
-            gettext("There is no device, or more than one, called %(name)s; give its IMEI.", name=text[:40])
+            gettext("There is no vehicle, or more than one, called %(name)s; give its IMEI.", name=text[:40])
         )
     return found[0]
 

@@ -8,10 +8,10 @@ from provisioning.translation import N_, gettext
 WORDS: Mapping[str, str] = {
     AS_IT_IS: "%(text)s",
     "not_confirmed": N_("asked for %(asked)s, not confirmed yet"),
-    "holds_other_value": N_("asked for %(asked)s, the device holds %(held)s"),
+    "holds_other_value": N_("asked for %(asked)s, the tracker has %(held)s"),
     "another_tracker": N_("Another tracker answers at this number: check phone number and SIM."),
     "avl_on_camera_port": N_(
-        "The tracker's own data (AVL) came to the camera port: parameters 2004 and 2005 name it."
+        "The tracker's own data came to the camera port: its server's Domain (2004) and Port (2005) name it."
     ),
     "day_full": N_("The device has sent as much as one may in a day; the camera keeps the rest."),
 }

@@ -64,7 +64,7 @@ def limits(bytes_per_second: float, wait: float) -> str:
             most=most,
         )
         if most
-        else gettext("A request waits %(time)s: no video comes in time.", time=about(wait))
+        else gettext("A request waits %(time)s: no clip comes in time.", time=about(wait))
     )
     return f"{takes} {comes}"
 

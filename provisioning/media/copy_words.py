@@ -24,13 +24,13 @@ WORDS: Mapping[str, str] = {
     "too_many_scans": N_("The picture has %(scans)s scans; the limit is %(most)s."),
     "end_missing": N_("The end of this photo is missing; what came of it is shown."),
     "unknown_video_format": N_("The file is neither an H.265 stream nor an MP4 file."),
-    "unknown_codec": N_("The video is neither H.264 nor H.265."),
-    "no_picture": N_("The video holds no picture."),
-    "video_undecodable": N_("The video cannot be decoded (%(cause)s)."),
-    "video_too_large": N_("The video is %(width)s × %(height)s pixels; the limit is %(most)s × %(most)s."),
-    "copy_at_limit": N_("The copy holds the first %(seconds)s seconds of this video: that is the limit."),
+    "unknown_codec": N_("The clip is neither H.264 nor H.265."),
+    "no_picture": N_("The clip holds no picture."),
+    "video_undecodable": N_("The clip cannot be decoded (%(cause)s)."),
+    "video_too_large": N_("The clip is %(width)s × %(height)s pixels; the limit is %(most)s × %(most)s."),
+    "copy_at_limit": N_("The copy holds the first %(seconds)s seconds of this clip: that is the limit."),
     "copy_cut_short": N_(
-        "The copy holds the first %(seconds)s seconds of this video: making more took too long."
+        "The copy holds the first %(seconds)s seconds of this clip: making more took too long."
     ),
 }
 

@@ -276,24 +276,24 @@ def uploads_of(commands: Sequence[Command]) -> dict[str, list[Upload]]:
 def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None:
     """Link a file by hand (to nothing, with None); no rule changes it afterwards. Commits. Raises Invalid."""
     if upload.device_id is None:
-        raise Invalid(gettext("This file belongs to no device; add the device first."), code="no_device")
+        raise Invalid(gettext("This file belongs to no vehicle; add the vehicle first."), code="no_device")
     if command is not None:
         wrong = None
         if command.device_id != upload.device_id:
-            wrong = gettext("This command belongs to another device.")
+            wrong = gettext("This request belongs to another vehicle.")
         elif command.kind != "camreq":
-            wrong = gettext("Only a photo or video request can have made a file.")
+            wrong = gettext("Only a request for a photo or a clip can have made a file.")
         elif command.arguments["file_type"] != upload.file_type:
             wrong = (
-                gettext("This command asked for a photo.")
+                gettext("This request asked for a photo.")
                 if command.arguments["file_type"] == "photo"
-                else gettext("This command asked for a video.")
+                else gettext("This request asked for a clip.")
             )
         elif upload.source not in command_state.wanted_sources(command):
             wrong = (
-                gettext("This command did not ask for the front camera.")
+                gettext("This request did not ask for the front camera.")
                 if upload.source == "front"
-                else gettext("This command did not ask for the rear camera.")
+                else gettext("This request did not ask for the rear camera.")
             )
         if wrong:
             raise Invalid(gettext("The link cannot be made."), errors={"command": [wrong]})

@@ -94,7 +94,7 @@ def claim_sender(
     message = db.session.get_one(Message, message.id, with_for_update=True, populate_existing=True)
     unmatched.demand_open(message)
     if message.device_id is not None:
-        raise Conflict(gettext("This text has its device already."), code="claimed")
+        raise Conflict(gettext("This text has its vehicle already."), code="claimed")
     change_phone(device, message.sender)
     message.device_id = device.id
     db.session.flush()

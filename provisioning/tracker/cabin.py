@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from provisioning.tracker.language import CamReq, Source
-from provisioning.tracker.parameters import as_integer, id_of
+from provisioning.tracker.parameters import as_integer, id_of, titled
 from provisioning.tracker.questions import CLIP_TRIGGERS
 from provisioning.translation import N_, gettext
 
@@ -46,7 +46,7 @@ def cabin_problems(parameters: Mapping[Any, Any], held: Mapping[Any, Any]) -> di
                 gettext(
                     "This vehicle takes nothing of the cabin, and the vehicle has the rear camera in %(number)s:"
                     " set that to the front camera, too.",
-                    number=number,
+                    number=titled(number),
                 )
             ]
     return problems

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from provisioning.tracker.language.camera_request import CamReq, FileType
 from provisioning.tracker.language.command import SOURCE_DIGITS, Source
-from provisioning.tracker.language.refusals import BY_CODE, NUMBERS, REFUSALS, UNKNOWN_REFUSAL
+from provisioning.tracker.language.refusals import BY_CODE, REFUSALS, UNKNOWN_REFUSAL
 from provisioning.tracker.language.reply import Candidate, Failure, Fit, Progress, Reply, utc
 from provisioning.tracker.language.reply_forms import (
     CONNECTED,
@@ -23,12 +23,13 @@ from provisioning.tracker.language.reply_forms import (
     form,
     moment_of,
 )
+from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
 
 NEAR_ASKED = 2.0  # seconds: a clip may begin so far from the moment that was asked for
 _WHAT: Mapping[FileType | None, str] = {
     FileType.PHOTO: N_("a photo"),
-    FileType.VIDEO: N_("a video"),
+    FileType.VIDEO: N_("a clip"),
     None: N_("a file"),
 }
 _WHERE: Mapping[Source, str] = {
@@ -80,7 +81,7 @@ class RequestAccepted(Reply, kind="accepted", commands=(CamReq,)):
         )
         since = " " + gettext("from %(time)s", time=utc(self.since)) if self.since is not None else ""
         return gettext(
-            "The device has accepted the request for %(what)s. The file comes next.",
+            "The tracker has accepted the request for %(what)s. The file comes next.",
             what=f"{what}{where}{length}{since}",
         )
 
@@ -127,12 +128,12 @@ class Preparing(Reply, kind="preparing", commands=(CamReq,)):
         )
         if self.already_connected:
             return gettext(
-                "The file%(since)s is taken, and the device sends it over the connection that is already open. Wait for"
-                " it to arrive.",
+                "The file%(since)s is taken, and the tracker sends it over the connection that is already"
+                " open. Wait for it to arrive.",
                 since=since,
             )
         return gettext(
-            "The file%(since)s is taken, and the device sends it as soon as it is connected. Wait for it to arrive.",
+            "The file%(since)s is taken, and the tracker sends it as soon as it is connected. Wait for it to arrive.",
             since=since,
         )
 
@@ -191,16 +192,16 @@ class AlreadyCaptured(Reply, kind="already_captured", commands=(CamReq,)):
 
 _EARLIER: Mapping[FileType | None, str] = {
     FileType.PHOTO: N_(
-        "Nothing new was taken: an earlier photo has not been sent yet, and the device tries to send that one. Asking"
-        " again is safe, best once it has arrived."
+        "Nothing new was taken: an earlier photo has not been sent yet, and the tracker tries to send"
+        " that one. Asking again is safe, best once it has arrived."
     ),
     FileType.VIDEO: N_(
-        "Nothing new was taken: an earlier video has not been sent yet, and the device tries to send that one. Asking"
-        " again is safe, best once it has arrived."
+        "Nothing new was taken: an earlier clip has not been sent yet, and the tracker tries to send that"
+        " one. Asking again is safe, best once it has arrived."
     ),
     None: N_(
-        "Nothing new was taken: an earlier file has not been sent yet, and the device tries to send that one. Asking"
-        " again is safe, best once it has arrived."
+        "Nothing new was taken: an earlier file has not been sent yet, and the tracker tries to send that"
+        " one. Asking again is safe, best once it has arrived."
     ),
 }
 
@@ -256,7 +257,7 @@ class CommandRefused(Reply, kind="refused", commands=(CamReq,)):
 
     @property
     def sentence(self) -> str:
-        return gettext(BY_CODE.get(self.code, UNKNOWN_REFUSAL).sentence, **NUMBERS)
+        return gettext(BY_CODE.get(self.code, UNKNOWN_REFUSAL).sentence, **named_settings())
 
     def fit(self, candidate: Candidate) -> Fit:
         return Fit.FAINT if self.is_known and candidate.kind not in self.answers else Fit.WEAK

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from provisioning.tracker.language.parameter_commands import GetParam, SetParam
 from provisioning.tracker.language.reply import Candidate, Fit, Progress, Reply, StatusFact
 from provisioning.tracker.language.reply_forms import Extent, Piece, form
-from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, SECRET_SHOWN, describe, same
+from provisioning.tracker.parameters import CATALOGUE, CREDENTIALS, SECRET_SHOWN, describe, same, titled
 from provisioning.translation import gettext
 
 _PAIR = re.compile(r"\s*([0-9]{1,8})\s*:(.*)", re.DOTALL)
@@ -67,11 +67,11 @@ class Values(Reply, kind="values", commands=(SetParam, GetParam)):
     @property
     def sentence(self) -> str:
         said = "; ".join(
-            f"{_name(id)}: {describe(id, value) or gettext('empty')}" for id, value in self.values.items()
+            f"{titled(id)}: {describe(id, value) or gettext('empty')}" for id, value in self.values.items()
         )
         if self.new:
-            return gettext("The device has taken over: %(values)s.", values=said)
-        return gettext("The device holds: %(values)s.", values=said)
+            return gettext("The tracker has taken over: %(values)s.", values=said)
+        return gettext("The tracker has: %(values)s.", values=said)
 
     def strength(self, candidate: Candidate) -> Fit:
         arguments = candidate.arguments
@@ -136,16 +136,16 @@ class ParametersRefused(Reply, kind="parameters_refused", commands=(SetParam, Ge
     def sentence(self) -> str:
         if self.code == "not_supported":
             return gettext(
-                "The device did not take over everything: it does not know a parameter or a value. Compare"
-                " what it confirmed with what was asked; its firmware may be too old (getver)."
+                "The tracker did not take over everything: it does not know a parameter or a value."
+                " Compare what it confirmed with what was asked; its firmware may be too old."
             )
         if self.code == "configuring_failed":
             return gettext(
-                "The device could not store the parameters. Read them back, then send what is missing again."
+                "The tracker could not store the parameters. Read them back, then send what is missing again."
             )
-        ids = ", ".join(str(id) for id in self.ids) or gettext("one that was asked for")
+        ids = ", ".join(map(titled, self.ids)) or gettext("one that was asked for")
         return gettext(
-            "The device has no such parameter (%(ids)s). Check the number and the tracker's firmware (getver).",
+            "The tracker has no such parameter (%(ids)s). Check the number and the tracker's firmware.",
             ids=ids,
         )
 
@@ -162,8 +162,3 @@ def _value(id: int, written: str) -> str:
         written = written.removesuffix("@")
     number = re.match(r"-?[0-9]+(?=\.?(?:\s|$))", written)
     return number[0] if number and (parameter is None or parameter.kind != "text") else written
-
-
-def _name(id: int) -> str:
-    parameter = CATALOGUE.get(id)
-    return f"{parameter.name} ({id})" if parameter else str(id)

@@ -7,15 +7,7 @@ DualCam SMS commands, reply table of camreq; causes and fixes from its troublesh
 import re
 from dataclasses import dataclass
 
-from provisioning.tracker.parameters import REQUIRED_IN_WORDS, id_of
 from provisioning.translation import N_
-
-# what stands in the gaps of the sentences
-NUMBERS = {
-    "required": REQUIRED_IN_WORDS,
-    "scenario": id_of("scenario_mode"),
-    "zone": id_of("camera_time_zone"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +48,8 @@ REFUSALS: tuple[Refusal, ...] = (
         "person",
         True,
         N_(
-            "The ignition is off and the cameras work with the ignition on only. Switch the ignition on and ask"
-            " again; or set %(scenario)s to Always, with the cameras on a permanent supply."
+            "The ignition is off and the cameras work with the ignition on only. Switch the ignition on"
+            " and ask again; or set %(scenario)s to “Always”, with the cameras on a permanent supply."
         ),
     ),
     _row(
@@ -73,8 +65,8 @@ REFUSALS: tuple[Refusal, ...] = (
         "person",
         False,
         N_(
-            "The tracker finds no DualCam: it is not connected, has no power or does not work. Check the RS232"
-            " cable, the supply, and that the tracker holds %(required)s."
+            "The tracker finds no DualCam: it is not connected, has no power or does not work. Check the"
+            " RS232 cable, the supply, and that the tracker has %(required)s."
         ),
     ),
     _row(
@@ -83,9 +75,9 @@ REFUSALS: tuple[Refusal, ...] = (
         "person",
         False,
         N_(
-            "The camera has no footage of that time: it was not recording, the SD card is missing or faulty, or"
-            " the time zone %(zone)s was changed since. Ask for another time, after the last change of %(zone)s; if no"
-            " time works, check camera and SD card."
+            "The camera has no footage of that time: it was not recording, the SD card is missing or"
+            " faulty, or %(zone)s was changed since. Ask for another time, after that change; if no time"
+            " works, check camera and SD card."
         ),
     ),
     _row(
@@ -94,9 +86,9 @@ REFUSALS: tuple[Refusal, ...] = (
         "service",
         True,
         N_(
-            "The device could not reach the file server. Check that the receiver runs, that its address and port"
-            " are open to the mobile network and known to the device, and that the SIM has data. The device tries"
-            " again by itself after about 30 minutes, or when asked again."
+            "The tracker could not reach our server. Check that the receiver runs, that its address and"
+            " port are open to the mobile network and known to the tracker, and that the SIM has data. It"
+            " tries again by itself after about 30 minutes, or when asked again."
         ),
     ),
     _row(
@@ -135,7 +127,7 @@ REFUSALS: tuple[Refusal, ...] = (
         "service",
         False,
         N_(
-            "The device does not accept the file type in the command. Its firmware may be too old: check getver."
+            "The tracker does not accept the file type in the request. Its firmware may be too old: ask for it."
         ),
     ),
     _row(
@@ -143,21 +135,21 @@ REFUSALS: tuple[Refusal, ...] = (
         rf"{_ERROR}?Invalid\s+(?:File\s+)?Source(?:\s+argument)?(?:\s+in\s+camera\s+request\s+cmd)?",
         "service",
         False,
-        N_("The device does not accept the camera in the command. Ask for one camera only."),
+        N_("The tracker does not accept the camera in the request. Ask for one camera only."),
     ),
     _row(
         "invalid_timestamp",
         rf"{_ERROR}?Invalid\s+Timestamp(?:\s+argument)?(?:\s+in\s+camera\s+request\s+cmd)?",
         "service",
         False,
-        N_("The device does not accept the time in the command. Check its clock (getinfo)."),
+        N_("The tracker does not accept the time in the request. Check its clock: ask for clock and uptime."),
     ),
     _row(
         "invalid_duration",
         rf"{_ERROR}?Invalid\s+Duration(?:\s+argument)?(?:\s+in\s+camera\s+request\s+cmd)?",
         "service",
         False,
-        N_("The device does not accept the duration in the command. Ask for a shorter video."),
+        N_("The tracker does not accept the length in the request. Ask for a shorter clip."),
     ),
     _row(
         "invalid_command",
@@ -165,8 +157,8 @@ REFUSALS: tuple[Refusal, ...] = (
         "service",
         False,
         N_(
-            "The device does not understand the command's form. Ask without a resolution or another server; its"
-            " firmware may be too old for those: check getver."
+            "The tracker does not understand the form of the request. Ask without a size or another"
+            " server; its firmware may be too old for those: ask for it."
         ),
     ),
     _row(
@@ -174,7 +166,7 @@ REFUSALS: tuple[Refusal, ...] = (
         rf"{_ERROR}?DualCam\s+is\s+not\s+configured",
         "person",
         False,
-        N_("The serial port is not set to DualCam. Provision the device: it needs %(required)s."),
+        N_("Camera port not in DualCam mode. Set the vehicle up: it needs %(required)s."),
     ),
     _row(
         "camera_not_present",
@@ -195,8 +187,8 @@ UNKNOWN_REFUSAL = Refusal(
     "person",
     True,
     N_(
-        "The device refused in words that no vendor page explains: read them as they are. Asking once more does no"
-        " harm; if it says the same, run the checklist."
+        "The tracker refused in words that no vendor page explains: read them as they are. Asking once"
+        " more does no harm; if it says the same, check the vehicle."
     ),
 )
 BY_CODE = {row.code: row for row in REFUSALS}

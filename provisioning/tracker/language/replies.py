@@ -262,7 +262,7 @@ class Unread(Reply, kind="unread"):
 
     @property
     def sentence(self) -> str:
-        return gettext("The device's words are not known here; read them as they are.")
+        return gettext("The tracker's words are not known here; read them as they are.")
 
 
 # Of two forms that match at the same place the one listed first wins: refusals are last, for any "Error:" is one.

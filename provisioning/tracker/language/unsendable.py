@@ -13,13 +13,13 @@ REASONS: Mapping[str, str] = {
         " longest value."
     ),
     "credentials_unsendable": N_(
-        "The device's SMS login or password holds a blank or a character that an SMS command cannot carry: correct it"
-        " at the device's page."
+        "The vehicle's SMS login or password holds a blank or a character that an SMS command cannot"
+        " carry: correct it at Name, number, SMS login."
     ),
     "blank_first": N_(
-        "Without an SMS login and password the command begins with a blank, which the SMS gateway removes, and the"
-        " tracker would not obey. Set a login and a password first, with the Configurator or from the installer's own"
-        " phone, and enter them at the device."
+        "Without an SMS login and password the command begins with a blank, which the SMS gateway"
+        " removes, and the tracker would not obey. Set a login and a password first, with the"
+        " Configurator or from the installer's own phone, and enter them at Name, number, SMS login."
     ),
     "not_gsm7": N_(
         "The character %(character)s is not in the alphabet of a single SMS (GSM-7): choose another value."

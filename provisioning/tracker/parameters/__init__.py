@@ -7,7 +7,16 @@ checklist. A new parameter is one row in `catalogue`; rules speak of it by its k
 from provisioning.tracker.parameters.catalogue import CATALOGUE, with_camera_server
 from provisioning.tracker.parameters.firmware import firmware_at_least
 from provisioning.tracker.parameters.gsm7 import outside_gsm7, septets
-from provisioning.tracker.parameters.labels import SECRET_SHOWN, as_integer, describe, mask_names, same
+from provisioning.tracker.parameters.labels import (
+    SECRET_SHOWN,
+    as_integer,
+    describe,
+    mask_names,
+    named_settings,
+    same,
+    setting,
+    titled,
+)
 from provisioning.tracker.parameters.lookup import (
     CREDENTIALS,
     READ_BACK,
@@ -48,11 +57,14 @@ __all__ = [
     "host_problem",
     "id_of",
     "mask_names",
+    "named_settings",
     "outside_gsm7",
     "same",
     "septets",
+    "setting",
     "status_item",
     "texts_by_id",
+    "titled",
     "validate",
     "with_camera_server",
 ]

@@ -14,7 +14,7 @@ from provisioning.translation import N_
 
 _CAMERAS = MappingProxyType({0: N_("None"), 1: N_("Front"), 2: N_("Rear"), 3: N_("Both")})
 _RECONFIGURES = N_("A change reconfigures the camera, about 30 s.")
-_NEEDS_DUALCAM = N_("Takes effect only with 151 = 18 (DualCam) and 150 = 1 (RS232).")
+_NEEDS_DUALCAM = N_("Takes effect only with RS232 mode (151) = DualCam and External UART mode (150) = RS232.")
 
 _ROWS = (
     Parameter(
@@ -29,7 +29,7 @@ _ROWS = (
         default=0,
         since="03.27.00.Rev.100",
         depends=(
-            N_("Needs 150 = 1."),
+            N_("Needs External UART mode (150) = RS232."),
             N_("The maker's pages disagree on the first firmware: 03.27.00.Rev.100 or 03.27.06.Rev.360."),
         ),
         required=18,
@@ -43,7 +43,7 @@ _ROWS = (
         N_("Switches the serial port on that the camera is wired to."),
         choices=MappingProxyType({0: N_("Disabled"), 1: N_("RS232"), 2: N_("RS485")}),
         default=0,
-        depends=(N_("Must be 1 for DualCam, together with 151 = 18."),),
+        depends=(N_("Must be RS232 for DualCam, together with RS232 mode (151) = DualCam."),),
         required=1,
         reconfigures=True,
     ),
@@ -68,7 +68,7 @@ _ROWS = (
         ),
         default=0,
         unit="baud",
-        depends=(N_("Leave it at 0 with 151 = 18."),),
+        depends=(N_("Leave it at 0 for DualCam."),),
     ),
     Parameter(
         "data_protocol",
@@ -77,7 +77,12 @@ _ROWS = (
         "choice",
         N_("How the tracker packs its records; camera states and triggers need Codec 8 Extended."),
         choices=MappingProxyType({0: N_("Codec 8"), 1: N_("Codec 8 Extended")}),
-        depends=(N_("AVL 497, 498 and 499 are sent only with 113 = 1."),),
+        depends=(
+            N_(
+                "The tracker reports the states of its cameras and what triggered (AVL 497 to 499) only with"
+                " Codec 8 Extended."
+            ),
+        ),
     ),
     Parameter(
         "picture_resolution",
@@ -135,7 +140,7 @@ _ROWS = (
         default=0,
         depends=(
             _NEEDS_DUALCAM,
-            N_("66007 is the interval."),
+            N_("Periodic image interval (66007) says how often."),
             N_("Firmware before 03.27.03.Rev.04 knows only on and off."),
         ),
         sends_by_itself=N_("periodic photos"),
@@ -150,7 +155,7 @@ _ROWS = (
         maximum=1800,
         default=600,
         unit="s",
-        depends=(N_("Used only with 66006 on."),),
+        depends=(N_("Used only with Periodic image (66006) on."),),
     ),
     Parameter(
         "video_before_trigger",
@@ -162,7 +167,7 @@ _ROWS = (
         maximum=10,
         default=5,
         unit="s",
-        depends=(N_("Used only with a trigger in 66023."),),
+        depends=(N_("Used only with a trigger in Video trigger (66023)."),),
     ),
     Parameter(
         "video_after_trigger",
@@ -174,7 +179,7 @@ _ROWS = (
         maximum=10,
         default=5,
         unit="s",
-        depends=(N_("Used only with a trigger in 66023."),),
+        depends=(N_("Used only with a trigger in Video trigger (66023)."),),
     ),
     Parameter(
         "scenario_mode",
@@ -217,7 +222,7 @@ _ROWS = (
         66023,
         N_("Video trigger"),
         "mask",
-        N_("Events that take a video of the cameras that 66040, 66041 and 66042 name."),
+        N_("Events that take a clip of the cameras that their video sources (66040, 66041, 66042) name."),
         bits=MappingProxyType({2: N_("DIN1"), 4: N_("DIN2"), 8: N_("Crash")}),
         default=0,
         depends=(_NEEDS_DUALCAM, N_("Each trigger needs its source: DIN1 66040, DIN2 66041, Crash 66042.")),
@@ -231,7 +236,7 @@ _ROWS = (
         N_("Cameras that record when DIN1 triggers."),
         choices=_CAMERAS,
         default=0,
-        depends=(N_("Used only with DIN1 in 66023."),),
+        depends=(N_("Used only with DIN1 in Video trigger (66023)."),),
     ),
     Parameter(
         "video_source_din2",
@@ -241,7 +246,7 @@ _ROWS = (
         N_("Cameras that record when DIN2 triggers."),
         choices=_CAMERAS,
         default=0,
-        depends=(N_("Used only with DIN2 in 66023."),),
+        depends=(N_("Used only with DIN2 in Video trigger (66023)."),),
     ),
     Parameter(
         "video_source_crash",
@@ -251,7 +256,7 @@ _ROWS = (
         N_("Cameras that record when a crash triggers."),
         choices=_CAMERAS,
         default=0,
-        depends=(N_("Used only with Crash in 66023."),),
+        depends=(N_("Used only with Crash in Video trigger (66023)."),),
     ),
     Parameter(
         "camera_time_zone",
@@ -289,7 +294,7 @@ _ROWS = (
         default="",
         max_length=5,
         shape="alphanumeric",
-        depends=(N_("Set together with 3004, in an SMS of their own."),),
+        depends=(N_("Set together with the SMS password (3004), in an SMS of their own."),),
         secret=True,
         read_back=False,
     ),
@@ -302,7 +307,7 @@ _ROWS = (
         default="",
         max_length=5,
         shape="alphanumeric",
-        depends=(N_("Set together with 3003, in an SMS of their own."),),
+        depends=(N_("Set together with the SMS login (3003), in an SMS of their own."),),
         secret=True,
         read_back=False,
     ),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from provisioning.tracker.normalization import clean_text
 from provisioning.tracker.parameters.catalogue import CATALOGUE
+from provisioning.tracker.parameters.lookup import REQUIRED, id_of
 from provisioning.tracker.parameters.parameter import Parameter
 from provisioning.translation import gettext
 
@@ -38,6 +39,28 @@ def describe(id: int, value: int | str, *, catalogue: Mapping[int, Parameter] = 
     words = gettext(parameter.choices[number]) if number in parameter.choices else str(number)
     counted = parameter.unit and as_integer(words) is not None
     return f"{words} {parameter.unit}" if counted else words
+
+
+def titled(id: int, *, catalogue: Mapping[int, Parameter] = CATALOGUE) -> str:
+    """Name a parameter: "Scenario mode (66020)"; one that the catalogue lacks by its number alone."""
+    parameter = catalogue.get(id)
+    return f"{gettext(parameter.name)} ({id})" if parameter else str(id)
+
+
+def setting(id: int, value: int | str) -> str:
+    """Say which value a parameter has: "RS232 mode (151) = DualCam"."""
+    return f"{titled(id)} = {describe(id, value)}"
+
+
+def required_settings() -> str:
+    """Say what DualCam needs: "RS232 mode (151) = DualCam, External UART mode (150) = RS232"."""
+    return ", ".join(setting(id, value) for id, value in REQUIRED.items())
+
+
+def named_settings() -> dict[str, str]:
+    """Give the settings that sentences name, by the gaps in which they stand."""
+    gaps = {"scenario": "scenario_mode", "zone": "camera_time_zone", "protocol": "data_protocol"}
+    return {"required": required_settings()} | {gap: titled(id_of(key)) for gap, key in gaps.items()}
 
 
 def as_integer(value: object) -> int | None:

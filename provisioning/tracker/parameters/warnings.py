@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from provisioning.tracker.parameters.catalogue import CATALOGUE
 from provisioning.tracker.parameters.firmware import firmware_at_least
-from provisioning.tracker.parameters.labels import as_integer, describe
+from provisioning.tracker.parameters.labels import as_integer, describe, titled
 from provisioning.tracker.parameters.lookup import CREDENTIALS, SENDS_BY_ITSELF, by_key, id_of
 from provisioning.translation import N_, gettext
 
@@ -105,7 +105,8 @@ def _serial_port(plan: _Plan) -> Iterator[ParameterWarning]:
             WarningCode.WRONG_PORT_MODE,
             "rs232_mode",
             gettext(
-                "With %(mode)s the serial port is not in DualCam mode: the cameras do not work. They need 18.",
+                "With %(mode)s the serial port is not in DualCam mode: the cameras do not work. They need"
+                " DualCam (18).",
                 mode=mode,
             ),
         )
@@ -114,7 +115,8 @@ def _serial_port(plan: _Plan) -> Iterator[ParameterWarning]:
             WarningCode.WRONG_PORT_MODE,
             "external_uart_mode",
             gettext(
-                "With %(mode)s the serial port is not RS232: the cameras do not work. They need 1.", mode=port
+                "With %(mode)s the serial port is not RS232: the cameras do not work. They need RS232 (1).",
+                mode=port,
             ),
         )
     if plan.asks("rs232_baud_rate"):
@@ -133,17 +135,19 @@ def _data_protocol(plan: _Plan) -> Iterator[ParameterWarning]:
     if concerned and protocol != 1:
         said = (
             N_(
-                "%(protocol)s is not known to be 1 (Codec 8 Extended): without it camera states and triggers (AVL 497"
-                " to 499) never arrive."
+                "%(protocol)s is not known to be Codec 8 Extended: without it the states of the cameras"
+                " and what triggered never arrive."
             )
             if protocol is None
             else N_(
-                "%(protocol)s is not 1 (Codec 8 Extended): without it camera states and triggers (AVL 497 to 499) never"
-                " arrive."
+                "%(protocol)s is not Codec 8 Extended: without it the states of the cameras and what"
+                " triggered never arrive."
             )
         )
         yield ParameterWarning(
-            WarningCode.NO_CODEC_8_EXTENDED, "data_protocol", gettext(said, protocol=id_of("data_protocol"))
+            WarningCode.NO_CODEC_8_EXTENDED,
+            "data_protocol",
+            gettext(said, protocol=titled(id_of("data_protocol"))),
         )
 
 
@@ -164,28 +168,28 @@ def _video_triggers(plan: _Plan) -> Iterator[ParameterWarning]:
         if mask & bit and not source and plan.asked.keys() & {"video_trigger", key}:
             said = (
                 N_(
-                    "%(trigger)s triggers a video, but its source %(source)s is 0 (none): nothing is recorded. Choose"
-                    " the cameras in %(source)s."
+                    "%(trigger)s triggers a clip, but %(source)s is “None”: nothing is recorded. Choose"
+                    " the cameras there."
                 )
                 if source == 0
                 else N_(
-                    "%(trigger)s triggers a video, but its source %(source)s is not set, so probably 0 (none): nothing"
-                    " is recorded. Choose the cameras in %(source)s."
+                    "%(trigger)s triggers a clip, but %(source)s is not set, so probably “None”: nothing"
+                    " is recorded. Choose the cameras there."
                 )
             )
             yield ParameterWarning(
                 WarningCode.NO_VIDEO_SOURCE,
                 "video_trigger" if "video_trigger" in plan.asked else key,
-                gettext(said, trigger=gettext(name), source=id_of(key)),
+                gettext(said, trigger=gettext(name), source=titled(id_of(key))),
             )
         if plan.asks(key) and not mask & bit:
             yield ParameterWarning(
                 WarningCode.NO_EFFECT,
                 key,
                 gettext(
-                    "This does nothing without %(trigger)s in %(parameter)s (video trigger).",
+                    "This does nothing without %(trigger)s in %(parameter)s.",
                     trigger=gettext(name),
-                    parameter=trigger_id,
+                    parameter=titled(trigger_id),
                 ),
             )
 
@@ -197,8 +201,8 @@ def _scenario(plan: _Plan) -> Iterator[ParameterWarning]:
         WarningCode.BATTERY,
         "scenario_mode",
         gettext(
-            "Always mode wakes the device often, which costs battery; it needs cameras on a permanent supply and"
-            " never works in Ultra sleep."
+            "Always mode wakes the tracker often, which costs battery; it needs cameras on a permanent"
+            " supply and never works in Ultra sleep."
         ),
     )
     if plan.too_old("03.27.03.Rev.105"):

@@ -110,7 +110,7 @@ def check_imei(value: str) -> None:
         raise ValidationError(gettext("An IMEI has exactly 15 digits."))
     if not stdnum_imei.is_valid(value):
         raise ValidationError(
-            gettext("The check digit is wrong: compare the number with the label on the device.")
+            gettext("The check digit is wrong: compare the number with the label on the tracker.")
         )
 
 
