@@ -255,7 +255,7 @@ def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -
         "front", "cameras", "rear", "card", "led", "sd",
     ]  # fmt: skip
     assert run.verdict == "wrong_mode"
-    assert "151 is 0" in verdict_text(run)
+    assert "RS232 mode (151) = 0" in verdict_text(run)
     assert "Not asked" not in verdict_text(run)
 
 
@@ -273,7 +273,7 @@ def test_an_answer_nobody_offered_is_refused_and_changes_nothing(
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [("delivered", "reached the SIM, but the device did not answer"), ("sent", "switched off, asleep or out of")],
+    [("delivered", "reached the SIM, but the tracker did not answer"), ("sent", "switched off, asleep or out of")],
 )  # fmt: skip
 def test_an_expired_command_gives_a_clear_result(phone: Phone, van: Device, status: str, said: str) -> None:
     run = begin(van)

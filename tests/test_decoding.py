@@ -215,7 +215,7 @@ def test_a_video_that_is_too_large_is_refused_by_its_head_alone(tmp_path: Path) 
     source.write_bytes(bombs.h265(4160, 128))
     cost = bombs.video(source)
     assert cost.answer
-    assert said(cost.answer["error"]) == "The video is 4160 × 128 pixels; the limit is 4096 × 4096."
+    assert said(cost.answer["error"]) == "The clip is 4160 × 128 pixels; the limit is 4096 × 4096."
     assert cost.peak_mib < 64
     assert [path.name for path in tmp_path.iterdir()] == ["large.h265"]
 

@@ -178,7 +178,7 @@ def test_a_video_that_is_too_long_is_shown_up_to_the_limit_and_its_page_says_so(
     assert previews.make([upload.id], utcnow)
     page = Visitor(app, Role.VIEWER).get(f"/uploads/{upload.id}").text
     assert "<video controls" in page
-    assert "The copy holds the first 120 seconds of this video" in page
+    assert "The copy holds the first 120 seconds of this clip" in page
 
 
 FULL = Phrase("copy_unwritable", {"cause": "No space left on device"})
