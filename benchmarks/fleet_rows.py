@@ -154,7 +154,8 @@ class _Filling:
             "state": f"""CASE WHEN i < {rows - 50} THEN 'stored' WHEN i % 3 = 0 THEN 'receiving'
                 WHEN i % 3 = 1 THEN 'partial' ELSE 'stored' END""",
             "has_metadata": "TRUE", "trigger": "CASE WHEN i % 10 < 2 THEN 9 ELSE 0 END", "timestamp": at,
-            "packets": "40", "received_packets": "CASE WHEN i % 3 = 2 THEN 40 ELSE 17 END", "size": "40000",
+            "recorded_at": at, "packets": "40",
+            "received_packets": "CASE WHEN i % 3 = 2 THEN 40 ELSE 17 END", "size": "40000",
             "started_at": at, "updated_at": at, "received_at": at, "event_id": self.ident(pair, "i / 2"),
             "thumbnail_state": f"CASE WHEN i < {rows - 50} THEN 'ready' END",
             "looked_like": "CASE WHEN i % 50000 = 9 THEN 'another request' END",

@@ -50,19 +50,6 @@ def test_front_and_rear_stand_on_one_card_with_kind_and_time_in_the_vehicles_zon
     assert "not seen yet" not in page  # it came long ago
 
 
-def test_the_newest_picture_of_a_camera_is_that_recorded_last_though_an_older_clip_came_after_it(
-    van: Device,  # noqa: F811
-) -> None:
-    now, ready = utcnow(), {"thumbnail_state": "ready"}
-    photo = stored(van, timestamp=now - timedelta(minutes=5), started_at=now - timedelta(minutes=4), **ready)
-    stored(van, timestamp=now - timedelta(hours=9), started_at=now, file_type="video", **ready)
-    ahead = now + timedelta(days=900)  # a clock that is ahead makes a picture no newer than when it came
-    stored(van, timestamp=ahead, started_at=now - timedelta(hours=1), **ready)
-    rear = stored(van, timestamp=None, started_at=now - timedelta(days=1), source="rear", **ready)
-    shown = media.newest_pictures([van.id])[van.id]
-    assert {camera: upload.id for camera, upload in shown.items()} == {"front": photo.id, "rear": rear.id}
-
-
 def test_filters_stand_in_the_address_and_checks_are_hidden_by_default(
     van: Device,  # noqa: F811
     visitor: Visitor,

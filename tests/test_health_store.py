@@ -316,7 +316,10 @@ def test_the_newest_files_of_before_are_proofs_after_the_migration(app: Flask, v
     from upload_rows import sidecar
 
     came = utcnow() - timedelta(hours=3)
-    registration.register([sidecar("a" * 32) | {"received_at": came.isoformat()}], utcnow())
+    record = sidecar("a" * 32, timestamp=int(came.timestamp() * 1000))
+    registration.register(
+        [record | {"started_at": came.isoformat(), "received_at": came.isoformat()}], utcnow()
+    )
     db.session.remove()
     folder = str(ROOT / "migrations")
     flask_migrate.downgrade(directory=folder, revision="0020")

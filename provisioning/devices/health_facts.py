@@ -5,6 +5,7 @@ Few statements for a device, each bounded: the status table, and its newest chec
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -69,7 +70,8 @@ def of(device: Device, now: datetime) -> VehicleFacts:
         .order_by(DevicePhone.since.desc())
         .limit(1)
     )
-    rates = _rates(device, now)
+    files = _files(device, now)
+    rates = _rates(files)
     by_itself = _by_itself(items)
     return VehicleFacts(
         created_at=device.created_at,
@@ -91,6 +93,7 @@ def of(device: Device, now: datetime) -> VehicleFacts:
         connected_at=_newest(
             [_seen(items, "contact.tcp"), *(_seen(items, f"camera.{side}.file") for side in SIDES)]
         ),
+        pictured_at=_newest([row.recorded_at for row in files if row.looked_like is None]),
         record_at=_newest([row.checked_at for row in items.values() if row.source_kind == "record"]),
     )
 
@@ -251,16 +254,27 @@ def _went_out(row: Command) -> bool:
     return message is not None and message.gateway_id is not None
 
 
-def _rates(device: Device, now: datetime) -> list[tuple[float, datetime]]:
-    """Give the speeds of the newest files that came without a break, and when they came."""
-    rows = db.session.execute(
-        select(Upload.size, Upload.started_at, Upload.received_at, Upload.resumes)
+def _files(device: Device, now: datetime) -> Sequence[Any]:
+    """Give the newest files: their size, their times, and whether they may be of somebody else."""
+    return db.session.execute(
+        select(
+            Upload.size,
+            Upload.started_at,
+            Upload.received_at,
+            Upload.resumes,
+            Upload.recorded_at,
+            Upload.looked_like,
+        )
         .where(files_of(device), Upload.id >= first_id(now - RECENT), Upload.state == UploadState.STORED)
         .order_by(Upload.id.desc())
         .limit(FILES)
-    )
+    ).all()
+
+
+def _rates(files: Sequence[Any]) -> list[tuple[float, datetime]]:
+    """Give the speeds of files that came without a break, and when they came."""
     return [
         (transfer_times.measured(row.size, row.started_at, row.received_at), row.received_at)
-        for row in rows
+        for row in files
         if row.size >= transfer_times.MEASURED_BYTES and not row.resumes and row.received_at is not None
     ]

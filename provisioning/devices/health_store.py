@@ -85,7 +85,8 @@ def refresh(device: Device, now: datetime) -> None:
             "health_until": found.valid_until,
             "seen_at": last_sign(facts),
             "connected_at": facts.connected_at,
-            "file_at": max((at for at in (facts.front.file, facts.rear.file) if at), default=None),
+            # one of long ago may come after a newer one
+            "file_at": max((at for at in (device.file_at, facts.pictured_at) if at), default=None),
             "proved_at": device.proved_at or last_proof(facts),
         },
     )

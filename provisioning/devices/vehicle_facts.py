@@ -95,6 +95,7 @@ class VehicleFacts:
     astray_at: datetime | None = None  # when the tracker's own data last came to the camera port
     sms_at: datetime | None = None  # newest SMS from the device
     connected_at: datetime | None = None  # newest connection of the camera
+    pictured_at: datetime | None = None  # when the newest picture among its newest files was recorded
     record_at: datetime | None = None  # newest record of the telematics platform
 
 

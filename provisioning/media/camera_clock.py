@@ -1,11 +1,14 @@
 """How far a camera's clock is off ours, by the times of files that were asked for; kept in the status table."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from provisioning.devices import health_rules, status_table
 from provisioning.models import Command, Device, Upload, Verdict
 from provisioning.tracker.parameters import CATALOGUE, id_of
 
+OLDEST = timedelta(
+    days=30
+)  # what a camera says is older was recorded without a clock, or with one that was never set
 EARLY_SECONDS = 5.0  # a right clock may differ by so much
 
 
@@ -18,6 +21,23 @@ def seconds_off(command: Command, upload: Upload) -> float | None:
     early = (upload.timestamp - command.sending_at).total_seconds()
     late = (upload.timestamp - (upload.received_at or upload.started_at)).total_seconds()
     return 0.0 if early >= -EARLY_SECONDS and late <= EARLY_SECONDS else min(early, late, key=abs)
+
+
+def is_wrong(seconds: float) -> bool:
+    """Say whether a clock that is off by so much is wrong."""
+    return abs(seconds) > health_rules.WRONG_CLOCK
+
+
+def recorded_at(
+    timestamp: datetime | None, began: datetime, *, is_known_to_be_wrong: bool = False
+) -> datetime:
+    """Give when a file was recorded: by the camera's clock, or when it began to come, where that clock is not believed.
+
+    `is_known_to_be_wrong`: the vehicle's clock, by an earlier file.
+    """
+    if timestamp is None or is_known_to_be_wrong or not began - OLDEST <= timestamp <= began:
+        return began
+    return timestamp
 
 
 def zone_that_fits(zone: int, seconds: float) -> int | None:
@@ -38,12 +58,11 @@ def zone_that_fits(zone: int, seconds: float) -> int | None:
 
 def note(device: Device, seconds: float, upload_id: str | None, at: datetime) -> None:
     """Keep how far the clock is off, as a file showed that came at `at`."""
-    is_wrong = abs(seconds) > health_rules.WRONG_CLOCK
     status_table.note(
         device,
         status_table.CLOCK,
         f"{seconds:.0f}",
-        Verdict.BAD if is_wrong else Verdict.GOOD,
+        Verdict.BAD if is_wrong(seconds) else Verdict.GOOD,
         now=at,
         source_kind="upload",
         source_id=upload_id,

@@ -5,16 +5,20 @@ harmlessly. What follows from a new file (its link, the device's status) is the 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, select
 
-from provisioning.media import device_networks, storage
+from provisioning.devices import status_table
+from provisioning.media import camera_clock, device_networks, storage
 from provisioning.models import (
     Device,
+    StatusItem,
     Upload,
     UploadState,
+    Verdict,
     Watch,
     changes,
     db,
@@ -49,6 +53,18 @@ _RECALL = select(
     Upload.timestamp.in_(bindparam("times", expanding=True)),
     Upload.state.in_((UploadState.STORED, UploadState.QUARANTINED)),
     Upload.path.is_not(None),
+)
+_VEHICLES = (
+    select(Device.imei, Device.id, StatusItem.id.label("clock"))
+    .outerjoin(
+        StatusItem,
+        and_(
+            StatusItem.device_id == Device.id,
+            StatusItem.item == status_table.CLOCK,
+            StatusItem.verdict == Verdict.BAD,
+        ),
+    )
+    .where(Device.imei.in_(bindparam("imeis", expanding=True)), Device.archived_at.is_(None))
 )
 _SENT = (
     select(Upload.imei, func.count(), func.coalesce(func.sum(Upload.size), 0))
@@ -99,19 +115,19 @@ def register(records: Sequence[SidecarRecord], now: datetime) -> list[SidecarRec
 
     Some statements for any number of files, and a row each. Raises Refused where one of them cannot be moved.
     """
-    devices = _devices(record["imei"] for record in records)
+    vehicles = _vehicles(record["imei"] for record in records)
     db.session.rollback()
-    records = [_in_its_place(record, known=record["imei"] in devices) for record in records]
+    records = [_in_its_place(record, known=record["imei"] in vehicles) for record in records]
     take_write_lock(db.session.connection())
     states = _states(record["upload"] for record in records)
     stored = _stored_like(records)
     rows, touched = [], set()
     doubles: list[str] = []  # paths of files whose content is stored under another one
     for record in records:
-        device_id, known = devices.get(record["imei"]), states.get(record["upload"])
+        vehicle, known = vehicles.get(record["imei"]), states.get(record["upload"])
         is_new = known != UploadState.STORED
-        row = _row(record, device_id) | {
-            "state": UploadState.QUARANTINED if device_id is None else UploadState.STORED,
+        row = _row(record, vehicle) | {
+            "state": UploadState.QUARANTINED if vehicle is None else UploadState.STORED,
             "received_at": _time(record["received_at"]) or now,
             "updated_at": now,
         }
@@ -128,12 +144,12 @@ def register(records: Sequence[SidecarRecord], now: datetime) -> list[SidecarRec
             # the bytes of that row are lost: from now on it stands for these
             is_new = before["state"] == UploadState.QUARANTINED
             row |= {"id": before["upload"]} | COPIES_DUE
-        if device_id is not None and is_new:
+        if vehicle is not None and is_new:
             row["settle_due"] = True
         rows.append(row)
         if same:
             stored[same] = record | {"upload": row["id"]}
-        touched.add(device_id)
+        touched.add(vehicle.id if vehicle else None)
     device_networks.judge(rows)
     put_all(Upload, rows, "id", once=OFFERED)
     changes.publish_all(touched, "uploads")
@@ -143,11 +159,15 @@ def register(records: Sequence[SidecarRecord], now: datetime) -> list[SidecarRec
     return records
 
 
-def _devices(imeis: Iterable[str]) -> dict[str, int]:
-    found = db.session.execute(
-        select(Device.imei, Device.id).where(Device.imei.in_(set(imeis)), Device.archived_at.is_(None))
-    )
-    return {row.imei: row.id for row in found}
+@dataclass(frozen=True, slots=True)
+class _Vehicle:
+    id: int
+    has_wrong_clock: bool
+
+
+def _vehicles(imeis: Iterable[str]) -> dict[str, _Vehicle]:
+    found = db.session.execute(_VEHICLES, {"imeis": list(set(imeis))})
+    return {row.imei: _Vehicle(row.id, row.clock is not None) for row in found}
 
 
 def _states(idents: Iterable[str]) -> dict[str, str]:
@@ -217,13 +237,13 @@ def _stored_like(records: Sequence[SidecarRecord]) -> dict[tuple[Any, ...], Side
 
 def progress(records: Sequence[SidecarRecord], now: datetime) -> None:
     """Take how far files have come: three statements for any number of files, and a row each."""
-    devices = _devices(record["imei"] for record in records)
+    vehicles = _vehicles(record["imei"] for record in records)
     rows = [
-        _row(record, devices.get(record["imei"])) | {"state": record["state"], "updated_at": now}
+        _row(record, vehicles.get(record["imei"])) | {"state": record["state"], "updated_at": now}
         for record in records
     ]
     put_all(Upload, rows, "id", once=OFFERED, where=IS_COMING)
-    changes.publish_all({devices.get(record["imei"]) for record in records}, "uploads")
+    changes.publish_all({vehicle.id for vehicle in vehicles.values()}, "uploads")
     db.session.commit()
 
 
@@ -238,7 +258,7 @@ def expired(idents: Sequence[str], now: datetime) -> None:
     db.session.commit()
 
 
-def _row(record: SidecarRecord, device_id: int | None) -> dict[str, Any]:
+def _row(record: SidecarRecord, vehicle: _Vehicle | None) -> dict[str, Any]:
     """Give the columns that a record fills; without a device or metadata, none that would take these away."""
     row = {
         "id": record["upload"],
@@ -259,14 +279,18 @@ def _row(record: SidecarRecord, device_id: int | None) -> dict[str, Any]:
         "has_metadata": record.get("metadata") is not None,
         "address": record.get("address"),
     }
-    if device_id is not None:
-        row["device_id"] = device_id
-    return row | _metadata(record.get("metadata"), record["file_type"])
+    if vehicle is not None:
+        row["device_id"] = vehicle.id
+    if (metadata := record.get("metadata")) is not None:
+        row |= _metadata(metadata, record["file_type"])
+        has_wrong_clock = vehicle is not None and vehicle.has_wrong_clock
+        row["recorded_at"] = camera_clock.recorded_at(
+            row["timestamp"], row["started_at"], is_known_to_be_wrong=has_wrong_clock
+        )
+    return row
 
 
-def _metadata(metadata: Mapping[str, Any] | None, file_type: str) -> dict[str, Any]:
-    if metadata is None:
-        return {}
+def _metadata(metadata: Mapping[str, Any], file_type: str) -> dict[str, Any]:
     position = (metadata.get("latitude"), metadata.get("longitude"))
     is_place = all(value is not None and abs(value) <= 180 for value in position)
     row = {

@@ -163,6 +163,7 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
     _supersede(fresh)
     link_service.relink(device, now)
     _tell_clock(device, fresh, now)
+    _believe_arrival(fresh)
     changes.publish(device.id, "uploads")
     db.session.commit()
 
@@ -175,6 +176,15 @@ def _tell_clock(device: Device, fresh: Sequence[Upload], now: datetime) -> None:
         off = camera_clock.seconds_off(upload.command, upload)
         if off is not None:
             camera_clock.note(device, off, upload.id, upload.received_at or now)
+            if camera_clock.is_wrong(off):
+                upload.recorded_at = upload.started_at
+
+
+def _believe_arrival(fresh: Sequence[Upload]) -> None:
+    """Take when it came for when it was recorded, of a photo whose own time is before the request that asked for it."""
+    for upload in fresh:
+        if upload.link_reason is not None and upload.link_reason.code == "captured_before":
+            upload.recorded_at = upload.started_at
 
 
 def _supersede(whole: Sequence[Any]) -> None:

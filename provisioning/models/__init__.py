@@ -56,7 +56,6 @@ from provisioning.models.shares import Share
 from provisioning.models.sqlite import Patient
 from provisioning.models.uploads import (
     IS_PICTURE,
-    RECORDED_AT,
     TRIGGERS,
     UNSTORED,
     CameraSession,
@@ -84,7 +83,6 @@ __all__ = [
     "OPEN",
     "PASSAGES",
     "RECONCILER",
-    "RECORDED_AT",
     "SHOWN",
     "TRANSITIONS",
     "TRIGGERS",

@@ -78,7 +78,8 @@ class Device(db.Model):  # type: ignore[name-defined]
     health_arguments: Mapped[dict[str, Any] | None] = mapped_column(default=dict)
     health_since: Mapped[datetime | None] = mapped_column(default=utcnow)
     health_until: Mapped[datetime | None] = mapped_column(default=utcnow)
-    # last sign of life (SMS, connection or record), last connection, last file; kept together with the health
+    # last sign of life (SMS, connection or record), last connection, when the newest picture was recorded; kept
+    # together with the health
     seen_at: Mapped[datetime | None]
     connected_at: Mapped[datetime | None]
     file_at: Mapped[datetime | None]

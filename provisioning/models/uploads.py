@@ -4,18 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    ForeignKey,
-    Index,
-    String,
-    Text,
-    and_,
-    false,
-    literal_column,
-    text,
-)
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Index, String, Text, and_, false, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, partial_index, utcnow
@@ -61,13 +50,6 @@ TRIGGERS = {
 
 
 COPIES_DUE = "state = 'stored' AND thumbnail_state IS NULL"
-# when a file was recorded; a camera without a clock, or with one that is ahead, says it by when the file began to come
-# (in lines as PostgreSQL gives it back: models and migrations are compared)
-RECORDED = """(
-CASE
-WHEN "timestamp" < started_at THEN "timestamp"
-ELSE started_at
-END)"""
 
 
 class Upload(db.Model):  # type: ignore[name-defined]
@@ -88,7 +70,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
             "ix_uploads_pictures",
             "device_id",
             "source",
-            text(RECORDED),
+            "recorded_at",
             "id",
             where="thumbnail_state = 'ready' AND looked_like IS NULL",
         ),
@@ -115,6 +97,8 @@ class Upload(db.Model):  # type: ignore[name-defined]
     has_metadata: Mapped[bool] = mapped_column(default=False)
     trigger: Mapped[int | None]
     timestamp: Mapped[datetime | None]
+    # when it was recorded, as far as the camera's clock is believed (media.camera_clock), else when it began to come
+    recorded_at: Mapped[datetime | None] = mapped_column(default=utcnow)
     trigger_timestamp: Mapped[datetime | None]
     duration: Mapped[int | None]
     frame_rate: Mapped[int | None]
@@ -184,7 +168,6 @@ def in_state(*states: UploadState) -> ColumnElement[bool]:
 
 # a file that has a small picture and is the vehicle's own, as the index says it
 IS_PICTURE = and_(Upload.thumbnail_state == literal_column("'ready'"), Upload.looked_like.is_(None))
-RECORDED_AT: ColumnElement[datetime] = literal_column(RECORDED)  # as the index of pictures says it
 UNSTORED = Upload.state != literal_column(f"'{UploadState.STORED}'")  # few, and by an index
 
 

@@ -16,7 +16,7 @@ from provisioning.devices import registry
 from provisioning.media import event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
-from provisioning.models import IS_PICTURE, RECORDED_AT, Device, Upload, db, files_of
+from provisioning.models import IS_PICTURE, Device, Upload, db, files_of
 from provisioning.web import reader
 from provisioning.web.pages import event_days, times, words
 from provisioning.web.pages.event_cards import EventCard, cards
@@ -118,7 +118,7 @@ def newest_pictures(device_ids: Sequence[int]) -> dict[int, dict[str, Upload]]:
     columns = [
         select(Upload.id)
         .where(Upload.device_id == Device.id, Upload.source == camera, IS_PICTURE)
-        .order_by(RECORDED_AT.desc(), Upload.id.desc())
+        .order_by(Upload.recorded_at.desc(), Upload.id.desc())
         .limit(1)
         .scalar_subquery()
         for camera in CAMERAS
