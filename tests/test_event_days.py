@@ -71,17 +71,35 @@ def test_a_vehicle_without_events_shows_today(van: Device, visitor: Visitor) -> 
     assert ("Today" in page, "No photo or clip has come from this vehicle yet" in page) == (True, True)
 
 
-def test_the_first_page_says_that_its_pictures_are_of_the_check_while_there_are_no_events(
+def test_where_only_checks_have_taken_something_the_pages_say_so_and_lead_there(
     van: Device,  # noqa: F811
     visitor: Visitor,
 ) -> None:
-    overview = PAGE.removesuffix("/footage")
-    assert "No photo or clip has come from this vehicle yet." in visitor.get(overview).text
+    overview, of_vehicle = PAGE.removesuffix("/footage"), f"/media?vehicle={van.imei}"
+    for page in (overview, PAGE):
+        assert "No photo or clip has come from this vehicle yet." in visitor.get(page).text
+    assert "No photo or clip has come yet." in visitor.get("/media").text
     requested(van, "check", by_check=True).arguments = {"file_type": "photo", "source": "front"}
-    event(van, trigger=0, command_id="check", thumbnail_state="ready", **at(9, 12))
-    page = visitor.get(overview).text
-    assert "No photo or clip has come" not in page
-    assert "No events yet; the pictures above are of the check." in page
+    ident = event(van, trigger=0, command_id="check", thumbnail_state="ready", **at(9, 12))
+    for page, address in (
+        (overview, f"{of_vehicle}&amp;kind=check"),
+        (PAGE, f"{of_vehicle}&amp;kind=check"),
+        ("/media", "/media?kind=check"),
+        (of_vehicle, f"/media?kind=check&amp;vehicle={van.imei}"),
+    ):
+        text = visitor.get(page).text
+        assert "No photo or clip has come" not in text
+        assert "Only checks have taken photos or clips so far." in text
+        assert f'href="{address}">' in text, page
+        assert f"/media/{ident}" in visitor.get(address.replace("&amp;", "&")).text
+
+
+def test_a_day_on_which_only_checks_took_something_says_so(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    event(van, **at(2, 12))
+    requested(van, "check", by_check=True).arguments = {"file_type": "photo", "source": "front"}
+    event(van, trigger=0, command_id="check", **at(9, 12))
+    assert "On this day only checks took photos or clips." in visitor.get(f"{PAGE}?day={day(9)}").text
+    assert "came from this vehicle on this day" in visitor.get(f"{PAGE}?day={day(8)}").text
 
 
 def test_what_checks_made_is_on_no_day(van: Device, visitor: Visitor) -> None:  # noqa: F811

@@ -17,13 +17,17 @@ MOST = 24  # cards of a day; the rest is on the page of all media
 
 @dataclass(frozen=True, slots=True)
 class EventDay:
-    """A day of a vehicle; `older` and `newer` are the days beside it that have events, where there are any."""
+    """A day of a vehicle; `older` and `newer` are the days beside it that have events, where there are any.
+
+    `only_checks`: nothing is shown, but checks took something: on this day, or ever where there is no day beside it.
+    """
 
     begins: datetime
     cards: list[EventCard]
     has_more: bool
     older: datetime | None
     newer: datetime | None
+    only_checks: bool
 
 
 def read(text: str) -> date | None:
@@ -53,8 +57,16 @@ def of_vehicle(device: Device, wanted: date | None) -> EventDay:
     found = event_list.newest(replace(events, since=begin, until=end), MOST + 1)
     before = event_list.newest(replace(events, until=just_before(begin)), 1)
     after = event_list.oldest(replace(events, since=end + MOMENT), 1)
+    checks = EventFilter(device_ids=[device.id], kinds=(EventKind.CHECK,))
+    if before or after:
+        checks = replace(checks, since=begin, until=end)
     return EventDay(
-        begin, cards(found[:MOST]), len(found) > MOST, _day_of(before, zone), _day_of(after, zone)
+        begin,
+        cards(found[:MOST]),
+        len(found) > MOST,
+        _day_of(before, zone),
+        _day_of(after, zone),
+        only_checks=not found and bool(event_list.newest(checks, 1)),
     )
 
 

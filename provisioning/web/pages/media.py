@@ -46,10 +46,12 @@ def show() -> ResponseReturnValue:
     is_first = not before and not filters.keys() - {"vehicle"}
     urgent = event_list.needing_a_look(wanted.device_ids, NEEDING_A_LOOK + 1) if is_first else []
     shown = rows[:PAGE]
+    checks = replace(wanted, kinds=(EventKind.CHECK,), without=())
+    only_checks = is_first and not shown and bool(event_list.newest(checks, 1))
     return render_template(
         "media.html", days=_by_day(cards(shown)), last=shown[-1] if len(rows) > PAGE else None,
         urgent=cards(urgent[:NEEDING_A_LOOK]), more_urgent=len(urgent) > NEEDING_A_LOOK, before=before, device=device,
-        filters=filters, kinds=words.EVENT_KINDS,
+        only_checks=only_checks, filters=filters, kinds=words.EVENT_KINDS,
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def render_part(device: Device, name: str) -> str:
             wanted = EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
             given["cards"] = event_cards.cards(event_list.newest(wanted, LATEST))
             given["coming"] = _coming(device)
-            given["only_checks"] = not given["cards"] and _has_pictures_of_checks(device)
+            given["only_checks"] = not given["cards"] and _has_checks(device)
         case "day":
             given["day"] = event_days.of_vehicle(device, event_days.read(request.args.get("day", "")))
             given["coming"] = [] if given["day"].newer else _coming(device)
@@ -86,9 +86,9 @@ def render_part(device: Device, name: str) -> str:
     return render_template(f"vehicle/parts/{name}.html", **given)
 
 
-def _has_pictures_of_checks(device: Device) -> bool:
-    checks = EventFilter(device_ids=[device.id], kinds=(EventKind.CHECK,))
-    return bool(media.newest_pictures([device.id]) and event_list.newest(checks, 1))
+def _has_checks(device: Device) -> bool:
+    """Say whether a check has taken a photo or a clip."""
+    return bool(event_list.newest(EventFilter(device_ids=[device.id], kinds=(EventKind.CHECK,)), 1))
 
 
 def _coming(device: Device) -> Sequence[Upload]:
