@@ -36,7 +36,7 @@ blueprint = openapi.Blueprint("people", __name__, description="People and tokens
 @blueprint.response(200, page_of(UserResponse))
 def list_users(given: dict[str, Any]) -> Page:
     """List people, newest first."""
-    return shared.numbered_page(select(User), User.id, given, _shown)
+    return shared.page(select(User), User.id, given, _shown)
 
 
 def _shown(rows: Sequence[User]) -> list[ShownUser]:
@@ -107,7 +107,7 @@ def remove_user(ident: str) -> Response:
 def list_tokens(given: dict[str, Any]) -> Page:
     """List tokens that are not revoked, newest first."""
     query = select(ApiToken).where(ApiToken.revoked_at.is_(None))
-    return shared.numbered_page(query, ApiToken.id, given)
+    return shared.page(query, ApiToken.id, given)
 
 
 @blueprint.post("/tokens")

@@ -90,26 +90,11 @@ def page(
 ) -> Page:
     """Give one page of a list, newest first: items and the cursor of the next."""
     if given.get("cursor"):
-        query = query.where(column < given["cursor"])
+        query = query.where(column < column.type.python_type(given["cursor"]))  # ids are texts or numbers
     rows = db.session.scalars(query.order_by(column.desc()).limit(given["limit"] + 1)).all()
     more = len(rows) > given["limit"]
     rows = rows[: given["limit"]]
-    return Page(show(rows), getattr(rows[-1], column.key) if more else None)
-
-
-def numbered_page(
-    query: Select[Any],
-    column: Any,
-    given: dict[str, Any],
-    show: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
-) -> Page:
-    """Give one page of a list whose ids are numbers, newest first."""
-    if given.get("cursor"):
-        query = query.where(column < int(given["cursor"]))
-    rows = list(db.session.scalars(query.order_by(column.desc()).limit(given["limit"] + 1)))
-    more = len(rows) > given["limit"]
-    rows = rows[: given["limit"]]
-    return Page(show(rows), str(rows[-1].id) if more else None)
+    return Page(show(rows), str(getattr(rows[-1], column.key)) if more else None)
 
 
 def command(ident: str) -> Command:
