@@ -111,3 +111,9 @@ def text_from(sender: str, body: str) -> Message:
     db.session.add(row)
     db.session.commit()
     return row
+
+
+def badge(visitor: Visitor) -> str | None:
+    """Give how much waits in the inbox, as the head of every page says it; None: nothing."""
+    found = re.search(r'class="badge[^>]*>(\d+\+?)', visitor.get("/account").text)
+    return found[1] if found else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, flat, prove, text_from
+from page_visitor import IMEI, Visitor, add_van, badge, flat, prove, text_from
 from sqlalchemy import event as sql_event
 from test_event_pages import event
 
@@ -26,11 +26,6 @@ def van(app: Flask) -> Device:
 @pytest.fixture
 def visitor(app: Flask) -> Visitor:
     return Visitor(app, Role.INSTALLER)
-
-
-def badge(visitor: Visitor) -> str | None:
-    found = re.search(r'class="badge[^>]*>(\d+\+?)', visitor.get("/account").text)
-    return found[1] if found else None
 
 
 def break_down(device: Device) -> None:

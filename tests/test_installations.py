@@ -1,6 +1,5 @@
 """Installations that are not finished: at which step a vehicle stands, and that the inbox leads to the next one."""
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -9,7 +8,7 @@ import flask_migrate
 import pytest
 from conftest import ROOT
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, command, flat
+from page_visitor import IMEI, Visitor, add_van, badge, command, flat
 from sqlalchemy import event as sql_event
 from sqlalchemy import text
 
@@ -31,11 +30,6 @@ def van(app: Flask) -> Device:
 @pytest.fixture
 def visitor(app: Flask) -> Visitor:
     return Visitor(app, Role.INSTALLER)
-
-
-def badge(visitor: Visitor) -> str | None:
-    found = re.search(r'class="badge[^>]*>(\d+\+?)', visitor.get("/account").text)
-    return found[1] if found else None
 
 
 def know(device: Device, item: str, value: str = "it") -> None:

@@ -1,9 +1,7 @@
 """Texts that fit no device or command, and devices that are not registered, on their pages."""
 
-import re
-
 from flask import Flask
-from page_visitor import IMEI, Visitor, command, prove, text_from, upload
+from page_visitor import IMEI, Visitor, badge, command, prove, text_from, upload
 
 from provisioning.commands import command_words
 from provisioning.media import camera_sessions
@@ -74,8 +72,3 @@ def test_more_unknown_imeis_than_anybody_needs_to_know_are_not_counted(app: Flas
     )
     db.session.commit()
     assert badge(visitor) == "99+"
-
-
-def badge(visitor: Visitor) -> str:
-    found = re.search(r'class="badge[^"]*">([^<]+)<', visitor.get("/").text)
-    return found[1] if found else ""

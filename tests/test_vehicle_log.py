@@ -22,8 +22,10 @@ from provisioning.models import (
     VehicleNote,
     db,
     first_id,
+    new_id,
     utcnow,
 )
+from provisioning.phrase import Phrase
 
 LOG = f"/vehicles/{IMEI}/log"
 
@@ -172,3 +174,16 @@ def test_a_viewer_reads_notes_and_writes_none(app: Flask, van: Device) -> None: 
     assert "Write a note" not in viewer.get(LOG).text
     assert "A &lt;i&gt;note" in viewer.get(LOG).text
     assert viewer.send("/account", f"/vehicles/{IMEI}/notes", text="x").status_code == 403
+
+
+def test_why_a_connection_ended_is_read_in_the_readers_language(
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    db.session.add(
+        CameraSession(id=new_id(), imei=IMEI, device_id=van.id, address="192.0.2.1:1", ended_at=utcnow(),
+                      code="bad_crc", reason=Phrase("bad_packets", {"packets": 31}))
+    )  # fmt: skip
+    db.session.commit()
+    assert "31 packets in a row with a wrong CRC." in flat(visitor.get(LOG))
+    assert "31 Pakete in Folge mit falscher CRC." in flat(visitor.get(LOG, **{"Accept-Language": "de"}))
