@@ -55,6 +55,12 @@ def test_events_are_listed_newest_first_by_what_is_asked_for(app: Flask, made: d
     assert api("GET", "/events?kind=explosion").status_code == 422
 
 
+def test_the_last_moment_of_all_times_bounds_nothing(app: Flask, made: dict[str, str]) -> None:
+    api = Api(app, Role.VIEWER)
+    assert listed(api, "?to=9999-12-31T23:59:59Z") == listed(api)
+    assert listed(api, "?from=9999-12-31T23:59:59Z") == []
+
+
 def test_an_event_shows_its_files_and_its_place(app: Flask, made: dict[str, str]) -> None:
     answer = Api(app, Role.VIEWER)("GET", f"/events/{made['crash']}").json
     assert (answer["imei"], answer["kind"], answer["saved"], answer["seen_by"]) == (IMEI, "crash", False, [])

@@ -28,6 +28,12 @@ def test_an_old_address_leads_to_the_new_one(app: Flask, van: Device, visitor: V
     assert found == f"pages.{MOVED[rule][0]}"
 
 
+@pytest.mark.parametrize("rule", [rule for rule in MOVED if "/part/" in rule])
+def test_a_part_that_an_open_old_page_asks_for_is_there(van: Device, visitor: Visitor, rule: str) -> None:
+    answer = visitor.get(rule.replace("<imei>", van.imei))
+    assert visitor.get(answer.location).status_code == 200
+
+
 FORMS = ("archive", "plan", "ask", "command", "credentials", "cancel", "again", "claim", "aside")
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, inspect, select, update
@@ -26,6 +26,7 @@ from provisioning.translation import gettext
 
 # how far an event's time may lie from that in its id, as a bound for the index; by far the most are equal
 ID_NEAR = timedelta(days=1)
+LATEST = datetime.max.replace(tzinfo=UTC) - ID_NEAR  # a day later is no time any more
 BEYOND = "g"  # greater than every id: the list is read along the index of ids
 
 
@@ -58,7 +59,7 @@ def wanted(given: EventFilter) -> Select[Any]:
     if given.since is not None:
         where += [Event.at >= given.since, Event.id >= first_id(given.since - ID_NEAR)]
     if given.until is not None:
-        where += [Event.at <= given.until, Event.id <= first_id(given.until + ID_NEAR)]
+        where += [Event.at <= given.until, Event.id <= first_id(min(given.until, LATEST) + ID_NEAR)]
     if given.unseen is not None:
         where.append(Event.seen_at.is_(None) if given.unseen else Event.seen_at.is_not(None))
     if given.saved is not None:

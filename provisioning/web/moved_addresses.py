@@ -13,7 +13,7 @@ MOVED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "/devices/<imei>/part/verdict": ("vehicle_part", {"name": "head"}),
     "/devices/<imei>/part/status": ("vehicle_part", {"name": "answers"}),
     "/devices/<imei>/part/commands": ("vehicle_part", {"name": "requests"}),
-    "/devices/<imei>/part/uploads": ("vehicle_part", {"name": "files"}),
+    "/devices/<imei>/part/uploads": ("vehicle_part", {"name": "day"}),
     "/devices/<imei>/part/doubtful": ("vehicle_part", {"name": "doubtful"}),
     "/devices/<imei>/part/messages": ("vehicle_log", {"kind": "messages"}),
     "/devices/<imei>/part/sessions": ("vehicle_log", {"kind": "sessions"}),
