@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from provisioning.commands import submission
 from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.media import event_service
-from provisioning.models import Command, Device, State, db, utcnow
+from provisioning.models import Command, Device, Event, State, db, utcnow
 
 # an archived device
 
@@ -149,6 +150,28 @@ def test_a_camera_that_told_half_a_character_leaves_a_page(van: Device, visitor:
     page = visitor.get(f"/uploads/{row.id}")
     assert page.status_code == 200
     assert "A\ufffd\ufffd" in page.text
+
+
+def test_a_camera_whose_clock_is_at_the_end_of_all_times_leaves_every_page(
+    van: Device, visitor: Visitor
+) -> None:
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # tomorrow, in the vehicle's zone
+    asked = command(van, arguments={"file_type": "photo", "source": "front"})
+    common = {"timestamp": end, "trigger_timestamp": end, "has_metadata": True, "event_due": True}
+    files = [
+        upload(van, path=f"{number}.jpg", thumbnail_state="ready", **common, **more)
+        for number, more in enumerate(({"trigger": 3}, {"command_id": asked.id}, {"looked_like": asked.id}))
+    ]
+    event_service.remake_all(utcnow)
+    pages = [f"/uploads/{file.id}" for file in files] + [
+        f"/media/{ident}" for ident in db.session.scalars(select(Event.id))
+    ]
+    assert len(pages) == 5
+    for tab in ("", "/footage", "/log"):
+        pages.append(f"/vehicles/{IMEI}{tab}")
+    for path in (*pages, "/", "/media", "/media?doubtful=1", "/inbox", f"/requests/{asked.id}"):
+        assert visitor.get(path).status_code == 200, path
+    assert "9999-12-31 23:59:59 UTC" in visitor.get(pages[0]).text
 
 
 @pytest.mark.parametrize("other", [False, True])

@@ -3,7 +3,7 @@
 A date's pattern is one of CLDR and a sentence of the catalogues: each language has the order and the dots of its own.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -30,6 +30,16 @@ _AGO = (
 )
 
 
+def in_zone(moment: datetime, zone: str) -> datetime:
+    """Give a time in a zone. One that the zone would put beyond the last day that there is stays in UTC: a camera's
+    clock may say anything.
+    """
+    try:
+        return moment.astimezone(ZoneInfo(zone))
+    except OverflowError:
+        return moment.astimezone(UTC)
+
+
 def formatted(moment: datetime, pattern: str) -> str:
     """Give a time by one of the patterns above."""
     return format_datetime(moment, gettext(pattern), locale=get_locale() or "en")
@@ -37,7 +47,7 @@ def formatted(moment: datetime, pattern: str) -> str:
 
 def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
     """Give a time as short as it is clear on its day: "22:34", "yesterday 22:34", "Thu 27 Nov 22:34"."""
-    shown = moment.astimezone(ZoneInfo(zone))
+    shown = in_zone(moment, zone)
     today = (now or utcnow()).astimezone(shown.tzinfo).date()
     days = (today - shown.date()).days
     time = f"{shown:%H:%M}"
@@ -52,12 +62,12 @@ def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None)
 
 def clock(moment: datetime, zone: str = "UTC") -> str:
     """Give the time of day: "22:34"."""
-    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M}"
+    return f"{in_zone(moment, zone):%H:%M}"
 
 
 def to_second(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
     """Give when a clip begins: "13:37", with seconds that are not 0 "13:37:20", with the day where it is not today."""
-    shown = moment.astimezone(ZoneInfo(zone))
+    shown = in_zone(moment, zone)
     if shown.date() != (now or utcnow()).astimezone(shown.tzinfo).date():
         return formatted(shown, DAY_AND_SECOND)
     return f"{shown:%H:%M:%S}".removesuffix(":00")
@@ -65,7 +75,7 @@ def to_second(moment: datetime, zone: str = "UTC", now: datetime | None = None) 
 
 def to_field(moment: datetime, zone: str) -> str:
     """Give a time as the field of a form holds it: "2026-11-27T13:37:20"."""
-    return f"{moment.astimezone(ZoneInfo(zone)):%Y-%m-%dT%H:%M:%S}"
+    return f"{in_zone(moment, zone):%Y-%m-%dT%H:%M:%S}"
 
 
 def place(zone: str) -> str:
@@ -87,7 +97,7 @@ def ago_sentences() -> list[str]:
 
 def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
     """Give the day of a time: "Today", "Yesterday", "Thu 27 Nov", "27 Nov 2025"."""
-    shown = moment.astimezone(ZoneInfo(zone))
+    shown = in_zone(moment, zone)
     days = ((now or utcnow()).astimezone(shown.tzinfo).date() - shown.date()).days
     if days == 0:
         return gettext("Today")
@@ -98,12 +108,12 @@ def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) 
 
 def full_day(moment: datetime, zone: str = "UTC") -> str:
     """Give the day of a time in a zone: "28 November 2026"."""
-    return formatted(moment.astimezone(ZoneInfo(zone)), FULL_DAY)
+    return formatted(in_zone(moment, zone), FULL_DAY)
 
 
 def full_time(moment: datetime, zone: str = "UTC") -> str:
     """Give a time to the second in a zone, and in the reader's own (else UTC) beside it where that differs."""
-    shown, own = moment.astimezone(ZoneInfo(zone)), moment.astimezone(ZoneInfo(reader.time_zone()))
+    shown, own = in_zone(moment, zone), in_zone(moment, reader.time_zone())
     text = f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
     if shown.utcoffset() == own.utcoffset():
         return text
@@ -116,7 +126,7 @@ def own_time(moment: datetime, zone: str = "UTC") -> str:
     user = reader.person()
     if user is None or not user.time_zone:
         return ""
-    shown, own = moment.astimezone(ZoneInfo(zone)), moment.astimezone(ZoneInfo(user.time_zone))
+    shown, own = in_zone(moment, zone), in_zone(moment, user.time_zone)
     if shown.utcoffset() == own.utcoffset():
         return ""
     day = "" if own.date() == shown.date() else f"{own:%Y-%m-%d} "
@@ -127,5 +137,5 @@ def local(moment: datetime | None, zone: str = "UTC") -> str:
     """Show a time in a zone, with its name."""
     if moment is None:
         return gettext("never")
-    shown = moment.astimezone(ZoneInfo(zone))
+    shown = in_zone(moment, zone)
     return f"{shown:%Y-%m-%d %H:%M:%S} {shown.tzname()}"
