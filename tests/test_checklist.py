@@ -210,26 +210,40 @@ def test_a_step_that_is_asked_again_with_the_ignition_on_brings_back_what_was_sp
     assert {"getparam", "camgetver"} <= set(answer_all(phone, run))
 
 
-def test_the_speed_of_a_runs_own_files_is_kept_and_told(phone: Phone, van: Device) -> None:
-    run = begin(van)
+def photo_came(phone: Phone, van: Device, run: ChecklistRun, seconds: float) -> None:
+    """Let the photo of the front camera come within so many seconds, taken when they began."""
     answer_all(phone, run, REPLIES | {"camreq:1,1": "Photo request from source 1."})
     (row,) = db.session.scalars(select(Command).where(Command.kind == "camreq"))
-    began = utcnow() - timedelta(seconds=100)
+    began = utcnow() - timedelta(seconds=seconds)
     db.session.add(
         Upload(id="1" * 32, imei=van.imei, device_id=van.id, identifier="%photof", file_type="photo", source="front",
-               state="stored", size=30_000, started_at=began, received_at=began + timedelta(seconds=100),
-               command_id=row.id, link_fixed=True),
+               state="stored", size=30_000, started_at=began, received_at=began + timedelta(seconds=seconds),
+               timestamp=began, command_id=row.id, link_fixed=True),
     )  # fmt: skip
     submission.cancel(row, utcnow())
     db.session.commit()
     runner.advance(run, utcnow())
     answer_all(phone, run)
+
+
+def test_the_speed_of_a_runs_own_files_is_kept_and_told(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    photo_came(phone, van, run, 100)
     assert run_view.text_of(run.steps["speed"]).startswith(
         "Files come with 0.3 kB/s: a 10 s clip of one camera takes about 3 h."
     )
     runner.answer(run, "led", "unable", utcnow())
     runner.advance(run, utcnow())
     assert "at most 3 s of one camera" in (submission.pace(van) or "")
+
+
+def test_a_check_keeps_by_which_of_its_files_the_clock_is_known(phone: Phone, van: Device) -> None:
+    run = begin(van)
+    photo_came(phone, van, run, 1)
+    runner.finish(run, utcnow())
+    clock = status_table.get(van.id, status_table.CLOCK)
+    assert clock is not None
+    assert (clock.value, clock.source_kind, clock.source_id) == ("0", "upload", "1" * 32)
 
 
 def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Phone, van: Device) -> None:

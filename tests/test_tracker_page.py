@@ -22,6 +22,16 @@ def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask)
     assert "installer" in answer.text
 
 
+def test_what_is_known_without_its_file_is_shown_without_a_link(van: Device, visitor: Visitor) -> None:
+    status_table.note(
+        van, status_table.CLOCK, "0", Verdict.GOOD, now=utcnow(), source_kind="upload", source_id=None
+    )
+    db.session.commit()
+    page = visitor.get(f"/vehicles/{IMEI}/settings/tracker")
+    assert page.status_code == 200
+    assert "/uploads/" not in page.text
+
+
 def press(visitor: Visitor, command: str, **fields: str) -> TestResponse:
     page = f"/vehicles/{IMEI}/settings/tracker"
     return visitor.send(page, f"/vehicles/{IMEI}/command", command=command, **fields)

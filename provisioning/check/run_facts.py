@@ -94,8 +94,21 @@ def file_of_slow_clock(row: Command) -> Upload | None:
 
 def file_outcomes(run: ChecklistRun) -> list[CommandOutcome]:
     """Give how the commands ended that asked for files."""
+    return [outcome_of(row) for row in _file_commands(run)]
+
+
+def clock_of(run: ChecklistRun) -> tuple[float, str] | None:
+    """Give how far the camera's clock is off, in seconds, by the file that shows the least, and the file's id."""
+    files = [(row, file) for row in _file_commands(run) if (file := _file(row))]
+    shown = [(camera_clock.seconds_off(row, file), file.id) for row, file in files]
+    return min(
+        ((off, ident) for off, ident in shown if off is not None), key=lambda one: abs(one[0]), default=None
+    )
+
+
+def _file_commands(run: ChecklistRun) -> Sequence[Command]:
     idents = [i for name in ("front", "rear", "card") for i in run.steps.get(name, {}).get("commands", [])]
-    return [outcome_of(row) for row in commands_of(idents)]
+    return commands_of(idents)
 
 
 def commands_of(idents: Sequence[str]) -> Sequence[Command]:

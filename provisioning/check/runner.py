@@ -13,10 +13,10 @@ from sqlalchemy import select
 from provisioning.check.facts import LOOKS, SKIPPED, CommandOutcome, StepFacts
 from provisioning.check.run_facts import (
     bytes_per_second,
+    clock_of,
     commands_of,
     facts_of,
     file_of_slow_clock,
-    file_outcomes,
     outcomes_of,
     results_of,
 )
@@ -236,8 +236,7 @@ def finish(run: ChecklistRun, now: datetime) -> None:
             source_kind="upload",
             source_id=file,
         )
-    offs = [outcome.file_seconds_off for outcome in file_outcomes(run)]
-    if known := [off for off in offs if off is not None]:
-        camera_clock.note(run.device, min(known, key=abs), None, now)
+    if clock := clock_of(run):
+        camera_clock.note(run.device, *clock, now)
     run.verdict, run.ended_at = decide(results_of(run)).id, now
     health_marks.mark([run.device_id])

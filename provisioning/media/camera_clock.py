@@ -56,7 +56,7 @@ def zone_that_fits(zone: int, seconds: float) -> int | None:
     return fitting if is_allowed else None
 
 
-def note(device: Device, seconds: float, upload_id: str | None, at: datetime) -> None:
+def note(device: Device, seconds: float, upload_id: str, at: datetime) -> None:
     """Keep how far the clock is off, as a file showed that came at `at`."""
     status_table.note(
         device,

@@ -13,7 +13,7 @@ SEEN_IN = {"message": {"type": "string"}, "session": {"type": "string"}}
 
 
 def _known_from(row: StatusItem, kinds: Mapping[str, Any]) -> dict[str, Any] | None:
-    return {row.source_kind: row.source_id} if row.source_kind and row.source_kind in kinds else None
+    return {row.source_kind: row.source_id} if row.source_id and row.source_kind in kinds else None
 
 
 class StatusItemResponse(ResponseSchema):
