@@ -33,6 +33,7 @@ from provisioning.web import access, auth, invitations, wall_links
 from provisioning.web.moved_addresses import MOVED
 
 IMEI, UNKNOWN = "356307042440106", "490154203237518"
+WAITING = "356307042440205"  # its check waits for an answer
 # addresses that show no page: streams, parts of pages, bytes
 NO_PAGES = r"/(static|api|healthz|readyz|metrics)\b|/events$|/part\b|/content$|\.(jpg|mp4|csv)$|/<name>$"
 
@@ -89,6 +90,9 @@ def seed(folder: Path) -> list[str]:
     step = {"state": "done", **finding, "commands": [failed.id]}
     run = {"device_id": van.id, "verdict": "no_card", "started_by": "tests", "steps": {"sms": step}}
     db.session.add(ChecklistRun(started_at=now, ended_at=now, **run))
+    other = registry.add({**given, "imei": WAITING, "phone": "+12025550179", "name": "Layouts 2"}, now)
+    asked = {"started_at": now, "started_by": "tests", "steps": {"led": {"state": "question"}}}
+    db.session.add(ChecklistRun(device_id=other.id, waits_for_person=True, **asked))
     presets.save("Layout", "for tests", {"66003": 25}, "tests", now)
     db.session.execute(update(Upload).where(Upload.state == "stored").values(event_due=True))
     db.session.commit()
@@ -110,6 +114,7 @@ def seed(folder: Path) -> list[str]:
     named = [rule.replace("/vehicles/<imei>", f"/vehicles/{IMEI}") for rule in sorted(rules() - {"/login"})]
     return [
         *(path for path in named if "<" not in path), *found.values(), f"/inbox/unknown/{UNKNOWN}",
+        f"/vehicles/{WAITING}/check",
         "/search?q=Layout+1+", "/search?q=999", "/settings/preset?begin=Layout",
         "/settings/storage?photo=30&video=9", "/settings/people/1", "/settings/presets/Layout", "/nowhere",
     ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""Every page on a phone and a desk, by day and by night: it fits, can be tapped, is light, and is accessible.
+"""Every page on a phone and a desk, by day and by night, in English and German: it fits, can be tapped, is light, and
+is accessible.
 
 axe-core (tests/vendor, MPL-2.0, for tests only) looks for what breaks WCAG 2.2 A and AA.
 """
@@ -69,10 +70,10 @@ def screen(width: int) -> ViewportSize:
 @pytest.fixture(scope="module")
 def open_context(browser: Browser, product: Stack, signed_in: dict[str, Any]) -> Contexts:
     def make(
-        width: int, scheme: Scheme = "light", signed: bool = True
+        width: int, scheme: Scheme = "light", signed: bool = True, locale: str = "en-US"
     ) -> AbstractContextManager[BrowserContext]:
         context = browser.new_context(
-            viewport=screen(width), color_scheme=scheme, reduced_motion="reduce",
+            viewport=screen(width), color_scheme=scheme, reduced_motion="reduce", locale=locale,
             base_url=product.environment["PUBLIC_URL"], storage_state=signed_in if signed else None,  # type: ignore[arg-type]
         )  # fmt: skip
         context.set_default_timeout(90_000)
@@ -123,7 +124,8 @@ def loaded(page: Page) -> tuple[list[tuple[str, int]], Callable[[], None]]:
 class Look:
     """What was seen of a page, which is loaded once for all that is looked at."""
 
-    fetched: list[tuple[str, int]]  # address and bytes on the wire
+    fetched: list[tuple[str, int]] = field(default_factory=list)  # address and bytes on the wire
+    language: str = ""  # which the page says it is in
     overflow: dict[int, int] = field(
         default_factory=dict
     )  # by the width of the screen, the page's where it is more
@@ -144,8 +146,23 @@ class Walk:
         return {path: found for path, look in self.looks.items() if (found := getattr(look, what))}
 
 
+def look_at(page: Page, look: Look, widths: tuple[int, ...], schemes: tuple[Scheme, ...]) -> None:
+    """Write down what is wrong with the page that is loaded, on screens of these widths and in these schemes."""
+    open_all(page)
+    look.language = page.evaluate("() => document.documentElement.lang")
+    for width in widths:
+        page.set_viewport_size(screen(width))
+        if (needed := page.evaluate("() => document.documentElement.scrollWidth")) > width:
+            look.overflow[width] = needed
+        look.small += page.evaluate(SMALL_TARGETS, ", ".join(TARGETS))
+    for scheme in schemes:
+        page.emulate_media(color_scheme=scheme)
+        if broken := violations(page):
+            look.broken[scheme] = broken
+
+
 # width and scheme at which pages load, all widths, the schemes of most pages; MAIN are seen in both
-SCREENS = [(390, "light", (360, 390)), (1366, "dark", (1366,))]
+SCREENS = [(390, "light", (360, 390)), (1366, "dark", (768, 992, 1366))]
 
 
 @pytest.fixture(scope="module", params=SCREENS, ids=["phone", "desk"])
@@ -163,19 +180,36 @@ def walk(request: pytest.FixtureRequest, open_context: Contexts, paths: list[str
             forget()
             page.goto(path, wait_until="load")
             look = found.looks[path] = Look([(address, size) for address, size in fetched if size])
-            open_all(page)
-            for each in widths:
-                page.set_viewport_size(screen(each))
-                if (needed := page.evaluate("() => document.documentElement.scrollWidth")) > each:
-                    look.overflow[each] = needed
-                look.small += page.evaluate(SMALL_TARGETS, ", ".join(TARGETS))
-            for each in SCHEMES if path in MAIN else (scheme,):
-                page.emulate_media(color_scheme=each)
-                if broken := violations(page):
-                    look.broken[each] = broken
+            look_at(page, look, widths, SCHEMES if path in MAIN else (scheme,))
             page.emulate_media(color_scheme=scheme)
             look.complaints, complaints[:] = list(complaints), []
     return found
+
+
+@pytest.fixture(scope="module")
+def german(open_context: Contexts, paths: list[str]) -> Walk:
+    """Every page on the narrowest phone in German, whose words are longer; axe looks at every fourth."""
+    found = Walk([], {})
+    with open_context(360, locale="de-DE") as context:
+        page = context.new_page()
+        for number, path in enumerate(paths):
+            page.goto(path, wait_until="load")
+            look_at(page, found.looks.setdefault(path, Look()), (360,), () if number % 4 else ("dark",))
+    return found
+
+
+def test_every_page_says_which_language_it_is_in(walk: Walk, german: Walk) -> None:
+    assert {look.language for look in walk.looks.values()} == {"en"}
+    assert {look.language for look in german.looks.values()} == {"de"}
+
+
+def test_every_page_fits_and_can_be_tapped_in_german_too(german: Walk) -> None:
+    assert german.found("overflow") == {}
+    assert german.found("small") == {}
+
+
+def test_every_fourth_page_is_accessible_in_german_by_night(german: Walk) -> None:
+    assert german.found("broken") == {}
 
 
 def test_every_page_fits_and_can_be_tapped(walk: Walk) -> None:
