@@ -13,7 +13,9 @@ SEEN_IN = {"message": {"type": "string"}, "session": {"type": "string"}}
 
 
 def _known_from(row: StatusItem, kinds: Mapping[str, Any]) -> dict[str, Any] | None:
-    return {row.source_kind: row.source_id} if row.source_id and row.source_kind in kinds else None
+    if row.source_kind is None or row.source_id is None or row.source_kind not in kinds:
+        return None
+    return {row.source_kind: row.source_id}
 
 
 class StatusItemResponse(ResponseSchema):
