@@ -59,7 +59,8 @@ def _file_failed(a: Arguments) -> str:
 
 
 def _clock_wrong(a: Arguments) -> str:
-    return gettext("The camera's clock is off by %(minutes)s minutes.", minutes=f"{a['seconds'] / 60:.0f}")
+    minutes = f"{a['seconds'] / 60:.0f}"
+    return gettext("The camera's clock is off by %(minutes)s minutes.", minutes=minutes)
 
 
 def _answers(a: Arguments) -> str:

@@ -265,10 +265,10 @@ def _refuse_other_server(parameters: Mapping[int, Any], requester: Requester, co
     named = [number for number in TRACKER_SERVER if number in parameters]
     if (is_other or named) and not requester.role.may(Permission.SERVERS):
         raise Forbidden(gettext("Only an admin may set the server that a device sends to."), code="forbidden")
-    if is_other and not {f"{domain}:{port}", str(domain)} & set(config.camera_servers_allowed):
+    server = f"{domain}:{port}"
+    if is_other and not {server, str(domain)} & set(config.camera_servers_allowed):
         text = gettext(
-            "%(server)s is not this service and does not stand in CAMERA_SERVERS_ALLOWED.",
-            server=f"{domain}:{port}",
+            "%(server)s is not this service and does not stand in CAMERA_SERVERS_ALLOWED.", server=server
         )
         raise Invalid(
             gettext("This server is not allowed."), errors={str(number): [text] for number in changed}

@@ -80,10 +80,8 @@ class RequestAccepted(Reply, kind="accepted", commands=(CamReq,)):
             " " + gettext("over %(seconds)s s", seconds=self.duration) if self.duration is not None else ""
         )
         since = " " + gettext("from %(time)s", time=utc(self.since)) if self.since is not None else ""
-        return gettext(
-            "The tracker has accepted the request for %(what)s. The file comes next.",
-            what=f"{what}{where}{length}{since}",
-        )
+        what += where + length + since
+        return gettext("The tracker has accepted the request for %(what)s. The file comes next.", what=what)
 
     def strength(self, candidate: Candidate) -> Fit:
         said = {"file_type": self.file_type, "source": self.source, "duration": self.duration}
