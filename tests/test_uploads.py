@@ -133,6 +133,14 @@ def test_a_trigger_file_ties_to_the_record_of_the_same_trigger_and_time(van: Dev
     assert (item.value, item.verdict, item.source_kind) == ("SD card mounted", "good", "record")
 
 
+def test_a_file_of_the_end_of_all_times_holds_up_no_other_of_its_device(van: Device) -> None:
+    telemetry.accept(van, utcnow(), {"499": 3}, utcnow())
+    take(sidecar("a" * 32, trigger=3, timestamp=253_402_300_799_000))
+    take(sidecar("b" * 32, trigger=3, path=f"{IMEI}/b.jpg", sha256="b" * 64))
+    assert db.session.get_one(Upload, "b" * 32).record_id is not None
+    assert not db.session.get_one(Upload, "a" * 32).settle_due
+
+
 def test_an_older_record_does_not_overwrite_a_newer_state(van: Device) -> None:
     now = utcnow()
     telemetry.accept(van, now, {"497": 3}, now)

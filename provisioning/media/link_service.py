@@ -15,6 +15,7 @@ from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid
 from provisioning.devices import status_table
 from provisioning.media import event_service
+from provisioning.media.event_files import moment_of
 from provisioning.media.link_rules import SERVER_REQUEST, File, Link, LinkBasis, Request, Windows, decide
 from provisioning.models import (
     Certainty,
@@ -184,12 +185,10 @@ def tie_record(upload: Upload) -> None:
     if upload.record_id is not None or upload.trigger is None or upload.timestamp is None:
         return
     moment = upload.trigger_timestamp or upload.timestamp
-    near = timedelta(seconds=RECORD_SECONDS)
+    first, last = (moment_of(moment.timestamp() + off) for off in (-RECORD_SECONDS, RECORD_SECONDS))
     records = db.session.scalars(
         select(TelemetryRecord).where(
-            TelemetryRecord.device_id == upload.device_id,
-            TelemetryRecord.timestamp >= moment - near,
-            TelemetryRecord.timestamp <= moment + near,
+            TelemetryRecord.device_id == upload.device_id, TelemetryRecord.timestamp.between(first, last)
         )
     )
     same = [record for record in records if as_integer(record.values.get("499")) == upload.trigger]
