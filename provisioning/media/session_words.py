@@ -14,5 +14,6 @@ WORDS: Mapping[str, str] = {
 
 
 def reason(phrase: Phrase) -> str:
-    """Say why a connection ended."""
-    return gettext(WORDS[phrase.code], **phrase.arguments)
+    """Say why a connection ended; a reason that only a receiver of a newer version knows is given by its name."""
+    words = WORDS.get(phrase.code)
+    return phrase.code if words is None else gettext(words, **phrase.arguments)
