@@ -184,3 +184,13 @@ def test_nothing_is_said_twice_of_a_step(van: Device, visitor: Visitor) -> None:
     assert "not asked</span> <div> <p>A step before it failed.</p>" in page
     assert "2 of 2 SMS unanswered. <em>" in page
     assert "2 of 2 SMS unanswered.</p>" in page
+
+
+def test_on_paper_a_check_is_its_verdict_and_what_was_found(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    skipped = {"state": "skipped", "code": "step_before_failed", "arguments": {}}
+    silent = finding("bad", "silent", asked=2, unanswered=2) | {"commands": [command(van).id]}
+    run_of(van, {"reachable": silent, "firmware": skipped}, ended_at=utcnow(), verdict="silent")
+    page = flat(visitor.get(PAGE))
+    steps = re.findall(r'<li class="check-step ([^"]*)"> <strong>([^<]+)', page)
+    assert steps[:2] == [("", "Does it answer SMS?"), ("no-print", "Tracker and firmware")]
+    assert '<p class="text-secondary no-print"> <a href="/requests/' in page

@@ -296,6 +296,20 @@ def test_paper_shows_no_navigation_and_is_black_on_white_by_night_too(
                 assert page.evaluate(PRINTED) == [0, "rgb(0, 0, 0)", "rgb(255, 255, 255)"], path
 
 
+@pytest.mark.parametrize("tab", ["", "/check", "/notice"])
+def test_the_sheet_of_a_vehicle_of_its_check_and_for_drivers_is_one_page_of_a4(
+    open_context: Contexts, paths: list[str], tab: str
+) -> None:
+    with open_context(1366, "light") as context:
+        page = context.new_page()
+        page.goto(f"/vehicles/{IMEI}{tab}")
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 688, "height": 1017})  # what is within the margins
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 688
+        counts = re.findall(rb"/Type /Pages\b.*?/Count (\d+)", page.pdf(format="A4"), re.DOTALL)
+        assert counts == [b"1"]
+
+
 SIGNED_OUT = "/login"  # leads on whoever is signed in; it is looked at by itself
 
 
