@@ -106,7 +106,10 @@ def tags() -> list[tuple[str, int]]:
     """Give the tags of live vehicles, with how many have each, by name."""
     # all are counted by an index alone; few vehicles are archived, and theirs are taken off
     query = select(DeviceTag.tag, func.count()).group_by(DeviceTag.tag).order_by(DeviceTag.tag)
-    archived = select(Device.id).where(Device.archived_at.is_not(None))
+    devices = (
+        Device.__table__
+    )  # not the model: by the tags that a caller may see SQLite would look for all vehicles
+    archived = select(devices.c.id).where(devices.c.archived_at.is_not(None))
     gone = {row[0]: row[1] for row in db.session.execute(query.where(DeviceTag.device_id.in_(archived)))}
     counted = [(row[0], row[1] - gone.get(row[0], 0)) for row in db.session.execute(query)]
     return [(tag, count) for tag, count in counted if count]

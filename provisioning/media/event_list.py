@@ -19,6 +19,7 @@ from provisioning.models import (
     changes,
     db,
     first_id,
+    newest_rows,
     put_all,
     take_write_lock,
 )
@@ -73,8 +74,7 @@ def wanted(given: EventFilter) -> Select[Any]:
 
 def newest(given: EventFilter, limit: int, before: str = "") -> Sequence[Event]:
     """Give so many events that a filter lets through, the newest first, older than the event with the id `before`."""
-    query = wanted(given).where(Event.id < (before or BEYOND))
-    return db.session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
+    return newest_rows.newest(wanted(given), Event.id, limit, before=before or BEYOND)
 
 
 def oldest(given: EventFilter, limit: int) -> Sequence[Event]:

@@ -93,7 +93,7 @@ class Command(db.Model):  # type: ignore[name-defined]
         Index("ix_commands_device_id_id", "device_id", "id"),
         partial_index("ix_commands_settings", "device_id", "id", where="kind IN ('setparam', 'getparam')"),
         Index("ix_commands_device_sending", "device_id", "sending_at"),
-        Index("ix_commands_device_state_due", "device_id", "state", "due_at"),
+        Index("ix_commands_device_state_id", "device_id", "state", "id"),
         Index("ix_commands_state_due", "state", "due_at"),
         Index("ix_commands_state_id", "state", "id"),
         partial_index("ix_commands_unanswered", "sending_at", where="answered_at IS NULL"),

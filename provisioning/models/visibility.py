@@ -6,13 +6,13 @@ vehicle is not found, as if it did not exist. A rule that must know the whole fl
 inside `whole_fleet`. Processes without a caller (worker, receiver, command line) read everything.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, event, select
+from sqlalchemy import ColumnElement, and_, event, exists, select
 from sqlalchemy.orm import Mapper, ORMExecuteState, with_loader_criteria
 from sqlalchemy.sql.base import ExecutableOption
 
@@ -55,36 +55,51 @@ def whole_fleet() -> Iterator[None]:
         yield
 
 
-def conditions(visible: Select[Any]) -> dict[type[Any], ColumnElement[bool]]:
-    """Give the condition of each table whose rows belong to a vehicle.
+def conditions(tags: Tags) -> dict[type[Any], ColumnElement[bool]]:
+    """Give the condition of each table whose rows belong to a vehicle that must have one of these tags.
 
-    `visible` gives the ids of the vehicles that may be read. A row belongs to the vehicle that its `device_id` names,
-    else to that of the row which it must refer to (an event); of several, all have to be of vehicles that may be read.
+    A row belongs to the vehicle that its `device_id` names, else to that of the row which it must refer to (an event);
+    of several, all have to be of vehicles that may be read.
+    Vehicles and their tags are found by a list of the vehicles. Rows of other tables are looked at one by one: from a
+    list of vehicles SQLite would begin with all that they ever had.
     """
-    found: dict[type[Any], ColumnElement[bool]] = {Device: Device.id.in_(visible)}
+    table = DeviceTag.__table__  # not the model, which has a condition itself
+    visible = select(table.c.device_id).where(table.c.tag.in_(sorted(tags)))
+    found: dict[type[Any], ColumnElement[bool]] = {
+        Device: Device.id.in_(visible),
+        DeviceTag: DeviceTag.device_id.in_(visible),
+    }
+
+    def is_visible(device_id: ColumnElement[int]) -> ColumnElement[bool]:
+        tag = table.alias()
+        return exists().where(tag.c.device_id == device_id, tag.c.tag.in_(sorted(tags)))
+
     for mapper in Base.registry.mappers:
+        if mapper.class_ in found:
+            continue
         if "device_id" in mapper.columns:
-            found[mapper.class_] = mapper.class_.device_id.in_(visible)
-        elif mapper.class_ is not Device and (owned := [*_owned(mapper, visible)]):
+            found[mapper.class_] = is_visible(mapper.columns["device_id"])
+        elif owned := [*_owned(mapper, is_visible)]:
             found[mapper.class_] = and_(*owned)
     return found
 
 
-def _owned(mapper: Mapper[Any], visible: Select[Any]) -> Iterator[ColumnElement[bool]]:
+def _owned(
+    mapper: Mapper[Any], is_visible: Callable[[ColumnElement[int]], ColumnElement[bool]]
+) -> Iterator[ColumnElement[bool]]:
     """Give a condition for each reference, which every row has, to a row that belongs to a vehicle."""
     for column in mapper.columns:
         for key in () if column.nullable else column.foreign_keys:
-            if (owner := key.column.table.c.get("device_id")) is not None:
-                yield column.in_(select(key.column).where(owner.in_(visible)))
+            owner = key.column.table.alias()
+            if "device_id" in owner.c:
+                yield exists().where(owner.c[key.column.name] == column, is_visible(owner.c.device_id))
 
 
 @lru_cache(maxsize=1000)
 def _criteria(tags: Tags) -> tuple[ExecutableOption, ...]:
-    table = DeviceTag.__table__  # not the model, which has a condition itself
-    visible = select(table.c.device_id).where(table.c.tag.in_(sorted(tags)))
     return tuple(
         with_loader_criteria(model, condition, include_aliases=True, propagate_to_loaders=False)
-        for model, condition in conditions(visible).items()
+        for model, condition in conditions(tags).items()
     )
 
 

@@ -11,7 +11,7 @@ from webargs.flaskparser import FlaskParser
 
 from provisioning.core import idempotency
 from provisioning.core.errors import Invalid, NotFound, ServiceError
-from provisioning.models import Command, Upload, db, utcnow
+from provisioning.models import Command, Upload, db, newest_rows, utcnow
 from provisioning.tracker.language import CommandErrors
 from provisioning.tracker.parameters import ParameterErrors
 from provisioning.web import audit_notes, auth
@@ -89,9 +89,10 @@ def page(
     show: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
 ) -> Page:
     """Give one page of a list, newest first: items and the cursor of the next."""
-    if given.get("cursor"):
-        query = query.where(column < column.type.python_type(given["cursor"]))  # ids are texts or numbers
-    rows = db.session.scalars(query.order_by(column.desc()).limit(given["limit"] + 1)).all()
+    before = (
+        column.type.python_type(given["cursor"]) if given.get("cursor") else None
+    )  # ids are texts or numbers
+    rows = newest_rows.newest(query, column, given["limit"] + 1, before=before)
     more = len(rows) > given["limit"]
     rows = rows[: given["limit"]]
     return Page(show(rows), str(getattr(rows[-1], column.key)) if more else None)
