@@ -20,6 +20,7 @@ from provisioning.media import (
     previews,
     retention,
     settlement,
+    storage_use,
 )
 from provisioning.models import IdempotencyKey, db
 from provisioning.sms import due_commands, inbound, reconcile, recovery
@@ -77,6 +78,7 @@ def table(config: Config) -> tuple[jobs.Job, ...]:
         jobs.Job("reconcile", float(config.reconcile_interval), reconcile.reconcile),
         jobs.Job("working_folders", RETENTION_SECONDS, previews.remove_left),
         jobs.Job("retention", RETENTION_SECONDS, retention.sweep),
+        jobs.Job("storage", 60.0 * storage_use.COUNT_MINUTES, storage_use.count),
     )
 
 

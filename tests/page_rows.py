@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 
 from provisioning.devices import registry
 from provisioning.fleet import presets
-from provisioning.media import event_service, previews, shares
+from provisioning.media import event_service, previews, shares, storage_use
 from provisioning.models import (
     ApiToken,
     CameraSession,
@@ -112,6 +112,7 @@ def seed(folder: Path) -> list[str]:
     }  # fmt: skip
     # the pages of the vehicle, and those that have one address
     named = [rule.replace("/vehicles/<imei>", f"/vehicles/{IMEI}") for rule in sorted(rules() - {"/login"})]
+    storage_use.count(utcnow)
     return [
         *(path for path in named if "<" not in path), *found.values(), f"/inbox/unknown/{UNKNOWN}",
         f"/vehicles/{WAITING}/check",

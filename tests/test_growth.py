@@ -18,7 +18,7 @@ from provisioning import schedule
 from provisioning.commands import submission
 from provisioning.core import jobs
 from provisioning.devices.history import Kind
-from provisioning.media import previews, registration, retention, settlement, telemetry
+from provisioning.media import previews, registration, retention, settlement, storage_use, telemetry
 from provisioning.models import Device, Role, ShownState, Upload, UploadState, db, new_id, utcnow
 from provisioning.sms import dispatch, due_commands, reconcile
 from provisioning.tracker import language
@@ -149,6 +149,7 @@ def test_files_and_periodic_work_read_no_whole_table(
         db.session.execute(jobs.are_due(schedule.table(app.extensions["dualcam_config"]))).one()
         db.session.rollback()
     retention.sweep(lambda: ahead)
+    storage_use.count(lambda: ahead)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -19,7 +19,9 @@ from sqlalchemy import select
 from provisioning.core import fleet_settings
 from provisioning.core.sms_capabilities import EXTENSION
 from provisioning.devices import credential_pairs
-from provisioning.media import retention
+from provisioning.media import retention, storage_use
+from provisioning.media.kept_days import KeptDays
+from provisioning.media.storage_use import Amount
 from provisioning.models import (
     CameraSession,
     Device,
@@ -397,10 +399,42 @@ def test_what_is_used_and_how_fast_it_grows_is_shown(van: Device, visitor: Visit
     stored(van, timedelta(days=30))
     stored(van, timedelta(days=1), size=3_000_000)
     stored(van, timedelta(days=1), file_type="video", size=4_000_000)
+    stored(van, timedelta(hours=1), state="partial")
+    storage_use.count(utcnow)
     text = flat(visitor.get(STORAGE))
     assert "<dt>Photos</dt> <dd> 2 · 3.0 MB </dd>" in text
     assert "<dt>Clips</dt> <dd> 1 · 4.0 MB </dd>" in text
     assert "1.0 MB a day" in text
+
+
+def test_what_is_used_is_said_as_of_the_last_count(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    stored(van, timedelta(days=1))
+    text = flat(visitor.get(STORAGE))
+    assert "The files are not counted yet; that is done every 10 minutes." in text
+    assert "<dt>Photos</dt>" not in text
+    counted_at = utcnow() - timedelta(minutes=7)
+    storage_use.count(lambda: counted_at)
+    stored(van, timedelta(days=1))
+    text = flat(visitor.get(STORAGE))
+    assert "<dt>Photos</dt> <dd> 1 · 4 kB </dd>" in text
+    assert re.search(
+        rf'As of <time datetime="{re.escape(counted_at.isoformat())}"[^>]*>[^<]+</time>, counted again every 10',
+        text,
+    )
+    storage_use.count(utcnow)
+    assert "<dt>Photos</dt> <dd> 2 · 8 kB </dd>" in flat(visitor.get(STORAGE))
+
+
+def test_files_are_counted_some_at_a_time(van: Device, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(storage_use, "STEP", 2)
+    for number in range(4):
+        stored(van, timedelta(days=number))
+        stored(van, timedelta(days=number), file_type="video", size=10)
+    storage_use.count(utcnow)
+    assert storage_use.in_use().by_type == {"photo": Amount(4, 16_000), "video": Amount(4, 40)}
+    assert storage_use.would_remove(KeptDays(photo=5, video=30), utcnow() + timedelta(days=6)) == {
+        "photo": Amount(4, 16_000), "video": Amount(),
+    }  # fmt: skip
 
 
 def test_what_a_change_of_days_removes_is_shown_before_and_removed_only_after_it(
@@ -434,6 +468,7 @@ def test_files_of_saved_events_are_not_among_what_a_change_removes(
     db.session.add(saved)
     db.session.commit()
     stored(van, timedelta(days=31), event_id=saved.id)
+    storage_use.count(utcnow)
     assert "This removes nothing now" in flat(visitor.get(f"{STORAGE}?photo=30&video=30"))
     assert "<dt>Of these in saved events</dt> <dd> 1 · 4 kB </dd>" in flat(visitor.get(STORAGE))
 

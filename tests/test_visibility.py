@@ -88,7 +88,7 @@ NAMES = {"pages.vehicle_part": "head", "pages.preset": "Standard", "parameters.g
 # tables that tell nothing of single vehicles, or are shown to nobody
 OF_NO_VEHICLE = {
     "ApiToken", "AuditEntry", "Cursor", "FleetSettings", "GatewayEvent", "IdempotencyKey", "JobState", "Lease",
-    "LoginFailure", "Profile", "SenderBucket", "User", "WallLink", "WebSession",
+    "LoginFailure", "Profile", "SenderBucket", "StoredAmount", "User", "WallLink", "WebSession",
 }  # fmt: skip
 
 

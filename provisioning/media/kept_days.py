@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from provisioning.core import fleet_settings
 from provisioning.core.config import Config, current_config
@@ -51,13 +51,16 @@ def oldest(days: int, now: datetime) -> datetime:
     return now - max(timedelta(days=days), LINK_WINDOWS * window)
 
 
-def is_due(file_type: str, before: datetime) -> ColumnElement[bool]:
-    """Condition: the file is older than that, whole or given up, and no saved event has it."""
+def is_due(before: Mapping[str, datetime]) -> ColumnElement[bool]:
+    """Condition: the file is older than the time of its type, whole or given up, and no saved event has it."""
     is_saved = select(Event.id).where(Event.id == Upload.event_id, Event.saved_at.is_not(None)).exists()
+    is_old = (
+        and_(Upload.file_type == file_type, Upload.id < first_id(time), Upload.updated_at < time)
+        for file_type, time in before.items()
+    )
     return and_(
-        Upload.id < first_id(before),
-        Upload.updated_at < before,
+        Upload.id < first_id(max(before.values())),
+        or_(*is_old),
         Upload.state.in_((UploadState.STORED, UploadState.DAMAGED)),
-        Upload.file_type == file_type,
         ~is_saved,
     )

@@ -68,7 +68,7 @@ def _kinds(now: datetime) -> Iterator[tuple[str, Callable[[], int]]]:
     yield "leases", lambda: _sweep_leases(now)
     yield "given_up", lambda: _give_up(now - timedelta(days=config.receiver_partial_days) - GRACE)
     due = [
-        kept_days.is_due(file_type, kept_days.oldest(days, now))
+        kept_days.is_due({file_type: kept_days.oldest(days, now)})
         for file_type, days in kept_days.kept_days().by_type().items()
         if days
     ]

@@ -54,6 +54,7 @@ from provisioning.models.notes import VehicleNote
 from provisioning.models.profiles import Profile
 from provisioning.models.shares import Share
 from provisioning.models.sqlite import Patient
+from provisioning.models.stored_amounts import StoredAmount
 from provisioning.models.uploads import (
     IS_PICTURE,
     TRIGGERS,
@@ -126,6 +127,7 @@ __all__ = [
     "ShownState",
     "State",
     "StatusItem",
+    "StoredAmount",
     "TelemetryRecord",
     "Transport",
     "UTCDateTime",

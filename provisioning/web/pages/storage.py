@@ -51,10 +51,11 @@ def _read(given: forms.Given) -> KeptDays:
 
 
 def _page(*, asked: KeptDays | None = None, error: ServiceError | None = None) -> str:
-    config, now = current_config(), utcnow()
+    config, use = current_config(), storage_use.in_use()
     return render_template(
-        "settings/storage.html", config=config, use=storage_use.in_use(config, now), kept=kept_days.kept_days(),
+        "settings/storage.html", config=config, use=use, minutes=storage_use.COUNT_MINUTES,
+        disk=storage_use.disk(config, use.a_day), kept=kept_days.kept_days(),
         on_server=kept_days.on_server(config) is not None, least=kept_days.least_days(config), asked=asked,
-        removed=storage_use.would_remove(asked, now) if asked else None, error=error,
+        removed=storage_use.would_remove(asked, utcnow()) if asked else None, error=error,
         errors=error.errors if error else {}, given=request.values,
     )  # fmt: skip
