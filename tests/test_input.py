@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-import test_pages
 from flask import Flask
 from page_visitor import Visitor, flat
 from sqlalchemy import func, select
@@ -17,7 +16,6 @@ from provisioning.web import auth
 
 IMEI = "352094082736916"
 PASTED = {"imei": "IMEI: 35-209408 273691/6", "phone": "00 1 (202) 555-0196", "name": "\ufeffVan\u00a011 "}
-van, visitor = test_pages.van, test_pages.visitor  # the same fixtures
 
 
 def added() -> Device:
