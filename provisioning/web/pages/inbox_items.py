@@ -44,6 +44,7 @@ class InboxItem:
     button: str
     address: str
     is_done: bool = False
+    before_time: str = ""  # what happened at its time, where the sentence does not say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,7 @@ def _installations() -> list[InboxItem]:
                 at=found.many_at,
                 button=gettext("See them"),
                 address=url_for("pages.fleet", unfinished=1),
+                before_time=gettext("the newest added"),
             )
         ]
     return [_installation(row.device, row.step) for row in found.rows]
@@ -212,4 +214,5 @@ def _installation(device: Device, step: InstallationStep) -> InboxItem:
         at=device.created_at,
         button=gettext(following.button),
         address=url_for(following.endpoint, imei=device.imei, _anchor=following.anchor),
+        before_time=gettext("added"),
     )
