@@ -62,7 +62,9 @@ class Reason(Enum):
     MQTT = "not_a_camera", N_("This is MQTT, and not the camera protocol.")
     TRACKER_DATA = (
         "tracker_data",
-        N_("The tracker's own data (AVL) came to the camera port: parameters 2004 and 2005 name it."),
+        N_(
+            "The tracker's own data came to the camera port: its server's Domain (2004) and Port (2005) name it."
+        ),
     )
     # the connection
     CLOSED = "lost", N_("The device closed the connection.")

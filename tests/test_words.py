@@ -213,7 +213,13 @@ def test_the_reasons_of_sessions_of_an_older_version_get_their_codes_or_stay_as_
     db.session.commit()
     flask_migrate.downgrade(revision="0045", directory=MIGRATIONS)
     older = list(db.session.scalars(text("SELECT reason FROM sessions ORDER BY id")))
-    assert older == [*(session_words.reason(reason) for reason in reasons), None]
+    assert [words for words in older if words and words.startswith("{")] == []
+    assert older[0] == "No device has this IMEI; add it first."
+    assert older[-3:] == [
+        "31 packets in a row with a wrong CRC.",
+        "The connection broke (Broken pipe).",
+        None,
+    ]
     db.session.commit()
     flask_migrate.upgrade(directory=MIGRATIONS)
     db.session.expire_all()
