@@ -92,3 +92,13 @@ def test_a_video_that_is_here_already_is_linked_where_it_is_asked_for_again(
     assert answer.status_code == 409
     assert f'You have this clip already: <a href="/uploads/{here.id}">front camera</a>' in sentence
     assert "Ask for the rear camera alone." in sentence
+
+
+def test_how_sure_it_is_that_a_file_is_the_requests_is_said_in_the_readers_language(
+    van: Device, visitor: Visitor
+) -> None:
+    row = command(van)
+    upload(van, command_id=row.id, link_certainty="certain", link_reason=Phrase("only_one_fits"))
+    for language, word in (("en", "(certain)"), ("de", "(sicher)")):
+        answer = visitor.get(f"/requests/{row.id}", **{"Accept-Language": language})
+        assert word in answer.text

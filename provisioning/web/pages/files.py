@@ -1,7 +1,5 @@
 """An upload's page, its bytes, and the link that a person fixes."""
 
-from collections.abc import Mapping
-
 from flask import Blueprint, Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
@@ -9,20 +7,12 @@ from sqlalchemy import select
 from provisioning.core import audit
 from provisioning.core.errors import NotFound
 from provisioning.media import link_service, previews, storage
-from provisioning.models import TRIGGERS, Certainty, Command, TelemetryRecord, Upload, db, utcnow
+from provisioning.models import TRIGGERS, Command, TelemetryRecord, Upload, db, utcnow
 from provisioning.roles import Permission
-from provisioning.translation import N_, gettext
+from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 from provisioning.web.responses import original, send
-
-# how sure a link is
-CERTAINTIES: Mapping[str, str] = {
-    Certainty.CERTAIN: N_("certain"),
-    Certainty.PROBABLE: N_("probable"),
-    Certainty.LOW: N_("low"),
-    Certainty.MANUAL: N_("manual"),
-}
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -60,7 +50,7 @@ def _page(upload: Upload, problem: str | None = None) -> str:
     ).all()
     return render_template(
         "media/file.html", upload=upload, device=upload.device, problem=problem, record=_record(upload),
-        triggers=TRIGGERS, certainties=CERTAINTIES,
+        triggers=TRIGGERS,
         looked_like=db.session.get(Command, upload.looked_like) if upload.looked_like else None,
         viewers=_viewers(upload),
         requests=[r for r in requests if r.arguments["file_type"] == upload.file_type],

@@ -16,6 +16,7 @@ from provisioning.media.event_rules import EventKind
 from provisioning.models import (
     BY_CHECK,
     TRIGGERS,
+    Certainty,
     Command,
     Event,
     Role,
@@ -254,6 +255,20 @@ def file_state(row: Upload) -> Label:
 def file_title(row: Upload) -> str:
     """Say what a file is: "Front photo", "Rear clip"."""
     return gettext(_TITLES[row.source, row.file_type])
+
+
+# how sure it is which request made a file
+_CERTAINTIES: Mapping[str, str] = {
+    Certainty.CERTAIN: N_("certain"),
+    Certainty.PROBABLE: N_("probable"),
+    Certainty.LOW: N_("low"),
+    Certainty.MANUAL: N_("manual"),
+}
+
+
+def certainty(code: str) -> str:
+    """Say how sure it is which request made a file: "certain"."""
+    return gettext(_CERTAINTIES[code])
 
 
 def file_cause(row: Upload) -> str:
