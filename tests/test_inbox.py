@@ -10,7 +10,7 @@ from page_visitor import IMEI, Visitor, add_van, badge, flat, prove, text_from
 from sqlalchemy import event as sql_event
 from test_event_pages import event
 
-from provisioning.models import ChecklistRun, Device, Event, Role, db, utcnow
+from provisioning.models import CameraSession, ChecklistRun, Device, Event, Role, db, new_id, utcnow
 from provisioning.web.auth import Caller
 from provisioning.web.pages import inbox_items
 
@@ -98,6 +98,22 @@ def test_what_waits_longest_lists_stay_short_and_lead_to_all(van: Device, visito
     assert page.count("Watch<") == inbox_items.SHOWN
     assert "/media?kind=crash,tow&amp;unseen=1" in page.replace("%2C", ",")
     assert badge(visitor) == "99+"
+
+
+def test_each_unknown_device_stands_on_one_page_though_all_came_at_the_same_time(
+    app: Flask, visitor: Visitor
+) -> None:
+    now, imeis = utcnow(), {f"{350_000_000_000_000 + number * 7919 % 100_003}" for number in range(137)}
+    db.session.add_all(
+        CameraSession(id=new_id(), imei=imei, address="192.0.2.1:1", peer=imei, started_at=now, ended_at=now)
+        for imei in imeis
+    )
+    db.session.commit()
+    shown: list[str] = []
+    for page in (1, 2, 3):
+        text = re.sub(r"<[^>]*>", " ", visitor.get(f"/inbox/unknown?page={page}").text)
+        shown += re.findall(r"\b3500000\d{8}\b", text)
+    assert sorted(shown) == sorted(imeis)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

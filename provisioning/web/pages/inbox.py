@@ -145,7 +145,7 @@ def _unknown(limit: int, page: int = 1) -> Sequence[Any]:
         select(CameraSession.imei, count.label("count"), last.label("last"), address.label("address"))
         .where(camera_sessions.of_unknown_devices())
         .group_by(CameraSession.imei)
-        .order_by(last.desc())
+        .order_by(last.desc(), CameraSession.imei)  # of the same time, too, each stands on one page
         .offset((page - 1) * limit)
         .limit(limit + 1)
     ).all()
