@@ -77,6 +77,15 @@ def test_a_question_of_a_check_waits_for_its_answer(van: Device, visitor: Visito
     assert badge(visitor) is None
 
 
+def test_who_may_not_answer_is_led_to_the_check(app: Flask, van: Device) -> None:
+    run = ChecklistRun(device_id=van.id, steps={"led": {"state": "question"}}, waits_for_person=True)
+    db.session.add(run)
+    db.session.commit()
+    page = flat(Visitor(app, Role.VIEWER).get("/inbox"))
+    assert f'href="/vehicles/{IMEI}/check#start"> See the check' in page
+    assert "> Answer" not in page
+
+
 def test_a_text_that_was_put_aside_is_shown_with_what_is_done(van: Device, visitor: Visitor) -> None:
     row = text_from("+12025550199", "win a car")
     assert badge(visitor) == "1"

@@ -157,6 +157,7 @@ def _broken() -> InboxGroup:
 
 
 def _questions() -> list[InboxItem]:
+    may_answer = auth.caller().may(Permission.ASK)
     rows = db.session.scalars(
         select(ChecklistRun)
         .options(joinedload(ChecklistRun.device))
@@ -169,7 +170,7 @@ def _questions() -> list[InboxItem]:
             device=row.device,
             text=" ".join(run_view.questions_of(row).values()) or gettext("The check waits for an answer."),
             at=row.updated_at,
-            button=gettext("Answer"),
+            button=gettext("Answer") if may_answer else gettext("See the check"),
             address=url_for("pages.check", imei=row.device.imei, _anchor="start"),
         )
         for row in rows
