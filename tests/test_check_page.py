@@ -194,3 +194,12 @@ def test_on_paper_a_check_is_its_verdict_and_what_was_found(van: Device, visitor
     steps = re.findall(r'<li class="check-step ([^"]*)"> <strong>([^<]+)', page)
     assert steps[:2] == [("", "Does it answer SMS?"), ("no-print", "Tracker and firmware")]
     assert '<p class="text-secondary no-print"> <a href="/requests/' in page
+
+
+def test_the_advice_of_an_unclear_check_names_the_marks_of_its_steps(app: Flask) -> None:
+    text = '{% import "macros/check.html" as check with context %}{{ check.mark(entry) }}'
+    with app.test_request_context():
+        template, advice = app.jinja_env.from_string(text), check_words.verdict_todo("undecided")
+        for verdict in ("bad", "warn"):
+            mark = template.render(entry={"state": "done", "verdict": verdict})
+            assert f"“{re.sub('<[^>]+>', '', mark).strip()}”" in advice

@@ -80,7 +80,7 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
         N_("Check antenna, coverage and the SIM's provider; ask for short clips."),
     ),
     "good": (N_("All good"), N_("Nothing to do.")),
-    "undecided": (N_("Not clear yet"), N_("Ask again the steps that are marked “cause” or “look at it”.")),
+    "undecided": (N_("Not clear yet"), N_("Ask again the steps that are marked “problem” or “look at it”.")),
 }
 # runs that ended without a verdict
 ENDED: Mapping[str, str] = {
