@@ -7,6 +7,8 @@ role that has it. Which route needs which permission stands in `provisioning.web
 from collections.abc import Mapping
 from enum import StrEnum
 
+from provisioning.translation import N_
+
 
 class Permission(StrEnum):
     """One kind of thing that somebody may be allowed to do."""
@@ -35,11 +37,22 @@ class Role(StrEnum):
     SUPPORT = "support"
     VIEWER = "viewer"
 
+    @property
+    def label(self) -> str:
+        """What people call it, in English."""
+        return _LABELS[self]
+
     def may(self, permission: Permission) -> bool:
         """Return whether this role has the permission."""
         return _RANK[self] >= _RANK[LEAST[permission]]
 
 
+_LABELS: Mapping[Role, str] = {
+    Role.ADMIN: N_("Administrator"),
+    Role.INSTALLER: N_("Installer"),
+    Role.SUPPORT: N_("Support"),
+    Role.VIEWER: N_("Viewer"),
+}
 _RANK = {Role.VIEWER: 0, Role.SUPPORT: 1, Role.INSTALLER: 2, Role.ADMIN: 3}
 
 # the lowest role that has each permission

@@ -48,7 +48,7 @@ FAULTS = {
     "rear dead": Case("rear_camera", "The rear camera: there is no power.", sms=9, camera="rear", answers="no",
                       rear_missing=True),
     "wrong mode": Case("wrong_mode", "RS232 mode (151) = 0", sms=5, parameters={"151": "0"}),
-    "clock ahead": Case("wrong_clock", "off by 180 minutes", sms=9, wrong_time_zone=180),
+    "clock ahead": Case("wrong_clock", "180 minutes ahead", sms=9, wrong_time_zone=180),
     "unreachable server": Case("server_unreachable", "could not reach our server", sms=9, unreachable_server=True),
     "no picture": Case("no_capture", "Both cameras answer", sms=8, camera="both", capture_fails=True),
     "unreachable SIM": Case("silent", "2 of 2 SMS unanswered", sms=2, sms_lost=5),
@@ -64,7 +64,7 @@ LIVE = FAULTS | {
     "no camera": Case("no_camera", "Neither camera answers", answers="yes", front_missing=True, rear_missing=True),
     "no power": Case("no_power", "there is no power.", answers="no", front_missing=True, rear_missing=True),
     "bad SD card": Case("no_card", "A card is in the front camera.", answers="yes", no_sd=True),
-    "clock behind": Case("wrong_clock", "off by -120 minutes", wrong_time_zone=-120),
+    "clock behind": Case("wrong_clock", "120 minutes behind", wrong_time_zone=-120),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from test_events import stored
 from werkzeug.test import TestResponse
 
 from provisioning.media import event_service, storage
-from provisioning.models import Device, Event, Role, Share, Upload, db, utcnow
+from provisioning.models import AuditEntry, Device, Event, Role, Share, Upload, db, utcnow
 
 
 @pytest.fixture
@@ -149,6 +149,9 @@ def test_the_page_of_an_event_makes_a_link_shows_it_once_and_ends_it(app: Flask,
     assert "/s/" not in visitor.get(page).text
     assert opened(app, found[1]).status_code == 200
     share = db.session.scalars(select(Share)).one()
+    assert "<summary>2 people</summary>" in Visitor(app, Role.ADMIN).get(page).text
     assert visitor.send(page, f"{page}/shares/{share.id}/end").status_code == 302
     assert opened(app, found[1]).status_code == 404
+    done = db.session.scalars(select(AuditEntry.action).where(AuditEntry.object == f"event:{ident}"))
+    assert done.all()[-1] == "unshared"
     assert "at least 6 characters" in visitor.send(page, f"{page}/shares", hours="72", password="abc").text

@@ -19,7 +19,7 @@ def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask)
     assert viewer.get(f"/vehicles/{IMEI}/settings").location == f"/vehicles/{IMEI}/settings/tracker"
     answer = viewer.get(f"/vehicles/{IMEI}/settings/vehicle")
     assert answer.status_code == 403
-    assert "installer" in answer.text
+    assert "This needs the role Installer; you have the role Viewer." in answer.text
 
 
 def test_what_is_known_without_its_file_is_shown_without_a_link(van: Device, visitor: Visitor) -> None:
@@ -55,6 +55,23 @@ def test_what_interrupts_or_erases_is_sent_only_with_the_box_ticked(van: Device,
     assert answer.status_code == 422
     assert "Tick the box first" in answer.text
     assert db.session.scalar(select(Command.id)) is None
+
+
+def test_what_erases_is_chosen_by_nobody_who_chose_nothing(van: Device, visitor: Visitor) -> None:
+    page = visitor.get(f"/vehicles/{IMEI}/settings/tracker").text
+    values = re.findall(r'<option value="([a-z_:]+)"', page)
+    assert values[0] == "camget_restart:front"
+    assert values[-2:] == ["camget_sdformat:front", "camget_sdformat:rear"]
+    led = visitor.get(f"/vehicles/{IMEI}/settings/tracker?risky=camget_restart:rear").text
+    assert '<option value="camget_restart:rear" selected>' in led
+
+
+def test_the_fields_of_the_login_are_the_same_in_every_language(van: Device, visitor: Visitor) -> None:
+    page = visitor.get(f"/vehicles/{IMEI}/settings/tracker", **{"Accept-Language": "de"}).text
+    assert 'lang="de"' in page
+    login = page[page.index("/credentials") :]
+    assert 'name="login"' in login
+    assert re.search(r'name="password"\s+type="password"', login)
 
 
 def test_support_neither_sees_nor_sends_what_needs_an_installer(van: Device, app: Flask) -> None:

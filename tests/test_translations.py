@@ -90,6 +90,20 @@ def untranslated(page: str) -> list[str]:
     return [" ".join(text.split()) for text in left if WORD.search(text)]
 
 
+def test_no_attribute_that_programs_read_is_translated() -> None:
+    for path in (ROOT / "templates").rglob("*.html"):
+        for name in re.findall(r'([a-z-]+)="\{\{ _\(', path.read_text()):
+            assert name in {
+                "alt",
+                "title",
+                "placeholder",
+                "content",
+                "label",
+                "aria-label",
+                "aria-valuetext",
+            } or (name.startswith("data-text-")), f"{path.name}: {name}"
+
+
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_page_has_a_sentence_outside_of_the_catalogues(
     app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

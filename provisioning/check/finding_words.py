@@ -59,8 +59,10 @@ def _file_failed(a: Arguments) -> str:
 
 
 def _clock_wrong(a: Arguments) -> str:
-    minutes = f"{a['seconds'] / 60:.0f}"
-    return gettext("The camera's clock is off by %(minutes)s minutes.", minutes=minutes)
+    minutes = f"{abs(a['seconds']) / 60:.0f}"
+    if a["seconds"] > 0:
+        return gettext("The camera's clock is %(minutes)s minutes ahead.", minutes=minutes)
+    return gettext("The camera's clock is %(minutes)s minutes behind.", minutes=minutes)
 
 
 def _answers(a: Arguments) -> str:

@@ -130,8 +130,8 @@ def demand_permission(asked: TypedCommand, requester: Requester) -> None:
         raise Forbidden(
             gettext(
                 "This needs the role %(needed)s; you have the role %(present)s.",
-                needed=LEAST[asked.permission],
-                present=requester.role,
+                needed=gettext(LEAST[asked.permission].label),
+                present=gettext(requester.role.label),
             )
         )
 

@@ -37,6 +37,7 @@ class AuditAction(StrEnum):
     DOWNLOADED = "downloaded"
     EXPORTED = "exported"
     SHARED = "shared"
+    UNSHARED = "unshared"
     SAVED = "saved"
     ASKED = "asked"
     CANCELLED = "cancelled"

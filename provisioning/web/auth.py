@@ -127,8 +127,8 @@ def demand(permission: Permission) -> Caller:
         raise Forbidden(
             gettext(
                 "This needs the role %(needed)s; you have the role %(present)s.",
-                needed=LEAST[permission],
-                present=who.role,
+                needed=gettext(LEAST[permission].label),
+                present=gettext(who.role.label),
             )
         )
     return who

@@ -28,7 +28,7 @@ PLACES: Mapping[ActionKind, _Place] = {
     ActionKind.CHECK: _Place("pages.check", "start", Permission.ASK),
     ActionKind.SET_MODE: _Place("pages.vehicle_settings", "send", query={"then": "check"}),
     ActionKind.SET_CLOCK: _Place("pages.vehicle_settings", "card-clock", query={"then": "check"}),
-    ActionKind.RESTART_CAMERA: _Place("pages.tracker", "restart", query={"risky": "1"}),
+    ActionKind.RESTART_CAMERA: _Place("pages.tracker", "restart", query={"risky": "camget_restart:front"}),
     ActionKind.REPAIR: _Place("pages.vehicle_parameters", "send", query={"differing": "1"}),
     ActionKind.CHANGE_NUMBER: _Place("pages.edit_vehicle", "field-phone"),
     ActionKind.SET_SERVER: _Place("pages.vehicle_settings", "card-server"),

@@ -44,7 +44,7 @@ def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
     return render_template(
         "media/event.html", event=event, device=event.device, files=files, problem=problem,
         request_row=next((file.command for file in files if file.command), None), records=_records(files),
-        seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(files),
+        seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(event, files),
         days_kept=current_config().retention_days_uploads,
         shares=shares.of_event(event, utcnow()) if auth.caller().may(Permission.SHARE) else [],
         new_link=_new_link(event), lengths=[(hours, gettext(name)) for hours, name in LENGTHS],
@@ -52,11 +52,11 @@ def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
     )  # fmt: skip
 
 
-def _viewers(files: list[Upload]) -> list[audit.Viewer]:
-    """Give who saw or fetched the files, and when last, to those who may read the log."""
+def _viewers(event: Event, files: list[Upload]) -> list[audit.Viewer]:
+    """Give who saw the event or fetched its files, and when last, to those who may read the log."""
     if not auth.caller().may(Permission.AUDIT):
         return []
-    return audit.viewers([f"upload:{file.id}" for file in files])
+    return audit.viewers([f"event:{event.id}", *(f"upload:{file.id}" for file in files)])
 
 
 def _records(files: list[Upload]) -> list[TelemetryRecord]:

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import Device
-from provisioning.tracker.language import COMMANDS
+from provisioning.tracker.language import COMMANDS, Effect
 from provisioning.tracker.normalization import clean_text
 from provisioning.tracker.parameters import id_of
 from provisioning.translation import gettext
@@ -37,14 +37,18 @@ def _page(device: Device, error: ServiceError | None = None, form: str = "") -> 
         given=request.form,
         questions=_buttons(needs_confirmation=False),
         actions=_buttons(needs_confirmation=True),
+        chosen=request.form.get("command", request.args.get("risky")),
     )
 
 
 def _buttons(*, needs_confirmation: bool) -> list[tuple[str, str]]:
-    """Return value and text of the buttons that the caller may press: "camget_restart:front", or the name alone."""
+    """Return value and text of the buttons that the caller may press: "camget_restart:front", or the name alone.
+
+    What erases comes last, so that nobody chooses it by choosing nothing.
+    """
     return [
         (f"{kind.name}:{camera}".rstrip(":"), gettext(label))
-        for kind in COMMANDS.values()
+        for kind in sorted(COMMANDS.values(), key=lambda kind: kind.effect is Effect.ERASES)
         if auth.caller().may(kind.permission) and kind.needs_confirmation() is needs_confirmation
         for camera, label in kind.labels.items()
     ]
@@ -62,7 +66,7 @@ def other(imei: str) -> ResponseReturnValue:
         auth.demand(kind.permission)
         if kind.needs_confirmation() and "sure" not in request.form:
             raise Invalid(
-                gettext("Tick the box first: this cannot be undone."),
+                gettext("Tick the box first: it says that you know what this does."),
                 errors={"sure": [gettext("Not ticked.")]},
             )
         arguments = {"camera": camera} if kind.is_for_one_camera() else {}

@@ -119,6 +119,7 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
     AuditAction.DOWNLOADED: (N_("%(who)s downloaded %(what)s"), "download"),
     AuditAction.EXPORTED: (N_("%(who)s exported the %(what)s"), "download"),
     AuditAction.SHARED: (N_("%(who)s shared %(what)s"), "send"),
+    AuditAction.UNSHARED: (N_("%(who)s ended a link to %(what)s"), "x"),
     AuditAction.SAVED: (N_("%(who)s saved %(what)s"), "check"),
     AuditAction.ASKED: (N_("%(who)s asked for: %(what)s"), "send"),
     AuditAction.CANCELLED: (N_("%(who)s cancelled: %(what)s"), "x"),
@@ -133,23 +134,28 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
 }
 
 
-# what each role is called, and what it is for
-ROLES: Mapping[Role, tuple[str, str]] = {
-    Role.VIEWER: (N_("Viewer"), N_("sees vehicles, photos and clips")),
-    Role.SUPPORT: (N_("Support"), N_("also asks for photos and clips, and runs checks")),
-    Role.INSTALLER: (N_("Installer"), N_("also adds vehicles and sets them up")),
-    Role.ADMIN: (N_("Administrator"), N_("also people, tokens, the log and the service itself")),
+# what each role is for
+_PURPOSES: Mapping[Role, str] = {
+    Role.VIEWER: N_("sees vehicles, photos and clips"),
+    Role.SUPPORT: N_("also asks for photos and clips, and runs checks"),
+    Role.INSTALLER: N_("also adds vehicles and sets them up"),
+    Role.ADMIN: N_("also people, tokens, the log and the service itself"),
 }
 
 
 def role_names() -> list[tuple[str, str]]:
     """Give each role and what it is called."""
-    return [(role.value, gettext(name)) for role, (name, _) in ROLES.items()]
+    return [(role.value, gettext(role.label)) for role in _PURPOSES]
+
+
+def role_purposes() -> list[tuple[str, str]]:
+    """Give what each role is called and what it is for."""
+    return [(gettext(role.label), gettext(text)) for role, text in _PURPOSES.items()]
 
 
 def role_sentences() -> list[tuple[str, str]]:
     """Give each role with what it is called and what it is for: "Viewer: sees vehicles, photos and clips"."""
-    return [(role.value, f"{gettext(name)}: {gettext(text)}") for role, (name, text) in ROLES.items()]
+    return [(role.value, f"{gettext(role.label)}: {gettext(text)}") for role, text in _PURPOSES.items()]
 
 
 def standing(user: User, now: datetime) -> str:
@@ -170,7 +176,7 @@ def password_length(user: User) -> int:
 
 def role(name: str) -> str:
     """Say what a role is called."""
-    return gettext(ROLES[Role(name)][0])
+    return gettext(Role(name).label)
 
 
 def done_icon(action: str) -> str:
