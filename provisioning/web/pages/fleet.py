@@ -134,14 +134,11 @@ def edit_vehicle(imei: str) -> ResponseReturnValue:
 def _form(device: Device | None, given: Any, errors: forms.Errors, error: ServiceError | None) -> str:
     fields = {
         "given": given, "errors": errors, "problem": error.message if error else None, "models": MODELS,
-        "zones": sorted(ZONES),
+        "zones": sorted(ZONES), "keeps_leading_spaces": sms_capabilities().keeps_leading_spaces,
     }  # fmt: skip
     if device is None:
-        keeps = sms_capabilities().keeps_leading_spaces
-        return render_template(
-            "vehicle/new.html", device=None, keeps_leading_spaces=keeps,
-            usual_login=bool(fleet_settings.current().sms_login), **fields,
-        )  # fmt: skip
+        usual_login = bool(fleet_settings.current().sms_login)
+        return render_template("vehicle/new.html", device=None, usual_login=usual_login, **fields)
     return vehicle.page(device, "vehicle/details.html", "settings", **fields)
 
 

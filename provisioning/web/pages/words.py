@@ -272,9 +272,10 @@ _CERTAINTIES: Mapping[str, str] = {
 }
 
 
-def certainty(code: str) -> str:
+def certainty(code: str | None) -> str:
     """Say how sure it is which request made a file: "certain"."""
-    return gettext(_CERTAINTIES[code])
+    known = _CERTAINTIES.get(code or "")
+    return gettext(known) if known else gettext("not known how sure")
 
 
 def file_cause(row: Upload) -> str:
