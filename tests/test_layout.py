@@ -305,6 +305,9 @@ def test_the_sheet_of_a_vehicle_of_its_check_and_for_drivers_is_one_page_of_a4(
         page.goto(f"/vehicles/{IMEI}{tab}")
         page.emulate_media(media="print")
         page.set_viewport_size({"width": 688, "height": 1017})  # what is within the margins
+        page.evaluate(
+            "() => document.querySelectorAll('time').forEach(e => e.textContent = '59 minutes ago')"
+        )
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 688
         counts = re.findall(rb"/Type /Pages\b.*?/Count (\d+)", page.pdf(format="A4"), re.DOTALL)
         assert counts == [b"1"]
