@@ -17,7 +17,7 @@ LEADS_TO = [
     ("no_camera", {}, "Check", f"{VAN}/check#start"),
     ("wrong_mode", {}, "Set it and check again", f"{VAN}/settings?then=check#send"),
     ("wrong_clock", {}, "and check again", f"{VAN}/settings?then=check#card-clock"),
-    ("no_capture", {}, "Restart the camera", f"{VAN}/settings/tracker?risky=1#restart"),
+    ("no_capture", {}, "Restart the camera", f"{VAN}/settings/tracker?risky=camget_restart:front#restart"),
     ("drift", {"parameters": [66000]}, "Repair", f"{VAN}/settings/all?differing=1#send"),
     ("other_tracker", {}, "Change number", f"{VAN}/settings/vehicle#field-phone"),
     ("triggers_lead_nowhere", {}, "How to set it", f"{VAN}/settings#card-server"),

@@ -155,7 +155,7 @@ def test_a_viewer_may_not_do_what_installers_do(app: Flask) -> None:
     with app.test_request_context(headers={"Authorization": f"Bearer {token}"}):
         auth.authenticate_bearer(request, utcnow())
         assert auth.demand(Permission.READ)
-        with pytest.raises(Forbidden, match="installer"):
+        with pytest.raises(Forbidden, match="Installer"):
             auth.demand(Permission.SET_UP)
 
 
