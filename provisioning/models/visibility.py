@@ -60,19 +60,20 @@ def conditions(tags: Tags) -> dict[type[Any], ColumnElement[bool]]:
 
     A row belongs to the vehicle that its `device_id` names, else to that of the row which it must refer to (an event);
     of several, all have to be of vehicles that may be read.
-    Vehicles and their tags are found by a list of the vehicles. Rows of other tables are looked at one by one: from a
-    list of vehicles SQLite would begin with all that they ever had.
+    Tags are found by a list of the vehicles. Rows of other tables are looked at one by one: from a list of vehicles
+    SQLite would begin with all that they ever had, and half of a large fleet makes a long list for each statement.
     """
     table = DeviceTag.__table__  # not the model, which has a condition itself
     visible = select(table.c.device_id).where(table.c.tag.in_(sorted(tags)))
-    found: dict[type[Any], ColumnElement[bool]] = {
-        Device: Device.id.in_(visible),
-        DeviceTag: DeviceTag.device_id.in_(visible),
-    }
 
     def is_visible(device_id: ColumnElement[int]) -> ColumnElement[bool]:
         tag = table.alias()
         return exists().where(tag.c.device_id == device_id, tag.c.tag.in_(sorted(tags)))
+
+    found: dict[type[Any], ColumnElement[bool]] = {
+        Device: is_visible(Device.__mapper__.columns["id"]),
+        DeviceTag: DeviceTag.device_id.in_(visible),
+    }
 
     for mapper in Base.registry.mappers:
         if mapper.class_ in found:
