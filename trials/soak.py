@@ -36,7 +36,8 @@ KEPT_UP = {"rows": "acknowledged", "linked": "acknowledged", "copied": "photos"}
 SWEPT = 30.0  # seconds since the worker's last sweep; each three on an idle machine
 # of the jobs that end every few seconds; "settle" does not while files keep coming
 AGE = re.compile(
-    r'^dualcam_(?:worker_age|job_age)_seconds(?:\{job="(?!retention|reconcile|settle|working_folders)(\w+)"\})? (\S+)$',
+    r"^dualcam_(?:worker_age|job_age)_seconds"
+    r'(?:\{job="(?!retention|reconcile|settle|working_folders|storage)(\w+)"\})? (\S+)$',
     re.MULTILINE,
 )
 WEATHER = fleet.Weather(cut=0.1, ghost=0.1, corrupt=0.001, forget=0.02, rate=60_000, pause=(0.5, 5))
