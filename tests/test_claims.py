@@ -152,12 +152,12 @@ def test_a_process_that_was_forked_does_not_have_its_parents_claims(tmp_path: Pa
 
 
 def test_of_many_processes_that_want_the_same_files_each_file_has_one(start: Start) -> None:
-    crowd = [start() for _ in range(8)]
-    for process in crowd:
+    rivals = [start() for _ in range(8)]
+    for process in rivals:
         process.tell("race")
-    won = [int(process.answer()) for process in crowd]
+    won = [int(process.answer()) for process in rivals]
     assert sum(won) == 200
-    for process in crowd[:-1]:
+    for process in rivals[:-1]:
         process.kill()
-    last = crowd[-1]
+    last = rivals[-1]
     wait_until(lambda: last.do("race") == "200")  # a lock taken again by its holder is taken

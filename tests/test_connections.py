@@ -1,4 +1,4 @@
-"""TCP connections as rows: one each for devices, few for strangers, and none for ever."""
+"""TCP connections as rows: one each for devices, few for unknown devices, and none for ever."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,12 +13,12 @@ from provisioning.models import CameraSession, db, new_id
 from receiver.backend.port import SessionFacts
 from receiver.endings import Ending, Reason
 
-IMEI, STRANGER = "352094082736916", "356307042441013"
+IMEI, UNKNOWN_IMEI = "352094082736916", "356307042441013"
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 def ended(
-    second: int, imei: str | None = STRANGER, reason: Reason = Reason.UNKNOWN_DEVICE, **more: object
+    second: int, imei: str | None = UNKNOWN_IMEI, reason: Reason = Reason.UNKNOWN_DEVICE, **more: object
 ) -> SessionFacts:
     at = NOON + timedelta(seconds=second)
     facts = SessionFacts(new_id(), f"203.0.113.7:{40_000 + second % 20_000}", at, imei=imei)
@@ -37,7 +37,7 @@ def test_a_stranger_that_comes_back_every_second_is_one_row_a_day(app: Flask) ->
         camera_sessions.note([ended(second + n) for n in range(3)], NOON + timedelta(seconds=second))
     (row,) = rows()
     assert (row.imei, row.code, row.connections, row.bytes_received) == (
-        STRANGER,
+        UNKNOWN_IMEI,
         "unknown_device",
         600,
         9600,
@@ -144,8 +144,8 @@ def test_word_of_a_tracker_that_came_astray_goes_a_day_after_it_came_last(app: F
 
 
 def test_a_strangers_tracker_is_counted_as_a_stranger(app: Flask) -> None:
-    camera_sessions.note([tracker_data(second, STRANGER) for second in range(5)], NOON)
-    assert [(row.peer, row.code, row.connections) for row in rows()] == [(STRANGER, "tracker_data", 5)]
+    camera_sessions.note([tracker_data(second, UNKNOWN_IMEI) for second in range(5)], NOON)
+    assert [(row.peer, row.code, row.connections) for row in rows()] == [(UNKNOWN_IMEI, "tracker_data", 5)]
 
 
 def test_a_device_that_reached_its_limit_of_a_day_says_so_for_a_day(app: Flask) -> None:

@@ -63,7 +63,7 @@ statements below do. The ways to pass:
 docs/performance.md, "A database that has grown", says what a statement costs without.
 
 """
-STRANGERS = "sessions.device_id IS NULL"  # at most a thousand rows a day
+UNKNOWN_DEVICES = "sessions.device_id IS NULL"  # at most a thousand rows a day
 
 
 def scans(seen: list[tuple[str, Any]], *, lists: bool = False) -> set[tuple[str, str]]:
@@ -79,7 +79,7 @@ def scans(seen: list[tuple[str, Any]], *, lists: bool = False) -> set[tuple[str,
     for statement, parameters in seen:
         if not statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")):
             continue
-        if STRANGERS in statement:
+        if UNKNOWN_DEVICES in statement:
             continue
         plan = [row[-1] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()]
         sorted_ = any("TEMP B-TREE" in detail for detail in plan)

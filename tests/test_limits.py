@@ -48,55 +48,60 @@ class Peer:
 
 
 def test_beyond_the_limit_those_without_init_go_oldest_first_each_once() -> None:
-    crowd: ConnectionLimits[Peer] = ConnectionLimits(3, 2, 0)
+    open_connections: ConnectionLimits[Peer] = ConnectionLimits(3, 2, 0)
     first, second, third, fourth, fifth = (Peer() for _ in range(5))
     for newcomer in (first, second, third):
-        crowd.enter(newcomer, "a")
-        assert crowd.surplus(newcomer) is None
-    crowd.arrived(first, IMEI)
-    crowd.enter(fourth, "a")
-    assert crowd.surplus(fourth) is second
-    crowd.enter(fifth, "a")
-    assert crowd.surplus(fifth) is third
+        open_connections.enter(newcomer, "a")
+        assert open_connections.surplus(newcomer) is None
+    open_connections.arrived(first, IMEI)
+    open_connections.enter(fourth, "a")
+    assert open_connections.surplus(fourth) is second
+    open_connections.enter(fifth, "a")
+    assert open_connections.surplus(fifth) is third
 
 
 def test_beyond_the_limit_a_newcomer_goes_where_all_others_have_sent_their_init() -> None:
-    crowd: ConnectionLimits[Peer] = ConnectionLimits(1, 2, 0)
+    open_connections: ConnectionLimits[Peer] = ConnectionLimits(1, 2, 0)
     old, new = Peer(), Peer()
-    crowd.enter(old, "a")
-    crowd.arrived(old, IMEI)
-    crowd.enter(new, "a")
-    assert crowd.surplus(new) is new
+    open_connections.enter(old, "a")
+    open_connections.arrived(old, IMEI)
+    open_connections.enter(new, "a")
+    assert open_connections.surplus(new) is new
 
 
 def test_a_device_keeps_its_newest_connections_and_idle_ones_go_first() -> None:
-    crowd: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 0)
+    open_connections: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 0)
     busy, idle, newest = Peer(transfer=object()), Peer(), Peer()
-    assert crowd.arrived(busy, IMEI) == crowd.arrived(idle, IMEI) == []
-    assert crowd.arrived(newest, IMEI) == [idle]
+    assert open_connections.arrived(busy, IMEI) == open_connections.arrived(idle, IMEI) == []
+    assert open_connections.arrived(newest, IMEI) == [idle]
 
 
 def test_a_connection_that_is_ending_already_is_not_ended_in_place_of_another() -> None:
-    crowd: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 0)
+    open_connections: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 0)
     first, second, third, fourth = (Peer() for _ in range(4))
-    crowd.arrived(first, IMEI)
-    crowd.arrived(second, IMEI)
-    (gone,) = crowd.arrived(third, IMEI)
+    open_connections.arrived(first, IMEI)
+    open_connections.arrived(second, IMEI)
+    (gone,) = open_connections.arrived(third, IMEI)
     gone.ending = "crowded"
-    assert crowd.arrived(fourth, IMEI) == [second]
+    assert open_connections.arrived(fourth, IMEI) == [second]
 
 
 def test_addresses_are_counted_up_and_down_and_forgotten() -> None:
-    crowd: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 1)
+    open_connections: ConnectionLimits[Peer] = ConnectionLimits(100, 2, 1)
     first, second = Peer(), Peer()
-    assert crowd.enter(first, "a")
-    assert not crowd.enter(second, "a")
-    crowd.left(second, None)
-    assert crowd.comes_from(first, "b")
-    assert crowd.enter(second, "a")
-    crowd.left(first, None)
-    crowd.left(second, None)
-    assert (crowd.everyone, crowd._hosts, crowd._addresses, crowd._waiting) == ({}, {}, {}, {})
+    assert open_connections.enter(first, "a")
+    assert not open_connections.enter(second, "a")
+    open_connections.left(second, None)
+    assert open_connections.comes_from(first, "b")
+    assert open_connections.enter(second, "a")
+    open_connections.left(first, None)
+    open_connections.left(second, None)
+    assert (
+        open_connections.everyone,
+        open_connections._hosts,
+        open_connections._addresses,
+        open_connections._waiting,
+    ) == ({}, {}, {}, {})
 
 
 def test_a_quota_names_those_whose_lines_were_left_out_and_forgets_them() -> None:
