@@ -9,6 +9,8 @@ import psutil
 import pytest
 
 import trials  # noqa: F401 - puts what trials need on the path
+from provisioning import schedule
+from provisioning.core.config import Config
 from simulator.gateways import STAND_INS
 from trials import kills, outage, restarts, soak, unknown, weather
 from trials.evidence import BrokenPromise
@@ -116,6 +118,12 @@ def test_a_soak_takes_a_sample_in_the_middle_of_a_fork_for_what_it_is() -> None:
     for odd in 7, 13:  # the first and another warm sample of a worker
         samples[odd]["worker"]["pss"] = 2 * 2**20
     assert soak.judge(samples)["worker"]["pss_mib_per_hour"] == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_soak_judges_the_age_of_every_job_that_is_due_often(config: Config) -> None:
+    seldom = {job.name for job in schedule.table(config) if job.seconds > soak.SWEPT}
+    assert set(soak.SELDOM) == seldom | {"settle"}
 
 
 def test_a_soak_holds_what_is_flat_and_tells_what_grows() -> None:

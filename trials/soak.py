@@ -34,10 +34,10 @@ SLOPE = 20 * 2**20  # bytes per hour and process, for runs of 10 minutes and mor
 LAG = 20.0  # seconds by which every acknowledged file has its row and link, every photo its thumbnail; two when idle
 KEPT_UP = {"rows": "acknowledged", "linked": "acknowledged", "copied": "photos"}
 SWEPT = 30.0  # seconds since the worker's last sweep; each three on an idle machine
-# of the jobs that end every few seconds; "settle" does not while files keep coming
+# jobs that do not end every few seconds: "settle" goes on while files keep coming, the others are due more seldom
+SELDOM = ("retention", "reconcile", "settle", "working_folders", "storage")
 AGE = re.compile(
-    r"^dualcam_(?:worker_age|job_age)_seconds"
-    r'(?:\{job="(?!retention|reconcile|settle|working_folders|storage)(\w+)"\})? (\S+)$',
+    rf'^dualcam_(?:worker_age|job_age)_seconds(?:\{{job="(?!{"|".join(SELDOM)})(\w+)"\}})? (\S+)$',
     re.MULTILINE,
 )
 WEATHER = fleet.Weather(cut=0.1, ghost=0.1, corrupt=0.001, forget=0.02, rate=60_000, pause=(0.5, 5))
