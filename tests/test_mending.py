@@ -3,17 +3,22 @@
 import re
 from datetime import timedelta
 
+import flask_migrate
 import pytest
+from conftest import ROOT
 from gateway_double import Phone
 from page_visitor import Visitor, flat
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from test_settings_cards import PATH, asked, confirmed, post, van, visitor  # noqa: F401 - fixtures
 from test_sms import send
 
 from provisioning.check import continuation, run_view, runner
+from provisioning.core.audit import AuditAction
 from provisioning.devices import status_table
+from provisioning.fleet import presets
 from provisioning.media.camera_clock import zone_that_fits
 from provisioning.models import (
+    AuditEntry,
     ChecklistRun,
     Command,
     Device,
@@ -147,3 +152,73 @@ def test_a_check_that_is_stopped_while_it_waits_asks_nothing(
     phone.reply("New value 151:18;150:1")
     continuation.continue_runs(utcnow() + timedelta(seconds=5))
     assert (the_run().verdict, the_run().steps) == ("stopped", {})
+
+
+def test_a_zone_that_was_set_since_the_clock_was_seen_is_not_moved_once_more(
+    phone: Phone,
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    confirmed(phone, van, p151=18, p150=1, p66024=0)
+    clock_is_off(van, 10_800)
+    post(visitor, MEND)
+    send(van)
+    phone.reply("New value " + asked()[-1])
+    runner.stop(the_run(), utcnow())  # before a file could show what the clock is now
+    assert re.search(r'<option value="-180"\s+selected', visitor.get(MEND).text)
+
+
+def test_the_check_begins_at_once_where_the_vehicle_has_the_settings_already(
+    phone: Phone,
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    confirmed(phone, van, p66003=25)
+    sent = asked()
+    answer = post(visitor, MEND)
+    assert (answer.status_code, answer.location) == (302, f"{PATH.removesuffix('/settings')}/check")
+    assert asked() == sent
+    assert not the_run().begins_after
+    continuation.continue_runs(utcnow())
+    assert the_run().steps["reachable"]["state"] == "running"
+
+
+def test_the_log_of_people_says_that_a_check_was_begun_with_the_setting(
+    phone: Phone,
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    post(visitor, MEND)
+    entries = db.session.scalars(select(AuditEntry).where(AuditEntry.imei == van.imei)).all()
+    assert {entry.action for entry in entries} >= {AuditAction.ASKED, AuditAction.CHECKED}
+
+
+def test_a_preset_is_filled_in_without_losing_the_check_that_follows(
+    phone: Phone,
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    presets.save("Truck", "", {"151": 18, "150": 1}, "tests", utcnow())
+    page = flat(visitor.get(MEND))
+    chooser = page[page.index('method="get"') : page.index('id="preset"')]
+    assert 'name="then" value="check"' in chooser
+
+
+def test_an_older_version_reads_runs_that_were_not_begun_as_ended_and_begins_none_that_waits(
+    phone: Phone,
+    van: Device,  # noqa: F811
+    visitor: Visitor,  # noqa: F811
+) -> None:
+    now, folder = utcnow(), str(ROOT / "migrations")
+    for verdict in ("not_set", "good"):
+        run = runner.start(van, "somebody", now)
+        run.verdict, run.ended_at = verdict, now
+        db.session.commit()
+    post(visitor, MEND)
+    db.session.commit()
+    flask_migrate.downgrade(directory=folder, revision="0044")
+    query = text("SELECT verdict, ended_at IS NOT NULL FROM checklist_runs ORDER BY id")
+    found = [tuple(row) for row in db.session.execute(query)]
+    db.session.commit()
+    flask_migrate.upgrade(directory=folder)
+    assert found == [("stopped", True), ("good", True), ("stopped", True)]

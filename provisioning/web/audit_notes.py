@@ -79,6 +79,11 @@ def asked(rows: list[Command]) -> None:
     )
 
 
+def checked(device: Device) -> None:
+    """Note that a check of a vehicle was begun."""
+    note(AuditAction.CHECKED, f"device:{device.imei}", imei=device.imei)
+
+
 def changed(
     action: AuditAction, device: Device, given: Mapping[str, Any], before: Mapping[str, str] | None = None
 ) -> None:

@@ -58,16 +58,18 @@ def show(imei: str) -> ResponseReturnValue:
         wish = _wish(device)
         if wish.errors:
             raise Invalid(gettext("Some answers are wrong; nothing was sent."), errors=wish.errors)
-        if not wish.sent:
+        if not wish.sent and not _then_check():
             raise Conflict(
                 gettext("The vehicle has all of this already; nothing was sent."), code="nothing_to_send"
             )
         who = auth.caller()
-        rows = submission.provision(device, wish.sent, submission.Requester(who.label, who.role), utcnow())
+        requester = submission.Requester(who.label, who.role)
+        rows = submission.provision(device, wish.sent, requester, utcnow()) if wish.sent else []
         if wish.preset is not None and "profile" in request.form:
             registry.set_profile(locks.lock_device(device.id), wish.preset)
         if _then_check():
             runner.start(device, who.label, utcnow(), after=rows)
+            audit_notes.checked(device)
         db.session.commit()
         if rows:
             audit_notes.asked(rows)
@@ -168,11 +170,17 @@ def _wish(device: Device) -> _Wish:
 
 
 def _with_right_clock(device: Device, answers: Answers, held: Mapping[int, Any]) -> Answers:
-    """Propose the camera's time zone that puts a wrong clock right, where somebody came to mend it."""
+    """Propose the camera's time zone that puts a wrong clock right, where somebody came to mend it.
+
+    Nothing where the zone was set after the file that showed how far the clock is off: it may be right by now.
+    """
     clock = status_table.get(device.id, status_table.CLOCK)
     if not _then_check() or clock is None or clock.value is None:
         return answers
-    zone = as_integer(held.get(id_of("camera_time_zone"))) or 0
+    number = id_of("camera_time_zone")
+    if any(row.since > clock.checked_at for row in status_table.parameters(device.id, [number])):
+        return answers
+    zone = as_integer(held.get(number)) or 0
     fitting = camera_clock.zone_that_fits(zone, float(clock.value))
     return answers if fitting is None else dataclasses.replace(answers, camera_time_zone=fitting)
 
