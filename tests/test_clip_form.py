@@ -206,5 +206,18 @@ def test_an_hour_that_occurs_twice_means_the_later_one_that_has_come(van: Device
     assert row.arguments["timestamp"] == datetime(2025, 10, 26, 1, 30, tzinfo=UTC).timestamp()
 
 
+def test_a_crash_is_not_offered_by_a_time_that_means_the_second_of_two_equal_hours(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+) -> None:
+    first = datetime(2025, 10, 26, 0, 30, tzinfo=UTC)  # 03:30 in Vilnius, and so is an hour later
+    event(van, timestamp=first, started_at=first)
+    assert around(visitor, first) == []
+    second = first + timedelta(hours=1)
+    event(van, timestamp=second, started_at=second)
+    (given,) = around(visitor, second)
+    assert given["from"] == "2025-10-26T03:29:50"
+
+
 def test_who_may_only_look_is_offered_nothing(van: Device, app: Flask) -> None:  # noqa: F811
     assert choices(Visitor(app, Role.VIEWER)) == {}

@@ -1,6 +1,7 @@
 """The pages of events: the list with its filters, and one event, as the server gives them."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from page_visitor import IMEI, Visitor, flat, van  # noqa: F401 - `van` is a fix
 from sqlalchemy import select
 from test_events import requested, stored
 
-from provisioning.core import change_feed
+from provisioning.core import change_feed, fleet_settings
 from provisioning.media import event_service
 from provisioning.models import Device, Event, EventView, Role, Upload, db, utcnow
 from provisioning.web.pages import media
@@ -32,6 +33,29 @@ def event(device: Device, hours: float = 0, **columns: object) -> str:
 def shown(visitor: Visitor, query: str = "") -> list[str]:
     text = visitor.get(f"/media{query}").text
     return re.findall(r'href="/media/([0-9a-f]{32})"', text)
+
+
+@pytest.mark.parametrize(
+    ("types", "days", "words"),
+    [
+        (("photo",), (30, 7), "for 30 days"),
+        (("video",), (30, 0), "for ever"),
+        (("photo", "video"), (30, 30), "for 30 days"),
+        (("photo", "video"), (0, 7), "photos: for ever; clips: for 7 days"),
+    ],
+)
+def test_an_event_says_for_how_long_its_files_are_kept_as_the_storage_page_sets_it(
+    van: Device,  # noqa: F811
+    visitor: Visitor,
+    types: Sequence[str],
+    days: tuple[int, int],
+    words: str,
+) -> None:
+    fleet_settings.change({"photo_days": days[0], "video_days": days[1]}, utcnow())
+    moment = utcnow()
+    for file_type in types:
+        ident = event(van, file_type=file_type, timestamp=moment, started_at=moment)
+    assert f"<dt>Kept</dt> <dd> {words} </dd>" in flat(visitor.get(f"/media/{ident}"))
 
 
 def test_front_and_rear_stand_on_one_card_with_kind_and_time_in_the_vehicles_zone(

@@ -139,6 +139,15 @@ def test_only_who_may_share_makes_and_ends_links(app: Flask, ident: str) -> None
         db.session.commit()
 
 
+def test_the_page_of_an_event_ends_no_link_to_another(app: Flask, van: Device, ident: str) -> None:  # noqa: F811
+    path, share = made(app, ident)
+    other = event(van, hours=30)
+    visitor = Visitor(app, Role.SUPPORT)
+    answer = visitor.send(f"/media/{other}", f"/media/{other}/shares/{share['id']}/end")
+    assert answer.status_code == 404
+    assert opened(app, path).status_code == 200
+
+
 def test_the_page_of_an_event_makes_a_link_shows_it_once_and_ends_it(app: Flask, ident: str) -> None:
     visitor = Visitor(app, Role.SUPPORT)
     page = f"/media/{ident}"

@@ -38,10 +38,10 @@ def make(event: Event, hours: int, password_hash: str | None, by: str, now: date
     return share, token
 
 
-def find(ident: str) -> Share:
-    """Give the share with this id. Raises NotFound."""
+def find(ident: str, *, of: Event | None = None) -> Share:
+    """Give the share with this id. Raises NotFound, also where it is a link to another event than `of`."""
     found = db.session.get(Share, ident)
-    if found is None:
+    if found is None or (of is not None and found.object_id != of.id):
         raise NotFound(gettext("There is no such share."))
     return found
 

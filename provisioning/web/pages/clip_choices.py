@@ -56,13 +56,17 @@ def _before(device: Device, now: datetime) -> Iterator[ClipChoice]:
 
 def _around(device: Device, day: date, now: datetime) -> Iterator[ClipChoice]:
     """Offer the crash or towing of a day whose clip is not here, once the clip would be over."""
-    since, until = event_days.bounds(day, ZoneInfo(device.time_zone))
+    zone = device.time_zone
+    since, until = event_days.bounds(day, ZoneInfo(zone))
     missing = missing_clips.newest(device, since, until)
     if missing is None:
         return
     begin = (missing.event.at - BEFORE).replace(microsecond=0)
-    if begin + timedelta(seconds=SECONDS) > now:
-        return
-    time = times.short_time(missing.event.at, device.time_zone)
+    if (
+        begin + timedelta(seconds=SECONDS) > now
+        or times.read(times.to_field(begin, zone), zone, now) != begin
+    ):
+        return  # the form would ask for another time: in the hour that a clock repeats it means the later one
+    time = times.short_time(missing.event.at, zone)
     label = gettext(_AROUND[EventKind(missing.event.kind)], time=time)
-    yield ClipChoice(label, begin, times.to_field(begin, device.time_zone), missing.source)
+    yield ClipChoice(label, begin, times.to_field(begin, zone), missing.source)

@@ -8,7 +8,7 @@ from werkzeug import Response
 from provisioning.core import audit
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, ServiceError
-from provisioning.media import event_list, shares
+from provisioning.media import event_list, kept_days, shares
 from provisioning.models import Event, TelemetryRecord, Upload, db, utcnow
 from provisioning.roles import Permission
 from provisioning.translation import N_, gettext
@@ -45,11 +45,18 @@ def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
         "media/event.html", event=event, device=event.device, files=files, problem=problem,
         request_row=next((file.command for file in files if file.command), None), records=_records(files),
         seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(event, files),
-        days_kept=current_config().retention_days_uploads,
+        days_kept=_days_kept(files),
         shares=shares.of_event(event, utcnow()) if auth.caller().may(Permission.SHARE) else [],
         new_link=_new_link(event), lengths=[(hours, gettext(name)) for hours, name in LENGTHS],
         newer=event_list.neighbour(event, newer=True), older=event_list.neighbour(event, newer=False),
     )  # fmt: skip
+
+
+def _days_kept(files: list[Upload]) -> dict[str, int]:
+    """Give for how many days the types of an event's files are kept, 0: for ever; both types where it has no file."""
+    days = kept_days.kept_days().by_type()
+    types = {file.file_type for file in files} or set(days)
+    return {name: count for name, count in days.items() if name in types}
 
 
 def _viewers(event: Event, files: list[Upload]) -> list[audit.Viewer]:
@@ -101,7 +108,8 @@ def share(ident: str) -> ResponseReturnValue:
 
 def end_share(ident: str, share: str) -> ResponseReturnValue:
     """Have a link to an event lead nowhere any more."""
-    event, found = event_list.find(ident), shares.find(share)
+    event = event_list.find(ident)
+    found = shares.find(share, of=event)
 
     def work() -> str:
         shares.end(found, utcnow())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import MAXYEAR, UTC, datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -164,17 +164,11 @@ def _footage(text: str, duration: int, zone: str) -> int:
 
 
 def _local_time(text: str, zone: str) -> int:
-    """Read a time of the vehicle's zone; of an hour that occurs twice the later that has come. Raises Invalid."""
-    problem = gettext("Give date and time.")
+    """Read a time of the vehicle's zone, as `times.read` does. Raises Invalid."""
     try:
-        moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
-        if moment.year == MAXYEAR:
-            raise OverflowError("what begins then may end after the last day there is")
-        back = moment.astimezone(UTC).astimezone(moment.tzinfo)
-        if back.replace(tzinfo=None) == moment.replace(tzinfo=None):
-            later = moment.replace(fold=1).timestamp()
-            return int(later if later <= utcnow().timestamp() else moment.timestamp())
+        if (moment := times.read(text, zone, utcnow())) is not None:
+            return int(moment.timestamp())
         problem = gettext("This time does not exist in %(zone)s: the clock was put forward.", zone=zone)
     except (ValueError, OverflowError):
-        pass
+        problem = gettext("Give date and time.")
     raise Invalid(gettext("Some fields are wrong; nothing was sent."), errors={"timestamp": [problem]})

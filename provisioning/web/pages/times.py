@@ -3,7 +3,7 @@
 A date's pattern is one of CLDR and a sentence of the catalogues: each language has the order and the dots of its own.
 """
 
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
@@ -76,6 +76,21 @@ def to_second(moment: datetime, zone: str = "UTC", now: datetime | None = None) 
 def to_field(moment: datetime, zone: str) -> str:
     """Give a time as the field of a form holds it: "2026-11-27T13:37:20"."""
     return f"{in_zone(moment, zone):%Y-%m-%dT%H:%M:%S}"
+
+
+def read(text: str, zone: str, now: datetime) -> datetime | None:
+    """Read a time as the field of a form holds it; of an hour that occurs twice the later that has come.
+
+    None where the zone skips it. Raises ValueError or OverflowError where it is no time, or too near the last one.
+    """
+    moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+    if moment.year == MAXYEAR:
+        raise OverflowError("what begins then may end after the last day there is")
+    back = moment.astimezone(UTC).astimezone(moment.tzinfo)
+    if back.replace(tzinfo=None) != moment.replace(tzinfo=None):
+        return None
+    later = moment.replace(fold=1).astimezone(UTC)
+    return later if later <= now else moment.astimezone(UTC)
 
 
 def place(zone: str) -> str:
