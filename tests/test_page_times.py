@@ -53,6 +53,19 @@ def test_a_video_from_a_moment_to_come_is_refused_in_the_devices_time(van: Devic
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
 
 
+@pytest.mark.parametrize(
+    "begin", ["2026-01-15T10:00:00+05:00", "2026-01-15T10:00:00Z", "2026-01-15", "2026-W03-4"]
+)
+def test_a_time_of_another_zone_or_without_an_hour_is_not_taken_for_the_vehicles(
+    van: Device, visitor: Visitor, begin: str
+) -> None:
+    fields = {"file_type": "video", "source": "front", "duration": "10", "from": begin}
+    answer = visitor.send(f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", **fields)
+    assert answer.status_code == 422
+    assert "Give date and time." in answer.text
+    assert db.session.scalars(select(Command)).all() == []
+
+
 @pytest.mark.parametrize("begin", ["9999-12-31T23:59:59", "0001-01-01T00:00:00"])
 def test_a_time_at_the_edge_of_the_calendar_is_refused_like_any_other(
     van: Device, visitor: Visitor, begin: str

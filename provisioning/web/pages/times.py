@@ -83,7 +83,10 @@ def read(text: str, zone: str, now: datetime) -> datetime | None:
 
     None where the zone skips it. Raises ValueError or OverflowError where it is no time, or too near the last one.
     """
-    moment = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+    given = datetime.fromisoformat(text)
+    if given.tzinfo is not None or ":" not in text:
+        raise ValueError("a field holds date and time, in the vehicle's zone")
+    moment = given.replace(tzinfo=ZoneInfo(zone))
     if moment.year == MAXYEAR:
         raise OverflowError("what begins then may end after the last day there is")
     back = moment.astimezone(UTC).astimezone(moment.tzinfo)
