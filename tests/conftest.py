@@ -8,6 +8,7 @@ import dataclasses
 import gc
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -218,6 +219,10 @@ def either_product(request: pytest.FixtureRequest) -> "Stack":
     return stack
 
 
+# the first is Debian's package of it without windows
+CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     """One Chromium; a test opens pages or contexts of its own and closes them."""
@@ -225,7 +230,7 @@ def browser() -> Iterator["Browser"]:
 
     expect.set_options(timeout=60_000)
 
-    chromium = next(p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(p).exists())
+    chromium = next(found for name in CHROMIUM if (found := shutil.which(name)))
     flags = ("no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
              "disable-component-update", "disable-sync")  # fmt: skip
     with sync_playwright() as playwright:
