@@ -4,10 +4,13 @@ Making one (routes, the OpenAPI document) and warming it up (statements, templat
 tests. What a test may change of it is put back here; a test compares it with an app that was made anew.
 """
 
+from pathlib import Path
 from typing import Any
 
 import described_answers
+import machine
 from flask import Flask
+from jinja2 import FileSystemBytecodeCache
 
 from app import configure, create_app
 from provisioning.core.config import Config
@@ -22,6 +25,7 @@ def lend(config: Config) -> Flask:
     if config.database_url not in _made:
         app = create_app(config)
         app.testing = True
+        app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(_templates()))
         described_answers.attach(app)
         _made[config.database_url] = app, dict(app.extensions), dict(app.config)
     app, extensions, settings = _made[config.database_url]
@@ -31,6 +35,13 @@ def lend(config: Config) -> Flask:
     app.extensions["dualcam_limiter"].storage.reset()
     configure(app, config)
     return app
+
+
+def _templates() -> Path:
+    """Give the folder of compiled templates, which all processes of a run share."""
+    folder = machine.folder() / "templates"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def take_back() -> None:
