@@ -18,7 +18,7 @@ from provisioning.devices.vehicle_facts import (
     SIDES,
     CameraFacts,
     Drift,
-    EndedCheck,
+    CheckFacts,
     HealthLimits,
     Known,
     SentCommand,
@@ -63,7 +63,7 @@ def facts(given: dict[str, Any]) -> VehicleFacts:
         if side in read:
             read[side] = CameraFacts(**timed(read[side]))
     read["settings"] = {int(number): known(value) for number, value in read.get("settings", {}).items()}
-    read["checks"] = [EndedCheck(**timed(check)) for check in read.get("checks", [])]
+    read["checks"] = [CheckFacts(**timed(check)) for check in read.get("checks", [])]
     read["requests"] = [SentCommand(**timed(request)) for request in read.get("requests", [])]
     if "drift" in read:
         read["drift"] = Drift(**timed(read["drift"]))

@@ -18,7 +18,7 @@ from provisioning.devices.vehicle_facts import (
     CameraFacts,
     Card,
     Drift,
-    EndedCheck,
+    CheckFacts,
     Known,
     SentCommand,
     VehicleFacts,
@@ -192,7 +192,7 @@ def _settings_asked(device: Device, now: datetime) -> tuple[Mapping[int, datetim
     return asked_at, frozenset(being_set)
 
 
-def _checks(device: Device) -> list[EndedCheck]:
+def _checks(device: Device) -> list[CheckFacts]:
     """Give the newest checks that ended with a verdict."""
     runs = db.session.scalars(
         select(ChecklistRun)
@@ -207,11 +207,11 @@ def _checks(device: Device) -> list[EndedCheck]:
     return [_check(run) for run in runs]
 
 
-def _check(run: ChecklistRun) -> EndedCheck:
+def _check(run: ChecklistRun) -> CheckFacts:
     assert run.ended_at is not None
     marks = {name: str(entry["mark"]) for name, entry in run.steps.items() if entry.get("mark")}
     verdict = run.verdict or ""
-    return EndedCheck(verdict, run.started_at, run.ended_at, camera_of_verdict(verdict, marks), marks)
+    return CheckFacts(verdict, run.started_at, run.ended_at, camera_of_verdict(verdict, marks), marks)
 
 
 def _requests(device: Device, now: datetime) -> list[SentCommand]:

@@ -13,7 +13,7 @@ from provisioning.devices.vehicle_facts import (
     DUALCAM,
     SIDES,
     Card,
-    EndedCheck,
+    CheckFacts,
     HealthLimits,
     SentCommand,
     VehicleFacts,
@@ -50,12 +50,12 @@ BLIND = frozenset(("silent", "answers_late", "ignition_off", "other_tracker", "r
 _DEAD = {"front_camera": ("front",), "rear_camera": ("rear",), "no_camera": SIDES, "no_power": SIDES}
 
 
-def _telling(facts: VehicleFacts) -> EndedCheck | None:
+def _telling(facts: VehicleFacts) -> CheckFacts | None:
     """Give the newest check that saw the cameras."""
     return next((check for check in facts.checks if check.verdict not in BLIND), None)
 
 
-def _found_by_check(facts: VehicleFacts, *verdicts: str) -> EndedCheck | None:
+def _found_by_check(facts: VehicleFacts, *verdicts: str) -> CheckFacts | None:
     check = _telling(facts)
     return check if check is not None and check.verdict in verdicts else None
 
@@ -75,12 +75,12 @@ def wrong_mode(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Find
         if file_at is None or file_at < known.at:
             return Finding(known.since, {"parameter": number, "value": known.value})
     check = _found_by_check(facts, "wrong_mode")
-    if check is None or wrong or (file_at is not None and file_at > check.ended_at):
+    if check is None or wrong or (file_at is not None and file_at > check.found_at):
         return None
     confirmed = facts.settings.get(id_of("rs232_mode"))
-    if confirmed is not None and confirmed.at > check.ended_at:
+    if confirmed is not None and confirmed.at > check.found_at:
         return None
-    return Finding(check.ended_at)
+    return Finding(check.found_at)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -113,10 +113,10 @@ def _dead_since(facts: VehicleFacts, side: str, now: datetime) -> datetime | Non
     signs = [
         _Sign(known.at, known.value, known.since) for known in (camera.answers, camera.detected) if known
     ]
-    seen = [camera.file, *(check.ended_at for check in facts.checks if check.marks.get(side) == "came")]
+    seen = [camera.file, *(check.found_at for check in facts.checks if check.marks.get(side) == "came")]
     signs += [_Sign(at, "yes", at) for at in seen if at is not None]
     if (check := _found_by_check(facts, *_DEAD)) is not None and side in _DEAD[check.verdict]:
-        signs.append(_Sign(check.ended_at, "no", check.ended_at))
+        signs.append(_Sign(check.found_at, "no", check.found_at))
     for request in _recent(facts, now):
         none_there = request.failure == "dualcam_not_present"
         missing = request.failure == "camera_not_present" and request.sources == (side,)
@@ -148,7 +148,7 @@ def no_reply(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Findin
     ]  # fmt: skip
     check = next(iter(facts.checks), None)
     if check is not None and check.verdict == "silent":
-        asked = [request for request in sent if check.started_at <= request.sent_at <= check.ended_at]
+        asked = [request for request in sent if check.started_at <= request.sent_at <= check.found_at]
     else:
         asked = []
     for unanswered in (asked, sent[:2] if len(sent) > 1 else []):
@@ -178,9 +178,9 @@ def no_capture(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Find
         return None
     sides = [side for side in SIDES if check.camera in (side, "both", None)]
     came = newest(camera_of(facts, side).file for side in sides)
-    if came is not None and came > check.ended_at:
+    if came is not None and came > check.found_at:
         return None
-    return Finding(check.ended_at, {"camera": sides[0] if len(sides) == 1 else "both"})
+    return Finding(check.found_at, {"camera": sides[0] if len(sides) == 1 else "both"})
 
 
 def requests_fail(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
@@ -218,7 +218,7 @@ def card_problem(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Fi
         check = _found_by_check(facts, "no_card")
         if check is not None and side == (check.camera or "front"):
             said = Card.FAULTY if check.marks.get("sd") == "bad_card" else Card.MISSING
-            signs.append(_Sign(check.ended_at, said, check.ended_at))
+            signs.append(_Sign(check.found_at, said, check.found_at))
         found = _present(signs)
         if found is not None and found[0] != Card.MOUNTED:
             bad[side] = found
@@ -238,10 +238,10 @@ def triggers_lead_nowhere(facts: VehicleFacts, limits: HealthLimits, now: dateti
 
 def wrong_clock(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
     check, clock = _found_by_check(facts, "wrong_clock"), facts.clock
-    if clock is not None and (check is None or clock.at >= check.ended_at):
+    if clock is not None and (check is None or clock.at >= check.found_at):
         off = int(clock.value)
         return Finding(clock.since, {"seconds": off}) if abs(off) > WRONG_CLOCK else None
-    return Finding(check.ended_at) if check else None
+    return Finding(check.found_at) if check else None
 
 
 def drifted(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:

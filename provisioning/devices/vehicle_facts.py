@@ -40,12 +40,12 @@ class CameraFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class EndedCheck:
-    """A check that ended: its verdict, the camera that it is about, and the marks of its steps."""
+class CheckFacts:
+    """What a check found: its verdict, the camera that it is about, and the marks of its steps."""
 
     verdict: str
     started_at: datetime
-    ended_at: datetime
+    found_at: datetime
     camera: str | None = None  # front, rear or both
     marks: Mapping[str, str] = field(default_factory=dict)
 
@@ -83,7 +83,7 @@ class VehicleFacts:
     )  # those of DUALCAM, as the device confirmed them
     front: CameraFacts = CameraFacts()
     rear: CameraFacts = CameraFacts()
-    checks: Sequence[EndedCheck] = ()
+    checks: Sequence[CheckFacts] = ()
     requests: Sequence[SentCommand] = ()
     rates: Sequence[float] = ()  # bytes per second of whole files
     rated_at: datetime | None = None  # when the newest of those came
@@ -142,7 +142,7 @@ def last_proof(facts: VehicleFacts) -> datetime | None:
     mounted = [
         camera.card.at for camera in cameras_of(facts) if camera.card and camera.card.value == Card.MOUNTED
     ]
-    ended_well = [check.ended_at for check in facts.checks if check.verdict in WORKS]
+    ended_well = [check.found_at for check in facts.checks if check.verdict in WORKS]
     files = [camera.file for camera in cameras_of(facts)]
     return newest([*files, *mounted, *ended_well, min(both) if len(both) == len(SIDES) else None])
 
