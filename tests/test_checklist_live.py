@@ -80,6 +80,14 @@ HEALTH = {
 }  # fmt: skip
 
 
+# and while its check waits for a person's answer
+WAITING = {
+    "no SD card": ("no_card", "limited"), "bad SD card": ("no_card", "limited"),
+    "front dead": ("front_camera", "limited"), "rear dead": ("rear_camera", "limited"),
+    "no camera": ("no_camera", "broken"), "no power": ("no_camera", "broken"),
+}  # fmt: skip
+
+
 def imei_of(number: int) -> str:
     """Make an IMEI with a right check digit."""
     digits = f"3520940800{number:04d}"
@@ -159,6 +167,7 @@ def test_the_checklist_finds_what_is_wrong_with_the_vehicle(stack: Stack, desk: 
     if case.answers:
         step = asks_a_person(page)
         assert step, "a person is asked what no SMS can see"
+        assert_nothing_is_hidden_while_it_waits(stack, desk, name)
         page = desk.post(page_of(name), do="answer", step=step, answer=case.answers)
     assert re.findall(r"<h2 data-say>(.*?)</h2>", page) == [check_words.verdict_title(case.verdict)]
     assert check_words.verdict_todo(case.verdict) in page
@@ -176,6 +185,17 @@ def test_the_checklist_finds_what_is_wrong_with_the_vehicle(stack: Stack, desk: 
         row = desk.get(f"/?q={IMEIS[name]}").partition("<tbody>")[2]
         assert health_words.STATES[state] in row
         assert shown["state"] == "working" or shown["reason"] in row
+
+
+def assert_nothing_is_hidden_while_it_waits(stack: Stack, desk: Desk, name: str) -> None:
+    """The start page names the likely cause before anybody has answered, and what to do first."""
+    code, state = WAITING[name]
+    shown = _health(stack, name)
+    assert (shown["code"], shown["state"], shown["action"]["kind"]) == (code, state, "answer"), shown
+    row = desk.get(f"/?q={IMEIS[name]}").partition("<tbody>")[2]
+    assert health_words.STATES[state] in row
+    assert shown["reason"] in row
+    assert "The check waits for an answer." in row
 
 
 def _health(stack: Stack, name: str) -> dict[str, Any]:

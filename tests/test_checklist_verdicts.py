@@ -10,7 +10,16 @@ from conftest import ROOT
 from provisioning.check import check_words
 from provisioning.check.facts import GOOD, LOOKS, CommandOutcome, Result, StepFacts
 from provisioning.check.steps import STEPS
-from provisioning.check.verdicts import BY_ID, VERDICTS, CheckVerdict, camera, certainty, decide, grounds
+from provisioning.check.verdicts import (
+    BY_ID,
+    VERDICTS,
+    CheckVerdict,
+    camera,
+    certainty,
+    decide,
+    grounds,
+    likely_cause,
+)
 from provisioning.phrase import Phrase, as_it_is
 
 pytestmark = pytest.mark.quick
@@ -168,6 +177,26 @@ def test_a_question_names_its_camera_and_without_an_answer_the_likely_cause_is_t
     assert (certainty(verdict, results), camera(verdict, results)) == ("likely", about)
     title = check_words.verdict_title(verdict.id)
     assert check_words.sentence(verdict, results).startswith(f"Likely: {title}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "question", "cause"),
+    [
+        ({"card": refused("file_not_found")}, "sd", "no_card"),
+        ({"card": refused("media_problem")}, "sd", "no_card"),
+        ({"front": refused("camera_not_present")}, "led", "front_camera"),
+        ({"cameras": silent("front", "rear"), "front": NO_ANSWER, "rear": NO_ANSWER}, "led", "no_camera"),
+        ({"card": refused("media_problem"), "cameras": silent("front")}, "led", None),  # its photo has come
+        ({"cameras": silent("rear")}, "led", None),
+    ],
+)
+def test_the_likely_cause_of_a_question_is_the_bad_verdict_of_the_steps_before_it(
+    changes: Mapping[str, StepFacts], question: str, cause: str | None
+) -> None:
+    results = judged(changes)
+    assert BY_STEP[question].when(results), "the question is asked"
+    found = likely_cause(results, BY_STEP[question])
+    assert (found.id if found else None) == cause
 
 
 def test_an_answer_after_the_end_of_a_run_is_no_silence_any_more() -> None:

@@ -17,8 +17,8 @@ from provisioning.devices.health import HealthState
 from provisioning.devices.vehicle_facts import (
     SIDES,
     CameraFacts,
-    Drift,
     CheckFacts,
+    Drift,
     HealthLimits,
     Known,
     SentCommand,

@@ -22,7 +22,7 @@ from provisioning.check.run_facts import (
 )
 from provisioning.check.step_commands import ask_again, ask_step, is_lost, waited_for
 from provisioning.check.steps import STEPS, Step, in_order, nobody_can_look
-from provisioning.check.verdicts import decide
+from provisioning.check.verdicts import decide, likely_cause
 from provisioning.commands import submission
 from provisioning.core.errors import Conflict, Invalid, ServiceError
 from provisioning.devices import status_table, transfer_times
@@ -110,8 +110,8 @@ def answer(run: ChecklistRun, step_id: str, choice: str, now: datetime) -> None:
             **step.read(StepFacts(answer=choice, results=results_of(run))).as_entry(),
         }
     }
+    # the likely cause counts on until the run goes on and ends
     run.ended_at, run.waits_for_person, run.updated_at = None, False, now
-    health_marks.mark([run.device_id])
     db.session.commit()
 
 
@@ -126,7 +126,7 @@ def again(run: ChecklistRun, step_id: str, now: datetime) -> None:
     run.steps = {name: value for name, value in run.steps.items() if name not in gone} | {
         step_id: {"fresh": True}
     }
-    run.ended_at = run.verdict = None
+    run.ended_at = run.verdict = run.likely_verdict = run.likely_at = None
     run.waits_for_person, run.updated_at = False, now
     health_marks.mark([run.device_id])
     changes.publish(run.device_id, "checklist")
@@ -139,7 +139,7 @@ def advance(run: ChecklistRun, now: datetime) -> None:
     if run.ended_at is not None or not _has_begun(run, now):
         db.session.commit()
         return
-    before = dict(run.steps)
+    before, has_asked = dict(run.steps), run.waits_for_person
     waiting = running = False
     seen: set[str] = set()
     while step := next((step for step in in_order(results_of(run)) if step.id not in seen), None):
@@ -157,10 +157,22 @@ def advance(run: ChecklistRun, now: datetime) -> None:
     if not waiting:
         finish(run, now)
     run.waits_for_person = waiting and not running
+    if run.waits_for_person and not has_asked:
+        _note_likely_cause(run, now if run.steps != before else run.updated_at)
     if run.steps != before or run.ended_at:
         run.updated_at = now
         changes.publish(device.id, "checklist")
     db.session.commit()
+
+
+def _note_likely_cause(run: ChecklistRun, at: datetime) -> None:
+    """Keep what a run says if nobody can answer its first question: health counts it while the run waits."""
+    question = next(step for step in STEPS if run.steps.get(step.id, {}).get("state") == "question")
+    cause = likely_cause(results_of(run), question)
+    verdict = cause.id if cause else None
+    if verdict != run.likely_verdict:
+        run.likely_verdict, run.likely_at = verdict, at if verdict else None
+    health_marks.mark([run.device_id])
 
 
 def _has_begun(run: ChecklistRun, now: datetime) -> bool:

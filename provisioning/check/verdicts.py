@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from provisioning.check.facts import BAD, GOOD, HIDDEN, WARN, Result, has_mark
+from provisioning.check.facts import BAD, GOOD, HIDDEN, UNABLE, WARN, Result, StepFacts, has_mark
+from provisioning.check.steps import Step
 from provisioning.devices.vehicle_facts import camera_of_verdict
 from provisioning.phrase import Phrase
 
@@ -134,6 +135,13 @@ LESSER = ("ignition_off", "answers_late", "refused", "old_firmware", "differs", 
 def grade(verdict: str) -> str:
     """Give how bad a verdict is: good, warn or bad."""
     return GOOD if verdict == "good" else WARN if verdict in LESSER else BAD
+
+
+def likely_cause(results: Mapping[str, Result], question: Step) -> CheckVerdict | None:
+    """Give the verdict of a run whose question nobody can answer; None where the run has found nothing bad."""
+    unable = question.read(StepFacts(answer=UNABLE, results=results))
+    verdict = decide({**results, question.id: unable})
+    return verdict if grade(verdict.id) == BAD else None
 
 
 def certainty(verdict: CheckVerdict, results: Mapping[str, Result]) -> str:

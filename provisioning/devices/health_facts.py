@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table, transfer_times
@@ -17,8 +17,8 @@ from provisioning.devices.vehicle_facts import (
     SIDES,
     CameraFacts,
     Card,
-    Drift,
     CheckFacts,
+    Drift,
     Known,
     SentCommand,
     VehicleFacts,
@@ -56,6 +56,8 @@ _CARDS = {
 }
 # states of a command's life that it reaches only once the gateway has taken its SMS
 _WENT_OUT = frozenset((ShownState.SENT, ShownState.DELIVERED, ShownState.ANSWERED, ShownState.UNKNOWN))
+
+_HAS_VERDICT = and_(ChecklistRun.ended_at.is_not(None), ChecklistRun.verdict.not_in(NO_VERDICT))
 
 Items = Mapping[str, StatusItem]
 
@@ -193,13 +195,11 @@ def _settings_asked(device: Device, now: datetime) -> tuple[Mapping[int, datetim
 
 
 def _checks(device: Device) -> list[CheckFacts]:
-    """Give the newest checks that ended with a verdict."""
+    """Give what the newest checks found: those that ended with a verdict, or that asked a person and have no answer."""
     runs = db.session.scalars(
         select(ChecklistRun)
         .where(
-            ChecklistRun.device_id == device.id,
-            ChecklistRun.ended_at.is_not(None),
-            ChecklistRun.verdict.not_in(NO_VERDICT),
+            ChecklistRun.device_id == device.id, or_(_HAS_VERDICT, ChecklistRun.likely_verdict.is_not(None))
         )
         .order_by(ChecklistRun.id.desc())
         .limit(CHECKS)
@@ -208,10 +208,12 @@ def _checks(device: Device) -> list[CheckFacts]:
 
 
 def _check(run: ChecklistRun) -> CheckFacts:
-    assert run.ended_at is not None
     marks = {name: str(entry["mark"]) for name, entry in run.steps.items() if entry.get("mark")}
-    verdict = run.verdict or ""
-    return CheckFacts(verdict, run.started_at, run.ended_at, camera_of_verdict(verdict, marks), marks)
+    if run.ended_at is not None and run.verdict not in NO_VERDICT:
+        verdict, found_at = run.verdict or "", run.ended_at
+    else:
+        verdict, found_at = run.likely_verdict or "", run.likely_at or run.updated_at
+    return CheckFacts(verdict, run.started_at, found_at, camera_of_verdict(verdict, marks), marks)
 
 
 def _requests(device: Device, now: datetime) -> list[SentCommand]:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from provisioning.devices import health_words
 from provisioning.devices.health import HealthState
 from provisioning.devices.health_words import Action
-from provisioning.models import Device, db
+from provisioning.models import ChecklistRun, Device, db
 from provisioning.translation import gettext
 
 LATELY = timedelta(hours=1)  # "31 others got through in the last hour": is it us, or the vehicle?
@@ -34,10 +34,11 @@ class HealthView:
 def of(rows: Sequence[Device], now: datetime) -> dict[int, HealthView]:
     """Give the health of devices, by their ids."""
     others = _others(now) if any(row.health_code == "server_unreachable" for row in rows) else 0
-    return {row.id: _view(row, others) for row in rows}
+    waiting = _whose_check_waits(rows)
+    return {row.id: _view(row, others, waits=row.id in waiting) for row in rows}
 
 
-def _view(row: Device, others: int) -> HealthView:
+def _view(row: Device, others: int, *, waits: bool) -> HealthView:
     arguments = dict(row.health_arguments or {})
     if row.health_code == "server_unreachable":
         arguments["others"] = others
@@ -46,8 +47,18 @@ def _view(row: Device, others: int) -> HealthView:
         row.health_code,
         health_words.sentence(row.health_code, arguments),
         row.health_since or row.created_at,
-        health_words.action(row.health_code, arguments),
+        health_words.ANSWER if waits else health_words.action(row.health_code, arguments),
     )
+
+
+def _whose_check_waits(rows: Sequence[Device]) -> frozenset[int]:
+    """Give the ids of the devices whose check waits for a person's answer: before it nothing else can be done."""
+    query = select(ChecklistRun.device_id).where(
+        ChecklistRun.ended_at.is_(None),
+        ChecklistRun.waits_for_person,
+        ChecklistRun.device_id.in_([row.id for row in rows]),
+    )
+    return frozenset(db.session.scalars(query))
 
 
 def _others(now: datetime) -> int:

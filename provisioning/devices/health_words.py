@@ -25,6 +25,7 @@ STATES: Mapping[str, str] = {
 class ActionKind(StrEnum):
     """What mends a vehicle, for pages and programs."""
 
+    ANSWER = "answer"  # answer the question of the check that is open
     CHECK = "check"  # begin a check
     SET_MODE = "set_mode"  # send what DualCam needs, then check
     SET_CLOCK = "set_clock"  # send the right time zone, then check
@@ -48,6 +49,7 @@ class Action:
         return gettext(self.sentence)
 
 
+ANSWER = Action(ActionKind.ANSWER, N_("Answer the question"))
 CHECK = Action(ActionKind.CHECK, N_("Check"))
 SET_MODE = Action(ActionKind.SET_MODE, N_("Set it and check again"))
 RESTART = Action(ActionKind.RESTART_CAMERA, N_("Restart the camera"))

@@ -29,5 +29,8 @@ class ChecklistRun(db.Model):  # type: ignore[name-defined]
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
     ended_at: Mapped[datetime | None]
     waits_for_person: Mapped[bool] = mapped_column(default=False)  # nothing to do until somebody answers
+    # the verdict if nobody can answer its question, where that is a bad one, and since when the steps say so
+    likely_verdict: Mapped[str | None] = mapped_column(String(48))
+    likely_at: Mapped[datetime | None]
 
     device: Mapped[Device] = relationship()

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import url_for
 
-from provisioning.devices.health_words import Action, ActionKind
+from provisioning.devices.health_words import ANSWER, Action, ActionKind
 from provisioning.models import ChecklistRun
 from provisioning.roles import Permission
 from provisioning.translation import gettext
@@ -25,6 +25,7 @@ class _Place:
 
 
 PLACES: Mapping[ActionKind, _Place] = {
+    ActionKind.ANSWER: _Place("pages.check", "start", Permission.ASK),
     ActionKind.CHECK: _Place("pages.check", "start", Permission.ASK),
     ActionKind.SET_MODE: _Place("pages.vehicle_settings", "send", query={"then": "check"}),
     ActionKind.SET_CLOCK: _Place("pages.vehicle_settings", "card-clock", query={"then": "check"}),
@@ -51,7 +52,7 @@ def button_of(action: Action | None, imei: str, run: ChecklistRun | None) -> But
     """
     if run is not None:
         may_answer = run.waits_for_person and auth.caller().may(Permission.ASK)
-        label = gettext("Answer the question") if may_answer else gettext("See the check")
+        label = ANSWER.label if may_answer else gettext("See the check")
         return Button(label, url_for("pages.check", imei=imei, _anchor="start"))
     if action is None or not auth.caller().may(PLACES[action.kind].permission):
         return None
