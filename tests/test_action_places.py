@@ -18,6 +18,12 @@ LEADS_TO = [
     ("wrong_mode", {}, "Set it and check again", f"{VAN}/settings?then=check#send"),
     ("wrong_clock", {}, "and check again", f"{VAN}/settings?then=check#card-clock"),
     ("no_capture", {}, "Restart the camera", f"{VAN}/settings/tracker?risky=camget_restart:front#restart"),
+    (
+        "no_capture",
+        {"camera": "rear"},
+        "Restart the camera",
+        f"{VAN}/settings/tracker?risky=camget_restart:rear#restart",
+    ),
     ("drift", {"parameters": [66000]}, "Repair", f"{VAN}/settings/all?differing=1#send"),
     ("other_tracker", {}, "Change number", f"{VAN}/settings/vehicle#field-phone"),
     ("triggers_lead_nowhere", {}, "How to set it", f"{VAN}/settings#card-server"),

@@ -5,7 +5,7 @@ rows. An action has a kind, for pages and programs, and a label, which says what
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -38,10 +38,11 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a person can do about it."""
+    """What a person can do about it; `camera`: front or rear, where it is known to be about that one alone."""
 
     kind: ActionKind
     sentence: str
+    camera: str | None = None
 
     @property
     def label(self) -> str:
@@ -247,4 +248,6 @@ def sentence(code: str, arguments: ReasonArguments) -> str:
 
 def action(code: str, arguments: ReasonArguments) -> Action | None:
     """Give what mends it; None where there is nothing to do."""
-    return _reason(arguments)[1] if code == "requests_fail" else _WORDS[code].action
+    found = _reason(arguments)[1] if code == "requests_fail" else _WORDS[code].action
+    camera = arguments.get("camera")
+    return replace(found, camera=camera) if found is RESTART and camera in ("front", "rear") else found

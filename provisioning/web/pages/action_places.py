@@ -29,7 +29,7 @@ PLACES: Mapping[ActionKind, _Place] = {
     ActionKind.CHECK: _Place("pages.check", "start", Permission.ASK),
     ActionKind.SET_MODE: _Place("pages.vehicle_settings", "send", query={"then": "check"}),
     ActionKind.SET_CLOCK: _Place("pages.vehicle_settings", "card-clock", query={"then": "check"}),
-    ActionKind.RESTART_CAMERA: _Place("pages.tracker", "restart", query={"risky": "camget_restart:front"}),
+    ActionKind.RESTART_CAMERA: _Place("pages.tracker", "restart"),
     ActionKind.REPAIR: _Place("pages.vehicle_parameters", "send", query={"differing": "1"}),
     ActionKind.CHANGE_NUMBER: _Place("pages.edit_vehicle", "field-phone"),
     ActionKind.SET_SERVER: _Place("pages.vehicle_settings", "card-server"),
@@ -57,4 +57,7 @@ def button_of(action: Action | None, imei: str, run: ChecklistRun | None) -> But
     if action is None or not auth.caller().may(PLACES[action.kind].permission):
         return None
     place = PLACES[action.kind]
-    return Button(action.label, url_for(place.endpoint, imei=imei, _anchor=place.anchor, **place.query))
+    query = dict(place.query)
+    if action.kind is ActionKind.RESTART_CAMERA:
+        query["risky"] = f"camget_restart:{action.camera or 'front'}"  # the choice of the form
+    return Button(action.label, url_for(place.endpoint, imei=imei, _anchor=place.anchor, **query))
