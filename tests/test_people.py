@@ -19,6 +19,7 @@ from test_api import Api
 from test_audit import audited
 
 from provisioning.core.errors import Conflict, Invalid
+from provisioning.core.undo import UNDO
 from provisioning.models import ApiToken, IdempotencyKey, Role, User, WallLink, WebSession, db, utcnow
 from provisioning.web import auth, invitations, sign_in, users
 
@@ -574,7 +575,7 @@ def test_a_token_that_was_revoked_by_mistake_is_restored_by_one_button(app: Flas
 
 def test_a_token_is_not_restored_later(app: Flask, admin: Visitor) -> None:
     clear, ident = revoked(admin)
-    db.session.execute(update(ApiToken).values(revoked_at=utcnow() - auth.UNDO))
+    db.session.execute(update(ApiToken).values(revoked_at=utcnow() - UNDO))
     db.session.commit()
     page = f"/settings/tokens?revoked={ident}"
     assert "Undo" not in admin.get(page).text

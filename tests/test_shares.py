@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from flask import Flask
 from page_visitor import Visitor, van  # noqa: F401 - a fixture
-from sqlalchemy import select
+from sqlalchemy import select, update
 from test_api import Api
 from test_event_pages import event
 from test_events import stored
 from werkzeug.test import TestResponse
 
+from provisioning.core.undo import UNDO
 from provisioning.media import event_service, storage
 from provisioning.models import AuditEntry, Device, Event, Role, Share, Upload, db, utcnow
 
@@ -164,3 +165,45 @@ def test_the_page_of_an_event_makes_a_link_shows_it_once_and_ends_it(app: Flask,
     done = db.session.scalars(select(AuditEntry.action).where(AuditEntry.object == f"event:{ident}"))
     assert done.all()[-1] == "unshared"
     assert "at least 6 characters" in visitor.send(page, f"{page}/shares", hours="72", password="abc").text
+
+
+def ended(visitor: Visitor, app: Flask, ident: str) -> tuple[str, str, str]:
+    """A link that somebody ended on the page: its path, its id, and the page that they see then."""
+    path, share = made(app, ident)
+    page = f"/media/{ident}"
+    answer = visitor.send(page, f"{page}/shares/{share['id']}/end")
+    assert answer.status_code == 302
+    assert opened(app, path).status_code == 404
+    return path, share["id"], answer.location.removesuffix("#share")
+
+
+def test_a_link_that_was_ended_by_mistake_is_restored_by_one_button(app: Flask, ident: str) -> None:
+    visitor = Visitor(app, Role.SUPPORT)
+    path, share, page = ended(visitor, app, ident)
+    text = visitor.get(page).text
+    assert (">Undo</button>" in text, "has ended" in text) == (True, True)
+    assert visitor.send(page, f"/media/{ident}/shares/{share}/restore").location == f"/media/{ident}#share"
+    assert opened(app, path).status_code == 200
+    assert "Undo" not in visitor.get(page).text
+    done = db.session.scalars(select(AuditEntry.action).where(AuditEntry.object == f"event:{ident}"))
+    assert [action for action in done if "shared" in action][-2:] == ["unshared", "shared"]
+
+
+@pytest.mark.parametrize("over", ["ended_at", "expires_at"])
+def test_a_link_is_not_restored_later_nor_beyond_its_time(app: Flask, ident: str, over: str) -> None:
+    visitor = Visitor(app, Role.SUPPORT)
+    path, share, page = ended(visitor, app, ident)
+    db.session.execute(update(Share).values({over: utcnow() - UNDO}))
+    db.session.commit()
+    assert "Undo" not in visitor.get(page).text
+    answer = visitor.send(page, f"/media/{ident}/shares/{share}/restore")
+    assert (answer.status_code, "cannot be restored any more" in answer.text) == (404, True)
+    assert opened(app, path).status_code == 404
+
+
+def test_who_may_not_share_restores_no_link(app: Flask, ident: str) -> None:
+    path, share, page = ended(Visitor(app, Role.SUPPORT), app, ident)
+    viewer = Visitor(app, Role.VIEWER)
+    assert "Undo" not in viewer.get(page).text
+    assert viewer.send("/account", f"/media/{ident}/shares/{share}/restore").status_code == 403
+    assert opened(app, path).status_code == 404

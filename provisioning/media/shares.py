@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from provisioning.core.errors import NotFound
+from provisioning.core.undo import may_be_undone
 from provisioning.media import event_list
 from provisioning.models import Event, Share, db, new_id
 from provisioning.translation import gettext
@@ -71,6 +72,23 @@ def end(share: Share, now: datetime) -> None:
     """Have a link lead nowhere any more. Commits."""
     if share.ended_at is None:
         share.ended_at = now
+    db.session.commit()
+
+
+def just_ended(ident: str, event: Event, now: datetime) -> Share | None:
+    """Give the link to an event with this id if a person ended it within `undo.UNDO` and its time is not over."""
+    row = db.session.get(Share, ident)
+    if row is None or row.object_id != event.id:
+        return None
+    return row if may_be_undone(row.ended_at, now) and now < row.expires_at else None
+
+
+def restore(ident: str, event: Event, now: datetime) -> None:
+    """Have a link that was ended within `undo.UNDO` lead to its event again. Commits. Raises NotFound."""
+    share = just_ended(ident, event, now)
+    if share is None:
+        raise NotFound(gettext("This link cannot be restored any more."))
+    share.ended_at = None
     db.session.commit()
 
 

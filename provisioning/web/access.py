@@ -171,6 +171,7 @@ WRITES: Mapping[str, WriteAccess] = {
     "DELETE /api/v1/shares/<ident>": WriteAccess(Permission.SHARE, AuditAction.UNSHARED),
     "POST /media/<ident>/shares": WriteAccess(Permission.SHARE, AuditAction.SHARED),
     "POST /media/<ident>/shares/<share>/end": WriteAccess(Permission.SHARE, AuditAction.UNSHARED),
+    "POST /media/<ident>/shares/<share>/restore": WriteAccess(Permission.SHARE, AuditAction.SHARED),
     "POST /api/v1/events/<ident>/seen": WriteAccess(Permission.READ, AuditAction.SAW),
     "PUT /api/v1/events/<ident>/saved": WriteAccess(Permission.SAVE, AuditAction.SAVED),
     "DELETE /api/v1/events/<ident>/saved": WriteAccess(Permission.SAVE, AuditAction.CHANGED),

@@ -17,13 +17,13 @@ from sqlalchemy.exc import IntegrityError
 
 from provisioning.core import audit
 from provisioning.core.errors import Conflict, Forbidden, NotFound, ServiceError
+from provisioning.core.undo import may_be_undone
 from provisioning.models import ApiToken, Role, User, changed, db, utcnow, visibility
 from provisioning.roles import LEAST, Permission
 from provisioning.translation import gettext
 from provisioning.web import sign_in, tag_limit, users
 
 TOKEN_DAYS = 365
-UNDO = timedelta(minutes=5)  # for so long a person who pressed the wrong button can restore a token
 TOKEN_SEEN_EVERY = timedelta(minutes=1)  # last_used_at is for people: no write per request
 
 login_manager = LoginManager()
@@ -198,7 +198,10 @@ def latest_tokens(limit: int) -> Sequence[ApiToken]:
 
 
 def restore_token(ident: str, now: datetime) -> ApiToken:
-    """Have a token that was revoked within `UNDO` work again. Raises NotFound, Conflict where its name is taken."""
+    """Have a token that was revoked within `undo.UNDO` work again.
+
+    Raises NotFound, Conflict where its name is taken.
+    """
     row = just_revoked(ident, now)
     if row is None:
         raise NotFound(gettext("This token cannot be restored any more."))
@@ -209,9 +212,9 @@ def restore_token(ident: str, now: datetime) -> ApiToken:
 
 
 def just_revoked(ident: str, now: datetime) -> ApiToken | None:
-    """Give the token with this id if it was revoked within `UNDO`."""
+    """Give the token with this id if it was revoked within `undo.UNDO`."""
     row = db.session.get(ApiToken, int(ident)) if users.IDENT.fullmatch(ident) else None
-    return row if row and row.revoked_at and now - row.revoked_at < UNDO else None
+    return row if row and may_be_undone(row.revoked_at, now) else None
 
 
 def find_token(ident: str) -> ApiToken:

@@ -9,7 +9,7 @@ from provisioning.core import audit
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.media import event_list, kept_days, shares
-from provisioning.models import Event, TelemetryRecord, Upload, db, utcnow
+from provisioning.models import Event, Share, TelemetryRecord, Upload, db, utcnow
 from provisioning.roles import Permission
 from provisioning.translation import N_, gettext
 from provisioning.web import audit_notes, auth, users
@@ -26,6 +26,9 @@ def attach(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/media/<ident>", "event", show)
     blueprint.add_url_rule("/media/<ident>/shares", "share_event", share, methods=["POST"])
     blueprint.add_url_rule("/media/<ident>/shares/<share>/end", "end_share", end_share, methods=["POST"])
+    blueprint.add_url_rule(
+        "/media/<ident>/shares/<share>/restore", "restore_share", restore_share, methods=["POST"]
+    )
     blueprint.add_url_rule("/media/<ident>/saved", "save_event", save, methods=["POST"])
 
 
@@ -47,7 +50,8 @@ def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
         seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(event, files),
         days_kept=_days_kept(files),
         shares=shares.of_event(event, utcnow()) if auth.caller().may(Permission.SHARE) else [],
-        new_link=_new_link(event), lengths=[(hours, gettext(name)) for hours, name in LENGTHS],
+        ended=_just_ended(event), new_link=_new_link(event),
+        lengths=[(hours, gettext(name)) for hours, name in LENGTHS],
         newer=event_list.neighbour(event, newer=True), older=event_list.neighbour(event, newer=False),
     )  # fmt: skip
 
@@ -72,6 +76,14 @@ def _records(files: list[Upload]) -> list[TelemetryRecord]:
         list(db.session.scalars(select(TelemetryRecord).where(TelemetryRecord.id.in_(idents))))
         if idents
         else []
+    )
+
+
+def _just_ended(event: Event) -> Share | None:
+    """Give the link that the address says was ended just now, to those who may restore it."""
+    ident = request.args.get("ended")
+    return (
+        shares.just_ended(ident, event, utcnow()) if ident and auth.caller().may(Permission.SHARE) else None
     )
 
 
@@ -107,12 +119,23 @@ def share(ident: str) -> ResponseReturnValue:
 
 
 def end_share(ident: str, share: str) -> ResponseReturnValue:
-    """Have a link to an event lead nowhere any more."""
+    """Have a link to an event lead nowhere any more, at once; the page then offers to restore it."""
     event = event_list.find(ident)
     found = shares.find(share, of=event)
 
     def work() -> str:
         shares.end(found, utcnow())
+        return url_for("pages.event", ident=ident, ended=found.id, _anchor="share")
+
+    return forms.once(work, lambda error: (_refused(event, error), error.status))
+
+
+def restore_share(ident: str, share: str) -> ResponseReturnValue:
+    """Have a link that was ended just now lead to its event again."""
+    event = event_list.find(ident)
+
+    def work() -> str:
+        shares.restore(share, event, utcnow())
         return url_for("pages.event", ident=ident, _anchor="share")
 
     return forms.once(work, lambda error: (_refused(event, error), error.status))
