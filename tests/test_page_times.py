@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from provisioning.devices import status_table
 from provisioning.media import request_progress
 from provisioning.models import Command, Device, Verdict, db, utcnow
-from provisioning.web.pages import size, times
+from provisioning.web.pages import times
+from provisioning.web.pages.amounts import size
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from babel.numbers import format_decimal
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -22,17 +20,16 @@ from werkzeug.exceptions import HTTPException
 from provisioning.commands import command_words
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
-from provisioning.core.prices import Price
 from provisioning.devices import durations, status_words
 from provisioning.media import copy_words, link_words, session_words
 from provisioning.media.storage import media as uploads_media
 from provisioning.models import db, utcnow
 from provisioning.roles import Permission
 from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
-from provisioning.translation import N_, gettext, ngettext
+from provisioning.translation import N_, gettext
 from provisioning.web import access, audit_notes, auth, language, reader
 from provisioning.web.browser_names import browser_name
-from provisioning.web.pages import account, audit_log, inbox_items, kept_form, times, words
+from provisioning.web.pages import account, amounts, audit_log, inbox_items, kept_form, times, words
 from provisioning.web.redirects import own_path
 from provisioning.web.responses import error_body, kept_headers, refuse_control_characters
 from receiver.store.media_store import MediaError
@@ -92,11 +89,11 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _crash)
     app.jinja_env.filters.update(
-        local=times.local, size=size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
+        local=times.local, size=amounts.size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
         short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
         own_time=times.own_time, place=times.place, to_second=times.to_second,
         estimate=durations.words, browser=browser_name,
-        field_name=audit_log.field_name, field_value=audit_log.field_value, money=money,
+        field_name=audit_log.field_name, field_value=audit_log.field_value, money=amounts.money,
         said=command_words.said, status_note=status_words.note,
         reply_sentence=command_words.reply_sentence, link_reason=link_words.reason, copy_problem=copy_words.problem,
         session_reason=session_words.reason,
@@ -233,22 +230,3 @@ def _error_page(status: int, message: str | None) -> tuple[str, int]:
 def shown(value: object) -> object:
     """Show a camera's text as the receiver takes it now; rows of older versions may hold what no page can."""
     return UNSHOWN.sub("\ufffd", value) if isinstance(value, str) else value
-
-
-def money(price: Price) -> str:
-    """Show an amount of money: "0.0079 USD", "25.00 USD", with the decimal sign of the reader's language."""
-    return f"{format_decimal(price.amount.normalize(), '0.00######', get_locale() or 'en')} {price.currency}"
-
-
-def size(count: int | None) -> str:
-    """Show a number of bytes."""
-    if not count:
-        return "0"
-    for limit, unit, name in ((1e6, 1e3, "kB"), (1e9, 1e6, "MB"), (1e15, 1e9, "GB")):
-        if count < 1e3:
-            return ngettext("%(number)s byte", "%(number)s bytes", count)
-        if count < limit:
-            return (
-                f"{format_decimal(count / unit, '0' if unit < 1e6 else '0.0', get_locale() or 'en')} {name}"
-            )
-    return str(count)
