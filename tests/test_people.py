@@ -546,6 +546,13 @@ def test_a_token_is_shown_once_and_revoked_by_one_button(app: Flask, admin: Visi
         auth.find_token(str(row.id))
 
 
+def test_what_the_command_line_made_says_so_in_the_readers_language(app: Flask, admin: Visitor) -> None:
+    auth.create_token("platform", Role.VIEWER)
+    for language, said in (("en", "made by command line"), ("de", "angelegt von Kommandozeile")):
+        page = flat(admin.get("/settings/tokens", **{"Accept-Language": language}))
+        assert said in untagged(page)
+
+
 def revoked(admin: Visitor) -> tuple[str, int]:
     """Make a token and revoke it; give its clear text and its id."""
     clear = auth.create_token("platform", Role.VIEWER)

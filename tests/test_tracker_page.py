@@ -32,6 +32,20 @@ def test_what_is_known_without_its_file_is_shown_without_a_link(van: Device, vis
     assert "/uploads/" not in page.text
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "Front clip, 15 kB"), ("de", "Clip vorn, 15 kB")])
+def test_the_last_file_is_named_in_the_readers_language_with_its_size(
+    van: Device, visitor: Visitor, language: str, said: str
+) -> None:
+    value = "front video, 14787 bytes"
+    status_table.note(
+        van, "upload.last", value, Verdict.GOOD, now=utcnow(), source_kind="upload", source_id=None
+    )
+    db.session.commit()
+    page = visitor.get(f"/vehicles/{IMEI}/settings/tracker", **{"Accept-Language": language}).text
+    assert f"<strong>{said}</strong>" in page
+    assert "bytes" not in page
+
+
 def press(visitor: Visitor, command: str, **fields: str) -> TestResponse:
     page = f"/vehicles/{IMEI}/settings/tracker"
     return visitor.send(page, f"/vehicles/{IMEI}/command", command=command, **fields)

@@ -92,6 +92,16 @@ def test_pages_join_without_a_gap_or_a_repetition(app: Flask, van: Device) -> No
     assert read == whole
 
 
+def test_a_vehicle_that_works_again_says_so_once(van: Device, visitor: Visitor) -> None:  # noqa: F811
+    db.session.add(
+        HealthChange(device_id=van.id, state="working", code="proved", since=utcnow(), at=utcnow())
+    )
+    db.session.commit()
+    page = visitor.get(f"{LOG}?kind=health").text
+    assert "Working" in page
+    assert "Works" not in page
+
+
 def test_changes_of_health_at_the_same_time_are_all_read(app: Flask, van: Device) -> None:  # noqa: F811
     at = utcnow() - timedelta(hours=1)
     for _ in range(5):

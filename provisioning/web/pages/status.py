@@ -1,5 +1,6 @@
 """What is known of a vehicle, item by item, in words: labels, values, groups."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -10,7 +11,9 @@ from provisioning.devices import status_table, status_words, transfer_times
 from provisioning.models import Device, StatusItem, db
 from provisioning.tracker.parameters import Parameter
 from provisioning.translation import N_, gettext
+from provisioning.web.pages.amounts import size
 from provisioning.web.pages.parameters import words
+from provisioning.web.pages.words import title_of
 
 NAMED_BY_DEVICE = (
     "parameter.",
@@ -22,6 +25,9 @@ GROUPS = (
     (N_("Settings"), ("parameter.",)),
     (N_("Tracker"), ("info.", "tracker.", "files.")),
 )
+_FILE = re.compile(
+    r"(?P<source>front|rear) (?P<type>photo|video), (?P<bytes>[0-9]+) bytes"
+)  # as `media.settlement` notes it
 OTHER = N_("Other")  # the group of items whose names begin otherwise
 LABELS = {
     "contact.sms": N_("Last SMS from the vehicle"),
@@ -86,4 +92,6 @@ def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetim
     if row.item.startswith("parameter."):
         number = int(row.item.split(".")[1])
         return words(catalogue[number], row.value) if number in catalogue else row.value
+    if file := _FILE.fullmatch(row.value):
+        return f"{title_of(file['source'], file['type'])}, {size(int(file['bytes']))}"
     return status_words.value(row.value)

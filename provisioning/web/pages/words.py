@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
+from provisioning.core import audit
 from provisioning.core.audit import AuditAction
 from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
@@ -253,6 +254,15 @@ def asker(by: str, caller: str) -> str:
     return gettext("the check") if by.startswith(BY_CHECK) else by
 
 
+# who is no person and no token, in the log of people and where something was made
+_NOBODY = {audit.COMMAND_LINE: N_("command line"), audit.UNKNOWN: N_("unknown")}
+
+
+def author(by: str) -> str:
+    """Say who did something: an email address, the name of a token, "command line"."""
+    return gettext(_NOBODY[by]) if by in _NOBODY else by
+
+
 def file_state(row: Upload) -> Label:
     """Give the word for the state of a file."""
     return _FILE[UploadState(row.state)]
@@ -260,7 +270,12 @@ def file_state(row: Upload) -> Label:
 
 def file_title(row: Upload) -> str:
     """Say what a file is: "Front photo", "Rear clip"."""
-    return gettext(_TITLES[row.source, row.file_type])
+    return title_of(row.source, row.file_type)
+
+
+def title_of(source: str, file_type: str) -> str:
+    """Say what a file of this camera and type is: "Front photo"."""
+    return gettext(_TITLES[source, file_type])
 
 
 # how sure it is which request made a file
