@@ -82,13 +82,17 @@ settings.register_profile("deep", settings.get_profile("ours"), max_examples=10_
 settings.load_profile("ours")
 
 
-def wait_until(claim: Callable[[], Any], seconds: float = 60.0, every: float = 0.02) -> Any:
-    """Give the claim's first true answer; fail the test when there is none in time."""
-    deadline = time.monotonic() + seconds
+def wait_until(claim: Callable[[], Any], seconds: float = 60.0, every: float = 0.25) -> Any:
+    """Give the claim's first true answer; fail the test when there is none in time.
+
+    It is asked often at first, then more and more seldom, down to `every` so many seconds: asking costs both sides.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.02
     while time.monotonic() < deadline:
         if answer := claim():
             return answer
-        time.sleep(every)
+        time.sleep(pause)
+        pause = min(pause * 1.2, every)
     raise AssertionError(f"not within {seconds} s: {claim}")
 
 

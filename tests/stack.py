@@ -201,7 +201,7 @@ class Stack:
             return last["state"] not in open_states
 
         try:
-            wait_until(look, seconds, every=0.1)
+            wait_until(look, seconds)
         except AssertionError:
             raise AssertionError(f"{last}\n{self.log('worker')[-2000:]}") from None
         return last
