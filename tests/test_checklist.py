@@ -15,6 +15,7 @@ from provisioning.check.steps import STEPS
 from provisioning.commands import command_words, submission
 from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import registry, status_table
+from provisioning.media import camera_clock
 from provisioning.models import (
     ChecklistRun,
     Command,
@@ -244,6 +245,30 @@ def test_a_check_keeps_by_which_of_its_files_the_clock_is_known(phone: Phone, va
     clock = status_table.get(van.id, status_table.CLOCK)
     assert clock is not None
     assert (clock.value, clock.source_kind, clock.source_id) == ("0", "upload", "1" * 32)
+
+
+def test_what_a_check_hears_late_takes_the_place_of_nothing_that_is_known_since(
+    phone: Phone, van: Device
+) -> None:
+    run = begin(van)
+    photo_came(phone, van, run, 1)
+    runner.answer(run, "led", "unable", utcnow())
+    runner.advance(run, utcnow())
+    ended_at = run.ended_at
+    assert ended_at is not None
+    camera_clock.note(van, 7200, "2" * 32, utcnow())
+    db.session.commit()
+    late = db.session.scalars(select(Command).where(Command.kind == "getver")).one()
+    late.updated_at = utcnow() + timedelta(seconds=1)
+    run.steps = run.steps | {"firmware": run.steps["firmware"] | {"verdict": "warn"}}  # as without the answer
+    db.session.commit()
+    continuation.continue_runs(utcnow())
+    db.session.expire_all()
+    assert run.steps["firmware"]["verdict"] == "good"
+    assert run.ended_at == ended_at
+    clock = status_table.get(van.id, status_table.CLOCK)
+    assert clock is not None
+    assert (clock.value, clock.source_id) == ("7200", "2" * 32)
 
 
 def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Phone, van: Device) -> None:

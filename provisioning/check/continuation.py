@@ -62,7 +62,7 @@ def _reconsider(ident: str, now: datetime) -> None:
         run.steps = run.steps | {step.id: entry | read.as_entry()}
     run.updated_at = now
     if run.steps != before:
-        runner.finish(run, now)
+        runner.finish(run, run.ended_at or now)  # what is known since then is newer
         changes.publish(run.device_id, "checklist")
     db.session.commit()
 
