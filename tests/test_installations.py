@@ -134,8 +134,13 @@ def test_a_broken_vehicle_is_named_once_with_what_mends_it(van: Device, visitor:
     assert badge(visitor) == "1"
 
 
-def test_an_archived_vehicle_is_installed_no_more(van: Device, visitor: Visitor) -> None:
+def test_an_archived_vehicle_is_installed_and_checked_no_more(van: Device, visitor: Visitor) -> None:
+    run = ChecklistRun(device_id=van.id, steps={"led": {"state": "question"}}, waits_for_person=True)
+    db.session.add(run)
+    db.session.commit()
     registry.archive(van, utcnow())
+    db.session.refresh(run)
+    assert (run.verdict, run.ended_at is not None, run.waits_for_person) == ("stopped", True, False)
     assert "Nothing waits for you" in visitor.get("/inbox").text
     assert badge(visitor) is None
 

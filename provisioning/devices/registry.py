@@ -11,6 +11,7 @@ from provisioning.core import encryption
 from provisioning.core.errors import Conflict, Invalid, NotFound
 from provisioning.devices import cabin_rule, credentials
 from provisioning.models import (
+    ChecklistRun,
     Command,
     Device,
     DevicePhone,
@@ -172,6 +173,11 @@ def archive(device: Device, now: datetime) -> None:
     waiting = select(Command).where(Command.device_id == device.id, Command.state == State.QUEUED)
     for command in db.session.scalars(waiting):
         command_state.move(command, State.CANCELLED, now, note=Phrase("device_archived"))
+    db.session.execute(
+        update(ChecklistRun)
+        .where(ChecklistRun.device_id == device.id, ChecklistRun.ended_at.is_(None))
+        .values(ended_at=now, verdict="stopped", waits_for_person=False)
+    )
     health_marks.mark([device.id])
     changes.publish(device.id, "devices")
     db.session.commit()
