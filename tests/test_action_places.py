@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, van, visitor  # noqa: F401 - fixtures
+from page_visitor import IMEI, Visitor
 
 from provisioning.devices.health_words import ActionKind
 from provisioning.models import Device, Role, StatusItem, db, utcnow
@@ -43,12 +43,7 @@ def test_every_kind_of_action_has_a_place() -> None:
 
 @pytest.mark.parametrize(("code", "arguments", "label", "address"), LEADS_TO)
 def test_the_button_leads_to_what_it_says(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
-    code: str,
-    arguments: dict[str, object],
-    label: str,
-    address: str,
+    van: Device, visitor: Visitor, code: str, arguments: dict[str, object], label: str, address: str
 ) -> None:
     break_down(van, code, arguments)
     for page in (VAN, "/inbox"):
@@ -59,13 +54,13 @@ def test_the_button_leads_to_what_it_says(
     assert f'id="{urlsplit(address).fragment}"' in shown.text
 
 
-def test_the_form_for_restarting_is_open_when_the_button_leads_there(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_the_form_for_restarting_is_open_when_the_button_leads_there(van: Device, visitor: Visitor) -> None:
     break_down(van, "no_capture", {})
     shown = visitor.get(f"{VAN}/settings/tracker?risky=1").text
     assert re.search(r'<details id="risky"\s+open', shown)
 
 
-def test_what_differs_is_ticked_with_the_value_that_was_asked_for(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_what_differs_is_ticked_with_the_value_that_was_asked_for(van: Device, visitor: Visitor) -> None:
     db.session.add(StatusItem(device_id=van.id, item="parameter.66000", value="3", asked="1", verdict="bad"))
     break_down(van, "drift", {"parameters": [66000]})
     shown = visitor.get(f"{VAN}/settings/all?differing=1").text
@@ -73,7 +68,7 @@ def test_what_differs_is_ticked_with_the_value_that_was_asked_for(van: Device, v
     assert ticked == ["66000"]
 
 
-def test_who_may_not_do_it_gets_no_button(van: Device, app: Flask) -> None:  # noqa: F811
+def test_who_may_not_do_it_gets_no_button(van: Device, app: Flask) -> None:
     break_down(van, "no_capture", {})
     support = Visitor(app, Role.SUPPORT)
     assert "Restart the camera" not in support.get(VAN).text

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from flask import Flask
 from flask_wtf.csrf import generate_csrf
-from page_visitor import Visitor, upload, van  # noqa: F401 - a fixture
+from page_visitor import Visitor, upload
 
 from provisioning.media import storage
 from provisioning.models import Device, Role, db
@@ -80,7 +80,7 @@ def test_the_sprite_holds_the_icons_of_its_list_and_no_other(app: Flask) -> None
     assert set(names) - used == set()
 
 
-def test_pages_and_json_are_compressed(app: Flask, van: Device) -> None:  # noqa: F811
+def test_pages_and_json_are_compressed(app: Flask, van: Device) -> None:
     visitor = Visitor(app, Role.VIEWER)
     page = visitor.get("/", **{"Accept-Encoding": "gzip"})
     assert page.headers["Content-Encoding"] == "gzip"
@@ -89,7 +89,7 @@ def test_pages_and_json_are_compressed(app: Flask, van: Device) -> None:  # noqa
     assert answer.headers["Content-Encoding"] == "br"
 
 
-def test_events_and_media_are_never_compressed(app: Flask, van: Device) -> None:  # noqa: F811
+def test_events_and_media_are_never_compressed(app: Flask, van: Device) -> None:
     visitor = Visitor(app, Role.VIEWER)
     everything = {"Accept-Encoding": "br, gzip"}
     storage.media().write("files/a.jpg", b"\xff\xd8" + bytes(9000))

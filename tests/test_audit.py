@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, flat, van  # noqa: F401 - a fixture
+from page_visitor import IMEI, Visitor, flat
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from test_api import Api
@@ -33,7 +33,7 @@ def audited(**wanted: Any) -> list[tuple[str, str, str | None]]:
 
 
 @pytest.fixture
-def photo(app: Flask, van: Device, config: Any) -> Upload:  # noqa: F811
+def photo(app: Flask, van: Device, config: Any) -> Upload:
     """A photo of the vehicle, with its bytes in the media folder."""
     upload = Upload(
         id=new_id(), imei=van.imei, device_id=van.id, identifier="%photof", file_type="photo", source="front",
@@ -72,7 +72,7 @@ def test_a_sign_in_that_failed_names_a_user_and_never_what_else_was_typed(app: F
 # what was done
 
 
-def test_what_changes_a_vehicle_names_the_fields_and_hides_the_secrets(app: Flask, van: Device) -> None:  # noqa: F811
+def test_what_changes_a_vehicle_names_the_fields_and_hides_the_secrets(app: Flask, van: Device) -> None:
     api = Api(app, Role.ADMIN)
     api("PATCH", f"/devices/{IMEI}", {"name": "Van 12", "phone": van.phone, "sms_password": "new22"})
     (entry,) = entries(imei=IMEI)
@@ -80,7 +80,7 @@ def test_what_changes_a_vehicle_names_the_fields_and_hides_the_secrets(app: Flas
     assert entry.detail == {"name": "Van 12", "sms_password": "•••••"}
 
 
-def test_a_form_that_is_sent_leaves_the_fields_out_that_stayed_the_same(app: Flask, van: Device) -> None:  # noqa: F811
+def test_a_form_that_is_sent_leaves_the_fields_out_that_stayed_the_same(app: Flask, van: Device) -> None:
     visitor = Visitor(app, Role.INSTALLER)
     page = f"/vehicles/{IMEI}/settings/vehicle"
     visitor.send(page, page, phone=van.phone, name="Van 11", tags="north, day", time_zone="Europe/Vilnius")
@@ -98,7 +98,7 @@ def test_the_page_after_a_vehicle_was_changed_says_that_it_is_saved(app: Flask) 
     assert said not in visitor.get(f"/vehicles/{IMEI}").text
 
 
-def test_a_request_is_an_entry_once_however_often_its_form_is_sent(app: Flask, van: Device) -> None:  # noqa: F811
+def test_a_request_is_an_entry_once_however_often_its_form_is_sent(app: Flask, van: Device) -> None:
     visitor = Visitor(app, Role.SUPPORT)
     fields = {"file_type": "photo", "source": "front", "nonce": "the same"}
     for _ in range(2):
@@ -116,7 +116,7 @@ def test_a_call_that_is_repeated_by_its_key_is_one_entry(app: Flask) -> None:
     assert audited() == [("token admin", "added", f"device:{IMEI}")]
 
 
-def test_what_is_refused_is_no_entry(app: Flask, van: Device) -> None:  # noqa: F811
+def test_what_is_refused_is_no_entry(app: Flask, van: Device) -> None:
     api = Api(app, Role.VIEWER)
     assert api("PATCH", f"/devices/{IMEI}", {"name": "x"}).status_code == 403
     assert Api(app, Role.ADMIN)("PATCH", f"/devices/{IMEI}", {"phone": "x"}).status_code == 422
@@ -223,10 +223,7 @@ def test_an_entry_cannot_be_changed(app: Flask) -> None:
 
 
 def test_what_was_done_stays_done_when_its_entry_cannot_be_written(
-    app: Flask,
-    van: Device,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    app: Flask, van: Device, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: Any) -> None:
         raise OperationalError("INSERT", {}, Exception("the disk is full"))

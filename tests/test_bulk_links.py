@@ -5,12 +5,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import event, select
-from upload_rows import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
+from upload_rows import IMEI, add_van, asked, sidecar
 
 from provisioning.devices import registry, status_table
 from provisioning.media import link_service, registration, settlement
 from provisioning.models import Command, Device, Upload, Verdict, db, locks, utcnow
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
+
 
 TOLD = {
     "nothing": {"metadata": None},
@@ -46,26 +53,26 @@ def take_all(**changes: Any) -> None:
     settlement.settle_all(utcnow)
 
 
-def no_request(van: Device) -> None:  # noqa: F811
+def no_request(van: Device) -> None:
     """Nothing was asked."""
 
 
-def an_old_request(van: Device) -> None:  # noqa: F811
+def an_old_request(van: Device) -> None:
     asked(van).sending_at = utcnow() - timedelta(days=1, minutes=1)
 
 
-def an_old_request_that_found_a_photo_there(van: Device) -> None:  # noqa: F811
+def an_old_request_that_found_a_photo_there(van: Device) -> None:
     an_old_request(van)
     db.session.scalars(select(Command)).one().result = {"already_captured": True}
 
 
-def triggers_that_are_on(van: Device) -> None:  # noqa: F811
+def triggers_that_are_on(van: Device) -> None:
     status_table.note(
         van, "parameter.66022", "8", Verdict.GOOD, now=utcnow(), source_kind="command", source_id="x"
     )
 
 
-def a_time_zone_and_no_triggers(van: Device) -> None:  # noqa: F811
+def a_time_zone_and_no_triggers(van: Device) -> None:
     for item, value in (("parameter.66022", "0"), ("parameter.66024", "120")):
         status_table.note(van, item, value, Verdict.GOOD, now=utcnow(), source_kind="command", source_id="x")
 
@@ -75,7 +82,7 @@ def a_time_zone_and_no_triggers(van: Device) -> None:  # noqa: F811
     [no_request, an_old_request, an_old_request_that_found_a_photo_there, triggers_that_are_on,
      a_time_zone_and_no_triggers],
 )  # fmt: skip
-def test_what_is_decided_at_once_is_what_the_facts_of_the_device_decide(van: Device, before: Any) -> None:  # noqa: F811
+def test_what_is_decided_at_once_is_what_the_facts_of_the_device_decide(van: Device, before: Any) -> None:
     before(van)
     db.session.commit()
     take_all()
@@ -86,7 +93,7 @@ def test_what_is_decided_at_once_is_what_the_facts_of_the_device_decide(van: Dev
     assert decisions() == at_once
 
 
-def test_a_file_that_a_request_may_have_made_is_decided_by_it(van: Device) -> None:  # noqa: F811
+def test_a_file_that_a_request_may_have_made_is_decided_by_it(van: Device) -> None:
     row = asked(van)
     row.sending_at = utcnow() - timedelta(hours=23)
     db.session.commit()
@@ -96,7 +103,7 @@ def test_a_file_that_a_request_may_have_made_is_decided_by_it(van: Device) -> No
 
 
 @pytest.fixture
-def statements(van: Device) -> Iterator[list[str]]:  # noqa: F811
+def statements(van: Device) -> Iterator[list[str]]:
     seen: list[str] = []
 
     def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
@@ -108,8 +115,7 @@ def statements(van: Device) -> Iterator[list[str]]:  # noqa: F811
 
 
 def test_files_of_many_devices_that_tell_little_take_as_few_statements_as_those_of_one(
-    van: Device,  # noqa: F811
-    statements: list[str],
+    van: Device, statements: list[str]
 ) -> None:
     imeis = [
         f"{body}{check}"

@@ -3,7 +3,7 @@
 import re
 
 from flask import Flask
-from page_visitor import IMEI, Visitor, command, flat, van, visitor  # noqa: F401 - fixtures
+from page_visitor import IMEI, Visitor, command, flat
 
 from provisioning.check import check_words
 from provisioning.check.facts import HIDDEN
@@ -21,8 +21,7 @@ def run_of(device: Device, steps: dict[str, dict[str, object]], **more: object) 
 
 
 def test_the_question_stands_in_the_card_at_the_top_with_answers_of_equal_weight(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    van: Device, visitor: Visitor
 ) -> None:
     run_of(van, {"led": {"state": "question"}}, waits_for_person=True)
     page = flat(visitor.get(PAGE))
@@ -35,8 +34,7 @@ def test_the_question_stands_in_the_card_at_the_top_with_answers_of_equal_weight
 
 
 def test_what_a_step_sent_is_named_by_what_it_is_and_asked_by_the_check(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    van: Device, visitor: Visitor
 ) -> None:
     photo = command(van, requested_by=f"{BY_CHECK}token fleet")
     version = command(van, kind="getver", arguments={}, requested_by=f"{BY_CHECK}token fleet")
@@ -75,8 +73,7 @@ def test_a_step_that_saw_nothing_says_so_in_the_language_of_the_reader(app: Flas
 
 
 def test_a_check_that_waits_says_so_on_every_page_of_the_vehicle_and_in_the_fleet(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    van: Device, visitor: Visitor
 ) -> None:
     run = run_of(van, {"led": {"state": "question"}}, waits_for_person=True)
     for tab in ("", "/footage", "/settings", "/log"):
@@ -94,8 +91,7 @@ def test_a_check_that_waits_says_so_on_every_page_of_the_vehicle_and_in_the_flee
 
 
 def test_what_is_under_way_lists_the_check_and_the_health_leads_to_it_alone(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    van: Device, visitor: Visitor
 ) -> None:
     assert "Nothing is under way" in visitor.get(f"/vehicles/{IMEI}").text
     run = run_of(van, {"front": {"state": "running", "commands": []}})
@@ -113,7 +109,7 @@ def test_what_is_under_way_lists_the_check_and_the_health_leads_to_it_alone(
     assert f'href="{PAGE}#start">Check</a>' in page
 
 
-def test_who_may_not_answer_is_led_to_the_check_and_not_asked(app: Flask, van: Device) -> None:  # noqa: F811
+def test_who_may_not_answer_is_led_to_the_check_and_not_asked(app: Flask, van: Device) -> None:
     run_of(van, {"led": {"state": "question"}}, waits_for_person=True)
     page = flat(Visitor(app, Role.VIEWER).get(f"/vehicles/{IMEI}"))
     assert "The check waits for an answer:" in page
@@ -122,8 +118,7 @@ def test_who_may_not_answer_is_led_to_the_check_and_not_asked(app: Flask, van: D
 
 
 def test_a_broken_vehicle_in_the_inbox_leads_to_its_check_while_that_is_open(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    van: Device, visitor: Visitor
 ) -> None:
     van.health_state, van.health_code, van.health_until = "broken", "no_capture", None
     run_of(van, {"front": {"state": "running", "commands": []}})
@@ -136,7 +131,7 @@ def finding(verdict: str, code: str, **arguments: object) -> dict[str, object]:
     return {"state": "done", "verdict": verdict, "code": code, "arguments": arguments}
 
 
-def test_a_check_that_runs_says_what_it_asks_now(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_check_that_runs_says_what_it_asks_now(van: Device, visitor: Visitor) -> None:
     run_of(van, {"power": {"state": "running"}})
     page = flat(visitor.get(PAGE))
     assert 'class="card verdict is-open"' in page
@@ -146,8 +141,7 @@ def test_a_check_that_runs_says_what_it_asks_now(van: Device, visitor: Visitor) 
 
 
 def test_a_check_that_was_ended_early_has_no_verdict_and_asks_nothing_later(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    van: Device, visitor: Visitor
 ) -> None:
     run_of(
         van,
@@ -163,7 +157,7 @@ def test_a_check_that_was_ended_early_has_no_verdict_and_asks_nothing_later(
     assert "later</span>" not in page
 
 
-def test_a_vehicle_that_is_good_is_not_urged_to_be_checked_again(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_vehicle_that_is_good_is_not_urged_to_be_checked_again(van: Device, visitor: Visitor) -> None:
     run = run_of(van, {}, ended_at=utcnow(), verdict="good")
 
     def primary_buttons() -> list[str]:
@@ -176,7 +170,7 @@ def test_a_vehicle_that_is_good_is_not_urged_to_be_checked_again(van: Device, vi
     assert len(primary_buttons()) == 1
 
 
-def test_nothing_is_said_twice_of_a_step(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_nothing_is_said_twice_of_a_step(van: Device, visitor: Visitor) -> None:
     skipped = {"state": "skipped", "code": "step_before_failed", "arguments": {}}
     silent = finding("bad", "silent", asked=2, unanswered=2)
     run_of(van, {"reachable": silent, "firmware": skipped}, ended_at=utcnow(), verdict="silent")
@@ -186,7 +180,7 @@ def test_nothing_is_said_twice_of_a_step(van: Device, visitor: Visitor) -> None:
     assert "2 of 2 SMS unanswered.</p>" in page
 
 
-def test_on_paper_a_check_is_its_verdict_and_what_was_found(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_on_paper_a_check_is_its_verdict_and_what_was_found(van: Device, visitor: Visitor) -> None:
     skipped = {"state": "skipped", "code": "step_before_failed", "arguments": {}}
     silent = finding("bad", "silent", asked=2, unanswered=2) | {"commands": [command(van).id]}
     run_of(van, {"reachable": silent, "firmware": skipped}, ended_at=utcnow(), verdict="silent")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, command, flat, upload, van  # noqa: F401 - `van` is a fixture
+from page_visitor import IMEI, Visitor, command, flat, upload
 from sqlalchemy import select
 from test_event_pages import event
 
@@ -59,8 +59,7 @@ def around(visitor: Visitor, moment: datetime) -> list[dict[str, str]]:
 
 
 def test_the_form_offers_what_happened_some_minutes_ago_in_the_vehicles_time(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    van: Device, visitor: Visitor
 ) -> None:
     before = utcnow()
     found = choices(visitor)
@@ -84,7 +83,7 @@ def test_the_form_offers_what_happened_some_minutes_ago_in_the_vehicles_time(
     assert timedelta(seconds=25) < age <= timedelta(seconds=31)
 
 
-def test_a_reader_of_another_zone_sees_both_times(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_reader_of_another_zone_sees_both_times(van: Device, visitor: Visitor) -> None:
     db.session.execute(User.__table__.update().values(time_zone="Europe/Berlin"))
     db.session.commit()
     (text,) = [text for text in choices(visitor) if text.startswith("5 min ago")]
@@ -93,7 +92,7 @@ def test_a_reader_of_another_zone_sees_both_times(van: Device, visitor: Visitor)
     assert (int(there[:2]) - int(here[:2])) % 24 == 1
 
 
-def test_a_choice_fills_the_form_and_its_button_says_the_request(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_choice_fills_the_form_and_its_button_says_the_request(van: Device, visitor: Visitor) -> None:
     begin = utcnow().astimezone(ZONE) - timedelta(minutes=10)
     page = flat(visitor.get(f"{PAGE}?from={begin:%Y-%m-%dT%H:%M:20}&duration=25&source=rear"))
     form = page[page.index('id="ask-clip"') : page.index('id="ask-photo"')]
@@ -105,7 +104,7 @@ def test_a_choice_fills_the_form_and_its_button_says_the_request(van: Device, vi
     assert 'value="both" checked' in page[page.index('id="ask-photo"') :]
 
 
-def test_a_choice_is_asked_for_as_it_says(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_choice_is_asked_for_as_it_says(van: Device, visitor: Visitor) -> None:
     href = next(href for text, href in choices(visitor).items() if text.startswith("10 min ago"))
     given = filled(href)
     answer = visitor.send(href, f"/vehicles/{IMEI}/ask", file_type="video", **given)
@@ -116,7 +115,7 @@ def test_a_choice_is_asked_for_as_it_says(van: Device, visitor: Visitor) -> None
     assert (row.arguments["duration"], row.arguments["source"]) == (30, "both")
 
 
-def test_the_words_of_the_button_follow_the_form(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_the_words_of_the_button_follow_the_form(van: Device, visitor: Visitor) -> None:
     def words(**fields: str) -> str:
         answer = visitor.send(PAGE, f"/vehicles/{IMEI}/ask/cost", file_type="video", **fields)
         found = re.search(r'<span id="clip-button"[^>]*hx-swap-oob="true">([^<]*)</span>', flat(answer))
@@ -130,13 +129,13 @@ def test_the_words_of_the_button_follow_the_form(van: Device, visitor: Visitor) 
     assert words(source="both", duration="20", **{"from": "2099-01-02T13:37:00"}) == "Get the clip"
 
 
-def test_the_button_is_not_in_the_part_of_the_page(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_the_button_is_not_in_the_part_of_the_page(van: Device, visitor: Visitor) -> None:
     page = flat(visitor.get(PAGE))
     assert page.count('id="clip-button"') == 1
     assert "hx-swap-oob" not in page
 
 
-def test_a_vehicle_whose_cabin_is_private_is_offered_the_front_camera(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_vehicle_whose_cabin_is_private_is_offered_the_front_camera(van: Device, visitor: Visitor) -> None:
     van.cabin_private = True
     db.session.commit()
     moment = crash(van)
@@ -144,7 +143,7 @@ def test_a_vehicle_whose_cabin_is_private_is_offered_the_front_camera(van: Devic
     assert {filled(href)["source"] for href in found.values()} == {"front"}
 
 
-def test_the_crash_of_the_day_is_offered_while_its_clip_is_not_here(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_the_crash_of_the_day_is_offered_while_its_clip_is_not_here(van: Device, visitor: Visitor) -> None:
     moment = crash(van)
     (given,) = around(visitor, moment)
     assert given["from"] == local(moment - timedelta(seconds=10))
@@ -156,7 +155,7 @@ def test_the_crash_of_the_day_is_offered_while_its_clip_is_not_here(van: Device,
     assert around(visitor, moment) == []
 
 
-def test_a_clip_that_shows_the_crash_needs_no_second_one(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_clip_that_shows_the_crash_needs_no_second_one(van: Device, visitor: Visitor) -> None:
     moment = crash(van)
     begin = moment - timedelta(seconds=15)
     crash(van, file_type="video", source="front", timestamp=begin, duration=10, trigger=0)
@@ -168,8 +167,7 @@ def test_a_clip_that_shows_the_crash_needs_no_second_one(van: Device, visitor: V
 
 
 def test_the_clip_of_a_crash_that_is_on_its_way_or_asked_for_is_not_offered(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    van: Device, visitor: Visitor
 ) -> None:
     moment = crash(van)
     upload(van, "receiving", file_type="video", identifier="%videof", trigger=3)
@@ -189,8 +187,7 @@ def test_the_clip_of_a_crash_that_is_on_its_way_or_asked_for_is_not_offered(
 
 
 def test_only_the_day_of_a_crash_offers_it_and_only_once_its_clip_is_over(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    van: Device, visitor: Visitor
 ) -> None:
     old = crash(van, hours=72)
     assert len(around(visitor, old)) == 1
@@ -199,7 +196,7 @@ def test_only_the_day_of_a_crash_offers_it_and_only_once_its_clip_is_over(
     assert around(visitor, new) == []
 
 
-def test_an_hour_that_occurs_twice_means_the_later_one_that_has_come(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_an_hour_that_occurs_twice_means_the_later_one_that_has_come(van: Device, visitor: Visitor) -> None:
     fields = {"file_type": "video", "source": "front", "duration": "10", "from": "2025-10-26T03:30:00"}
     visitor.send(PAGE, f"/vehicles/{IMEI}/ask", **fields)
     row = db.session.scalars(select(Command)).one()
@@ -207,8 +204,7 @@ def test_an_hour_that_occurs_twice_means_the_later_one_that_has_come(van: Device
 
 
 def test_a_crash_is_not_offered_by_a_time_that_means_the_second_of_two_equal_hours(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    van: Device, visitor: Visitor
 ) -> None:
     first = datetime(2025, 10, 26, 0, 30, tzinfo=UTC)  # 03:30 in Vilnius, and so is an hour later
     event(van, timestamp=first, started_at=first)
@@ -219,5 +215,5 @@ def test_a_crash_is_not_offered_by_a_time_that_means_the_second_of_two_equal_hou
     assert given["from"] == "2025-10-26T03:29:50"
 
 
-def test_who_may_only_look_is_offered_nothing(van: Device, app: Flask) -> None:  # noqa: F811
+def test_who_may_only_look_is_offered_nothing(van: Device, app: Flask) -> None:
     assert choices(Visitor(app, Role.VIEWER)) == {}

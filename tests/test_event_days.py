@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, van  # noqa: F401 - `van` is a fixture
+from page_visitor import IMEI, Visitor
 from test_event_pages import event
 from test_events import requested, stored
 
@@ -41,7 +41,7 @@ def day(number: int) -> str:
     return f"{utcnow().year - 1}-03-{number:02d}"
 
 
-def test_the_footage_shows_the_newest_day_that_has_events(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_the_footage_shows_the_newest_day_that_has_events(van: Device, visitor: Visitor) -> None:
     late, early, before = (event(van, **at(*when)) for when in ((9, 23), (9, 0), (8, 23)))
     assert shown(visitor) == [late, early]
     assert links(visitor) == [day(8)]
@@ -49,10 +49,7 @@ def test_the_footage_shows_the_newest_day_that_has_events(van: Device, visitor: 
     assert links(visitor, f"?day={day(8)}") == [day(9)]
 
 
-def test_days_without_events_are_passed_over_and_say_so_when_asked_for(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
-) -> None:
+def test_days_without_events_are_passed_over_and_say_so_when_asked_for(van: Device, visitor: Visitor) -> None:
     event(van, **at(2, 12))
     event(van, **at(20, 12))
     assert (shown(visitor, f"?day={day(9)}"), links(visitor, f"?day={day(9)}")) == ([], [day(2), day(20)])
@@ -61,19 +58,18 @@ def test_days_without_events_are_passed_over_and_say_so_when_asked_for(
 
 
 @pytest.mark.parametrize("query", ["?day=nonsense", "?day=0001-01-01", "?day=9999-12-31", "?day="])
-def test_an_address_that_names_no_day_shows_the_newest(van: Device, visitor: Visitor, query: str) -> None:  # noqa: F811
+def test_an_address_that_names_no_day_shows_the_newest(van: Device, visitor: Visitor, query: str) -> None:
     ident = event(van, **at(9, 12))
     assert shown(visitor, query) == [ident]
 
 
-def test_a_vehicle_without_events_shows_today(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_vehicle_without_events_shows_today(van: Device, visitor: Visitor) -> None:
     page = visitor.get(PAGE).text
     assert ("Today" in page, "No photo or clip has come from this vehicle yet" in page) == (True, True)
 
 
 def test_where_only_checks_have_taken_something_the_pages_say_so_and_lead_there(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    van: Device, visitor: Visitor
 ) -> None:
     overview, of_vehicle = PAGE.removesuffix("/footage"), f"/media?vehicle={van.imei}"
     for page in (overview, PAGE):
@@ -94,7 +90,7 @@ def test_where_only_checks_have_taken_something_the_pages_say_so_and_lead_there(
         assert f"/media/{ident}" in visitor.get(address.replace("&amp;", "&")).text
 
 
-def test_a_day_on_which_only_checks_took_something_says_so(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_day_on_which_only_checks_took_something_says_so(van: Device, visitor: Visitor) -> None:
     event(van, **at(2, 12))
     requested(van, "check", by_check=True).arguments = {"file_type": "photo", "source": "front"}
     event(van, trigger=0, command_id="check", **at(9, 12))
@@ -102,13 +98,13 @@ def test_a_day_on_which_only_checks_took_something_says_so(van: Device, visitor:
     assert "came from this vehicle on this day" in visitor.get(f"{PAGE}?day={day(8)}").text
 
 
-def test_what_checks_made_is_on_no_day(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_what_checks_made_is_on_no_day(van: Device, visitor: Visitor) -> None:
     requested(van, "check", by_check=True)
     event(van, trigger=0, command_id="check", **at(9, 12))
     assert (shown(visitor), links(visitor, f"?day={day(8)}")) == ([], [])
 
 
-def test_a_day_of_many_events_leads_to_all_of_them(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_day_of_many_events_leads_to_all_of_them(van: Device, visitor: Visitor) -> None:
     begin = at(9, 12)["timestamp"]
     for number in range(event_days.MOST + 1):
         moment = begin + timedelta(minutes=number)
@@ -121,7 +117,7 @@ def test_a_day_of_many_events_leads_to_all_of_them(van: Device, visitor: Visitor
     assert f"/media?vehicle={IMEI}&amp;day={day(9)}" in visitor.get(PAGE).text
 
 
-def test_a_file_that_comes_by_itself_stands_on_the_newest_day_alone(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_file_that_comes_by_itself_stands_on_the_newest_day_alone(van: Device, visitor: Visitor) -> None:
     event(van, **at(8, 12))
     event(van, **at(9, 12))
     coming = stored(van, state="receiving", packets=50, received_packets=20, trigger=3)
@@ -148,8 +144,7 @@ def test_a_day_is_as_long_as_its_zone_has_it_and_the_next_one_follows_at_once(
 
 
 def test_what_came_in_the_hour_that_occurs_twice_is_on_its_day_and_leads_to_the_days_beside_it(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    van: Device, visitor: Visitor
 ) -> None:
     van.time_zone = "America/Santiago"
     db.session.commit()

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import func, select
 from test_api import Api
 from test_events import stored
-from upload_rows import IMEI, van  # noqa: F401 - a fixture
+from upload_rows import IMEI, add_van
 
 from provisioning.devices import registry
 from provisioning.media import event_list, event_service
@@ -17,7 +17,12 @@ from provisioning.models import Change, Device, Event, Role, Upload, db, utcnow
 
 
 @pytest.fixture
-def made(van: Device) -> dict[str, str]:  # noqa: F811
+def van(app: Flask) -> Device:
+    return add_van()
+
+
+@pytest.fixture
+def made(van: Device) -> dict[str, str]:
     """Three events of the last hours, by their names: their ids."""
     now = utcnow()
     files = {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, flat, van  # noqa: F401 - `van` is a fixture
+from page_visitor import IMEI, Visitor, flat
 from sqlalchemy import select
 from test_events import requested, stored
 
@@ -45,11 +45,7 @@ def shown(visitor: Visitor, query: str = "") -> list[str]:
     ],
 )
 def test_an_event_says_for_how_long_its_files_are_kept_as_the_storage_page_sets_it(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
-    types: Sequence[str],
-    days: tuple[int, int],
-    words: str,
+    van: Device, visitor: Visitor, types: Sequence[str], days: tuple[int, int], words: str
 ) -> None:
     fleet_settings.change({"photo_days": days[0], "video_days": days[1]}, utcnow())
     moment = utcnow()
@@ -59,8 +55,7 @@ def test_an_event_says_for_how_long_its_files_are_kept_as_the_storage_page_sets_
 
 
 def test_front_and_rear_stand_on_one_card_with_kind_and_time_in_the_vehicles_zone(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    van: Device, visitor: Visitor
 ) -> None:
     moment = datetime(2026, 1, 15, 20, 57, 21, tzinfo=UTC)
     for source in ("front", "rear"):
@@ -74,10 +69,7 @@ def test_front_and_rear_stand_on_one_card_with_kind_and_time_in_the_vehicles_zon
     assert "not seen yet" not in page  # it came long ago
 
 
-def test_filters_stand_in_the_address_and_checks_are_hidden_by_default(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
-) -> None:
+def test_filters_stand_in_the_address_and_checks_are_hidden_by_default(van: Device, visitor: Visitor) -> None:
     requested(van, "check", by_check=True)
     crash, din = event(van, 1, trigger=3), event(van, 2, trigger=1, source="rear", file_type="video")
     check = event(van, 3, trigger=0, command_id="check")
@@ -97,10 +89,7 @@ def test_filters_stand_in_the_address_and_checks_are_hidden_by_default(
     assert "Nothing fits these filters" in visitor.get("/media?saved=1").text
 
 
-def test_what_needs_a_look_stands_first_until_somebody_has_seen_it(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
-) -> None:
+def test_what_needs_a_look_stands_first_until_somebody_has_seen_it(van: Device, visitor: Visitor) -> None:
     tow = event(van, 48, trigger=4)
     periodic = event(van, 1, trigger=9)
     assert shown(visitor) == [tow, periodic, tow]
@@ -111,9 +100,7 @@ def test_what_needs_a_look_stands_first_until_somebody_has_seen_it(
 
 
 def test_whoever_opens_an_event_has_seen_it_and_a_part_that_is_fetched_anew_is_no_look(
-    app: Flask,
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    app: Flask, van: Device, visitor: Visitor
 ) -> None:
     ident = event(van)
     visitor.get(f"/media/{ident}", **{"HX-Request": "true"})
@@ -127,9 +114,7 @@ def test_whoever_opens_an_event_has_seen_it_and_a_part_that_is_fetched_anew_is_n
 
 
 def test_an_administrator_reads_on_an_event_who_saw_it_and_when(
-    app: Flask,
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    app: Flask, van: Device, visitor: Visitor
 ) -> None:
     ident = event(van)
     visitor.get(f"/media/{ident}")
@@ -137,7 +122,7 @@ def test_an_administrator_reads_on_an_event_who_saw_it_and_when(
     assert re.search(r"support@example\.com</bdi>,\s+<time", details.partition("</details>")[0])
 
 
-def test_an_event_shows_its_files_cause_and_place(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_an_event_shows_its_files_cause_and_place(van: Device, visitor: Visitor) -> None:
     ident = event(van, trigger=4, latitude=54.6872, longitude=25.2797)
     front = db.session.scalars(select(Upload.id)).one()
     page = visitor.get(f"/media/{ident}").text
@@ -148,14 +133,14 @@ def test_an_event_shows_its_files_cause_and_place(van: Device, visitor: Visitor)
     assert f'href="/media/{ident}"' in visitor.get(f"/uploads/{front}").text
 
 
-def test_an_event_of_a_request_names_it_and_who_asked(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_an_event_of_a_request_names_it_and_who_asked(van: Device, visitor: Visitor) -> None:
     requested(van, "a" * 32, by_check=False).arguments = {"file_type": "photo", "source": "front"}
     ident = event(van, trigger=0, command_id="a" * 32)
     page = flat(visitor.get(f"/media/{ident}"))
     assert f'<a href="/requests/{"a" * 32}">Photo, front camera</a>, asked by ops' in page
 
 
-def test_an_event_leads_to_its_neighbours(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_an_event_leads_to_its_neighbours(van: Device, visitor: Visitor) -> None:
     old, middle, new = event(van, 3), event(van, 2), event(van, 1)
     page = visitor.get(f"/media/{middle}").text
     assert (f'href="/media/{old}"' in page, f'href="/media/{new}"' in page) == (True, True)
@@ -163,11 +148,7 @@ def test_an_event_leads_to_its_neighbours(van: Device, visitor: Visitor) -> None
     assert (">Newer<" in page, "Older" in page) == (True, False)
 
 
-def test_an_event_is_saved_and_not_any_more_by_its_button(
-    app: Flask,
-    van: Device,  # noqa: F811
-    visitor: Visitor,
-) -> None:
+def test_an_event_is_saved_and_not_any_more_by_its_button(app: Flask, van: Device, visitor: Visitor) -> None:
     ident = event(van)
     for wanted, saved_by in (("1", "support@example.com"), ("0", None)):
         assert (
@@ -181,7 +162,7 @@ def test_an_event_is_saved_and_not_any_more_by_its_button(
     assert viewer.send(f"/media/{ident}", f"/media/{ident}/saved", saved="1").status_code == 403
 
 
-def test_an_event_is_saved_from_a_list_that_stays_where_it_is(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_an_event_is_saved_from_a_list_that_stays_where_it_is(van: Device, visitor: Visitor) -> None:
     ident = event(van)
     token = re.search(r'name="csrf_token" value="([^"]+)"', flat(visitor.get("/media")))
     assert token
@@ -194,10 +175,7 @@ def test_an_event_is_saved_from_a_list_that_stays_where_it_is(van: Device, visit
     assert db.session.get_one(Event, ident).saved_by == "support@example.com"
 
 
-def test_the_copy_of_a_clip_is_noted_as_downloaded_by_its_button(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
-) -> None:
+def test_the_copy_of_a_clip_is_noted_as_downloaded_by_its_button(van: Device, visitor: Visitor) -> None:
     ident = event(van, file_type="video", video_state="ready", thumbnail_state="ready")
     link = re.search(r'href="(/uploads/\w+/video.mp4[^"]*)"\s+download', visitor.get(f"/media/{ident}").text)
     assert link
@@ -205,8 +183,7 @@ def test_the_copy_of_a_clip_is_noted_as_downloaded_by_its_button(
 
 
 def test_the_overview_of_a_vehicle_shows_its_latest_events_and_what_comes_by_itself(
-    van: Device,  # noqa: F811
-    visitor: Visitor,
+    van: Device, visitor: Visitor
 ) -> None:
     ident = event(van)
     coming = stored(van, state="receiving", packets=50, received_packets=20, trigger=3)
@@ -224,7 +201,7 @@ def test_pages_hear_of_events() -> None:
     assert "events" in change_feed.TOPICS
 
 
-def test_a_long_list_is_paged(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_long_list_is_paged(van: Device, visitor: Visitor) -> None:
     moment = utcnow() - timedelta(days=10)
     for number in range(media.PAGE + 3):
         at = moment + timedelta(minutes=number)

@@ -13,11 +13,16 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 from test_events import stored
-from upload_rows import van  # noqa: F401 - a fixture
+from upload_rows import add_van
 
 from provisioning.core.errors import NotFound
 from provisioning.media import event_list, event_service, retention, shares
 from provisioning.models import Device, Event, Share, Upload, db, new_id, utcnow
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
 
 
 class Meanwhile:
@@ -44,7 +49,7 @@ class Meanwhile:
         assert not self._thread.is_alive()
 
 
-def made(van: Device) -> str:  # noqa: F811
+def made(van: Device) -> str:
     """Make an event of one photo; give its id."""
     now = utcnow()
     stored(van, new_id(), timestamp=now, started_at=now)
@@ -52,7 +57,7 @@ def made(van: Device) -> str:  # noqa: F811
     return db.session.scalars(select(Event.id)).one()
 
 
-def second_file(van: Device) -> None:  # noqa: F811
+def second_file(van: Device) -> None:
     """Have the photo of the other camera come, which changes the event."""
     first = db.session.scalars(select(Upload)).one()
     stored(van, new_id(), source="rear", timestamp=first.timestamp, started_at=first.started_at)
@@ -79,7 +84,7 @@ def while_remaking(
 
 
 def test_an_event_that_somebody_keeps_while_it_is_made_anew_is_kept(
-    app: Flask, van: Device, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    app: Flask, van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     ident = made(van)
     second_file(van)
@@ -92,7 +97,7 @@ def test_an_event_that_somebody_keeps_while_it_is_made_anew_is_kept(
 
 
 def test_an_event_that_somebody_sees_while_it_is_made_anew_is_seen(
-    app: Flask, van: Device, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    app: Flask, van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     ident = made(van)
     second_file(van)
@@ -104,7 +109,7 @@ def test_an_event_that_somebody_sees_while_it_is_made_anew_is_seen(
     assert (event.cameras, event.seen_at is not None) == ("both", True)
 
 
-def test_an_event_that_is_no_more_is_neither_kept_nor_seen_nor_shared(app: Flask, van: Device) -> None:  # noqa: F811
+def test_an_event_that_is_no_more_is_neither_kept_nor_seen_nor_shared(app: Flask, van: Device) -> None:
     event = event_list.find(made(van))
     other = Meanwhile(app, lambda: retention_of(app, utcnow() + timedelta(days=99)))
     other.end()
@@ -128,7 +133,7 @@ def retention_of(app: Flask, now: datetime) -> None:
 
 
 def test_files_that_are_removed_while_their_event_is_made_anew_leave_no_empty_event(
-    app: Flask, van: Device, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    app: Flask, van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     made(van)
     second_file(van)

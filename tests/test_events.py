@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, func, select, update
 from test_event_rules import VECTORS, read
-from upload_rows import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
+from upload_rows import IMEI, add_van, asked, sidecar, take
 
 from provisioning.devices import registry
 from provisioning.media import event_service, link_service, retention, settlement, storage, telemetry
@@ -29,6 +29,12 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
+
 
 NOW = 1_700_000_000
 
@@ -88,7 +94,7 @@ def from_vector(device: Device, file: EventFile) -> Upload:
     )  # fmt: skip
 
 
-def test_files_that_come_one_by_one_end_as_the_rules_say_in_whatever_order(van: Device) -> None:  # noqa: F811
+def test_files_that_come_one_by_one_end_as_the_rules_say_in_whatever_order(van: Device) -> None:
     for path in VECTORS:
         scenario = read(path)
         expected = sorted(
@@ -111,7 +117,7 @@ def test_files_that_come_one_by_one_end_as_the_rules_say_in_whatever_order(van: 
             db.session.commit()
 
 
-def test_a_file_of_the_receiver_has_its_event_when_it_is_settled(van: Device) -> None:  # noqa: F811
+def test_a_file_of_the_receiver_has_its_event_when_it_is_settled(van: Device) -> None:
     take(sidecar("a" * 32, trigger=3))
     take(sidecar("b" * 32, trigger=3, source="rear", identifier="%photor"))
     command = asked(van)
@@ -121,7 +127,7 @@ def test_a_file_of_the_receiver_has_its_event_when_it_is_settled(van: Device) ->
     assert db.session.scalar(select(func.count()).where(Change.topic == "events"))
 
 
-def test_pieces_of_one_request_are_one_event(van: Device) -> None:  # noqa: F811
+def test_pieces_of_one_request_are_one_event(van: Device) -> None:
     for number, name in enumerate(("p", "q")):
         requested(van, name, by_check=False).batch = "together"
         db.session.commit()
@@ -130,7 +136,7 @@ def test_pieces_of_one_request_are_one_event(van: Device) -> None:  # noqa: F811
     assert events() == [("asked", ("p" * 32, "q" * 32))]
 
 
-def test_a_link_that_a_person_fixes_moves_the_file_to_another_event(van: Device) -> None:  # noqa: F811
+def test_a_link_that_a_person_fixes_moves_the_file_to_another_event(van: Device) -> None:
     command = asked(van)
     take(sidecar("a" * 32, trigger=3))
     take(sidecar("b" * 32, trigger=3, source="rear", identifier="%photor"))
@@ -141,7 +147,7 @@ def test_a_link_that_a_person_fixes_moves_the_file_to_another_event(van: Device)
     assert events() == [("crash", ("a" * 32, "b" * 32))]
 
 
-def test_the_record_of_a_trigger_joins_its_event_whichever_comes_first(van: Device) -> None:  # noqa: F811
+def test_the_record_of_a_trigger_joins_its_event_whichever_comes_first(van: Device) -> None:
     for number, first in enumerate(("record", "file")):
         now = utcnow() - timedelta(minutes=10 * number)
         ident, milliseconds = str(number) * 32, int(now.timestamp() * 1000)
@@ -158,7 +164,7 @@ def test_the_record_of_a_trigger_joins_its_event_whichever_comes_first(van: Devi
     assert [kind for kind, _ in events()] == ["crash", "crash"]
 
 
-def test_what_is_not_whole_or_may_be_of_another_vehicle_is_no_part_of_an_event(van: Device) -> None:  # noqa: F811
+def test_what_is_not_whole_or_may_be_of_another_vehicle_is_no_part_of_an_event(van: Device) -> None:
     whole = stored(van, "a" * 32)
     for ident, columns in {
         "b" * 32: {"state": UploadState.DAMAGED},
@@ -194,8 +200,7 @@ def test_an_adopted_file_gets_its_event(app: Flask) -> None:
 
 
 def test_an_event_goes_with_its_last_file_and_a_saved_one_stays_with_all_of_them(
-    app: Flask,
-    van: Device,  # noqa: F811
+    app: Flask, van: Device
 ) -> None:
     config = app.extensions["dualcam_config"]
     app.extensions["dualcam_config"] = dataclasses.replace(config, retention_days_uploads=30)
@@ -216,7 +221,7 @@ def test_an_event_goes_with_its_last_file_and_a_saved_one_stays_with_all_of_them
     assert db.session.scalar(select(func.count()).select_from(EventView)) == 0
 
 
-def test_what_is_left_of_an_event_is_made_anew(app: Flask, van: Device) -> None:  # noqa: F811
+def test_what_is_left_of_an_event_is_made_anew(app: Flask, van: Device) -> None:
     config = app.extensions["dualcam_config"]
     app.extensions["dualcam_config"] = dataclasses.replace(config, retention_days_uploads=30)
     old = utcnow() - timedelta(days=40)
@@ -231,7 +236,7 @@ def test_what_is_left_of_an_event_is_made_anew(app: Flask, van: Device) -> None:
     ]
 
 
-def test_an_event_that_is_made_of_others_was_seen_and_is_kept_as_they_were(van: Device) -> None:  # noqa: F811
+def test_an_event_that_is_made_of_others_was_seen_and_is_kept_as_they_were(van: Device) -> None:
     """Two events of one trigger become one when the first file, which joins them, comes last."""
     recent = time.time() - 600
     for ident, seconds, source in (("a", 14, "rear"), ("b", 20, "front")):
@@ -250,7 +255,7 @@ def test_an_event_that_is_made_of_others_was_seen_and_is_kept_as_they_were(van: 
     assert db.session.scalar(select(func.count()).select_from(EventView)) == 2
 
 
-def test_nobody_has_to_look_at_what_came_long_ago(van: Device) -> None:  # noqa: F811
+def test_nobody_has_to_look_at_what_came_long_ago(van: Device) -> None:
     stored(van, "a" * 32)
     stored(van, "b" * 32, timestamp=utcnow(), started_at=utcnow())
     event_service.remake_all(utcnow)
@@ -261,8 +266,7 @@ def test_nobody_has_to_look_at_what_came_long_ago(van: Device) -> None:  # noqa:
 
 
 def test_files_of_before_get_their_events_some_at_a_time(
-    van: Device,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    van: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_service, "OLD_AT_ONCE", 2)
     for number in range(5):
@@ -277,7 +281,7 @@ def test_files_of_before_get_their_events_some_at_a_time(
     assert db.session.get(Cursor, event_service.OLD_FILES) is None
 
 
-def test_a_time_at_the_end_of_all_times_holds_nothing_up(van: Device) -> None:  # noqa: F811
+def test_a_time_at_the_end_of_all_times_holds_nothing_up(van: Device) -> None:
     stored(van, "a" * 32, timestamp=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
     stored(van, "b" * 32, timestamp=datetime(1, 1, 1, tzinfo=UTC) + timedelta(days=1))
     assert len(remade()) == 2
@@ -306,7 +310,7 @@ def test_many_files_of_many_vehicles_take_a_bounded_number_of_statements(app: Fl
     assert len(events()) == 175
 
 
-def test_a_trigger_that_repeats_for_long_ends_as_the_rules_say_too(van: Device) -> None:  # noqa: F811
+def test_a_trigger_that_repeats_for_long_ends_as_the_rules_say_too(van: Device) -> None:
     """A chain of two minutes without any pause, from back to front and in a mixed order."""
     moments = [NOW + 10 * number for number in range(14)]
     sources = ["front", "rear", "rear", "front", "front", "rear", "front"] * 2

@@ -12,7 +12,7 @@ from flask import Flask
 from gateway_double import Phone
 from page_visitor import Visitor
 from sqlalchemy import event, func, select
-from upload_rows import IMEI, asked, sidecar, van  # noqa: F401 - a fixture
+from upload_rows import IMEI, add_van, asked, sidecar
 
 from provisioning import schedule
 from provisioning.commands import submission
@@ -26,6 +26,12 @@ from provisioning.web import auth
 from provisioning.web.pages import media
 from receiver.wire.actions import Offer
 from receiver.wire.protocol import Metadata
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
+
 
 READ = re.compile(
     r"(?P<way>SCAN|SEARCH) (?P<table>\w+)( USING( COVERING)? INDEX (?P<index>\w+))?( \((?P<by>.*)\))?$"
@@ -127,11 +133,7 @@ def seen(app: Flask, lists: bool) -> Iterator[list[tuple[str, Any]]]:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_files_and_periodic_work_read_no_whole_table(
-    app: Flask,
-    van: Device,  # noqa: F811
-    seen: list[Any],
-) -> None:
+def test_files_and_periodic_work_read_no_whole_table(app: Flask, van: Device, seen: list[Any]) -> None:
     days = {f"retention_days_{kind}": 30 for kind in ("commands", "records", "checks", "messages", "uploads")}
     app.extensions["dualcam_config"] = dataclasses.replace(app.extensions["dualcam_config"], **days)
     asked(van)
@@ -153,11 +155,7 @@ def test_files_and_periodic_work_read_no_whole_table(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_commands_and_replies_read_no_whole_table(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    seen: list[Any],
-) -> None:
+def test_commands_and_replies_read_no_whole_table(phone: Phone, van: Device, seen: list[Any]) -> None:
     asked(van)
     now = utcnow()
     for name in ("getver", "getio"):
@@ -184,7 +182,7 @@ def test_commands_and_replies_read_no_whole_table(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Device) -> None:  # noqa: F811
+def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Device) -> None:
     """Files taken by themselves, of the last hours: as many statements after fifty of them as after none."""
     command, counts, loaded = asked(van), list[int](), list[str]()
     began = utcnow()
@@ -217,7 +215,7 @@ def test_a_new_file_costs_the_same_however_many_the_device_sent_today(van: Devic
 
 @pytest.mark.parametrize("lists", [True])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list[Any]) -> None:  # noqa: F811
+def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list[Any]) -> None:
     command = asked(van)
     registration.register([sidecar("a" * 32)], utcnow())
     settlement.settle_all(utcnow)
@@ -248,7 +246,7 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_newest_picture_of_each_camera_is_one_step_of_an_index(app: Flask, van: Device) -> None:  # noqa: F811
+def test_the_newest_picture_of_each_camera_is_one_step_of_an_index(app: Flask, van: Device) -> None:
     plans = list[str]()
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
@@ -265,7 +263,7 @@ def test_the_newest_picture_of_each_camera_is_one_step_of_an_index(app: Flask, v
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_doubtful_files_of_the_fleet_are_found_by_an_index_of_their_own(app: Flask, van: Device) -> None:  # noqa: F811
+def test_doubtful_files_of_the_fleet_are_found_by_an_index_of_their_own(app: Flask, van: Device) -> None:
     plans = list[str]()
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, flat, upload, van  # noqa: F401 - `van` is a fixture
+from page_visitor import IMEI, Visitor, flat, upload
 from sqlalchemy import func, select
 from test_fleet_lists import Program
 
@@ -45,10 +45,7 @@ def pieces(rows: Any) -> list[tuple[int, int]]:
     ],
 )
 def test_a_clip_is_asked_for_in_requests_of_at_most_30_seconds(
-    program: Program,
-    van: Device,  # noqa: F811
-    seconds: int,
-    expected: list[tuple[int, int]],
+    program: Program, van: Device, seconds: int, expected: list[tuple[int, int]]
 ) -> None:
     answer = program.call("POST", ASK, clip(seconds), 202)
     assert list(answer) == ["commands"]
@@ -57,7 +54,7 @@ def test_a_clip_is_asked_for_in_requests_of_at_most_30_seconds(
     assert (found["sms"], len(found["messages"])) == (len(expected), len(expected))
 
 
-def test_without_split_30_seconds_are_the_most(program: Program, van: Device) -> None:  # noqa: F811
+def test_without_split_30_seconds_are_the_most(program: Program, van: Device) -> None:
     for path in (ASK, f"{ASK}/preview"):
         for given in (clip(31, split=False), clip(31, split=None)):
             errors = program.call("POST", path, given, 422)["errors"]
@@ -68,12 +65,12 @@ def test_without_split_30_seconds_are_the_most(program: Program, van: Device) ->
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
 
 
-def test_a_photo_cannot_be_split(program: Program, van: Device) -> None:  # noqa: F811
+def test_a_photo_cannot_be_split(program: Program, van: Device) -> None:
     photo = {"command": "camreq", "file_type": "photo", "source": "front", "split": True}
     assert set(program.call("POST", ASK, photo, 422)["errors"]) == {"split"}
 
 
-def test_a_long_clip_whose_part_is_here_or_under_way_is_refused_whole(program: Program, van: Device) -> None:  # noqa: F811
+def test_a_long_clip_whose_part_is_here_or_under_way_is_refused_whole(program: Program, van: Device) -> None:
     first = program.call("POST", ASK, clip(30, timestamp=BEGIN + 30, split=False), 202)
     assert program.call("POST", f"{ASK}/preview", clip(60))["blocked_by"]["id"] == first["id"]
     assert program.call("POST", ASK, clip(60), 409)["code"] == "already_requested"
@@ -87,7 +84,7 @@ def test_a_long_clip_whose_part_is_here_or_under_way_is_refused_whole(program: P
     assert program.call("POST", ASK, other, 409)["code"] == "already_here"
 
 
-def test_the_parts_of_a_long_clip_are_one_event(program: Program, van: Device) -> None:  # noqa: F811
+def test_the_parts_of_a_long_clip_are_one_event(program: Program, van: Device) -> None:
     rows = program.call("POST", ASK, clip(60, source="front"), 202)["commands"]
     for begin, row in zip((0, 30), rows, strict=True):
         upload(
@@ -105,13 +102,13 @@ def test_each_request_of_a_long_clip_takes_its_start_up_time() -> None:
     assert abs(whole - 2 * half) <= 1
 
 
-def test_a_long_clip_that_comes_in_time_by_its_parts_has_no_warning(program: Program, van: Device) -> None:  # noqa: F811
+def test_a_long_clip_that_comes_in_time_by_its_parts_has_no_warning(program: Program, van: Device) -> None:
     found = program.call("POST", f"{ASK}/preview", clip(120))
     assert found["warnings"] == []
     assert found["megabytes"] == pytest.approx(72, abs=1)
 
 
-def test_the_form_says_how_many_requests_and_asks_for_them(app: Flask, van: Device) -> None:  # noqa: F811
+def test_the_form_says_how_many_requests_and_asks_for_them(app: Flask, van: Device) -> None:
     visitor = Visitor(app, Role.SUPPORT)
     page = f"/vehicles/{IMEI}/footage"
     cost = flat(visitor.send(page, f"/vehicles/{IMEI}/ask/cost", **FORM))
@@ -130,7 +127,7 @@ def test_the_form_says_how_many_requests_and_asks_for_them(app: Flask, van: Devi
     assert "one after the other" not in one.text
 
 
-def test_a_part_is_asked_for_again_as_it_was(app: Flask, van: Device) -> None:  # noqa: F811
+def test_a_part_is_asked_for_again_as_it_was(app: Flask, van: Device) -> None:
     visitor = Visitor(app, Role.SUPPORT)
     visitor.send(f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", **FORM)
     rows = db.session.scalars(select(Command).order_by(Command.id)).all()

@@ -8,8 +8,9 @@ import pytest
 from conftest import ROOT
 from gateway_double import Phone
 from page_visitor import Visitor, flat
+from sms_rows import add_van
 from sqlalchemy import func, select, text
-from test_settings_cards import PATH, asked, confirmed, post, van, visitor  # noqa: F401 - fixtures
+from test_settings_cards import PATH, asked, confirmed, post
 from test_sms import send
 
 from provisioning.check import continuation, run_view, runner
@@ -22,6 +23,7 @@ from provisioning.models import (
     ChecklistRun,
     Command,
     Device,
+    Role,
     State,
     Verdict,
     command_state,
@@ -32,6 +34,16 @@ from provisioning.models import (
 from provisioning.phrase import Phrase
 
 MEND = f"{PATH}?then=check"
+
+
+@pytest.fixture
+def van(phone: Phone) -> Device:
+    return add_van()
+
+
+@pytest.fixture
+def visitor(phone: Phone) -> Visitor:
+    return Visitor(phone.app, Role.INSTALLER)
 
 
 def the_run() -> ChecklistRun:
@@ -71,9 +83,7 @@ def test_the_zone_that_fits_is_that_by_which_the_clock_is_right(
 
 
 def test_the_check_begins_once_the_vehicle_has_confirmed_the_setting(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     page = flat(visitor.get(MEND))
     assert "Once the vehicle has confirmed it, the check begins by itself." in page
@@ -96,9 +106,7 @@ def test_the_check_begins_once_the_vehicle_has_confirmed_the_setting(
 
 
 def test_a_setting_that_was_not_confirmed_ends_the_check_before_it_asks_anything(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     post(visitor, MEND)
     (setting,) = db.session.scalars(select(Command))
@@ -114,9 +122,7 @@ def test_a_setting_that_was_not_confirmed_ends_the_check_before_it_asks_anything
 
 
 def test_while_a_check_is_open_nothing_is_sent_and_the_page_says_why(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     runner.start(van, "somebody", utcnow())
     answer = post(visitor, MEND)
@@ -127,9 +133,7 @@ def test_while_a_check_is_open_nothing_is_sent_and_the_page_says_why(
 
 
 def test_a_clock_of_another_zone_has_the_right_one_proposed(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     confirmed(phone, van, p151=18, p150=1, p66024=120)
     clock_is_off(van, 10_800)
@@ -142,9 +146,7 @@ def test_a_clock_of_another_zone_has_the_right_one_proposed(
 
 
 def test_a_check_that_is_stopped_while_it_waits_asks_nothing(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     post(visitor, MEND)
     runner.stop(the_run(), utcnow())
@@ -155,9 +157,7 @@ def test_a_check_that_is_stopped_while_it_waits_asks_nothing(
 
 
 def test_a_zone_that_was_set_since_the_clock_was_seen_is_not_moved_once_more(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     confirmed(phone, van, p151=18, p150=1, p66024=0)
     clock_is_off(van, 10_800)
@@ -169,9 +169,7 @@ def test_a_zone_that_was_set_since_the_clock_was_seen_is_not_moved_once_more(
 
 
 def test_the_check_begins_at_once_where_the_vehicle_has_the_settings_already(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     confirmed(phone, van, p66003=25)
     sent = asked()
@@ -184,9 +182,7 @@ def test_the_check_begins_at_once_where_the_vehicle_has_the_settings_already(
 
 
 def test_the_log_of_people_says_that_a_check_was_begun_with_the_setting(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     post(visitor, MEND)
     entries = db.session.scalars(select(AuditEntry).where(AuditEntry.imei == van.imei)).all()
@@ -194,9 +190,7 @@ def test_the_log_of_people_says_that_a_check_was_begun_with_the_setting(
 
 
 def test_a_preset_is_filled_in_without_losing_the_check_that_follows(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     presets.save("Truck", "", {"151": 18, "150": 1}, "tests", utcnow())
     page = flat(visitor.get(MEND))
@@ -205,9 +199,7 @@ def test_a_preset_is_filled_in_without_losing_the_check_that_follows(
 
 
 def test_an_older_version_reads_runs_that_were_not_begun_as_ended_and_begins_none_that_waits(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     now, folder = utcnow(), str(ROOT / "migrations")
     for verdict in ("not_set", "good"):

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from camera_model import kermit
 from conftest import wait_until
+from flask import Flask
 from sqlalchemy import select
 from test_server import QUICK, Running, content
-from upload_rows import IMEI, asked, sidecar, take, van
+from upload_rows import IMEI, add_van, asked, sidecar, take
 
 from provisioning.media import link_words
 from provisioning.models import Device, State, Upload, db
@@ -28,7 +29,10 @@ from receiver.wire.actions import Offer
 from receiver.wire.frame_reader import FrameReader
 from receiver.wire.protocol import Metadata
 
-__all__ = ["van"]  # a fixture
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
 
 
 @pytest.mark.parametrize(

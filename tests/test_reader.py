@@ -6,7 +6,7 @@ from gettext import NullTranslations
 
 import pytest
 from flask import Flask
-from page_visitor import Visitor, command, flat, van  # noqa: F401 - a fixture
+from page_visitor import Visitor, command, flat
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from test_api import Api
@@ -77,8 +77,7 @@ def test_the_menu_leads_to_password_language_and_time_zone(app: Flask) -> None:
 
 
 def test_the_exact_time_has_the_persons_zone_beside_it_and_the_day_where_that_is_another_one(
-    app: Flask,
-    van: Device,  # noqa: F811
+    app: Flask, van: Device
 ) -> None:
     row = EventRow(id=new_id(), device_id=van.id, kind="crash", at=LATE, cameras="front", file_types="photo")
     db.session.add(row)
@@ -94,8 +93,7 @@ def test_the_exact_time_has_the_persons_zone_beside_it_and_the_day_where_that_is
 
 
 def test_the_persons_own_time_stands_beside_the_vehicles_where_exact_times_are_given(
-    app: Flask,
-    van: Device,  # noqa: F811
+    app: Flask, van: Device
 ) -> None:
     row = EventRow(id=new_id(), device_id=van.id, kind="crash", at=LATE, cameras="front", file_types="photo")
     db.session.add(row)

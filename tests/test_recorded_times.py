@@ -9,13 +9,19 @@ from conftest import ROOT
 from flask import Flask
 from page_visitor import Visitor
 from sqlalchemy import text, update
-from upload_rows import asked, sidecar, take, van  # noqa: F401 - a fixture
+from upload_rows import add_van, asked, sidecar, take
 
 from provisioning.devices import health_store
 from provisioning.media import camera_clock
 from provisioning.media.camera_clock import recorded_at
 from provisioning.models import Device, Role, Upload, db, new_id, utcnow
 from provisioning.web.pages import media
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
+
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NOW = utcnow()
@@ -62,7 +68,7 @@ def is_at(moment: datetime | None, other: datetime) -> bool:
     return moment is not None and abs(moment - other) < timedelta(seconds=1)
 
 
-def test_an_old_clip_that_comes_later_makes_no_picture_younger(app: Flask, van: Device) -> None:  # noqa: F811
+def test_an_old_clip_that_comes_later_makes_no_picture_younger(app: Flask, van: Device) -> None:
     now = utcnow()
     photo = came(now - 2 * HOUR, now - 2 * HOUR, trigger=9)
     came(now, now - 9 * HOUR, trigger=9, file_type="video")
@@ -70,7 +76,7 @@ def test_an_old_clip_that_comes_later_makes_no_picture_younger(app: Flask, van: 
     assert is_at(van.file_at, now - 2 * HOUR)
 
 
-def test_pictures_of_a_camera_without_a_clock_are_ranked_by_when_they_came(app: Flask, van: Device) -> None:  # noqa: F811
+def test_pictures_of_a_camera_without_a_clock_are_ranked_by_when_they_came(app: Flask, van: Device) -> None:
     now, never_set = utcnow(), datetime.fromisoformat("2021-01-01T00:00:00+00:00")
     came(now - 2 * HOUR, now - 2 * HOUR, trigger=9)
     newest = came(now - HOUR, never_set, trigger=9)
@@ -78,7 +84,7 @@ def test_pictures_of_a_camera_without_a_clock_are_ranked_by_when_they_came(app: 
     assert is_at(van.file_at, now - HOUR)
 
 
-def test_a_clock_that_is_ahead_hides_no_later_picture(app: Flask, van: Device) -> None:  # noqa: F811
+def test_a_clock_that_is_ahead_hides_no_later_picture(app: Flask, van: Device) -> None:
     now = utcnow()
     came(now - 2 * HOUR, now + 300 * DAY, trigger=9)
     newest = came(now - HOUR, now - HOUR, trigger=9)
@@ -86,7 +92,7 @@ def test_a_clock_that_is_ahead_hides_no_later_picture(app: Flask, van: Device) -
     assert is_at(van.file_at, now - HOUR)
 
 
-def test_a_clock_that_is_known_to_be_behind_hides_no_new_picture(app: Flask, van: Device) -> None:  # noqa: F811
+def test_a_clock_that_is_known_to_be_behind_hides_no_new_picture(app: Flask, van: Device) -> None:
     now = utcnow()
     came(now - 2 * HOUR, now - 2 * HOUR, trigger=9)
     camera_clock.note(van, -3 * 3600.0, None, now)
@@ -97,8 +103,7 @@ def test_a_clock_that_is_known_to_be_behind_hides_no_new_picture(app: Flask, van
 
 
 def test_a_photo_that_was_asked_for_is_new_though_its_clock_says_it_is_older_than_the_request(
-    app: Flask,
-    van: Device,  # noqa: F811
+    app: Flask, van: Device
 ) -> None:
     now = utcnow()
     came(now - HOUR, now - HOUR, trigger=9)
@@ -107,14 +112,14 @@ def test_a_photo_that_was_asked_for_is_new_though_its_clock_says_it_is_older_tha
     assert shown(van) == newest
 
 
-def test_the_list_sorts_by_the_time_that_it_shows(app: Flask, van: Device) -> None:  # noqa: F811
+def test_the_list_sorts_by_the_time_that_it_shows(app: Flask, van: Device) -> None:
     now = utcnow()
     came(now - HOUR, now - 9 * HOUR, trigger=9)
     page = Visitor(app, Role.VIEWER).get("/?sort=pictures").text
     assert f'datetime="{(now - 9 * HOUR).strftime("%Y-%m-%dT%H:%M")}' in page
 
 
-def test_an_update_finds_when_the_files_of_before_were_recorded(app: Flask, van: Device) -> None:  # noqa: F811
+def test_an_update_finds_when_the_files_of_before_were_recorded(app: Flask, van: Device) -> None:
     now = utcnow()
     right = came(now - HOUR, now - 9 * HOUR, trigger=9)
     behind = came(now - 10 * HOUR, now - 50 * DAY, trigger=9)

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from gateway_double import Phone
 from page_visitor import Visitor
+from sms_rows import add_van
 from sqlalchemy import func, select
 from test_fleet_lists import Program
-from test_sms import ask, photo, send, van  # noqa: F401 - a fixture
+from test_sms import ask, photo, send
 
 from provisioning.devices import measured_times, registry, status_table
 from provisioning.models import (
@@ -27,6 +28,11 @@ from provisioning.sms import reconcile
 
 PHOTO = {"command": "camreq", "file_type": "photo", "source": "both"}
 PATH = "/devices/352094082736916/commands/preview"
+
+
+@pytest.fixture
+def van(phone: Phone) -> Device:
+    return add_van()
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def clip(**more: Any) -> dict[str, Any]:
     } | more
 
 
-def test_a_preview_says_what_a_photo_costs_and_sends_nothing(program: Program, van: Device) -> None:  # noqa: F811
+def test_a_preview_says_what_a_photo_costs_and_sends_nothing(program: Program, van: Device) -> None:
     found = program.call("POST", PATH, PHOTO)
     assert found == {
         "messages": [{"text": "••••• ••••• camreq:1,3", "length": 22}],
@@ -79,7 +85,7 @@ def test_a_preview_says_what_a_photo_costs_and_sends_nothing(program: Program, v
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
 
 
-def test_three_files_of_the_vehicle_make_the_estimate_its_own(program: Program, van: Device) -> None:  # noqa: F811
+def test_three_files_of_the_vehicle_make_the_estimate_its_own(program: Program, van: Device) -> None:
     came(van, 6000)
     assert program.call("POST", PATH, PHOTO)["ready_in"] == {
         "seconds": 36, "low": 36, "high": 36, "basis": "vehicle",
@@ -87,8 +93,7 @@ def test_three_files_of_the_vehicle_make_the_estimate_its_own(program: Program, 
 
 
 def test_files_that_broke_off_or_belong_to_another_vehicle_are_not_measured(
-    program: Program,
-    van: Device,  # noqa: F811
+    program: Program, van: Device
 ) -> None:
     came(van, 6000, number=2)
     came(van, 6000, resumes=1)
@@ -98,7 +103,7 @@ def test_files_that_broke_off_or_belong_to_another_vehicle_are_not_measured(
     assert found["basis"] == "fleet"
 
 
-def test_an_estimate_for_somebody_limited_to_tags_rests_on_the_whole_fleet(van: Device) -> None:  # noqa: F811
+def test_an_estimate_for_somebody_limited_to_tags_rests_on_the_whole_fleet(van: Device) -> None:
     device = registry.add({"imei": "352094082042885", "phone": "+12025550177", "name": "Van 9"}, utcnow())
     came(device, 6000)
     registry.change(van, {"tags": ["north"]}, utcnow())
@@ -107,14 +112,14 @@ def test_an_estimate_for_somebody_limited_to_tags_rests_on_the_whole_fleet(van: 
         assert db.session.scalar(select(func.count()).select_from(Upload)) == 0
 
 
-def test_the_same_request_under_way_and_another_one_are_named(program: Program, van: Device) -> None:  # noqa: F811
+def test_the_same_request_under_way_and_another_one_are_named(program: Program, van: Device) -> None:
     row = photo(van, "both")
     assert program.call("POST", PATH, PHOTO)["blocked_by"]["id"] == row.id
     assert program.call("POST", PATH, clip())["blocked_by"]["id"] == row.id
     assert program.call("POST", PATH, {"command": "getver"})["blocked_by"] is None
 
 
-def test_a_clip_that_is_here_is_named(program: Program, van: Device) -> None:  # noqa: F811
+def test_a_clip_that_is_here_is_named(program: Program, van: Device) -> None:
     begin = utcnow().replace(microsecond=0) - timedelta(minutes=10)
     came(van, 6000, number=1, file_type="video", duration=20, timestamp=begin)
     found = program.call("POST", PATH, clip(timestamp=int(begin.timestamp())))
@@ -122,7 +127,7 @@ def test_a_clip_that_is_here_is_named(program: Program, van: Device) -> None:  #
     assert program.call("POST", PATH, clip(source="rear"))["already_here"] is None
 
 
-def test_what_may_hinder_a_request_is_a_warning_with_a_code(program: Program, van: Device) -> None:  # noqa: F811
+def test_what_may_hinder_a_request_is_a_warning_with_a_code(program: Program, van: Device) -> None:
     now = utcnow()
     status_table.note(van, "ignition", "off", Verdict.GOOD, now=now, source_kind="record", source_id=None)
     status_table.note(
@@ -134,14 +139,14 @@ def test_what_may_hinder_a_request_is_a_warning_with_a_code(program: Program, va
     assert codes == ["ignition_off", "camera_restarting", "no_card", "too_slow"]
 
 
-def test_a_setting_has_a_price_and_a_time_too(program: Program, van: Device) -> None:  # noqa: F811
+def test_a_setting_has_a_price_and_a_time_too(program: Program, van: Device) -> None:
     body = {"command": "setparam", "parameters": {"66023": 8}}
     found = program.call("POST", PATH, body)
     assert (found["sms"], found["megabytes"], found["ready_in"]["basis"]) == (1, 0, "vendor")
     assert "no_video_source" in {warning["code"] for warning in found["warnings"]}
 
 
-def test_a_preview_refuses_what_the_command_would_refuse(program: Program, van: Device) -> None:  # noqa: F811
+def test_a_preview_refuses_what_the_command_would_refuse(program: Program, van: Device) -> None:
     program.call("POST", PATH, {"command": "camreq", "file_type": "photo"}, 422)
     program.call("POST", PATH, {"command": "camget_sdformat", "camera": "front"} | {"camera": "left"}, 422)
     program.call("POST", PATH.replace("352094082736916", "352094082042885"), PHOTO, 404)
@@ -152,7 +157,7 @@ def test_a_preview_refuses_what_the_command_would_refuse(program: Program, van: 
     program.call("POST", PATH, PHOTO, 409)
 
 
-def test_the_price_is_what_the_gateway_told_of_past_sms(phone: Phone, program: Program, van: Device) -> None:  # noqa: F811
+def test_the_price_is_what_the_gateway_told_of_past_sms(phone: Phone, program: Program, van: Device) -> None:
     photo(van)
     send(van)
     (message,) = phone.stand_in.messages.values()
@@ -163,7 +168,7 @@ def test_the_price_is_what_the_gateway_told_of_past_sms(phone: Phone, program: P
     assert found["price"] == {"amount": 0.0079, "currency": "USD"}
 
 
-def test_a_price_that_the_gateway_tells_later_is_taken_then(phone: Phone, van: Device) -> None:  # noqa: F811
+def test_a_price_that_the_gateway_tells_later_is_taken_then(phone: Phone, van: Device) -> None:
     photo(van)
     send(van)
     reconcile.reconcile(utcnow)
@@ -174,14 +179,14 @@ def test_a_price_that_the_gateway_tells_later_is_taken_then(phone: Phone, van: D
     assert db.session.scalars(select(Message.currency)).all() == ["USD"]
 
 
-def test_the_settings_name_the_price(phone: Phone, program: Program, van: Device, monkeypatch: Any) -> None:  # noqa: F811
+def test_the_settings_name_the_price(phone: Phone, program: Program, van: Device, monkeypatch: Any) -> None:
     from provisioning.core.prices import read_price
 
     phone.use("http://127.0.0.1:9", sms_price=read_price("0.05 EUR"))
     assert program.call("POST", PATH, PHOTO)["price"] == {"amount": 0.05, "currency": "EUR"}
 
 
-def test_the_form_says_cost_and_time_before_the_click(phone: Phone, van: Device) -> None:  # noqa: F811
+def test_the_form_says_cost_and_time_before_the_click(phone: Phone, van: Device) -> None:
     came(van, 6000)
     visitor = Visitor(phone.app, Role.SUPPORT)
     page = visitor.get("/vehicles/352094082736916/footage").text
@@ -192,7 +197,7 @@ def test_the_form_says_cost_and_time_before_the_click(phone: Phone, van: Device)
     assert "SMS" not in answer.text
 
 
-def test_the_cost_is_shown_without_javascript_and_nothing_is_sent(phone: Phone, van: Device) -> None:  # noqa: F811
+def test_the_cost_is_shown_without_javascript_and_nothing_is_sent(phone: Phone, van: Device) -> None:
     visitor = Visitor(phone.app, Role.SUPPORT)
     path = "/vehicles/352094082736916/footage"
     form = {"file_type": "video", "source": "front", "duration": "5", "preview": "1"}
@@ -203,7 +208,7 @@ def test_the_cost_is_shown_without_javascript_and_nothing_is_sent(phone: Phone, 
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
 
 
-def test_the_form_names_the_request_that_has_to_end_first(phone: Phone, van: Device) -> None:  # noqa: F811
+def test_the_form_names_the_request_that_has_to_end_first(phone: Phone, van: Device) -> None:
     row = ask(van, "camreq", file_type="photo", source="front")[0]
     page = Visitor(phone.app, Role.SUPPORT).get("/vehicles/352094082736916/footage").text
     waits = f'<p class="text-secondary">A further request would wait until <a href="/requests/{row.id}">'
@@ -211,7 +216,7 @@ def test_the_form_names_the_request_that_has_to_end_first(phone: Phone, van: Dev
     assert page.count('hx-include="closest form"') == page.count("sse:commands, sse:uploads delay:500ms") == 2
 
 
-def test_the_page_after_a_request_says_at_its_form_what_was_asked_for(phone: Phone, van: Device) -> None:  # noqa: F811
+def test_the_page_after_a_request_says_at_its_form_what_was_asked_for(phone: Phone, van: Device) -> None:
     visitor = Visitor(phone.app, Role.SUPPORT)
     path = "/vehicles/352094082736916/footage"
     form = {"file_type": "photo", "source": "front"}

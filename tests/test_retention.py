@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import func, select, update
-from upload_rows import IMEI, asked, sidecar, take, van  # noqa: F401 - `van` is a fixture
+from upload_rows import add_van, asked, sidecar, take
 
 from provisioning.devices import status_table
 from provisioning.fleet import presets
@@ -31,6 +31,12 @@ from provisioning.models import (
     utcnow,
 )
 from provisioning.models.base import new_id
+
+
+@pytest.fixture
+def van(app: Flask) -> Device:
+    return add_van()
+
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -85,7 +91,7 @@ def gateway_event(at: datetime, *, processed: bool = True) -> None:
     db.session.commit()
 
 
-def test_by_default_nothing_is_removed(van: Device) -> None:  # noqa: F811
+def test_by_default_nothing_is_removed(van: Device) -> None:
     stored(ago(4000))
     message(ago(4000))
     gateway_event(ago(4000))
@@ -93,7 +99,7 @@ def test_by_default_nothing_is_removed(van: Device) -> None:  # noqa: F811
     assert [count(model) for model in (Upload, Message, GatewayEvent)] == [1, 1, 1]
 
 
-def test_old_files_go_with_their_copies_and_sidecars(app: Flask, van: Device, tmp_path: Path) -> None:  # noqa: F811
+def test_old_files_go_with_their_copies_and_sidecars(app: Flask, van: Device, tmp_path: Path) -> None:
     keep(app, uploads=30)
     old, young = stored(ago(31)), stored(ago(29))
     path, kept = old.path, young.id
@@ -104,7 +110,7 @@ def test_old_files_go_with_their_copies_and_sidecars(app: Flask, van: Device, tm
     assert retention.sweep(utcnow) == {}
 
 
-def test_a_file_that_decides_links_stays_however_short_the_setting(app: Flask, van: Device) -> None:  # noqa: F811
+def test_a_file_that_decides_links_stays_however_short_the_setting(app: Flask, van: Device) -> None:
     keep(app, uploads=1)
     row = asked(van)
     stored(ago(3))
@@ -113,7 +119,7 @@ def test_a_file_that_decides_links_stays_however_short_the_setting(app: Flask, v
     assert db.session.get_one(Command, row.id).state == "done"
 
 
-def test_a_file_whose_store_is_away_keeps_its_row(app: Flask, van: Device, tmp_path: Path) -> None:  # noqa: F811
+def test_a_file_whose_store_is_away_keeps_its_row(app: Flask, van: Device, tmp_path: Path) -> None:
     keep(app, uploads=30)
     old = stored(ago(31))
     path = tmp_path / "media" / (old.path or "")
@@ -133,7 +139,7 @@ def test_many_go_in_small_batches(app: Flask, monkeypatch: pytest.MonkeyPatch) -
     assert count(Message) == 10
 
 
-def test_old_messages_and_events_go_but_those_of_an_open_command(app: Flask, van: Device) -> None:  # noqa: F811
+def test_old_messages_and_events_go_but_those_of_an_open_command(app: Flask, van: Device) -> None:
     keep(app, messages=30)
     row = asked(van)
     before = count(Message)
@@ -156,7 +162,7 @@ def test_what_the_reconciler_will_list_again_stays_known(app: Flask) -> None:
     assert retention.sweep(utcnow) == {"events": 1}
 
 
-def test_a_file_that_no_receiver_goes_on_with_is_given_up(van: Device) -> None:  # noqa: F811
+def test_a_file_that_no_receiver_goes_on_with_is_given_up(van: Device) -> None:
     record = sidecar(state="receiving")
     registration.progress([record], ago(16))
     registration.progress([sidecar("d" * 32, state="partial")], ago(14))
@@ -168,7 +174,7 @@ def test_a_file_that_no_receiver_goes_on_with_is_given_up(van: Device) -> None: 
 # requests, records, checks, profiles
 
 
-def ended_command(van: Device, at: datetime, **more: Any) -> Command:  # noqa: F811
+def ended_command(van: Device, at: datetime, **more: Any) -> Command:
     given = {
         "state": State.DONE,
         "kind": "getver",
@@ -183,7 +189,7 @@ def ended_command(van: Device, at: datetime, **more: Any) -> Command:  # noqa: F
     return row
 
 
-def record(van: Device, at: datetime, value: int) -> TelemetryRecord:  # noqa: F811
+def record(van: Device, at: datetime, value: int) -> TelemetryRecord:
     telemetry.accept(van, at, {"239": value}, at)
     row = db.session.scalars(select(TelemetryRecord).order_by(TelemetryRecord.received_at.desc())).first()
     assert row is not None
@@ -195,7 +201,7 @@ def record(van: Device, at: datetime, value: int) -> TelemetryRecord:  # noqa: F
     return db.session.get_one(TelemetryRecord, new)
 
 
-def run_of(van: Device, at: datetime, *, is_open: bool = False) -> ChecklistRun:  # noqa: F811
+def run_of(van: Device, at: datetime, *, is_open: bool = False) -> ChecklistRun:
     row = ChecklistRun(id=an_id(at), device_id=van.id, steps={}, started_at=at, updated_at=at,
                        ended_at=None if is_open else at)  # fmt: skip
     db.session.add(row)
@@ -203,7 +209,7 @@ def run_of(van: Device, at: datetime, *, is_open: bool = False) -> ChecklistRun:
     return row
 
 
-def test_by_default_requests_records_checks_and_profiles_stay(van: Device) -> None:  # noqa: F811
+def test_by_default_requests_records_checks_and_profiles_stay(van: Device) -> None:
     ended_command(van, ago(4000))
     for days in 4000, 3999:
         record(van, ago(days), 1)
@@ -211,7 +217,7 @@ def test_by_default_requests_records_checks_and_profiles_stay(van: Device) -> No
     assert retention.sweep(utcnow) == {}
 
 
-def test_old_requests_go_and_their_messages_stay(app: Flask, van: Device) -> None:  # noqa: F811
+def test_old_requests_go_and_their_messages_stay(app: Flask, van: Device) -> None:
     keep(app, commands=30)
     old, young = ended_command(van, ago(31)), ended_command(van, ago(29))
     message(ago(31), command_id=old.id)
@@ -221,7 +227,7 @@ def test_old_requests_go_and_their_messages_stay(app: Flask, van: Device) -> Non
     assert db.session.scalars(select(Message.command_id)).all() == [None]
 
 
-def test_an_old_request_stays_while_anything_rests_on_it(app: Flask, van: Device) -> None:  # noqa: F811
+def test_an_old_request_stays_while_anything_rests_on_it(app: Flask, van: Device) -> None:
     keep(app, commands=30)
     ended_command(van, ago(50), state=State.ANSWERED, ended_at=None)
     upload = stored(ago(40))
@@ -235,7 +241,7 @@ def test_an_old_request_stays_while_anything_rests_on_it(app: Flask, van: Device
 
 
 @pytest.mark.parametrize("needs", ["an open check", "an undecided change of credentials"])
-def test_old_requests_stay_while_their_device_needs_them(app: Flask, van: Device, needs: str) -> None:  # noqa: F811
+def test_old_requests_stay_while_their_device_needs_them(app: Flask, van: Device, needs: str) -> None:
     keep(app, commands=30)
     ended_command(van, ago(31))
     run = run_of(van, ago(32), is_open=needs == "an open check")
@@ -247,7 +253,7 @@ def test_old_requests_stay_while_their_device_needs_them(app: Flask, van: Device
     assert retention.sweep(utcnow) == {"commands": 1}
 
 
-def test_old_records_go_but_those_that_a_file_or_the_status_rests_on(app: Flask, van: Device) -> None:  # noqa: F811
+def test_old_records_go_but_those_that_a_file_or_the_status_rests_on(app: Flask, van: Device) -> None:
     keep(app, records=30)
     tied = record(van, ago(33), 1)
     upload = stored(ago(33))
@@ -260,7 +266,7 @@ def test_old_records_go_but_those_that_a_file_or_the_status_rests_on(app: Flask,
     assert set(db.session.scalars(select(TelemetryRecord.id))) == left
 
 
-def test_old_checks_go_but_the_newest_of_a_device(app: Flask, van: Device) -> None:  # noqa: F811
+def test_old_checks_go_but_the_newest_of_a_device(app: Flask, van: Device) -> None:
     keep(app, checks=30)
     run_of(van, ago(33))
     newest = run_of(van, ago(32)).id

@@ -2,14 +2,14 @@
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, command, upload, van  # noqa: F401 - a fixture
+from page_visitor import IMEI, Visitor, command, upload
 
 from provisioning.devices import registry
 from provisioning.models import Device, Message, Role, db, new_id, utcnow
 
 
 @pytest.fixture
-def visitor(app: Flask, van: Device) -> Visitor:  # noqa: F811
+def visitor(app: Flask, van: Device) -> Visitor:
     more = {"imei": "356307042441013", "phone": "+12025550155", "name": "Van 12", "time_zone": "UTC"}
     registry.add(more, utcnow())
     return Visitor(app, Role.VIEWER)
@@ -50,13 +50,13 @@ def test_what_fits_nothing_says_so(visitor: Visitor, wanted: str) -> None:
     assert "Nothing is called" in answer.text
 
 
-def test_a_file_and_a_request_are_found_by_their_id(visitor: Visitor, van: Device) -> None:  # noqa: F811
+def test_a_file_and_a_request_are_found_by_their_id(visitor: Visitor, van: Device) -> None:
     file, request = upload(van), command(van)
     assert visitor.get(f"/search?q={file.id}").location == f"/uploads/{file.id}"
     assert visitor.get(f"/search?q={request.id.upper()}").location == f"/requests/{request.id}"
 
 
-def test_an_sms_is_found_by_the_id_of_the_gateway(visitor: Visitor, van: Device) -> None:  # noqa: F811
+def test_an_sms_is_found_by_the_id_of_the_gateway(visitor: Visitor, van: Device) -> None:
     row = Message(
         id=new_id(), direction="in", gateway="twilio", gateway_id="SM" + "0" * 32, sender=van.phone,
         recipient="+1", body="x", status="received", claimed=True, device_id=van.id,
@@ -68,6 +68,6 @@ def test_an_sms_is_found_by_the_id_of_the_gateway(visitor: Visitor, van: Device)
     )
 
 
-def test_an_archived_vehicle_is_not_found(visitor: Visitor, van: Device) -> None:  # noqa: F811
+def test_an_archived_vehicle_is_not_found(visitor: Visitor, van: Device) -> None:
     registry.archive(van, utcnow())
     assert "Nothing is called" in visitor.get(f"/search?q={IMEI}").text

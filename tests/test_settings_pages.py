@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from gateway_double import Phone
-from page_visitor import IMEI, Visitor, command, flat, upload, van, visitor  # noqa: F401 - fixtures
+from page_visitor import IMEI, Visitor, command, flat, upload
 from sqlalchemy import select
 
 from provisioning.core import fleet_settings
@@ -83,8 +83,7 @@ def test_the_settings_list_only_pages_that_the_role_may_see(app: Flask, role: Ro
 
 
 def test_the_address_that_vehicles_are_told_is_shown_as_set_on_the_server(
-    app: Flask,
-    visitor: Visitor,  # noqa: F811
+    app: Flask, visitor: Visitor
 ) -> None:
     configure(app, camera_server_domain="cams.example.com", camera_server_port=7160)
     text = flat(visitor.get(CAMERAS))
@@ -94,10 +93,7 @@ def test_the_address_that_vehicles_are_told_is_shown_as_set_on_the_server(
     assert "No address is set." in flat(visitor.get(CAMERAS))
 
 
-def test_connections_of_the_last_day_show_that_vehicles_get_through(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
-) -> None:
+def test_connections_of_the_last_day_show_that_vehicles_get_through(van: Device, visitor: Visitor) -> None:
     assert "no vehicle has connected from outside yet" in flat(visitor.get(CAMERAS))
     connect(van, "198.51.100.7:4000", timedelta(days=2))
     assert "No vehicle connected in the last 24 hours" in flat(visitor.get(CAMERAS))
@@ -108,9 +104,7 @@ def test_connections_of_the_last_day_show_that_vehicles_get_through(
 
 @pytest.mark.parametrize("address", ["127.0.0.1:4000", "::1:4000"])
 def test_connections_of_this_machine_and_of_unknown_vehicles_prove_nothing(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
-    address: str,
+    van: Device, visitor: Visitor, address: str
 ) -> None:
     connect(van, address, timedelta(minutes=2))
     connect(None, "198.51.100.7:4000", timedelta(minutes=2))
@@ -124,11 +118,7 @@ def test_connections_of_this_machine_and_of_unknown_vehicles_prove_nothing(
     [(60, "The certificate is valid"), (20, "The certificate ends soon"), (-1, "The certificate has ended")],
 )
 def test_the_last_day_of_the_certificate_is_shown_with_what_it_means(
-    app: Flask,
-    visitor: Visitor,  # noqa: F811
-    tmp_path: Path,
-    days: int,
-    expected: str,
+    app: Flask, visitor: Visitor, tmp_path: Path, days: int, expected: str
 ) -> None:
     ends = datetime.now(UTC) + timedelta(days=days)
     configure(app, receiver_tls_cert=make_certificate(tmp_path / "cert.pem", ends))
@@ -139,10 +129,7 @@ def test_the_last_day_of_the_certificate_is_shown_with_what_it_means(
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])
 def test_a_certificate_that_cannot_be_read_is_said_to_be_so(
-    app: Flask,
-    visitor: Visitor,  # noqa: F811
-    tmp_path: Path,
-    content: bytes | None,
+    app: Flask, visitor: Visitor, tmp_path: Path, content: bytes | None
 ) -> None:
     if content:
         (tmp_path / "cert.pem").write_bytes(content)
@@ -160,8 +147,7 @@ def trial(page: Visitor, number: str = NUMBER) -> str:
 
 
 def test_the_gateway_and_its_number_are_shown_and_the_balance_once_it_is_asked_for(
-    phone: Phone,
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, visitor: Visitor
 ) -> None:
     text = flat(visitor.get(SMS))
     assert "Twilio" in text
@@ -172,12 +158,12 @@ def test_the_gateway_and_its_number_are_shown_and_the_balance_once_it_is_asked_f
     assert "Twilio tells no balance of this account." in flat(visitor.get(f"{SMS}?balance=1"))
 
 
-def test_a_gateway_that_is_away_does_not_break_the_page(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+def test_a_gateway_that_is_away_does_not_break_the_page(phone: Phone, visitor: Visitor) -> None:
     phone.use("http://127.0.0.1:9")
     assert "Twilio cannot be reached." in flat(visitor.get(f"{SMS}?balance=1"))
 
 
-def test_the_sms_of_the_last_day_are_counted(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_the_sms_of_the_last_day_are_counted(van: Device, visitor: Visitor) -> None:
     now = utcnow()
     for number, status, answered in (
         (1, "delivered", now), (2, "undelivered", None), (3, "sent", None), (4, "undelivered", now),
@@ -196,9 +182,7 @@ def test_the_sms_of_the_last_day_are_counted(van: Device, visitor: Visitor) -> N
 
 
 def test_the_start_page_tells_administrators_whether_sms_work(
-    phone: Phone,
-    visitor: Visitor,  # noqa: F811
-    van: Device,  # noqa: F811
+    phone: Phone, visitor: Visitor, van: Device
 ) -> None:
     assert f'hx-get="{SMS}/part"' in visitor.get("/").text
     assert "No SMS were sent in the last 24 hours" in flat(visitor.get(f"{SMS}/part"))
@@ -218,9 +202,7 @@ def test_the_start_page_tells_administrators_whether_sms_work(
 
 
 def test_a_gateway_that_never_called_is_pointed_out_once_an_sms_was_sent(
-    phone: Phone,
-    visitor: Visitor,  # noqa: F811
-    van: Device,  # noqa: F811
+    phone: Phone, visitor: Visitor, van: Device
 ) -> None:
     warning, address = "Answers of vehicles may not reach us", "/webhooks/twilio/inbound"
     text = flat(visitor.get(SMS))
@@ -239,7 +221,7 @@ def test_a_gateway_that_never_called_is_pointed_out_once_an_sms_was_sent(
     assert (warning in text, address in text) == (False, False)
 
 
-def test_a_test_sms_goes_out_once_and_its_delivery_is_shown(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+def test_a_test_sms_goes_out_once_and_its_delivery_is_shown(phone: Phone, visitor: Visitor) -> None:
     page = visitor.get(SMS).text
     fields = {
         name: re.findall(rf'name="{name}"\s+value="([^"]+)"', page)[-1] for name in ("csrf_token", "nonce")
@@ -256,7 +238,7 @@ def test_a_test_sms_goes_out_once_and_its_delivery_is_shown(phone: Phone, visito
     assert "Delivered" in flat(visitor.get(SMS))
 
 
-def test_a_test_sms_that_is_refused_or_not_delivered_says_why(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+def test_a_test_sms_that_is_refused_or_not_delivered_says_why(phone: Phone, visitor: Visitor) -> None:
     phone.faults.refuse[NUMBER] = 21211
     assert "The phone number is not one that Twilio can send to" in trial(visitor)
     trial(visitor, "+12025550189")
@@ -267,9 +249,7 @@ def test_a_test_sms_that_is_refused_or_not_delivered_says_why(phone: Phone, visi
 
 
 def test_a_test_sms_that_is_delivered_before_the_gateway_has_answered_stays_delivered(
-    phone: Phone,
-    visitor: Visitor,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    phone: Phone, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carrier = gateway.gateway()
     real = type(carrier).send
@@ -292,28 +272,26 @@ def test_a_test_sms_that_is_delivered_before_the_gateway_has_answered_stays_deli
 
 
 def test_a_test_sms_goes_to_no_vehicle_and_to_no_wrong_number(
-    phone: Phone,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     assert "This is the number of a vehicle" in trial(visitor, van.phone)
     assert "Give the number with its country code" in trial(visitor, "0600 12345")
     assert phone.sent == []
 
 
-def test_five_test_sms_an_hour_are_sent_and_no_more(phone: Phone, visitor: Visitor) -> None:  # noqa: F811
+def test_five_test_sms_an_hour_are_sent_and_no_more(phone: Phone, visitor: Visitor) -> None:
     for _ in range(5):
         trial(visitor)
     assert "5 test SMS were sent within an hour" in trial(visitor)
     assert len(phone.sent) == 5
 
 
-def test_without_a_gateway_the_page_says_what_to_set(app: Flask, visitor: Visitor) -> None:  # noqa: F811
+def test_without_a_gateway_the_page_says_what_to_set(app: Flask, visitor: Visitor) -> None:
     app.extensions[EXTENSION] = None
     assert "No gateway is set" in flat(visitor.get(SMS))
 
 
-def test_the_usual_login_is_kept_encrypted_and_a_new_vehicle_gets_it(app: Flask, visitor: Visitor) -> None:  # noqa: F811
+def test_the_usual_login_is_kept_encrypted_and_a_new_vehicle_gets_it(app: Flask, visitor: Visitor) -> None:
     given = {"country_code": "+ 370", "sms_login": "fleet", "sms_password": "cam11"}
     assert visitor.send(SMS, SMS, **given).status_code == 302
     row = fleet_settings.current()
@@ -334,10 +312,7 @@ def test_the_usual_login_is_kept_encrypted_and_a_new_vehicle_gets_it(app: Flask,
     [({}, ("", "")), ({"usual_login": "on", "sms_login": "own", "sms_password": "own11"}, ("own", "own11"))],
 )
 def test_a_new_vehicle_gets_the_usual_login_only_where_that_is_chosen_and_none_is_typed(
-    app: Flask,
-    visitor: Visitor,  # noqa: F811
-    typed: dict[str, str],
-    expected: tuple[str, str],
+    app: Flask, visitor: Visitor, typed: dict[str, str], expected: tuple[str, str]
 ) -> None:
     fleet_settings.change({"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
     given = {"imei": IMEI, "phone": "+37060012345"} | typed
@@ -345,7 +320,7 @@ def test_a_new_vehicle_gets_the_usual_login_only_where_that_is_chosen_and_none_i
     assert tuple(credential_pairs.pair(db.session.scalars(select(Device)).one(), "current")) == expected
 
 
-def test_empty_fields_keep_the_usual_login_until_it_is_to_be_forgotten(visitor: Visitor) -> None:  # noqa: F811
+def test_empty_fields_keep_the_usual_login_until_it_is_to_be_forgotten(visitor: Visitor) -> None:
     fleet_settings.change({"sms_login": "fleet", "sms_password": "cam11"}, utcnow())
     visitor.send(SMS, SMS, country_code="", sms_login="", sms_password="")
     db.session.expire_all()
@@ -360,8 +335,7 @@ def test_empty_fields_keep_the_usual_login_until_it_is_to_be_forgotten(visitor: 
     [{"country_code": "370"}, {"sms_login": "fleet"}, {"sms_login": "too long", "sms_password": "cam11"}],
 )
 def test_half_a_login_and_a_wrong_country_are_refused_beside_their_fields(
-    visitor: Visitor,  # noqa: F811
-    wrong: dict[str, str],
+    visitor: Visitor, wrong: dict[str, str]
 ) -> None:
     answer = visitor.send(SMS, SMS, **{"country_code": ""} | wrong)
     assert answer.status_code == 422
@@ -395,7 +369,7 @@ def stored(device: Device, ago: timedelta, **changes: Any) -> Upload:
     return upload(device, **given | changes)
 
 
-def test_what_is_used_and_how_fast_it_grows_is_shown(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_what_is_used_and_how_fast_it_grows_is_shown(van: Device, visitor: Visitor) -> None:
     stored(van, timedelta(days=30))
     stored(van, timedelta(days=1), size=3_000_000)
     stored(van, timedelta(days=1), file_type="video", size=4_000_000)
@@ -407,7 +381,7 @@ def test_what_is_used_and_how_fast_it_grows_is_shown(van: Device, visitor: Visit
     assert "1.0 MB a day" in text
 
 
-def test_what_is_used_is_said_as_of_the_last_count(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_what_is_used_is_said_as_of_the_last_count(van: Device, visitor: Visitor) -> None:
     stored(van, timedelta(days=1))
     text = flat(visitor.get(STORAGE))
     assert "The files are not counted yet; that is done every 10 minutes." in text
@@ -425,7 +399,7 @@ def test_what_is_used_is_said_as_of_the_last_count(van: Device, visitor: Visitor
     assert "<dt>Photos</dt> <dd> 2 · 8 kB </dd>" in flat(visitor.get(STORAGE))
 
 
-def test_files_are_counted_some_at_a_time(van: Device, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_files_are_counted_some_at_a_time(van: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage_use, "STEP", 2)
     for number in range(4):
         stored(van, timedelta(days=number))
@@ -438,8 +412,7 @@ def test_files_are_counted_some_at_a_time(van: Device, monkeypatch: pytest.Monke
 
 
 def test_what_a_change_of_days_removes_is_shown_before_and_removed_only_after_it(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
+    van: Device, visitor: Visitor
 ) -> None:
     old, clip, young = (
         stored(van, timedelta(days=31)).id,
@@ -457,10 +430,7 @@ def test_what_a_change_of_days_removes_is_shown_before_and_removed_only_after_it
     assert 'value="30"' in flat(visitor.get(STORAGE))
 
 
-def test_files_of_saved_events_are_not_among_what_a_change_removes(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
-) -> None:
+def test_files_of_saved_events_are_not_among_what_a_change_removes(van: Device, visitor: Visitor) -> None:
     saved = Event(
         id=new_id(), device_id=van.id, kind="crash", at=utcnow(), cameras="front", file_types="photo",
         saved_at=utcnow(), saved_by="tests",
@@ -474,7 +444,7 @@ def test_files_of_saved_events_are_not_among_what_a_change_removes(
 
 
 @pytest.mark.parametrize("days", ["4", "-1", "x", "", "40000"])
-def test_days_that_cannot_be_are_refused_beside_their_field(visitor: Visitor, days: str) -> None:  # noqa: F811
+def test_days_that_cannot_be_are_refused_beside_their_field(visitor: Visitor, days: str) -> None:
     answer = visitor.get(f"{STORAGE}?photo={days}&video=0")
     assert answer.status_code == 422
     assert "field-error" in answer.text
@@ -483,10 +453,7 @@ def test_days_that_cannot_be_are_refused_beside_their_field(visitor: Visitor, da
 
 @pytest.mark.parametrize("days", [0, 90])
 def test_days_that_the_server_sets_are_shown_and_not_changed_on_the_page(
-    app: Flask,
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
-    days: int,
+    app: Flask, van: Device, visitor: Visitor, days: int
 ) -> None:
     fleet_settings.change({"photo_days": 30, "video_days": 30}, utcnow())
     stored(van, timedelta(days=31))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import Visitor, van  # noqa: F401 - a fixture
+from page_visitor import Visitor
 from sqlalchemy import select, update
 from test_api import Api
 from test_event_pages import event
@@ -19,7 +19,7 @@ from provisioning.models import AuditEntry, Device, Event, Role, Share, Upload, 
 
 
 @pytest.fixture
-def ident(van: Device) -> str:  # noqa: F811
+def ident(van: Device) -> str:
     path = "shared.jpg"
     storage.media().write(path, b"picture")
     return event(van, trigger=3, path=path)
@@ -108,7 +108,7 @@ def test_whoever_guesses_tokens_is_slowed_down(app: Flask) -> None:
     assert answers[-1] == 429
 
 
-def test_a_link_leads_on_where_its_event_becomes_part_of_another(app: Flask, van: Device) -> None:  # noqa: F811
+def test_a_link_leads_on_where_its_event_becomes_part_of_another(app: Flask, van: Device) -> None:
     now = utcnow() - timedelta(minutes=5)
     rear = event(van, trigger=1, source="rear", timestamp=now, started_at=now)
     front = event(van, trigger=2, timestamp=now, started_at=now)
@@ -121,7 +121,7 @@ def test_a_link_leads_on_where_its_event_becomes_part_of_another(app: Flask, van
     assert opened(app, path).status_code == 200
 
 
-def test_a_file_of_another_event_is_not_behind_a_link(app: Flask, van: Device, ident: str) -> None:  # noqa: F811
+def test_a_file_of_another_event_is_not_behind_a_link(app: Flask, van: Device, ident: str) -> None:
     path, _ = made(app, ident)
     other = stored(van, trigger=9, path="shared.jpg")
     event_service.remake_all(utcnow)
@@ -140,7 +140,7 @@ def test_only_who_may_share_makes_and_ends_links(app: Flask, ident: str) -> None
         db.session.commit()
 
 
-def test_the_page_of_an_event_ends_no_link_to_another(app: Flask, van: Device, ident: str) -> None:  # noqa: F811
+def test_the_page_of_an_event_ends_no_link_to_another(app: Flask, van: Device, ident: str) -> None:
     path, share = made(app, ident)
     other = event(van, hours=30)
     visitor = Visitor(app, Role.SUPPORT)

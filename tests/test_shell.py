@@ -5,7 +5,7 @@ import re
 import pytest
 from conftest import ROOT
 from flask import Flask, abort
-from page_visitor import Visitor, flat, van  # noqa: F401 - a fixture
+from page_visitor import Visitor, flat
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from test_session_end import WHO
@@ -32,7 +32,7 @@ def test_the_navigation_has_what_the_role_may_do(app: Flask, role: Role, setting
     assert ('href="/settings"' in page, 'href="/vehicles/new"' in page) == (settings, add)
 
 
-def test_the_place_where_one_is_is_marked(app: Flask, van: Device) -> None:  # noqa: F811
+def test_the_place_where_one_is_is_marked(app: Flask, van: Device) -> None:
     visitor = Visitor(app, Role.ADMIN)
     for path, place in (
         ("/", "/"),

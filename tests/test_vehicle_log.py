@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, command, flat, upload, van, visitor  # noqa: F401 - fixtures
+from page_visitor import IMEI, Visitor, command, flat, upload
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction, NewEntry
@@ -75,14 +75,14 @@ def kinds_of(entries: list[history.LogEntry]) -> list[str]:
     return [str(entry.kind) for entry in entries]
 
 
-def test_all_kinds_stand_in_one_line_of_time(app: Flask, van: Device) -> None:  # noqa: F811
+def test_all_kinds_stand_in_one_line_of_time(app: Flask, van: Device) -> None:
     expected = fill(van)
     found = history.entries(van, list(Kind), "", 50)
     assert sorted(kinds_of(found)) == sorted(expected)
     assert [entry.at for entry in found] == sorted((entry.at for entry in found), reverse=True)
 
 
-def test_pages_join_without_a_gap_or_a_repetition(app: Flask, van: Device) -> None:  # noqa: F811
+def test_pages_join_without_a_gap_or_a_repetition(app: Flask, van: Device) -> None:
     fill(van)
     whole = [entry.key for entry in history.entries(van, list(Kind), "", 50)]
     read, before = [], ""
@@ -92,7 +92,7 @@ def test_pages_join_without_a_gap_or_a_repetition(app: Flask, van: Device) -> No
     assert read == whole
 
 
-def test_a_vehicle_that_works_again_says_so_once(van: Device, visitor: Visitor) -> None:  # noqa: F811
+def test_a_vehicle_that_works_again_says_so_once(van: Device, visitor: Visitor) -> None:
     db.session.add(
         HealthChange(device_id=van.id, state="working", code="proved", since=utcnow(), at=utcnow())
     )
@@ -102,7 +102,7 @@ def test_a_vehicle_that_works_again_says_so_once(van: Device, visitor: Visitor) 
     assert "Works" not in page
 
 
-def test_changes_of_health_at_the_same_time_are_all_read(app: Flask, van: Device) -> None:  # noqa: F811
+def test_changes_of_health_at_the_same_time_are_all_read(app: Flask, van: Device) -> None:
     at = utcnow() - timedelta(hours=1)
     for _ in range(5):
         db.session.add(HealthChange(device_id=van.id, state="limited", code="no_card", since=at, at=at))
@@ -111,7 +111,7 @@ def test_changes_of_health_at_the_same_time_are_all_read(app: Flask, van: Device
     assert len(history.entries(van, [Kind.HEALTH], first[1].key, 5)) == len(first) - 2
 
 
-def test_each_entry_is_a_sentence_with_its_raw_text_behind_it(visitor: Visitor, van: Device) -> None:  # noqa: F811
+def test_each_entry_is_a_sentence_with_its_raw_text_behind_it(visitor: Visitor, van: Device) -> None:
     fill(van)
     page = flat(visitor.get(LOG))
     for said in (
@@ -123,7 +123,7 @@ def test_each_entry_is_a_sentence_with_its_raw_text_behind_it(visitor: Visitor, 
     assert "<b>Ver</b>" not in page
 
 
-def test_filters_can_be_combined_and_stand_in_the_address(visitor: Visitor, van: Device) -> None:  # noqa: F811
+def test_filters_can_be_combined_and_stand_in_the_address(visitor: Visitor, van: Device) -> None:
     fill(van)
     page = visitor.get(f"{LOG}?kind=messages,health").text
     assert page.count('class="entry"') == 2
@@ -131,7 +131,7 @@ def test_filters_can_be_combined_and_stand_in_the_address(visitor: Visitor, van:
     assert visitor.get(f"{LOG}?kind=nothing").text.count('class="entry"') > 2
 
 
-def test_what_people_did_is_for_those_who_may_read_the_log_of_people(app: Flask, van: Device) -> None:  # noqa: F811
+def test_what_people_did_is_for_those_who_may_read_the_log_of_people(app: Flask, van: Device) -> None:
     fill(van)
     shown = "ada@example.com</bdi> changed"
     assert shown in flat(Visitor(app, Role.ADMIN).get(LOG))
@@ -140,14 +140,14 @@ def test_what_people_did_is_for_those_who_may_read_the_log_of_people(app: Flask,
     assert shown not in flat(support.get(f"{LOG}?kind=people"))
 
 
-def test_an_earlier_vehicle_with_the_same_imei_has_a_log_of_its_own(app: Flask, van: Device) -> None:  # noqa: F811
+def test_an_earlier_vehicle_with_the_same_imei_has_a_log_of_its_own(app: Flask, van: Device) -> None:
     audit.write([NewEntry("eve@example.com", "", AuditAction.CHANGED, f"device:{IMEI}", IMEI)], utcnow())
     van.created_at = utcnow() + timedelta(seconds=1)
     db.session.commit()
     assert history.entries(van, [Kind.PEOPLE], "", 9) == []
 
 
-def test_a_note_is_kept_with_its_author_and_shown_as_text(visitor: Visitor, van: Device) -> None:  # noqa: F811
+def test_a_note_is_kept_with_its_author_and_shown_as_text(visitor: Visitor, van: Device) -> None:
     assert (
         visitor.send(LOG, f"/vehicles/{IMEI}/notes", text="  <script>alert(1)</script>\nline 2 ").status_code
         == 302
@@ -171,14 +171,14 @@ def test_a_note_is_a_note_for_the_log_of_people_too_and_stands_once_in_the_vehic
 
 @pytest.mark.usefixtures("van")
 @pytest.mark.parametrize("text", ["", "   ", "x" * 2001])
-def test_a_note_without_words_or_with_too_many_is_refused(visitor: Visitor, text: str) -> None:  # noqa: F811
+def test_a_note_without_words_or_with_too_many_is_refused(visitor: Visitor, text: str) -> None:
     answer = visitor.send(LOG, f"/vehicles/{IMEI}/notes", text=text)
     assert answer.status_code == 422
     assert "at most 2000 characters" in answer.text
     assert db.session.query(VehicleNote).count() == 0
 
 
-def test_a_viewer_reads_notes_and_writes_none(app: Flask, van: Device) -> None:  # noqa: F811
+def test_a_viewer_reads_notes_and_writes_none(app: Flask, van: Device) -> None:
     fill(van)
     viewer = Visitor(app, Role.VIEWER)
     assert "Write a note" not in viewer.get(LOG).text
@@ -186,10 +186,7 @@ def test_a_viewer_reads_notes_and_writes_none(app: Flask, van: Device) -> None: 
     assert viewer.send("/account", f"/vehicles/{IMEI}/notes", text="x").status_code == 403
 
 
-def test_why_a_connection_ended_is_read_in_the_readers_language(
-    van: Device,  # noqa: F811
-    visitor: Visitor,  # noqa: F811
-) -> None:
+def test_why_a_connection_ended_is_read_in_the_readers_language(van: Device, visitor: Visitor) -> None:
     db.session.add(
         CameraSession(id=new_id(), imei=IMEI, device_id=van.id, address="192.0.2.1:1", ended_at=utcnow(),
                       code="bad_crc", reason=Phrase("bad_packets", {"packets": 31}))

@@ -3,9 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-from flask import Flask
-
 from provisioning.commands.submission import Requester, submit
 from provisioning.devices import registry
 from provisioning.media import registration, settlement
@@ -29,11 +26,6 @@ IMEI = "352094082736916"
 def add_van() -> Device:
     given = {"imei": IMEI, "phone": "+12025550111", "sms_login": "fleet", "sms_password": "cam11"}
     return registry.add(given, utcnow())
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    return add_van()
 
 
 def wish(device: Device, source: str = "front", **arguments: Any) -> Command:
