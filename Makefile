@@ -67,7 +67,7 @@ fuzz: ## Fuzz protocol, session and a live port, FUZZ_SECONDS each (default 600)
 	@$(PYTHON) tests/fuzz reader $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz session $(FUZZ_SECONDS)
 	@$(PYTHON) tests/fuzz/live.py $(FUZZ_SECONDS)
-	@$(PYTHON) -m pytest tests/test_credentials.py -k no_order --hypothesis-profile=deep --timeout=0
+	@$(PYTHON) -m pytest tests/test_credential_orders.py -k no_order --hypothesis-profile=deep --timeout=0
 
 openapi: ## Run schemathesis with its checks, 100 examples an operation, against the web process
 	@bin/setup test

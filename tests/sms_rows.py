@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from test_sms import NUMBER
+from sms_commands import NUMBER
 
 from provisioning.devices import registry, status_table
 from provisioning.media import link_service

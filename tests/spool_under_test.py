@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from driver import BEGAN, commit, make_safe
-from test_server import Notes
+from receiver_under_test import Notes
 
 from receiver.backend.lease_client import LeaseClient
 from receiver.backend.log_quota import LogQuota
@@ -155,3 +156,8 @@ def leave(transfer: Transfer, now: datetime) -> None:
 
 def partials(spool: SpoolUnderTest) -> list[Path]:
     return sorted((spool.folder / "spool" / "partial").rglob("*.*"))
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> SpoolUnderTest:
+    return SpoolUnderTest(tmp_path)

@@ -3,10 +3,10 @@
 import flask_migrate
 import pytest
 from conftest import ROOT
+from credential_rows import OLD, VERSION
 from gateway_double import Phone
+from sms_commands import NUMBER, ask, at, change_credentials, claim, reply_at, send
 from sqlalchemy import select, text, update
-from test_credentials import OLD, VERSION
-from test_sms import NUMBER, ask, at, change_credentials, claim, reply_at, send
 
 from provisioning.core.errors import GatewayError
 from provisioning.devices import registry

@@ -8,7 +8,7 @@ import pytest
 from camera_vectors import PATHS, Step, Transcript, read
 from conftest import wait_until
 from driver import Line, Machine
-from test_server import QUICK, Running
+from receiver_under_test import QUICK, Running
 
 from receiver.net.settings import Settings
 

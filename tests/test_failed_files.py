@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from camera_model import CameraModel
 from conftest import wait_until
+from receiver_under_test import IMEI, QUICK, Running, content, init
 from test_floods import METADATA, SYNC, data, frame
-from test_server import IMEI, QUICK, Running, content, init
 
 from receiver.net.settings import Settings
 from receiver.spool import failed_files

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 from gateway_double import Phone
+from sms_commands import NUMBER, at, photo, send
 from sms_rows import add_van, file_of, relink
-from test_sms import NUMBER, at, photo, send
 
 from provisioning.commands import submission
 from provisioning.media import link_service, link_words, telemetry

@@ -15,7 +15,7 @@ import pytest
 from camera_model import CameraModel, kermit
 from conftest import wait_until
 from driver import Line, Machine
-from test_server import IMEI, QUICK, UNKNOWN, Running, content
+from receiver_under_test import IMEI, QUICK, UNKNOWN, Running, content
 
 from receiver.net.settings import Settings
 from receiver.wire import protocol, session

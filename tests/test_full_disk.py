@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from camera_model import CameraModel
 from conftest import wait_until
-from test_server import QUICK, Running, content
+from receiver_under_test import QUICK, Running, content
 
 from receiver.net.settings import Settings
 from receiver.store.durability import LEAST_FREE, lacks_room

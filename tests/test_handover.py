@@ -17,7 +17,7 @@ import s3_proxy
 import s3_server
 from camera_model import CameraModel, LineDropped, kermit
 from conftest import wait_until
-from test_server import IMEI, QUICK, Notes, Running
+from receiver_under_test import IMEI, QUICK, Notes, Running
 
 from provisioning.models import utcnow
 from receiver.backend import lease_client, reporter

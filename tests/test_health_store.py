@@ -258,7 +258,7 @@ def test_the_last_check_that_saw_the_cameras_counts(van: Device, verdict: str, h
 
 
 def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Device) -> None:
-    from test_checklist import hand_over
+    from checklist_visits import hand_over
 
     from provisioning.commands import submission
     from provisioning.sms import recovery
@@ -279,7 +279,7 @@ def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Devic
 def test_settings_that_were_just_asked_for_differ_only_once_their_request_has_ended(
     phone: Phone, van: Device
 ) -> None:
-    from test_checklist import hand_over
+    from checklist_visits import hand_over
 
     from provisioning.commands import submission
     from provisioning.sms import recovery

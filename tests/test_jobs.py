@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT, SENDER
 from flask import Flask
 from gateway_double import Phone
+from sms_commands import NUMBER, ask, at, claim, owed_text, send
 from sqlalchemy import func, select, text
-from test_sms import NUMBER, ask, at, claim, owed_text, send
 from upload_rows import sidecar, take
 from werkzeug.serving import make_server
 

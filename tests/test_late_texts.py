@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 from gateway_double import Phone
+from sms_commands import NUMBER, ask, owed_text, photo, send
 from sms_rows import VERSION, add_van, claim, item
 from sqlalchemy import select, update
-from test_sms import NUMBER, ask, owed_text, photo, send
 
 from provisioning import schedule
 from provisioning.core.errors import Conflict

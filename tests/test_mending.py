@@ -8,10 +8,10 @@ import pytest
 from conftest import ROOT
 from gateway_double import Phone
 from page_visitor import Visitor, flat
+from sms_commands import send
 from sms_rows import add_van
 from sqlalchemy import func, select, text
 from test_settings_cards import PATH, asked, confirmed, post
-from test_sms import send
 
 from provisioning.check import continuation, run_view, runner
 from provisioning.core.audit import AuditAction

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from camera_model import CameraModel
 from conftest import wait_until
+from receiver_under_test import IMEI, UNKNOWN, content
 from sqlalchemy import create_engine, text
 from stack import Stack
-from test_server import IMEI, UNKNOWN, content
 
 from trials.evidence import Database
 

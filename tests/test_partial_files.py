@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import spool_under_test
 from driver import commit, make_safe
 from spool_under_test import DATA, IMEI, SESSION, Shared, SpoolUnderTest, leave, leave_rest, offer, partials
 
@@ -17,12 +18,10 @@ from receiver.spool.upload_context import UploadContext
 from receiver.store.durability import StorageError
 from receiver.wire.protocol import PACKET
 
+spool = spool_under_test.spool  # the same fixture
+
+
 pytestmark = pytest.mark.quick
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> SpoolUnderTest:
-    return SpoolUnderTest(tmp_path)
 
 
 # files without a time

@@ -17,8 +17,8 @@ import pytest
 from camera_model import kermit
 from conftest import wait_until
 from flask import Flask
+from receiver_under_test import QUICK, Running, content
 from sqlalchemy import select
-from test_server import QUICK, Running, content
 from upload_rows import IMEI, add_van, asked, sidecar, take
 
 from provisioning.media import link_words

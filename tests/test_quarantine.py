@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import spool_under_test
 from driver import commit
 from spool_under_test import DATA, OTHER, SESSION, SpoolUnderTest, leave, offer, partials, quarantined
 
@@ -15,12 +16,10 @@ from receiver.store.durability import StorageError
 from receiver.store.local_folder import LocalFolder
 from receiver.wire.protocol import PACKET
 
+spool = spool_under_test.spool  # the same fixture
+
+
 pytestmark = pytest.mark.quick
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> SpoolUnderTest:
-    return SpoolUnderTest(tmp_path)
 
 
 def imei(number: int) -> str:

@@ -11,9 +11,9 @@ import pytest
 import requests
 from camera_model import CameraModel, LineDropped
 from conftest import wait_until
+from receiver_under_test import QUICK, Notes, Running, content
 from sqlalchemy import create_engine, text
 from stack import Stack
-from test_server import QUICK, Notes, Running, content
 from upload_rows import IMEI, sidecar
 
 from receiver.backend import bisecting, reporter

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from gateway_double import Phone
 from page_visitor import Visitor
+from sms_commands import ask, photo, send
 from sms_rows import add_van
 from sqlalchemy import func, select
 from test_fleet_lists import Program
-from test_sms import ask, photo, send
 
 from provisioning.devices import measured_times, registry, status_table
 from provisioning.models import (

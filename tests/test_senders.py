@@ -7,10 +7,10 @@ import pytest
 from conftest import wait_until
 from flask import Flask
 from gateway_double import Phone
+from sms_commands import ask
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
-from test_sms import ask
 from upload_rows import sidecar
 
 from provisioning import schedule

@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from gateway_double import Phone
 from page_visitor import Visitor, flat
+from sms_commands import send
 from sqlalchemy import select
-from test_sms import send
 
 from provisioning.commands import submission
 from provisioning.devices import registry

@@ -1,81 +1,28 @@
 """What every SMS gateway has to do, held over all of them: send, refuse, stay unclear, bring texts and reports."""
 
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
+import joined_gateways
 import pytest
-from conftest import SENDER, wait_until
 from flask import Flask
-from gateway_double import HARNESSES, HttpPhone, Joined, Phone, message_sid
+from gateway_double import HARNESSES, Joined, Phone
+from joined_gateways import VERSION, known_id, only_message, outgoing
 from page_visitor import Visitor
-from sqlalchemy import select
-from test_sms import NUMBER, ask, at, claim, photo, send
-from werkzeug.serving import make_server
+from sms_commands import NUMBER, ask, at, claim, photo, send
 
-from provisioning import schedule
 from provisioning.core.config_checks import SMS_GATEWAYS
 from provisioning.core.errors import GatewayError
-from provisioning.devices import registry
 from provisioning.media import request_progress
-from provisioning.models import (
-    Command,
-    DeliveryStatus,
-    Device,
-    Direction,
-    GatewayEvent,
-    Message,
-    Role,
-    ShownState,
-    State,
-    db,
-    utcnow,
-)
-from provisioning.phrase import as_it_is
+from provisioning.models import Device, Role, ShownState, State, db, utcnow
 from provisioning.sms import dispatch, factory, gateway, reconcile, recovery, twilio
-from provisioning.sms.gateway import Accepted, InboundSms, ListedSms, OutgoingSms
+from provisioning.sms.gateway import InboundSms, ListedSms
 
-VERSION = "Ver:03.28.03.Rev.05 Hw:FMC125 IMEI:352094082736916"
-
-
-def join(app: Flask, request: pytest.FixtureRequest) -> Iterator[Joined]:
-    harness = HARNESSES[request.param](app)
-    yield harness
-    harness.close()
-
-
-def able_to(*abilities: str) -> list[str]:
-    """Name the harnesses whose gateway can do this."""
-    return [name for name, harness in HARNESSES.items() if harness.abilities.issuperset(abilities)]
-
-
-# the app with each gateway, one after the other: with every one, and with those of some abilities
-joined = pytest.fixture(params=able_to(), name="joined")(join)
-answering = pytest.fixture(params=able_to("answers"), name="answering")(join)
-texting = pytest.fixture(params=able_to("texts"), name="texting")(join)
-reporting = pytest.fixture(params=able_to("answers", "texts", "reports"), name="reporting")(join)
-
-
-@pytest.fixture
-def http_phone(app: Flask) -> Iterator[HttpPhone]:
-    harness = HttpPhone(app)
-    yield harness
-    harness.close()
-
-
-@pytest.fixture
-def van(app: Flask) -> Device:
-    given = {"imei": "352094082736916", "phone": NUMBER, "sms_login": "fleet", "sms_password": "cam11"}
-    return registry.add(given, utcnow())
-
-
-def outgoing(text: str = "fleet cam11 getver") -> OutgoingSms:
-    return OutgoingSms("a" * 32, NUMBER, text, 600)
-
-
-def only_message() -> Message:
-    return db.session.scalars(select(Message).where(Message.direction == Direction.OUT)).one()
+# the same fixtures
+joined = joined_gateways.joined
+answering = joined_gateways.answering
+texting = joined_gateways.texting
+reporting = joined_gateways.reporting
+van = joined_gateways.van
 
 
 def test_every_gateway_that_can_be_chosen_is_tested_here() -> None:
@@ -237,12 +184,6 @@ def test_what_is_unclear_is_settled_by_a_reply_or_a_report(reporting: Joined, va
     assert row.state == State.DONE
 
 
-def known_id(joined: Joined) -> str:
-    """Give the gateway's id of the only SMS that it has."""
-    (ident,) = joined.stand_in.messages
-    return ident.removeprefix("out:")
-
-
 def test_a_message_whose_end_nobody_noted_is_not_called_under_way_for_ever(
     texting: Joined, van: Device
 ) -> None:
@@ -283,282 +224,3 @@ def test_a_gateway_tells_the_balance_or_says_that_it_cannot(joined: Joined) -> N
             gateway.gateway().balance()
         return
     assert str(gateway.gateway().balance()) == "25 USD"
-
-
-# what comes back
-
-
-def test_a_text_is_read_and_counts_once_however_often_it_is_brought(texting: Joined, van: Device) -> None:
-    row = ask(van, "getver")[0]
-    send(van)
-    ident = message_sid("same")
-    for _ in range(2):
-        assert texting.reply(VERSION, sid=ident).status_code == 200
-    db.session.expire_all()
-    (message,) = db.session.scalars(select(Message).where(Message.direction == Direction.IN))
-    assert (row.state, row.reply, message.gateway_id) == (State.DONE, VERSION, ident)
-    assert (message.sender, message.recipient, message.gateway) == (NUMBER, SENDER, texting.name)
-
-
-@pytest.mark.parametrize("text", ["", "Grüße aus Köln: 5 €", "x" * 160, "  two blanks", "a\0b"])
-def test_any_text_is_kept(texting: Joined, van: Device, text: str) -> None:
-    assert texting.reply(text).status_code == 200
-    assert db.session.scalars(select(Message.body)).all() == [text.replace("\0", "")]
-
-
-@pytest.mark.parametrize("signature", ["", "forged", "ä"])
-def test_a_webhook_that_the_gateway_did_not_sign_gets_403_and_changes_nothing(
-    reporting: Phone | HttpPhone, van: Device, signature: str
-) -> None:
-    row = photo(van)
-    send(van)
-    ident = known_id(reporting)
-    text = "Error: DualCam not present"
-    assert reporting.reply(text, sid=message_sid("x"), signature=signature).status_code == 403
-    assert (
-        reporting.report(ident, "undelivered", error=reporting.absent, signature=signature).status_code == 403
-    )
-    db.session.expire_all()
-    assert row.shown_state == ShownState.SENT
-    assert db.session.scalar(select(GatewayEvent)) is None
-
-
-def test_the_webhooks_of_another_gateway_than_the_chosen_one_are_closed(joined: Joined, van: Device) -> None:
-    client = joined.app.test_client()
-    for other in {*factory.GATEWAYS, "nobody"} - {joined.name}:
-        assert (
-            client.post(f"/webhooks/{other}/inbound", json={"text": "x", "from": NUMBER}).status_code == 403
-        )
-
-
-def test_reports_move_an_sms_only_forward_and_each_counts_once(reporting: Joined, van: Device) -> None:
-    row = photo(van)
-    send(van)
-    ident = known_id(reporting)
-    for status in ("sent", "delivered", "delivered", "sent", "queued"):
-        assert reporting.report(ident, status).status_code == 200
-    db.session.expire_all()
-    assert (row.shown_state, only_message().status) == (ShownState.DELIVERED, "delivered")
-    tokens = db.session.scalars(select(GatewayEvent.token)).all()
-    assert len(tokens) == len(set(tokens)) == 3
-
-
-def test_an_sms_that_is_not_delivered_ends_its_command_with_the_gateways_code(
-    reporting: Joined, van: Device
-) -> None:
-    row = photo(van)
-    send(van)
-    reporting.report(known_id(reporting), "undelivered", error=reporting.absent)
-    db.session.expire_all()
-    assert (row.state, row.error_code, row.error_retry) == (State.FAILED, reporting.absent, True)
-    assert row.error
-
-
-def test_a_report_on_an_sms_that_nobody_knows_is_acknowledged(reporting: Joined, van: Device) -> None:
-    assert reporting.report(message_sid("of somebody else"), "delivered").status_code == 200
-    assert reporting.report(message_sid("of ours"), "delivered", message="f" * 32).status_code == 200
-    schedule.sweep(utcnow)
-    assert all(event.processed_at is not None for event in db.session.scalars(select(GatewayEvent)))
-
-
-def test_a_word_of_the_gateway_that_means_nothing_here_is_acknowledged_and_changes_nothing(
-    reporting: Joined, van: Device
-) -> None:
-    photo(van)
-    send(van)
-    assert reporting.report(known_id(reporting), "teleported").status_code == 200
-    assert only_message().status == "queued"
-
-
-@pytest.mark.parametrize("names_ours", [True, False])
-def test_a_report_may_come_before_the_gateway_has_answered(
-    reporting: Joined, van: Device, names_ours: bool
-) -> None:
-    row = photo(van)
-    attempt = claim(van)
-    assert attempt is not None
-    accepted = gateway.gateway().send(attempt.sms)
-    assert accepted.gateway_id
-    reporting.report(accepted.gateway_id, "delivered", message=attempt.sms.message_id if names_ours else None)
-    dispatch._note_sent(attempt, accepted, utcnow())
-    schedule.sweep(at(6))
-    db.session.expire_all()
-    message = only_message()
-    assert (row.shown_state, message.status, message.gateway_id) == (
-        ShownState.DELIVERED,
-        "delivered",
-        accepted.gateway_id,
-    )
-
-
-def test_a_report_that_comes_before_an_unclear_answer_is_not_forgotten(
-    reporting: Joined, van: Device
-) -> None:
-    row = photo(van)
-    attempt = claim(van)
-    assert attempt is not None
-    reporting.report(message_sid("x"), "delivered", message=attempt.sms.message_id)
-    failure = GatewayError("gateway_unclear", as_it_is("?"), permanent=False, sent="unknown")
-    dispatch._note_failure(attempt, failure, utcnow())
-    db.session.expire_all()
-    assert (row.shown_state, only_message().status) == (ShownState.DELIVERED, "delivered")
-
-
-def test_a_report_that_waits_for_its_sms_is_let_go_after_two_minutes(reporting: Joined, van: Device) -> None:
-    photo(van)
-    assert claim(van)
-    reporting.report(message_sid("of somebody else"), "delivered")
-    schedule.sweep(at(6))
-    event = db.session.scalars(select(GatewayEvent)).one()
-    assert (event.processed_at, event.error) == (None, None)
-    schedule.sweep(at(130))
-    db.session.expire_all()
-    assert event.processed_at is not None
-
-
-# ids
-
-
-def test_both_directions_and_other_gateways_may_use_the_same_id(texting: Joined, van: Device) -> None:
-    row = ask(van, "getver")[0]
-    attempt = claim(van)
-    assert attempt is not None
-    same = message_sid("one")
-    dispatch._note_sent(attempt, Accepted(same), utcnow())
-    other = {"direction": "in", "sender": NUMBER, "recipient": SENDER, "status": "received"}
-    db.session.add(Message(gateway="another", gateway_id=same, body="x", created_at=utcnow(), **other))
-    db.session.commit()
-    texting.reply(VERSION, sid=same)
-    db.session.expire_all()
-    assert row.state == State.DONE
-    assert db.session.scalars(select(Message.gateway_id)).all() == [same] * 3
-
-
-def test_a_gateway_that_uses_an_id_again_takes_no_report_from_the_first_sms(
-    reporting: Joined, van: Device
-) -> None:
-    ids = []
-    for _ in range(2):
-        ask(van, "getver")
-        attempt = claim(van)
-        assert attempt is not None
-        ids.append(attempt.sms.message_id)
-        dispatch._note_sent(attempt, Accepted(message_sid("one")), utcnow())
-        reporting.reply(VERSION)
-    reporting.report(message_sid("one"), "delivered", message=ids[1])
-    db.session.expire_all()
-    statuses = [db.session.get_one(Message, ident).status for ident in ids]
-    assert statuses == ["queued", "delivered"]
-
-
-# the HTTP gateway's own connection
-
-
-def serving(answer: Any) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, answer, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join(5)
-
-
-@pytest.fixture
-def taken() -> list[str]:
-    """The paths that were asked for."""
-    return []
-
-
-@pytest.fixture
-def odd_server(taken: list[str]) -> Iterator[str]:
-    """A server that redirects, sends without end, or sends one byte at a time."""
-
-    def answer(environ: Any, start: Any) -> Any:
-        path = environ["PATH_INFO"]
-        taken.append(path)
-        if path.startswith("/redirect"):
-            start("302 Found", [("Location", "/elsewhere")])
-            return [b""]
-        start("200 OK", [("Content-Type", "application/json")])
-        if path.startswith("/endless"):
-            return (b" " * 65_536 for _ in range(1000))
-        return slowly()
-
-    def slowly() -> Iterator[bytes]:
-        stop = threading.Event()
-        for _ in range(100):
-            yield b" "
-            stop.wait(0.1)
-
-    yield from serving(answer)
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("path", ["/redirect", "/endless", "/slow"])
-def test_redirects_endless_and_dripping_answers_are_unclear_within_the_time_limit(
-    http_phone: HttpPhone, monkeypatch: pytest.MonkeyPatch, odd_server: str, taken: list[str], path: str
-) -> None:
-    monkeypatch.setenv("SMS_HTTP_TIMEOUT", "1")
-    http_phone.use(f"{odd_server}{path}")
-    began = utcnow()
-    with pytest.raises(GatewayError) as caught:
-        gateway.gateway().send(outgoing())
-    assert caught.value.sent == "unknown"
-    assert utcnow() - began < timedelta(seconds=8)  # the whole answer takes ten
-    assert len(taken) == 1
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_report_named_by_our_id_alone_finds_its_sms(http_phone: HttpPhone, van: Device) -> None:
-    row = photo(van)
-    send(van)
-    found = {"reference": only_message().id, "state": "DELIVRD"}
-    assert http_phone.post("status", found).status_code == 200
-    db.session.expire_all()
-    assert row.shown_state == ShownState.DELIVERED
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize(
-    ("path", "found", "field"),
-    [
-        ("inbound", {"id": "1", "text": "x"}, "from"),
-        ("inbound", {"id": "1", "from": NUMBER}, "text"),
-        ("inbound", [], "from"),
-        ("status", {"id": "1"}, "state"),
-        ("status", {"state": "SENT"}, "id"),
-    ],
-)
-def test_a_webhook_without_a_field_that_is_needed_is_refused_by_its_name(
-    http_phone: HttpPhone, path: str, found: Any, field: str
-) -> None:
-    answer = http_phone.post(path, found)
-    assert (answer.status_code, list(answer.json["errors"])) == (422, [field])
-    assert db.session.scalar(select(GatewayEvent)) is None
-
-
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_simulated_provider_brings_reports_and_replies_by_itself(
-    http_phone: HttpPhone, van: Device
-) -> None:
-    """The stand-in posts to a real server what a provider would."""
-    bring = make_server("127.0.0.1", 0, http_phone.app, threaded=True)
-    thread = threading.Thread(target=bring.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    http_phone.provider.webhook = f"http://127.0.0.1:{bring.server_port}/webhooks/http/inbound"
-    http_phone.faults.no_callbacks = False
-    row = ask(van, "getver")[0]
-    send(van)
-    http_phone.provider._move(http_phone.provider.messages["out:1"], "delivered", None)
-    http_phone.stand_in.take(NUMBER, VERSION)
-    wait_until(lambda: ended(row))
-    bring.shutdown()
-    thread.join(5)
-    assert [entry["state"] for entry in row.history][-2:] == ["delivered", "done"]
-    assert only_message().status == DeliveryStatus.DELIVERED
-
-
-def ended(row: Command) -> bool:
-    db.session.rollback()
-    db.session.refresh(row)
-    return row.state == State.DONE

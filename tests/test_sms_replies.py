@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 from gateway_double import Phone
+from sms_commands import REQUESTER, ask, at, photo, send
 from sms_rows import VERSION, add_van, file_of, item, relink
 from sqlalchemy import select
-from test_sms import REQUESTER, ask, at, photo, send
 
 from provisioning.commands import command_words, submission
 from provisioning.devices import registry, status_table

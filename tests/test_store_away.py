@@ -10,7 +10,7 @@ import s3_server
 from camera_model import CameraModel
 from conftest import wait_until
 from faulty_s3 import FaultyS3
-from test_server import QUICK, Running, content
+from receiver_under_test import QUICK, Running, content
 
 from receiver.net.settings import Settings
 from receiver.store import s3

@@ -6,9 +6,9 @@ import flask_migrate
 import pytest
 from conftest import ROOT
 from gateway_double import Phone, message_sid
+from sms_commands import NUMBER, at, photo, send
 from sms_rows import add_van, claim, item
 from sqlalchemy import select, text
-from test_sms import NUMBER, at, photo, send
 
 from provisioning import schedule
 from provisioning.core import encryption

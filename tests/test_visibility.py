@@ -1,52 +1,24 @@
 """Who is limited to tags sees nothing of other vehicles: every address and API operation, counts, streams, tags."""
 
 import re
-import time
-from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
+import guests
 import pytest
-from conftest import wait_until
-from flask import Flask, g
-from flask.testing import FlaskCliRunner
-from page_visitor import Visitor, command, upload
-from sqlalchemy import delete, func, select, union_all
+from flask import Flask
+from guests import GHOST, NORTH, OTHER, Guest
+from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import aliased
 from werkzeug.routing import Rule
-from werkzeug.test import TestResponse
 
-from provisioning.core import change_feed
-from provisioning.core.config import current_config
-from provisioning.core.errors import Conflict
-from provisioning.devices import registry
-from provisioning.media import previews, storage
-from provisioning.models import (
-    Base,
-    CameraSession,
-    Change,
-    ChecklistRun,
-    Device,
-    Event,
-    Message,
-    Role,
-    Share,
-    State,
-    Upload,
-    User,
-    changes,
-    db,
-    new_id,
-    utcnow,
-    visibility,
-)
+from provisioning.models import Base, Device, Role, Upload, User, db, visibility
 from provisioning.roles import LEAST
-from provisioning.web import access, auth, users
+from provisioning.web import access
 from provisioning.web.auth import Caller
 from provisioning.web.pages import inbox_items
 
-OWN, OTHER, GHOST = "352094082736916", "352094082042885", "356307042441013"
-NORTH = frozenset({"north"})
+everybody, fleet, guest = guests.everybody, guests.fleet, guests.guest  # the same fixtures
+
 
 # what an <ident> of an address names, by the word before it
 KINDS = {
@@ -90,104 +62,6 @@ OF_NO_VEHICLE = {
     "ApiToken", "AuditEntry", "Cursor", "FleetSettings", "GatewayEvent", "IdempotencyKey", "JobState", "Lease",
     "LoginFailure", "Profile", "SenderBucket", "StoredAmount", "User", "WallLink", "WebSession",
 }  # fmt: skip
-
-
-class Guest:
-    """Somebody in a browser and a program of the same role and the same tags; each request has its own session."""
-
-    def __init__(self, app: Flask, name: str, tags: list[str] | None) -> None:
-        self.visitor = Visitor.__new__(Visitor)
-        self.visitor.client = app.test_client()
-        user = users.create(f"{name}@example.com", Role.INSTALLER, "a long enough password", tags)
-        made = auth.sign_in.begin(user, "127.0.0.1", "tests", utcnow())
-        with self.visitor.client.session_transaction() as session:
-            session["_user_id"], session["_fresh"] = made.key, True
-        self.token = auth.create_token(name, Role.INSTALLER, tags=tags)
-
-    def open(self, path: str, method: str = "GET", body: Any = None, form: Any = None) -> TestResponse:
-        for name in list(g):
-            g.pop(name)
-        db.session.remove()  # as between two requests: what one has loaded, the next one does not know
-        headers = {"Authorization": f"Bearer {self.token}"} if path.startswith("/api/") else {}
-        answer = self.visitor.client.open(path, method=method, json=body, data=form, headers=headers)
-        db.session.remove()
-        return answer
-
-    def get(self, path: str) -> Any:
-        answer = self.open(f"/api/v1{path}")
-        assert answer.status_code == 200, answer.text
-        return answer.get_json()
-
-
-def put(key: str, content: str) -> None:
-    """Put a file into the media store."""
-    source = current_config().media_spool / "source"
-    source.parent.mkdir(exist_ok=True)
-    source.write_text(content)
-    storage.media().put(source, key)
-
-
-def make(imei: str, number: int, **values: Any) -> dict[str, str]:
-    """Add a vehicle with a row of everything; give what names it: a word that no other vehicle's pages hold."""
-    given = {"imei": imei, "phone": f"+1202555011{number}", "sms_login": "a", "sms_password": "b"} | values
-    device = registry.add(given, utcnow())
-    asked = command(device, number, State.IN_PROGRESS, arguments={"file_type": "video", "source": "front"})
-    key = f"2026/{imei}.jpg"
-    event = Event(
-        id=new_id(), device_id=device.id, kind="asked", at=utcnow(), cameras="front", file_types="video"
-    )
-    db.session.add(event)
-    db.session.flush()
-    copies = {"thumbnail_state": "ready", "video_state": "ready"}
-    file = upload(device, path=key, file_type="video", command_id=asked.id, event_id=event.id, **copies)
-    for name in (key, previews.key(file.id, previews.THUMBNAIL), previews.key(file.id, previews.VIDEO)):
-        put(name, f"bytes of {imei}")
-    message = Message(
-        id=new_id(), direction="in", gateway="twilio", gateway_id=f"SM{number}", sender=device.phone,
-        recipient="+12025550100", body=f"hello of {imei}", status="received", device_id=device.id,
-        created_at=utcnow(),
-    )  # fmt: skip
-    session = CameraSession(id=new_id(), imei=imei, device_id=device.id, address=f"192.0.2.{number}:1")
-    share = Share(
-        id=new_id(), token_hash=imei, object_kind="event", object_id=event.id, device_id=device.id,
-        created_by="tests", expires_at=utcnow() + timedelta(days=1),
-    )  # fmt: skip
-    db.session.add_all([message, session, share, ChecklistRun(device_id=device.id)])
-    db.session.commit()
-    return {
-        "imei": imei, "name": device.name, "phone": device.phone, "plate": device.plate or "", "tag": values["tags"][0],
-        "upload": file.id, "event": event.id, "share": share.id, "command": asked.id, "message": message.id,
-        "session": session.id,
-    }  # fmt: skip
-
-
-@pytest.fixture
-def fleet(app: Flask) -> Iterator[dict[str, dict[str, str]]]:
-    """A vehicle of the north and one of the south, and what is of nobody: a text, files of an unknown device."""
-    app.config["WTF_CSRF_ENABLED"] = False
-    found = {
-        "own": make(OWN, 1, name="Milk Van", plate="KLM 311", tags=["north"]),
-        "other": make(OTHER, 2, name="Bread Truck", plate="HGR 907", tags=["south"]),
-    }
-    upload(None, "quarantined", id=new_id())
-    db.session.add(CameraSession(id=new_id(), imei="350612071913857", address="198.51.100.7:1", peer="x"))
-    db.session.add(
-        Message(id=new_id(), direction="in", gateway="twilio", gateway_id="SM9", sender="+12025550199",
-                recipient="+12025550100", body="who am I", status="received", created_at=utcnow())
-    )  # fmt: skip
-    db.session.commit()
-    yield found
-    assert visibility.tags() is None
-
-
-@pytest.fixture
-def guest(app: Flask) -> Guest:
-    return Guest(app, "north", ["north"])
-
-
-@pytest.fixture
-def everybody(app: Flask) -> Guest:
-    return Guest(app, "all", None)
 
 
 def names_a_vehicle(rule: Rule) -> bool:
@@ -380,191 +254,3 @@ def test_presets_of_the_whole_fleet_are_used_and_not_changed(
         assert guest.open(path, "POST", form={"name": "Standard"}).status_code == 403
     assert everybody.open("/api/v1/profiles", "POST", given).status_code == 201
     assert guest.get("/profiles/Standard")["version"] == 1
-
-
-# tags that somebody gives and takes
-
-
-def added(guest: Guest, **values: Any) -> TestResponse:
-    return guest.open("/api/v1/devices", "POST", {"imei": GHOST, "phone": "+12025550177"} | values)
-
-
-def test_a_device_that_a_limited_person_adds_gets_one_of_their_tags(app: Flask) -> None:
-    guest = Guest(app, "two", ["west", "north"])
-    assert added(guest).get_json()["tags"] == ["north"]
-    assert guest.get(f"/devices/{GHOST}")["imei"] == GHOST
-
-
-def test_a_device_that_a_limited_person_adds_gets_no_tag_of_others(app: Flask, guest: Guest) -> None:
-    answer = added(guest, tags=["north", "south"])
-    assert (answer.status_code, answer.get_json()["errors"]) == (
-        422, {"tags": ["You may give and take only: north."]},
-    )  # fmt: skip
-    assert db.session.scalar(select(func.count(Device.id))) == 0
-
-
-@pytest.mark.parametrize(
-    ("tags", "status"),
-    [
-        (["north", "vip"], 200),
-        (["north"], 422),  # would take another's tag
-        (["north", "vip", "south"], 422),
-        (["vip"], 422),  # would put the vehicle out of their sight
-        ([], 422),
-    ],
-)
-def test_a_limited_person_changes_only_their_own_tags(
-    app: Flask, guest: Guest, tags: list[str], status: int
-) -> None:
-    registry.add({"imei": OWN, "phone": "+12025550111", "tags": ["north", "vip"]}, utcnow())
-    answer = guest.open(f"/api/v1/devices/{OWN}", "PATCH", {"tags": tags})
-    assert answer.status_code == status, answer.text
-    assert guest.get(f"/devices/{OWN}")["tags"] == ["north", "vip"]
-
-
-@pytest.mark.parametrize(
-    "given", [{"imei": OTHER, "phone": "+12025550177"}, {"imei": GHOST, "phone": "+12025550112"}]
-)
-def test_an_imei_or_a_phone_number_of_another_vehicle_is_taken_for_everybody(
-    fleet: dict[str, dict[str, str]], guest: Guest, given: dict[str, str]
-) -> None:
-    answer = added(guest, **given)
-    assert (answer.status_code, answer.get_json()["code"]) == (409, "taken")
-    assert guest.open(f"/api/v1/devices/{OWN}", "PATCH", {"phone": "+12025550112"}).status_code == 409
-
-
-def test_files_that_were_kept_of_an_unknown_device_are_its_own_when_a_limited_person_adds_it(
-    fleet: dict[str, dict[str, str]], guest: Guest
-) -> None:
-    waiting = upload(None, "quarantined", imei=GHOST, path=f"quarantine/{GHOST}/a.jpg")
-    ident = waiting.id
-    put(f"quarantine/{GHOST}/a.jpg", "a")
-    put(f"quarantine/{GHOST}/a.jpg.json", "{}")
-    assert guest.open(f"/api/v1/uploads/{ident}").status_code == 404
-    assert added(guest).status_code == 201
-    assert guest.get(f"/uploads/{ident}")["state"] == "stored"
-
-
-# streams
-
-
-def report(app: Flask, audience: change_feed.Audience, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the topics that a stream tells after it has begun, up to that of one's own vehicle."""
-    db.session.execute(delete(Change))
-    db.session.commit()
-    monkeypatch.setattr(change_feed, "hub", change_feed.Hub())  # that has seen no rows of another database
-    place, topics = change_feed.Place(), list[str]()
-    lines = change_feed.stream(app, audience, None, time.monotonic() + 20, place)
-    assert next(lines).startswith("retry")
-    publish_all(app)
-    for line in lines:
-        topics += [name for name in re.findall("^event: (.+)$", line, re.M) if name != "heard"]
-        if "uploads" in topics:
-            break
-    return topics
-
-
-def publish_all(app: Flask) -> None:
-    """Publish a change of each vehicle, and one of none."""
-    with app.app_context():
-        ids = {device.imei: device.id for device in db.session.scalars(select(Device))}
-        changes.publish(ids[OTHER], "commands")
-        changes.publish(None, "messages")
-        changes.publish(ids[OWN], "uploads")
-        db.session.commit()
-
-
-@pytest.mark.parametrize(
-    ("tags", "expected"), [(NORTH, {"uploads"}), (None, {"commands", "messages", "uploads"})]
-)
-def test_a_stream_tells_only_of_vehicles_that_somebody_sees(
-    app: Flask, fleet: dict[str, dict[str, str]], tags: visibility.Tags | None, expected: set[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    assert set(report(app, change_feed.Audience(None, tags), monkeypatch)) == expected
-
-
-def test_what_a_stream_missed_is_told_only_of_vehicles_that_somebody_sees(
-    app: Flask, fleet: dict[str, dict[str, str]]
-) -> None:
-    since = utcnow()
-    db.session.execute(delete(Change))
-    db.session.commit()
-    publish_all(app)
-    assert change_feed._missed(app, change_feed.Audience(None, NORTH), since) == {"uploads"}
-    assert change_feed._missed(app, change_feed.Audience(None, None), since) == {
-        "commands",
-        "messages",
-        "uploads",
-    }
-
-
-def test_the_poller_reads_the_whole_fleet_whoever_started_it(
-    app: Flask, fleet: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Any] = []
-    monkeypatch.setattr(change_feed.Hub, "_tags_of", lambda *_: read.append(visibility.tags()) or {})
-    hub, place = change_feed.Hub(), change_feed.Place()
-    with visibility.limited_to(NORTH):
-        number = hub.listen(app, change_feed.Audience(None, NORTH), place)
-        wait_until(lambda: read)
-    hub.leave(number)
-    assert read[0] is None
-
-
-# the command line, and who may be limited
-
-
-def test_the_command_line_limits_people_and_tokens_to_tags(app: Flask) -> None:
-    cli: FlaskCliRunner = app.test_cli_runner()
-    args = [
-        "users",
-        "create",
-        "a@example.com",
-        "--role",
-        "viewer",
-        "--tags",
-        "south, north",
-        "--password-stdin",
-    ]
-    assert cli.invoke(args=args, input="a long enough password\n").exit_code == 0
-    assert cli.invoke(args=["users", "list"]).output == (
-        "a@example.com\tviewer\tactive\tvehicles tagged north, south\n"
-    )
-    assert (
-        "vehicles tagged east" in cli.invoke(args=["users", "tags", "a@example.com", "--tags", "east"]).output
-    )
-    assert "the whole fleet" in cli.invoke(args=["users", "tags", "a@example.com", "--whole-fleet"]).output
-    assert db.session.scalars(select(User)).one().tags is None
-    cli.invoke(args=["tokens", "create", "bakery", "--role", "viewer", "--tags", "south"])
-    assert "vehicles tagged south" in cli.invoke(args=["tokens", "list"]).output
-
-
-def test_an_administrator_always_sees_the_whole_fleet(app: Flask) -> None:
-    with pytest.raises(Conflict, match="whole fleet"):
-        users.create("a@example.com", Role.ADMIN, "a long enough password", ["north"])
-    user = users.create("b@example.com", Role.VIEWER, "a long enough password", ["north"])
-    with pytest.raises(Conflict):
-        users.set_access(user, Role.ADMIN, user.tags)
-    users.create("c@example.com", Role.ADMIN, "a long enough password 7")  # there is another one
-    users.set_access(user, Role.ADMIN, None)
-    with pytest.raises(Conflict):
-        users.set_access(user, Role.ADMIN, ["north"])
-    users.set_access(user, Role.VIEWER, ["north"])
-    assert (user.role, user.tags) == ("viewer", ["north"])
-
-
-def test_a_limit_counts_from_the_next_request_on(fleet: dict[str, dict[str, str]], guest: Guest) -> None:
-    assert guest.open(f"/vehicles/{OTHER}").status_code == 404
-    users.set_access(users.find("north@example.com"), Role.VIEWER, ["south"])
-    assert guest.open(f"/vehicles/{OTHER}").status_code == 200
-    assert guest.open(f"/vehicles/{OWN}").status_code == 404
-
-
-def test_rows_of_no_vehicle_are_read_only_by_who_sees_the_whole_fleet(
-    fleet: dict[str, dict[str, str]],
-) -> None:
-    with visibility.limited_to(NORTH):
-        assert {row.device_id for row in db.session.scalars(select(Upload))} == {
-            db.session.scalar(select(Device.id).where(Device.imei == OWN))
-        }

@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from guests import Guest
 from page_visitor import Visitor, upload
 from sqlalchemy import select
-from test_visibility import Guest
 
 from provisioning.core import logging_setup
 from provisioning.core.errors import Invalid

@@ -160,7 +160,7 @@ def honest(port: int, number: int) -> bytes:
 
 def campaign(folder: Path, seconds: float, most: int, seed: int) -> dict[str, object]:
     """Fuzz a receiver of this process's own; give what was seen. Raises AssertionError at a broken promise."""
-    from test_server import QUICK, Running
+    from receiver_under_test import QUICK, Running
 
     from receiver.backend.port import Admission
     from receiver.net.settings import Settings

@@ -1,0 +1,81 @@
+"""Streams tell only of vehicles that somebody sees."""
+
+import re
+import time
+from typing import Any
+
+import guests
+import pytest
+from conftest import wait_until
+from flask import Flask
+from guests import NORTH, OTHER, OWN
+from sqlalchemy import delete, select
+
+from provisioning.core import change_feed
+from provisioning.models import Change, Device, changes, db, utcnow, visibility
+
+fleet = guests.fleet  # the same fixture
+
+
+def report(app: Flask, audience: change_feed.Audience, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give the topics that a stream tells after it has begun, up to that of one's own vehicle."""
+    db.session.execute(delete(Change))
+    db.session.commit()
+    monkeypatch.setattr(change_feed, "hub", change_feed.Hub())  # that has seen no rows of another database
+    place, topics = change_feed.Place(), list[str]()
+    lines = change_feed.stream(app, audience, None, time.monotonic() + 20, place)
+    assert next(lines).startswith("retry")
+    publish_all(app)
+    for line in lines:
+        topics += [name for name in re.findall("^event: (.+)$", line, re.M) if name != "heard"]
+        if "uploads" in topics:
+            break
+    return topics
+
+
+def publish_all(app: Flask) -> None:
+    """Publish a change of each vehicle, and one of none."""
+    with app.app_context():
+        ids = {device.imei: device.id for device in db.session.scalars(select(Device))}
+        changes.publish(ids[OTHER], "commands")
+        changes.publish(None, "messages")
+        changes.publish(ids[OWN], "uploads")
+        db.session.commit()
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"), [(NORTH, {"uploads"}), (None, {"commands", "messages", "uploads"})]
+)
+def test_a_stream_tells_only_of_vehicles_that_somebody_sees(
+    app: Flask, fleet: dict[str, dict[str, str]], tags: visibility.Tags | None, expected: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert set(report(app, change_feed.Audience(None, tags), monkeypatch)) == expected
+
+
+def test_what_a_stream_missed_is_told_only_of_vehicles_that_somebody_sees(
+    app: Flask, fleet: dict[str, dict[str, str]]
+) -> None:
+    since = utcnow()
+    db.session.execute(delete(Change))
+    db.session.commit()
+    publish_all(app)
+    assert change_feed._missed(app, change_feed.Audience(None, NORTH), since) == {"uploads"}
+    assert change_feed._missed(app, change_feed.Audience(None, None), since) == {
+        "commands",
+        "messages",
+        "uploads",
+    }
+
+
+def test_the_poller_reads_the_whole_fleet_whoever_started_it(
+    app: Flask, fleet: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Any] = []
+    monkeypatch.setattr(change_feed.Hub, "_tags_of", lambda *_: read.append(visibility.tags()) or {})
+    hub, place = change_feed.Hub(), change_feed.Place()
+    with visibility.limited_to(NORTH):
+        number = hub.listen(app, change_feed.Audience(None, NORTH), place)
+        wait_until(lambda: read)
+    hub.leave(number)
+    assert read[0] is None
