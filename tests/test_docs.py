@@ -1,7 +1,9 @@
 """What docs/ claims about the code and a test can check."""
 
+import ast
 import dataclasses
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from app import create_app
 from provisioning import diagram as command_diagram
 from provisioning.core import config_checks
 from provisioning.core.config import load
-from provisioning.devices import status_table
+from provisioning.devices.vehicle_facts import SIDES
 from provisioning.models import db
 from provisioning.tracker.language import read_replies
 from provisioning.web import access
@@ -72,23 +74,31 @@ def test_states_and_permissions_are_listed_from_the_tables_that_run(document: Pa
     assert command_diagram.filled(document) == document.read_text(), "run python -m provisioning.diagram"
 
 
+def strings(path: Path) -> Iterator[str]:
+    """Give each string of a module; where one is put together, once with each camera's side in its places."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            for side in SIDES:
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else side for part in node.values
+                )
+
+
 def test_every_status_item_has_a_label_and_is_listed() -> None:
     table = (ROOT / "docs" / "api.md").read_text().split("## Status items")[1].split("## ")[0]
-    constants = [
-        value for name, value in vars(status_table).items() if name.isupper() and isinstance(value, str)
-    ]
-    noted = {value for value in constants if re.fullmatch(r"[a-z]+\.[a-z.]+", value)}
-    for path in (ROOT / "provisioning").rglob("*.py"):
-        noted |= set(
-            re.findall(r'status_table\.note(?:_all\(|\(\s*[\w.]+,)\s*"([a-z_.]+)"', path.read_text())
-        )
+    modules = [path for path in (ROOT / "provisioning").rglob("*.py") if path != Path(status.__file__)]
+    groups = {item.split(".")[0] for item in status.LABELS if "." in item}
+    shape = rf"({'|'.join(groups)})\.[a-z_.]+(?<!\.html)"
+    named = {text for path in modules for text in strings(path) if re.fullmatch(shape, text)}
+    assert {"contact.tcp", "camera.rear.video", "files.day_limit"} <= named
     replies = [reply for vector in VECTORS for reply in read_replies(vector.text)]
     said = {fact.item for reply in replies for fact in reply.status_facts("352094082736916")}
     said = {item for item in said if not item.startswith(status.NAMED_BY_DEVICE)}
-    assert {"firmware", "imei"} <= said
-    assert {"contact.tcp", "upload.last"} <= noted
+    assert {"firmware", "imei", "camera.front.version"} <= said
     listed = "".join(re.findall(r"^\|([^|]*)\|", table, re.M))
-    assert noted | said <= set(status.LABELS) == set(re.findall(r"`([a-z_.]+)`", listed))
+    assert named | said <= set(status.LABELS) == set(re.findall(r"`([a-z_.]+)`", listed))
 
 
 def test_the_permissions_that_are_listed_are_those_of_every_route(tmp_path: Path) -> None:
