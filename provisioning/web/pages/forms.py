@@ -26,29 +26,13 @@ REPEAT_WAITS = 15.0  # seconds, for a first click that sends a mail
 def once(
     work: Callable[[], str], refused: Callable[[ServiceError], ResponseReturnValue]
 ) -> ResponseReturnValue:
-    """Do a form's work at most once for a nonce and its fields; it and a repeat go to the address that it gives.
-
-    A repeat waits for the first: of a double click the browser shows the second answer.
-    """
-    nonce = request.form.get("nonce", "")[:64]
-    key = _fingerprint()
-    scope = auth.caller().scope
+    """Do a form's work at most once for a nonce and its fields; it and a repeat go to the address that it gives."""
     try:
-        if nonce:
-            known = _begun(scope, key)
-            if known is not None:
-                audit_notes.repeated()
-                return redirect(known.location or request.path)
-        location = _run(work)
+        answer = _answered(lambda: idempotency.Answer(302, None, _run(work)))
     except ServiceError as error:
         db.session.rollback()
-        if nonce and error.code not in ("in_progress", "outcome_unknown"):
-            idempotency.abandon(scope, key)
         return refused(error)
-    if nonce:
-        idempotency.finish(scope, key, 302, None, location)
-        db.session.commit()
-    return redirect(location)
+    return redirect(answer.location or request.path)
 
 
 def once_shown(work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -56,20 +40,28 @@ def once_shown(work: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
 
     For what a page shows this one time, such as a link. Raises what the work raises.
     """
+    return _answered(lambda: idempotency.Answer(200, work(), None)).body or {}
+
+
+def _answered(work: Callable[[], idempotency.Answer]) -> idempotency.Answer:
+    """Give the answer of a form's work, or what was answered before by its nonce and fields.
+
+    A repeat waits for the first: of a double click the browser shows the second answer. Raises what the work raises.
+    """
     if not request.form.get("nonce"):
         return work()
     scope, key = auth.caller().scope, _fingerprint()
     known = _begun(scope, key)
     if known is not None:
         audit_notes.repeated()
-        return known.body or {}
+        return known
     try:
         made = work()
     except ServiceError:
         db.session.rollback()
         idempotency.abandon(scope, key)
         raise
-    idempotency.finish(scope, key, 200, made)
+    idempotency.finish(scope, key, made.status, made.body, made.location)
     db.session.commit()
     return made
 
