@@ -9,7 +9,7 @@ import flask_migrate
 import pytest
 from conftest import ROOT
 from flask import Flask
-from page_visitor import IMEI, Visitor, add_van, flat
+from page_visitor import IMEI, Visitor, add_van, badge, flat
 from sqlalchemy import select, text
 
 from provisioning.check import continuation, run_view, runner
@@ -178,7 +178,7 @@ def test_list_head_wall_and_program_say_the_same_and_the_answer_comes_first(app:
     row = flat(visitor.get("/")).partition("<tbody>")[2].partition("</tbody>")[0]
     assert "Limited" in row
     assert REASON in row
-    assert "The check waits for an answer." in row
+    assert re.search(r'<span class="phone-only">· The check waits for an answer.</span>', row)
     assert "Last picture" not in row
     head = flat(visitor.get(f"/vehicles/{IMEI}")).partition('<div class="stands')[2].partition("</div>")[0]
     assert "Limited" in head
@@ -195,6 +195,18 @@ def test_list_head_wall_and_program_say_the_same_and_the_answer_comes_first(app:
     shown = found["health"]
     assert (shown["state"], shown["code"], shown["reason"]) == ("limited", "no_card", REASON)
     assert shown["action"] == {"kind": "answer", "label": "Answer the question"}
+
+
+def test_the_inbox_has_one_item_of_it_with_the_reason_and_the_question(app: Flask, van: Device) -> None:
+    ask(van, {"cameras": {"verdict": "bad", "mark": "none"}})
+    assert health(van) == ("broken", "no_camera")
+    visitor = Visitor(app, Role.SUPPORT)
+    page = flat(visitor.get("/inbox"))
+    assert "No camera answers · Is a light on at the front and the rear camera" in page
+    assert re.findall(r'href="([^"]*)">\s*(?:<svg.*?</svg>)?\s*(Answer|Check)[^<]*<', page) == [
+        (f"/vehicles/{IMEI}/check#start", "Answer")
+    ]
+    assert badge(visitor) == "1"
 
 
 def test_the_action_is_to_mend_it_once_the_question_is_answered(app: Flask, van: Device) -> None:

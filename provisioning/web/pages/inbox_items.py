@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import joinedload
 
 from provisioning.check import run_view, runner
 from provisioning.devices import health_view, installation_facts
 from provisioning.devices.health import HealthState
+from provisioning.devices.health_view import HealthView
 from provisioning.devices.installation import InstallationStep
 from provisioning.media import camera_sessions, event_list
 from provisioning.media.event_list import EventFilter
@@ -30,8 +31,13 @@ SHOWN = 10  # of each group; the others are behind a link
 ALL = 50
 MOST = 100  # a badge says no higher number
 
-_BROKEN = (Device.archived_at.is_(None), Device.health_state == str(HealthState.BROKEN))
 _WAITING = (ChecklistRun.ended_at.is_(None), ChecklistRun.waits_for_person)
+# one whose check waits for an answer is the item of its question, which says why
+_BROKEN = (
+    Device.archived_at.is_(None),
+    Device.health_state == str(HealthState.BROKEN),
+    ~exists().where(ChecklistRun.device_id == Device.id, *_WAITING),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +171,11 @@ def _questions() -> list[InboxItem]:
         .order_by(ChecklistRun.updated_at.desc())
         .limit(ALL)
     ).all()
+    health = health_view.of([row.device for row in rows], utcnow())
     return [
         InboxItem(
             device=row.device,
-            text=" ".join(run_view.questions_of(row).values()) or gettext("The check waits for an answer."),
+            text=_question(row, health[row.device_id]),
             at=row.updated_at,
             button=gettext("Answer") if may_answer else gettext("See the check"),
             address=url_for("pages.check", imei=row.device.imei, _anchor="start"),
@@ -176,6 +183,14 @@ def _questions() -> list[InboxItem]:
         for row in rows
         if row.device.archived_at is None
     ]
+
+
+def _question(run: ChecklistRun, health: HealthView) -> str:
+    """Say what is wrong with the vehicle, as far as the check has found it, and what a person is asked."""
+    asked = " ".join(run_view.questions_of(run).values()) or gettext("The check waits for an answer.")
+    return (
+        f"{health.reason} · {asked}" if health.state in (HealthState.BROKEN, HealthState.LIMITED) else asked
+    )
 
 
 def _may_install(who: auth.Caller) -> bool:
