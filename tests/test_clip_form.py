@@ -12,7 +12,7 @@ from page_visitor import IMEI, Visitor, command, flat, upload
 from sqlalchemy import select
 from test_event_pages import event
 
-from provisioning.models import Command, Device, Role, State, User, db, utcnow
+from provisioning.models import Command, Device, Role, State, User, db, first_id, utcnow
 
 PAGE = f"/vehicles/{IMEI}/footage"
 ZONE = ZoneInfo("Europe/Vilnius")
@@ -184,6 +184,14 @@ def test_the_clip_of_a_crash_that_is_on_its_way_or_asked_for_is_not_offered(
     request.state = State.FAILED
     db.session.commit()
     assert len(around(visitor, moment)) == 1
+
+
+def test_a_clip_that_stopped_coming_before_a_crash_is_no_clip_of_it(van: Device, visitor: Visitor) -> None:
+    moment = crash(van)
+    before = first_id(moment - timedelta(hours=3)) + "0" * 20
+    upload(van, "partial", file_type="video", identifier="%videof", trigger=3, id=before)
+    (given,) = around(visitor, moment)
+    assert given["source"] == "both"
 
 
 def test_only_the_day_of_a_crash_offers_it_and_only_once_its_clip_is_over(

@@ -75,7 +75,7 @@ def _coming(device: Device, event: Event) -> Iterator[str]:
     yield from db.session.scalars(
         select(Upload.source).where(
             files_of(device),
-            Upload.id >= first_id(event.at - event_list.ID_NEAR),
+            Upload.id >= first_id(event.at - LONGEST),  # the camera's clock may be somewhat ahead
             Upload.file_type == "video",
             registration.IS_COMING,
             Upload.trigger.in_([trigger for trigger, kind in KINDS.items() if kind in URGENT]),
