@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,15 +10,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, flat
+from page_visitor import IMEI, Visitor, command, flat, text_from
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 from test_api import Api
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction
-from provisioning.media import retention
-from provisioning.models import AuditEntry, Device, Role, Upload, UploadState, db, new_id, utcnow
+from provisioning.media import retention, shares
+from provisioning.models import AuditEntry, Device, Event, Role, Upload, UploadState, db, new_id, utcnow
 from provisioning.web import access, users
 
 PASSWORD = "a long enough password"
@@ -144,6 +145,71 @@ def test_what_the_command_line_does_is_an_entry(app: Flask) -> None:
 
 
 @pytest.mark.quick
+def test_a_test_sms_is_an_entry_with_its_number_without_the_digits_in_the_middle(app: Flask) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    visitor.send("/settings/sms", "/settings/sms/test", phone="+37061234567")
+    assert audited(action="asked") == [("admin@example.com", "asked", "test_sms:+370•••••67")]
+    assert "asked for: <bdi>a test SMS to +370•••••67</bdi>" in flat(visitor.get("/settings/log"))
+
+
+@pytest.fixture
+def happened(app: Flask, van: Device) -> dict[str, str]:
+    """An event, a link to it and a request, each in the log of people: their ids by kind."""
+    now = datetime(2026, 1, 15, 20, 57, 21, tzinfo=UTC)
+    crash = Event(id=new_id(), device_id=van.id, kind="crash", at=now, cameras="front", file_types="photo")
+    db.session.add(crash)
+    db.session.commit()
+    share, _ = shares.make(crash, 24, None, "tests", utcnow())
+    text = text_from("+37061111111", "hello")
+    found = {"event": crash.id, "share": share.id, "command": command(van).id, "message": text.id}
+    written = [
+        audit.NewEntry("ada@example.com", "127.0.0.1", AuditAction.CORRECTED, f"{kind}:{ident}", van.imei)
+        for kind, ident in found.items()
+    ]
+    of_link = audit.NewEntry(
+        f"shared link {share.id}", "127.0.0.1", AuditAction.SAW, f"event:{crash.id}", van.imei
+    )
+    audit.write([*written, of_link], utcnow())
+    return found
+
+
+def without_addresses(page: str) -> str:
+    """Give what people read of a page: no tags."""
+    return re.sub(r"<[^>]*>", "", page)
+
+
+@pytest.mark.parametrize("path", ["/settings/log", f"/vehicles/{IMEI}/log"])
+def test_the_log_names_in_words_with_a_link_what_an_entry_is_about(
+    app: Flask, happened: dict[str, str], path: str
+) -> None:
+    page = flat(Visitor(app, Role.ADMIN).get(path))
+    event = "the event “Crash” of 2026-01-15"
+    assert page.count(f'<a href="/media/{happened["event"]}"><bdi>{event}') == 3  # of the link, too
+    assert f'<a href="/requests/{happened["command"]}"><bdi>Photo, front camera' in page
+    assert "the SMS from +37061111111 of" in page
+    assert "Somebody with a shared link" in page
+    assert [ident for ident in happened.values() if ident in without_addresses(page)] == []
+
+
+def test_the_log_says_in_words_that_what_an_entry_is_about_was_removed_and_its_csv_keeps_the_ids(
+    app: Flask, happened: dict[str, str]
+) -> None:
+    ident = new_id()
+    kinds = ("event", "share", "command", "message", "upload")
+    audit.write(
+        [audit.NewEntry("ada@example.com", "", AuditAction.CORRECTED, f"{kind}:{ident}") for kind in kinds],
+        utcnow(),
+    )
+    visitor = Visitor(app, Role.ADMIN)
+    page = visitor.get("/settings/log").text
+    for words in ("an event", "a shared link", "a request", "an SMS", "a file"):
+        assert f"{words} that was removed" in page
+    assert ident not in page
+    table = visitor.get("/settings/log.csv").text
+    assert [f"{kind}:{ident}" in table for kind in kinds] == [True] * 5
+    assert f"event:{happened['event']}" in table
+
+
 def test_every_route_that_changes_something_says_what_the_log_calls_it() -> None:
     silent = [route for route, write in access.WRITES.items() if write.action is None]
     assert silent == ["POST /api/v1/devices/<imei>/records"]  # sent by a platform, some each minute

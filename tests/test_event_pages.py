@@ -64,7 +64,7 @@ def test_front_and_rear_stand_on_one_card_with_kind_and_time_in_the_vehicles_zon
     page = visitor.get("/media").text
     assert page.count("<article") == 1
     assert page.count("/thumbnail.jpg") == 2
-    assert re.search(r"Crash\s+<time[^>]*>22:57</time>", page)
+    assert re.search(r"Crash\s+<time[^>]*>22:57 EET</time>", page)
     assert "2 photos" in page
     assert "not seen yet" not in page  # it came long ago
 

@@ -114,7 +114,7 @@ def test_the_form_says_how_many_requests_and_asks_for_them(app: Flask, van: Devi
     cost = flat(visitor.send(page, f"/vehicles/{IMEI}/ask/cost", **FORM))
     assert "75 s = 3 requests, one after the other." in cost
     assert "3 SMS" in cost
-    assert "Get 75 s from 3 Feb 10:00:00, both cameras" in cost
+    assert "Get 75 s from 3 Feb 10:00:00 EET, both cameras" in cost
     answer = visitor.send(page, f"/vehicles/{IMEI}/ask", **FORM)
     rows = db.session.scalars(select(Command).order_by(Command.id)).all()
     assert [row.arguments["duration"] for row in rows] == [30, 30, 15]

@@ -114,6 +114,28 @@ def test_the_persons_own_time_stands_beside_the_vehicles_where_exact_times_are_g
     assert shown in flat(visitor.get(paths[0]))
 
 
+def test_a_time_in_a_list_says_whose_it_is_unless_it_is_in_the_zone_that_the_reader_chose(
+    app: Flask, van: Device
+) -> None:
+    row = EventRow(id=new_id(), device_id=van.id, kind="crash", at=LATE, cameras="front", file_types="photo")
+    db.session.add(row)
+    asked = {"file_type": "video", "source": "front", "timestamp": int(LATE.timestamp()), "duration": 20}
+    command(van, created_at=LATE, sending_at=LATE, arguments=asked)
+    visitor = Visitor(app, Role.VIEWER)
+    lists = ("/media", f"/vehicles/{van.imei}/log")
+    for zone, label in (("", " EET"), ("Asia/Tokyo", " EET"), ("Europe/Helsinki", "")):
+        choose(visitor, language="", time_zone=zone)
+        for path in lists:
+            page = visitor.get(path).text
+            found = set(re.findall(r">[^<>]*?22:57([^<>,]*)</time>", page))
+            assert found == {label}, (zone, path)
+        assert f"20 s from 22:57:21{label}, front camera" in page
+
+
+def test_a_zone_without_a_name_is_labelled_by_its_distance_from_utc(app: Flask) -> None:
+    assert times.zone_label(LATE, "America/Sao_Paulo") == " UTC-03"
+
+
 def test_pages_of_no_vehicle_are_in_the_persons_zone(app: Flask) -> None:
     visitor = Visitor(app, Role.ADMIN)
     choose(visitor, language="", time_zone="Asia/Tokyo")

@@ -1,10 +1,11 @@
 """What the pages say of a request: how far it is, why its file is not here yet, and whether asking again helps."""
 
 import dataclasses
+import re
 from datetime import UTC, datetime, timedelta
 
 from flask import Flask
-from page_visitor import IMEI, Visitor, command, upload
+from page_visitor import IMEI, Visitor, command, flat, upload
 from sqlalchemy import select
 
 from provisioning.models import CameraSession, Command, Device, Role, State, db, new_id, utcnow
@@ -92,6 +93,20 @@ def test_a_video_that_is_here_already_is_linked_where_it_is_asked_for_again(
     assert answer.status_code == 409
     assert f'You have this clip already: <a href="/uploads/{here.id}">front camera</a>' in sentence
     assert "Ask for the rear camera alone." in sentence
+
+
+def test_a_request_that_is_under_way_is_named_in_words_where_it_is_asked_for_again(
+    van: Device, visitor: Visitor
+) -> None:
+    row = command(van, state=State.QUEUED, created_at=datetime(2026, 11, 20, 11, 37, tzinfo=UTC))
+    answer = visitor.send(
+        f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", file_type="photo", source="front"
+    )
+    found = re.search(rf'The same is still under way: <a href="/requests/{row.id}">([^<]*)</a>', flat(answer))
+    assert answer.status_code == 409
+    assert found
+    assert re.fullmatch(r"Photo, front camera \(.*13:37 EET\)", found[1])
+    assert f"command {row.id}" not in answer.text
 
 
 def test_how_sure_it_is_that_a_file_is_the_requests_is_said_in_the_readers_language(

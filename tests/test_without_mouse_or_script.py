@@ -126,7 +126,7 @@ def test_a_photo_is_asked_for_at_once_and_of_one_camera(person: Clicks) -> None:
 def test_a_clip_of_ten_minutes_ago_is_asked_for_by_two_presses(person: Clicks) -> None:
     person.page.goto(f"/vehicles/{NO_CARD}/footage")
     choice = link(person, re.compile("^10 min ago"))
-    (time,) = re.findall(r"\d\d:\d\d", choice.inner_text())[:1]
+    (time,) = re.findall(r"\d\d:\d\d [A-Z]+", choice.inner_text())[:1]
     person.press(choice)
     person.page.wait_for_url("**/footage?*duration=30*")
     words = "Get the clip" if person.options else f"Get 30 s from {time}, both cameras"

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from provisioning.core.errors import AlreadyHere, Conflict
+from provisioning.core.errors import AlreadyHere, AlreadyRequested
 from provisioning.models import OPEN, Command, Device, Upload, UploadState, db, files_of, in_state
 from provisioning.tracker import language
 from provisioning.tracker.language import CamReq
@@ -26,14 +26,14 @@ _ALONE = {"front": N_("Ask for the front camera alone."), "rear": N_("Ask for th
 
 
 def refuse_duplicate(device: Device, asked: CamReq, foreign: bool) -> None:
-    """Refuse a request while the same one is under way. Raises Conflict."""
+    """Refuse a request while the same one is under way. Raises AlreadyRequested."""
     if command := find_duplicate(device, asked, foreign):
-        raise Conflict(
+        raise AlreadyRequested(
             gettext(
                 "The same request is still under way (command %(id)s). Wait for it, or cancel it.",
                 id=command.id,
             ),
-            code="already_requested",
+            command_id=command.id,
         )
 
 

@@ -67,6 +67,16 @@ class AlreadyHere(Conflict):
         self.advice = advice
 
 
+class AlreadyRequested(Conflict):
+    """The same request is under way: `command_id` names it, in place of the message's own words about it."""
+
+    code = "already_requested"
+
+    def __init__(self, message: str, *, command_id: str) -> None:
+        super().__init__(message)
+        self.command_id = command_id
+
+
 class Forbidden(ServiceError):
     """The caller is known, but may not do this."""
 

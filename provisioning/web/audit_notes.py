@@ -122,6 +122,11 @@ def token(action: AuditAction, name: str, given: Mapping[str, Any] | None = None
     note(action, f"token:{name}", detail={key: _text(key, value) for key, value in (given or {}).items()})
 
 
+def test_sms(phone: str) -> None:
+    """Note that a test SMS was sent to a phone, of whose number the first and the last digits are kept."""
+    note(AuditAction.ASKED, f"test_sms:{phone[:4]}{HIDDEN}{phone[-2:]}")
+
+
 def sign_in_failed(email: str) -> None:
     """Note a wrong e-mail or password; what is no user's e-mail may be a password, and is not kept."""
     user = sign_in.user_named(email)

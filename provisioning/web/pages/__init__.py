@@ -91,7 +91,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         local=times.local, size=amounts.size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
         short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
-        own_time=times.own_time, place=times.place, to_second=times.to_second,
+        own_time=times.own_time, zone_label=times.zone_label, place=times.place, to_second=times.to_second,
         estimate=durations.words, browser=browser_name,
         field_name=audit_log.field_name, field_value=audit_log.field_value, money=amounts.money,
         said=command_words.said, status_note=status_words.note,

@@ -3,25 +3,22 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction
 from provisioning.core.config import current_config
 from provisioning.core.errors import NotFound
 from provisioning.devices import registry
-from provisioning.models import AuditEntry, Command, Device, Upload, db
+from provisioning.models import AuditEntry, db
 from provisioning.tracker.normalization import clean_line
 from provisioning.translation import N_, gettext
 from provisioning.web import audit_notes, reader
-from provisioning.web.pages import times, words
+from provisioning.web.pages import audit_subjects
 
 PAGE = 50
 BATCH = 500  # rows of the CSV that are read at once
@@ -52,16 +49,6 @@ FIELDS: Mapping[str, str] = {
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins so
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What an entry is about, in words, and where it stands; `endpoint` is empty where it has no page."""
-
-    title: str
-    endpoint: str = ""
-    name: str = ""  # of the endpoint's variable
-    value: str = ""
-
-
 def attach(blueprint: Blueprint) -> None:
     """Add the addresses of this module."""
     blueprint.add_url_rule("/settings/log", "audit_log", show)
@@ -78,8 +65,8 @@ def show() -> ResponseReturnValue:
     given = {name: request.args.get(name, "") for name in ("who", "object", "from", "to")}
     return render_template(
         "settings/log.html", rows=rows[:PAGE], more=len(rows) > PAGE, before=before, given=given,
-        filters={name: value for name, value in given.items() if value}, subjects=_subjects(rows),
-        days=current_config().retention_days_audit,
+        filters={name: value for name, value in given.items() if value},
+        subjects=audit_subjects.of(rows, reader.time_zone()), days=current_config().retention_days_audit,
     )  # fmt: skip
 
 
@@ -117,34 +104,6 @@ def _object(text: str) -> str:
         return f"device:{registry.named(text).imei}"
     except NotFound:
         return f"device:{text}" if text.isdigit() else text
-
-
-def _subjects(rows: Sequence[AuditEntry]) -> Mapping[str, Subject]:
-    """Give what the entries are about, by `object`: of what is not there any more, its id alone."""
-    zone = reader.time_zone()
-    texts = {row.object for row in rows if row.object} | {f"device:{row.imei}" for row in rows if row.imei}
-    named: dict[str, list[str]] = {}
-    for text in texts:
-        kind, _, ident = text.partition(":")
-        named.setdefault(kind, []).append(ident)
-    found = {text: Subject(text.partition(":")[2] or text) for text in texts}
-    for device in _rows(Device, Device.imei, named.get("device", ())):
-        if device.archived_at is None:
-            found[f"device:{device.imei}"] = Subject(
-                device.name or device.imei, "vehicle", "imei", device.imei
-            )
-    for upload in _rows(Upload, Upload.id, named.get("upload", ())):
-        moment = times.full_time(upload.timestamp or upload.started_at, zone)
-        title = gettext("%(file)s of %(time)s", file=words.file_title(upload), time=moment)
-        found[f"upload:{upload.id}"] = Subject(title, "upload", "ident", upload.id)
-    for command in _rows(Command, Command.id, named.get("command", ())):
-        title = words.request_title(command, zone)
-        found[f"command:{command.id}"] = Subject(title, "request", "ident", command.id)
-    return found
-
-
-def _rows(model: type[Any], column: Any, idents: Sequence[str]) -> Sequence[Any]:
-    return db.session.scalars(select(model).where(column.in_(idents))).all() if idents else ()
 
 
 def field_name(name: str) -> str:

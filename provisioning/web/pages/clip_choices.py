@@ -67,6 +67,6 @@ def _around(device: Device, day: date, now: datetime) -> Iterator[ClipChoice]:
         or times.read(times.to_field(begin, zone), zone, now) != begin
     ):
         return  # the form would ask for another time: in the hour that a clock repeats it means the later one
-    time = times.short_time(missing.event.at, zone)
+    time = times.short_time(missing.event.at, zone) + times.zone_label(missing.event.at, zone)
     label = gettext(_AROUND[EventKind(missing.event.kind)], time=time)
     yield ClipChoice(label, begin, times.to_field(begin, zone), missing.source)

@@ -14,6 +14,7 @@ from provisioning.models import DeliveryStatus, Message, utcnow
 from provisioning.sms import gateway, traffic, trial_messages
 from provisioning.sms.gateway import SmsGateway
 from provisioning.translation import N_, gettext
+from provisioning.web import audit_notes
 from provisioning.web.pages import forms
 from provisioning.web.pages.words import Label
 from provisioning.web.schemas.devices import NewVehiclesSchema
@@ -85,7 +86,9 @@ def send_test() -> ResponseReturnValue:
     """Send a test SMS; a double click sends one."""
 
     def work() -> str:
-        trial_messages.send(forms.load(TrialMessageSchema(), "phone")["phone"], utcnow())
+        phone = forms.load(TrialMessageSchema(), "phone")["phone"]
+        trial_messages.send(phone, utcnow())
+        audit_notes.test_sms(phone)
         return url_for("pages.sms", _anchor="test")
 
     return forms.once(work, lambda error: (_page(error), error.status))

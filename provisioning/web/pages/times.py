@@ -151,6 +151,16 @@ def own_time(moment: datetime, zone: str = "UTC") -> str:
     return f"{day}{own:%H:%M} {place(user.time_zone)}"
 
 
+def zone_label(moment: datetime, zone: str) -> str:
+    """Give whose time a clock time is, to stand behind it: " EST"; nothing where it is the reader's own time."""
+    shown, user = in_zone(moment, zone), reader.person()
+    own = in_zone(moment, user.time_zone) if user is not None and user.time_zone else None
+    if own is not None and own.utcoffset() == shown.utcoffset():
+        return ""
+    name = shown.tzname() or "UTC"
+    return f" UTC{name}" if name[0] in "+-" else f" {name}"  # many zones have a number in place of a name
+
+
 def local(moment: datetime | None, zone: str = "UTC") -> str:
     """Show a time in a zone, with its name."""
     if moment is None:

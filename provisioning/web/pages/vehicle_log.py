@@ -15,7 +15,7 @@ from provisioning.roles import Permission
 from provisioning.tracker.normalization import clean_text
 from provisioning.translation import N_, gettext
 from provisioning.web import auth
-from provisioning.web.pages import forms
+from provisioning.web.pages import audit_subjects, forms
 from provisioning.web.pages.vehicle import page
 
 PAGE = 50
@@ -60,12 +60,14 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     found = history.entries(device, chosen or offered, before, PAGE + 1)
     shown = found[:PAGE]
     requests = [entry.row for entry in shown if entry.kind is Kind.REQUESTS]
+    people = [entry.row for entry in shown if entry.kind is Kind.PEOPLE]
     return page(
         device, "vehicle/log.html", "log", entries=[one for one in shown if not _is_said_twice(one, chosen)],
         older=shown[-1].key if len(found) > PAGE else None, before=before, kind=",".join(chosen),
         chips=[(gettext(TITLES[kind]), kind in chosen, _toggled(kind, chosen)) for kind in offered], error=error,
         given=request.form, progress=request_progress.of(requests, device), sentence=health_words.sentence,
         note_length=NOTE_LENGTH, message_title=_message_title,
+        subjects=audit_subjects.of(people, device.time_zone),
     )  # fmt: skip
 
 

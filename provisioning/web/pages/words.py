@@ -25,6 +25,7 @@ from provisioning.models import (
     Upload,
     UploadState,
     User,
+    db,
 )
 from provisioning.tracker.language import COMMANDS
 from provisioning.translation import N_, gettext, ngettext
@@ -209,7 +210,7 @@ def camera(source: str) -> str:
 
 
 def request_title(row: Command, zone: str) -> str:
-    """Say what was asked for: "20 s from 13:37, both cameras", "Photo, front camera", "Set 3 settings".
+    """Say what was asked for: "20 s from 13:37 EST, both cameras", "Photo, front camera", "Set 3 settings".
 
     A clip of another day than the request's names the day.
     """
@@ -219,7 +220,7 @@ def request_title(row: Command, zone: str) -> str:
         if given["file_type"] == "photo":
             return gettext("Photo, %(cameras)s", cameras=cameras)
         begin = datetime.fromtimestamp(given.get("timestamp") or 0, UTC)
-        time = times.to_second(begin, zone, row.created_at)
+        time = times.to_second(begin, zone, row.created_at) + times.zone_label(begin, zone)
         return gettext(
             "%(seconds)s s from %(time)s, %(cameras)s",
             seconds=given.get("duration"), time=time, cameras=cameras,
@@ -236,12 +237,20 @@ def request_title(row: Command, zone: str) -> str:
     return gettext(label) if label else row.kind
 
 
+def title_of_request(ident: str) -> str:
+    """Name a request with when it was made: "Photo, front camera (13:37 EST)"."""
+    row = db.session.get_one(Command, ident)
+    zone = row.device.time_zone
+    time = times.short_time(row.created_at, zone) + times.zone_label(row.created_at, zone)
+    return f"{request_title(row, zone)} ({time})"
+
+
 def get_clip(seconds: int, begin: datetime | None, source: str, zone: str) -> str:
-    """Say on a button which clip it asks for; without a time, the last seconds: "Get 20 s from 13:37, both cameras"."""
+    """Say on a button which clip it gets: "Get 20 s from 13:37 EST, both cameras"; the last seconds without a time."""
     cameras = gettext(CAMERAS[source])
     if begin is None:
         return gettext("Get the last %(seconds)s s, %(cameras)s", seconds=seconds, cameras=cameras)
-    time = times.to_second(begin, zone)
+    time = times.to_second(begin, zone) + times.zone_label(begin, zone)
     return gettext(
         "Get %(seconds)s s from %(time)s, %(cameras)s", seconds=seconds, time=time, cameras=cameras
     )
@@ -259,7 +268,9 @@ _NOBODY = {audit.COMMAND_LINE: N_("command line"), audit.UNKNOWN: N_("unknown")}
 
 
 def author(by: str) -> str:
-    """Say who did something: an email address, the name of a token, "command line"."""
+    """Say who did something: an email address, the name of a token, "command line". Of a link the log keeps the id."""
+    if by.startswith("shared link "):
+        return gettext("Somebody with a shared link")
     return gettext(_NOBODY[by]) if by in _NOBODY else by
 
 
