@@ -29,7 +29,7 @@ CATALOGUES = sorted((ROOT / "translations").glob("*/LC_MESSAGES/messages.po"))
 PLACE = re.compile(r"%\(\w+\)[sd]|%%")
 # what is no sentence: names of things, units, and what the rows of these pages hold
 DATA = re.compile(
-    r"DualCam|SMS|IMEI|SHA-256|UTC|EET|EEST|DIN\d?|FMC125|GMT|\b(?:min|kB|MB|GB|MP4|CSV|ms|SIM|UTF-8)\b"
+    r"DualCam|SMS|IMEI|SHA-256|UTC|EET|EEST|MSK|DIN\d?|FMC125|GMT|\b(?:min|kB|MB|GB|MP4|CSV|ms|SIM|UTF-8)\b"
     r"|Layout( 1 with a name that is rather long)?|Yard|(for )?tests|English|Deutsch|Europe/Vilnius|AD|fleet|cam11"
     r"|https?://\S+|[\w.]+@[\w.]+|\S*\d\S*"
 )
