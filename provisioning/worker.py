@@ -19,10 +19,9 @@ import structlog  # noqa: E402
 from flask import Flask  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
-from app import create_app  # noqa: E402
-from provisioning import schedule  # noqa: E402
+from provisioning import base_app, schedule  # noqa: E402
 from provisioning.core import jobs, logging_setup  # noqa: E402
-from provisioning.core.config import ConfigError, current_config  # noqa: E402
+from provisioning.core.config import ConfigError, current_config, load  # noqa: E402
 from provisioning.models import Cursor, db, put_all, utcnow  # noqa: E402
 
 log = structlog.get_logger("worker")
@@ -35,7 +34,7 @@ def main() -> int:
     """Run until SIGTERM or SIGINT."""
     logging_setup.configure()
     try:
-        app = create_app()
+        app = base_app.make(load())
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2

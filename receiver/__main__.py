@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from sqlalchemy import text  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
-from app import create_app  # noqa: E402
+from provisioning import base_app  # noqa: E402
 from provisioning.core import logging_setup  # noqa: E402
 from provisioning.core.config import Config, ConfigError, load  # noqa: E402
 from provisioning.media import storage  # noqa: E402
@@ -120,7 +120,7 @@ def main() -> int:
         return 2
 
     def make() -> tuple[Server, Callable[..., Any]]:
-        app = create_app(config)
+        app = base_app.make(config)
         front = Preamble(
             config.receiver_proxies,
             config.receiver_tls_cert,

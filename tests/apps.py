@@ -12,7 +12,8 @@ import machine
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 
-from app import configure, create_app
+from app import create_app
+from provisioning.base_app import configure
 from provisioning.core.config import Config
 from provisioning.models import db
 

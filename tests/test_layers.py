@@ -138,8 +138,7 @@ def test_a_module_imports_only_what_it_may(module: str) -> None:
         assert not tops & {"boto3", "botocore"}, "only one module knows the object store's client"
     if not under(module, *GEVENT, "simulator"):
         assert "gevent" not in tops, "gevent stays in the entries and the network packages"
-    if module not in ("provisioning.worker", "receiver.__main__"):
-        assert "app" not in tops, "only entries import app"
+    assert "app" not in tops, "only the web process and the command line load app, by its name"
     if under(module, "provisioning", "receiver") and module not in (
         "provisioning.core.environment",
         "provisioning.models.base",
@@ -157,6 +156,18 @@ def test_a_module_imports_only_from_modules_below_it(module: str) -> None:
 def test_every_line_is_a_module_once() -> None:
     assert len(LAYERS) == len(set(LAYERS))
     assert set(LAYERS) <= set(MODULES), "a line names no module"
+
+
+@pytest.mark.parametrize("entry", ["provisioning.worker", "receiver.__main__"])
+def test_a_process_without_pages_imports_none(entry: str) -> None:
+    reached, left = set[str](), {entry}
+    while left:
+        reached |= left
+        left = {name for module in left for name in ours(MODULES[module])} - reached
+    web = {module for module in reached if under(module, "provisioning.web", "provisioning.cli", "app")}
+    assert web <= {"provisioning.web", "provisioning.web.client_address"}, (
+        "a second at each start, and 25 MiB"
+    )
 
 
 def test_a_class_name_stands_for_one_class() -> None:
