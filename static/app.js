@@ -160,6 +160,16 @@ document.addEventListener("htmx:sseError", (event) => {
     silence = setTimeout(() => say(texts.textOffline.replace("{}", since), true), 5000);
   }
 });
+// a browser without a network knows it at once; the stream notices much later, or, where it survives, never
+let isCutOff = false;
+window.addEventListener("offline", () => {
+  isCutOff = true;
+  say(texts.textOffline.replace("{}", clock(new Date())), true);
+});
+window.addEventListener("online", () => {
+  if (isCutOff && !silence) say("", false);
+  isCutOff = false;
+});
 
 let said = new Set([...document.querySelectorAll("[data-say]")].map((one) => one.textContent.trim()));
 document.addEventListener("htmx:afterSettle", () => {

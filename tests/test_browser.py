@@ -206,6 +206,19 @@ def test_a_page_says_that_it_hears_of_nothing_any_more(browser: Browser, stack: 
     page.close()
 
 
+def test_a_page_says_at_once_that_the_browser_has_no_network_and_when_it_has_one_again(
+    browser: Browser, stack: Stack
+) -> None:
+    page = open_page(browser, stack, 390, [])
+    page.goto("/")
+    status = page.locator("#status")
+    page.context.set_offline(True)
+    expect(status).to_contain_text("No connection. This page shows what was known at", timeout=2000)
+    page.context.set_offline(False)
+    expect(status).to_have_text("", timeout=15_000)
+    page.context.close()
+
+
 def test_many_tabs_load_and_one_that_is_seen_again_catches_up(browser: Browser, stack: Stack) -> None:
     signed_in = open_page(browser, stack, 1280, [])
     context = browser.new_context(
