@@ -259,8 +259,11 @@ STARTS = (
 )
 
 
-def _refuse(*details: object, **_options: object) -> None:
-    raise AssertionError(f"a quick test starts no process and no server, but: {details}")
+def _refusing(name: str) -> Callable[..., None]:
+    def refuse(*_given: object, **_options: object) -> None:
+        raise AssertionError(f"a quick test starts no process and no server, but calls {name}")
+
+    return refuse
 
 
 @pytest.fixture(autouse=True)
@@ -270,7 +273,7 @@ def _nothing_is_started_by_quick_tests(request: pytest.FixtureRequest) -> Iterat
         return
     with ExitStack() as stack:
         for where, name in STARTS:
-            stack.enter_context(mock.patch.object(where, name, _refuse))
+            stack.enter_context(mock.patch.object(where, name, _refusing(name)))
         yield
 
 
