@@ -128,6 +128,7 @@ htmx.createEventSource = (url) => new Stream(url);
 // The one line of a page that says what a reader of the screen cannot see happen: the page is not live any more, or
 // what changed (elements with data-say). It is seen only where it says that the page is not live.
 let silence; // a line that was lost for a moment is no news
+let isCutOff = false; // the browser has no network
 
 function say(text, seen) {
   const line = document.getElementById("status");
@@ -149,7 +150,7 @@ function clock(date) {
 document.addEventListener("htmx:sseOpen", () => {
   clearTimeout(silence);
   silence = null;
-  if (warns()) say("", false);
+  if (warns() && !isCutOff) say("", false); // one that was just opening is open for a moment
 });
 document.addEventListener("htmx:sseError", (event) => {
   // a stream that the server refuses (the session has ended) is not tried again by the browser
@@ -161,7 +162,6 @@ document.addEventListener("htmx:sseError", (event) => {
   }
 });
 // a browser without a network knows it at once; the stream notices much later, or, where it survives, never
-let isCutOff = false;
 window.addEventListener("offline", () => {
   isCutOff = true;
   say(texts.textOffline.replace("{}", clock(new Date())), true);
