@@ -53,14 +53,6 @@ def current(device: Device) -> ChecklistRun | None:
     )
 
 
-def open_runs(device_ids: Sequence[int]) -> dict[int, ChecklistRun]:
-    """Give the runs of these devices that have not ended, by the device's id."""
-    rows = db.session.scalars(
-        select(ChecklistRun).where(ChecklistRun.ended_at.is_(None), ChecklistRun.device_id.in_(device_ids))
-    )
-    return {row.device_id: row for row in rows}
-
-
 def start(device: Device, by: str, now: datetime, after: Sequence[Command] = ()) -> ChecklistRun:
     """Begin a run and commit. Raises Conflict while one is open.
 

@@ -17,13 +17,14 @@ LATELY = timedelta(hours=1)  # "31 others got through in the last hour": is it u
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
-    """The health of one device in words."""
+    """The health of one device in words, and its check that has not ended."""
 
     state: HealthState
     code: str
     reason: str
     since: datetime
     action: Action | None
+    check: ChecklistRun | None
 
     @property
     def word(self) -> str:
@@ -34,31 +35,32 @@ class HealthView:
 def of(rows: Sequence[Device], now: datetime) -> dict[int, HealthView]:
     """Give the health of devices, by their ids."""
     others = _others(now) if any(row.health_code == "server_unreachable" for row in rows) else 0
-    waiting = _whose_check_waits(rows)
-    return {row.id: _view(row, others, waits=row.id in waiting) for row in rows}
+    checks = open_checks([row.id for row in rows])
+    return {row.id: _view(row, others, checks.get(row.id)) for row in rows}
 
 
-def _view(row: Device, others: int, *, waits: bool) -> HealthView:
+def open_checks(device_ids: Sequence[int]) -> dict[int, ChecklistRun]:
+    """Give the checks of these devices that have not ended, by the device's id."""
+    rows = db.session.scalars(
+        select(ChecklistRun).where(ChecklistRun.ended_at.is_(None), ChecklistRun.device_id.in_(device_ids))
+    )
+    return {row.device_id: row for row in rows}
+
+
+def _view(row: Device, others: int, check: ChecklistRun | None) -> HealthView:
     arguments = dict(row.health_arguments or {})
     if row.health_code == "server_unreachable":
         arguments["others"] = others
+    # nothing else can be done before its question is answered
+    waits = check is not None and check.waits_for_person
     return HealthView(
         HealthState(row.health_state),
         row.health_code,
         health_words.sentence(row.health_code, arguments),
         row.health_since or row.created_at,
         health_words.ANSWER if waits else health_words.action(row.health_code, arguments),
+        check,
     )
-
-
-def _whose_check_waits(rows: Sequence[Device]) -> frozenset[int]:
-    """Give the ids of the devices whose check waits for a person's answer: before it nothing else can be done."""
-    query = select(ChecklistRun.device_id).where(
-        ChecklistRun.ended_at.is_(None),
-        ChecklistRun.waits_for_person,
-        ChecklistRun.device_id.in_([row.id for row in rows]),
-    )
-    return frozenset(db.session.scalars(query))
 
 
 def _others(now: datetime) -> int:

@@ -250,4 +250,4 @@ def action(code: str, arguments: ReasonArguments) -> Action | None:
     """Give what mends it; None where there is nothing to do."""
     found = _reason(arguments)[1] if code == "requests_fail" else _WORDS[code].action
     camera = arguments.get("camera")
-    return replace(found, camera=camera) if found is RESTART and camera in ("front", "rear") else found
+    return replace(found, camera=camera) if found and camera in ("front", "rear") else found

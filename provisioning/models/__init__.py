@@ -14,7 +14,7 @@ from provisioning.models.base import (
     utcnow,
 )
 from provisioning.models.changes import Change
-from provisioning.models.checks import NO_VERDICT, ChecklistRun
+from provisioning.models.checks import NO_VERDICT, WAITS_FOR_ANSWER, ChecklistRun
 from provisioning.models.commands import (
     BY_CHECK,
     ENDED,
@@ -91,6 +91,7 @@ __all__ = [
     "UNMATCHED",
     "UNSETTLED",
     "UNSTORED",
+    "WAITS_FOR_ANSWER",
     "ApiToken",
     "Attempt",
     "AuditEntry",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ColumnElement, ForeignKey, String, and_
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from provisioning.models.base import db, new_id, partial_index, utcnow
@@ -34,3 +34,7 @@ class ChecklistRun(db.Model):  # type: ignore[name-defined]
     likely_at: Mapped[datetime | None]
 
     device: Mapped[Device] = relationship()
+
+
+# nothing goes on before somebody answers its question
+WAITS_FOR_ANSWER: ColumnElement[bool] = and_(ChecklistRun.ended_at.is_(None), ChecklistRun.waits_for_person)

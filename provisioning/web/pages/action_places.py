@@ -9,8 +9,8 @@ from typing import Any
 
 from flask import url_for
 
-from provisioning.devices.health_words import ANSWER, Action, ActionKind
-from provisioning.models import ChecklistRun
+from provisioning.devices.health_view import HealthView
+from provisioning.devices.health_words import ANSWER, ActionKind
 from provisioning.roles import Permission
 from provisioning.translation import gettext
 from provisioning.web import auth
@@ -21,7 +21,7 @@ class _Place:
     endpoint: str
     anchor: str
     permission: Permission = Permission.SET_UP
-    query: Mapping[str, Any] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)  # `{camera}` in it: the one that it is about
 
 
 PLACES: Mapping[ActionKind, _Place] = {
@@ -29,7 +29,7 @@ PLACES: Mapping[ActionKind, _Place] = {
     ActionKind.CHECK: _Place("pages.check", "start", Permission.ASK),
     ActionKind.SET_MODE: _Place("pages.vehicle_settings", "send", query={"then": "check"}),
     ActionKind.SET_CLOCK: _Place("pages.vehicle_settings", "card-clock", query={"then": "check"}),
-    ActionKind.RESTART_CAMERA: _Place("pages.tracker", "restart"),
+    ActionKind.RESTART_CAMERA: _Place("pages.tracker", "restart", query={"risky": "camget_restart:{camera}"}),
     ActionKind.REPAIR: _Place("pages.vehicle_parameters", "send", query={"differing": "1"}),
     ActionKind.CHANGE_NUMBER: _Place("pages.edit_vehicle", "field-phone"),
     ActionKind.SET_SERVER: _Place("pages.vehicle_settings", "card-server"),
@@ -45,19 +45,17 @@ class Button:
     address: str
 
 
-def button_of(action: Action | None, imei: str, run: ChecklistRun | None) -> Button | None:
-    """Give the button beside a vehicle's health; None where there is nothing to do, or the caller may not do it.
-
-    `run`: the vehicle's check that has not ended.
-    """
-    if run is not None:
-        may_answer = run.waits_for_person and auth.caller().may(Permission.ASK)
+def button_of(health: HealthView, imei: str) -> Button | None:
+    """Give the button beside a vehicle's health; None where there is nothing to do, or the caller may not do it."""
+    if health.check is not None:
+        may_answer = health.check.waits_for_person and auth.caller().may(Permission.ASK)
         label = ANSWER.label if may_answer else gettext("See the check")
         return Button(label, url_for("pages.check", imei=imei, _anchor="start"))
+    action = health.action
     if action is None or not auth.caller().may(PLACES[action.kind].permission):
         return None
     place = PLACES[action.kind]
-    query = dict(place.query)
-    if action.kind is ActionKind.RESTART_CAMERA:
-        query["risky"] = f"camget_restart:{action.camera or 'front'}"  # the choice of the form
+    query: dict[str, Any] = {
+        name: value.format(camera=action.camera or "front") for name, value in place.query.items()
+    }
     return Button(action.label, url_for(place.endpoint, imei=imei, _anchor=place.anchor, **query))

@@ -5,7 +5,6 @@ from typing import Any
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from provisioning.check import runner
 from provisioning.core import fleet_settings
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
@@ -85,7 +84,7 @@ def about(rows: Any) -> dict[str, Any]:
     ids = [row.id for row in rows]
     return {
         "rows": rows, "under_way": listing.under_way_of(rows), "health": health_view.of(rows, utcnow()),
-        "pictures": media.newest_pictures(ids), "checks": runner.open_runs(ids),
+        "pictures": media.newest_pictures(ids),
     }  # fmt: skip
 
 

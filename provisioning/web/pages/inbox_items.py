@@ -12,7 +12,7 @@ from flask import url_for
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import joinedload
 
-from provisioning.check import run_view, runner
+from provisioning.check import run_view
 from provisioning.devices import health_view, installation_facts
 from provisioning.devices.health import HealthState
 from provisioning.devices.health_view import HealthView
@@ -20,7 +20,17 @@ from provisioning.devices.installation import InstallationStep
 from provisioning.media import camera_sessions, event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
-from provisioning.models import NEEDS_A_LOOK, UNMATCHED, ChecklistRun, Device, Event, Message, db, utcnow
+from provisioning.models import (
+    NEEDS_A_LOOK,
+    UNMATCHED,
+    WAITS_FOR_ANSWER,
+    ChecklistRun,
+    Device,
+    Event,
+    Message,
+    db,
+    utcnow,
+)
 from provisioning.roles import Permission
 from provisioning.translation import N_, gettext, ngettext
 from provisioning.web import auth
@@ -31,12 +41,11 @@ SHOWN = 10  # of each group; the others are behind a link
 ALL = 50
 MOST = 100  # a badge says no higher number
 
-_WAITING = (ChecklistRun.ended_at.is_(None), ChecklistRun.waits_for_person)
 # one whose check waits for an answer is the item of its question, which says why
 _BROKEN = (
     Device.archived_at.is_(None),
     Device.health_state == str(HealthState.BROKEN),
-    ~exists().where(ChecklistRun.device_id == Device.id, *_WAITING),
+    ~exists().where(ChecklistRun.device_id == Device.id, WAITS_FOR_ANSWER),
 )
 
 
@@ -109,7 +118,7 @@ def counted(who: auth.Caller) -> int:
     queries: tuple[Select[Any], ...] = (
         select(Event.id).where(NEEDS_A_LOOK),
         select(Device.id).where(*_BROKEN),
-        select(ChecklistRun.id).where(*_WAITING),
+        select(ChecklistRun.id).where(WAITS_FOR_ANSWER),
         select(Message.id).where(UNMATCHED),
     )
     counts = (
@@ -146,7 +155,6 @@ def _broken() -> InboxGroup:
         select(Device).where(*_BROKEN).order_by(Device.health_since.desc(), Device.id).limit(SHOWN + 1)
     ).all()
     health = health_view.of(rows, utcnow())
-    checks = runner.open_runs([row.id for row in rows])
     items = [
         InboxItem(
             device=row,
@@ -156,7 +164,7 @@ def _broken() -> InboxGroup:
             address=button.address if button else url_for("pages.vehicle", imei=row.imei),
         )
         for row in rows[:SHOWN]
-        for button in (action_places.button_of(health[row.id].action, row.imei, checks.get(row.id)),)
+        for button in (action_places.button_of(health[row.id], row.imei),)
     ]
     more = url_for("pages.fleet", state=str(HealthState.BROKEN)) if len(rows) > SHOWN else None
     return InboxGroup(gettext("Broken"), items, more)
@@ -167,7 +175,7 @@ def _questions() -> list[InboxItem]:
     rows = db.session.scalars(
         select(ChecklistRun)
         .options(joinedload(ChecklistRun.device))
-        .where(*_WAITING)
+        .where(WAITS_FOR_ANSWER)
         .order_by(ChecklistRun.updated_at.desc())
         .limit(ALL)
     ).all()

@@ -7,7 +7,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import ColumnElement, select
 
-from provisioning.check import run_view, runner
+from provisioning.check import run_view
 from provisioning.core.errors import NotFound
 from provisioning.devices import health_view, registry, status_table
 from provisioning.media import event_list, registration, request_progress
@@ -60,13 +60,13 @@ def render_part(device: Device, name: str) -> str:
     match name:
         case "head":
             given["health"] = health = health_view.of([device], utcnow())[device.id]
-            given["run"] = run = runner.open_runs([device.id]).get(device.id)
+            given["run"] = run = health.check
             given["waits_with"] = run_view.waits_with(run) if run else ""
-            given["button"] = action_places.button_of(health.action, device.imei, run)
+            given["button"] = action_places.button_of(health, device.imei)
         case "pictures":
             given["pictures"] = media.newest_pictures([device.id]).get(device.id, {})
         case "under_way":
-            given["run"] = run = runner.open_runs([device.id]).get(device.id)
+            given["run"] = run = health_view.open_checks([device.id]).get(device.id)
             given["waits_with"] = run_view.waits_with(run) if run else ""
             given |= _requests(device, UNDER_WAY - (run is not None), Command.state.in_(OPEN))
         case "requests":
