@@ -41,6 +41,11 @@ def ngettext(one: str, many: str, number: int, **values: Any) -> str:
     return catalogue().ngettext(one, many, number) % {"number": number, **values}
 
 
+def pgettext(context: str, sentence: str) -> str:
+    """Translate a word that has another meaning elsewhere: `pgettext("event", "Save")` is not "Save" of a form."""
+    return catalogue().pgettext(context, sentence)
+
+
 def N_(sentence: str) -> str:
     """Mark a constant as a sentence of the catalogues; `gettext` translates it where it is shown."""
     return sentence

@@ -162,6 +162,19 @@ def test_an_event_is_saved_and_not_any_more_by_its_button(app: Flask, van: Devic
     assert viewer.send(f"/media/{ident}", f"/media/{ident}/saved", saved="1").status_code == 403
 
 
+def test_in_german_saving_an_event_is_called_otherwise_than_saving_a_form(
+    van: Device, visitor: Visitor
+) -> None:
+    ident, german = event(van), {"Accept-Language": "de"}
+    assert "Aufbewahren</button>" in visitor.get(f"/media/{ident}", **german).text
+    visitor.send(f"/media/{ident}", f"/media/{ident}/saved", saved="1")
+    assert "Aufbewahrt</button>" in visitor.get(f"/media/{ident}", **german).text
+    media = flat(visitor.get("/media?saved=1", **german))
+    assert ("Aufbewahrt</a>" in media, "· aufbewahrt" in media) == (True, True)
+    form = visitor.get("/account", **german).text
+    assert ("Speichern</button>" in form, "Aufbewahr" in form) == (True, False)
+
+
 def test_an_event_is_saved_from_a_list_that_stays_where_it_is(van: Device, visitor: Visitor) -> None:
     ident = event(van)
     token = re.search(r'name="csrf_token" value="([^"]+)"', flat(visitor.get("/media")))

@@ -44,6 +44,9 @@ class Brackets(NullTranslations):
     def gettext(self, message: str) -> str:
         return "⟦" + PLACE.sub(lambda found: f"⟧{found[0]}⟦", message) + "⟧"
 
+    def pgettext(self, context: str, message: str) -> str:
+        return self.gettext(message)
+
     def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         return self.gettext(msgid1 if n == 1 else msgid2)
 
@@ -157,18 +160,18 @@ def test_no_page_has_a_sentence_outside_of_the_catalogues(
 def test_a_catalogue_has_every_sentence_and_is_compiled(path: Path) -> None:
     catalogue = read_po(path.open("rb"))
     found = [
-        message
+        (message, context)
         for folder in ("provisioning", "receiver", "templates")
-        for _, _, message, _, _ in extract_from_dir(
+        for _, _, message, _, context in extract_from_dir(
             ROOT / folder,
             [("**.py", "python"), ("**.html", "jinja2")],
             {"**.html": {"trimmed": "true"}},
-            {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None},
+            {"_": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2), "N_": None},
         )
     ]
-    for message in found:
+    for message, context in found:
         one = message if isinstance(message, str) else message[0]
-        entry = catalogue.get(one)
+        entry = catalogue.get(one, context)
         assert entry, f"{one!r} is missing: run make translations"
         strings = entry.string if isinstance(entry.string, tuple) else (entry.string,)
         assert all(strings), f"{one!r} is not translated"

@@ -26,6 +26,7 @@ def init_app(app: Flask) -> None:
         lambda sentence: translation.catalogue().gettext(sentence),
         lambda one, many, number: translation.catalogue().ngettext(one, many, number),
         newstyle=True,
+        pgettext=translation.pgettext,
     )
 
 
