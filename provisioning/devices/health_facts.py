@@ -196,23 +196,21 @@ def _settings_asked(device: Device, now: datetime) -> tuple[Mapping[int, datetim
 
 def _checks(device: Device) -> list[CheckFacts]:
     """Give what the newest checks found: those that ended with a verdict, or that asked a person and have no answer."""
-    runs = db.session.scalars(
-        select(ChecklistRun)
+    rows = db.session.execute(
+        select(ChecklistRun, _HAS_VERDICT)
         .where(
             ChecklistRun.device_id == device.id, or_(_HAS_VERDICT, ChecklistRun.likely_verdict.is_not(None))
         )
         .order_by(ChecklistRun.id.desc())
         .limit(CHECKS)
     )
-    return [_check(run) for run in runs]
+    return [_check(run, has_verdict=has_verdict) for run, has_verdict in rows]
 
 
-def _check(run: ChecklistRun) -> CheckFacts:
+def _check(run: ChecklistRun, *, has_verdict: bool) -> CheckFacts:
     marks = {name: str(entry["mark"]) for name, entry in run.steps.items() if entry.get("mark")}
-    if run.ended_at is not None and run.verdict not in NO_VERDICT:
-        verdict, found_at = run.verdict or "", run.ended_at
-    else:
-        verdict, found_at = run.likely_verdict or "", run.likely_at or run.updated_at
+    verdict = (run.verdict if has_verdict else run.likely_verdict) or ""
+    found_at = (run.ended_at if has_verdict else run.likely_at) or run.updated_at
     return CheckFacts(verdict, run.started_at, found_at, camera_of_verdict(verdict, marks), marks)
 
 
