@@ -201,6 +201,18 @@ def test_a_link_is_not_restored_later_nor_beyond_its_time(app: Flask, ident: str
     assert opened(app, path).status_code == 404
 
 
+def test_the_page_of_an_event_offers_and_restores_no_link_to_another(
+    app: Flask, van: Device, ident: str
+) -> None:
+    visitor = Visitor(app, Role.SUPPORT)
+    path, share, _ = ended(visitor, app, ident)
+    other = f"/media/{event(van)}"
+    for named in (share, "unknown"):
+        assert "Undo" not in visitor.get(f"{other}?ended={named}").text
+        assert visitor.send(other, f"{other}/shares/{named}/restore").status_code == 404
+    assert opened(app, path).status_code == 404
+
+
 def test_who_may_not_share_restores_no_link(app: Flask, ident: str) -> None:
     path, share, page = ended(Visitor(app, Role.SUPPORT), app, ident)
     viewer = Visitor(app, Role.VIEWER)

@@ -40,7 +40,10 @@ def make(event: Event, hours: int, password_hash: str | None, by: str, now: date
 
 
 def find(ident: str, *, of: Event | None = None) -> Share:
-    """Give the share with this id. Raises NotFound, also where it is a link to another event than `of`."""
+    """Give the share with this id. Raises NotFound, also where it is a link to another event than `of`.
+
+    The API names a share without its event; a page always knows both.
+    """
     found = db.session.get(Share, ident)
     if found is None or (of is not None and found.object_id != of.id):
         raise NotFound(gettext("There is no such share."))
@@ -75,18 +78,14 @@ def end(share: Share, now: datetime) -> None:
     db.session.commit()
 
 
-def just_ended(ident: str, event: Event, now: datetime) -> Share | None:
-    """Give the link to an event with this id if a person ended it within `undo.UNDO` and its time is not over."""
-    row = db.session.get(Share, ident)
-    if row is None or row.object_id != event.id:
-        return None
-    return row if may_be_undone(row.ended_at, now) and now < row.expires_at else None
+def may_be_restored(share: Share, now: datetime) -> bool:
+    """Say whether a person ended a link within `undo.UNDO`, and its time is not over."""
+    return may_be_undone(share.ended_at, now) and now < share.expires_at
 
 
-def restore(ident: str, event: Event, now: datetime) -> None:
+def restore(share: Share, now: datetime) -> None:
     """Have a link that was ended within `undo.UNDO` lead to its event again. Commits. Raises NotFound."""
-    share = just_ended(ident, event, now)
-    if share is None:
+    if not may_be_restored(share, now):
         raise NotFound(gettext("This link cannot be restored any more."))
     share.ended_at = None
     db.session.commit()

@@ -7,7 +7,7 @@ from werkzeug import Response
 
 from provisioning.core import audit
 from provisioning.core.config import current_config
-from provisioning.core.errors import Invalid, ServiceError
+from provisioning.core.errors import Invalid, NotFound, ServiceError
 from provisioning.media import event_list, kept_days, shares
 from provisioning.models import Event, Share, TelemetryRecord, Upload, db, utcnow
 from provisioning.roles import Permission
@@ -81,10 +81,13 @@ def _records(files: list[Upload]) -> list[TelemetryRecord]:
 
 def _just_ended(event: Event) -> Share | None:
     """Give the link that the address says was ended just now, to those who may restore it."""
-    ident = request.args.get("ended")
-    return (
-        shares.just_ended(ident, event, utcnow()) if ident and auth.caller().may(Permission.SHARE) else None
-    )
+    if not auth.caller().may(Permission.SHARE):
+        return None
+    try:
+        share = shares.find(request.args.get("ended", ""), of=event)
+    except NotFound:
+        return None
+    return share if shares.may_be_restored(share, utcnow()) else None
 
 
 def _new_link(event: Event) -> str | None:
@@ -133,9 +136,10 @@ def end_share(ident: str, share: str) -> ResponseReturnValue:
 def restore_share(ident: str, share: str) -> ResponseReturnValue:
     """Have a link that was ended just now lead to its event again."""
     event = event_list.find(ident)
+    found = shares.find(share, of=event)
 
     def work() -> str:
-        shares.restore(share, event, utcnow())
+        shares.restore(found, utcnow())
         return url_for("pages.event", ident=ident, _anchor="share")
 
     return forms.once(work, lambda error: (_refused(event, error), error.status))
