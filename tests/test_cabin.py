@@ -1,17 +1,19 @@
 """A vehicle that takes nothing of the cabin: the rear camera is refused in requests, settings, triggers and presets."""
 
+import re
 from typing import Any
 
 import pytest
 from gateway_double import Phone
 from page_visitor import Visitor, flat
+from sms_commands import send
 from sqlalchemy import func, select
 from test_fleet_lists import Program
 
 from provisioning.check import runner
 from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
-from provisioning.models import Command, Device, Role, Verdict, db, utcnow
+from provisioning.models import Command, Device, Message, Role, Verdict, db, utcnow
 from provisioning.tracker.cabin import cabin_problems
 
 IMEI = "352094082736916"
@@ -45,6 +47,8 @@ def count() -> int:
         ({66040: 2, 66041: 3, 66042: 1}, {}, {"66040", "66041"}),
         ({66023: 8}, {66042: "3"}, {"66023"}),
         ({66023: 8}, {66042: "1"}, set()),
+        ({66023: 8}, {}, {"66023"}),
+        ({66023: 10}, {66042: "1"}, {"66023"}),
         ({66023: 8, 66042: 1}, {66042: "3"}, set()),
         ({66003: 25}, {66022: "8"}, set()),
     ],
@@ -69,6 +73,27 @@ def test_the_front_camera_is_asked_as_before(program: Program, van: Device) -> N
     program.call(
         "POST", f"{API}/commands", {"command": "camreq", "file_type": "photo", "source": "front"}, 202
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        ("camreq", {"file_type": "photo", "source": "rear"}),
+        ("camreq", {"file_type": "video", "source": "both", "timestamp": 1_700_000_000, "duration": 5}),
+        ("setparam", {"parameters": {"66022": 8}}),
+    ],
+)
+def test_what_was_asked_before_a_vehicle_was_set_to_it_is_not_sent(
+    phone: Phone, program: Program, van: Device, command: str, given: dict[str, Any]
+) -> None:
+    program.call("PATCH", API, {"cabin_private": False})
+    program.call("POST", f"{API}/commands", {"command": command} | given, 202)
+    program.call("PATCH", API, {"cabin_private": True})
+    send(van)
+    (row,) = program.call("GET", f"/commands?imei={IMEI}")["items"]
+    assert (row["state"], row["error"]["code"], row["error"]["retry"]) == ("failed", "cabin_private", False)
+    assert row["error"]["message"] == "This vehicle takes nothing of the cabin."
+    assert db.session.scalar(select(func.count()).select_from(Message)) == 0
 
 
 @pytest.mark.parametrize(("number", "value"), [("66022", 8), ("66006", 3), ("66042", 2)])
@@ -131,6 +156,42 @@ def test_settings_say_what_the_vehicle_still_takes_and_which_answer_to_change(
     db.session.commit()
     page = flat(Visitor(phone.app, Role.INSTALLER).get(f"/vehicles/{IMEI}/settings"))
     assert "has confirmed settings that do: 66022" in page
+
+
+def ticks(page: str, name: str) -> dict[str, bool]:
+    """Which boxes of a form have this name, by value, and whether each can be ticked."""
+    boxes = re.findall(rf'<input class="form-check-input"[^>]*name="{name}"[^>]*>', page)
+    return {re.findall(r'value="([^"]+)"', box)[0]: "disabled" not in box for box in boxes}
+
+
+def test_settings_offer_no_rear_camera_and_no_image_trigger_and_say_why(phone: Phone, van: Device) -> None:
+    visitor, path = Visitor(phone.app, Role.INSTALLER), f"/vehicles/{IMEI}/settings"
+    page = visitor.get(path).text
+    assert "an image trigger always sends both cameras" in page
+    assert ">rear camera</option>" not in page
+    assert not any(ticks(page, "image_trigger").values())
+    assert ticks(page, "clip-Crash") == {"1": True, "2": False}
+    for number, value in (("66022", "8"), ("66023", "8"), ("66042", "3"), ("66006", "3")):
+        status_table.note(
+            van,
+            f"parameter.{number}",
+            value,
+            Verdict.GOOD,
+            now=utcnow(),
+            source_kind="command",
+            source_id="x",
+        )
+    db.session.commit()
+    page = visitor.get(path).text  # what the vehicle has can be taken out
+    assert [name for name, is_open in ticks(page, "image_trigger").items() if is_open] == ["Crash"]
+    assert ticks(page, "clip-Crash") == {"1": True, "2": True}
+    assert ticks(page, "clip-DIN1") == {"1": True, "2": False}
+    assert ">both cameras</option>" in page
+    van.cabin_private = False
+    db.session.commit()
+    page = visitor.get(path).text
+    assert all(ticks(page, "image_trigger").values())
+    assert all(ticks(page, "clip-DIN1").values())
 
 
 def test_the_form_of_a_vehicle_sets_it(phone: Phone, van: Device) -> None:

@@ -56,10 +56,8 @@ def preview(
     """
     asked = submission.typed_from(name, arguments, now)
     submission.demand_permission(asked, requester)
-    if isinstance(asked, SetParam):
-        cabin_rule.refuse_parameters(device, asked.parameters)
+    cabin_rule.refuse(device, asked)
     if isinstance(asked, CamReq):
-        cabin_rule.refuse_request(device, asked)
         return _files(device, asked, requester, now)
     messages = submission.preview(device, asked)
     return Preview(

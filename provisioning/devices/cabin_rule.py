@@ -7,10 +7,18 @@ from provisioning.core.errors import Conflict, Invalid
 from provisioning.devices import status_table
 from provisioning.models import Device, Profile
 from provisioning.tracker.cabin import cabin_problems, is_of_cabin
-from provisioning.tracker.language import CamReq
+from provisioning.tracker.language import CamReq, SetParam, TypedCommand
 from provisioning.translation import gettext
 
 CODE = "cabin_private"
+
+
+def refuse(device: Device, asked: TypedCommand) -> None:
+    """Refuse what would take pictures of the cabin. Raises Conflict for a request, Invalid for settings."""
+    if isinstance(asked, CamReq):
+        refuse_request(device, asked)
+    elif isinstance(asked, SetParam):
+        refuse_parameters(device, asked.parameters)
 
 
 def refuse_request(device: Device, asked: CamReq) -> None:
@@ -33,7 +41,7 @@ def refuse_parameters(device: Device, parameters: Mapping[Any, Any]) -> None:
 
 def refuse_preset(device: Device, preset: Profile | None) -> None:
     """Refuse a preset that takes something of the cabin. Raises Invalid."""
-    if device.cabin_private and preset is not None and cabin_problems(preset.parameters, {}):
+    if device.cabin_private and preset is not None and cabin_problems(preset.parameters, {}, not_known=0):
         text = gettext(
             "This vehicle takes nothing of the cabin, and the preset %(name)s does: choose another one, or none.",
             name=preset.name,
@@ -44,4 +52,4 @@ def refuse_preset(device: Device, preset: Profile | None) -> None:
 def still_takes(device: Device) -> list[str]:
     """Say what the vehicle has confirmed that still takes pictures of the cabin."""
     held = status_table.known_parameters(device.id)
-    return sorted(cabin_problems(held, held)) if device.cabin_private else []
+    return sorted(cabin_problems(held, held, not_known=0)) if device.cabin_private else []

@@ -42,7 +42,7 @@ class Finding:
 
 # ends of a request that say nothing of the vehicle: it was not asked, has it already, or sleeps
 INCONCLUSIVE = frozenset(
-    ("already_captured", "queue_timeout", "not_sent", "superseded", "unsendable", "no_sms_credentials",
+    ("already_captured", "queue_timeout", "not_sent", "superseded", "unsendable", "no_sms_credentials", "cabin_private",
      "ignition_off", "configuring", "key_missing")
 )  # fmt: skip
 # verdicts that leave open what earlier checks found at cameras, card and clock

@@ -14,8 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from provisioning.commands import command_words, outcomes, submission
 from provisioning.core import encryption
 from provisioning.core.config import current_config
-from provisioning.core.errors import Conflict, GatewayError
-from provisioning.devices import credential_pairs, credentials, status_table
+from provisioning.core.errors import Conflict, GatewayError, Invalid
+from provisioning.devices import cabin_rule, credential_pairs, credentials, status_table
 from provisioning.models import (
     Attempt,
     Command,
@@ -162,7 +162,9 @@ def _text(command: Command, device: Device, now: datetime) -> language.Sms:
     """Compose a row's SMS as settings and credentials are now. Raises Conflict where that cannot be one right SMS."""
     try:
         envelope = credential_pairs.envelope(device, command.credentials)
-        texts = submission.compose(submission.typed(command, now), envelope)
+        asked = submission.typed(command, now)
+        _refuse_cabin(device, asked)
+        texts = submission.compose(asked, envelope)
     except (language.CommandErrors, ParameterErrors) as error:
         raise _unsendable(Phrase("settings_changed", {"words": str(error)})) from error
     except encryption.Undecryptable as error:
@@ -170,6 +172,14 @@ def _text(command: Command, device: Device, now: datetime) -> language.Sms:
     if len(texts) != 1:
         raise _unsendable(Phrase("more_than_one_sms"))
     return texts[0]
+
+
+def _refuse_cabin(device: Device, asked: language.TypedCommand) -> None:
+    """Refuse what the vehicle must not take any more: it may be set so after it was asked. Raises Conflict."""
+    try:
+        cabin_rule.refuse(device, asked)
+    except Invalid as error:
+        raise Conflict(error.message, code=error.code) from error
 
 
 def _unsendable(phrase: Phrase) -> Conflict:

@@ -13,6 +13,7 @@ from provisioning.translation import N_, gettext
 
 NO_REAR = N_("This vehicle takes nothing of the cabin: choose the front camera, or none.")
 _REAR = (2, 3)  # values of a choice of cameras that name the rear one
+_BOTH = 3
 
 
 def is_of_cabin(asked: CamReq) -> bool:
@@ -20,10 +21,13 @@ def is_of_cabin(asked: CamReq) -> bool:
     return asked.source is not Source.FRONT
 
 
-def cabin_problems(parameters: Mapping[Any, Any], held: Mapping[Any, Any]) -> dict[str, list[str]]:
+def cabin_problems(
+    parameters: Mapping[Any, Any], held: Mapping[Any, Any], *, not_known: int = _BOTH
+) -> dict[str, list[str]]:
     """Say by parameter id which values would have the rear camera take something by itself.
 
     `held` are values that the device confirmed: a trigger of clips uses the cameras that are set already.
+    `not_known` is taken for the cameras of a trigger that are neither given nor held.
     """
     given = {int(number): value for number, value in parameters.items()}
     all_values = {int(number): value for number, value in held.items()} | given
@@ -41,10 +45,10 @@ def cabin_problems(parameters: Mapping[Any, Any], held: Mapping[Any, Any]) -> di
         number = id_of(key)
         if as_integer(given.get(number)) in _REAR:
             problems[str(number)] = [gettext(NO_REAR)]
-        elif mask & bit and as_integer(all_values.get(number)) in _REAR:
+        elif mask & bit and as_integer(all_values.get(number, not_known)) in _REAR:
             problems[str(id_of("video_trigger"))] = [
                 gettext(
-                    "This vehicle takes nothing of the cabin, and the vehicle has the rear camera in %(number)s:"
+                    "This vehicle takes nothing of the cabin, and %(number)s names the rear camera, or is not known:"
                     " set that to the front camera, too.",
                     number=titled(number),
                 )
