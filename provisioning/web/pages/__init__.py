@@ -29,7 +29,16 @@ from provisioning.tracker.parameters import REQUIRED, REQUIRED_IN_WORDS
 from provisioning.translation import N_, gettext
 from provisioning.web import access, audit_notes, auth, language, reader
 from provisioning.web.browser_names import browser_name
-from provisioning.web.pages import account, amounts, audit_log, inbox_items, kept_form, times, words
+from provisioning.web.pages import (
+    account,
+    amounts,
+    audit_log,
+    inbox_items,
+    kept_form,
+    people_words,
+    times,
+    words,
+)
 from provisioning.web.redirects import own_path
 from provisioning.web.responses import error_body, kept_headers, refuse_control_characters
 from receiver.store.media_store import MediaError
@@ -99,7 +108,7 @@ def init_app(app: Flask) -> None:
         session_reason=session_words.reason,
     )  # fmt: skip
     app.jinja_env.globals.update(
-        words=words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16),
+        words=words, people_words=people_words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16),
         own_zone=reader.time_zone,
     )  # fmt: skip
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)

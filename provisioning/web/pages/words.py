@@ -1,4 +1,4 @@
-"""What pages call things: requests and their states, files, vehicles' states, people. No rules.
+"""What pages call things: requests and their states, files, events, states of vehicles. No rules.
 
 Constants hold English sentences, marked; functions and `Label.word` give them in the reader's language.
 """
@@ -7,29 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from markupsafe import Markup
-
-from provisioning.core import audit
-from provisioning.core.audit import AuditAction
 from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
-from provisioning.models import (
-    BY_CHECK,
-    TRIGGERS,
-    Certainty,
-    Command,
-    Event,
-    Role,
-    ShownState,
-    Upload,
-    UploadState,
-    User,
-    db,
-)
+from provisioning.models import TRIGGERS, Certainty, Command, Event, ShownState, Upload, UploadState, db
 from provisioning.tracker.language import COMMANDS
 from provisioning.translation import N_, gettext, ngettext
-from provisioning.web import users
 from provisioning.web.pages import times
 
 CAMERAS = {"front": N_("front camera"), "rear": N_("rear camera"), "both": N_("both cameras")}
@@ -112,87 +95,6 @@ _CAUSES = {
 }
 
 
-# what somebody did: the sentence, and its icon
-_DONE: Mapping[AuditAction, tuple[str, str]] = {
-    AuditAction.SIGNED_IN: (N_("%(who)s signed in"), "user-circle"),
-    AuditAction.SIGN_IN_FAILED: (N_("%(who)s could not sign in"), "lock"),
-    AuditAction.SIGNED_OUT: (N_("%(who)s signed out"), "logout"),
-    AuditAction.SAW: (N_("%(who)s saw %(what)s"), "photo"),
-    AuditAction.DOWNLOADED: (N_("%(who)s downloaded %(what)s"), "download"),
-    AuditAction.EXPORTED: (N_("%(who)s exported the %(what)s"), "download"),
-    AuditAction.SHARED: (N_("%(who)s shared %(what)s"), "send"),
-    AuditAction.UNSHARED: (N_("%(who)s ended a link to %(what)s"), "x"),
-    AuditAction.SAVED: (N_("%(who)s saved %(what)s"), "check"),
-    AuditAction.ASKED: (N_("%(who)s asked for: %(what)s"), "send"),
-    AuditAction.CANCELLED: (N_("%(who)s cancelled: %(what)s"), "x"),
-    AuditAction.CHECKED: (N_("%(who)s checked %(what)s"), "circle-check"),
-    AuditAction.CORRECTED: (N_("%(who)s corrected %(what)s"), "check"),
-    AuditAction.NOTED: (N_("%(who)s wrote a note about %(what)s"), "message"),
-    AuditAction.ADDED: (N_("%(who)s added %(what)s"), "plus"),
-    AuditAction.CHANGED: (N_("%(who)s changed %(what)s"), "settings"),
-    AuditAction.REMOVED: (N_("%(who)s removed %(what)s"), "x"),
-    AuditAction.INVITED: (N_("%(who)s invited %(what)s"), "user-circle"),
-    AuditAction.RAN: (N_("%(who)s started %(what)s"), "player-play"),
-}
-
-
-# what each role is for
-_PURPOSES: Mapping[Role, str] = {
-    Role.VIEWER: N_("sees vehicles, photos and clips"),
-    Role.SUPPORT: N_("also asks for photos and clips, and runs checks"),
-    Role.INSTALLER: N_("also adds vehicles and sets them up"),
-    Role.ADMIN: N_("also people, tokens, the log and the service itself"),
-}
-
-
-def role_names() -> list[tuple[str, str]]:
-    """Give each role and what it is called."""
-    return [(role.value, gettext(role.label)) for role in _PURPOSES]
-
-
-def role_purposes() -> list[tuple[str, str]]:
-    """Give what each role is called and what it is for."""
-    return [(gettext(role.label), gettext(text)) for role, text in _PURPOSES.items()]
-
-
-def role_sentences() -> list[tuple[str, str]]:
-    """Give each role with what it is called and what it is for: "Viewer: sees vehicles, photos and clips"."""
-    return [(role.value, f"{gettext(role.label)}: {gettext(text)}") for role, text in _PURPOSES.items()]
-
-
-def standing(user: User, now: datetime) -> str:
-    """Say what keeps a person out; empty where nothing does."""
-    if not user.active:
-        return gettext("disabled")
-    if user.password_hash:
-        return ""
-    if user.invite_until and user.invite_until > now:
-        return gettext("invited")
-    return gettext("the link has ended: make a new one")
-
-
-def password_length(user: User) -> int:
-    """Give the least length of a person's password."""
-    return users.ADMIN_PASSWORD_MIN if user.role == Role.ADMIN else users.PASSWORD_MIN
-
-
-def role(name: str) -> str:
-    """Say what a role is called."""
-    return gettext(Role(name).label)
-
-
-def done_icon(action: str) -> str:
-    """Give the icon for what somebody did."""
-    return _DONE[AuditAction(action)][1] if action in list(AuditAction) else "dots"
-
-
-def done(action: str, who: Markup, what: Markup) -> Markup:
-    """Say who did what; a word of another version stands as it is."""
-    if action not in list(AuditAction):
-        return Markup("{} {} {}").format(who, action, what)
-    return Markup(gettext(_DONE[AuditAction(action)][0])) % {"who": who, "what": what}
-
-
 def request_state(row: Command) -> Label:
     """Give the word for the state of a request or a setting."""
     state = row.shown_state
@@ -254,24 +156,6 @@ def get_clip(seconds: int, begin: datetime | None, source: str, zone: str) -> st
     return gettext(
         "Get %(seconds)s s from %(time)s, %(cameras)s", seconds=seconds, time=time, cameras=cameras
     )
-
-
-def asker(by: str, caller: str) -> str:
-    """Say who asked: "you", "the check", an email address, the name of a token."""
-    if by == caller:
-        return gettext("you")
-    return gettext("the check") if by.startswith(BY_CHECK) else by
-
-
-# who is no person and no token, in the log of people and where something was made
-_NOBODY = {audit.COMMAND_LINE: N_("command line"), audit.UNKNOWN: N_("unknown")}
-
-
-def author(by: str) -> str:
-    """Say who did something: an email address, the name of a token, "command line". Of a link the log keeps the id."""
-    if by.startswith("shared link "):
-        return gettext("Somebody with a shared link")
-    return gettext(_NOBODY[by]) if by in _NOBODY else by
 
 
 def file_state(row: Upload) -> Label:
