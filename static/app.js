@@ -171,6 +171,10 @@ window.addEventListener("online", () => {
   isCutOff = false;
 });
 
+// what the last form did stands on the page that follows; a line that is filled after loading is read aloud
+const done = document.querySelector("[data-done]");
+if (done) setTimeout(() => warns() || say(done.textContent.trim(), false), 500);
+
 let said = new Set([...document.querySelectorAll("[data-say]")].map((one) => one.textContent.trim()));
 document.addEventListener("htmx:afterSettle", () => {
   const now = [...document.querySelectorAll("[data-say]")].map((one) => one.textContent.trim());

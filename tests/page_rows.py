@@ -52,6 +52,7 @@ def seed(folder: Path) -> list[str]:
     given = {
         "imei": IMEI, "phone": "+12025550177", "name": "Layout 1 with a name that is rather long", "model": "FMC125",
         "sms_login": "fleet", "sms_password": "cam11", "time_zone": "Europe/Vilnius",
+        "plate": "KLM-312", "tags": ["depot-1"],
     }  # fmt: skip
     van = registry.add(given, now)
     uploads = [upload(van, folder, number) for number in range(6)]

@@ -94,7 +94,7 @@ def test_the_page_after_a_vehicle_was_changed_says_that_it_is_saved(app: Flask) 
     visitor = Visitor(app, Role.INSTALLER)
     page = f"/vehicles/{IMEI}/settings/vehicle"
     answer = visitor.send(page, page, phone="+12025550111", name="Van 11", time_zone="Europe/Vilnius")
-    said = '<p role="status">Saved.</p>'
+    said = "<p data-done>Saved.</p>"
     assert said in visitor.get(str(answer.location)).text
     assert said not in visitor.get(f"/vehicles/{IMEI}").text
 

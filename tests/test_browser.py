@@ -191,6 +191,13 @@ def test_a_photo_is_asked_without_javascript(browser: Browser, stack: Stack) -> 
     context.close()
 
 
+def test_what_a_form_did_is_read_aloud_on_the_page_that_follows(browser: Browser, stack: Stack) -> None:
+    page = open_page(browser, stack, 390, [])
+    page.goto(f"/vehicles/{IMEI}?saved=1")
+    expect(page.get_by_role("status")).to_have_text("Saved.")
+    page.close()
+
+
 def test_a_page_says_that_it_hears_of_nothing_any_more(browser: Browser, stack: Stack) -> None:
     page = open_page(browser, stack, 390, [])
     # a part fetched without a session would move the page to the sign-in

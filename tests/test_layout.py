@@ -255,6 +255,27 @@ def test_the_menu_of_the_phone_is_accessible_and_large(open_context: Contexts) -
             assert page.evaluate(lowest, name) >= 48
 
 
+# where the bar and the head of a vehicle end, how high the page is, and what is beside the name
+OVERVIEW = """() => {
+    const end = (name) => document.querySelector(name).getBoundingClientRect().bottom;
+    const shown = [...document.querySelectorAll(".vehicle-top p, .back span")].filter((one) => one.checkVisibility());
+    return [end("header"), end("#head"), document.documentElement.scrollHeight, shown.map((one) => one.textContent)];
+}"""
+
+
+@pytest.mark.parametrize(("width", "head", "page_height"), [(390, 120, 1400), (1366, 20 + 88, 800)])
+def test_the_head_and_the_overview_of_a_vehicle_leave_place_for_the_rest(
+    open_context: Contexts, paths: list[str], width: int, head: int, page_height: int
+) -> None:
+    with open_context(width) as context:
+        page = context.new_page()
+        page.goto(f"/vehicles/{IMEI}", wait_until="load")
+        bar, end, height, beside = page.evaluate(OVERVIEW)
+        assert beside == ["KLM-312 · depot-1"]
+        assert end - bar <= head
+        assert height <= page_height
+
+
 # the height of a vehicle's card, and whether a reason of two lines is cut on it
 REASON = """() => {
     const why = document.querySelector(".fleet-why > :not(.text-secondary)");

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from provisioning.commands import submission
 from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.media import event_service
-from provisioning.models import Command, Device, Event, State, db, utcnow
+from provisioning.models import Command, Device, Event, Message, State, db, first_id, new_id, utcnow
 
 # an archived device
 
@@ -34,6 +34,37 @@ def test_pages_of_an_archived_devices_commands_and_files_lead_nowhere_that_is_go
         assert f"/vehicles/{IMEI}/events" not in page
         links = set(re.findall(r'(?:href|hx-get)="(/[^"#?]+)', page)) - {"/inbox"}
         assert [link for link in links if visitor.get(link).status_code != 200] == [], path
+
+
+# the facts of a vehicle
+
+
+def test_the_facts_of_a_vehicle_count_its_sms_of_this_month_with_their_price(
+    van: Device, visitor: Visitor
+) -> None:
+    now = utcnow()
+    sent = ("delivered", "undelivered", "sent", "failed")
+    before = first_id(now - timedelta(days=32)) + "0" * 20
+    for ident, status in ((before, "delivered"), *((new_id(), status) for status in sent)):
+        db.session.add(
+            Message(
+                id=ident, direction="out", gateway="twilio", gateway_id=ident, sender="+12025550100",
+                recipient=van.phone, body="x", status=status, device_id=van.id, created_at=now,
+            )
+        )  # fmt: skip
+    text_from(van.phone, "Hello").device_id = van.id
+    db.session.commit()
+    assert "<dt>SMS this month</dt> <dd> 3 </dd>" in flat(visitor.get(f"/vehicles/{IMEI}"))
+    priced = db.session.scalars(select(Message).where(Message.status == "sent")).one()
+    priced.price, priced.currency = "0.0079", "USD"
+    db.session.commit()
+    assert "<dd> 3, about 0.0237 USD </dd>" in flat(visitor.get(f"/vehicles/{IMEI}"))
+
+
+def test_the_head_of_a_vehicle_names_its_plate_and_its_tags(van: Device, visitor: Visitor) -> None:
+    registry.change(van, {"plate": "KLM 312", "tags": ["south", "north"]}, utcnow())
+    page = visitor.get(f"/vehicles/{IMEI}/log").text
+    assert page.count("KLM 312 · north · south") == 2  # in the bar of a phone and in the head of a desk
 
 
 # forms keep what was typed, and work without JavaScript

@@ -156,6 +156,12 @@ def test_no_template_has_an_inline_script_or_style(app: Flask, path: object) -> 
     assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=", text) == []
 
 
+def test_only_the_line_of_the_shell_is_read_aloud_by_itself(app: Flask) -> None:
+    """A second live region would be read over the first; what a form did is marked, and that line says it."""
+    live = {path.name for path in TEMPLATES if re.search(r'role="?status|aria-live', path.read_text())}
+    assert live == {"base.html"}
+
+
 def test_a_phone_can_keep_the_service_on_its_home_screen(app: Flask) -> None:
     client = app.test_client()
     page = client.get("/login").text

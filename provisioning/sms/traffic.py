@@ -2,13 +2,24 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import case, func, select
 
-from provisioning.models import Command, DeliveryStatus, Direction, GatewayEvent, Message, db, first_id
+from provisioning.models import (
+    Command,
+    DeliveryStatus,
+    Device,
+    Direction,
+    GatewayEvent,
+    Message,
+    db,
+    first_id,
+)
 
 PERIOD = timedelta(hours=24)
-LOST = (DeliveryStatus.UNDELIVERED, DeliveryStatus.FAILED, DeliveryStatus.CANCELED)
+NOT_SENT = (DeliveryStatus.FAILED, DeliveryStatus.CANCELED)
+LOST = (DeliveryStatus.UNDELIVERED, *NOT_SENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,20 @@ def lately(now: datetime) -> Traffic:
     ).one()
     received = select(func.count()).where(Message.id >= since, Message.direction == Direction.IN)
     return Traffic(*out, db.session.scalar(received) or 0)
+
+
+def sent_this_month(device: Device, now: datetime) -> int:
+    """Count the SMS that were sent to a device since its month began, in its own time zone."""
+    begin = now.astimezone(ZoneInfo(device.time_zone)).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+    query = select(func.count()).where(
+        Message.device_id == device.id,
+        Message.id >= first_id(begin),
+        Message.direction == Direction.OUT,
+        Message.status.not_in(NOT_SENT),
+    )
+    return db.session.scalar(query) or 0
 
 
 def last_webhook(gateway: str) -> datetime | None:

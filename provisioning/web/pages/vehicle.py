@@ -8,12 +8,14 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import ColumnElement, select
 
 from provisioning.check import run_view
+from provisioning.commands import sms_prices
 from provisioning.core.errors import NotFound
 from provisioning.devices import health_view, registry, status_table
 from provisioning.media import event_list, registration, request_progress
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import SERVER_REQUEST, EventKind
 from provisioning.models import OPEN, Command, Device, Upload, db, files_of, utcnow
+from provisioning.sms import traffic
 from provisioning.translation import gettext
 from provisioning.web.pages import action_places, event_cards, event_days, media, status
 
@@ -37,7 +39,11 @@ def show(imei: str) -> ResponseReturnValue:
     facts = status_table.shown([device.id], ("contact.sms", "contact.tcp", status_table.SPEED)).get(
         device.id, {}
     )
-    return page(device, "vehicle/overview.html", "overview", facts=facts)
+    sent = traffic.sent_this_month(device, utcnow())
+    return page(
+        device, "vehicle/overview.html", "overview", facts=facts, sent=sent,
+        spent=sms_prices.price(device, sent) if sent else None,
+    )  # fmt: skip
 
 
 def page(device: Device, template: str, tab: str, **given: Any) -> str:
