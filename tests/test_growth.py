@@ -18,7 +18,15 @@ from provisioning import schedule
 from provisioning.commands import submission
 from provisioning.core import jobs
 from provisioning.devices.history import Kind
-from provisioning.media import previews, registration, retention, settlement, storage_use, telemetry
+from provisioning.media import (
+    kept_days,
+    previews,
+    registration,
+    retention,
+    settlement,
+    storage_use,
+    telemetry,
+)
 from provisioning.models import Device, Role, ShownState, Upload, UploadState, db, new_id, utcnow
 from provisioning.sms import dispatch, due_commands, reconcile
 from provisioning.tracker import language
@@ -152,6 +160,7 @@ def test_files_and_periodic_work_read_no_whole_table(app: Flask, van: Device, se
         db.session.rollback()
     retention.sweep(lambda: ahead)
     storage_use.count(lambda: ahead)
+    storage_use.would_remove(kept_days.KeptDays(photo=30, video=30), ahead)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

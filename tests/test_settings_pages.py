@@ -21,7 +21,7 @@ from provisioning.core.sms_capabilities import EXTENSION
 from provisioning.devices import credential_pairs
 from provisioning.media import retention, storage_use
 from provisioning.media.kept_days import KeptDays
-from provisioning.media.storage_use import Amount
+from provisioning.media.storage_use import Amount, Removal
 from provisioning.models import (
     CameraSession,
     Device,
@@ -29,6 +29,7 @@ from provisioning.models import (
     GatewayEvent,
     Message,
     Role,
+    StoredAmount,
     Upload,
     db,
     first_id,
@@ -406,9 +407,42 @@ def test_files_are_counted_some_at_a_time(van: Device, monkeypatch: pytest.Monke
         stored(van, timedelta(days=number), file_type="video", size=10)
     storage_use.count(utcnow)
     assert storage_use.in_use().by_type == {"photo": Amount(4, 16_000), "video": Amount(4, 40)}
-    assert storage_use.would_remove(KeptDays(photo=5, video=30), utcnow() + timedelta(days=6)) == {
-        "photo": Amount(4, 16_000), "video": Amount(),
+
+
+def test_what_a_change_of_days_removes_is_exact_for_few_files_and_more_than_many_else(
+    van: Device, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_use, "MANY", 2)
+    for _ in range(2):
+        stored(van, timedelta(days=31))
+    stored(van, timedelta(days=31), file_type="video")
+    question = f"{STORAGE}?photo=30&video=30"
+    text = flat(visitor.get(question))
+    assert "2 photos (8 kB) that are older than 30 days, 1 clip (4 kB) that is older than 30 days." in text
+    assert "remove 3 files" in text
+    stored(van, timedelta(days=31))
+    stored(van, timedelta(days=29))
+    text = flat(visitor.get(question))
+    assert "more than 2 photos (at least 12 kB) that are older than 30 days, 1 clip (4 kB)" in text
+    assert "remove more than 3 files" in text
+
+
+def test_files_of_a_type_that_is_kept_for_ever_are_not_among_what_a_change_removes(van: Device) -> None:
+    stored(van, timedelta(days=31))
+    assert storage_use.would_remove(KeptDays(photo=0, video=30), utcnow()) == {
+        "photo": Removal(), "video": Removal(),
     }  # fmt: skip
+
+
+def test_large_numbers_of_files_have_a_separator_in_the_readers_language(
+    van: Device, visitor: Visitor
+) -> None:
+    now = utcnow()
+    for name in ("photo", storage_use.NEW):
+        db.session.add(StoredAmount(name=name, files=12_345, size=4_000, counted_at=now))
+    db.session.commit()
+    assert "<dd> 12,345 · 4 kB </dd>" in flat(visitor.get(STORAGE))
+    assert "<dd> 12.345 · 4 kB </dd>" in flat(visitor.get(STORAGE, **{"Accept-Language": "de"}))
 
 
 def test_what_a_change_of_days_removes_is_shown_before_and_removed_only_after_it(

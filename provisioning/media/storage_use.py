@@ -1,8 +1,8 @@
 """How much the media store holds, how fast that grows, and what a change of the days would remove.
 
 Sizes are those of the cameras' originals; copies for viewing come on top. Adding up reads the row of every file (1 s of
-processor time for a million). So the worker does it every ten minutes for the page, which says when; what a change
-of the days would remove is counted when somebody asks.
+processor time for a million). So the worker does it every ten minutes for the page, which says when. What a change
+of the days would remove is counted while somebody waits for it, and so only up to `MANY` files of a type.
 """
 
 import shutil
@@ -21,6 +21,7 @@ GROWTH_DAYS = 7
 COUNT_MINUTES = 10  # from one count to the next
 STEP = 20_000  # files that one statement adds up: others of the process have their turn after some 20 ms
 TYPES = ("photo", "video")
+MANY = 10_000  # files of a type; counting so many that would be removed takes some 20 ms
 SAVED, NEW = "saved", "new"  # amounts of files of saved events, and of those of the last days
 
 
@@ -33,6 +34,13 @@ class Amount:
 
     def __add__(self, other: "Amount") -> "Amount":
         return Amount(self.files + other.files, self.size + other.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Removal(Amount):
+    """What a change of the days would remove of a type; `has_more`: there is more than this."""
+
+    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +94,12 @@ def in_use() -> Use:
     )
 
 
-def would_remove(days: KeptDays, now: datetime) -> Mapping[str, Amount]:
-    """Count what is removed if files are kept for so many days, by type of file."""
-    before = {file_type: oldest(count, now) for file_type, count in days.by_type().items() if count}
-    return _by_type(is_due(before)) if before else {name: Amount() for name in TYPES}
+def would_remove(days: KeptDays, now: datetime) -> Mapping[str, Removal]:
+    """Count what is removed if files are kept for so many days, by type of file: up to `MANY` of each."""
+    return {
+        file_type: _due(file_type, oldest(count, now)) if count else Removal()
+        for file_type, count in days.by_type().items()
+    }
 
 
 def disk(config: Config, a_day: int) -> Disk | None:
@@ -101,6 +111,12 @@ def disk(config: Config, a_day: int) -> Disk | None:
     except OSError:
         return None
     return Disk(found.total, found.free, found.free // a_day if a_day else None)
+
+
+def _due(file_type: str, before: datetime) -> Removal:
+    some = select(Upload.size).where(is_due({file_type: before})).limit(MANY + 1).subquery()
+    files, size = db.session.execute(select(func.count(), func.coalesce(func.sum(some.c.size), 0))).one()
+    return Removal(min(files, MANY), int(size), has_more=files > MANY)
 
 
 def _by_type(*conditions: ColumnElement[bool]) -> dict[str, Amount]:

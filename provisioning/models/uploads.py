@@ -63,6 +63,7 @@ class Upload(db.Model):  # type: ignore[name-defined]
         Index("ix_uploads_imei_id", "imei", "id"),
         Index("ix_uploads_imei_timestamp", "imei", "timestamp"),
         Index("ix_uploads_sha256", "sha256"),
+        Index("ix_uploads_type_id", "file_type", "id"),
         partial_index("ix_uploads_unstored", "state", "id", where="state <> 'stored'"),
         partial_index("ix_uploads_coming", "imei", where="state IN ('receiving', 'partial')"),
         partial_index("ix_uploads_quarantined", "imei", where="state = 'quarantined'"),

@@ -1,4 +1,4 @@
-"""Amounts as people read them: money, and the size of a file."""
+"""Amounts as people read them: money, large numbers, and the size of a file."""
 
 from babel.numbers import format_decimal
 from flask_babel import get_locale
@@ -10,6 +10,11 @@ from provisioning.translation import ngettext
 def money(price: Price) -> str:
     """Show an amount of money: "0.0079 USD", "25.00 USD", with the decimal sign of the reader's language."""
     return f"{format_decimal(price.amount.normalize(), '0.00######', get_locale() or 'en')} {price.currency}"
+
+
+def number(count: int) -> str:
+    """Show a whole number: "10,000", with the separator of the reader's language."""
+    return str(format_decimal(count, "#,##0", get_locale() or "en"))
 
 
 def size(count: int | None) -> str:
