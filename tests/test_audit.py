@@ -18,7 +18,18 @@ from test_api import Api
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction
 from provisioning.media import retention, shares
-from provisioning.models import AuditEntry, Device, Event, Role, Upload, UploadState, db, new_id, utcnow
+from provisioning.models import (
+    AuditEntry,
+    Device,
+    Event,
+    Role,
+    Upload,
+    UploadState,
+    WallLink,
+    db,
+    new_id,
+    utcnow,
+)
 from provisioning.web import access, users
 
 PASSWORD = "a long enough password"
@@ -150,6 +161,66 @@ def test_a_test_sms_is_an_entry_with_its_number_without_the_digits_in_the_middle
     visitor.send("/settings/sms", "/settings/sms/test", phone="+37061234567")
     assert audited(action="asked") == [("admin@example.com", "asked", "test_sms:+370•••••67")]
     assert "asked for: <bdi>a test SMS to +370•••••67</bdi>" in flat(visitor.get("/settings/log"))
+
+
+def test_keeping_an_event_and_no_longer_keeping_it_are_two_words(app: Flask, van: Device) -> None:
+    crash = Event(
+        id=new_id(), device_id=van.id, kind="crash", at=utcnow(), cameras="front", file_types="photo"
+    )
+    db.session.add(crash)
+    db.session.commit()
+    page, visitor = f"/media/{crash.id}", Visitor(app, Role.SUPPORT)
+    for saved in "10":
+        visitor.send(page, f"{page}/saved", saved=saved)
+    api = Api(app, Role.SUPPORT)
+    api("PUT", f"/events/{crash.id}/saved")
+    api("DELETE", f"/events/{crash.id}/saved")
+    assert [row[1] for row in audited(object=f"event:{crash.id}")] == ["saved", "unsaved", "saved", "unsaved"]
+    assert "stopped keeping" in flat(Visitor(app, Role.ADMIN).get("/settings/log"))
+
+
+def test_what_changes_the_service_names_the_settings_and_hides_the_secrets(app: Flask) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    visitor.send(
+        "/settings/sms", "/settings/sms", sms_login="fleet", sms_password="cam11", country_code="+370"
+    )
+    visitor.send("/settings/sms", "/settings/sms", forget_login="on", country_code="+370")
+    visitor.send("/settings/storage", "/settings/storage", photo="30", video="90")
+    assert [(row.action, row.object, row.detail) for row in entries()] == [
+        ("changed", "settings:sms", {"country_code": "+370", "sms_login": "•••••", "sms_password": "•••••"}),
+        ("changed", "settings:sms", {"country_code": "+370", "sms_login": "", "sms_password": ""}),
+        ("changed", "settings:storage", {"photo_days": 30, "video_days": 90}),
+    ]
+    page = flat(visitor.get("/settings/log"))
+    for words in ("how long files are kept", "what new vehicles begin with", "days of photos: <bdi>30</bdi>"):
+        assert words in page
+
+
+def test_a_wall_board_is_named_where_it_is_made_and_revoked(app: Flask) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    visitor.send("/settings/wall", "/settings/wall", name="Depot", tags="north")
+    number = db.session.scalars(select(WallLink.id)).one()
+    for _ in range(2):
+        visitor.send("/settings/wall", f"/settings/wall/{number}/revoke")
+    assert [(row.action, row.object, row.detail) for row in entries()] == [
+        ("added", "wall:Depot", {"tags": "north"}),
+        ("removed", "wall:Depot", None),
+    ]
+    assert "the wall board Depot" in flat(visitor.get("/settings/log"))
+
+
+def test_yes_and_no_stand_in_words_in_the_log(app: Flask, van: Device) -> None:
+    Api(app, Role.ADMIN)("PATCH", f"/devices/{IMEI}", {"cabin_private": True})
+    (entry,) = entries(imei=IMEI)
+    assert entry.detail == {"cabin_private": True}
+    # versions before wrote the word of the program
+    before = audit.NewEntry(
+        "ada@example.com", "", AuditAction.CHANGED, "user:a@b.de", None, {"active": "False"}
+    )
+    audit.write([before], utcnow())
+    page = flat(Visitor(app, Role.ADMIN).get("/settings/log"))
+    assert "nothing of the cabin: <bdi>yes</bdi>" in page
+    assert "active: <bdi>no</bdi>" in page
 
 
 @pytest.fixture

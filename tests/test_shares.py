@@ -64,6 +64,60 @@ def test_views_are_counted_and_the_token_is_kept_nowhere(app: Flask, ident: str)
     assert token not in {str(getattr(row, column.name)) for column in Share.__table__.columns}
 
 
+def test_a_program_that_asks_only_whether_a_link_works_is_no_view(app: Flask, ident: str) -> None:
+    path, share = made(app, ident)
+    assert app.test_client().head(path).status_code == 200
+    assert Api(app, Role.ADMIN)("GET", f"/shares/{share['id']}").json["views"] == 0
+    assert audited(f"shared link {share['id']}") == []
+
+
+def test_the_log_has_who_shared_and_for_how_long(app: Flask, ident: str) -> None:
+    made(app, ident, password="open sesame")
+    visitor = Visitor(app, Role.SUPPORT)
+    visitor.send(f"/media/{ident}", f"/media/{ident}/shares", hours=72)
+    rows = db.session.scalars(
+        select(AuditEntry).where(AuditEntry.action == "shared").order_by(AuditEntry.id)
+    ).all()
+    assert [(row.who, row.detail) for row in rows] == [
+        ("token support", {"hours": 24, "password": "•••••"}),
+        ("support@example.com", {"hours": 72}),
+    ]
+    assert {row.object for row in rows} == {f"event:{ident}"}
+
+
+def test_the_log_has_which_originals_were_fetched_by_a_link(app: Flask, ident: str) -> None:
+    plain, share = made(app, ident)
+    upload = db.session.scalars(select(Upload.id)).one()
+    for address in (plain, f"{plain}/{upload}/content?inline=1", f"{plain}/{upload}/content"):
+        assert opened(app, address).status_code == 200
+    who = f"shared link {share['id']}"
+    assert audited(who) == [("saw", f"event:{ident}"), ("downloaded", f"upload:{upload}")]
+
+
+def test_the_copy_of_a_clip_that_is_fetched_by_a_link_is_in_the_log(app: Flask, van: Device) -> None:
+    ident = event(van, trigger=3, path="clip.h265", file_type="video", identifier="%videof")
+    upload = db.session.scalars(select(Upload)).one()
+    storage.media().write(f"derived/{upload.id}.mp4", b"film")
+    upload.video_state = "ready"
+    db.session.commit()
+    path, share = made(app, ident)
+    page = opened(app, path).text.replace("&amp;", "&")
+    assert f'href="{path}/{upload.id}/video.mp4?download=1"' in page
+    for address in (f"{path}/{upload.id}/video.mp4", f"{path}/{upload.id}/video.mp4?download=1"):
+        assert opened(app, address).data == b"film"
+    assert audited(f"shared link {share['id']}") == [
+        ("saw", f"event:{ident}"),
+        ("downloaded", f"upload:{upload.id}"),
+    ]
+
+
+def audited(who: str) -> list[tuple[str, str | None]]:
+    """What the log of people has of somebody, the oldest first."""
+    db.session.rollback()
+    rows = db.session.scalars(select(AuditEntry).where(AuditEntry.who == who).order_by(AuditEntry.id))
+    return [(row.action, row.object) for row in rows]
+
+
 def test_a_link_ends_by_its_time_or_by_a_person(app: Flask, ident: str) -> None:
     first, share = made(app, ident)
     assert Api(app, Role.INSTALLER)("DELETE", f"/shares/{share['id']}").status_code == 204

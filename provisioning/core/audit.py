@@ -39,6 +39,7 @@ class AuditAction(StrEnum):
     SHARED = "shared"
     UNSHARED = "unshared"
     SAVED = "saved"
+    UNSAVED = "unsaved"
     ASKED = "asked"
     CANCELLED = "cancelled"
     CHECKED = "checked"

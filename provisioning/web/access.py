@@ -174,7 +174,7 @@ WRITES: Mapping[str, WriteAccess] = {
     "POST /media/<ident>/shares/<share>/restore": WriteAccess(Permission.SHARE, AuditAction.SHARED),
     "POST /api/v1/events/<ident>/seen": WriteAccess(Permission.READ, AuditAction.SAW),
     "PUT /api/v1/events/<ident>/saved": WriteAccess(Permission.SAVE, AuditAction.SAVED),
-    "DELETE /api/v1/events/<ident>/saved": WriteAccess(Permission.SAVE, AuditAction.CHANGED),
+    "DELETE /api/v1/events/<ident>/saved": WriteAccess(Permission.SAVE, AuditAction.UNSAVED),
     "POST /api/v1/profiles": WriteAccess(Permission.SET_UP, AuditAction.ADDED),
     "POST /api/v1/tokens": WriteAccess(Permission.PEOPLE, AuditAction.ADDED),
     "PATCH /api/v1/tokens/<ident>": WriteAccess(Permission.PEOPLE, AuditAction.CHANGED),

@@ -67,9 +67,31 @@ def saw(upload: Upload) -> None:
         note(AuditAction.SAW, f"upload:{upload.id}", imei=upload.imei)
 
 
-def downloaded(upload: Upload) -> None:
-    """Note that a file is fetched."""
-    note(AuditAction.DOWNLOADED, f"upload:{upload.id}", imei=upload.imei)
+def downloaded(upload: Upload, who: str | None = None) -> None:
+    """Note that a file is fetched; `who` where nobody is signed in."""
+    note(AuditAction.DOWNLOADED, f"upload:{upload.id}", imei=upload.imei, who=who)
+
+
+def event(action: AuditAction, done_to: Event, given: Mapping[str, Any] | None = None) -> None:
+    """Note what is done to an event."""
+    note(action, f"event:{done_to.id}", imei=done_to.device.imei, detail=given)
+
+
+def shared(shown: Event, share: Share) -> None:
+    """Note that a link to an event was made, and for how many hours it leads there."""
+    given = {"hours": round((share.expires_at - share.created_at).total_seconds() / 3600)}
+    event(AuditAction.SHARED, shown, given | ({"password": HIDDEN} if share.password_hash else {}))
+
+
+def wall(action: AuditAction, name: str, given: Mapping[str, Any] | None = None) -> None:
+    """Note what is done to the link of a wall board."""
+    note(action, f"wall:{name}", detail={key: _text(key, value) for key, value in (given or {}).items()})
+
+
+def settings(page: str, given: Mapping[str, Any]) -> None:
+    """Note what is set for the whole service on a page of the settings; secrets as dots."""
+    shown = {key: "" if value is None else HIDDEN if key in SECRET else value for key, value in given.items()}
+    note(AuditAction.CHANGED, f"settings:{page}", detail=shown)
 
 
 def asked(rows: list[Command]) -> None:
@@ -85,24 +107,29 @@ def checked(device: Device) -> None:
 
 
 def changed(
-    action: AuditAction, device: Device, given: Mapping[str, Any], before: Mapping[str, str] | None = None
+    action: AuditAction,
+    device: Device,
+    given: Mapping[str, Any],
+    before: Mapping[str, str | bool] | None = None,
 ) -> None:
     """Note the fields of a vehicle that somebody gave; those that stayed as they were before are left out."""
     fields = {name: _text(name, value) for name, value in given.items()}
     known = before or {}
-    detail = {name: text for name, text in fields.items() if known.get(name, "") != text}
+    detail = {name: text for name, text in fields.items() if (known.get(name) or "") != (text or "")}
     note(action, f"device:{device.imei}", imei=device.imei, detail=detail)
 
 
-def fields_of(device: Device, names: Iterable[str]) -> dict[str, str]:
+def fields_of(device: Device, names: Iterable[str]) -> dict[str, str | bool]:
     """Give fields of a vehicle as `changed` compares them; secrets always count as changed."""
     return {name: _text(name, getattr(device, name, None)) for name in names if name not in SECRET}
 
 
-def _text(name: str, value: Any) -> str:
-    """Give a field as the log shows it: a secret as dots."""
+def _text(name: str, value: Any) -> str | bool:
+    """Give a field as the log keeps it: a secret as dots, yes and no as they are."""
     if name in SECRET:
         return HIDDEN
+    if isinstance(value, bool):
+        return value
     if isinstance(value, list):
         return ", ".join(sorted(value))
     return str(value.name if isinstance(value, Profile) else "" if value is None else value)

@@ -20,7 +20,7 @@ SEEN_EVERY = timedelta(minutes=1)  # opened_at is for people: no write per reque
 
 def create(name: str, tags: Sequence[str] | None, by: str, now: datetime) -> str:
     """Add a link and give its token, which is stored nowhere. Raises Invalid naming name or tags."""
-    name = clean_line(name)[:100]
+    name = named(name)
     if not name:
         raise Invalid(
             gettext("The link cannot be made."), errors={"name": [gettext("Say where the screen hangs.")]}
@@ -30,6 +30,11 @@ def create(name: str, tags: Sequence[str] | None, by: str, now: datetime) -> str
     db.session.add(WallLink(name=name, token_hash=_hash(token), tags=limit, created_by=by, created_at=now))
     db.session.commit()
     return token
+
+
+def named(text: str) -> str:
+    """Give the name of a link as it is kept."""
+    return clean_line(text)[:100]
 
 
 def find(token: str, now: datetime) -> WallLink:
@@ -51,13 +56,15 @@ def valid() -> Sequence[WallLink]:
     return db.session.scalars(query).all()
 
 
-def revoke(number: int, now: datetime) -> None:
-    """Revoke a link, at once; nothing happens where there is none of that number."""
+def revoke(number: int, now: datetime) -> str | None:
+    """Revoke a link, at once, and give its name; None, and nothing happens, where no valid one has that number."""
     if number > LARGEST:
-        return
+        return None
     valid = WallLink.id == number, WallLink.revoked_at.is_(None)
-    db.session.execute(update(WallLink).where(*valid).values(revoked_at=now))
+    revoked = update(WallLink).where(*valid).values(revoked_at=now).returning(WallLink.name)
+    name: str | None = db.session.scalar(revoked)
     db.session.commit()
+    return name
 
 
 def _hash(token: str) -> str:

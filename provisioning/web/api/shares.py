@@ -7,7 +7,7 @@ from flask import Response
 from provisioning.core.config import current_config
 from provisioning.media import event_list, shares
 from provisioning.models import Share, utcnow
-from provisioning.web import auth, users
+from provisioning.web import audit_notes, auth, users
 from provisioning.web.api import openapi
 from provisioning.web.api.shared import repeatable
 from provisioning.web.schemas.events import NewShare, NewShareResponse, ShareResponse, ShareSchema
@@ -24,6 +24,7 @@ def make_share(given: dict[str, Any], ident: str) -> NewShare:
     event, password = event_list.find(ident), given.get("password")
     password_hash = users.hashed(password) if password else None
     share, token = shares.make(event, given["hours"], password_hash, auth.caller().label, utcnow())
+    audit_notes.shared(event, share)
     return NewShare(share, f"{current_config().public_url.rstrip('/')}/s/{token}")
 
 

@@ -30,12 +30,15 @@ FIELDS: Mapping[str, str] = {
     "cabin_private": N_("nothing of the cabin"),
     "card_gb": N_("SD card, GB"),
     "command": N_("command"),
+    "country_code": N_("country code"),
     "days": N_("days"),
+    "hours": N_("hours"),
     "language": N_("language"),
     "model": N_("model"),
     "name": N_("name"),
     "password": N_("password"),
     "phone": N_("phone"),
+    "photo_days": N_("days of photos"),
     "plate": N_("plate"),
     "profile": N_("preset"),
     "role": N_("role"),
@@ -45,6 +48,7 @@ FIELDS: Mapping[str, str] = {
     "tags": N_("tags"),
     "time_zone": N_("time zone"),
     "version": N_("version"),
+    "video_days": N_("days of clips"),
 }
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins so
 
@@ -112,8 +116,13 @@ def field_name(name: str) -> str:
 
 
 def field_value(value: object) -> object:
-    """Say what a field of an entry's details holds: yes and no in words, everything else as it is written."""
-    return (gettext("yes") if value else gettext("no")) if isinstance(value, bool) else value
+    """Say what a field of an entry's details holds: yes and no in words, everything else as it is written.
+
+    Versions before wrote yes and no as the program does.
+    """
+    if isinstance(value, bool) or value in ("True", "False"):
+        return gettext("yes") if value in (True, "True") else gettext("no")
+    return value
 
 
 def _lines(wanted: audit.EntryFilter) -> Iterator[str]:

@@ -20,6 +20,13 @@ _GONE: Mapping[str, str] = {
 }
 
 
+# what a page of the settings is about
+_SETTINGS: Mapping[str, str] = {
+    "sms": N_("what new vehicles begin with"),
+    "storage": N_("how long files are kept"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What an entry is about, in words, and where it stands; `endpoint` is empty where it has no page."""
@@ -49,6 +56,10 @@ def _unknown(text: str) -> Subject:
     kind, _, ident = text.partition(":")
     if kind == "test_sms":
         return Subject(gettext("a test SMS to %(number)s", number=ident))
+    if kind == "wall":
+        return Subject(gettext("the wall board %(name)s", name=ident))
+    if kind == "settings" and ident in _SETTINGS:
+        return Subject(gettext(_SETTINGS[ident]))
     return Subject(gettext(_GONE[kind]) if kind in _GONE else ident or text)
 
 

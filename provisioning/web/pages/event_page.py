@@ -6,6 +6,7 @@ from sqlalchemy import select
 from werkzeug import Response
 
 from provisioning.core import audit
+from provisioning.core.audit import AuditAction
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, NotFound, ServiceError
 from provisioning.media import event_list, kept_days, shares
@@ -111,7 +112,8 @@ def share(ident: str) -> ResponseReturnValue:
                 )
             )
         password_hash = users.hashed(password) if password else None
-        _, token = shares.make(event, int(hours), password_hash, auth.caller().label, utcnow())
+        made, token = shares.make(event, int(hours), password_hash, auth.caller().label, utcnow())
+        audit_notes.shared(event, made)
         session[MADE] = (
             ident,
             f"{current_config().public_url.rstrip('/')}{url_for('pages.shared', token=token)}",
@@ -154,10 +156,11 @@ def save(ident: str) -> ResponseReturnValue:
     event = event_list.find(ident)
 
     def work() -> str:
-        if request.form.get("saved") == "1":
+        if is_saved := request.form.get("saved") == "1":
             event_list.save(event, auth.caller().label, utcnow())
         else:
             event_list.stop_saving(event)
+        audit_notes.event(AuditAction.SAVED if is_saved else AuditAction.UNSAVED, event)
         return url_for("pages.event", ident=ident)
 
     done = forms.once(work, lambda error: (_refused(event, error), error.status))

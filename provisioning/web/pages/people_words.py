@@ -22,6 +22,7 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
     AuditAction.SHARED: (N_("%(who)s shared %(what)s"), "send"),
     AuditAction.UNSHARED: (N_("%(who)s ended a link to %(what)s"), "x"),
     AuditAction.SAVED: (N_("%(who)s saved %(what)s"), "check"),
+    AuditAction.UNSAVED: (N_("%(who)s stopped keeping %(what)s"), "x"),
     AuditAction.ASKED: (N_("%(who)s asked for: %(what)s"), "send"),
     AuditAction.CANCELLED: (N_("%(who)s cancelled: %(what)s"), "x"),
     AuditAction.CHECKED: (N_("%(who)s checked %(what)s"), "circle-check"),

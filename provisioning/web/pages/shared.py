@@ -51,10 +51,9 @@ def show(token: str) -> ResponseReturnValue:
     share, event = found
     if not _is_unlocked(share):
         return _private(render_template("shared/password.html", token=token, problem=None))
-    shares.count_view(share, utcnow())
-    audit_notes.note(
-        AuditAction.SAW, f"event:{event.id}", imei=event.device.imei, who=f"shared link {share.id}"
-    )
+    if request.method == "GET":  # HEAD only asks whether the link works
+        shares.count_view(share, utcnow())
+        audit_notes.note(AuditAction.SAW, f"event:{event.id}", imei=event.device.imei, who=_label(share))
     files = event_list.files_of([event])[event.id]
     return _private(
         render_template(
@@ -83,12 +82,19 @@ def file(token: str, ident: str, name: str) -> Response:
     found = _find(token)
     if found is None or not _is_unlocked(found[0]):
         raise NotFound(gettext("This link has ended."))
-    _, event = found
+    share, event = found
     upload = next((one for one in event_list.files_of([event])[event.id] if one.id == ident), None)
     answer = _file(event, upload, name) if upload is not None else None
-    if answer is None:
+    if upload is None or answer is None:
         raise NotFound(gettext("There is no such file, or it is still being made."))
+    if (name == "content" and "inline" not in request.args) or "download" in request.args:
+        audit_notes.downloaded(upload, _label(share))
     return _private(answer)
+
+
+def _label(share: Share) -> str:
+    """Give what the log of people calls whoever has a link."""
+    return f"shared link {share.id}"
 
 
 def _file(event: Event, upload: Upload, name: str) -> Response | None:

@@ -77,6 +77,7 @@ def change_new_vehicles() -> ResponseReturnValue:
         elif given.get("sms_login"):
             values |= {"sms_login": given["sms_login"], "sms_password": given["sms_password"]}
         fleet_settings.change(values, utcnow())
+        audit_notes.settings("sms", values)
         return url_for("pages.sms", _anchor="new-vehicles")
 
     return forms.once(work, lambda error: (_page(error), error.status))

@@ -10,6 +10,7 @@ from provisioning.media import kept_days, storage_use
 from provisioning.media.kept_days import KeptDays
 from provisioning.models import utcnow
 from provisioning.translation import gettext
+from provisioning.web import audit_notes
 from provisioning.web.pages import forms
 from provisioning.web.schemas.storage import kept_days_schema
 
@@ -37,7 +38,9 @@ def keep_days() -> ResponseReturnValue:
                 gettext("It is set on the server, by %(setting)s.", setting="RETENTION_DAYS_UPLOADS")
             )
         days = _read(request.form)
-        fleet_settings.change({"photo_days": days.photo, "video_days": days.video}, utcnow())
+        values = {"photo_days": days.photo, "video_days": days.video}
+        fleet_settings.change(values, utcnow())
+        audit_notes.settings("storage", values)
         return url_for("pages.storage")
 
     return forms.once(work, lambda error: (_page(error=error), error.status))

@@ -6,11 +6,12 @@ from typing import Any
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from provisioning.core.audit import AuditAction
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError
 from provisioning.fleet import board
 from provisioning.models import utcnow, visibility
-from provisioning.web import assets, auth, tag_limit, wall_links
+from provisioning.web import assets, audit_notes, auth, tag_limit, wall_links
 from provisioning.web.pages import forms
 
 
@@ -51,6 +52,7 @@ def _made() -> Mapping[str, Any]:
     """Make a link; give what the page shows of it. Raises Invalid."""
     name, tags = request.form.get("name", ""), request.form.get("tags", "")
     token = wall_links.create(name, tags.split(",") if tags.strip() else None, auth.caller().label, utcnow())
+    audit_notes.wall(AuditAction.ADDED, wall_links.named(name), {"tags": tags} if tags.strip() else None)
     return {"made": current_config().public_url.rstrip("/") + url_for("pages.wall", token=token)}
 
 
@@ -63,5 +65,9 @@ def _page(made: str = "", errors: forms.Errors | None = None) -> str:
 
 def revoke(number: int) -> ResponseReturnValue:
     """Revoke a link: the screen shows nothing more."""
-    wall_links.revoke(number, utcnow())
+    name = wall_links.revoke(number, utcnow())
+    if name is None:
+        audit_notes.repeated()
+    else:
+        audit_notes.wall(AuditAction.REMOVED, name)
     return redirect(url_for("pages.wall_links"))
