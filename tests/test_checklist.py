@@ -9,7 +9,7 @@ from checklist_visits import REPLIES, answer_all, begin, hand_over, states, verd
 from gateway_double import Phone
 from sqlalchemy import select
 
-from provisioning.check import continuation, run_view, runner
+from provisioning.check import continuation, run_facts, run_view, runner
 from provisioning.check.steps import STEPS
 from provisioning.commands import command_words, submission
 from provisioning.core.errors import Conflict
@@ -169,6 +169,23 @@ def test_a_check_keeps_by_which_of_its_files_the_clock_is_known(phone: Phone, va
     clock = status_table.get(van.id, status_table.CLOCK)
     assert clock is not None
     assert (clock.value, clock.source_kind, clock.source_id) == ("0", "upload", "1" * 32)
+
+
+@pytest.mark.parametrize(("clip_came", "cards"), [(False, {"rear": "SD card faulty"}), (True, {})])
+def test_a_clip_that_came_since_counts_more_than_what_records_told_of_the_card(
+    van: Device, clip_came: bool, cards: dict[str, str]
+) -> None:
+    began = utcnow() - timedelta(days=2)
+    told = {"camera.front.state": "SD card mounted", "camera.rear.state": "SD card faulty"}
+    for item, value in told.items():
+        verdict = Grade.GOOD if value == status_table.CARD_MOUNTED else Grade.BAD
+        status_table.note(van, item, value, verdict, now=began, source_kind="record", source_id=None)
+    came = began + timedelta(days=1 if clip_came else -1)
+    status_table.note(
+        van, "camera.rear.video", "rear video", Grade.GOOD, now=came, source_kind="upload", source_id=None
+    )
+    run, step = begin(van), next(step for step in STEPS if step.id == "card")
+    assert run_facts.facts_of(run, step, [], van).bad_cards == cards
 
 
 def test_what_a_check_hears_late_takes_the_place_of_nothing_that_is_known_since(

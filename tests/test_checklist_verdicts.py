@@ -99,7 +99,7 @@ CASES: list[tuple[str, dict[str, StepFacts], str]] = [
     ("wrong_clock", {"clock": StepFacts([CommandOutcome("done", True, file_seconds_off=3600.0)])}, "60 minutes ahead"),
     ("wrong_clock", {"clock": StepFacts([CommandOutcome("done", True, file_seconds_off=-7200.0)])},
      "120 minutes behind"),
-    ("no_card", {"card": StepFacts([CAME], status={"camera.rear.state": ("no SD card", "bad")})}, "no SD card"),
+    ("no_card", {"card": StepFacts([CAME], bad_cards={"rear": "no SD card"})}, "of the rear camera: no SD card"),
     ("no_card", {"card": refused("file_not_found"), "sd": StepFacts(answer="no")}, "There is no card in the front"),
     ("no_card", {"card": refused("media_problem"), "sd": StepFacts(answer="yes")}, "A card is in"),
     ("no_card", {"card": refused("capture_failed"), "sd": StepFacts(answer="yes")}, "A card is in"),
@@ -251,7 +251,7 @@ def test_a_clock_nobody_can_see_is_neither_good_nor_bad() -> None:
         ({"card": refused("capture_failed")}, False, True),
         ({"cameras": silent("front", "rear"), "front": refused("ignition_off")}, False, False),
         ({"card": refused("file_not_found")}, False, True),
-        ({"card": StepFacts([CAME], status={"camera.front.state": ("no SD card", "bad")})}, False, False),
+        ({"card": StepFacts([CAME], bad_cards={"front": "no SD card"})}, False, False),
     ],
 )  # fmt: skip
 def test_a_person_is_asked_only_what_the_answers_leave_open(

@@ -234,6 +234,28 @@ def test_cameras_that_sleep_with_the_ignition_are_not_dead(van: Device, ignition
     assert state_and_code(van)[1] == health
 
 
+@pytest.mark.parametrize(
+    ("state", "health"), [(0, "front_camera"), (1, "no_card"), (4, "faulty_card"), (3, "proved")]
+)
+def test_what_was_known_of_a_camera_holds_on_while_it_sleeps(van: Device, state: int, health: str) -> None:
+    began = utcnow() - timedelta(hours=2)
+    record(van, began, avl_239=1, avl_498=state, avl_497=3)
+    for minutes in (30, 60):
+        record(van, began + timedelta(minutes=minutes), avl_239=0, avl_498=0, avl_497=0)
+    assert state_and_code(van)[1] == health
+    record(van, avl_239=1, avl_498=3, avl_497=3)
+    assert state_and_code(van)[1] == "proved"
+
+
+@pytest.mark.parametrize("state", [5, 255])
+def test_a_state_that_no_page_explains_proves_no_camera(van: Device, state: int) -> None:
+    record(van, utcnow() - timedelta(hours=1), avl_239=1, avl_498=state, avl_497=state)
+    assert state_and_code(van)[1] == "never_checked"
+    record(van, utcnow() - timedelta(minutes=30), avl_239=1, avl_498=0, avl_497=3)
+    record(van, avl_239=1, avl_498=state, avl_497=state)
+    assert state_and_code(van)[1] == "front_camera"
+
+
 def test_a_camera_that_always_works_is_dead_though_the_ignition_is_off(van: Device) -> None:
     status_table.note(
         van, "parameter.66020", "1", Verdict.GOOD, now=utcnow(), source_kind="command", source_id=None

@@ -74,10 +74,8 @@ def read_rear(facts: StepFacts) -> Result:
 
 def read_card(facts: StepFacts) -> Result:
     """Read the short video, and the records' camera states."""
-    for side in ("front", "rear"):
-        state, verdict = facts.status.get(f"camera.{side}.state", (None, ""))
-        if verdict == BAD and state != "not detected":
-            return found(BAD, "card_reported", "no_card", state=state)
+    for side, state in facts.bad_cards.items():
+        return found(BAD, "card_reported", "no_card", state=state, camera=side)
     result = _read_file(facts, "video")
     if result.mark == "no_footage":
         return found(BAD, "no_footage", "no_footage", **result.finding.arguments)

@@ -33,6 +33,8 @@ class StepFacts:
 
     outcomes: Sequence[CommandOutcome] = ()  # what was answered first
     status: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)  # item → value, verdict
+    # by camera what its newest state says of its card, where that is bad and no clip came since
+    bad_cards: Mapping[str, str] = field(default_factory=dict)
     differing: Sequence[Mapping[str, Any]] = ()  # parameters not as asked: number, value, asked
     sessions: Sequence[tuple[str, int]] = ()  # newest first: code, CRC errors
     results: Mapping[str, "Result"] = field(default_factory=dict)  # steps before

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from provisioning.commands import command_words
-from provisioning.devices import transfer_times
+from provisioning.devices import status_words, transfer_times
 from provisioning.phrase import AS_IT_IS, Phrase
 from provisioning.tracker.language import COMMANDS
 from provisioning.tracker.parameters import SENDS_BY_ITSELF, describe, named_settings, setting, titled
@@ -63,6 +63,17 @@ def _clock_wrong(a: Arguments) -> str:
     if a["seconds"] > 0:
         return gettext("The camera's clock is %(minutes)s minutes ahead.", minutes=minutes)
     return gettext("The camera's clock is %(minutes)s minutes behind.", minutes=minutes)
+
+
+_REPORTED: Mapping[str | None, str] = {
+    "front": N_("The telematics platform reports of the front camera: %(state)s."),
+    "rear": N_("The telematics platform reports of the rear camera: %(state)s."),
+    None: N_("The telematics platform reports: %(state)s."),
+}
+
+
+def _card_reported(a: Arguments) -> str:
+    return gettext(_REPORTED[a.get("camera")], state=status_words.value(a["state"]))
 
 
 def _answers(a: Arguments) -> str:
@@ -167,7 +178,7 @@ FINDINGS: Mapping[str, Words] = {
     "file_unanswered": _file_unanswered,
     "file_failed": _file_failed,
     "no_footage": _file_failed,
-    "card_reported": N_("The telematics platform reports: %(state)s."),
+    "card_reported": _card_reported,
     "no_camera_time": N_("No file with a camera time has come."),
     "no_file_asked": N_("No file was asked for."),
     "clock_wrong": _clock_wrong,

@@ -1,6 +1,6 @@
 """Reads what a run of the checklist knows: its commands and how they ended, their files, and the facts of a step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -8,6 +8,7 @@ from provisioning.check.facts import CommandOutcome, Result, StepFacts, by_answe
 from provisioning.check.steps import Step
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table, transfer_times
+from provisioning.devices.vehicle_facts import SIDES
 from provisioning.media import camera_clock
 from provisioning.models import (
     CameraSession,
@@ -132,6 +133,7 @@ def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], devi
     return StepFacts(
         outcomes=outcomes,
         status={row.item: (row.value, row.verdict) for row in rows},
+        bad_cards=_bad_cards({row.item: row for row in rows}),
         differing=[
             {"number": int(row.item.split(".")[1]), "value": row.value, "asked": row.asked}
             for row in rows
@@ -148,6 +150,18 @@ def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], devi
             as_it_is(warning.text) for warning in warned if warning.code is WarningCode.FIRMWARE_TOO_OLD
         ],
     )
+
+
+def _bad_cards(items: Mapping[str, StatusItem]) -> dict[str, str]:
+    """Give what the newest state of each camera says of its card, where that is bad and no clip came since."""
+    found: dict[str, str] = {}
+    for side in SIDES:
+        state, video = items.get(f"camera.{side}.state"), items.get(f"camera.{side}.video")
+        if state is None or state.value in (None, status_table.NOT_DETECTED) or state.verdict != Verdict.BAD:
+            continue
+        if video is None or video.checked_at <= state.checked_at:
+            found[side] = str(state.value)
+    return found
 
 
 def own_commands(run: ChecklistRun) -> list[Command]:

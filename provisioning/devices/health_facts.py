@@ -120,10 +120,9 @@ def _camera(items: Items, side: str) -> CameraFacts:
         version is not None and version.verdict in spoken
     ) else None  # fmt: skip
     detected = card = None
-    if state is not None and state.value != status_table.NOT_DETECTED:
+    if state is not None and state.value in _CARDS:  # a state that no vendor page explains proves nothing
         detected = Known("yes", state.since, state.checked_at)
-        if state.value in _CARDS:
-            card = Known(_CARDS[state.value], state.since, state.checked_at)
+        card = Known(_CARDS[state.value], state.since, state.checked_at)
     elif state is not None and state.verdict == Verdict.BAD:
         detected = Known("no", state.since, state.checked_at)
     return CameraFacts(

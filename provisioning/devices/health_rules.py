@@ -12,6 +12,7 @@ from provisioning.devices import transfer_times
 from provisioning.devices.vehicle_facts import (
     DUALCAM,
     SIDES,
+    WORKS,
     Card,
     CheckFacts,
     HealthLimits,
@@ -207,6 +208,20 @@ def other_tracker(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> F
     return Finding(imei.since, {"imei": imei.value})
 
 
+def _card_by_check(facts: VehicleFacts) -> _Sign | None:
+    """Give what the newest check that says something of the front camera's card found out by itself."""
+    for check in facts.checks:
+        card, seen = check.marks.get("card"), check.marks.get("sd")
+        if seen == "bad_card":
+            return _Sign(check.found_at, Card.FAULTY, check.found_at)
+        # "no_card" of the step `card` is what records reported: that has its own time and camera
+        if seen == "no_card" or (check.verdict == "no_card" and card != "no_card"):
+            return _Sign(check.found_at, Card.MISSING, check.found_at)
+        if card == "came" or check.verdict in WORKS:
+            return None
+    return None
+
+
 def card_problem(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
     """Find missing and faulty cards, by the newest sign of each camera's."""
     bad: dict[str, tuple[str, datetime]] = {}
@@ -215,10 +230,8 @@ def card_problem(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Fi
         signs = [_Sign(known.at, known.value, known.since) for known in [camera.card] if known is not None]
         if camera.video is not None:
             signs.append(_Sign(camera.video, Card.MOUNTED, camera.video))
-        check = _found_by_check(facts, "no_card")
-        if check is not None and side == (check.camera or "front"):
-            said = Card.FAULTY if check.marks.get("sd") == "bad_card" else Card.MISSING
-            signs.append(_Sign(check.found_at, said, check.found_at))
+        if side == "front" and (by_check := _card_by_check(facts)) is not None:
+            signs.append(by_check)
         found = _present(signs)
         if found is not None and found[0] != Card.MOUNTED:
             bad[side] = found

@@ -50,6 +50,12 @@ def get(device_id: int, item: str) -> StatusItem | None:
     )
 
 
+def is_judged(device_id: int, item: str) -> bool:
+    """Say whether an item is known to be good or not."""
+    row = get(device_id, item)
+    return row is not None and row.verdict != Verdict.UNKNOWN
+
+
 def note(
     device: Device,
     item: str,
@@ -139,9 +145,11 @@ def note_asked(device: Device, command: Command, now: datetime) -> None:
 
 
 def update(device: Device, fact: StatusFact, source: tuple[str, str], at: datetime) -> StatusItem | None:
-    """Take a fact in the device's own words, whatever command they answer; None where a newer one is known."""
+    """Take a fact in the device's own words, whatever command they answer; None where it changes nothing."""
     verdict = {True: Verdict.GOOD, False: Verdict.BAD, None: Verdict.UNKNOWN}[fact.is_good]
     if verdict is Verdict.BAD and fact.item in CAMERA_VERSIONS and cameras_may_sleep(device, at):
+        if is_judged(device.id, fact.item):
+            return None  # a camera without power disproves nothing that is known of it
         verdict = Verdict.UNKNOWN
     row = note(
         device,

@@ -65,6 +65,8 @@ def _note(device: Device, key: str, value: int, record: TelemetryRecord, at: dat
         text, verdict = CAMERA_STATES.get(value, (f"state {value}", Verdict.UNKNOWN))
         if text == status_table.NOT_DETECTED and status_table.cameras_may_sleep(device, at):
             verdict = Verdict.UNKNOWN  # the record has the ignition before the cameras
+        if verdict is Verdict.UNKNOWN and status_table.is_judged(device.id, item):
+            return  # it disproves nothing that is known of the camera
     elif key == "499":
         if value == SERVER_REQUEST:
             return  # a file that was asked for is no trigger
