@@ -1,4 +1,4 @@
-"""Streams tell only of vehicles that somebody sees."""
+"""Streams tell only of vehicles that somebody sees, and end with the session."""
 
 import re
 import time
@@ -9,10 +9,13 @@ import pytest
 from conftest import wait_until
 from flask import Flask
 from guests import NORTH, OTHER, OWN
+from page_visitor import Visitor
 from sqlalchemy import delete, select
 
 from provisioning.core import change_feed
-from provisioning.models import Change, Device, changes, db, utcnow, visibility
+from provisioning.models import Change, Device, Role, User, changes, db, utcnow, visibility
+from provisioning.web import sign_in
+from provisioning.web.pages import live
 
 fleet = guests.fleet  # the same fixture
 
@@ -79,3 +82,26 @@ def test_the_poller_reads_the_whole_fleet_whoever_started_it(
         wait_until(lambda: read)
     hub.leave(number)
     assert read[0] is None
+
+
+@pytest.mark.parametrize("change", [{"active": False}, {"tags": ["south"]}, {"signed_out": True}, {}])
+def test_a_stream_ends_once_its_user_may_hear_it_no_more(
+    app: Flask, fleet: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(live, "CHECK_EVERY", 0.0)
+    monkeypatch.setattr(live, "STREAM_SECONDS", 3.0)
+    monkeypatch.setattr(change_feed, "COMMENT_SECONDS", 0.05)
+    visitor = Visitor(app, Role.VIEWER)
+    began = time.monotonic()
+    lines = iter(visitor.client.get("/events", buffered=False).response)
+    assert next(lines).startswith(b"retry")
+    assert [next(lines)[:3] for _ in range(3)] == [b"id:"] * 3
+    user = db.session.scalars(select(User).where(User.email == "viewer@example.com")).one()
+    if "signed_out" in change:
+        sign_in.end_sessions(user)
+    else:
+        for name, value in change.items():
+            setattr(user, name, value)
+        db.session.commit()
+    list(lines)
+    assert (time.monotonic() - began < 2.5) is bool(change)

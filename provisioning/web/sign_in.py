@@ -18,9 +18,9 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, sel
 from provisioning.core import threads
 from provisioning.core.config import current_config
 from provisioning.core.errors import Invalid, TooMany
-from provisioning.models import LoginFailure, User, WebSession, changed, db
+from provisioning.models import LoginFailure, User, WebSession, changed, db, visibility
 from provisioning.translation import N_, gettext
-from provisioning.web import users
+from provisioning.web import tag_limit, users
 from receiver.addresses import network
 
 WINDOW = timedelta(minutes=15)
@@ -204,6 +204,19 @@ def user_of(key: str, now: datetime) -> User | None:
         db.session.execute(update(WebSession).where(WebSession.id == found.id).values(last_seen_at=now))
         db.session.commit()
     return user
+
+
+def tags_of(key: str, now: datetime) -> tuple[visibility.Tags | None] | None:
+    """Give the tags that the user of a session is limited to, in a tuple; None where the session has ended.
+
+    Unlike `user_of` it does not count as seen: an open page asks, and nobody may look at it.
+    """
+    user = db.session.scalar(
+        select(User)
+        .join(WebSession, WebSession.user_id == User.id)
+        .where(WebSession.key_hash == _hash(key), WebSession.expires_at > now, User.active)
+    )
+    return None if user is None else (tag_limit.of(user),)
 
 
 def sign_out(key: str) -> None:

@@ -5,16 +5,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, current_app, request
+from flask_login import current_user
+from sqlalchemy.exc import SQLAlchemyError
 
 from provisioning.core import change_feed
 from provisioning.devices import registry
 from provisioning.media import registration
-from provisioning.models import utcnow
-from provisioning.web import auth
+from provisioning.models import utcnow, visibility
+from provisioning.web import auth, sign_in
 
-STREAM_SECONDS = 300.0  # then the page reconnects: ends streams of people who signed out, and of old code
+STREAM_SECONDS = 300.0  # then the page reconnects: ends streams of old code
 
 WATCH_EVERY = 10.0
+CHECK_EVERY = 10.0  # a stream has a line each 15 s at least
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -39,12 +42,32 @@ def _stream(device_id: int | None) -> Response:
     place = change_feed.hub.hold(who)
     audience = change_feed.Audience(device_id, auth.caller().tags)
     lines = change_feed.stream(app, audience, _since(), time.monotonic() + STREAM_SECONDS, place)
+    lines = _while_allowed(app, current_user.key, audience.tags, lines)
     if device_id is not None:
         lines = _watching(app, device_id, lines)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     answer = Response(lines, mimetype="text/event-stream", headers=headers)
     answer.call_on_close(lambda: change_feed.hub.let_go(who, place))
     return answer
+
+
+def _while_allowed(app: Flask, key: str, tags: visibility.Tags | None, lines: Iterator[str]) -> Iterator[str]:
+    """End a stream once its session has ended, or its user is limited to other tags: the page then has to ask anew."""
+    checked_at = time.monotonic()
+    for line in lines:
+        if time.monotonic() - checked_at > CHECK_EVERY:
+            checked_at = time.monotonic()
+            if not _is_allowed(app, key, tags):
+                return
+        yield line
+
+
+def _is_allowed(app: Flask, key: str, tags: visibility.Tags | None) -> bool:
+    try:
+        with app.app_context():
+            return sign_in.tags_of(key, utcnow()) == (tags,)
+    except SQLAlchemyError:  # the database is away: nothing is told meanwhile
+        return True
 
 
 def _watching(app: Flask, device_id: int, lines: Iterator[str]) -> Iterator[str]:
