@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from flask import Flask
 from page_visitor import IMEI, Visitor, command, flat, text_from
 from sqlalchemy import select, text, update
@@ -357,6 +358,31 @@ def test_an_entry_cannot_be_changed(app: Flask) -> None:
         db.session.execute(update(AuditEntry).values(who="nobody"))
     db.session.rollback()
     assert audited() == [("ada@example.com", "signed_in", None)]
+
+
+def test_a_new_entry_cannot_be_removed(app: Flask) -> None:
+    audit.write([audit.NewEntry("ada@example.com", "", AuditAction.SIGNED_IN)], utcnow())
+    ways = ["DELETE FROM audit_entries"]
+    if db.engine.dialect.name == "postgresql":
+        ways.append("TRUNCATE audit_entries")
+    for statement in ways:
+        with pytest.raises(DBAPIError, match="are not removed"):
+            db.session.execute(text(statement))
+        db.session.rollback()
+    assert audited() == [("ada@example.com", "signed_in", None)]
+
+
+def test_each_entry_is_a_line_of_the_log_of_the_process_too(app: Flask, van: Device) -> None:
+    with structlog.testing.capture_logs() as lines:
+        Api(app, Role.ADMIN)("PATCH", f"/devices/{IMEI}", {"sms_password": "new22"})
+    (line,) = [line for line in lines if line["event"] == "done by a person"]
+    assert {name: line[name] for name in ("who", "action", "object", "address", "detail")} == {
+        "who": "token admin",
+        "action": "changed",
+        "object": f"device:{IMEI}",
+        "address": "127.0.0.1",
+        "detail": {"sms_password": "•••••"},
+    }
 
 
 def test_what_was_done_stays_done_when_its_entry_cannot_be_written(

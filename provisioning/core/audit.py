@@ -112,6 +112,7 @@ def _add(entry: NewEntry, now: datetime) -> None:
     try:
         db.session.execute(insert(AuditEntry).values(id=new_id(), at=now, viewing=viewing, **row))
         db.session.commit()
+        log.info("done by a person", **asdict(entry))
     except IntegrityError:  # another request of this viewing was quicker
         db.session.rollback()
 
