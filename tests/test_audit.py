@@ -101,6 +101,28 @@ def test_a_form_that_is_sent_leaves_the_fields_out_that_stayed_the_same(app: Fla
     assert (entry.who, entry.detail) == ("installer@example.com", {"tags": "day, north"})
 
 
+def test_the_log_says_yes_and_no_of_what_was_ticked_and_leaves_out_what_was_not(app: Flask) -> None:
+    given = {"imei": IMEI, "phone": "+12025550111", "name": "Van 11", "cabin_private": True}
+    Api(app, Role.ADMIN)("POST", "/devices", given)
+    (entry,) = entries(imei=IMEI)
+    assert {"cabin_private", "camera_server_configured"} & entry.detail.keys() == {"cabin_private"}
+    assert entry.detail["cabin_private"] is True
+    visitor = Visitor(app, Role.ADMIN)
+    page = f"/vehicles/{IMEI}/settings/vehicle"
+    visitor.send(page, page, phone="+12025550111", name="Van 11", time_zone="UTC")
+    for log in ("/settings/log", f"/vehicles/{IMEI}/log"):
+        text = visitor.get(log).text
+        assert "IMEI: <bdi>" in text
+        assert "nothing of the cabin: <bdi>yes</bdi>" in text
+        assert "nothing of the cabin: <bdi>no</bdi>" in text
+
+
+def test_the_log_names_roles_in_words(app: Flask) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    visitor.send("/settings/people", "/settings/people", email="ada@example.com", role="support")
+    assert "role: <bdi>Support</bdi>" in visitor.get("/settings/log").text
+
+
 @pytest.mark.usefixtures("van")
 def test_the_page_after_a_vehicle_was_changed_says_that_it_is_saved(app: Flask) -> None:
     visitor = Visitor(app, Role.INSTALLER)

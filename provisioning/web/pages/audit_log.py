@@ -14,11 +14,11 @@ from provisioning.core.audit import AuditAction
 from provisioning.core.config import current_config
 from provisioning.core.errors import NotFound
 from provisioning.devices import registry
-from provisioning.models import AuditEntry, db
+from provisioning.models import AuditEntry, Role, db
 from provisioning.tracker.normalization import clean_line
 from provisioning.translation import N_, gettext
 from provisioning.web import audit_notes, reader
-from provisioning.web.pages import audit_subjects
+from provisioning.web.pages import audit_subjects, people_words
 
 PAGE = 50
 BATCH = 500  # rows of the CSV that are read at once
@@ -33,6 +33,7 @@ FIELDS: Mapping[str, str] = {
     "country_code": N_("country code"),
     "days": N_("days"),
     "hours": N_("hours"),
+    "imei": N_("IMEI"),
     "language": N_("language"),
     "model": N_("model"),
     "name": N_("name"),
@@ -115,14 +116,14 @@ def field_name(name: str) -> str:
     return gettext(FIELDS[name]) if name in FIELDS else name.replace("_", " ")
 
 
-def field_value(value: object) -> object:
-    """Say what a field of an entry's details holds: yes and no in words, everything else as it is written.
+def field_value(value: object, name: str) -> object:
+    """Say what a field of an entry's details holds: roles, yes and no in words, everything else as it is written.
 
     Versions before wrote yes and no as the program does.
     """
     if isinstance(value, bool) or value in ("True", "False"):
         return gettext("yes") if value in (True, "True") else gettext("no")
-    return value
+    return people_words.role(str(value)) if name == "role" and value in list(Role) else value
 
 
 def _lines(wanted: audit.EntryFilter) -> Iterator[str]:
