@@ -203,6 +203,45 @@ def test_the_sentence_counts_the_states_and_leads_to_their_vehicles(app: Flask, 
     assert "No SD card in the front camera: photos only" in page
 
 
+def chips(page: str) -> dict[str, str]:
+    """Give the number on each chip that has one."""
+    found = re.findall(r'<a class="btn chip[^>]*>(.*?)</a>', page, re.DOTALL)
+    numbers = {
+        " ".join(re.sub(r"<svg.*?</svg>|<[^>]+>", " ", one, flags=re.DOTALL).split()): one for one in found
+    }
+    return dict(text.rsplit(" ", 1) for text, one in numbers.items() if 'class="count"' in one)
+
+
+@pytest.mark.parametrize(
+    ("query", "numbers"),
+    [
+        ("", {"All": "3", "Being set up": "2", "north": "2", "cold": "1"}),
+        ("?tag=north", {"All": "2", "Being set up": "1", "north": "2", "cold": "1"}),
+        ("?q=truck", {"All": "1", "Being set up": "1"}),
+        ("?state=working", {"All": "3", "Being set up": "2"}),
+        ("?unfinished=1", {"Being set up": "2"}),
+    ],
+)
+def test_a_chip_has_a_number_only_where_the_list_behind_it_is_so_long(
+    app: Flask, fleet: list[Device], query: str, numbers: dict[str, str]
+) -> None:
+    shown = chips(Visitor(app, Role.VIEWER).get(f"/{query}").text)
+    states = ("Broken", "Limited", "Silent", "Not checked", "Working")
+    assert {name: number for name, number in shown.items() if name not in states} == numbers
+
+
+def test_the_list_says_which_words_it_is_limited_to_and_leads_out_of_it(
+    app: Flask, fleet: list[Device]
+) -> None:
+    visitor = Visitor(app, Role.VIEWER)
+    words = "Only vehicles with “<bdi>van</bdi>” in their name, plate, IMEI or phone."
+    page = visitor.get("/?q=van&sort=name").text
+    assert words in page
+    assert 'href="/?sort=name"' in page
+    assert 'href="/?q=van"' in visitor.get("/search?q=van").text
+    assert words not in visitor.get("/?sort=name").text
+
+
 def test_a_list_says_how_much_of_what_is_under_way_is_here(app: Flask, fleet: list[Device]) -> None:
     for device in fleet[:2]:
         command(device, state=State.ANSWERED)

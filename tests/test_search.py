@@ -33,6 +33,15 @@ def test_the_only_vehicle_that_fits_is_opened(visitor: Visitor, wanted: str) -> 
     assert (answer.status_code, answer.location) == (302, f"/vehicles/{IMEI}")
 
 
+@pytest.mark.parametrize("wanted", ["KLM 312", "klm312", "KLM-312", "K LM3 12"])
+def test_a_plate_is_found_with_and_without_blanks_and_hyphens(
+    visitor: Visitor, van: Device, wanted: str
+) -> None:
+    registry.change(van, {"plate": "KLM 312"}, utcnow())
+    answer = visitor.client.get("/search", query_string={"q": wanted})
+    assert (answer.status_code, answer.location) == (302, f"/vehicles/{IMEI}")
+
+
 def test_several_vehicles_are_listed(visitor: Visitor) -> None:
     page = visitor.get("/search?q=Van").text
     assert page.count('<a class="list-group-item') == 2

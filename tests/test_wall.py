@@ -151,6 +151,7 @@ def test_an_administrator_makes_a_link_sees_its_address_once_and_revokes_it(
     answer = visitor.send("/settings/wall", "/settings/wall", name="Yard", tags="north")
     path = re.findall(r'value="http://dualcam\.test(/wall/[^"]+)"', answer.text)[0]
     assert screen.get(path).status_code == 200
+    assert "data-copy" in answer.text
     listed = visitor.get("/settings/wall").text
     assert path not in listed
     assert "vehicles tagged north" in listed

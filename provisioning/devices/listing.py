@@ -59,6 +59,12 @@ def is_called(wanted: str) -> ColumnElement[bool]:
     return or_(*named, *numbers)
 
 
+def has_plate(wanted: str) -> ColumnElement[bool]:
+    """Condition: the vehicle's plate is this, whatever blanks and hyphens either of them has."""
+    plate = func.lower(func.replace(func.replace(Device.plate, " ", ""), "-", ""))
+    return plate == re.sub(r"[\s-]", "", wanted).lower()
+
+
 def matching(wanted: Filter) -> list[ColumnElement[bool]]:
     """Give the conditions that a live vehicle fits."""
     conditions: list[ColumnElement[bool]] = [Device.archived_at.is_(None)]
@@ -100,6 +106,12 @@ def counts(wanted: Filter) -> dict[HealthState, int]:
     ).all()
     found = {row[0]: row[1] for row in rows}
     return {state: found.get(state, 0) for state in HealthState}
+
+
+def unfinished(wanted: Filter) -> int:
+    """Count the vehicles among these whose installation is not finished, whatever states are looked for."""
+    conditions = matching(replace(wanted, states=(), is_unfinished=True))
+    return db.session.scalar(select(func.count()).select_from(Device).where(*conditions)) or 0
 
 
 def tags() -> list[tuple[str, int]]:

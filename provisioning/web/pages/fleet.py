@@ -74,9 +74,14 @@ def _listed() -> dict[str, Any]:
     }
     return {
         "wanted": wanted, "order": order, "counts": counts, "total": sum(counts.values()), "found": found,
-        "tags": listing.tags(), "unfinished": installation_facts.counted(), "page_number": page, "pages": pages,
+        "tags": listing.tags(), "unfinished": _unfinished(wanted, same), "page_number": page, "pages": pages,
         "address": {name: value for name, value in address.items() if value},
     } | about(rows)  # fmt: skip
+
+
+def _unfinished(wanted: listing.Filter, same: listing.Filter) -> int:
+    """Count what the list would hold if only vehicles that are being set up were looked for."""
+    return listing.unfinished(same) if wanted.tag or wanted.text else installation_facts.counted()
 
 
 def about(rows: Any) -> dict[str, Any]:

@@ -4,11 +4,12 @@ Messages are found by the gateway's id. One hit is opened at once; several are l
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from provisioning.devices import listing
 from provisioning.models import Command, Device, Message, Upload, db
@@ -27,6 +28,7 @@ class Hit:
     title: str
     kind: str
     address: str
+    is_vehicle: bool = False
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -52,14 +54,15 @@ def find(wanted: str) -> list[Hit]:
     )
     if messages := db.session.scalars(by_gateway_id).all():
         return [_message(message) for message in messages]
-    vehicles = db.session.scalars(
-        select(Device)
-        .where(Device.archived_at.is_(None), listing.is_called(wanted))
-        .order_by(Device.name, Device.imei)
-        .limit(MOST + 1)
-    ).all()
+    vehicles = _vehicles(listing.is_called(wanted)) or _vehicles(listing.has_plate(wanted))
     same = [device for device in vehicles if wanted in (device.name, device.imei, device.phone)]
     return [_vehicle(device) for device in (same if len(same) == 1 else vehicles)]
+
+
+def _vehicles(condition: ColumnElement[bool]) -> Sequence[Device]:
+    """Give the vehicles that meet a condition, at most one more than MOST."""
+    query = select(Device).where(Device.archived_at.is_(None), condition)
+    return db.session.scalars(query.order_by(Device.name, Device.imei).limit(MOST + 1)).all()
 
 
 def _by_id(ident: str) -> list[Hit]:
@@ -74,7 +77,8 @@ def _by_id(ident: str) -> list[Hit]:
 
 
 def _vehicle(device: Device) -> Hit:
-    return Hit(device.name or device.imei, device.imei, url_for("pages.vehicle", imei=device.imei))
+    address = url_for("pages.vehicle", imei=device.imei)
+    return Hit(device.name or device.imei, device.imei, address, is_vehicle=True)
 
 
 def _message(message: Message) -> Hit:
