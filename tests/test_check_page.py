@@ -170,6 +170,18 @@ def test_a_vehicle_that_is_good_is_not_urged_to_be_checked_again(van: Device, vi
     assert len(primary_buttons()) == 1
 
 
+def test_a_second_fault_stands_below_the_verdict_with_what_to_do(van: Device, visitor: Visitor) -> None:
+    steps: dict[str, dict[str, object]] = {
+        name: {"state": "done", "verdict": "bad", "mark": mark, "code": "nobody_looked", "arguments": {}}
+        for name, mark in (("front", "unreachable"), ("rear", "missing"))
+    }
+    run_of(van, steps, verdict="server_unreachable", ended_at=utcnow())
+    card = flat(visitor.get(PAGE)).partition('<ol class="card rows">')[0]
+    found = card.partition("<h3>Also found</h3>")[2]
+    assert re.findall(r"<strong>(.*?)</strong>", found) == ["Rear camera does not answer."]
+    assert check_words.verdict_todo("rear_camera") in found
+
+
 def test_nothing_is_said_twice_of_a_step(van: Device, visitor: Visitor) -> None:
     skipped = {"state": "skipped", "code": "step_before_failed", "arguments": {}}
     silent = finding("bad", "silent", asked=2, unanswered=2)

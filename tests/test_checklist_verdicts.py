@@ -17,6 +17,7 @@ from provisioning.check.verdicts import (
     camera,
     certainty,
     decide,
+    decide_further,
     grounds,
     likely_cause,
 )
@@ -145,6 +146,42 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
     assert chosen.id == verdict
     assert check_words.verdict_todo(chosen.id) in sentences
     assert said in sentences.partition("Rests on:")[2]
+
+
+CLOCK_AHEAD = StepFacts([CommandOutcome("done", True, file_seconds_off=10_800.0)])
+TWO_FAULTS: list[tuple[dict[str, StepFacts], str, list[str]]] = [
+    ({}, "good", []),
+    ({"card": refused("file_not_found"), "sd": StepFacts(answer="no"), "clock": CLOCK_AHEAD},
+     "wrong_clock", ["no_card"]),
+    ({"card": refused("file_not_found"), "sd": StepFacts(answer="yes"), "clock": CLOCK_AHEAD},
+     "wrong_clock", []),  # its footage may lie under another time
+    ({"card": refused("file_not_found"), "sd": StepFacts(answer="unable"), "clock": CLOCK_AHEAD}, "wrong_clock", []),
+    ({"front": refused("server_unreachable"), "cameras": silent("rear"), "rear": refused("camera_not_present")},
+     "server_unreachable", ["rear_camera"]),
+    ({"front": refused("capture_failed"), "cameras": silent("rear"), "rear": refused("camera_not_present")},
+     "no_capture", ["rear_camera"]),
+    ({"cameras": silent("front", "rear"), "front": refused("dualcam_not_present"), "led": StepFacts(answer="no"),
+      "rear": refused("dualcam_not_present")}, "no_power", []),
+    ({"front": refused("ignition_off"), "cameras": silent("front", "rear")}, "ignition_off", []),
+    ({"front": refused("server_unreachable"), "transfer": StepFacts(sessions=[("lost", 0)] * 4)},
+     "server_unreachable", []),
+    ({"configuration": StepFacts(HEALTHY["configuration"].outcomes, differing=[LESS]),
+      "triggers": StepFacts(by_itself=[66022], server_advice=as_it_is("Set it so."))},
+     "triggers_lead_nowhere", ["differs"]),
+    ({"reachable": NO_ANSWER, "triggers": StepFacts(by_itself=[66022], server_advice=as_it_is("Set it so."))},
+     "silent", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "verdict", "further"), TWO_FAULTS)
+def test_a_verdict_hides_no_second_fault_and_what_it_explains_is_none(
+    changes: dict[str, StepFacts], verdict: str, further: list[str]
+) -> None:
+    results = judged(changes)
+    chosen = decide(results)
+    assert (chosen.id, [one.id for one in decide_further(results)]) == (verdict, further)
+    said = check_words.sentence(chosen, results)
+    assert all(f"{check_words.verdict_title(code)}." in said.partition("Also: ")[2] for code in further)
 
 
 @pytest.mark.parametrize(("di1", "sentences", "always", "verdict", "mark"), [

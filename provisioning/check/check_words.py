@@ -9,7 +9,7 @@ from provisioning.check import finding_words
 from provisioning.check.camera_readings import silent_cameras
 from provisioning.check.facts import NO, UNABLE, YES, Result
 from provisioning.check.steps import Step
-from provisioning.check.verdicts import CheckVerdict, certainty, grounds
+from provisioning.check.verdicts import CheckVerdict, certainty, decide_further, grounds
 from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
 
@@ -129,10 +129,12 @@ def ended(how: str) -> str:
 
 
 def sentence(verdict: CheckVerdict, results: Mapping[str, Result]) -> str:
-    """Say to a person what it is, what to do next, and which answers say so."""
+    """Say to a person what it is, what to do next, which answers say so, and which further faults there are."""
     title, advice = verdict_title(verdict.id), verdict_todo(verdict.id)
     if certainty(verdict, results) == "likely":
         title = gettext("Likely: %(verdict)s", verdict=title)
     said = " ".join(finding_words.finding(found) for found in grounds(verdict, results))
     rests = gettext("Rests on: %(findings)s", findings=said) if said else ""
-    return " ".join(filter(None, (f"{title}.", advice, rests)))
+    also = [f"{verdict_title(one.id)}. {verdict_todo(one.id)}" for one in decide_further(results)]
+    further = gettext("Also: %(findings)s", findings=" ".join(also)) if also else ""
+    return " ".join(filter(None, (f"{title}.", advice, rests, further)))

@@ -9,7 +9,7 @@ from provisioning.check import check_words, finding_words, todo_words
 from provisioning.check.facts import HIDDEN, LOOKS
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
-from provisioning.check.verdicts import BY_ID, camera, certainty, grounds, who
+from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, who
 from provisioning.models import ChecklistRun
 from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS
@@ -39,8 +39,17 @@ class ActionView:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherView:
+    """A fault that a run found beside its verdict."""
+
+    code: str
+    title: str
+    todo: str
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictView:
-    """How a run came out; `rests_on` names steps, `who` the one who can do the next step."""
+    """How a run came out; `rests_on` names steps, `who` the one who can do the next step, `also` further faults."""
 
     code: str
     title: str
@@ -51,6 +60,7 @@ class VerdictView:
     rests_on: Sequence[str]
     who: str | None
     action: ActionView | None
+    also: Sequence[FurtherView]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,16 @@ def grounds_of(run: ChecklistRun) -> list[str]:
     if verdict is None or not run.ended_at:
         return []
     return [finding_words.finding(found) for found in grounds(verdict, results_of(run))]
+
+
+def further_of(run: ChecklistRun) -> list[FurtherView]:
+    """Give the faults that a run found beside its verdict; none before its end."""
+    if not run.ended_at or run.verdict not in BY_ID:
+        return []
+    return [
+        FurtherView(one.id, check_words.verdict_title(one.id), check_words.verdict_todo(one.id))
+        for one in decide_further(results_of(run))
+    ]
 
 
 def questions_of(run: ChecklistRun) -> dict[str, str]:
@@ -157,6 +177,7 @@ def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
         rests_on=[name for name in verdict.rests_on if name in results and results[name].verdict != HIDDEN],
         who=who(verdict),
         action=ActionView(label, "provision") if verdict.id == "wrong_mode" else None,
+        also=further_of(run),
     )
 
 

@@ -1,6 +1,6 @@
 """The verdicts of the checklist in their order, and what follows from each: who acts, how sure it is. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from provisioning.check.facts import BAD, GOOD, HIDDEN, UNABLE, WARN, Result, StepFacts, has_mark
@@ -60,6 +60,14 @@ VERDICTS: tuple[CheckVerdict, ...] = (
         ),
     ),
     CheckVerdict(
+        "server_unreachable",
+        ("front", "rear", "card", "transfer"),
+        lambda r: has_mark(r, "unreachable", "front", "rear", "card"),
+    ),
+    CheckVerdict(
+        "no_capture", ("cameras", "front", "rear"), lambda r: has_mark(r, "no_capture", "front", "rear")
+    ),
+    CheckVerdict(
         "front_camera",
         ("cameras", "front", "led"),
         lambda r: _dead(r, "front", "front") or has_mark(r, "missing", "front"),
@@ -68,14 +76,6 @@ VERDICTS: tuple[CheckVerdict, ...] = (
         "rear_camera",
         ("cameras", "rear", "led"),
         lambda r: _dead(r, "rear", "rear") or has_mark(r, "missing", "rear"),
-    ),
-    CheckVerdict(
-        "no_capture", ("cameras", "front", "rear"), lambda r: has_mark(r, "no_capture", "front", "rear")
-    ),
-    CheckVerdict(
-        "server_unreachable",
-        ("front", "rear", "card", "transfer"),
-        lambda r: has_mark(r, "unreachable", "front", "rear", "card"),
     ),
     CheckVerdict("wrong_clock", ("clock",), lambda r: has_mark(r, "wrong", "clock")),
     CheckVerdict(
@@ -106,6 +106,31 @@ BY_ID = {verdict.id: verdict for verdict in VERDICTS}
 def decide(results: Mapping[str, Result]) -> CheckVerdict:
     """Give the first verdict that holds."""
     return next(verdict for verdict in VERDICTS if verdict.holds(results))
+
+
+# beside these nothing else can be said of the vehicle
+_ALONE = ("other_tracker", "silent", "answers_late", "slow", "good", "undecided")
+_DEAD_CAMERAS = ("no_power", "no_camera", "front_camera", "rear_camera")
+# what a verdict explains is no fault of its own
+_EXPLAINS: Mapping[str, Sequence[str]] = {
+    "ignition_off": (*_DEAD_CAMERAS, "server_unreachable", "no_capture", "no_card"),
+    "no_power": _DEAD_CAMERAS,
+    "no_camera": _DEAD_CAMERAS,
+    "server_unreachable": ("refused", "breaks"),
+}
+
+
+def decide_further(results: Mapping[str, Result]) -> list[CheckVerdict]:
+    """Give what the answers prove beside the verdict: further faults, in the order of VERDICTS."""
+    found = [decide(results)]
+    for verdict in VERDICTS:
+        explained = {code for one in found for code in (one.id, *_EXPLAINS.get(one.id, ()))}
+        if verdict.id not in (*_ALONE, *explained) and verdict.holds(results):
+            found.append(verdict)
+    is_alone = found[0].id in _ALONE
+    # a clip may be missing because of the clock, unless somebody saw no card, or records report a bad one
+    is_doubtful = has_mark(results, "wrong", "clock") and not has_mark(results, "no_card", "card", "sd")
+    return [] if is_alone else [one for one in found[1:] if one.id != "no_card" or not is_doubtful]
 
 
 DESK = (  # what can be done without going to the vehicle

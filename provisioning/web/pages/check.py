@@ -37,6 +37,7 @@ def _page(device: Device, problem: str | None = None) -> str:
         device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
         tone=_tone(run), check_words=check_words, run_view=run_view, answers=check_words.answers(),
         waits_with=run_view.waits_with(run) if run else "",
+        further=run_view.further_of(run) if run else [],
         grounds=run_view.grounds_of(run) if run else [], questions=run_view.questions_of(run) if run else {},
         certainty=run_view.certainty_of(run) if run else None, sent=_sent(run, device.time_zone) if run else {},
     )  # fmt: skip

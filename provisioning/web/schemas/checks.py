@@ -46,6 +46,14 @@ class VerdictActionResponse(ResponseSchema):
     kind = Text()
 
 
+class FurtherFaultResponse(ResponseSchema):
+    """A fault that a check found beside its verdict."""
+
+    code = Word(BY_ID)
+    title = Text()
+    todo = Text()
+
+
 class VerdictResponse(ResponseSchema):
     """How a check came out; docs/checklist.md lists the codes."""
 
@@ -58,6 +66,7 @@ class VerdictResponse(ResponseSchema):
     rests_on = Texts(about="ids of steps")
     who = Word(("desk", "vehicle"), null=True, about="who can do the next step")
     action = One(VerdictActionResponse, null=True)
+    also = Many(FurtherFaultResponse)
 
 
 class QuestionResponse(ResponseSchema):
