@@ -89,6 +89,59 @@ def test_filters_stand_in_the_address_and_checks_are_hidden_by_default(van: Devi
     assert "Nothing fits these filters" in visitor.get("/media?saved=1").text
 
 
+def test_events_of_several_days_are_shown_in_the_readers_zone(van: Device, visitor: Visitor) -> None:
+    old, older = event(van, 24 * 30, trigger=9), event(van, 24 * 31, trigger=9)
+    days = [db.session.get_one(Event, ident).at.astimezone(UTC).date() for ident in (older, old)]
+    assert shown(visitor, f"?day={days[0]}&to={days[1]}") == [old, older]
+    assert shown(visitor, f"?day={days[0]}&to=nonsense") == [older]
+    assert shown(visitor, f"?day={days[1]}&to={days[0]}") == [old]  # no day is before the first
+
+
+def test_events_of_one_vehicle_are_found_by_its_name_or_its_imei(van: Device, visitor: Visitor) -> None:
+    ident = event(van, 1, trigger=9)
+    for name in ("Van+11", IMEI):
+        assert shown(visitor, f"?vehicle={name}") == [ident]
+        assert f"/media?vehicle={IMEI}&amp;unseen=1" in visitor.get(f"/media?vehicle={name}").text
+    answer = visitor.get("/media?vehicle=Van+12&kind=crash")
+    assert answer.status_code == 404
+    said = "There is no vehicle, or more than one, called Van 12; give its IMEI."
+    assert f'<p class="field-error" role="alert">{said}</p>' in flat(answer)
+    assert ("No photo or clip has come yet" in answer.text, 'name="kind"' in answer.text) == (False, True)
+
+
+def test_filters_that_are_used_less_are_open_and_counted_where_one_is_set(
+    van: Device, visitor: Visitor
+) -> None:
+    event(van, 1, trigger=9)
+    for address, is_open, count in (
+        ("", False, ""),
+        ("?kind=crash&unseen=1&saved=1", False, ""),
+        ("?camera=front", True, "1"),
+        (f"?type=photo&vehicle={IMEI}&day=2026-01-02&to=2026-01-04", True, "3"),
+    ):
+        page = flat(visitor.get(f"/media{address}"))
+        found = re.search(
+            r'<details id="more-filters"( open)? ?> <summary[^>]*> More filters (?:<span[^>]*>(\d+))?', page
+        )
+        assert found, page
+        assert (bool(found[1]), found[2] or "") == (is_open, count)
+
+
+def test_pressing_a_filter_that_is_set_takes_it_away(van: Device, visitor: Visitor) -> None:
+    page = flat(visitor.get("/media?kind=crash,tow&camera=front"))
+    chips = dict(
+        re.findall(
+            r'<a class="btn chip active" href="([^"]+)" aria-current=true><svg.*?</svg>([^<]+)</a>', page
+        )
+    )
+    assert {title: address for address, title in chips.items()} == {
+        "Crash": "/media?camera=front&amp;kind=tow",
+        "Towing": "/media?camera=front&amp;kind=crash",
+        "Front": "/media?kind=crash,tow",
+    }
+    assert re.search(r'href="/media\?camera=front&amp;kind=periodic"\s*>Periodic</a>', page)
+
+
 def test_what_needs_a_look_stands_first_until_somebody_has_seen_it(van: Device, visitor: Visitor) -> None:
     tow = event(van, 48, trigger=4)
     periodic = event(van, 1, trigger=9)

@@ -1,6 +1,6 @@
 """Events of all vehicles, newest first, by filters in the address; doubtful files; newest pictures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import groupby
@@ -12,11 +12,13 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
+from provisioning.core.errors import NotFound
 from provisioning.devices import registry
 from provisioning.media import event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
 from provisioning.models import IS_PICTURE, Device, Upload, db, files_of
+from provisioning.translation import gettext
 from provisioning.web import reader
 from provisioning.web.pages import event_days, times, words
 from provisioning.web.pages.event_cards import EventCard, cards
@@ -25,6 +27,7 @@ PAGE = 48  # divides by the columns of every width
 NEEDING_A_LOOK = 6
 FILE_TYPES = ("photo", "video")
 CAMERAS = ("front", "rear")
+MORE = {"vehicle", "camera", "type", "day"}  # filters that are used less: they stand behind "More filters"
 BEYOND = "g"  # greater than every id
 
 
@@ -36,11 +39,14 @@ def attach(blueprint: Blueprint) -> None:
 def show() -> ResponseReturnValue:
     """Show events; the filters and the page stand in the address."""
     vehicle = request.args.get("vehicle", "")
-    device = registry.find(vehicle) if vehicle else None
+    try:
+        device = registry.named(vehicle) if vehicle.strip() else None
+    except NotFound as error:
+        return _page(_filters(None), None, errors={"vehicle": [error.message]}), error.status
     if "doubtful" in request.args:  # files that may be of somebody else stand apart
         return _doubtful(device)
     before = request.args.get("before", "")
-    filters = _filters()
+    filters = _filters(device)
     wanted = _wanted(filters, device)
     rows = event_list.newest(wanted, PAGE + 1, before)
     is_first = not before and not filters.keys() - {"vehicle"}
@@ -48,27 +54,47 @@ def show() -> ResponseReturnValue:
     shown = rows[:PAGE]
     checks = replace(wanted, kinds=(EventKind.CHECK,), without=())
     only_checks = is_first and not shown and bool(event_list.newest(checks, 1))
-    return render_template(
-        "media.html", days=_by_day(cards(shown)), last=shown[-1] if len(rows) > PAGE else None,
-        urgent=cards(urgent[:NEEDING_A_LOOK]), more_urgent=len(urgent) > NEEDING_A_LOOK, before=before, device=device,
-        only_checks=only_checks, filters=filters, kinds=words.EVENT_KINDS,
+    return _page(
+        filters, device, days=_by_day(cards(shown)), last=shown[-1] if len(rows) > PAGE else None,
+        urgent=cards(urgent[:NEEDING_A_LOOK]), more_urgent=len(urgent) > NEEDING_A_LOOK, before=before,
+        only_checks=only_checks,
     )  # fmt: skip
 
 
-def _filters() -> dict[str, str]:
+def _page(filters: dict[str, str], device: Device | None, **shown: Any) -> str:
+    errors: dict[str, list[str]] = shown.pop("errors", {})
+    return render_template(
+        "media.html", filters=filters, device=device, errors=errors, kinds=list(_kinds(filters.get("kind", ""))),
+        more_filters=len(MORE & filters.keys()), **shown,
+    )  # fmt: skip
+
+
+def _kinds(chosen: str) -> Iterator[tuple[str, bool, str | None]]:
+    """Give the kinds of events to choose: the name, whether it is chosen, and what pressing it leaves chosen."""
+    of_address = chosen.split(",")
+    for title, values in words.EVENT_KINDS:
+        is_chosen = set(values) <= set(of_address)
+        left = [kind for kind in of_address if kind not in values] if is_chosen else values
+        yield gettext(title), is_chosen, ",".join(left) or None
+
+
+def _filters(device: Device | None) -> dict[str, str]:
     """Give the filters of the address that mean something."""
     allowed = {"camera": CAMERAS, "type": FILE_TYPES, "unseen": ("1",), "saved": ("1",)}
     given = {name: request.args.get(name, "") for name in allowed}
     filters = {name: value for name, value in given.items() if value in allowed[name]}
     if set((kinds := request.args.get("kind", "")).split(",")) <= set(EventKind):
         filters["kind"] = kinds
-    if _day() is not None:
-        filters["day"] = request.args["day"]
-    return filters | ({"vehicle": request.args["vehicle"]} if request.args.get("vehicle") else {})
+    if (days := _days()) is not None:
+        first, last = days
+        filters |= {"day": first.isoformat()} | ({"to": last.isoformat()} if last > first else {})
+    return filters | ({"vehicle": device.imei} if device else {})
 
 
-def _day() -> date | None:
-    return event_days.read(request.args.get("day", ""))
+def _days() -> tuple[date, date] | None:
+    """Give the first and the last day that are wanted: one day, or with `to` several; None for every day."""
+    day, last = (event_days.read(request.args.get(name, "")) for name in ("day", "to"))
+    return (day, max(day, last or day)) if day is not None else None
 
 
 def _wanted(filters: dict[str, str], device: Device | None) -> EventFilter:
@@ -83,10 +109,11 @@ def _wanted(filters: dict[str, str], device: Device | None) -> EventFilter:
         camera=filters.get("camera"),
         file_type=filters.get("type"),
     )
-    day = _day()
-    if day is None:
+    days = _days()
+    if days is None:
         return wanted
-    begin, end = event_days.bounds(day, ZoneInfo(device.time_zone if device else reader.time_zone()))
+    zone = ZoneInfo(device.time_zone if device else reader.time_zone())
+    (begin, _), (_, end) = (event_days.bounds(day, zone) for day in days)
     return replace(wanted, since=begin, until=end)
 
 
