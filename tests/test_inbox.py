@@ -64,6 +64,23 @@ def test_a_broken_vehicle_says_why_and_what_to_do(van: Device, visitor: Visitor)
     assert badge(visitor) == "1"
 
 
+def test_what_has_newly_limited_a_vehicle_waits_until_it_is_mended_or_old(
+    van: Device, visitor: Visitor
+) -> None:
+    break_down(van)
+    van.health_state, van.health_code = "limited", "rear_camera"
+    db.session.commit()
+    page = flat(visitor.get("/inbox"))
+    assert "<h2>Limited</h2>" in page
+    assert "Rear camera does not answer" in page
+    assert badge(visitor) == "1"
+    van.health_since = utcnow() - timedelta(days=8)
+    db.session.commit()
+    assert "Nothing waits for you" in visitor.get("/inbox").text
+    assert badge(visitor) is None
+    assert "<h2>Limited</h2>" in flat(visitor.get("/inbox?all=1"))
+
+
 def test_a_question_of_a_check_waits_for_its_answer(van: Device, visitor: Visitor) -> None:
     run = ChecklistRun(device_id=van.id, steps={"led": {"state": "question"}}, waits_for_person=True)
     db.session.add(run)

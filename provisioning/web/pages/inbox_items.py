@@ -5,11 +5,11 @@ Texts and unknown devices are the matter of `inbox`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import joinedload
 
 from provisioning.check import run_view
@@ -41,12 +41,7 @@ SHOWN = 10  # of each group; the others are behind a link
 ALL = 50
 MOST = 100  # a badge says no higher number
 
-# one whose check waits for an answer is the item of its question, which says why
-_BROKEN = (
-    Device.archived_at.is_(None),
-    Device.health_state == str(HealthState.BROKEN),
-    ~exists().where(ChecklistRun.device_id == Device.id, WAITS_FOR_ANSWER),
-)
+NEW = timedelta(days=7)  # a vehicle that is limited for longer is no news: the fleet lists it
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +104,12 @@ _FOLLOWING: Mapping[InstallationStep, _Following] = {
 def groups(*, with_done: bool) -> list[InboxGroup]:
     """Give the groups that have something; `with_done`: also what somebody has looked at already."""
     waiting = sorted([*_questions(), *_installations()], key=lambda item: item.at, reverse=True)
-    found = (_events(with_done=with_done), _broken(), InboxGroup(gettext("Waiting for you"), waiting))
+    found = (
+        _events(with_done=with_done),
+        _unwell(gettext("Broken"), HealthState.BROKEN),
+        _unwell(gettext("Limited"), HealthState.LIMITED, None if with_done else utcnow() - NEW),
+        InboxGroup(gettext("Waiting for you"), waiting),
+    )
     return [group for group in found if group.items]
 
 
@@ -117,7 +117,8 @@ def counted(who: auth.Caller) -> int:
     """Count what wants somebody, up to MOST: a few statements, by indexes."""
     queries: tuple[Select[Any], ...] = (
         select(Event.id).where(NEEDS_A_LOOK),
-        select(Device.id).where(*_BROKEN),
+        select(Device.id).where(*_is_unwell(HealthState.BROKEN)),
+        select(Device.id).where(*_is_unwell(HealthState.LIMITED, utcnow() - NEW)),
         select(ChecklistRun.id).where(WAITS_FOR_ANSWER),
         select(Message.id).where(UNMATCHED),
     )
@@ -150,9 +151,25 @@ def _events(*, with_done: bool) -> InboxGroup:
     return InboxGroup(gettext("Events"), items, more if len(rows) > len(shown) or len(rows) == ALL else None)
 
 
-def _broken() -> InboxGroup:
+def _is_unwell(state: HealthState, since: datetime | None = None) -> list[ColumnElement[bool]]:
+    """Condition: the vehicle is in this state, and has been so at most since then.
+
+    One whose check waits for an answer is the item of its question, which says why.
+    """
+    found = [
+        Device.archived_at.is_(None),
+        Device.health_state == str(state),
+        ~exists().where(ChecklistRun.device_id == Device.id, WAITS_FOR_ANSWER),
+    ]
+    return found if since is None else [*found, Device.health_since >= since]
+
+
+def _unwell(title: str, state: HealthState, since: datetime | None = None) -> InboxGroup:
     rows = db.session.scalars(
-        select(Device).where(*_BROKEN).order_by(Device.health_since.desc(), Device.id).limit(SHOWN + 1)
+        select(Device)
+        .where(*_is_unwell(state, since))
+        .order_by(Device.health_since.desc(), Device.id)
+        .limit(SHOWN + 1)
     ).all()
     health = health_view.of(rows, utcnow())
     items = [
@@ -166,8 +183,8 @@ def _broken() -> InboxGroup:
         for row in rows[:SHOWN]
         for button in (action_places.button_of(health[row.id], row.imei),)
     ]
-    more = url_for("pages.fleet", state=str(HealthState.BROKEN)) if len(rows) > SHOWN else None
-    return InboxGroup(gettext("Broken"), items, more)
+    more = url_for("pages.fleet", state=str(state)) if len(rows) > SHOWN else None
+    return InboxGroup(title, items, more)
 
 
 def _questions() -> list[InboxItem]:
