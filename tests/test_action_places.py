@@ -17,6 +17,8 @@ LEADS_TO = [
     ("no_camera", {}, "Check", f"{VAN}/check#start"),
     ("wrong_mode", {}, "Set it and check again", f"{VAN}/settings?then=check#send"),
     ("wrong_clock", {}, "and check again", f"{VAN}/settings?then=check#card-clock"),
+    ("wrong_clock", {"seconds": 10_800}, "and check again", f"{VAN}/settings?then=check#card-clock"),
+    ("wrong_clock", {"seconds": -1_795_000_000}, "Check", f"{VAN}/check#start"),  # no time zone mends it
     ("no_capture", {}, "Restart the camera", f"{VAN}/settings/tracker?risky=camget_restart:front#restart"),
     (
         "no_capture",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from conftest import ROOT
 
-from provisioning.check import check_words
+from provisioning.check import check_words, todo_words
 from provisioning.check.facts import GOOD, LOOKS, CommandOutcome, Result, StepFacts
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import (
@@ -182,6 +182,17 @@ def test_a_verdict_hides_no_second_fault_and_what_it_explains_is_none(
     assert (chosen.id, [one.id for one in decide_further(results)]) == (verdict, further)
     said = check_words.sentence(chosen, results)
     assert all(f"{check_words.verdict_title(code)}." in said.partition("Also: ")[2] for code in further)
+
+
+@pytest.mark.parametrize(("seconds", "todo"), [
+    (10_800.0, "Set Camera time zone (66024)"), (-43_200.0 + 90, "Set Camera time zone (66024)"),
+    (420.0, "No time zone explains it"), (-1_795_000_000.0, "No time zone explains it"),
+])  # fmt: skip
+def test_a_clock_that_no_time_zone_explains_has_none_proposed(seconds: float, todo: str) -> None:
+    results = judged({"clock": StepFacts([CommandOutcome("done", True, file_seconds_off=seconds)])})
+    assert decide(results).id == "wrong_clock"
+    assert todo in check_words.sentence(decide(results), results)
+    assert todo in todo_words.todo(results["clock"].finding)
 
 
 @pytest.mark.parametrize(("di1", "sentences", "always", "verdict", "mark"), [

@@ -298,6 +298,32 @@ def test_two_requests_without_an_answer_and_then_an_sms(phone: Phone, van: Devic
     assert state_and_code(van) == ("unchecked", "never_checked")
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "health"),
+    [
+        ("both", "Error: Front Camera not present", "front_camera"),
+        ("both", "Error: Rear Camera not present", "rear_camera"),
+        ("both", "Error: Front / Rear Camera not present", "never_checked"),
+        ("rear", "Error: Front / Rear Camera not present", "rear_camera"),
+    ],
+)
+def test_a_refusal_says_which_of_two_cameras_is_missing(
+    phone: Phone, van: Device, asked: str, said: str, health: str
+) -> None:
+    from checklist_visits import hand_over
+
+    from provisioning.commands import submission
+    from provisioning.tracker import language
+
+    wanted = {"file_type": "photo", "source": asked}
+    command = language.from_arguments("camreq", wanted, now=int(utcnow().timestamp()))
+    submission.submit(van, command, submission.Requester("tests", Role.ADMIN), utcnow())
+    db.session.commit()
+    hand_over(phone, van)
+    phone.reply(said)
+    assert state_and_code(van)[1] == health
+
+
 def test_settings_that_were_just_asked_for_differ_only_once_their_request_has_ended(
     phone: Phone, van: Device
 ) -> None:

@@ -11,10 +11,10 @@ from page_visitor import Visitor
 from sqlalchemy import text, update
 from upload_rows import add_van, asked, sidecar, take
 
-from provisioning.devices import health_store
+from provisioning.devices import health_store, status_table
 from provisioning.media import camera_clock
 from provisioning.media.camera_clock import recorded_at
-from provisioning.models import Device, Role, Upload, db, new_id, utcnow
+from provisioning.models import Command, Device, Role, State, Upload, db, new_id, utcnow
 from provisioning.web.pages import media
 
 
@@ -66,6 +66,50 @@ def shown(device: Device) -> str:
 
 def is_at(moment: datetime | None, other: datetime) -> bool:
     return moment is not None and abs(moment - other) < timedelta(seconds=1)
+
+
+def announced(device: Device, moment: datetime, **more: Any) -> Command:
+    """Ask for a photo, to which the device answers that it sends the one of that time."""
+    row = asked(device)
+    row.result = {"accepted": True, "file_timestamps": [int(moment.timestamp()) * 1000]} | more
+    db.session.commit()
+    return row
+
+
+def clock_of(device: Device) -> float | None:
+    row = status_table.get(device.id, status_table.CLOCK)
+    return None if row is None or row.value is None else float(row.value)
+
+
+@pytest.mark.parametrize("behind", [2 * HOUR, 20_000 * DAY])
+def test_a_photo_that_the_device_announced_shows_how_far_its_clock_is_behind(
+    app: Flask, van: Device, behind: timedelta
+) -> None:
+    told = utcnow() - behind
+    row = announced(van, told)
+    ident = came(utcnow(), told)
+    upload = db.session.get_one(Upload, ident)
+    assert (upload.command_id, row.state) == (None, State.ANSWERED)
+    assert clock_of(van) == pytest.approx(-behind.total_seconds(), abs=5)
+    assert van.health_code == "wrong_clock"
+
+
+@pytest.mark.parametrize(
+    ("source", "trigger", "more"),
+    [
+        ("rear", 0, {}),
+        ("front", 9, {}),
+        ("front", 0, {"already_captured": True}),
+        ("front", 0, {"file_timestamps": []}),
+    ],
+)
+def test_another_photo_says_nothing_of_the_clock(
+    app: Flask, van: Device, source: str, trigger: int, more: dict[str, Any]
+) -> None:
+    told = utcnow() - 2 * HOUR
+    announced(van, told, **more)
+    came(utcnow(), told, source=source, trigger=trigger)
+    assert clock_of(van) is None
 
 
 def test_an_old_clip_that_comes_later_makes_no_picture_younger(app: Flask, van: Device) -> None:

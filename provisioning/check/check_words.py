@@ -4,12 +4,14 @@ Rows keep codes with their arguments (`check.facts.Result`); sentences are made 
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from provisioning.check import finding_words
 from provisioning.check.camera_readings import silent_cameras
 from provisioning.check.facts import NO, UNABLE, YES, Result
 from provisioning.check.steps import Step
 from provisioning.check.verdicts import CheckVerdict, certainty, decide_further, grounds
+from provisioning.devices import health_words
 from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
 
@@ -118,9 +120,17 @@ def verdict_title(verdict: str) -> str:
     return gettext(VERDICTS[verdict][0])
 
 
-def verdict_todo(verdict: str) -> str:
+def verdict_todo(verdict: str, results: Mapping[str, Result] = MappingProxyType({})) -> str:
     """Say what to do next after a verdict."""
+    if verdict == "wrong_clock" and not clock_is_off_by_zone(results):
+        return gettext(finding_words.NO_ZONE)
     return gettext(VERDICTS[verdict][1], **named_settings())
+
+
+def clock_is_off_by_zone(results: Mapping[str, Result]) -> bool:
+    """Say whether a time zone may put the camera's clock right."""
+    off = results["clock"].finding.arguments.get("seconds") if "clock" in results else None
+    return health_words.is_by_zone(off)
 
 
 def ended(how: str) -> str:
@@ -130,11 +140,11 @@ def ended(how: str) -> str:
 
 def sentence(verdict: CheckVerdict, results: Mapping[str, Result]) -> str:
     """Say to a person what it is, what to do next, which answers say so, and which further faults there are."""
-    title, advice = verdict_title(verdict.id), verdict_todo(verdict.id)
+    title, advice = verdict_title(verdict.id), verdict_todo(verdict.id, results)
     if certainty(verdict, results) == "likely":
         title = gettext("Likely: %(verdict)s", verdict=title)
     said = " ".join(finding_words.finding(found) for found in grounds(verdict, results))
     rests = gettext("Rests on: %(findings)s", findings=said) if said else ""
-    also = [f"{verdict_title(one.id)}. {verdict_todo(one.id)}" for one in decide_further(results)]
+    also = [f"{verdict_title(one.id)}. {verdict_todo(one.id, results)}" for one in decide_further(results)]
     further = gettext("Also: %(findings)s", findings=" ".join(also)) if also else ""
     return " ".join(filter(None, (f"{title}.", advice, rests, further)))

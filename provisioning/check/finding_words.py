@@ -58,6 +58,9 @@ def _file_failed(a: Arguments) -> str:
     return _error(a) or gettext(_FILES[a["file"]][2])
 
 
+NO_ZONE = N_("No time zone explains it: update the camera's firmware, then check again.")
+
+
 def _clock_wrong(a: Arguments) -> str:
     minutes = f"{abs(a['seconds']) / 60:.0f}"
     if a["seconds"] > 0:

@@ -95,13 +95,26 @@ def grounds_of(run: ChecklistRun) -> list[str]:
     return [finding_words.finding(found) for found in grounds(verdict, results_of(run))]
 
 
+def verdict_todo_of(run: ChecklistRun) -> str:
+    """Say what to do next after a run's verdict."""
+    return check_words.verdict_todo(run.verdict or "", results_of(run))
+
+
+def is_mended_by_settings(run: ChecklistRun) -> bool:
+    """Condition: sending a setting may mend what a run found."""
+    return run.verdict == "wrong_mode" or (
+        run.verdict == "wrong_clock" and check_words.clock_is_off_by_zone(results_of(run))
+    )
+
+
 def further_of(run: ChecklistRun) -> list[FurtherView]:
     """Give the faults that a run found beside its verdict; none before its end."""
     if not run.ended_at or run.verdict not in BY_ID:
         return []
+    results = results_of(run)
     return [
-        FurtherView(one.id, check_words.verdict_title(one.id), check_words.verdict_todo(one.id))
-        for one in decide_further(results_of(run))
+        FurtherView(one.id, check_words.verdict_title(one.id), check_words.verdict_todo(one.id, results))
+        for one in decide_further(results)
     ]
 
 
@@ -172,7 +185,7 @@ def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
         title=check_words.verdict_title(verdict.id),
         certainty=certainty(verdict, results),
         camera=camera(verdict, results),
-        todo=check_words.verdict_todo(verdict.id),
+        todo=check_words.verdict_todo(verdict.id, results),
         text=check_words.sentence(verdict, results),
         rests_on=[name for name in verdict.rests_on if name in results and results[name].verdict != HIDDEN],
         who=who(verdict),

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from provisioning.check.finding_words import Words, said
+from provisioning.check.finding_words import NO_ZONE, Words, said
+from provisioning.devices import health_words
 from provisioning.phrase import AS_IT_IS, Phrase
 from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
@@ -41,7 +42,12 @@ _STEPS: Mapping[str, Words] = {
     "file_failed": lambda a: gettext(_STEP_BY_REASON.get(a["reason"], _ASK_AGAIN), **named_settings()),
     "no_footage": N_("Look at the SD card: 16 to 64 GB, FAT32."),
     "card_reported": N_("Insert a 16 to 64 GB card, FAT32."),
-    "clock_wrong": N_("Set %(zone)s and update the camera's firmware."),
+    "clock_wrong": lambda a: gettext(
+        N_("Set %(zone)s and update the camera's firmware.")
+        if health_words.is_by_zone(a["seconds"])
+        else NO_ZONE,
+        **named_settings(),
+    ),
     "power_without_answer": N_("Check the cable."),
     "no_power": N_("Check supply, fuse and cable."),
     "card_is_in": N_("Format it, or try another one (16 to 64 GB, FAT32)."),

@@ -241,8 +241,15 @@ def _request(row: Command) -> SentCommand:
         seconds=max(0.0, (row.answered_at - row.sending_at).total_seconds()) if row.answered_at else None,
         failure=row.error_code if has_failed else None,
         went_out=_went_out(row),
-        sources=command_state.wanted_sources(row) if row.kind == "camreq" else (),
+        missing=_missing_cameras(row) if row.error_code == "camera_not_present" else (),
     )
+
+
+def _missing_cameras(row: Command) -> tuple[str, ...]:
+    """Give the cameras that a refusal for a missing one may be about: the one that the device names, else all asked."""
+    said = [reply for reply in (row.result or {}).get("replies", []) if reply.get("code") == row.error_code]
+    named = {str(reply["camera"]) for reply in said if reply.get("camera")}
+    return tuple(named) if len(named) == 1 else command_state.wanted_sources(row)
 
 
 def _went_out(row: Command) -> bool:

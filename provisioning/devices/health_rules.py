@@ -13,6 +13,7 @@ from provisioning.devices.vehicle_facts import (
     DUALCAM,
     SIDES,
     WORKS,
+    CameraFacts,
     Card,
     CheckFacts,
     HealthLimits,
@@ -65,18 +66,23 @@ def _recent(facts: VehicleFacts, now: datetime) -> list[SentCommand]:
     return [request for request in facts.requests if request.sent_at > now - RECENT]
 
 
+def _answered_at(camera: CameraFacts) -> datetime | None:
+    """Give when a camera said its version, where that is the newest that is known of it."""
+    return camera.answers.at if camera.answers is not None and camera.answers.value == "yes" else None
+
+
 def wrong_mode(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
     wrong = {
         number: known for number, right in DUALCAM.items()
         if (known := facts.settings.get(number)) is not None and known.value != right
     }  # fmt: skip
-    # without DualCam mode no file comes: one that came later is the newer fact
-    file_at = newest(camera.file for camera in cameras_of(facts))
+    # without DualCam mode no file comes and no camera answers: what came later is the newer fact
+    works_at = newest((last_proof(facts), *(_answered_at(camera) for camera in cameras_of(facts))))
     for number, known in wrong.items():
-        if file_at is None or file_at < known.at:
+        if works_at is None or works_at < known.at:
             return Finding(known.since, {"parameter": number, "value": known.value})
     check = _found_by_check(facts, "wrong_mode")
-    if check is None or wrong or (file_at is not None and file_at > check.found_at):
+    if check is None or wrong or (works_at is not None and works_at > check.found_at):
         return None
     confirmed = facts.settings.get(id_of("rs232_mode"))
     if confirmed is not None and confirmed.at > check.found_at:
@@ -120,7 +126,7 @@ def _dead_since(facts: VehicleFacts, side: str, now: datetime) -> datetime | Non
         signs.append(_Sign(check.found_at, "no", check.found_at))
     for request in _recent(facts, now):
         none_there = request.failure == "dualcam_not_present"
-        missing = request.failure == "camera_not_present" and request.sources == (side,)
+        missing = request.failure == "camera_not_present" and request.missing == (side,)
         if request.ended_at is not None and (none_there or missing):
             signs.append(_Sign(request.ended_at, "no", request.ended_at))
     found = _present(signs)
@@ -198,7 +204,14 @@ def requests_fail(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> F
     proof = last_proof(facts)
     if proof is not None and proof > max(ends):
         return None
+    if code == "no_file" and _is_behind(facts, since=min(request.sent_at for request in conclusive)):
+        return None  # files come, and by their time they are older than the requests
     return Finding(min(ends), {"reason": code})
+
+
+def _is_behind(facts: VehicleFacts, since: datetime) -> bool:
+    """Condition: a file that came since then showed that the camera's clock is behind."""
+    return facts.clock is not None and facts.clock.at > since and int(facts.clock.value) < -WRONG_CLOCK
 
 
 def other_tracker(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
@@ -253,10 +266,11 @@ def triggers_lead_nowhere(facts: VehicleFacts, limits: HealthLimits, now: dateti
 
 def wrong_clock(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
     check, clock = _found_by_check(facts, "wrong_clock"), facts.clock
-    if clock is not None and (check is None or clock.at >= check.found_at):
-        off = int(clock.value)
-        return Finding(clock.since, {"seconds": off}) if abs(off) > WRONG_CLOCK else None
-    return Finding(check.found_at) if check else None
+    if clock is not None and abs(int(clock.value)) > WRONG_CLOCK:
+        return Finding(clock.since, {"seconds": int(clock.value)})
+    if check is None or (clock is not None and clock.at >= check.found_at):
+        return None
+    return Finding(check.found_at)
 
 
 def drifted(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:

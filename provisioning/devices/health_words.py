@@ -11,6 +11,7 @@ from typing import Any
 
 from provisioning.devices import transfer_times
 from provisioning.devices.health import HealthState
+from provisioning.devices.health_rules import WRONG_CLOCK
 from provisioning.translation import N_, gettext, ngettext
 
 STATES: Mapping[str, str] = {
@@ -61,6 +62,7 @@ SET_CLOCK = Action(ActionKind.SET_CLOCK, N_("Set the time zone and check again")
 SET_SERVER = Action(ActionKind.SET_SERVER, N_("How to set it"))
 
 ReasonArguments = Mapping[str, Any]
+_ZONE_STEP, _MOST_ZONES = 1800, 26 * 3600  # seconds: between two time zones at least and at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,14 @@ def _clock(arguments: ReasonArguments) -> str:
     if off > 0:
         return gettext("Camera's clock is %(time)s ahead", time=time)
     return gettext("Camera's clock is %(time)s behind", time=time)
+
+
+def is_by_zone(seconds: float | None) -> bool:
+    """Say whether a time zone may explain how far a clock is off; where that is not known it may."""
+    if seconds is None:
+        return True
+    steps = round(seconds / _ZONE_STEP)
+    return abs(seconds) <= _MOST_ZONES and steps != 0 and abs(seconds - steps * _ZONE_STEP) <= WRONG_CLOCK
 
 
 def _drift(arguments: ReasonArguments) -> str:
@@ -249,5 +259,7 @@ def sentence(code: str, arguments: ReasonArguments) -> str:
 def action(code: str, arguments: ReasonArguments) -> Action | None:
     """Give what mends it; None where there is nothing to do."""
     found = _reason(arguments)[1] if code == "requests_fail" else _WORDS[code].action
+    if code == "wrong_clock" and not is_by_zone(arguments.get("seconds")):
+        found = CHECK  # no time zone mends it
     camera = arguments.get("camera")
     return replace(found, camera=camera) if found and camera in ("front", "rear") else found

@@ -60,7 +60,7 @@ class SentCommand:
     seconds: float | None = None  # until the first reply
     failure: str | None = None
     went_out: bool = True  # the gateway took it, or may have
-    sources: tuple[str, ...] = ()  # cameras of a request for files
+    missing: tuple[str, ...] = ()  # cameras that a refusal for a missing one may be about
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,18 @@
 
 from datetime import datetime, timedelta
 
+from sqlalchemy import select
+
 from provisioning.devices import health_rules, status_table
-from provisioning.models import Command, Device, Upload, Verdict
+from provisioning.media.link_rules import SERVER_REQUEST
+from provisioning.models import Command, Device, Upload, Verdict, command_state, db
 from provisioning.tracker.parameters import CATALOGUE, id_of
 
 OLDEST = timedelta(
     days=30
 )  # what a camera says is older was recorded without a clock, or with one that was never set
+ANNOUNCED_WITHIN = timedelta(hours=1)  # a file comes so long after its announcement
+REQUESTS = 10  # as many of a device are looked at
 EARLY_SECONDS = 5.0  # a right clock may differ by so much
 
 
@@ -21,6 +26,37 @@ def seconds_off(command: Command, upload: Upload) -> float | None:
     early = (upload.timestamp - command.sending_at).total_seconds()
     late = (upload.timestamp - (upload.received_at or upload.started_at)).total_seconds()
     return 0.0 if early >= -EARLY_SECONDS and late <= EARLY_SECONDS else min(early, late, key=abs)
+
+
+def request_of(upload: Upload) -> Command | None:
+    """Give the request that made a photo: the linked one, else the one to which the device announced this very file.
+
+    By a clock that is behind a photo is older than its request, and so not linked to it.
+    """
+    if upload.command is not None or upload.timestamp is None or upload.trigger != SERVER_REQUEST:
+        return upload.command
+    asked = db.session.scalars(
+        select(Command)
+        .where(
+            Command.device_id == upload.device_id,
+            Command.kind == "camreq",
+            Command.sending_at > upload.started_at - ANNOUNCED_WITHIN,
+            Command.sending_at <= upload.started_at,
+        )
+        .order_by(Command.id.desc())
+        .limit(REQUESTS)
+    )
+    return next((row for row in asked if _has_announced(row, upload)), None)
+
+
+def _has_announced(row: Command, upload: Upload) -> bool:
+    result, moment = row.result or {}, upload.timestamp
+    if result.get("already_captured") or row.arguments.get("file_type") != upload.file_type or moment is None:
+        return False
+    if upload.source not in command_state.wanted_sources(row):
+        return False
+    # a device announces a file by its whole second
+    return int(moment.timestamp()) in {stamp // 1000 for stamp in result.get("file_timestamps", [])}
 
 
 def is_wrong(seconds: float) -> bool:

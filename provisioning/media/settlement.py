@@ -169,11 +169,12 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
 
 
 def _tell_clock(device: Device, fresh: Sequence[Upload], now: datetime) -> None:
-    """Set how far the camera's clock is off, by the photos that a request has made."""
+    """Set how far the camera's clock is off, by the photos that a request has made, linked to it or not."""
     for upload in fresh:
-        if upload.command is None or upload.file_type != "photo":
+        request = camera_clock.request_of(upload) if upload.file_type == "photo" else None
+        if request is None:
             continue
-        off = camera_clock.seconds_off(upload.command, upload)
+        off = camera_clock.seconds_off(request, upload)
         if off is not None:
             camera_clock.note(device, off, upload.id, upload.received_at or now)
             if camera_clock.is_wrong(off):
