@@ -8,7 +8,6 @@ from flask import Flask
 from gateway_double import Phone
 
 from provisioning.check import run_view, runner
-from provisioning.devices import registry
 from provisioning.models import ChecklistRun, Device, db, utcnow
 from provisioning.sms import dispatch
 
@@ -31,17 +30,6 @@ def phone(app: Flask) -> Iterator[Phone]:
     phone = Phone(app)
     yield phone
     phone.close()
-
-
-@pytest.fixture
-def van(phone: Phone) -> Device:
-    given = {
-        "imei": "352094082736916",
-        "phone": "+12025550111",
-        "sms_login": "fleet",
-        "sms_password": "cam11",
-    }
-    return registry.add(given, utcnow())
 
 
 def begin(van: Device) -> ChecklistRun:

@@ -29,12 +29,16 @@ class Visitor:
         self._forget()
         return self.client.get(path, headers=headers)
 
-    def send(self, page: str, action: str, **fields: Any) -> TestResponse:
+    def hidden(self, page: str) -> dict[str, str]:
+        """Give the hidden fields of the last form of a page."""
         text = self.get(page).text
         found = {
             name: re.findall(rf'name="{name}"\s+value="([^"]+)"', text) for name in ("csrf_token", "nonce")
         }
-        hidden = {name: values[-1] for name, values in found.items() if values}
+        return {name: values[-1] for name, values in found.items() if values}
+
+    def send(self, page: str, action: str, **fields: Any) -> TestResponse:
+        hidden = self.hidden(page)
         self._forget()
         return self.client.post(action, data=hidden | fields, headers={"Referer": f"http://localhost{page}"})
 

@@ -20,7 +20,7 @@ from provisioning.models import Verdict as Grade
 from provisioning.roles import Role
 from provisioning.tracker import language
 
-phone, van = checklist_visits.phone, checklist_visits.van  # the same fixtures
+phone = checklist_visits.phone  # the same fixture
 
 
 def test_a_run_is_stored_and_asks_one_thing_after_the_other(phone: Phone, van: Device) -> None:

@@ -14,7 +14,7 @@ from provisioning.devices import registry, status_table
 from provisioning.models import ChecklistRun, Command, Device, ShownState, State, db, timestamps, utcnow
 from provisioning.sms import recovery
 
-phone, van = checklist_visits.phone, checklist_visits.van  # the same fixtures
+phone = checklist_visits.phone  # the same fixture
 
 
 def test_what_depends_on_a_failed_step_is_not_asked(phone: Phone, van: Device) -> None:

@@ -1,14 +1,12 @@
 """Pages as the server gives them: forms that keep what was typed, archived vehicles, files."""
 
 import re
-import threading
-import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from flask import Flask
 from page_visitor import IMEI, Visitor, command, flat, text_from, upload
+from second_clicks import click_again, slowed
 from sqlalchemy import func, select
 
 from provisioning.commands import submission
@@ -105,10 +103,7 @@ def test_fields_begin_with_the_devices_defaults(app: Flask, visitor: Visitor) ->
 def test_a_form_sent_again_from_a_kept_page_with_other_fields_is_done_as_well(
     van: Device, visitor: Visitor
 ) -> None:
-    page = visitor.get(f"/vehicles/{IMEI}/footage").text
-    hidden = {
-        name: re.findall(rf'name="{name}"\s+value="([^"]+)"', page)[0] for name in ("csrf_token", "nonce")
-    }
+    hidden = visitor.hidden(f"/vehicles/{IMEI}/footage")
     for source in ("front", "rear", "rear"):
         visitor._forget()
         visitor.client.post(f"/vehicles/{IMEI}/ask", data=hidden | {"file_type": "photo", "source": source})
@@ -116,16 +111,8 @@ def test_a_form_sent_again_from_a_kept_page_with_other_fields_is_done_as_well(
     assert [row.arguments["source"] for row in asked] == ["front", "rear"]
 
 
-def hidden(visitor: Visitor, page: str) -> dict[str, str]:
-    """Give the hidden fields of the last form of a page."""
-    text = visitor.get(page).text
-    return {
-        name: re.findall(rf'name="{name}"\s+value="([^"]+)"', text)[-1] for name in ("csrf_token", "nonce")
-    }
-
-
 def test_a_double_click_on_archive_leads_to_the_fleet(van: Device, visitor: Visitor) -> None:
-    form = hidden(visitor, f"/vehicles/{IMEI}/settings/vehicle")
+    form = visitor.hidden(f"/vehicles/{IMEI}/settings/vehicle")
     for _ in range(2):
         visitor._forget()
         answer = visitor.client.post(f"/vehicles/{IMEI}/archive", data=form)
@@ -134,35 +121,13 @@ def test_a_double_click_on_archive_leads_to_the_fleet(van: Device, visitor: Visi
 
 
 def test_a_second_click_on_a_form_whose_first_is_still_at_work_waits_for_it(
-    app: Flask, van: Device, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+    van: Device, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, begun = submission.ask, threading.Event()
-
-    def ask_slowly(*given: Any) -> Any:
-        begun.set()
-        time.sleep(1)
-        return real(*given)
-
-    monkeypatch.setattr(submission, "ask", ask_slowly)
-    form = hidden(visitor, f"/vehicles/{IMEI}/footage") | {"file_type": "photo", "source": "front"}
-    cookie = visitor.client.get_cookie("session")
-    assert cookie
-    found: list[tuple[int, str | None]] = []
-
-    def click() -> None:
-        client = app.test_client()
-        client.set_cookie("session", cookie.value)
-        answer = client.post(f"/vehicles/{IMEI}/ask", data=form)
-        found.append((answer.status_code, answer.location))
-
-    db.session.remove()
-    first = threading.Thread(target=click)
-    first.start()
-    assert begun.wait(30)
-    click()
-    first.join(30)
+    begun = slowed(monkeypatch, submission, "ask")
+    form = visitor.hidden(f"/vehicles/{IMEI}/footage") | {"file_type": "photo", "source": "front"}
+    answers = click_again(visitor, f"/vehicles/{IMEI}/ask", form, begun)
     (asked,) = db.session.scalars(select(Command)).all()
-    assert found == [(302, f"/vehicles/{IMEI}/footage?asked={asked.id}")] * 2
+    assert [answer.location for answer in answers] == [f"/vehicles/{IMEI}/footage?asked={asked.id}"] * 2
 
 
 @pytest.mark.parametrize("path", ["/", f"/vehicles/{IMEI}", f"/vehicles/{IMEI}/part/requests", "/vehicles/0"])

@@ -4,15 +4,14 @@ import contextlib
 import hashlib
 import re
 import threading
-import time
 from collections.abc import Callable
-from typing import Any
 
 import people_visits
 import pytest
 from flask import Flask
 from page_visitor import Visitor
 from people_visits import EMAIL, link_of, person
+from second_clicks import click_again, slowed
 from sqlalchemy import select
 
 from provisioning.core.errors import Conflict
@@ -69,11 +68,7 @@ def test_two_tokens_of_one_name_at_the_same_moment_are_a_conflict(
 
 def clicked_twice(visitor: Visitor, page: str, **fields: str) -> tuple[str, str]:
     """Send the last form of a page twice, as a double click does; give both answers."""
-    text = visitor.get(page).text
-    hidden = {
-        name: re.findall(rf'name="{name}"\s+value="([^"]+)"', text)[-1] for name in ("csrf_token", "nonce")
-    }
-    answers = []
+    hidden, answers = visitor.hidden(page), []
     for _ in range(2):
         visitor._forget()
         answers.append(visitor.client.post(page, data=hidden | fields))
@@ -101,34 +96,10 @@ def test_a_double_click_makes_one_and_shows_it(
 
 
 def test_a_second_click_waits_for_the_first_which_is_still_at_work(
-    app: Flask, admin: Visitor, monkeypatch: pytest.MonkeyPatch
+    admin: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, slow = invitations.invite, threading.Event()
-
-    def invite_slowly(*given: Any) -> Any:
-        slow.set()
-        time.sleep(1)
-        return real(*given)
-
-    monkeypatch.setattr(invitations, "invite", invite_slowly)
-    text = admin.get("/settings/people").text
-    form = {"email": EMAIL, "role": "viewer"} | {
-        name: re.findall(rf'name="{name}"\s+value="([^"]+)"', text)[-1] for name in ("csrf_token", "nonce")
-    }
-    cookie = admin.client.get_cookie("session")
-    assert cookie
-    found: list[str] = []
-
-    def click() -> None:
-        client = app.test_client()
-        client.set_cookie("session", cookie.value)
-        found.append(link_of(client.post("/settings/people", data=form).text))
-
-    first = threading.Thread(target=click)
-    first.start()
-    assert slow.wait(30)
-    db.session.remove()
-    click()
-    first.join(30)
-    assert len(set(found)) == 1
+    begun = slowed(monkeypatch, invitations, "invite")
+    form = {"email": EMAIL, "role": "viewer"} | admin.hidden("/settings/people")
+    answers = click_again(admin, "/settings/people", form, begun)
+    assert len({link_of(answer.text) for answer in answers}) == 1
     assert person().invite_hash

@@ -11,23 +11,11 @@ from sms_commands import send
 from sqlalchemy import select
 
 from provisioning.commands import submission
-from provisioning.devices import registry
 from provisioning.fleet import presets
 from provisioning.models import Command, Device, Role, db, utcnow
 
 PATH = "/vehicles/352094082736916/settings"
 READY = {"151": 18, "150": 1}
-
-
-@pytest.fixture
-def van(phone: Phone) -> Device:
-    given = {
-        "imei": "352094082736916",
-        "phone": "+12025550111",
-        "sms_login": "fleet",
-        "sms_password": "cam11",
-    }
-    return registry.add(given, utcnow())
 
 
 @pytest.fixture
