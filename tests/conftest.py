@@ -8,7 +8,6 @@ import dataclasses
 import gc
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +22,7 @@ os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
 os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
 
 import apps
+import chromium
 import databases
 import durations
 import gevent.socket
@@ -228,10 +228,6 @@ def either_product(request: pytest.FixtureRequest) -> "Stack":
     return stack
 
 
-# the first is Debian's package of it without windows
-CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser")
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
     """One Chromium; a test opens pages or contexts of its own and closes them."""
@@ -239,11 +235,12 @@ def browser() -> Iterator["Browser"]:
 
     expect.set_options(timeout=60_000)
 
-    chromium = next(found for name in CHROMIUM if (found := shutil.which(name)))
     flags = ("no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking",
              "disable-component-update", "disable-sync")  # fmt: skip
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[f"--{flag}" for flag in flags])
+        browser = playwright.chromium.launch(
+            executable_path=chromium.program(), args=[f"--{flag}" for flag in flags]
+        )
         yield browser
         browser.close()
 
