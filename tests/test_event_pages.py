@@ -193,6 +193,22 @@ def test_an_event_of_a_request_names_it_and_who_asked(van: Device, visitor: Visi
     assert f'<a href="/requests/{"a" * 32}">Photo, front camera</a>, asked by ops' in page
 
 
+def test_an_event_of_a_long_clip_names_each_of_its_requests(van: Device, visitor: Visitor) -> None:
+    now = utcnow()
+    for name, seconds, begins in (("a" * 32, 30, 0), ("b" * 32, 2, 30)):
+        row = requested(van, name, by_check=False)
+        row.batch = "together"
+        row.arguments = {
+            "file_type": "video", "source": "front", "duration": seconds, "timestamp": int(now.timestamp()) + begins,
+        }  # fmt: skip
+        db.session.commit()
+        moment = now + timedelta(seconds=begins)
+        ident = event(van, trigger=0, command_id=name, file_type="video", timestamp=moment, started_at=moment)
+    page = flat(visitor.get(f"/media/{ident}"))
+    for name, seconds in (("a" * 32, 30), ("b" * 32, 2)):
+        assert f'<a href="/requests/{name}">{seconds} s from' in page
+
+
 def test_an_event_leads_to_its_neighbours(van: Device, visitor: Visitor) -> None:
     old, middle, new = event(van, 3), event(van, 2), event(van, 1)
     page = visitor.get(f"/media/{middle}").text

@@ -210,6 +210,7 @@ def test_the_page_of_an_event_makes_a_link_shows_it_once_and_ends_it(app: Flask,
     text = visitor.get(page).text
     found = re.search(r'value="http://dualcam.test(/s/[^"]+)"', text)
     assert found
+    assert "data-copy" in text
     assert "/s/" not in visitor.get(page).text
     assert opened(app, found[1]).status_code == 200
     share = db.session.scalars(select(Share)).one()

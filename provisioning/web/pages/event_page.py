@@ -47,7 +47,7 @@ def show(ident: str) -> ResponseReturnValue:
 def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
     return render_template(
         "media/event.html", event=event, device=event.device, files=files, problem=problem,
-        request_row=next((file.command for file in files if file.command), None), records=_records(files),
+        requests=list(dict.fromkeys(file.command for file in files if file.command)), records=_records(files),
         seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(event, files),
         days_kept=_days_kept(files),
         shares=shares.of_event(event, utcnow()) if auth.caller().may(Permission.SHARE) else [],
