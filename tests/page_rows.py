@@ -117,7 +117,9 @@ def seed(folder: Path) -> list[str]:
     return [
         *(path for path in named if "<" not in path), *found.values(), f"/inbox/unknown/{UNKNOWN}",
         f"/vehicles/{WAITING}/check",
-        "/media?camera=front&kind=crash", "/search?q=Layout+1+", "/search?q=999", "/settings/preset?begin=Layout",
+        "/media?camera=front&kind=crash",
+        "/search?q=Layout+1+", "/search?q=999", "/?state=broken,limited&q=Layout&sort=name",
+        "/settings/preset?begin=Layout",
         "/settings/storage?photo=30&video=9", "/settings/people/1", "/settings/presets/Layout", "/nowhere",
     ]  # fmt: skip
 

@@ -193,13 +193,14 @@ def test_the_start_page_shows_what_is_worst_first_and_filters_by_the_address(
 
 
 def test_the_sentence_counts_the_states_and_leads_to_their_vehicles(app: Flask, fleet: list[Device]) -> None:
-    from page_visitor import Visitor
-
-    page = Visitor(app, Role.VIEWER).get("/").text
+    visitor = Visitor(app, Role.VIEWER)
+    page = visitor.get("/").text
     for title, state in (("1 needs somebody", "broken,limited"), ("1 not checked", "unchecked")):
         link = re.search(rf'<a [^>]*href="([^"]+)">{title}</a>', page)
         assert link
         assert unquote(link[1]) == f"/?state={state}"
+        chosen = visitor.get(unquote(link[1])).text
+        assert re.search(rf"<a [^>]*aria-current=true[^>]*>{title}</a>", chosen)
     assert "No SD card in the front camera: photos only" in page
 
 

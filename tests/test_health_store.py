@@ -14,6 +14,7 @@ from sqlalchemy import func, select, text
 
 from provisioning.core import jobs
 from provisioning.devices import health_facts, health_store, registry, status_table
+from provisioning.fleet import presets
 from provisioning.media import camera_sessions, registration, settlement, telemetry
 from provisioning.models import (
     ChecklistRun,
@@ -322,6 +323,18 @@ def test_a_refusal_says_which_of_two_cameras_is_missing(
     hand_over(phone, van)
     phone.reply(said)
     assert state_and_code(van)[1] == health
+
+
+def test_settings_differ_from_a_preset_since_it_is_there(van: Device) -> None:
+    ago, now = utcnow() - timedelta(days=1), utcnow()
+    status_table.note(
+        van, "parameter.66003", "30", Verdict.GOOD, now=ago, source_kind="command", source_id=None
+    )
+    preset = presets.save("Delivery", "", {"66003": 25}, "tests", now)
+    registry.change(van, {"profile_id": preset.id}, now)
+    drift = health_facts.of(van, utcnow()).drift
+    assert drift is not None
+    assert (drift.numbers, drift.since) == ((66003,), preset.created_at)
 
 
 def test_settings_that_were_just_asked_for_differ_only_once_their_request_has_ended(

@@ -276,6 +276,23 @@ def test_the_head_and_the_overview_of_a_vehicle_leave_place_for_the_rest(
         assert height <= page_height
 
 
+def test_the_head_of_the_list_stays_in_sight_and_its_rows_are_low(
+    open_context: Contexts, paths: list[str]
+) -> None:
+    """Rows of 44 px; the names of the columns stay below the bar while the list is scrolled."""
+    with open_context(1366) as context:
+        page = context.new_page()
+        page.goto("/", wait_until="load")
+        rows = page.evaluate(
+            "() => [...document.querySelectorAll('tbody tr')].map((row) => row.offsetHeight)"
+        )
+        assert max(rows) <= 46
+        page.evaluate("() => (document.querySelector('tbody td').style.height = '60rem')")
+        page.evaluate("() => window.scrollTo(0, 400)")
+        top = page.evaluate("() => document.querySelector('thead th').getBoundingClientRect().top")
+        assert 56 <= top <= 58
+
+
 # the height of a vehicle's card, and whether a reason of two lines is cut on it
 REASON = """() => {
     const why = document.querySelector(".fleet-why > :not(.text-secondary)");

@@ -149,7 +149,8 @@ def _by_itself(items: Items) -> Known | None:
 def _drift(device: Device, items: Items, now: datetime) -> Drift | None:
     """Give the parameters whose confirmed value is not that of the device's preset, else not what was asked.
 
-    Those that an open request sets are left out: its answer is still to come. None differs since before it was asked.
+    Those that an open request sets are left out: its answer is still to come. None differs since before it was asked,
+    or since before there was that version of the preset.
     """
     asked_at, being_set = _settings_asked(device, now)
     confirmed = {
@@ -171,6 +172,8 @@ def _drift(device: Device, items: Items, now: datetime) -> Drift | None:
     since = min(
         max(confirmed[number].since, asked_at.get(number, confirmed[number].since)) for number in differs
     )
+    if preset is not None and name:
+        since = max(since, preset.created_at)
     return Drift(tuple(differs), since, name)
 
 
