@@ -6,10 +6,11 @@ import pytest
 from gateway_double import Phone
 from sms_commands import NUMBER, at, photo, send
 from sms_rows import add_van, file_of, relink
+from sqlalchemy import select
 
 from provisioning.commands import submission
 from provisioning.media import link_service, link_words, telemetry
-from provisioning.models import Device, State, db, utcnow
+from provisioning.models import Device, Direction, Message, State, db, utcnow
 from provisioning.sms import inbound, recovery
 from provisioning.sms.gateway import InboundSms
 
@@ -69,6 +70,24 @@ def test_already_captured_gives_the_file_to_the_request_before(phone: Phone, van
     relink(van)
     assert (first.state, first.late, upload.command_id) == (State.DONE, True, first.id)
     assert (second.state, second.error_code) == (State.FAILED, "already_captured")
+
+
+def test_an_earlier_file_that_cannot_be_sent_says_that_the_server_is_not_reached(
+    phone: Phone, van: Device
+) -> None:
+    row = photo(van)
+    send(van)
+    phone.reply("Warning: Photo already captured previously, trying to send it")
+    assert (row.state, row.error_code) == (State.FAILED, "already_captured")
+    phone.reply("Error: connect to server")
+    db.session.expire_all()
+    assert (row.state, row.error_code, van.health_code) == (
+        State.FAILED,
+        "server_unreachable",
+        "server_unreachable",
+    )
+    texts = select(Message.claimed).where(Message.direction == Direction.IN)
+    assert list(db.session.scalars(texts)) == [True, True]
 
 
 def test_already_captured_with_no_request_before_leaves_the_file_unlinked(phone: Phone, van: Device) -> None:

@@ -17,6 +17,7 @@ from provisioning.models import Command, Device, State, Upload, db
 from provisioning.phrase import Phrase
 from provisioning.tracker import language
 
+ALREADY_CAPTURED = "already_captured"
 EARLY = timedelta(seconds=30)  # so much before its command was handed over an answer may be dated
 
 
@@ -67,8 +68,8 @@ def take(
 def _candidates(device: Device, at: datetime) -> list[Command]:
     """Give the commands that a text of this time may answer, newest first.
 
-    In flight, capturing, never answered for a day, or files whose announcement may still come. Asked for apart, so
-    that each is found by an index and not among all that the device was ever asked.
+    In flight, capturing, never answered for a day, files whose announcement may still come, or an earlier file that
+    is tried to be sent. Asked for apart, so that each is found by an index and not among all that the device was asked.
     """
     until = at + EARLY
     of_device = select(Command).where(Command.device_id == device.id)
@@ -78,7 +79,11 @@ def _candidates(device: Device, at: datetime) -> list[Command]:
         of_device.where(
             Command.sending_at >= at - UNANSWERED_FOR,
             Command.sending_at <= until,
-            Command.answered_at.is_(None) | ((Command.kind == "camreq") & (Command.state == State.DONE)),
+            or_(
+                Command.answered_at.is_(None),
+                (Command.kind == "camreq") & (Command.state == State.DONE),
+                (Command.kind == "camreq") & (Command.error_code == ALREADY_CAPTURED),
+            ),
         )
         .order_by(Command.id.desc())
         .limit(200)
@@ -117,4 +122,5 @@ def _candidate(row: Command, taken: Sequence[float]) -> language.Candidate:
         reported=(*taken, *announced),
         unannounced=unannounced,
         answered=row.answered_at is not None,
+        resending=row.error_code == ALREADY_CAPTURED,
     )

@@ -13,6 +13,9 @@ from provisioning.tracker.language import Candidate, Failure, Fit, Progress, Rep
 UNANSWERED_FOR = timedelta(hours=24)  # so long a command without a reply stays a candidate for one
 
 
+_NO_CONNECTION = Failure("server_unreachable", retry=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Match:
     """The chosen command, and whether its content proves it."""
@@ -50,6 +53,9 @@ def choose(replies: Sequence[Reply], candidates: Sequence[Candidate]) -> Match |
     owing = [candidate for candidate in (*weak, *faint) if not candidate.answered]
     if len(owing) == 1 and any(isinstance(reply.progress, Failure) for reply in replies):
         return Match(owing[0].id, False)
+    # the device has tried to send the earlier file that it spoke of, and could not
+    if any(reply.progress == _NO_CONNECTION for reply in replies):
+        return next((Match(candidate.id, False) for candidate in weak if candidate.resending), None)
     return None
 
 

@@ -64,7 +64,8 @@ class Candidate:
 
     `asked`: the moment that a video was asked for; `reported`: those that the device gave of its files, in words or
     with a file. Both in Unix seconds. `unannounced`: a camreq that is done, since its file came before the words that
-    announce it. `answered`: the device has said something to it already.
+    announce it. `answered`: the device has said something to it already. `resending`: it has ended, and the device
+    tries to send an earlier file in its place.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Candidate:
     reported: tuple[float, ...] = ()
     unannounced: bool = False
     answered: bool = False
+    resending: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from provisioning.tracker.language.command import Source
 
 CAMERA = r"front\s*/\s*rear|front|rear"
 FILE_TYPE = r"photo\s*/\s*video|photo|video"
-MOMENT = r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}(?:T|\s+)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?|[0-9]{9,16}"
+# five digits: a camera whose clock was never set counts from 1970
+MOMENT = r"[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}(?:T|\s+)[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?|[0-9]{5,16}"
 CONNECTED = r"(?P<connected>already\s+connected\s*\.?\s*)?"
 RESULT = r"\s*:?\s*(?P<result>success\w*|fail\w*|error)"
 END = r"\s*[.!]*"
