@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from page_visitor import Visitor
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from test_api import Api
 from test_event_pages import event
 from test_events import stored
@@ -252,7 +252,8 @@ def test_a_link_is_not_restored_later_nor_beyond_its_time(app: Flask, ident: str
     db.session.commit()
     assert "Undo" not in visitor.get(page).text
     answer = visitor.send(page, f"/media/{ident}/shares/{share}/restore")
-    assert (answer.status_code, "cannot be restored any more" in answer.text) == (404, True)
+    assert (answer.status_code, "cannot be restored any more; make a new one" in answer.text) == (404, True)
+    assert re.search(r'<details id="new-share"\s+open', answer.text)
     assert opened(app, path).status_code == 404
 
 
@@ -265,6 +266,19 @@ def test_the_page_of_an_event_offers_and_restores_no_link_to_another(
     for named in (share, "unknown"):
         assert "Undo" not in visitor.get(f"{other}?ended={named}").text
         assert visitor.send(other, f"{other}/shares/{named}/restore").status_code == 404
+    assert opened(app, path).status_code == 404
+
+
+def test_a_link_to_an_event_that_went_meanwhile_is_not_restored(app: Flask, van: Device, ident: str) -> None:
+    visitor = Visitor(app, Role.SUPPORT)
+    path, share, page = ended(visitor, app, ident)
+    hidden = visitor.hidden(page)
+    db.session.execute(delete(Upload))
+    event_service.forget({ident})  # as retention does
+    db.session.commit()
+    visitor._forget()
+    answer = visitor.client.post(f"/media/{ident}/shares/{share}/restore", data=hidden)
+    assert (answer.status_code, "There is no such event." in answer.text) == (404, True)
     assert opened(app, path).status_code == 404
 
 

@@ -86,7 +86,7 @@ def may_be_restored(share: Share, now: datetime) -> bool:
 def restore(share: Share, now: datetime) -> None:
     """Have a link that was ended within `undo.UNDO` lead to its event again. Commits. Raises NotFound."""
     if not may_be_restored(share, now):
-        raise NotFound(gettext("This link cannot be restored any more."))
+        raise NotFound(gettext("This link cannot be restored any more; make a new one."))
     share.ended_at = None
     db.session.commit()
 
