@@ -8,9 +8,11 @@ from gateway_double import Phone
 from page_visitor import Visitor, flat
 from sms_commands import send
 from sqlalchemy import func, select
+from test_checklist_verdicts import judged
 from test_fleet_lists import Program
 
-from provisioning.check import runner
+from provisioning.check import run_facts, runner, step_commands
+from provisioning.check.verdicts import decide, grounds
 from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
 from provisioning.models import Command, Device, Message, Role, Verdict, db, utcnow
@@ -206,10 +208,21 @@ def test_the_form_of_a_vehicle_sets_it(phone: Phone, van: Device) -> None:
 def test_the_checklist_asks_no_photo_of_the_cabin(phone: Phone, van: Device) -> None:
     from provisioning.check.steps import STEPS
 
+    cost = step_commands.cost(van)
+    van.cabin_private = False
+    assert step_commands.cost(van) == cost + 1
+    van.cabin_private = True
     run = runner.start(van, "tests", utcnow())
     step = next(one for one in STEPS if one.id == "rear")
     entry = runner._advance_step(run, step, {}, van, utcnow())
     assert (entry["state"], entry["code"]) == ("skipped", "cabin_private")
+    run.steps = run.steps | {"rear": entry}
+    results = judged({}) | {"rear": run_facts.results_of(run)["rear"]}
+    verdict = decide(results)
+    assert verdict.id == "good"
+    assert [one.code for one in grounds(verdict, results)].count("cabin_private") == 0
+    missing = {name: result for name, result in results.items() if name != "rear"}
+    assert decide(missing).id == "undecided"  # a rear photo that was only not asked for yet
 
 
 def test_drivers_get_a_notice_that_says_what_is_recorded(phone: Phone, van: Device) -> None:

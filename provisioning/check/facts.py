@@ -8,6 +8,7 @@ from provisioning.phrase import Phrase
 
 GOOD, WARN, BAD, HIDDEN = "good", "warn", "bad", "not visible"
 SKIPPED = "skipped"
+PRIVATE = "cabin_private"  # why a step was skipped, and its mark: nobody wants to know what it would find
 YES, NO, UNABLE = "yes", "no", "unable"
 LOOKS = (YES, NO, UNABLE)  # the answers to every question
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
-from provisioning.check.facts import CommandOutcome, Result, StepFacts, by_answer
+from provisioning.check.facts import HIDDEN, PRIVATE, CommandOutcome, Result, StepFacts, by_answer
 from provisioning.check.steps import Step
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table, transfer_times
@@ -29,11 +29,13 @@ from provisioning.tracker.parameters import SENDS_BY_ITSELF, WarningCode, as_int
 
 
 def results_of(run: ChecklistRun) -> dict[str, Result]:
-    """Give the results of the steps that are done, by step."""
+    """Give the results of the steps that are done, or are never to be done, by step."""
     return {
         name: Result(entry["verdict"], Phrase.from_json(entry), entry.get("mark", ""))
+        if entry["state"] == "done"
+        else Result(HIDDEN, Phrase(PRIVATE), PRIVATE)
         for name, entry in run.steps.items()
-        if entry.get("state") == "done"
+        if entry.get("state") == "done" or entry.get("code") == PRIVATE
     }
 
 

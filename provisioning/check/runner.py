@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from provisioning.check.facts import LOOKS, SKIPPED, CommandOutcome, StepFacts
+from provisioning.check.facts import LOOKS, PRIVATE, SKIPPED, CommandOutcome, StepFacts
 from provisioning.check.run_facts import (
     bytes_per_second,
     clock_of,
@@ -20,7 +20,7 @@ from provisioning.check.run_facts import (
     outcomes_of,
     results_of,
 )
-from provisioning.check.step_commands import ask_again, ask_step, is_lost, waited_for
+from provisioning.check.step_commands import ask_again, ask_step, is_lost, is_of_cabin, waited_for
 from provisioning.check.steps import STEPS, Step, in_order, nobody_can_look
 from provisioning.check.verdicts import decide, likely_cause
 from provisioning.commands import submission
@@ -188,8 +188,8 @@ def _advance_step(
     results = results_of(run)
     if step.asks_person and nobody_can_look(results):
         return _skipped("nobody_can_look")
-    if device.cabin_private and step.id == "rear":
-        return _skipped("cabin_private")
+    if is_of_cabin(step, device):
+        return _skipped(PRIVATE)
     if not step.when(results):
         return _skipped("not_needed" if step.asks_person else "ignition_first")
     blocked = [need for need in step.needs if need in results and results[need].verdict == "bad"]
