@@ -263,12 +263,13 @@ OVERVIEW = """() => {
 }"""
 
 
-@pytest.mark.parametrize(("width", "head", "page_height"), [(390, 120, 1400), (1366, 20 + 88, 800)])
+@pytest.mark.parametrize(("width", "head", "page_height"), [(390, 120, 1400), (1366, 20 + 88, 768)])
 def test_the_head_and_the_overview_of_a_vehicle_leave_place_for_the_rest(
     open_context: Contexts, paths: list[str], width: int, head: int, page_height: int
 ) -> None:
     with open_context(width) as context:
         page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 768})
         page.goto(f"/vehicles/{IMEI}", wait_until="load")
         bar, end, height, beside = page.evaluate(OVERVIEW)
         assert beside == ["KLM-312 · depot-1"]

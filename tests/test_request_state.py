@@ -25,6 +25,49 @@ def test_a_request_tells_how_much_of_its_file_has_come(van: Device, visitor: Vis
     assert "We wait until 02:30 EET." in text
 
 
+def test_a_request_tells_how_long_its_files_still_take_at_their_own_speed(
+    van: Device, visitor: Visitor
+) -> None:
+    begun = utcnow() - timedelta(minutes=5)
+    row = command(van, state=State.ANSWERED, sending_at=begun)
+    file = upload(
+        van, "receiving", received_packets=27, started_at=begun, updated_at=begun + timedelta(minutes=4)
+    )
+    assert 'Coming 50 %</span><span class="text-secondary">about 4 min</span>' in sentence(visitor)
+    row.arguments = {"file_type": "photo", "source": "both"}
+    db.session.commit()
+    assert "about 12 min</span>" in sentence(visitor)  # and the other one, which is as long
+    file.resumes = 1  # its time is not all its own
+    db.session.commit()
+    assert "about" not in sentence(visitor)
+
+
+def test_a_request_is_cancelled_where_it_is_listed(app: Flask, van: Device) -> None:
+    row = command(van, state=State.QUEUED, sending_at=None)
+    support, viewer = Visitor(app, Role.SUPPORT), Visitor(app, Role.VIEWER)
+    cancel = f'action="/requests/{row.id}/cancel"'
+    for part, place in (("under_way", f"/vehicles/{IMEI}"), ("requests", f"/vehicles/{IMEI}/footage")):
+        assert cancel not in viewer.get(f"/vehicles/{IMEI}/part/{part}").text
+        page = support.get(f"/vehicles/{IMEI}/part/{part}").text
+        assert cancel in page
+        assert 'aria-label="Cancel: Photo, front camera"' in page
+        answer = support.send(place, f"/requests/{row.id}/cancel", stay=part)
+        assert answer.location == place
+        assert row.state == State.CANCELLED
+        assert cancel not in support.get(f"/vehicles/{IMEI}/part/requests").text
+        row.state = State.QUEUED
+        db.session.commit()
+
+
+def test_only_who_may_change_credentials_is_offered_to_stop_their_change(app: Flask, van: Device) -> None:
+    row = command(
+        van, state=State.QUEUED, sending_at=None, kind="setparam", arguments={"encrypted": {"3003": "x"}}
+    )
+    support, installer = Visitor(app, Role.SUPPORT), Visitor(app, Role.INSTALLER)
+    cancel, part = f'action="/requests/{row.id}/cancel"', f"/vehicles/{IMEI}/part/under_way"
+    assert (cancel in support.get(part).text, cancel in installer.get(part).text) == (False, True)
+
+
 def test_a_broken_line_tells_that_the_device_goes_on(van: Device, visitor: Visitor) -> None:
     command(van, state=State.ANSWERED)
     upload(van, "partial", received_packets=31)

@@ -30,6 +30,7 @@ from provisioning.models import (
 from provisioning.translation import N_, gettext
 
 RETRIES = N_("A camera that cannot get through tries again after some 30 minutes.")
+TELLING_SECONDS = 3  # a file must have come for so long, or its speed tells nothing
 ON_ITS_WAY = (UploadState.RECEIVING, UploadState.PARTIAL)
 WAITING = {
     ShownState.QUEUED: N_("Waits for the vehicle's turn."),
@@ -105,6 +106,7 @@ class RequestProgress:
     files: Sequence[Upload]
     sentence: str
     percent: int | None  # None: no file of it is on its way
+    seconds_left: float | None = None  # until all of its files are here; None: nobody can tell
 
 
 def of(rows: Sequence[Command], device: Device) -> dict[str, RequestProgress]:
@@ -131,9 +133,22 @@ def of(rows: Sequence[Command], device: Device) -> dict[str, RequestProgress]:
 def _progress(
     row: Command, linked: Sequence[Upload], coming: Sequence[Upload], session: CameraSession | None, zone: str
 ) -> RequestProgress:
-    upload = _on_its_way(row, [one.source for one in linked], coming) if row.state in OPEN else None
-    percent = 100 * upload.received_packets // upload.packets if upload and upload.packets else None
-    return RequestProgress(linked, sentence(row, linked, coming, session, zone), percent)
+    here = [one.source for one in linked]
+    upload = _on_its_way(row, here, coming) if row.state in OPEN else None
+    said = sentence(row, linked, coming, session, zone)
+    if upload is None or not upload.packets:
+        return RequestProgress(linked, said, None)
+    left = _seconds_left(upload, len(command_state.missing_sources(row, here)) - 1)
+    return RequestProgress(linked, said, 100 * upload.received_packets // upload.packets, left)
+
+
+def _seconds_left(upload: Upload, more_files: int) -> float | None:
+    """Give how long a file still takes at its own speed, and so many more that are as long; None where it broke off."""
+    seconds = (upload.updated_at - upload.started_at).total_seconds()
+    if upload.state != UploadState.RECEIVING or upload.resumes or seconds < TELLING_SECONDS:
+        return None
+    whole = seconds * upload.packets / max(1, upload.received_packets)
+    return whole - seconds + whole * more_files
 
 
 def _on_its_way(row: Command, here: Iterable[str], coming: Sequence[Upload]) -> Upload | None:

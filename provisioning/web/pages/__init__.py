@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from provisioning.commands import command_words
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
-from provisioning.devices import durations, status_words
+from provisioning.devices import durations, status_words, transfer_times
 from provisioning.media import copy_words, link_words, session_words
 from provisioning.media.storage import media as uploads_media
 from provisioning.models import db, utcnow
@@ -101,7 +101,7 @@ def init_app(app: Flask) -> None:
         local=times.local, size=amounts.size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
         short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
         own_time=times.own_time, zone_label=times.zone_label, place=times.place, to_second=times.to_second,
-        estimate=durations.words, browser=browser_name,
+        estimate=durations.words, about=transfer_times.about, browser=browser_name,
         field_name=audit_log.field_name, field_value=audit_log.field_value, money=amounts.money, number=amounts.number,
         said=command_words.said, status_note=status_words.note,
         reply_sentence=command_words.reply_sentence, link_reason=link_words.reason, copy_problem=copy_words.problem,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from flask import Blueprint, render_template, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from provisioning.commands import command_words, submission
@@ -14,6 +14,11 @@ from provisioning.roles import Permission
 from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
+
+BACK = {
+    "under_way": "pages.vehicle",
+    "requests": "pages.footage",
+}  # parts with requests, and where they stand
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -47,24 +52,25 @@ def _page(row: Command, error: ServiceError | None = None) -> str:
     zone = row.device.time_zone
     return render_template(
         "request.html", row=row, device=row.device, zone=zone, progress=request_progress.of([row], row.device)[row.id],
-        life=life, error=error, is_open=row.state in OPEN, may_cancel=auth.caller().may(_may_cancel(row)),
+        life=life, error=error, is_open=row.state in OPEN, may_cancel=auth.caller().may(may_cancel(row)),
     )  # fmt: skip
 
 
-def _may_cancel(row: Command) -> Permission:
+def may_cancel(row: Command) -> Permission:
     """Give the role that cancelling a command needs: who may not change credentials may not stop their change."""
     return Permission.SET_UP if credential_pairs.is_change(row) else Permission.ASK
 
 
 def cancel(ident: str) -> ResponseReturnValue:
-    """Cancel a request."""
+    """Cancel a request; `stay` names the tab of the vehicle on which somebody did it."""
     row = _find(ident)
-    auth.demand(_may_cancel(row))
+    auth.demand(may_cancel(row))
 
     def work() -> str:
         submission.cancel(row, utcnow())
         db.session.commit()
-        return url_for("pages.request", ident=ident)
+        back = BACK.get(request.form.get("stay", ""))
+        return url_for(back, imei=row.device.imei) if back else url_for("pages.request", ident=ident)
 
     return forms.once(work, lambda error: (_page(row, error), error.status))
 

@@ -17,7 +17,8 @@ from provisioning.media.event_rules import SERVER_REQUEST, EventKind
 from provisioning.models import OPEN, Command, Device, Upload, db, files_of, utcnow
 from provisioning.sms import traffic
 from provisioning.translation import gettext
-from provisioning.web.pages import action_places, event_cards, event_days, media, status
+from provisioning.web import auth
+from provisioning.web.pages import action_places, event_cards, event_days, media, request_page, status
 
 UNDER_WAY = 3
 LATEST = 6
@@ -120,4 +121,7 @@ def _doubtful(device: Device) -> Sequence[Upload]:
 def _requests(device: Device, most: int, which: ColumnElement[bool]) -> dict[str, Any]:
     query = select(Command).where(Command.device_id == device.id, which)
     rows = db.session.scalars(query.order_by(Command.id.desc()).limit(most)).all()
-    return {"rows": rows, "progress": request_progress.of(rows, device)}
+    may_cancel = {
+        row.id for row in rows if row.state in OPEN and auth.caller().may(request_page.may_cancel(row))
+    }
+    return {"rows": rows, "progress": request_progress.of(rows, device), "may_cancel": may_cancel}
