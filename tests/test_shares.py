@@ -94,6 +94,16 @@ def test_the_log_has_which_originals_were_fetched_by_a_link(app: Flask, ident: s
     assert audited(who) == [("saw", f"event:{ident}"), ("downloaded", f"upload:{upload}")]
 
 
+def test_each_address_from_which_a_link_is_opened_is_in_the_log(app: Flask, ident: str) -> None:
+    path, share = made(app, ident)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        Visitor._forget()
+        app.test_client().get(path, environ_base={"REMOTE_ADDR": address})
+    db.session.rollback()
+    rows = db.session.scalars(select(AuditEntry).where(AuditEntry.who == f"shared link {share['id']}"))
+    assert sorted(row.address for row in rows) == ["192.0.2.1", "192.0.2.2"]
+
+
 def test_the_copy_of_a_clip_that_is_fetched_by_a_link_is_in_the_log(app: Flask, van: Device) -> None:
     ident = event(van, trigger=3, path="clip.h265", file_type="video", identifier="%videof")
     upload = db.session.scalars(select(Upload)).one()

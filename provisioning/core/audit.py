@@ -22,7 +22,9 @@ log = structlog.get_logger(__name__)
 
 COMMAND_LINE = "command line"
 UNKNOWN = "unknown"  # somebody who could not sign in, and whom no user's e-mail names
-VIEWING = timedelta(minutes=30)  # requests of one person for one file within it are one viewing
+VIEWING = timedelta(
+    minutes=30
+)  # requests of one person, from one address, for one file within it are one viewing
 VIEWERS = 50  # of one object, at most
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no id is older
 
@@ -120,14 +122,20 @@ def _add(entry: NewEntry, now: datetime) -> None:
 def _is_known(entry: NewEntry, now: datetime) -> bool:
     """Say whether this viewing has its entry."""
     since = first_id(now - VIEWING)
-    same = [AuditEntry.object == entry.object, AuditEntry.who == entry.who, AuditEntry.action == entry.action]
+    same = [
+        AuditEntry.object == entry.object,
+        AuditEntry.who == entry.who,
+        AuditEntry.action == entry.action,
+        AuditEntry.address == entry.address[:45],
+    ]
     return db.session.scalar(select(AuditEntry.id).where(*same, AuditEntry.id > since).limit(1)) is not None
 
 
 def _viewing(entry: NewEntry, now: datetime) -> str:
     """Give what requests of one viewing that come at the same moment share."""
     number = int(now.timestamp() // VIEWING.total_seconds())
-    return hashlib.sha256(f"{entry.who}\0{entry.action}\0{entry.object}\0{number}".encode()).hexdigest()
+    parts = (entry.who, entry.address, entry.action, entry.object, str(number))
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
 
 
 def select_entries(wanted: EntryFilter) -> Select[Any]:
