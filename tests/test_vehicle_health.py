@@ -153,6 +153,7 @@ UNREACHABLE = "Cannot reach our server"
         ),
         ("never_checked", {"ignition_off": True}, "Not checked yet (ignition was off)"),
         ("requests_fail", {"reason": "modem_not_ready"}, "The modem is not ready to send"),
+        ("requests_fail", {"reason": "unknown_refusal"}, "Refuses requests in unknown words"),
         ("requests_fail", {"reason": "new_code"}, "The last three requests failed"),
     ],
 )

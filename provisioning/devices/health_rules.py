@@ -33,6 +33,7 @@ WRONG_CLOCK = 120  # seconds
 RECENT = timedelta(days=30)  # older requests say nothing of today
 # so long the tracker's data at the camera port counts: a tracker that sends it there comes again and again
 ASTRAY_FOR = timedelta(days=1)
+OFF_FOR = timedelta(hours=1)  # so long before and after a refusal because of it the ignition counts as off
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +115,22 @@ def _present(signs: Iterable[_Sign]) -> tuple[str, datetime] | None:
     return value, min(since)
 
 
+def _was_off(facts: VehicleFacts, at: datetime) -> bool:
+    """Condition: near this time the device refused a request because the ignition was off."""
+    said = [request.ended_at for request in facts.requests if request.failure == "ignition_off"]
+    return any(abs(off - at) < OFF_FOR for off in said if off is not None)
+
+
 def _dead_since(facts: VehicleFacts, side: str, now: datetime) -> datetime | None:
     """Give since when a camera does not answer; None where it does, or nobody knows."""
     camera = camera_of(facts, side)
-    signs = [
-        _Sign(known.at, known.value, known.since) for known in (camera.answers, camera.detected) if known
-    ]
+    signs = [_Sign(known.at, known.value, known.since) for known in (camera.detected,) if known]
+    if camera.answers is not None:
+        asleep = camera.answers.value == "no" and _was_off(facts, camera.answers.at)
+        # asked while the ignition was off it says nothing, and what it said before holds on
+        at = camera.answers.since if asleep else camera.answers.at
+        if not (asleep and _was_off(facts, at)):
+            signs.append(_Sign(at, camera.answers.value, camera.answers.since))
     seen = [camera.file, *(check.found_at for check in facts.checks if check.marks.get(side) == "came")]
     signs += [_Sign(at, "yes", at) for at in seen if at is not None]
     if (check := _found_by_check(facts, *_DEAD)) is not None and side in _DEAD[check.verdict]:
@@ -180,14 +191,19 @@ def server_unreachable(facts: VehicleFacts, limits: HealthLimits, now: datetime)
 
 
 def no_capture(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:
-    check = _found_by_check(facts, "no_capture")
+    """Find cameras that answered the last check and took no picture, with none of theirs since."""
+    check = _telling(facts)
     if check is None:
         return None
-    sides = [side for side in SIDES if check.camera in (side, "both", None)]
-    came = newest(camera_of(facts, side).file for side in sides)
-    if came is not None and came > check.found_at:
-        return None
-    return Finding(check.found_at, {"camera": sides[0] if len(sides) == 1 else "both"})
+    sides = [side for side in SIDES if check.marks.get(side) == "no_capture"]
+    if not sides and check.verdict == "no_capture":
+        sides = [side for side in SIDES if check.camera in (side, "both", None)]
+    left = [side for side in sides if not _came_since(camera_of(facts, side), check.found_at)]
+    return Finding(check.found_at, {"camera": left[0] if len(left) == 1 else "both"}) if left else None
+
+
+def _came_since(camera: CameraFacts, at: datetime) -> bool:
+    return camera.file is not None and camera.file > at
 
 
 def requests_fail(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Finding | None:

@@ -88,6 +88,7 @@ _REASONS: Mapping[str, tuple[str, Action]] = {
     "value_differs": (N_("Does not take over settings"), CHECK),
     "not_confirmed": (N_("Does not confirm settings"), CHECK),
     "unreadable_reply": (N_("Answers in unknown words"), CHECK),
+    "unknown_refusal": (N_("Refuses requests in unknown words"), CHECK),
 }
 
 

@@ -13,7 +13,21 @@ _KEY = re.compile(
 _PIN = re.compile(r"(?:DI|AI|AIN|DO|DOUT|DIN)[0-9]", re.IGNORECASE)
 
 # The keys that the product looks up, in the vendor's spelling, whatever case a firmware writes them in.
-_LOOKED_UP = ("Ver", "Hw", "Mod", "IMEI", "RTC", "GPRS", "SIM", "OP", "Signal", "Roaming", "Data Link")
+_LOOKED_UP = (
+    "Ver",
+    "Hw",
+    "Mod",
+    "IMEI",
+    "RTC",
+    "GPRS",
+    "SIM",
+    "OP",
+    "Signal",
+    "Roaming",
+    "Data Link",
+    "DI1",
+    "DIN1",
+)
 _SPELLINGS = {key.casefold(): key for key in _LOOKED_UP}
 
 
