@@ -13,7 +13,9 @@ document.addEventListener("input", (event) => {
 });
 
 // A row of tabs that is wider than a phone begins with the one that is open in sight.
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+document.querySelectorAll(".tabs [aria-current], .chips [aria-current=page]").forEach((one) => {
+  one.scrollIntoView({ block: "nearest", inline: "center" });
+});
 
 // How long ago a time is, counted on: a page stays open. By the server's clock, which made the page.
 const ahead = Date.now() - Number(texts.now);

@@ -160,3 +160,19 @@ def test_how_sure_it_is_that_a_file_is_the_requests_is_said_in_the_readers_langu
     for language, word in (("en", "(certain)"), ("de", "(sicher)")):
         answer = visitor.get(f"/requests/{row.id}", **{"Accept-Language": language})
         assert word in answer.text
+
+
+def test_a_done_request_whose_files_are_gone_says_so_and_one_without_files_that_it_was_answered(
+    van: Device, visitor: Visitor
+) -> None:
+    photo = command(van, state=State.DONE)
+    asked = command(van, state=State.DONE, kind="getparam", arguments={"parameters": [66003]})
+    assert "Its files came, and have been removed since." in visitor.get(f"/requests/{photo.id}").text
+    assert "The vehicle has answered." in visitor.get(f"/requests/{asked.id}").text
+
+
+def test_the_sms_of_a_request_stand_behind_what_was_sent(van: Device, visitor: Visitor) -> None:
+    row = command(van, state=State.DONE, kind="getver", arguments={}, reply="Ver:03.28.03.Rev.05")
+    page = flat(visitor.get(f"/requests/{row.id}"))
+    assert '<details class="card" id="sent"> <summary' in page
+    assert page.index('id="sent"') < page.index("Ver:03.28.03.Rev.05")

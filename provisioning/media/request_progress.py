@@ -172,7 +172,7 @@ def sentence(
         return command_words.sentence(row.error) + _retry(row)
     here = [upload.source for upload in linked]
     if state is State.DONE:
-        return "" if here else _note(row) or gettext("Done.")
+        return "" if here else _note(row) or _done(row)
     if state not in OPEN:
         return _note(row)
     if row.note:
@@ -182,6 +182,12 @@ def sentence(
     if row.kind != "camreq":
         return (_note(row) or gettext("The vehicle has answered.")) + _end(row, zone)
     return _file(row, here, coming, session) + _end(row, zone)
+
+
+def _done(row: Command) -> str:
+    if row.kind == "camreq":
+        return gettext("Its files came, and have been removed since.")
+    return gettext("The vehicle has answered.")
 
 
 def _note(row: Command) -> str:
