@@ -29,7 +29,7 @@ MARKS = {
     "capture_failed": "no_capture",
     "not_configured": "wrong_mode",
     "server_unreachable": "unreachable",
-    "no_file": "unreachable",
+    "no_file": "no_file",
     "file_not_found": "no_footage",
 }
 UNANSWERED = ("no_reply", "unclear", "queue_timeout")

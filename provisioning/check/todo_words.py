@@ -23,7 +23,9 @@ _STEP_BY_REASON: Mapping[str, str] = {
     "capture_failed": _RESTART,
     "not_configured": N_("Set %(required)s."),
     "server_unreachable": _CHECK_SERVER,
-    "no_file": _CHECK_SERVER,
+    "no_file": N_(
+        "Ask again; where no file comes at all, check the server's address and port, the APN, and the firewall."
+    ),
     "file_not_found": N_("Check the SD card, and the camera's time zone."),
 }
 

@@ -23,6 +23,7 @@ def _dead(results: Mapping[str, Result], mark: str, *photos: str) -> bool:
     return has_mark(results, mark, "cameras") and not has_mark(results, "came", *photos)
 
 
+_FILES = ("front", "rear", "card")
 NEEDED = ("reachable", "configuration", "cameras", "front", "rear", "card")
 
 
@@ -62,7 +63,11 @@ VERDICTS: tuple[CheckVerdict, ...] = (
     CheckVerdict(
         "server_unreachable",
         ("front", "rear", "card", "transfer"),
-        lambda r: has_mark(r, "unreachable", "front", "rear", "card"),
+        lambda r: (
+            has_mark(r, "unreachable", *_FILES)
+            # where another file of the run came, the server is reached
+            or (has_mark(r, "no_file", *_FILES) and not has_mark(r, "came", *_FILES))
+        ),
     ),
     CheckVerdict(
         "no_capture", ("cameras", "front", "rear"), lambda r: has_mark(r, "no_capture", "front", "rear")
