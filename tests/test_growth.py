@@ -27,7 +27,17 @@ from provisioning.media import (
     storage_use,
     telemetry,
 )
-from provisioning.models import Device, Role, ShownState, Upload, UploadState, db, new_id, utcnow
+from provisioning.models import (
+    Device,
+    HealthChange,
+    Role,
+    ShownState,
+    Upload,
+    UploadState,
+    db,
+    new_id,
+    utcnow,
+)
 from provisioning.sms import dispatch, due_commands, reconcile
 from provisioning.tracker import language
 from provisioning.web import auth
@@ -228,6 +238,8 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
     command = asked(van)
     registration.register([sidecar("a" * 32)], utcnow())
     settlement.settle_all(utcnow)
+    db.session.add(HealthChange(device_id=van.id, state="broken", code="no_camera", since=utcnow()))
+    db.session.commit()
     visitor, token = Visitor(app, Role.ADMIN), auth.create_token("growth", Role.VIEWER)
     for path in (
         "/",
@@ -240,6 +252,7 @@ def test_pages_and_lists_read_no_whole_table(app: Flask, van: Device, seen: list
         f"/media?vehicle={IMEI}&before=f",
         "/media",
         "/media?before=f&type=photo",
+        "/inbox?all=1",
     ):
         assert IMEI in visitor.get(path).text, path
     assert "dualcam_worker_age" in visitor.get("/metrics").text

@@ -10,7 +10,17 @@ from page_visitor import IMEI, Visitor, add_van, badge, flat, prove, text_from
 from sqlalchemy import event as sql_event
 from test_event_pages import event
 
-from provisioning.models import CameraSession, ChecklistRun, Device, Event, Role, db, new_id, utcnow
+from provisioning.models import (
+    CameraSession,
+    ChecklistRun,
+    Device,
+    Event,
+    HealthChange,
+    Role,
+    db,
+    new_id,
+    utcnow,
+)
 from provisioning.web.auth import Caller
 from provisioning.web.pages import inbox_items
 
@@ -79,6 +89,25 @@ def test_what_has_newly_limited_a_vehicle_waits_until_it_is_mended_or_old(
     assert "Nothing waits for you" in visitor.get("/inbox").text
     assert badge(visitor) is None
     assert "<h2>Limited</h2>" in flat(visitor.get("/inbox?all=1"))
+
+
+def test_what_was_mended_is_shown_with_what_is_done(van: Device, visitor: Visitor) -> None:
+    now = utcnow()
+    for state, code, hours in (
+        ("limited", "rear_camera", 3),
+        ("broken", "no_camera", 2),
+        ("working", "proved", 1),
+    ):
+        at = now - timedelta(hours=hours)
+        db.session.add(HealthChange(device_id=van.id, state=state, code=code, since=at, at=at))
+    db.session.commit()
+    assert "Nothing waits for you" in visitor.get("/inbox").text
+    page = flat(visitor.get("/inbox?all=1"))
+    assert page.count("<h2>Mended</h2>") == 1
+    assert "No camera answers" in page  # the newest, once for each vehicle
+    assert "Rear camera does not answer" not in page
+    break_down(van)
+    assert "<h2>Mended</h2>" not in visitor.get("/inbox?all=1").text
 
 
 def test_a_question_of_a_check_waits_for_its_answer(van: Device, visitor: Visitor) -> None:

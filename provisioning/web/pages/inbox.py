@@ -4,7 +4,6 @@ What else wants one is gathered by `inbox_items`.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, render_template, request, url_for
@@ -36,7 +35,6 @@ from provisioning.web.pages import forms, inbox_items
 
 PAGE = 50
 UNKNOWN = 5  # devices on the first page of the inbox; the others are behind a link
-DONE_FOR = timedelta(days=30)  # so long the inbox shows what is done
 SUGGESTED = 500  # devices; a list to choose from helps nobody beyond, and weighs
 
 
@@ -84,7 +82,7 @@ def _put_aside() -> Sequence[Message]:
     return db.session.scalars(
         select(Message)
         .where(
-            Message.id >= first_id(utcnow() - DONE_FOR),
+            Message.id >= first_id(utcnow() - inbox_items.DONE_FOR),
             Message.direction == Direction.IN,
             Message.claimed,
             Message.device_id.is_(None),

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.orm import joinedload
 
 from provisioning.check import run_view
-from provisioning.devices import health_view, installation_facts
+from provisioning.devices import health_view, health_words, installation_facts
 from provisioning.devices.health import HealthState
 from provisioning.devices.health_view import HealthView
 from provisioning.devices.installation import InstallationStep
@@ -27,6 +27,7 @@ from provisioning.models import (
     ChecklistRun,
     Device,
     Event,
+    HealthChange,
     Message,
     db,
     utcnow,
@@ -41,6 +42,7 @@ SHOWN = 10  # of each group; the others are behind a link
 ALL = 50
 MOST = 100  # a badge says no higher number
 
+DONE_FOR = timedelta(days=30)  # so long the inbox shows what is done
 NEW = timedelta(days=7)  # a vehicle that is limited for longer is no news: the fleet lists it
 
 
@@ -109,6 +111,7 @@ def groups(*, with_done: bool) -> list[InboxGroup]:
         _unwell(gettext("Broken"), HealthState.BROKEN),
         _unwell(gettext("Limited"), HealthState.LIMITED, None if with_done else utcnow() - NEW),
         InboxGroup(gettext("Waiting for you"), waiting),
+        InboxGroup(gettext("Mended"), _mended() if with_done else ()),
     )
     return [group for group in found if group.items]
 
@@ -185,6 +188,34 @@ def _unwell(title: str, state: HealthState, since: datetime | None = None) -> In
     ]
     more = url_for("pages.fleet", state=str(state)) if len(rows) > SHOWN else None
     return InboxGroup(title, items, more)
+
+
+def _mended() -> list[InboxItem]:
+    """Give the vehicles that were broken or limited within the last days and are not any more, with what it was."""
+    unwell = (str(HealthState.BROKEN), str(HealthState.LIMITED))
+    found = db.session.execute(
+        select(HealthChange, Device)
+        .join(Device, Device.id == HealthChange.device_id)
+        .where(
+            HealthChange.at >= utcnow() - DONE_FOR,
+            HealthChange.state.in_(unwell),
+            Device.archived_at.is_(None),
+            Device.health_state.not_in(unwell),
+        )
+        .order_by(HealthChange.at.desc(), HealthChange.id.desc())
+        .limit(ALL)
+    )
+    newest: dict[int, InboxItem] = {}
+    for change, device in found:
+        item = InboxItem(
+            device=device,
+            text=health_words.sentence(change.code, change.arguments or {}),
+            at=change.at,
+            button=gettext("Look"),
+            address=url_for("pages.vehicle", imei=device.imei),
+        )
+        newest.setdefault(device.id, item)
+    return list(newest.values())
 
 
 def _questions() -> list[InboxItem]:
