@@ -230,12 +230,20 @@ document.addEventListener("keydown", (event) => {
   else press(event.key);
 });
 
-// Whoever has chosen no time zone is offered the browser's own, which is kept once the form is sent.
+// Whoever has chosen no time zone is offered the browser's own, which is kept once the form is sent. A list of which
+// some stand before all others has it in front of them.
 document.querySelectorAll("select[data-browser-zone]").forEach((select) => {
   const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-  if (select.value || ![...select.options].some((option) => option.value === timeZone)) return;
-  select.value = timeZone;
-  select.parentElement.querySelector("[data-proposed]").hidden = false;
+  if (![...select.options].some((option) => option.value === timeZone)) return;
+  const { value, dataset } = select;
+  if (dataset.textMine) {
+    const group = document.createElement("optgroup");
+    group.label = dataset.textMine;
+    group.append(new Option(timeZone));
+    select.prepend(group);
+  }
+  select.value = value || timeZone;
+  if (!value) select.parentElement.querySelector("[data-proposed]").hidden = false;
 });
 
 // A text that is shown once is copied by its button; without JavaScript it is selected by hand.

@@ -256,6 +256,17 @@ def test_many_tabs_load_and_one_that_is_seen_again_catches_up(browser: Browser, 
     signed_in.close()
 
 
+def test_the_browsers_zone_stands_before_all_others_for_a_new_vehicle(browser: Browser, stack: Stack) -> None:
+    complaints: list[str] = []
+    page = open_page(browser, stack, 390, complaints, timezone_id="America/Chicago")
+    page.goto("/vehicles/new")
+    field = page.locator("#field-time_zone")
+    expect(field.locator("optgroup").first).to_have_attribute("label", "Of your browser")
+    expect(field.locator("option").first).to_have_text("America/Chicago")
+    assert complaints == []
+    page.close()
+
+
 def test_whoever_has_chosen_no_time_zone_is_offered_that_of_the_browser(
     browser: Browser, stack: Stack
 ) -> None:

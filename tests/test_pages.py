@@ -65,6 +65,50 @@ def test_the_head_of_a_vehicle_names_its_plate_and_its_tags(van: Device, visitor
     assert page.count("KLM 312 · north · south") == 2  # in the bar of a phone and in the head of a desk
 
 
+# the time zone of a new vehicle
+
+NEW = "/vehicles/new"
+
+
+def zones(page: str) -> tuple[dict[str, list[str]], list[str]]:
+    """Give the time zones that a form offers by their groups, and those that are chosen."""
+    field = page.partition('id="field-time_zone"')[2].partition("</select>")[0]
+    groups = re.findall(r'<optgroup label="([^"]+)">(.*?)</optgroup>', field, re.DOTALL)
+    return (
+        {name: re.findall(r">([^<>]+)</option>", some) for name, some in groups},
+        re.findall(r"<option selected>([^<]+)", field),
+    )
+
+
+def test_a_new_vehicle_begins_with_the_zone_of_the_last_and_offers_those_of_most_vehicles_first(
+    van: Device, visitor: Visitor
+) -> None:
+    given = (
+        ("America/Chicago", "+12025550121"),
+        ("America/Chicago", "+12025550122"),
+        ("UTC", "+12025550123"),
+    )
+    imeis = ("356307042441013", "490154203237518", "350612071913857")
+    for imei, (zone, phone) in zip(imeis, given, strict=True):
+        registry.add({"imei": imei, "phone": phone, "time_zone": zone}, utcnow())
+    offered, chosen = zones(visitor.get(NEW).text)
+    assert offered["Of your vehicles"] == ["America/Chicago", "Europe/Vilnius", "UTC"]
+    assert len(offered["All"]) > 400
+    assert chosen == ["America/Chicago"]
+    _, chosen = zones(visitor.get(f"/vehicles/{IMEI}/settings/vehicle").text)
+    assert chosen == ["Europe/Vilnius"]
+
+
+def test_the_first_vehicle_has_the_zone_that_the_browser_proposes_else_utc(
+    app: Flask, visitor: Visitor
+) -> None:
+    offered, chosen = zones(visitor.get(NEW).text)
+    assert (list(offered), chosen) == (["All"], [])
+    assert "data-browser-zone" in visitor.get(NEW).text
+    visitor.send(NEW, NEW, imei=IMEI, phone="+12025550111", time_zone="")
+    assert registry.find(IMEI).time_zone == "UTC"
+
+
 # forms keep what was typed, and work without JavaScript
 
 

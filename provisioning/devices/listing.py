@@ -127,6 +127,18 @@ def tags() -> list[tuple[str, int]]:
     return [(tag, count) for tag, count in counted if count]
 
 
+def zones_used(most: int) -> list[str]:
+    """Give the time zones that most live vehicles have, the most frequent first."""
+    query = select(Device.time_zone).where(Device.archived_at.is_(None)).group_by(Device.time_zone)
+    return list(db.session.scalars(query.order_by(func.count().desc(), Device.time_zone).limit(most)))
+
+
+def newest_zone() -> str | None:
+    """Give the zone of the vehicle that was added last; None where none has another than UTC, the default."""
+    has_zone = Device.archived_at.is_(None), Device.time_zone != "UTC"
+    return db.session.scalar(select(Device.time_zone).where(*has_zone).order_by(Device.id.desc()).limit(1))
+
+
 def under_way() -> int:
     """Count the requests and settings that have not ended."""
     return db.session.scalar(select(func.count()).where(Command.state.in_(OPEN))) or 0

@@ -19,6 +19,7 @@ from provisioning.web.pages import forms, media, vehicle
 from provisioning.web.schemas.devices import ZONES, DeviceChangeForm, DeviceForm
 
 PAGE = 50
+ZONES_USED = 6  # time zones that stand before all others
 FIELDS = (
     "imei", "phone", "name", "plate", "tags", "card_gb", "model", "sms_login", "sms_password", "time_zone",
 )  # fmt: skip
@@ -98,6 +99,7 @@ def add_vehicle() -> ResponseReturnValue:
     if request.method != "POST":
         given = {name: request.args.get(name, "") for name in FIELDS if "sms" not in name}
         given["phone"] = given["phone"] or fleet_settings.current().country_code or ""
+        given["time_zone"] = given["time_zone"] or listing.newest_zone() or ""
         return _form(None, given, {}, None)
 
     def work() -> str:
@@ -138,7 +140,8 @@ def edit_vehicle(imei: str) -> ResponseReturnValue:
 def _form(device: Device | None, given: Any, errors: forms.Errors, error: ServiceError | None) -> str:
     fields = {
         "given": given, "errors": errors, "problem": error.message if error else None, "models": MODELS,
-        "zones": sorted(ZONES), "keeps_leading_spaces": sms_capabilities().keeps_leading_spaces,
+        "zones": sorted(ZONES), "zones_used": listing.zones_used(ZONES_USED),
+        "keeps_leading_spaces": sms_capabilities().keeps_leading_spaces,
     }  # fmt: skip
     if device is None:
         usual_login = bool(fleet_settings.current().sms_login)

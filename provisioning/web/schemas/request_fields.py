@@ -195,6 +195,8 @@ class FormFields(Schema):
             given["tags"] = tags or ([""] if given["tags"].strip() else [])  # commas alone are no empty field
         if isinstance(text := given.get("card_gb"), str):
             given["card_gb"] = int(text) if text.strip().isdecimal() else text.strip() or None
+        if given.get("time_zone") == "":  # none was chosen
+            del given["time_zone"]
         return given
 
 
