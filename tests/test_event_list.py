@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 from test_api import Api
-from test_events import stored
+from test_events import requested, stored
 from upload_rows import IMEI, add_van
 
 from provisioning.devices import registry
@@ -72,6 +72,19 @@ def test_an_event_shows_its_files_and_its_place(app: Flask, made: dict[str, str]
     assert answer["place"] == {"latitude": 54.6872, "longitude": 25.2797}
     assert [(file["source"], file["event"]) for file in answer["uploads"]] == [("front", made["crash"])]
     assert Api(app, Role.SUPPORT)("GET", f"/events/{made['din']}").json["place"] is None
+
+
+def test_an_event_says_who_asked_for_it(app: Flask, van: Device, made: dict[str, str]) -> None:
+    for name, by_check in (("a" * 32, False), ("b" * 32, True)):
+        requested(van, name, by_check=by_check)
+        stored(van, name, trigger=0, command_id=name)
+    event_service.remake_all(utcnow)
+    items = Api(app, Role.VIEWER)("GET", f"/events?imei={IMEI}").json["items"]
+    assert {(item["kind"], item["asked_by"]) for item in items} == {
+        ("asked", "ops"),
+        ("check", "checklist, ops"),
+        *((kind, None) for kind in ("crash", "din1", "periodic")),
+    }
 
 
 def test_who_has_seen_an_event_is_noted_once(app: Flask, made: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """Reads events: lists by what people ask for, one by its id; and notes who has seen one and that one is kept."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from provisioning.core.errors import NotFound
 from provisioning.media.event_rules import EventKind
 from provisioning.models import (
     NEEDS_A_LOOK,
+    Command,
     Event,
     EventView,
     Upload,
@@ -137,6 +138,15 @@ def files_of(events: Sequence[Event]) -> dict[str, list[Upload]]:
     ):
         files[str(row.event_id)].append(row)
     return files
+
+
+def asked_by(files: Mapping[str, Sequence[Upload]]) -> dict[str, str]:
+    """Give who asked for the files of events, by the event's id; none for what came by itself."""
+    asked = {file.command_id: ident for ident, rows in files.items() for file in rows if file.command_id}
+    rows = db.session.execute(
+        select(Command.id, Command.requested_by).where(Command.id.in_(asked)).order_by(Command.id.desc())
+    )
+    return {asked[row.id]: row.requested_by for row in rows}
 
 
 def seen_by(events: Sequence[Event]) -> dict[str, list[str]]:

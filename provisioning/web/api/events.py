@@ -35,7 +35,8 @@ def list_events(given: dict[str, Any]) -> Page:
 
 def _shown(rows: Sequence[Event]) -> list[ShownEvent]:
     files, names = event_list.files_of(rows), event_list.seen_by(rows)
-    return [ShownEvent(row, files.get(row.id, ()), names.get(row.id, ())) for row in rows]
+    askers = event_list.asked_by(files)
+    return [ShownEvent(row, files.get(row.id, ()), askers.get(row.id), names.get(row.id, ())) for row in rows]
 
 
 @blueprint.get("/events/<ident>")

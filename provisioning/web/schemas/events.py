@@ -55,10 +55,11 @@ class EventFilterSchema(ListFilter):
 
 @dataclass(frozen=True, slots=True)
 class ShownEvent:
-    """An event with its files, and who has seen it."""
+    """An event with its files, who asked for them, and who has seen it."""
 
     event: Event
     uploads: Sequence[Upload]
+    asked_by: str | None
     seen_by: Sequence[str]
 
 
@@ -87,6 +88,9 @@ class EventResponse(ResponseSchema):
     kind = Word(EventKind)
     at = Time()
     uploads = Many(UploadResponse, beside=True)
+    asked_by = Text(
+        beside=True, null=True, about="a user or token, or a check of theirs; null: it came by itself"
+    )
     seen_by = Texts(beside=True, about="users and tokens")
     seen_at = Time(null=True, about="when it was first seen, or came too long ago for anybody to look")
     saved = Boolean(
