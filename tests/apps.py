@@ -4,6 +4,7 @@ Making one (routes, the OpenAPI document) and warming it up (statements, templat
 tests. What a test may change of it is put back here; a test compares it with an app that was made anew.
 """
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from jinja2 import FileSystemBytecodeCache
 
 from app import create_app
 from provisioning.base_app import configure
+from provisioning.core import change_feed
 from provisioning.core.config import Config
 from provisioning.models import db
 
@@ -50,6 +52,10 @@ def take_back() -> None:
 
     An idle connection to PostgreSQL is kept: a new one costs the server 7 ms, and again for its cold caches.
     """
+    # the file of SQLite is replaced for the next test: a thread that reads it then would bring back its rows
+    for thread in threading.enumerate():
+        if thread.name == change_feed.POLLER:
+            thread.join(10)
     db.session.remove()
     pool = db.engine.pool
     if db.engine.dialect.name == "sqlite" or pool.checkedout() or pool.checkedin() > KEPT_CONNECTIONS:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import socket
 import stat
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import gevent
 import psutil
 import pytest
 import requests
+from conftest import wait_until
 from stack import Stack
 
 from provisioning.web import gunicorn_worker
@@ -67,6 +69,26 @@ def test_a_form_that_comes_in_pieces_reaches_the_app_whole(web: Stack) -> None:
     line.sendall(b"l=a&")
     assert line.recv(100).startswith(b"HTTP/1.1 400 ")  # read, and refused for want of a form's token
     line.close()
+
+
+def test_a_stream_whose_reader_is_gone_is_given_up(web: Stack) -> None:
+    web.add_user("reader@example.com", "a long enough password", "viewer")
+    session, url = requests.Session(), f"{web.environment['PUBLIC_URL']}/login"
+    token = re.findall(r'name="csrf_token"\s+value="([^"]+)"', session.get(url, timeout=30).text)[0]
+    who = {"csrf_token": token, "email": "reader@example.com", "password": "a long enough password"}
+    session.post(url, data=who, timeout=30)
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in session.cookies)
+    line = connect(web, f"GET /events HTTP/1.1\r\nHost: dualcam.test\r\nCookie: {cookies}\r\n\r\n".encode())
+    assert b"text/event-stream" in line.recv(1000)
+    port = line.getsockname()[1]
+    (worker,) = psutil.Process(web.processes["web"].pid).children()
+
+    def is_held() -> bool:
+        return any(one.raddr and one.raddr.port == port for one in worker.net_connections("tcp"))
+
+    assert is_held()
+    line.close()
+    wait_until(lambda: not is_held())
 
 
 class Drip:

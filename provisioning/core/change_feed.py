@@ -7,7 +7,7 @@ process reads new rows while somebody listens; a listener holds no database sess
 import queue
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,11 +18,12 @@ from sqlalchemy import delete, select
 from provisioning.core.errors import TooMany
 from provisioning.models import Change, DeviceTag, db, utcnow, visibility
 
+POLLER = "events"  # the name of its thread
 POLL_SECONDS = 1.0
 # PostgreSQL numbers rows before they are committed: a lower id may appear after a higher one
 OVERLAP = timedelta(seconds=30)
 KEEP = timedelta(minutes=5)
-COMMENT_SECONDS = 15.0  # keeps proxies from closing a silent stream
+BEAT_SECONDS = 4.0  # a stream is never silent for longer: static/live.js takes one that is for dead
 QUEUE_SIZE = 200
 RETRY_MS = 2000
 # at once, in one process: each is a connection, of which a worker has a thousand
@@ -74,6 +75,7 @@ class Hub:
         self._lock = threading.Lock()
         self._listeners: dict[int, tuple[Audience, queue.Queue[str | None]]] = {}
         self._poller: threading.Thread | None = None
+        self._read_at = 0.0  # steady seconds when the poller last read the database
         self._next = 0
         self._held: dict[str, list[Place]] = {}  # of streams by who holds them, the oldest first
 
@@ -83,7 +85,7 @@ class Hub:
             self._next += 1
             self._listeners[self._next] = (audience, place.inbox)
             if self._poller is None or not self._poller.is_alive():
-                self._poller = threading.Thread(target=self._poll, args=(app,), name="events", daemon=True)
+                self._poller = threading.Thread(target=self._poll, args=(app,), name=POLLER, daemon=True)
                 self._poller.start()
             return self._next
 
@@ -118,6 +120,10 @@ class Hub:
         with self._lock:
             self._listeners.pop(number, None)
 
+    def is_current(self) -> bool:
+        """Say whether the poller has read the database lately: only then has a listener heard of everything."""
+        return time.monotonic() - self._read_at < BEAT_SECONDS
+
     # the thread may begin with the limit of the request that started it
     @visibility.whole_fleet()
     def _poll(self, app: Flask) -> None:
@@ -134,6 +140,7 @@ class Hub:
                     ).all()
                     fresh = [row for row in rows if row.id not in seen]
                     tags = self._tags_of({row.device_id for row in fresh} - {None})
+                self._read_at = time.monotonic()
             except Exception:
                 app.logger.warning("events: the database is away", exc_info=True)
                 rows, fresh = (), ()
@@ -170,30 +177,34 @@ hub = Hub()
 
 def stream(
     app: Flask, audience: Audience, since: datetime | None, until: float, place: Place
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     """Give server-sent events for one page until `until` (steady seconds): first what changed after `since`.
 
-    `since` is when the page was made, or when it last got an event: nothing in between is missed. An id is a
-    time in Unix milliseconds, which the page gives back when it reconnects, so ending a stream costs nothing.
+    `since` is when the page was made, or when it last got `heard`: nothing in between is missed. That event says that
+    the page has heard of everything until then, and comes after all others and every BEAT_SECONDS; while the database
+    cannot be read it does not come. Its id is that time in Unix milliseconds, which the page gives back when it
+    reconnects, so ending a stream costs nothing.
     """
     number = hub.listen(app, audience, place)
     try:
         yield f"retry: {RETRY_MS}\n\n"
         topics = _missed(app, audience, since) if since else set()
+        is_current = True
         while time.monotonic() < until and not place.is_ended:
             heard = int(utcnow().timestamp() * 1000)
             for topic in sorted(topics):
-                yield f"id: {heard}\nevent: {topic}\ndata: {heard}\n\n"
-            if not topics:
+                yield f"event: {topic}\ndata: {heard}\n\n"
+            if is_current:
                 yield f"id: {heard}\nevent: heard\ndata: {heard}\n\n"
             received: list[str | None] = []
             try:
-                received.append(place.inbox.get(timeout=COMMENT_SECONDS))
+                received.append(place.inbox.get(timeout=BEAT_SECONDS))
                 while True:
                     received.append(place.inbox.get_nowait())
             except queue.Empty:
                 pass
             topics = {topic for topic in received if topic is not None}
+            is_current = hub.is_current()
     finally:
         hub.leave(number)
 
