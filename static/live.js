@@ -1,36 +1,39 @@
-// How a page stays live, and what it says when it is not live any more.
+// How a page stays live, and what it says when it is not live any more. `texts` is that of app.js.
 
-// A browser holds six connections to a host, and a stream is one: only a page that is seen keeps its stream, or a
-// seventh tab would wait for ever. A page that is seen again is told what happened since it last heard of us.
+const SILENT_MS = 9_000; // the server sends something every 4 s (core/change_feed.py): the stream is dead
+const GRACE_MS = 5_000; // a page that is live again so soon says nothing
+const AGAIN_MS = 5_000; // until a part that did not come is asked for again; longer than any delay of hx-trigger
+
+// The stream of the page, for htmx. A browser holds six connections to a host, and a stream is one: only a page that is
+// seen keeps its stream, or a seventh tab would wait for ever. Each new stream begins with what changed since the page
+// last heard of everything.
 class Stream extends EventTarget {
   constructor(url) {
     super();
     this.url = new URL(url, location.href);
-    this.readyState = EventSource.CONNECTING;
-    this.names = new Set(["heard"]);
+    this.names = new Set();
+    this.openedAt = heardAt;
+    this.addEventListener("heard", () => { heardAt = Date.now(); this.isRefused = false; show(); });
     this.turn = () => (document.hidden ? this.pause() : this.open());
+    this.restore = (event) => { if (event.persisted) this.turn(); }; // a page that the browser kept whole
     document.addEventListener("visibilitychange", this.turn);
+    window.addEventListener("pageshow", this.restore);
     this.turn();
   }
 
   open() {
-    if (this.source) return;
+    this.pause();
+    this.openedAt = Date.now();
     this.source = new EventSource(this.url);
-    this.names.forEach((name) => this.hear(name));
-    this.source.onopen = (event) => this.tell("onopen", event);
-    this.source.onerror = (event) => this.tell("onerror", event);
+    this.source.onerror = () => { this.isRefused = this.source.readyState === EventSource.CLOSED; };
+    this.names.forEach((name) => this.pass(name));
   }
 
-  tell(handler, event) {
-    this.readyState = this.source.readyState;
-    if (this.readyState === EventSource.CLOSED) this.close();
-    if (this[handler]) this[handler](event);
-  }
-
-  hear(name) {
-    this.source.addEventListener(name, (event) => {
-      this.url.searchParams.set("since", event.lastEventId);
-      this.dispatchEvent(new MessageEvent(name, { data: event.data, lastEventId: event.lastEventId }));
+  pass(name) {
+    this.source.addEventListener(name, ({ data, lastEventId }) => {
+      this.saidAt = Date.now();
+      if (lastEventId) this.url.searchParams.set("since", lastEventId);
+      this.dispatchEvent(new MessageEvent(name, { data, lastEventId }));
     });
   }
 
@@ -38,68 +41,103 @@ class Stream extends EventTarget {
     super.addEventListener(name, listener);
     if (this.names.has(name)) return;
     this.names.add(name);
-    if (this.source) this.hear(name);
+    if (this.source) this.pass(name);
   }
 
   pause() {
-    if (this.source) this.source.close();
+    this.source?.close();
     this.source = null;
   }
 
   close() {
     this.pause();
-    this.readyState = EventSource.CLOSED;
     document.removeEventListener("visibilitychange", this.turn);
+    window.removeEventListener("pageshow", this.restore);
   }
 }
 
-htmx.createEventSource = (url) => new Stream(url);
+let stream = null; // of this page
+let heardAt = Date.now(); // when the page had last heard of everything
+let isCutOff = false; // the browser has no network
+
+htmx.createEventSource = (url) => {
+  stream = new Stream(url);
+  return stream;
+};
+
+// The parts that changed and have not come anew yet, by id: the topic that said so, and until when what they show was true.
+const behind = new Map();
+
+document.addEventListener("htmx:sseMessage", ({ target, detail }) => {
+  const changedAt = stream.saidAt;
+  behind.set(target.id, { trueAt: heardAt, ...behind.get(target.id), topic: detail.type, changedAt, askedAt: changedAt });
+});
+document.addEventListener("htmx:beforeRequest", ({ detail }) => { detail.xhr.sentAt = Date.now(); });
+document.addEventListener("htmx:afterRequest", ({ detail }) => {
+  const { id } = detail.requestConfig.elt;
+  const part = behind.get(id);
+  if (!part || !detail.successful) return;
+  part.trueAt = detail.xhr.sentAt;
+  if (part.changedAt <= part.trueAt) behind.delete(id);
+  show();
+});
+
+function askAgain(part, id) {
+  if (Date.now() - part.askedAt < AGAIN_MS) return;
+  part.askedAt = Date.now();
+  const element = document.getElementById(id);
+  if (element) htmx.trigger(element, `sse:${part.topic}`);
+  else behind.delete(id);
+}
+
+// A computer that slept, a network that swallows what is sent, a server that hangs: none of them ends a stream.
+setInterval(() => {
+  if (!stream || document.hidden) return;
+  if (Date.now() - Math.max(heardAt, stream.openedAt) > SILENT_MS) stream.open();
+  behind.forEach(askAgain);
+  show();
+}, 1000);
+
+// a browser without a network knows it at once
+window.addEventListener("offline", () => {
+  isCutOff = true;
+  show();
+});
+window.addEventListener("online", () => {
+  isCutOff = false;
+  if (stream && !document.hidden) stream.open();
+  show();
+});
 
 // The one line of a page that says what a reader of the screen cannot see happen: the page is not live any more, or
 // what changed (elements with data-say). It is seen only where it says that the page is not live.
-let silence; // a line that was lost for a moment is no news
-let isCutOff = false; // the browser has no network
-
-function say(text, seen) {
-  const line = document.getElementById("status");
-  line.classList.toggle("only-read", !seen);
-  if (line.textContent !== text) line.textContent = text;
-}
+const statusLine = document.getElementById("status");
 
 function warns() {
-  const line = document.getElementById("status");
-  return line.textContent && !line.classList.contains("only-read");
+  return statusLine.textContent && !statusLine.classList.contains("only-read");
 }
 
-function clock(date) {
-  return date.toLocaleTimeString(document.documentElement.lang, {
-    hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+function say(text, seen) {
+  statusLine.classList.toggle("only-read", !seen);
+  if (statusLine.textContent !== text) statusLine.textContent = text;
+}
+
+function clock(time) {
+  const date = new Date(time);
+  const day = date.toDateString() === new Date().toDateString() ? {} : { day: "numeric", month: "short" };
+  return date.toLocaleString(document.documentElement.lang, {
+    ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23",
   });
 }
 
-document.addEventListener("htmx:sseOpen", () => {
-  clearTimeout(silence);
-  silence = null;
-  if (warns() && !isCutOff) say("", false); // one that was just opening is open for a moment
-});
-document.addEventListener("htmx:sseError", (event) => {
-  // a stream that the server refuses (the session has ended) is not tried again by the browser
-  if (event.detail.source && event.detail.source.readyState === EventSource.CLOSED) {
-    say(texts.textOld, true);
-  } else if (!silence) {
-    const since = clock(new Date());
-    silence = setTimeout(() => say(texts.textOffline.replace("{}", since), true), 5000);
-  }
-});
-// a browser without a network knows it at once; the stream notices much later, or, where it survives, never
-window.addEventListener("offline", () => {
-  isCutOff = true;
-  say(texts.textOffline.replace("{}", clock(new Date())), true);
-});
-window.addEventListener("online", () => {
-  if (isCutOff && !silence) say("", false);
-  isCutOff = false;
-});
+function show() {
+  const now = Date.now();
+  const trueAt = Math.min(heardAt, ...[...behind.values()].map((part) => part.trueAt));
+  const isLate = stream && now - trueAt > SILENT_MS + GRACE_MS && (warns() || now - stream.openedAt > GRACE_MS);
+  const text = isCutOff ? texts.textOffline : stream?.isRefused ? texts.textRefused : texts.textSilent;
+  if (isCutOff || isLate) say(text.replace("{}", clock(trueAt)), true);
+  else if (warns()) say("", false);
+}
 
 // what the last form did stands on the page that follows; a line that is filled after loading is read aloud
 const done = document.querySelector("[data-done]");

@@ -205,10 +205,7 @@ def test_a_page_says_that_it_hears_of_nothing_any_more(browser: Browser, stack: 
     with page.expect_response("**/vehicles/*/events?*"):
         page.goto(f"/vehicles/{IMEI}")
     page.context.clear_cookies()
-    # the stream ends by itself after some minutes; here the page is made to open it anew
-    page.evaluate(
-        "() => { const m = document.getElementById('main'), c = m.cloneNode(true); m.replaceWith(c); htmx.process(c) }"
-    )
+    page.evaluate("() => stream.open()")  # as after some minutes, when the server ends it
     expect(page.get_by_role("status")).to_contain_text("Not live any more")
     page.close()
 
@@ -222,11 +219,9 @@ def test_a_page_says_at_once_that_the_browser_has_no_network_and_when_it_has_one
     page.clock.pause_at(page.evaluate("() => Date.now() + 1000"))  # no timer of the page ends any more
     status = page.locator("#status")
     page.context.set_offline(True)
-    expect(status).to_contain_text("No connection. This page shows what was known at")
-    page.evaluate(
-        "() => document.dispatchEvent(new Event('htmx:sseOpen'))"
-    )  # of a stream that was just opening
-    expect(status).to_contain_text("No connection. This page shows what was known at")
+    expect(status).to_contain_text("No network: showing the state of")
+    page.evaluate("() => stream.dispatchEvent(new Event('heard'))")  # what was on its way before
+    expect(status).to_contain_text("No network: showing the state of")
     page.context.set_offline(False)
     expect(status).to_have_text("")
     page.context.close()

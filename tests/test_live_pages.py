@@ -1,0 +1,199 @@
+"""Pages stay live, and say so when they are not: silent streams, sleep, parts that do not come, the wall board."""
+
+import functools
+import re
+from collections.abc import Iterator
+
+import databases
+import pytest
+from conftest import wait_until
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from silent_proxy import SilentProxy, before
+from stack import Stack
+from walking import PHONE, context_of
+
+from provisioning.models import utcnow
+from provisioning.web import wall_links
+
+IMEI = "352094081000447"
+FLEET = "/?q=name"
+PARTS = "**/part?*"
+NOT_LIVE = "Not live any more: showing the state of"
+
+
+@functools.cache
+def vehicle_of(stack: Stack) -> None:
+    given = {"imei": IMEI, "phone": "+12025550190", "name": "Old name"}
+    stack.api("POST", "/devices", given, status=201)
+
+
+@pytest.fixture
+def context(browser: Browser, product: Stack) -> Iterator[BrowserContext]:
+    """A phone of somebody who is signed in."""
+    vehicle_of(product)
+    rename(product, "Old name")
+    context = context_of(browser, product, PHONE)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def proxy(product: Stack) -> Iterator[SilentProxy]:
+    with before(product.web_port) as proxy:
+        yield proxy
+
+
+def rename(stack: Stack, name: str) -> None:
+    stack.api("PATCH", f"/devices/{IMEI}", {"name": name}, status=200)
+
+
+def open_live(context: BrowserContext, address: str) -> Page:
+    """Open a page and wait until its stream is there and nothing of it is on its way."""
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_function(
+        "() => stream && heardAt > stream.openedAt && !behind.size && !document.querySelector('.htmx-request')"
+    )
+    return page
+
+
+@pytest.mark.long
+def test_a_page_whose_stream_went_silent_says_so_and_catches_up_by_itself(
+    context: BrowserContext, product: Stack, proxy: SilentProxy
+) -> None:
+    page = open_live(context, proxy.url + FLEET)
+    proxy.is_silent = True
+    rename(product, "New name")
+    status = page.locator("#status")
+    expect(status).to_have_text(re.compile(NOT_LIVE + r" \d\d:\d\d\. You can read on and fill in forms"))
+    expect(page.locator("#list")).to_contain_text("Old name")
+    proxy.is_silent = False
+    expect(status).to_have_text("")
+    expect(page.locator("#list")).to_contain_text("New name")
+
+
+@pytest.mark.long
+def test_a_stream_that_is_silent_for_a_while_is_opened_anew_before_anybody_is_bothered(
+    context: BrowserContext, product: Stack, proxy: SilentProxy
+) -> None:
+    page = open_live(context, proxy.url + FLEET)
+    said = page.evaluate_handle(
+        "() => { const said = []; new MutationObserver(() => said.push(document.getElementById('status').textContent))"
+        ".observe(document.getElementById('status'), {childList: true}); return said }"
+    )
+    proxy.is_silent = True
+    rename(product, "New name")
+    wait_until(lambda: proxy.lost)
+    proxy.is_silent = False  # the stream stays silent
+    expect(page.locator("#list")).to_contain_text("New name")
+    assert said.json_value() == []
+
+
+@pytest.mark.parametrize("how", ["slept", "kept by the browser"])
+def test_a_page_that_is_back_is_brought_up_to_date_at_once(
+    context: BrowserContext, product: Stack, how: str
+) -> None:
+    page = context.new_page()
+    page.clock.install()
+    with page.expect_response("**/events?*"):
+        page.goto(FLEET)
+    # the stream brings nothing any more
+    page.evaluate("() => stream.source.close()")
+    rename(product, "New name")
+    if how == "slept":
+        page.clock.fast_forward("08:00:00")
+    else:
+        page.evaluate("() => window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    expect(page.locator("#list")).to_contain_text("New name")
+    expect(page.locator("#status")).to_have_text("")
+
+
+@pytest.mark.long
+def test_a_part_that_does_not_come_is_no_live_page_and_is_asked_for_again(
+    context: BrowserContext, product: Stack
+) -> None:
+    page = open_live(context, FLEET)
+    page.route(PARTS, lambda route: route.fulfill(status=503))
+    rename(product, "New name")
+    expect(page.locator("#status")).to_contain_text(NOT_LIVE)
+    page.unroute(PARTS)
+    expect(page.locator("#list")).to_contain_text("New name")
+    expect(page.locator("#status")).to_have_text("")
+
+
+def test_what_changes_while_a_part_is_on_its_way_is_asked_for_too(
+    context: BrowserContext, product: Stack
+) -> None:
+    page = open_live(context, "/inbox")
+    held: list[Route] = []
+    page.route("**/inbox*", lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request("**/inbox*"):
+        rename(product, "New name")
+    with page.expect_event("console", lambda message: message.text == "devices"):
+        page.evaluate("() => stream.addEventListener('devices', () => console.log('devices'))")
+        rename(product, "Newer name")
+    with page.expect_request("**/inbox*"):
+        held[0].continue_()
+
+
+@pytest.mark.long
+def test_a_page_whose_stream_is_refused_says_what_to_do_and_tries_again(
+    context: BrowserContext, product: Stack
+) -> None:
+    page = context.new_page()
+    page.route("**/events?*", lambda route: route.fulfill(status=502))
+    page.goto(FLEET)
+    status = page.locator("#status")
+    expect(status).to_contain_text("if this line stays, load this page anew")
+    page.unroute("**/events?*")
+    expect(status).to_have_text("")
+
+
+def test_a_page_without_a_network_says_from_when_it_is_and_that_it_can_be_read(
+    context: BrowserContext,
+) -> None:
+    page = context.new_page()
+    page.goto("/account")
+    context.set_offline(True)
+    expect(page.locator("#status")).to_have_text(
+        re.compile(r"No network: showing the state of \d\d:\d\d\. You can read on")
+    )
+    context.set_offline(False)
+    expect(page.locator("#status")).to_have_text("")
+
+
+def advance(page: Page, seconds: int) -> None:
+    """Have timers and animations of a page believe that so much time has passed."""
+    page.evaluate(
+        "(seconds) => document.getAnimations().forEach((one) => { one.currentTime += seconds * 1000 })",
+        seconds,
+    )
+    page.clock.fast_forward(seconds * 1000)
+
+
+def test_a_wall_board_says_that_it_is_old_and_recovers_by_itself(
+    browser: Browser, product: Stack, proxy: SilentProxy
+) -> None:
+    token = databases.within(
+        product.environment["DATABASE_URL"],
+        lambda: wall_links.create("Yard", None, "ops@example.com", utcnow()),
+    )
+    page = browser.new_page()
+    page.clock.install()
+    page.goto(f"{proxy.url}/wall/{token}")
+    assert 0 < page.evaluate("() => htmx.config.timeout") <= 20_000
+    page.evaluate("() => { htmx.config.timeout = 300 }")
+    stale = page.locator(".stale")
+    with page.expect_response("**/wall/**"):
+        advance(page, 20)
+    expect(stale).to_be_hidden()
+    proxy.is_silent = True
+    with page.expect_event("requestfailed"):
+        advance(page, 20)
+    advance(page, 26)
+    expect(stale).to_be_visible()
+    proxy.is_silent = False
+    with page.expect_response("**/wall/**"):
+        advance(page, 20)
+    expect(stale).to_be_hidden()
+    page.close()
