@@ -1,5 +1,6 @@
 """Streams of changes: how a page learns that it has heard of everything, and when a stream ends."""
 
+import itertools
 import re
 import time
 from datetime import timedelta
@@ -18,7 +19,8 @@ ALL = change_feed.Audience(None, None)
 @pytest.fixture(autouse=True)
 def hub(monkeypatch: pytest.MonkeyPatch) -> change_feed.Hub:
     """A hub that has read no rows of another database, with beats that follow each other quickly."""
-    monkeypatch.setattr(change_feed, "BEAT_SECONDS", 0.5)
+    monkeypatch.setattr(change_feed, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(change_feed, "CURRENT_SECONDS", 0.5)
     monkeypatch.setattr(change_feed, "POLL_SECONDS", 0.1)
     monkeypatch.setattr(change_feed, "hub", change_feed.Hub())
     return change_feed.hub
@@ -30,7 +32,7 @@ def names(lines: list[str]) -> list[str]:
 
 def test_a_stream_says_again_and_again_that_its_page_has_heard_of_everything(app: Flask) -> None:
     lines = change_feed.stream(app, ALL, None, time.monotonic() + 60, change_feed.Place())
-    assert names([next(lines) for _ in range(4)]) == ["heard", "heard", "heard"]
+    assert names(list(itertools.islice(lines, 50))).count("heard") > 1
     lines.close()
 
 
@@ -61,6 +63,8 @@ def test_while_the_database_cannot_be_read_no_page_is_told_that_it_has_heard_of_
         wait_until(lambda: not hub.is_current())
         ended = change_feed.stream(app, ALL, None, time.monotonic() + 2, change_feed.Place())
         assert names(list(ended)) == ["heard"]  # it begins with what it read itself
+    wait_until(hub.is_current)
+    next(lines)  # of before
     assert names([next(lines)]) == ["heard"]
     lines.close()
 

@@ -24,6 +24,7 @@ POLL_SECONDS = 1.0
 OVERLAP = timedelta(seconds=30)
 KEEP = timedelta(minutes=5)
 BEAT_SECONDS = 4.0  # a stream is never silent for longer: static/live.js takes one that is for dead
+CURRENT_SECONDS = 4.0  # a poller that read the database longer ago may have missed something
 QUEUE_SIZE = 200
 RETRY_MS = 2000
 # at once, in one process: each is a connection, of which a worker has a thousand
@@ -122,7 +123,7 @@ class Hub:
 
     def is_current(self) -> bool:
         """Say whether the poller has read the database lately: only then has a listener heard of everything."""
-        return time.monotonic() - self._read_at < BEAT_SECONDS
+        return time.monotonic() - self._read_at < CURRENT_SECONDS
 
     # the thread may begin with the limit of the request that started it
     @visibility.whole_fleet()
@@ -194,8 +195,8 @@ def stream(
             heard = int(utcnow().timestamp() * 1000)
             for topic in sorted(topics):
                 yield f"event: {topic}\ndata: {heard}\n\n"
-            if is_current:
-                yield f"id: {heard}\nevent: heard\ndata: {heard}\n\n"
+            # a comment shows whether the reader is still there
+            yield f"id: {heard}\nevent: heard\ndata: {heard}\n\n" if is_current else ":\n\n"
             received: list[str | None] = []
             try:
                 received.append(place.inbox.get(timeout=BEAT_SECONDS))
