@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 from flask import Flask
-from page_visitor import IMEI, Visitor, command
+from page_visitor import IMEI, Visitor, command, flat, text_from
 from sqlalchemy import func, select
 
 from provisioning.devices import status_table
 from provisioning.media import request_progress
 from provisioning.models import Command, Device, Verdict, db, utcnow
+from provisioning.tracker import language
 from provisioning.web.pages import times
 from provisioning.web.pages.amounts import size
 
@@ -28,6 +29,36 @@ def test_a_time_of_another_day_says_which_day(moment: datetime, words: str) -> N
     assert (
         request_progress.clock(moment, "Europe/Vilnius", datetime(2026, 11, 26, 20, 0, tzinfo=UTC)) == words
     )
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("Europe/Vilnius", "Taken at 26 Jan 21:22:26 EET, 5 s."),
+        ("America/New_York", "Taken at 26 Jan 14:22:26 EST, 5 s."),
+        ("UTC", "Taken at 26 Jan 19:22:26 UTC, 5 s."),
+    ],
+)
+def test_what_a_tracker_says_of_a_time_is_shown_in_the_vehicles_zone(
+    app: Flask, zone: str, said: str
+) -> None:
+    assert times.stamps_in_zone("Taken at 2026-01-26 19:22:26 UTC, 5 s.", zone) == said
+    assert times.stamps_in_zone("No time", zone) == "No time"
+
+
+def test_a_request_and_the_log_have_the_time_of_an_answer_in_the_vehicles_zone(
+    van: Device, visitor: Visitor
+) -> None:
+    text = "Preparing to send file from timestamp 1767225600"
+    (reply,) = language.read_replies(text)
+    row = command(van, reply=text, result={"replies": [reply.as_json()]})
+    message = text_from(van.phone, text)
+    message.device_id, message.claimed, message.note = van.id, True, reply.phrase
+    db.session.commit()
+    for page in (f"/requests/{row.id}", f"/vehicles/{IMEI}/log?kind=messages"):
+        said = flat(visitor.get(page))
+        assert re.search(r"The file of 1 Jan( 2026)? 02:00:00 EET is taken", said), page
+        assert "00:00:00 UTC is taken" not in said
 
 
 def test_a_page_holds_no_time_that_only_counts_on_with_javascript(van: Device, visitor: Visitor) -> None:

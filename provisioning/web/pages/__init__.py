@@ -102,6 +102,7 @@ def init_app(app: Flask) -> None:
         short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
         own_time=times.own_time, zone_label=times.zone_label, place=times.place, to_second=times.to_second,
         estimate=durations.words, about=transfer_times.about, browser=browser_name,
+        stamps_in_zone=times.stamps_in_zone,
         field_name=audit_log.field_name, field_value=audit_log.field_value, money=amounts.money, number=amounts.number,
         said=command_words.said, status_note=status_words.note,
         reply_sentence=command_words.reply_sentence, link_reason=link_words.reason, copy_problem=copy_words.problem,

@@ -3,6 +3,7 @@
 A date's pattern is one of CLDR and a sentence of the catalogues: each language has the order and the dots of its own.
 """
 
+import re
 from datetime import MAXYEAR, UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ DAY_OF_YEAR = N_("d LLL y")
 DAY_OF_YEAR_AND_TIME = N_("d LLL y HH:mm")
 DAY_AND_SECOND = N_("d LLL HH:mm:ss")
 FULL_DAY = N_("d MMMM y")
+_STAMP = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC\b")
 NEAR = 300  # days within which a date needs no year
 
 # the longest time that is counted in a unit, the unit's length, both in seconds, and how it is said
@@ -159,6 +161,16 @@ def zone_label(moment: datetime, zone: str) -> str:
         return ""
     name = shown.tzname() or "UTC"
     return f" UTC{name}" if name[0] in "+-" else f" {name}"  # many zones have a number in place of a name
+
+
+def stamps_in_zone(sentence: str, zone: str) -> str:
+    """Give a sentence about a tracker's answer with its times in a zone; `tracker.language` writes them in UTC."""
+
+    def shown(found: re.Match[str]) -> str:
+        moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+        return to_second(moment, zone) + zone_label(moment, zone)
+
+    return _STAMP.sub(shown, sentence)
 
 
 def local(moment: datetime | None, zone: str = "UTC") -> str:
