@@ -1,6 +1,7 @@
 """People and tokens, by page and by API: invited by a link, changed, shut out; the last administrator stays."""
 
 import threading
+from datetime import datetime, timedelta
 from typing import Any
 
 import people_visits
@@ -58,6 +59,23 @@ def test_who_is_disabled_is_out_at_once_and_gets_no_link(app: Flask, admin: Visi
     assert press(admin, "invite").status_code == 409
     press(admin, "enable")
     assert sign_in.sign_in(EMAIL, PASSWORD, "127.0.0.1", utcnow())
+
+
+def test_when_a_person_was_last_seen_outlives_the_sessions(app: Flask, admin: Visitor) -> None:
+    user = users.create(EMAIL, Role.VIEWER, PASSWORD)
+    begun = utcnow() - timedelta(hours=2)
+    made = sign_in.begin(user, "192.0.2.1", "Firefox", begun)
+    seen = begun + timedelta(hours=1)
+    assert sign_in.user_of(made.key, seen)
+    press(admin, "disable")
+    assert seen.isoformat() in flat(admin.get(f"/settings/people/{user.id}")).partition("Last seen")[2][:100]
+    press(admin, "enable")
+    assert seen.isoformat() in flat(admin.get("/settings/people"))
+    listed = Api(app, Role.ADMIN)("GET", "/users").json["items"]
+    times = [one["seen_at"] for one in listed if one["email"] == EMAIL]
+    assert [datetime.fromisoformat(time) for time in times] == [
+        seen.replace(microsecond=seen.microsecond // 1000 * 1000)
+    ]
 
 
 def test_sessions_of_a_person_are_listed_and_ended(app: Flask, admin: Visitor) -> None:

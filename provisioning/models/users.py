@@ -28,7 +28,7 @@ class User(db.Model):  # type: ignore[name-defined]
     invite_hash: Mapped[str | None] = mapped_column(String(64), index=True, unique=True)
     invite_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    last_login_at: Mapped[datetime | None]
+    last_seen_at: Mapped[datetime | None]  # outlives the sessions
 
 
 class WebSession(db.Model):  # type: ignore[name-defined]

@@ -7,7 +7,6 @@ same address, do not shut the owner out. Users themselves are in `users`.
 
 import hashlib
 import secrets
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -93,7 +92,6 @@ def _attempt(guess: Guess, password: str, now: datetime) -> User:
     db.session.commit()  # hold no transaction while hashing yields
     if not users.verify(stored, password) or user is None or stored == users.NOBODY:
         raise Invalid(gettext("E-mail or password is wrong."))
-    user.last_login_at = now
     db.session.execute(delete(LoginFailure).where(_bucket(guess)))
     return user
 
@@ -175,6 +173,7 @@ def begin(user: User, address: str, agent: str, now: datetime) -> SignIn:
     """Begin a session of a user whose password was right; old sessions of everybody go."""
     key = secrets.token_urlsafe(32)
     db.session.execute(delete(WebSession).where(WebSession.expires_at < now))
+    user.last_seen_at = now
     db.session.add(
         WebSession(
             key_hash=_hash(key),
@@ -202,6 +201,7 @@ def user_of(key: str, now: datetime) -> User | None:
     found, user = row
     if now - found.last_seen_at > SEEN_EVERY:
         db.session.execute(update(WebSession).where(WebSession.id == found.id).values(last_seen_at=now))
+        db.session.execute(update(User).where(User.id == user.id).values(last_seen_at=now))
         db.session.commit()
     return user
 
@@ -234,17 +234,6 @@ def sessions_of(user: User, now: datetime) -> list[WebSession]:
             .order_by(WebSession.id.desc())
         )
     )
-
-
-def seen(people: Sequence[User]) -> dict[int, datetime]:
-    """Give when each user was last seen, as far as sessions and sign-ins tell."""
-    newest = select(WebSession.user_id, func.max(WebSession.last_seen_at)).where(
-        WebSession.user_id.in_([user.id for user in people])
-    )
-    found = {user.id: user.last_login_at for user in people if user.last_login_at}
-    for user_id, at in db.session.execute(newest.group_by(WebSession.user_id)):
-        found[user_id] = max(at, found.get(user_id, at))
-    return found
 
 
 def session_id_of(key: str) -> int | None:

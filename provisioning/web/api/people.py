@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from provisioning.core.audit import AuditAction
 from provisioning.models import ApiToken, Role, User, db, utcnow
-from provisioning.web import audit_notes, auth, invitations, sign_in, users
+from provisioning.web import audit_notes, auth, invitations, users
 from provisioning.web.api import openapi, shared
 from provisioning.web.api.shared import repeatable
 from provisioning.web.invitations import Invitation
@@ -40,8 +40,7 @@ def list_users(given: dict[str, Any]) -> Page:
 
 
 def _shown(rows: Sequence[User]) -> list[ShownUser]:
-    seen = sign_in.seen(rows)
-    return [ShownUser(row, seen.get(row.id)) for row in rows]
+    return [ShownUser(row) for row in rows]
 
 
 @blueprint.post("/users")

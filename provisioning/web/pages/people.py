@@ -49,7 +49,7 @@ def _invited() -> Mapping[str, Any]:
 def _list(error: ServiceError | None = None, **more: Any) -> str:
     rows = db.session.scalars(select(User).order_by(User.active.desc(), User.email).limit(MOST)).all()
     return render_template(
-        "settings/people.html", rows=rows, seen=sign_in.seen(rows), error=error, now=utcnow(),
+        "settings/people.html", rows=rows, error=error, now=utcnow(),
         errors=error.errors if error else {}, given=request.form if error else {}, mails=mail.is_configured(), **more,
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
 def _person(user: User, **more: Any) -> str:
     now = utcnow()
     return render_template(
-        "settings/person.html", user=user, seen=sign_in.seen([user]).get(user.id), now=now,
+        "settings/person.html", user=user, now=now,
         sessions=sign_in.sessions_of(user, now), mails=mail.is_configured(),
         is_self=auth.caller().scope == f"user:{user.id}", **more,
     )  # fmt: skip

@@ -1,7 +1,6 @@
 """People, and tokens of programs."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from marshmallow import fields, pre_load, validate
@@ -116,10 +115,9 @@ class TokenForm(FormFields, TokenSchema):
 
 @dataclass(frozen=True, slots=True)
 class ShownUser:
-    """A person, when the person was last seen, and the link of a new invitation."""
+    """A person, and the link of a new invitation."""
 
     user: User
-    seen_at: datetime | None
     invitation: Invitation | None = None
 
 
@@ -155,7 +153,7 @@ class UserResponse(ResponseSchema):
     active = Boolean()
     has_password = Boolean(lambda user: bool(user.password_hash))
     invited_until = Time("invite_until", null=True)
-    seen_at = Time(beside=True, null=True)
+    seen_at = Time("last_seen_at", null=True)
     created_at = Time()
 
 
