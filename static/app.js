@@ -17,6 +17,9 @@ document.querySelectorAll(".tabs [aria-current], .chips [aria-current=page]").fo
   one.scrollIntoView({ block: "nearest", inline: "center" });
 });
 
+// A form that was refused begins with the first field that is wrong.
+document.querySelector(".field:has(.field-error) :is(input, select, textarea)")?.focus();
+
 // How long ago a time is, counted on: a page stays open. By the server's clock, which made the page.
 const ahead = Date.now() - Number(texts.now);
 

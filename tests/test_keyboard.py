@@ -63,6 +63,15 @@ def test_s_saves_the_event_that_has_the_focus_which_stays_there(page: Page, prod
     expect(page.get_by_role("button", name="Save", exact=True)).to_be_visible()
 
 
+def test_a_form_that_was_refused_begins_with_the_field_that_is_wrong(page: Page) -> None:
+    page.goto("/settings/storage?photo=30&video=1")
+    assert focused(page) == "field-video"
+    page.goto("/media?vehicle=nobody&camera=front")
+    assert focused(page) == "field-vehicle"
+    page.goto("/settings/storage")
+    assert focused(page) == ""
+
+
 def test_d_downloads_on_the_list_and_on_the_event(page: Page, product: Stack) -> None:
     for path, keys in (
         (f"/media?vehicle={NO_CARD}", ("j", "d")),
