@@ -1,9 +1,10 @@
-"""The checklist against the simulator: fourteen vehicles with one fault each, as a person at a desk meets them."""
+"""The checklist against the simulator: vehicles with one fault each, and with two, as a person at a desk meets them."""
 
 import contextlib
 import html
 import re
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,12 +22,12 @@ READY = {"150": "1", "151": "18"}
 class Case:
     """A vehicle with a fault, what a person standing beside it answers, and the verdict it must end in.
 
-    `sms`: how many a run costs at most; None where nobody counts.
+    `sms`: how many a run costs at most; None where nobody counts. `further`: the faults beside the verdict.
     """
 
     def __init__(
         self, verdict: str, rests_on: str, *, answers: str = "", ignition: bool = True, camera: str | None = None,
-        sms: int | None = None, parameters: dict[str, str] | None = None, **faults: Any,
+        sms: int | None = None, parameters: dict[str, str] | None = None, further: Sequence[str] = (), **faults: Any,
     ) -> None:  # fmt: skip
         self.verdict, self.rests_on, self.answers, self.camera, self.sms = (
             verdict,
@@ -35,6 +36,7 @@ class Case:
             camera,
             sms,
         )
+        self.further = list(further)
         self.vehicle = {"ignition": ignition, "parameters": READY | (parameters or {})}
         self.faults = faults
 
@@ -65,6 +67,10 @@ LIVE = FAULTS | {
     "no power": Case("no_power", "there is no power.", answers="no", front_missing=True, rear_missing=True),
     "bad SD card": Case("no_card", "A card is in the front camera.", answers="yes", no_sd=True),
     "clock behind": Case("wrong_clock", "120 minutes behind", wrong_time_zone=-120),
+    "no SD card, clock ahead": Case("wrong_clock", "180 minutes ahead", answers="no", further=["no_card"],
+                                    no_sd=True, wrong_time_zone=180),
+    "rear dead, unreachable server": Case("server_unreachable", "could not reach our server", answers="no",
+                                          further=["rear_camera"], rear_missing=True, unreachable_server=True),
 }  # fmt: skip
 
 
@@ -85,6 +91,8 @@ WAITING = {
     "no SD card": ("no_card", "limited"), "bad SD card": ("no_card", "limited"),
     "front dead": ("front_camera", "limited"), "rear dead": ("rear_camera", "limited"),
     "no camera": ("no_camera", "broken"), "no power": ("no_camera", "broken"),
+    "no SD card, clock ahead": ("wrong_clock", "limited"),
+    "rear dead, unreachable server": ("server_unreachable", "broken"),
 }  # fmt: skip
 
 
@@ -174,6 +182,7 @@ def test_the_checklist_finds_what_is_wrong_with_the_vehicle(stack: Stack, desk: 
     assert case.rests_on in page.partition("Rests on</h3>")[2].partition("</p>")[0]
     report = stack.api("GET", f"/devices/{IMEIS[name]}/check", status=200)
     assert (report["verdict"]["code"], report["verdict"]["certainty"] != "likely") == (case.verdict, True)
+    assert [fault["code"] for fault in report["verdict"]["also"]] == case.further
     if case.sms is not None:
         assert report["verdict"]["camera"] == case.camera
         assert report["sms"] <= case.sms
