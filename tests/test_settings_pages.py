@@ -4,6 +4,7 @@ import dataclasses
 import re
 import threading
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from page_visitor import IMEI, Visitor, command, flat, upload
 from sqlalchemy import select
 
 from provisioning.core import fleet_settings
+from provisioning.core.prices import Price
 from provisioning.core.sms_capabilities import EXTENSION
 from provisioning.devices import credential_pairs
 from provisioning.media import retention, storage_use
@@ -157,6 +159,27 @@ def test_the_gateway_and_its_number_are_shown_and_the_balance_once_it_is_asked_f
     assert "25.00 USD" in flat(visitor.get(f"{SMS}?balance=1"))
     phone.faults.no_balance = True
     assert "Twilio tells no balance of this account." in flat(visitor.get(f"{SMS}?balance=1"))
+
+
+def test_the_price_of_an_sms_is_shown_with_who_told_it(phone: Phone, van: Device, visitor: Visitor) -> None:
+    unknown = flat(visitor.get(SMS))
+    assert "Not known, so that no request says what it costs." in unknown
+    assert "<code>SMS_PRICE</code>" in unknown
+    sms = Message(
+        id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
+        status="delivered", device_id=van.id, price="0.0079", currency="USD",
+    )  # fmt: skip
+    db.session.add(sms)
+    db.session.commit()
+    text = flat(visitor.get(SMS))
+    assert "0.0079 USD" in text
+    assert "as the gateway reported of past SMS" in text
+    assert "SMS_PRICE" not in text
+    phone.use(phone.address, sms_price=Price(Decimal("0.05"), "EUR"))
+    text = flat(visitor.get(SMS))
+    assert "0.05 EUR" in text
+    assert "<code>SMS_PRICE</code>" in text
+    assert "as the gateway reported" not in text
 
 
 def test_a_gateway_that_is_away_does_not_break_the_page(phone: Phone, visitor: Visitor) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from provisioning.commands import command_words
+from provisioning.commands import command_words, sms_prices
 from provisioning.core import fleet_settings
 from provisioning.core.config import current_config
 from provisioning.core.errors import GatewayError, ServiceError
@@ -102,6 +102,7 @@ def _page(error: ServiceError | None = None) -> str:
     return render_template(
         "settings/sms.html", carrier=carrier, title=gettext(carrier.title) if carrier else None,
         balance=balance, balance_problem=problem,
+        price=sms_prices.price(None, 1), is_fixed=current_config().sms_price is not None,
         traffic=traffic.lately(now), last_webhook=traffic.last_webhook(carrier.name) if carrier else None,
         trials=[(one, _state(one), _reason(one)) for one in trials],
         is_open=any(_may_be_reported(one) for one in trials), per_hour=trial_messages.PER_HOUR,
