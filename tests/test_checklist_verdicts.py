@@ -275,6 +275,12 @@ def test_a_verdict_rests_on_the_answers_that_were_given_and_no_others(verdict: C
     assert grounds(verdict, results) == [Phrase("cameras_answer")]
 
 
+def test_a_verdict_does_not_rest_on_what_speaks_of_another_fault() -> None:
+    results = judged({"front": refused("server_unreachable"), "rear": refused("camera_not_present")})
+    assert "camera_not_present" not in str(grounds(BY_ID["server_unreachable"], results))
+    assert "camera_not_present" in str(grounds(BY_ID["rear_camera"], results))
+
+
 def test_a_step_needs_only_steps_before_it() -> None:
     seen: set[str] = set()
     for step in STEPS:

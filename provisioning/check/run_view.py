@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from provisioning.check import check_words, finding_words, todo_words
-from provisioning.check.facts import HIDDEN, LOOKS
+from provisioning.check.facts import LOOKS
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
-from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, who
+from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, rests_on, who
 from provisioning.models import ChecklistRun
 from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS
@@ -187,7 +187,7 @@ def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
         camera=camera(verdict, results),
         todo=check_words.verdict_todo(verdict.id, results),
         text=check_words.sentence(verdict, results),
-        rests_on=[name for name in verdict.rests_on if name in results and results[name].verdict != HIDDEN],
+        rests_on=rests_on(verdict, results),
         who=who(verdict),
         action=ActionView(label, "provision") if verdict.id == "wrong_mode" else None,
         also=further_of(run),

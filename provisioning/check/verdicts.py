@@ -186,7 +186,25 @@ def camera(verdict: CheckVerdict, results: Mapping[str, Result]) -> str | None:
     return camera_of_verdict(verdict.id, {name: result.mark for name, result in results.items()})
 
 
+# what a step found that speaks of another fault, though the verdict rests on steps of its kind
+_OF_OTHERS: Mapping[str, Sequence[str]] = {
+    "server_unreachable": ("missing", "no_capture"),
+    "no_capture": ("missing", "unreachable", "no_file"),
+}
+
+
+def rests_on(verdict: CheckVerdict, results: Mapping[str, Result]) -> list[str]:
+    """Give the steps that a verdict rests on, of those that were answered."""
+    others = _OF_OTHERS.get(verdict.id, ())
+    return [
+        name
+        for name in verdict.rests_on
+        if name in results and results[name].verdict != HIDDEN and results[name].mark not in others
+    ]
+
+
 def grounds(verdict: CheckVerdict, results: Mapping[str, Result]) -> list[Phrase]:
     """Give what the answers said that a verdict rests on; of an unclear one, everything that is not good."""
-    names = verdict.rests_on or [name for name, result in results.items() if result.verdict in (WARN, BAD)]
-    return [results[name].finding for name in names if name in results and results[name].verdict != HIDDEN]
+    if verdict.rests_on:
+        return [results[name].finding for name in rests_on(verdict, results)]
+    return [result.finding for result in results.values() if result.verdict in (WARN, BAD)]
