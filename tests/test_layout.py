@@ -255,6 +255,19 @@ def test_the_menu_of_the_phone_is_accessible_and_large(open_context: Contexts) -
             assert page.evaluate(lowest, name) >= 48
 
 
+def test_the_reasons_of_a_printed_list_are_whole(open_context: Contexts, paths: list[str]) -> None:
+    """The exact time that paper has behind "5 min ago" is not cut off on A4 in landscape."""
+    cut = """() => [...document.querySelectorAll('.fleet-why > div')]
+        .filter((why) => why.scrollHeight > why.clientHeight + 1).map((why) => why.textContent)"""
+    with open_context(1366) as context:
+        page = context.new_page()
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 1017, "height": 688})
+        page.goto("/", wait_until="load")
+        assert page.locator(".fleet-why time").count() > 0
+        assert page.evaluate(cut) == []
+
+
 # where the bar and the head of a vehicle end, how high the page is, and what is beside the name
 OVERVIEW = """() => {
     const end = (name) => document.querySelector(name).getBoundingClientRect().bottom;
