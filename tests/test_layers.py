@@ -39,6 +39,8 @@ PURE = (
     "provisioning.devices.durations",
     "provisioning.devices.credential_phases",
     "provisioning.devices.health",
+    "provisioning.devices.camera_rules",
+    "provisioning.devices.health_findings",
     "provisioning.devices.health_rules",
     "provisioning.devices.health_words",
     "provisioning.devices.transfer_times",

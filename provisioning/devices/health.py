@@ -1,8 +1,8 @@
 """Health of a vehicle: one state with one reason, decided from facts that carry their own times. Pure.
 
 RULES stands in order: the first rule that holds decides. `vehicle_facts` says what the facts are, and `health_rules`
-how each rule reads them; `health_facts` gathers the facts, `health_store` keeps the result, `health_words` puts it into
-words.
+and `camera_rules` how each rule reads them; `health_facts` gathers the facts, `health_store` keeps the result,
+`health_words` puts it into words.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from provisioning.devices import camera_rules
 from provisioning.devices import health_rules as rules
-from provisioning.devices.health_rules import ASTRAY_FOR, RECENT, Finding
+from provisioning.devices.health_findings import RECENT, Finding
+from provisioning.devices.health_rules import ASTRAY_FOR
 from provisioning.devices.vehicle_facts import HealthLimits, VehicleFacts, last_proof, last_sign
 
 
@@ -62,15 +64,15 @@ def _valid_until(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> da
 Rule = Callable[[VehicleFacts, HealthLimits, datetime], Finding | None]
 RULES: tuple[tuple[str, HealthState, Rule], ...] = (
     ("wrong_mode", HealthState.BROKEN, rules.wrong_mode),
-    ("no_camera", HealthState.BROKEN, rules.no_camera),
+    ("no_camera", HealthState.BROKEN, camera_rules.no_camera),
     ("no_reply", HealthState.BROKEN, rules.no_reply),
     ("server_unreachable", HealthState.BROKEN, rules.server_unreachable),
-    ("no_capture", HealthState.BROKEN, rules.no_capture),
+    ("no_capture", HealthState.BROKEN, camera_rules.no_capture),
     ("requests_fail", HealthState.BROKEN, rules.requests_fail),
     ("other_tracker", HealthState.BROKEN, rules.other_tracker),
-    ("front_camera", HealthState.LIMITED, rules.dead_camera("front")),
-    ("rear_camera", HealthState.LIMITED, rules.dead_camera("rear")),
-    ("no_card", HealthState.LIMITED, rules.card_problem),  # or faulty_card
+    ("front_camera", HealthState.LIMITED, camera_rules.dead_camera("front")),
+    ("rear_camera", HealthState.LIMITED, camera_rules.dead_camera("rear")),
+    ("no_card", HealthState.LIMITED, camera_rules.card_problem),  # or faulty_card
     ("triggers_lead_nowhere", HealthState.LIMITED, rules.triggers_lead_nowhere),
     ("wrong_clock", HealthState.LIMITED, rules.wrong_clock),
     ("drift", HealthState.LIMITED, rules.drifted),

@@ -11,7 +11,7 @@ from sqlalchemy import and_, or_, select
 
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, status_table, transfer_times
-from provisioning.devices.health_rules import RECENT
+from provisioning.devices.health_findings import RECENT
 from provisioning.devices.vehicle_facts import (
     DUALCAM,
     SIDES,
