@@ -54,7 +54,7 @@ def test_a_crash_waits_until_somebody_has_seen_it(van: Device, visitor: Visitor)
     event(van, 1, trigger=9)
     page = flat(visitor.get("/inbox"))
     assert "<h2>Events</h2>" in page
-    assert "Crash: 1 photo" in page
+    assert 'Crash: 1 photo <span class="text-secondary">· <time' in page
     assert f'href="/media/{ident}"> Watch' in page
     assert badge(visitor) == "1"
     visitor.get(f"/media/{ident}")

@@ -324,6 +324,60 @@ def test_a_reason_of_two_lines_is_whole_in_the_list_of_the_phone(open_context: C
         assert cut == [False, False]
 
 
+# the height of a row, and whether its reason is cut on a desk
+LONG_REASON = """() => {
+    const why = document.querySelector(".fleet-why span:not(.text-secondary)");
+    why.textContent = "Cannot reach our server; 11 other vehicles got through in the last hour";
+    return [why.closest("tr").clientHeight, why.scrollHeight > why.clientHeight];
+}"""
+
+
+def test_a_reason_of_seventy_letters_is_whole_in_the_list_of_the_desk(open_context: Contexts) -> None:
+    with open_context(1366) as context:
+        page = context.new_page()
+        visit(page, "/")
+        height, is_cut = page.evaluate(LONG_REASON)
+        assert height <= 46
+        assert not is_cut
+
+
+# the lines of a card below the name, as they are seen, with whether each is within the card
+CHECKED = """() => {
+    const row = document.querySelector("tr:has(.fleet-check)"), card = row.getBoundingClientRect();
+    row.querySelector(".fleet-why span").textContent = "Cannot reach our server; 11 other vehicles got through";
+    return [...row.querySelectorAll(".fleet-why span")].filter((one) => one.checkVisibility())
+        .map((one) => [one.textContent.trim(), one.getBoundingClientRect().bottom <= card.bottom]);
+}"""
+
+
+def test_an_open_check_is_seen_beside_a_long_reason_on_the_phone(open_context: Contexts) -> None:
+    with open_context(390) as context:
+        page = context.new_page()
+        visit(page, "/")
+        assert page.evaluate(CHECKED) == [
+            ["Cannot reach our server; 11 other vehicles got through", True],
+            ["The check waits for an answer.", True],
+        ]
+
+
+# by how many pixels the words of the buttons of a page are off their middle
+OFF_MIDDLE = """() => [...document.querySelectorAll("#wanted .text-actions > a.btn")].map((button) => {
+    const words = document.createRange(), box = button.getBoundingClientRect();
+    words.selectNodeContents([...button.childNodes].find((one) => one.textContent.trim()));
+    const said = words.getBoundingClientRect();
+    return Math.abs(said.left + said.right - box.left - box.right) / 2;
+})"""
+
+
+def test_the_words_of_the_buttons_of_the_inbox_stand_in_their_middle(open_context: Contexts) -> None:
+    with open_context(390) as context:
+        page = context.new_page()
+        page.goto("/inbox", wait_until="load")
+        off = page.evaluate(OFF_MIDDLE)
+        assert off
+        assert max(off) <= 1
+
+
 # how many controls are seen, the colours of words, and that of the ground
 PRINTED = """() => [
     [...document.querySelectorAll("header, nav, button, form, .btn")].filter((one) => one.checkVisibility()).length,

@@ -143,7 +143,7 @@ def _doubtful(device: Device | None) -> str:
 
 
 def newest_pictures(device_ids: Sequence[int]) -> dict[int, dict[str, Upload]]:
-    """Give the file of each camera that was recorded last and has a small picture, by vehicle and camera."""
+    """Give the newest file with a small picture of each camera, by its vehicle and its camera, the front one first."""
     columns = [
         select(Upload.id)
         .where(Upload.device_id == Device.id, Upload.source == camera, IS_PICTURE)
@@ -155,6 +155,7 @@ def newest_pictures(device_ids: Sequence[int]) -> dict[int, dict[str, Upload]]:
     found = db.session.execute(select(*columns).select_from(Device).where(Device.id.in_(device_ids))).all()
     idents = [ident for row in found for ident in row if ident]
     newest: dict[int, dict[str, Upload]] = {}
-    for upload in db.session.scalars(select(Upload).where(Upload.id.in_(idents))):
+    uploads = select(Upload).where(Upload.id.in_(idents)).order_by(Upload.source)
+    for upload in db.session.scalars(uploads):
         newest.setdefault(upload.device_id or 0, {})[upload.source] = upload
     return newest
