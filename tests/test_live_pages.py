@@ -3,6 +3,7 @@
 import functools
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 import databases
 import pytest
@@ -171,14 +172,15 @@ def advance(page: Page, seconds: int) -> None:
     page.clock.fast_forward(seconds * 1000)
 
 
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_a_wall_board_says_that_it_is_old_and_recovers_by_itself(
-    browser: Browser, product: Stack, proxy: SilentProxy
+    browser: Browser, product: Stack, proxy: SilentProxy, motion: Literal["no-preference", "reduce"]
 ) -> None:
     token = databases.within(
         product.environment["DATABASE_URL"],
         lambda: wall_links.create("Yard", None, "ops@example.com", utcnow()),
     )
-    page = browser.new_page()
+    page = browser.new_page(reduced_motion=motion)
     page.clock.install()
     page.goto(f"{proxy.url}/wall/{token}")
     assert 0 < page.evaluate("() => htmx.config.timeout") <= 20_000
