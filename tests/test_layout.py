@@ -290,6 +290,22 @@ def test_the_head_and_the_overview_of_a_vehicle_leave_place_for_the_rest(
         assert height <= page_height
 
 
+@pytest.mark.parametrize("width", [390, 1366])
+def test_the_filters_of_media_are_one_row_and_those_used_less_are_opened_below_it(
+    open_context: Contexts, paths: list[str], width: int
+) -> None:
+    with open_context(width) as context:
+        page = context.new_page()
+        page.goto("/media", wait_until="load")
+        filters, opener = page.locator(".filter-row"), page.locator("#more-filters > summary")
+        row, before = filters.bounding_box(), opener.bounding_box()
+        assert row
+        assert row["height"] <= 48
+        opener.click()
+        page.get_by_label("Vehicle", exact=True).wait_for()
+        assert opener.bounding_box() == before
+
+
 def test_the_head_of_the_list_stays_in_sight_and_its_rows_are_low(
     open_context: Contexts, paths: list[str]
 ) -> None:
