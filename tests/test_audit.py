@@ -31,7 +31,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
-from provisioning.web import access, users
+from provisioning.web import access, audit_notes, users
 
 PASSWORD = "a long enough password"
 
@@ -243,7 +243,45 @@ def test_yes_and_no_stand_in_words_in_the_log(app: Flask, van: Device) -> None:
     audit.write([before], utcnow())
     page = flat(Visitor(app, Role.ADMIN).get("/settings/log"))
     assert "nothing of the cabin: <bdi>yes</bdi>" in page
-    assert "active: <bdi>no</bdi>" in page
+    assert "<bdi>disabled</bdi>" in page
+    assert "active" not in without_addresses(page)
+
+
+def test_the_log_says_the_details_of_entries_in_words_and_nothing_that_is_empty(
+    app: Flask, van: Device
+) -> None:
+    given = [
+        (AuditAction.SIGNED_IN, None, {"password": audit_notes.HIDDEN}),
+        (AuditAction.INVITED, "user:a@b.de", {"role": "viewer", "tags": ""}),
+        (AuditAction.ADDED, f"device:{IMEI}", {"cabin_private": False, "camera_server_configured": "False"}),
+        (AuditAction.ASKED, f"command:{command(van).id}", {"command": "camreq"}),
+        (AuditAction.ASKED, f"command:{new_id()}", {"command": "setparam"}),
+        (AuditAction.EXPORTED, "log", {"who": "", "from": "2026-11-28"}),
+        (AuditAction.CHANGED, "settings:storage", {"photo_days": 0}),
+        (AuditAction.CHANGED, f"device:{IMEI}", {"tags": ""}),
+    ]
+    audit.write([audit.NewEntry("token seed", "", *one[:2], None, one[2]) for one in given], utcnow())
+    text = without_addresses(flat(Visitor(app, Role.ADMIN).get("/settings/log")))
+    said = re.findall(r"on the server(?: · (.+?))? \d\d:\d\d", " ".join(text.split()))
+    assert said == [
+        "tags: none",
+        "days of photos: for ever",
+        "from: 28 November 2026",
+        "command: set settings",
+        "",
+        "",
+        "role: Viewer",
+        "password: set",
+    ]
+
+
+def test_the_log_of_people_has_a_heading_for_each_day_and_its_filter_is_closed(app: Flask) -> None:
+    audit.write([audit.NewEntry("ada@example.com", "", AuditAction.SIGNED_IN)], utcnow() - timedelta(days=1))
+    audit.write([audit.NewEntry("ada@example.com", "", AuditAction.SIGNED_IN)], utcnow())
+    page = flat(Visitor(app, Role.ADMIN).get("/settings/log?who=ada@example.com"))
+    assert re.findall(r'<h2 class="day">(\w+)</h2>', page) == ["Today", "Yesterday"]
+    assert re.search(r'<details class="card" id="filter" ?>', page)
+    assert "Filter: <bdi>ada@example.com</bdi>" in page
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from page_visitor import Visitor
+from page_visitor import Visitor, flat
+from people_visits import untagged
 from sqlalchemy import delete, select, update
 from test_api import Api
 from test_event_pages import event
@@ -251,7 +252,9 @@ def test_a_link_that_was_ended_by_mistake_is_restored_by_one_button(app: Flask, 
     assert opened(app, path).status_code == 200
     assert "Undo" not in visitor.get(page).text
     done = db.session.scalars(select(AuditEntry.action).where(AuditEntry.object == f"event:{ident}"))
-    assert [action for action in done if "shared" in action][-2:] == ["unshared", "shared"]
+    assert [action for action in done if "shared" in action][-2:] == ["unshared", "reshared"]
+    log = untagged(flat(Visitor(app, Role.ADMIN).get("/settings/log")))
+    assert "restored a link to the event “" in log
 
 
 @pytest.mark.parametrize("over", ["ended_at", "expires_at"])

@@ -64,7 +64,8 @@ def test_a_token_that_was_revoked_by_mistake_is_restored_by_one_button(app: Flas
     )
     assert admin.send(page, f"/settings/tokens/{ident}/restore").location == "/settings/tokens"
     assert is_known(app, clear)
-    assert audited()[-1][1:] == ("added", "token:platform")
+    assert audited()[-1][1:] == ("restored", "token:platform")
+    assert "restored <bdi>the token platform</bdi>" in flat(admin.get("/settings/log"))
 
 
 def test_a_token_is_not_restored_later(app: Flask, admin: Visitor) -> None:

@@ -40,6 +40,7 @@ class AuditAction(StrEnum):
     EXPORTED = "exported"
     SHARED = "shared"
     UNSHARED = "unshared"
+    RESHARED = "reshared"
     SAVED = "saved"
     UNSAVED = "unsaved"
     ASKED = "asked"
@@ -50,6 +51,7 @@ class AuditAction(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
+    RESTORED = "restored"
     INVITED = "invited"
     RAN = "ran"
 

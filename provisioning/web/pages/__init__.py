@@ -32,7 +32,7 @@ from provisioning.web.browser_names import browser_name
 from provisioning.web.pages import (
     account,
     amounts,
-    audit_log,
+    audit_details,
     inbox_items,
     kept_form,
     people_words,
@@ -103,14 +103,14 @@ def init_app(app: Flask) -> None:
         own_time=times.own_time, zone_label=times.zone_label, place=times.place, to_second=times.to_second,
         estimate=durations.words, about=transfer_times.about, browser=browser_name,
         stamps_in_zone=times.stamps_in_zone,
-        field_name=audit_log.field_name, field_value=audit_log.field_value, money=amounts.money, number=amounts.number,
+        money=amounts.money, number=amounts.number,
         said=command_words.said, status_note=status_words.note,
         reply_sentence=command_words.reply_sentence, link_reason=link_words.reason, copy_problem=copy_words.problem,
         session_reason=session_words.reason,
     )  # fmt: skip
     app.jinja_env.globals.update(
         words=words, people_words=people_words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16),
-        own_zone=reader.time_zone,
+        own_zone=reader.time_zone, audit_details=audit_details.of,
     )  # fmt: skip
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
@@ -14,43 +15,14 @@ from provisioning.core.audit import AuditAction
 from provisioning.core.config import current_config
 from provisioning.core.errors import NotFound
 from provisioning.devices import registry
-from provisioning.models import AuditEntry, Role, db
+from provisioning.models import AuditEntry, db
 from provisioning.tracker.normalization import clean_line
-from provisioning.translation import N_, gettext
 from provisioning.web import audit_notes, reader
-from provisioning.web.pages import audit_subjects, people_words
+from provisioning.web.pages import audit_subjects, times
 
 PAGE = 50
 BATCH = 500  # rows of the CSV that are read at once
 COLUMNS = ("at", "who", "address", "action", "object", "imei", "detail")
-# what the fields of an entry's details are called
-FIELDS: Mapping[str, str] = {
-    "active": N_("active"),
-    "camera_server_configured": N_("camera server set in the tracker"),
-    "cabin_private": N_("nothing of the cabin"),
-    "card_gb": N_("SD card, GB"),
-    "command": N_("command"),
-    "country_code": N_("country code"),
-    "days": N_("days"),
-    "hours": N_("hours"),
-    "imei": N_("IMEI"),
-    "language": N_("language"),
-    "model": N_("model"),
-    "name": N_("name"),
-    "password": N_("password"),
-    "phone": N_("phone"),
-    "photo_days": N_("days of photos"),
-    "plate": N_("plate"),
-    "profile": N_("preset"),
-    "role": N_("role"),
-    "sessions": N_("sessions"),
-    "sms_login": N_("SMS login"),
-    "sms_password": N_("SMS password"),
-    "tags": N_("tags"),
-    "time_zone": N_("time zone"),
-    "version": N_("version"),
-    "video_days": N_("days of clips"),
-}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins so
 
 
@@ -69,10 +41,17 @@ def show() -> ResponseReturnValue:
     rows = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(PAGE + 1)).all()
     given = {name: request.args.get(name, "") for name in ("who", "object", "from", "to")}
     return render_template(
-        "settings/log.html", rows=rows[:PAGE], more=len(rows) > PAGE, before=before, given=given,
+        "settings/log.html", rows=rows[:PAGE], days=_days(rows[:PAGE]), more=len(rows) > PAGE, before=before,
+        given=given,
         filters={name: value for name, value in given.items() if value},
-        subjects=audit_subjects.of(rows, reader.time_zone()), days=current_config().retention_days_audit,
+        subjects=audit_subjects.of(rows, reader.time_zone()), days_kept=current_config().retention_days_audit,
     )  # fmt: skip
+
+
+def _days(rows: Sequence[AuditEntry]) -> list[tuple[str, list[AuditEntry]]]:
+    """Give entries by the days of the reader's zone on which they were made, as they come."""
+    zone = reader.time_zone()
+    return [(day, list(found)) for day, found in groupby(rows, lambda row: times.short_day(row.at, zone))]
 
 
 def as_csv() -> Response:
@@ -109,21 +88,6 @@ def _object(text: str) -> str:
         return f"device:{registry.named(text).imei}"
     except NotFound:
         return f"device:{text}" if text.isdigit() else text
-
-
-def field_name(name: str) -> str:
-    """Say what a field of an entry's details is called; one without a name in words stands as it is written."""
-    return gettext(FIELDS[name]) if name in FIELDS else name.replace("_", " ")
-
-
-def field_value(value: object, name: str) -> object:
-    """Say what a field of an entry's details holds: roles, yes and no in words, everything else as it is written.
-
-    Versions before wrote yes and no as the program does.
-    """
-    if isinstance(value, bool) or value in ("True", "False"):
-        return gettext("yes") if value in (True, "True") else gettext("no")
-    return people_words.role(str(value)) if name == "role" and value in list(Role) else value
 
 
 def _lines(wanted: audit.EntryFilter) -> Iterator[str]:

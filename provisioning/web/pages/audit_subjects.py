@@ -20,6 +20,14 @@ _GONE: Mapping[str, str] = {
 }
 
 
+# what is named by words that somebody wrote
+_NAMED: Mapping[str, str] = {
+    "profile": N_("the preset %(name)s"),
+    "test_sms": N_("a test SMS to %(name)s"),
+    "token": N_("the token %(name)s"),
+    "wall": N_("the wall board %(name)s"),
+}
+
 # what a page of the settings is about
 _SETTINGS: Mapping[str, str] = {
     "sms": N_("what new vehicles begin with"),
@@ -54,10 +62,10 @@ def of(rows: Sequence[AuditEntry], zone: str) -> Mapping[str, Subject]:
 def _unknown(text: str) -> Subject:
     """Give what an object is that no row describes: its own name, or in words what it was."""
     kind, _, ident = text.partition(":")
-    if kind == "test_sms":
-        return Subject(gettext("a test SMS to %(number)s", number=ident))
-    if kind == "wall":
-        return Subject(gettext("the wall board %(name)s", name=ident))
+    if kind in _NAMED:
+        return Subject(gettext(_NAMED[kind], name=ident))
+    if text == "log":
+        return Subject(gettext("the log"))
     if kind == "settings" and ident in _SETTINGS:
         return Subject(gettext(_SETTINGS[ident]))
     return Subject(gettext(_GONE[kind]) if kind in _GONE else ident or text)

@@ -74,11 +74,11 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
     link = None
     if what == "change":
         given = forms.load(AccessForm(), "name", "role", "tags")
+        before = _fields(user)
         users.set_access(user, Role(given.get("role", user.role)), given.get("tags", user.tags) or None)
         users.set_name(user, given.get("name", ""))
-        audit_notes.person(
-            AuditAction.CHANGED, user, {"role": user.role, "tags": user.tags, "name": user.name}
-        )
+        changed = {name: value for name, value in _fields(user).items() if value != before[name]}
+        audit_notes.person(AuditAction.CHANGED, user, changed)
     elif what == "invite":
         link = invitations.renew(user, utcnow())
         audit_notes.person(AuditAction.INVITED, user)
@@ -94,6 +94,10 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
     else:
         raise Invalid(gettext("There is no such button."))
     return link
+
+
+def _fields(user: User) -> dict[str, Any]:
+    return {"role": user.role, "tags": user.tags, "name": user.name}
 
 
 def _person(user: User, **more: Any) -> str:

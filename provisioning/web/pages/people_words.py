@@ -18,9 +18,10 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
     AuditAction.SIGNED_OUT: (N_("%(who)s signed out"), "logout"),
     AuditAction.SAW: (N_("%(who)s saw %(what)s"), "photo"),
     AuditAction.DOWNLOADED: (N_("%(who)s downloaded %(what)s"), "download"),
-    AuditAction.EXPORTED: (N_("%(who)s exported the %(what)s"), "download"),
+    AuditAction.EXPORTED: (N_("%(who)s exported %(what)s"), "download"),
     AuditAction.SHARED: (N_("%(who)s shared %(what)s"), "send"),
     AuditAction.UNSHARED: (N_("%(who)s ended a link to %(what)s"), "x"),
+    AuditAction.RESHARED: (N_("%(who)s restored a link to %(what)s"), "check"),
     AuditAction.SAVED: (N_("%(who)s saved %(what)s"), "check"),
     AuditAction.UNSAVED: (N_("%(who)s stopped keeping %(what)s"), "x"),
     AuditAction.ASKED: (N_("%(who)s asked for: %(what)s"), "send"),
@@ -31,6 +32,7 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
     AuditAction.ADDED: (N_("%(who)s added %(what)s"), "plus"),
     AuditAction.CHANGED: (N_("%(who)s changed %(what)s"), "settings"),
     AuditAction.REMOVED: (N_("%(who)s removed %(what)s"), "x"),
+    AuditAction.RESTORED: (N_("%(who)s restored %(what)s"), "check"),
     AuditAction.INVITED: (N_("%(who)s invited %(what)s"), "user-circle"),
     AuditAction.RAN: (N_("%(who)s started %(what)s"), "player-play"),
 }
@@ -97,7 +99,7 @@ def asker(by: str, caller: str) -> str:
     """Say who asked: "you", "the check", an email address, the name of a token."""
     if by == caller:
         return gettext("you")
-    return gettext("the check") if by.startswith(BY_CHECK) else by
+    return gettext("the check") if by.startswith(BY_CHECK) else author(by)
 
 
 # who is no person and no token, in the log of people and where something was made
@@ -108,4 +110,7 @@ def author(by: str) -> str:
     """Say who did something: an email address, the name of a token, "command line". Of a link the log keeps the id."""
     if by.startswith("shared link "):
         return gettext("Somebody with a shared link")
+    kind, _, name = by.partition(" ")
+    if kind == "token" and name:
+        return gettext("token %(name)s", name=name)
     return gettext(_NOBODY[by]) if by in _NOBODY else by

@@ -62,5 +62,5 @@ def revoke(ident: str) -> ResponseReturnValue:
 def restore(ident: str) -> ResponseReturnValue:
     """Have a token work again that was revoked just now."""
     row = auth.restore_token(ident, utcnow())
-    audit_notes.token(AuditAction.ADDED, row.name, {"role": row.role, "tags": row.tags})
+    audit_notes.token(AuditAction.RESTORED, row.name)
     return redirect(url_for("pages.tokens"))
