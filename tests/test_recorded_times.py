@@ -1,6 +1,6 @@
 """When files were recorded: by the camera's clock where it is believed, else by when they came."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import flask_migrate
@@ -92,6 +92,17 @@ def test_a_photo_that_the_device_announced_shows_how_far_its_clock_is_behind(
     assert (upload.command_id, row.state) == (None, State.ANSWERED)
     assert clock_of(van) == pytest.approx(-behind.total_seconds(), abs=5)
     assert van.health_code == "wrong_clock"
+
+
+def test_a_photo_of_a_clock_that_counts_from_1970_is_known_by_its_announcement(
+    app: Flask, van: Device
+) -> None:
+    seconds = 259_211
+    announced(van, datetime.fromtimestamp(seconds, UTC))
+    came(
+        utcnow(), datetime.fromtimestamp(seconds * 1000, UTC)
+    )  # the receiver took its milliseconds for seconds
+    assert (clock_of(van) or 0) < -10_000 * DAY.total_seconds()
 
 
 @pytest.mark.parametrize(

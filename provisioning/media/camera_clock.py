@@ -55,8 +55,9 @@ def _has_announced(row: Command, upload: Upload) -> bool:
         return False
     if upload.source not in command_state.wanted_sources(row):
         return False
-    # a device announces a file by its whole second
-    return int(moment.timestamp()) in {stamp // 1000 for stamp in result.get("file_timestamps", [])}
+    # a device announces a file by its whole second; milliseconds of 1970 to 1973 in its metadata are read as seconds
+    announced = result.get("file_timestamps", [])
+    return int(moment.timestamp()) in {*(stamp // 1000 for stamp in announced), *announced}
 
 
 def is_wrong(seconds: float) -> bool:
