@@ -12,6 +12,7 @@ from sqlalchemy import select
 from provisioning.check import continuation, run_facts, run_view, runner
 from provisioning.check.steps import STEPS
 from provisioning.commands import command_words, submission
+from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict
 from provisioning.devices import status_table
 from provisioning.media import camera_clock
@@ -157,9 +158,6 @@ def test_the_speed_of_a_runs_own_files_is_kept_and_told(phone: Phone, van: Devic
     assert run_view.text_of(run.steps["speed"]).startswith(
         "Files come with 0.3 kB/s: a 10 s clip of one camera takes about 3 h."
     )
-    runner.answer(run, "led", "unable", utcnow())
-    runner.advance(run, utcnow())
-    assert "at most 3 s of one camera" in (submission.pace(van) or "")
 
 
 def test_a_check_keeps_by_which_of_its_files_the_clock_is_known(phone: Phone, van: Device) -> None:
@@ -225,6 +223,24 @@ def test_a_request_that_cannot_come_in_time_says_so_before_it_is_sent(phone: Pho
         notes.append(command_words.said(row.note))
     assert notes[0] is None
     assert "(0.3 kB/s) this takes about 3 h, longer than the 60 min" in notes[1]
+    assert "At most 3 s of one camera come in time." in notes[1]
+
+
+def test_a_clip_is_as_large_as_the_vehicles_own_where_its_time_is_told(phone: Phone, van: Device) -> None:
+    status_table.note(
+        van, "upload.speed", "300", Grade.WARN, now=utcnow(), source_kind="upload", source_id=None
+    )
+    began = utcnow() - timedelta(minutes=5)
+    db.session.add(
+        Upload(id="3" * 32, imei=van.imei, device_id=van.id, identifier="%videof", file_type="video", source="front",
+               state="stored", size=30_000, duration=10, started_at=began, timestamp=began,
+               received_at=began + timedelta(seconds=100)),
+    )  # fmt: skip
+    db.session.flush()
+    given = {"file_type": "video", "source": "both", "timestamp": int(began.timestamp()), "duration": 20}
+    asked = language.from_arguments("camreq", given, now=int(utcnow().timestamp()))
+    assert isinstance(asked, language.CamReq)
+    assert submission.too_slow(van, asked, current_config()) is None
 
 
 def test_a_second_run_is_refused_while_one_is_open_and_possible_afterwards(phone: Phone, van: Device) -> None:

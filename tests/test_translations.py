@@ -4,6 +4,7 @@ The pages are read in a made-up language that puts each translated sentence into
 them are not in the catalogues.
 """
 
+import ast
 import re
 from gettext import NullTranslations
 from html.parser import HTMLParser
@@ -153,6 +154,29 @@ def test_no_page_has_a_sentence_outside_of_the_catalogues(
         if not 300 <= answer.status_code < 400 and (texts := untranslated(answer.text))
     }
     assert not found
+
+
+def marked_in_code() -> set[str]:
+    """The sentences that code marks, wherever they stand: the collector misses those in f-strings and arguments."""
+    arguments = {"gettext": 0, "ngettext": 0, "pgettext": 1, "N_": 0}
+    return {
+        given.value
+        for path in sorted((ROOT / "provisioning").rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in arguments
+        for given in call.args[arguments[call.func.id] :][:1]
+        if isinstance(given, ast.Constant) and isinstance(given.value, str)
+    }
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parts[-3])
+def test_a_catalogue_has_the_sentences_that_the_collector_would_not_see(path: Path) -> None:
+    catalogue = read_po(path.open("rb"))
+    known = {
+        message.id if isinstance(message.id, str) else message.id[0] for message in catalogue if message.id
+    }
+    assert marked_in_code() - known == set()
 
 
 @pytest.mark.quick

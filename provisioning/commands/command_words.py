@@ -73,12 +73,18 @@ def _refused(a: Arguments) -> str:
 
 
 def _too_slow(a: Arguments) -> str:
-    return gettext(
+    takes = gettext(
         "At the speed of the last check (%(rate)s) this takes about %(time)s, longer than the %(wait)s that a request"
         " waits.",
         rate=transfer_times.rate(a["bytes_per_second"]),
         time=transfer_times.about(a["takes"]),
         wait=transfer_times.about(a["waits"]),
+    )
+    comes = a.get("comes")
+    return (
+        takes + " " + gettext("At most %(seconds)s s of one camera come in time.", seconds=comes)
+        if comes
+        else takes
     )
 
 

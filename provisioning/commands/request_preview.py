@@ -20,6 +20,7 @@ from provisioning.models import OPEN, Command, Device, Upload, db
 from provisioning.tracker import language
 from provisioning.tracker.language import CamReq, SetParam, Sms, TypedCommand
 from provisioning.tracker.parameters import find_warnings
+from provisioning.translation import gettext
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +121,16 @@ def _parameter_warnings(device: Device, asked: TypedCommand) -> Iterator[Preview
 def _warnings(device: Device, asked: CamReq, now: datetime) -> Iterator[PreviewWarning]:
     if status_table.cameras_may_sleep(device, now):
         yield PreviewWarning(
-            "ignition_off", "The ignition is off, and the cameras work with the ignition on only."
+            "ignition_off", gettext("The ignition is off, and the cameras work with the ignition on only.")
         )
     if device.reconfiguring_until is not None and device.reconfiguring_until > now:
         yield PreviewWarning(
-            "camera_restarting", "The camera takes over new settings; the request waits until that is done."
+            "camera_restarting",
+            gettext("The camera takes over new settings; the request waits until that is done."),
         )
     if asked.file_type == "video" and device.health_code in ("no_card", "faulty_card"):
         yield PreviewWarning(
-            "no_card", "A clip needs an SD card that works; the vehicle is known to have none."
+            "no_card", gettext("A clip needs an SD card that works; the vehicle is known to have none.")
         )
     if slow := submission.too_slow(device, asked, current_config()):
         yield PreviewWarning("too_slow", command_words.sentence(slow))

@@ -19,9 +19,12 @@ from provisioning.devices import (
     camera_server,
     credential_pairs,
     credentials,
+    durations,
+    measured_times,
     status_table,
     transfer_times,
 )
+from provisioning.devices.durations import Wanted
 from provisioning.models import OPEN, Command, Device, State, command_state, db, locks, new_id, timestamps
 from provisioning.phrase import Phrase
 from provisioning.roles import LEAST, Permission, Role
@@ -114,16 +117,6 @@ def submit(
     return rows
 
 
-def pace(device: Device) -> str | None:
-    """Say what a slow line lets through within a request's wait; None where the last check found none."""
-    rate = _speed(device)
-    return (
-        transfer_times.limits(rate, current_config().capture_timeout)
-        if rate and transfer_times.is_slow(rate)
-        else None
-    )
-
-
 def demand_permission(asked: TypedCommand, requester: Requester) -> None:
     """Raise Forbidden where the requester may not send the command."""
     if not requester.role.may(asked.permission):
@@ -138,16 +131,13 @@ def demand_permission(asked: TypedCommand, requester: Requester) -> None:
 
 def too_slow(device: Device, asked: CamReq, config: Config) -> Phrase | None:
     """Say that the files cannot come within the wait at the speed of the last check; None where they can."""
-    if (rate := _speed(device)) is None:
+    row = status_table.get(device.id, status_table.SPEED)
+    if row is None or not row.value:
         return None
     one = next(asked.requests())  # each request has a wait of its own, and none is longer than the first
-    needed = transfer_times.size(one.file_type, one.duration, len(language.cameras(one.source)))
-    return transfer_times.too_long(needed, rate, config.capture_timeout)
-
-
-def _speed(device: Device) -> float | None:
-    row = status_table.get(device.id, status_table.SPEED)
-    return float(row.value) if row and row.value else None
+    wanted = Wanted(one.file_type, one.duration, len(language.cameras(one.source)))
+    size = durations.expected_bytes(wanted, measured_times.of(device))
+    return transfer_times.too_long(wanted.camera_seconds, size, float(row.value), config.capture_timeout)
 
 
 def provision(

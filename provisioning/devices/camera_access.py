@@ -11,6 +11,7 @@ from cryptography import x509
 from sqlalchemy import and_, func, or_, select
 
 from provisioning.models import CameraSession, db
+from provisioning.translation import gettext
 
 RECENT = timedelta(hours=24)
 ENDS_SOON = timedelta(days=21)  # long enough to renew by hand
@@ -70,7 +71,9 @@ def certificate(path: Path) -> Certificate:
     try:
         found = x509.load_pem_x509_certificate(path.read_bytes())
     except OSError as error:
-        return Certificate(problem=f"This process cannot read the file: {error.strerror}.")
+        return Certificate(
+            problem=gettext("This process cannot read the file: %(error)s.", error=error.strerror)
+        )
     except ValueError:
-        return Certificate(problem="The file holds no certificate.")
+        return Certificate(problem=gettext("The file holds no certificate."))
     return Certificate(found.not_valid_after_utc)

@@ -63,6 +63,11 @@ class Wanted:
     cameras: int
     requests: int = 1
 
+    @property
+    def camera_seconds(self) -> int:
+        """Give the seconds of all cameras of one request together; 0 for photos."""
+        return (self.duration or 0) * self.cameras
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:

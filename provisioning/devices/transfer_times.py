@@ -6,7 +6,6 @@ Source: vendor: a photo of 1280x720 is about 50 kB, a video of 20 s in 720p abou
 from datetime import datetime
 
 from provisioning.phrase import Phrase
-from provisioning.translation import gettext
 
 PHOTO_BYTES = 50_000
 VIDEO_BYTES_PER_SECOND = 6_000_000 // 20
@@ -48,30 +47,15 @@ def about(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
 
 
-def limits(bytes_per_second: float, wait: float) -> str:
-    """Say what comes over a slow connection within a request's wait of so many seconds."""
-    most = int(wait * bytes_per_second / VIDEO_BYTES_PER_SECOND)
-    takes = gettext(
-        "At the speed of the last check (%(rate)s) %(seconds)s s of one camera take about %(time)s.",
-        rate=rate(bytes_per_second),
-        seconds=CLIP_SECONDS,
-        time=about(clip_takes(bytes_per_second)),
-    )
-    comes = (
-        gettext(
-            "A request waits %(time)s: at most %(most)s s of one camera come in time.",
-            time=about(wait),
-            most=most,
-        )
-        if most
-        else gettext("A request waits %(time)s: no clip comes in time.", time=about(wait))
-    )
-    return f"{takes} {comes}"
+def too_long(seconds: int, size_in_bytes: int, bytes_per_second: float, wait: float) -> Phrase | None:
+    """Say that files cannot come within the wait, and how much can; None where they can.
 
-
-def too_long(needed: int, bytes_per_second: float, wait: float) -> Phrase | None:
-    """Say that files of so many bytes cannot come within the wait; None where they can."""
-    takes = needed / max(bytes_per_second, 1.0)
+    `seconds`: how many a clip shows, of all cameras together; 0 for photos.
+    """
+    takes = size_in_bytes / max(bytes_per_second, 1.0)
     if takes <= wait:
         return None
-    return Phrase("too_slow", {"bytes_per_second": bytes_per_second, "takes": takes, "waits": wait})
+    comes = int(seconds * wait / takes)
+    return Phrase(
+        "too_slow", {"bytes_per_second": bytes_per_second, "takes": takes, "waits": wait, "comes": comes}
+    )

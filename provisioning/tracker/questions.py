@@ -239,7 +239,7 @@ def _clip_words(answers: Answers) -> list[str]:
             gettext(
                 "on %(trigger)s: %(cameras)s",
                 trigger=gettext(name),
-                cameras=gettext(CAMERAS.get(answers.clip_cameras.of(name), N_("unknown cameras"))),
+                cameras=gettext(CAMERAS.get(answers.clip_cameras.of(name), UNKNOWN_CAMERAS)),
             )
             for name in CLIP_TRIGGERS
             if answers.clip_cameras.of(name)
@@ -292,6 +292,7 @@ def zone_words(minutes: int) -> str:
 CAMERAS: Mapping[int, str] = MappingProxyType(
     {0: N_("no camera"), 1: N_("front camera"), 2: N_("rear camera"), 3: N_("both cameras")}
 )
+UNKNOWN_CAMERAS = N_("unknown cameras")
 _WORDS = {
     Question.PHOTOS: _photo_words,
     Question.CLIPS: _clip_words,

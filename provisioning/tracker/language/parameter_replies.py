@@ -66,9 +66,8 @@ class Values(Reply, kind="values", commands=(SetParam, GetParam)):
 
     @property
     def sentence(self) -> str:
-        said = "; ".join(
-            f"{titled(id)}: {describe(id, value) or gettext('empty')}" for id, value in self.values.items()
-        )
+        empty = gettext("empty")
+        said = "; ".join(f"{titled(id)}: {describe(id, value) or empty}" for id, value in self.values.items())
         if self.new:
             return gettext("The tracker has taken over: %(values)s.", values=said)
         return gettext("The tracker has: %(values)s.", values=said)

@@ -33,7 +33,7 @@ def read_value(parameter: Parameter, value: object) -> int | str:
     if parameter.kind == "choice" and number not in parameter.choices:
         allowed = ", ".join(f"{known} ({gettext(name)})" for known, name in parameter.choices.items())
         sentence = gettext("%(name)s cannot be %(number)s.", name=gettext(parameter.name), number=number)
-        raise ValueRefused(f"{sentence} {gettext('Allowed: %(values)s.', values=allowed)}")
+        raise ValueRefused(sentence + " " + gettext("Allowed: %(values)s.", values=allowed))
     if parameter.kind == "integer":
         _check_range(parameter, number)
     return number
@@ -186,4 +186,4 @@ def _bits_of(number: int) -> list[int]:
 def _not_allowed(parameter: Parameter, sentence: str) -> ValueRefused:
     """Give the refusal of triggers: what is wrong, and which there are. Their names are those that are taken."""
     names = ", ".join(f"{name} ({bit})" for bit, name in parameter.bits.items())
-    return ValueRefused(f"{sentence} {gettext('Allowed: None (0, alone), %(names)s.', names=names)}")
+    return ValueRefused(sentence + " " + gettext("Allowed: None (0, alone), %(names)s.", names=names))

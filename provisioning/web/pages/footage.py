@@ -61,7 +61,7 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
         choices = clip_choices.of_vehicle(device, day, utcnow())
     return page(
         device, "vehicle/footage.html", "footage", error=error, given=request.form, resolutions=list(RESOLUTIONS),
-        config=current_config(), pace=submission.pace(device), filled=filled, offers=offers, choices=choices,
+        config=current_config(), filled=filled, offers=offers, choices=choices,
         longest=language.LONGEST_SPLIT,
         asked=_asked(device),
         local_now=utcnow().astimezone(ZoneInfo(device.time_zone)).strftime("%Y-%m-%dT%H:%M:%S"),
