@@ -3,15 +3,16 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
+import structlog
 from flask import Flask
 from flask.cli import AppGroup
 from marshmallow import ValidationError
 from sqlalchemy import select
 
-from provisioning.core import audit
+from provisioning.core import audit, logging_setup
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
 from provisioning.devices import registry
@@ -24,10 +25,22 @@ from provisioning.web.schemas.devices import DeviceSchema
 
 TAGS = click.option("--tags", help="Limit to vehicles with one of these tags, separated by commas.")
 ROLE = click.Choice([role.value for role in Role])
-users = AppGroup("users", help="People who sign in to the pages.")
-tokens = AppGroup("tokens", help="Bearer tokens of programs that use the API.")
-keys = AppGroup("secrets", help="Keys that encrypt SMS credentials.")
-fleet = AppGroup("devices", help="Devices, many at once.")
+
+
+class Commands(AppGroup):
+    """A group of commands whose log goes to standard error: standard output is what programs read."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command of the group."""
+        if not structlog.is_configured():
+            logging_setup.configure()
+        return super().invoke(ctx)
+
+
+users = Commands("users", help="People who sign in to the pages.")
+tokens = Commands("tokens", help="Bearer tokens of programs that use the API.")
+keys = Commands("secrets", help="Keys that encrypt SMS credentials.")
+fleet = Commands("devices", help="Devices, many at once.")
 
 
 def init_app(app: Flask) -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -54,14 +55,16 @@ SENDER = "+12025550100"
 DEFAULTS = load()  # what an environment gives that sets nothing
 
 
-# structlog's own tracebacks show all variables, for half a second of processor time each
+# structlog's own tracebacks show all variables, for half a second of processor time each; its events go to standard
+# error, as those of the product do
 structlog.configure(
+    logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     processors=[
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-    ]
+    ],
 )
 # a password at full cost takes a quarter of a second of processor time; test_auth.py tries that cost once
 PRODUCTION_HASHER = users._hasher

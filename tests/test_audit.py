@@ -455,7 +455,7 @@ def test_what_was_done_stays_done_when_its_entry_cannot_be_written(
     assert Api(app, Role.ADMIN)("PATCH", f"/devices/{IMEI}", {"name": "Van 12"}).status_code == 200
     db.session.expire_all()
     assert db.session.scalars(select(Device.name)).one() == "Van 12"
-    assert "could not be written" in capsys.readouterr().out
+    assert "could not be written" in capsys.readouterr().err
 
 
 def test_entries_go_after_their_days_and_not_before(app: Flask) -> None:

@@ -3,10 +3,15 @@
 import base64
 import dataclasses
 import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 from argon2.exceptions import VerifyMismatchError
-from conftest import PRODUCTION_HASHER
+from conftest import PRODUCTION_HASHER, ROOT
 from cryptography.fernet import Fernet, InvalidToken
 from flask import Flask, current_app, request
 from flask.testing import FlaskCliRunner
@@ -62,6 +67,19 @@ def test_a_token_is_printed_alone_and_stored_hashed(cli: FlaskCliRunner) -> None
     assert result.stdout == token + "\n"
     assert token not in (row.token_hash, row.name)
     assert row.role == "support"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_program_reads_the_token_alone_on_standard_output(database_url: str) -> None:
+    """In a process of its own: what the command logs goes to standard error, as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", "tokens", "create", "platform", "--role", "viewer"],
+        cwd=ROOT, env=os.environ | {"DATABASE_URL": database_url, "SECRET_KEY": "only for tests " * 4},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert re.fullmatch(r"dct_[\w-]+\n", done.stdout)
+    logged = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    assert ("done by a person", "token:platform") in [(line["event"], line.get("object")) for line in logged]
 
 
 @pytest.mark.parametrize(
@@ -198,7 +216,7 @@ def test_rotating_encrypts_all_anew_so_that_the_old_key_can_go(app: Flask, cli: 
     db.session.commit()
     set_keys(app, new, old)
     answer = cli.invoke(args=["secrets", "rotate"])
-    assert (answer.exit_code, answer.output) == (0, "Encrypted 7 anew.\n")
+    assert (answer.exit_code, answer.stdout) == (0, "Encrypted 7 anew.\n")
     set_keys(app, new)
     assert credential_pairs.pair(db.session.scalars(select(Device)).one(), "current") == ("fleet", "cam11")
     (command,) = db.session.scalars(select(Command))

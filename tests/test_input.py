@@ -47,7 +47,7 @@ def test_the_api_takes_the_same(app: Flask) -> None:
 def test_the_command_line_takes_the_same_and_knows_it_again(app: Flask, tmp_path: Path) -> None:
     file = tmp_path / "devices.json"
     file.write_text(json.dumps([PASTED, PASTED | {"name": "Again"}]))
-    report = app.test_cli_runner().invoke(args=["devices", "import", str(file)]).output
+    report = app.test_cli_runner().invoke(args=["devices", "import", str(file)]).stdout
     assert report.split() == [IMEI, "added", IMEI, "known"]
     assert known_as(added()) == (IMEI, "+12025550196", "Van 11")
 

@@ -291,12 +291,12 @@ def test_a_token_of_a_form_from_before_signing_in_is_void_afterwards(app: Flask,
 def test_sessions_are_listed_and_ended_one_by_one(app: Flask, browser: Visitor) -> None:
     cli = app.test_cli_runner()
     second = sign_in.sign_in(EMAIL, PASSWORD, HOME, utcnow(), agent="Another browser")
-    listed = cli.invoke(args=["users", "sessions", EMAIL]).output.splitlines()
+    listed = cli.invoke(args=["users", "sessions", EMAIL]).stdout.splitlines()
     assert listed[0].split("\t")[3:] == [HOME, "Another browser"]
     assert cli.invoke(args=["users", "sign-out", EMAIL, "--session", listed[0].split("\t")[0]]).exit_code == 0
     assert sign_in.user_of(second.key, utcnow()) is None
     assert is_signed_in(browser)
-    assert cli.invoke(args=["users", "sign-out", EMAIL]).output == "Ended 1.\n"
+    assert cli.invoke(args=["users", "sign-out", EMAIL]).stdout == "Ended 1.\n"
     assert not is_signed_in(browser)
 
 

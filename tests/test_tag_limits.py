@@ -98,7 +98,7 @@ def test_the_command_line_limits_people_and_tokens_to_tags(app: Flask) -> None:
         "--password-stdin",
     ]
     assert cli.invoke(args=args, input="a long enough password\n").exit_code == 0
-    assert cli.invoke(args=["users", "list"]).output == (
+    assert cli.invoke(args=["users", "list"]).stdout == (
         "a@example.com\tviewer\tactive\tvehicles tagged north, south\n"
     )
     assert (
