@@ -65,10 +65,19 @@ function count() {
 count();
 setInterval(count, 1000);
 
+const BUSY_MS = 30_000; // an answer that has not come by then may have been stopped by hand
+
 document.addEventListener("submit", (event) => {
-  // a second click sends nothing twice anyway; this shows that the first one counted
+  // nothing is done twice anyway, but the browser would show the answer to the second click, which comes later and may
+  // say that there is nothing left to do
   const button = event.submitter;
-  if (button) setTimeout(() => button.setAttribute("aria-busy", "true"), 0);
+  if (!button) return;
+  if (button.hasAttribute("aria-busy") && event.target.method === "post") {
+    event.preventDefault();
+    return;
+  }
+  setTimeout(() => button.setAttribute("aria-busy", "true"), 0);
+  setTimeout(() => button.removeAttribute("aria-busy"), BUSY_MS);
 });
 
 window.addEventListener("pageshow", () => {
