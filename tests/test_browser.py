@@ -214,9 +214,7 @@ def test_a_page_says_at_once_that_the_browser_has_no_network_and_when_it_has_one
     browser: Browser, stack: Stack
 ) -> None:
     page = open_page(browser, stack, 390, [])
-    page.clock.install()
     page.goto("/")
-    page.clock.pause_at(page.evaluate("() => Date.now() + 1000"))  # no timer of the page ends any more
     status = page.locator("#status")
     page.context.set_offline(True)
     expect(status).to_contain_text("No network: showing the state of")
