@@ -376,6 +376,27 @@ def test_an_open_check_is_seen_beside_a_long_reason_on_the_phone(open_context: C
         ]
 
 
+# ten vehicles with long names and reasons; how high and wide the board is then, and the size of its smallest letters
+FULL_BOARD = """() => {
+    const half = document.querySelector(".wall .halves section"), words = "Cannot reach our server; 11 other vehicles ";
+    half.innerHTML = "<h2>Needs somebody</h2><ol>" + `<li><span>!</span><bdi>${"Long name ".repeat(9)}</bdi>
+        <span class="why">${words.repeat(3)}</span><span>12 min ago</span></li>`.repeat(10) + "</ol>";
+    const sizes = [...document.querySelectorAll("main *")].map((one) => parseFloat(getComputedStyle(one).fontSize));
+    const page = document.documentElement;
+    return [page.scrollHeight, page.scrollWidth, Math.min(...sizes)];
+}"""
+
+
+def test_a_full_wall_board_fits_a_screen_in_large_letters(open_context: Contexts, paths: list[str]) -> None:
+    with open_context(1920) as context:
+        page = context.new_page()
+        page.set_viewport_size({"width": 1920, "height": 1080})
+        page.goto(next(path for path in paths if path.startswith("/wall/")))
+        height, width, letters = page.evaluate(FULL_BOARD)
+        assert (height, width) == (1080, 1920)
+        assert letters >= 32
+
+
 # by how many pixels the words of the buttons of a page are off their middle
 OFF_MIDDLE = """() => [...document.querySelectorAll("#wanted .text-actions > a.btn")].map((button) => {
     const words = document.createRange(), box = button.getBoundingClientRect();

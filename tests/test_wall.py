@@ -11,16 +11,16 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from guests import Guest
-from page_visitor import Visitor, upload
-from sqlalchemy import select
+from page_visitor import Visitor, flat, upload
+from sqlalchemy import select, update
 
 from provisioning.core import logging_setup
 from provisioning.core.errors import Invalid
 from provisioning.devices import registry
 from provisioning.fleet import board
 from provisioning.media import telemetry
-from provisioning.models import Device, Role, WallLink, db, utcnow
-from provisioning.web import wall_links
+from provisioning.models import Device, Event, Role, WallLink, db, first_id, utcnow
+from provisioning.web import users, wall_links
 
 IMEIS = ("352094082736916", "352094082042885", "356307042441013")
 
@@ -78,6 +78,48 @@ def test_a_link_shows_the_board_without_a_user_and_without_pictures(
     assert IMEIS[0] not in answer.text
     assert "<a " not in answer.text
     assert "Set-Cookie" not in answer.headers
+
+
+def test_the_board_has_a_name_and_counts_what_needs_a_look_until_somebody_has_looked(
+    fleet: list[Device], screen: FlaskClient
+) -> None:
+    path = link()
+    assert "<bdi>Yard</bdi>" in (first := screen.get(path).text)
+    assert "needs a look" not in first
+    for number, kind in enumerate(("crash", "tow", "din1")):
+        ident = f"{first_id(utcnow())[:-1]}{number}"
+        db.session.add(
+            Event(
+                id=ident, device_id=fleet[0].id, kind=kind, at=utcnow(), cameras="front", file_types="photo"
+            )
+        )
+    db.session.commit()
+    assert "2 events need a look" in screen.get(path).text
+    db.session.execute(update(Event).where(Event.kind == "crash").values(seen_at=utcnow()))
+    db.session.commit()
+    assert "1 event needs a look" in screen.get(path).text
+
+
+def test_the_board_says_of_how_many_vehicles_more_something_came(
+    fleet: list[Device], screen: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "more" not in flat(screen.get(link())).partition("Last hour")[2]
+    monkeypatch.setattr(board, "NEWEST", 1)
+    assert "and 1 more" in flat(screen.get(link()))
+
+
+def test_the_clock_of_the_board_is_that_of_who_made_it_else_that_of_most_vehicles(
+    fleet: list[Device], screen: FlaskClient
+) -> None:
+    path = link()
+    assert f"{utcnow():%H:}" in screen.get(path).text
+    for device in fleet[:2]:
+        device.time_zone = "Asia/Kathmandu"
+    db.session.commit()
+    assert re.search(r"\d\d:\d\d UTC\+0545<", screen.get(path).text)
+    users.create("ops@example.com", Role.ADMIN, "a long enough password").time_zone = "America/Phoenix"
+    db.session.commit()
+    assert re.search(r"\d\d:\d\d MST<", screen.get(path).text)
 
 
 def test_a_link_opens_nothing_else(fleet: list[Device], screen: FlaskClient) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from provisioning.devices import health_view, listing
 from provisioning.devices.health import HealthState
-from provisioning.models import Device, Upload, UploadState, db, first_id, in_state
+from provisioning.models import NEEDS_A_LOOK, Device, Event, Upload, UploadState, db, first_id, in_state
 
 NEEDS_SOMEBODY = (HealthState.BROKEN, HealthState.LIMITED, HealthState.SILENT)
 WORST = 10
@@ -53,17 +53,25 @@ class Board:
     clips: int
     vehicles: int  # of which these came
     arrivals: Sequence[Arrival]
+    unseen: int  # crashes and towing that nobody has looked at
 
     @property
     def total(self) -> int:
         """Count all vehicles."""
         return sum(self.counts.values())
 
+    @property
+    def more_arrivals(self) -> int:
+        """Count the vehicles of which something came and that are not listed."""
+        return max(0, self.vehicles - len(self.arrivals))
+
 
 def of(now: datetime) -> Board:
     """Give the board of the vehicles that may be seen."""
     photos, clips, vehicles = _came(now)
-    return Board(now, listing.counts(listing.Filter()), _worst(now), photos, clips, vehicles, _arrivals(now))
+    counts = listing.counts(listing.Filter())
+    unseen = db.session.scalar(select(func.count()).select_from(Event).where(NEEDS_A_LOOK)) or 0
+    return Board(now, counts, _worst(now), photos, clips, vehicles, _arrivals(now), unseen)
 
 
 def _worst(now: datetime) -> list[BadVehicle]:

@@ -5,12 +5,14 @@ from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
 
 from provisioning.core.audit import AuditAction
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError
+from provisioning.devices import listing
 from provisioning.fleet import board
-from provisioning.models import utcnow, visibility
+from provisioning.models import User, WallLink, db, utcnow, visibility
 from provisioning.web import assets, audit_notes, auth, tag_limit, wall_links
 from provisioning.web.pages import forms
 
@@ -27,15 +29,23 @@ def show(token: str) -> ResponseReturnValue:
     now = utcnow()
     link = wall_links.find(token, now)
     with visibility.limited_to(tag_limit.of(link)):
-        shown = board.of(now)
+        shown, zone = board.of(now), _zone(link)
     style = assets.address("app.css")
     answer = make_response(
-        render_template("wall.html", name=link.name, tags=link.tags, token=token, board=shown, style=style)
+        render_template(
+            "wall.html", name=link.name, tags=link.tags, token=token, board=shown, zone=zone, style=style
+        )
     )
     if request.args.get("sheet", style) != style:
         answer.headers["HX-Refresh"] = "true"
     answer.headers["X-Robots-Tag"] = "noindex"
     return answer
+
+
+def _zone(link: WallLink) -> str:
+    """Give the time zone of the person who made the link, else the one of most vehicles, else UTC."""
+    chosen = db.session.scalar(select(User.time_zone).where(User.email == link.created_by))
+    return chosen or next(iter(listing.zones_used(1)), "UTC")
 
 
 def links() -> ResponseReturnValue:
