@@ -64,7 +64,7 @@ def test_the_main_job_on_a_desk(browser: Browser, stack: Stack) -> None:
     page.click("#ask-clip button:has-text('Get the last 2 s')")
     expect(page.locator("#day img")).to_have_count(2, timeout=60_000)
     page.locator("#day article", has=page.locator(".play")).locator("a").first.click()
-    page.get_by_role("link", name="Facts, and what made it").click()
+    page.get_by_role("link", name="Details").click()
     expect(page.locator("#link")).to_contain_text("Made by the request")
     page.locator("video").wait_for(timeout=60_000)
     page.evaluate("() => { const v = document.querySelector('video'); v.muted = true; return v.play() }")

@@ -82,6 +82,8 @@ def test_only_the_hash_of_a_link_is_kept(app: Flask, admin: Visitor) -> None:
 
 def test_an_easy_password_is_refused_and_the_link_stays(app: Flask, admin: Visitor) -> None:
     link, guest = invite(admin), nobody(app)
+    answer = guest.send(link, link, password="short")
+    assert answer.text.count("At least 10 characters.") == 1
     answer = guest.send(link, link, password="password123")
     assert (answer.status_code, "first that somebody would try" in answer.text) == (422, True)
     assert guest.send(link, link, password=PASSWORD).status_code == 302

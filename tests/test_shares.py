@@ -225,7 +225,7 @@ def test_the_page_of_an_event_makes_a_link_shows_it_once_and_ends_it(app: Flask,
     assert "/s/" not in visitor.get(page).text
     assert opened(app, found[1]).status_code == 200
     share = db.session.scalars(select(Share)).one()
-    assert "<summary>2 people</summary>" in Visitor(app, Role.ADMIN).get(page).text
+    assert "<summary>1 person</summary>" in Visitor(app, Role.ADMIN).get(page).text
     assert visitor.send(page, f"{page}/shares/{share.id}/end").status_code == 302
     assert opened(app, found[1]).status_code == 404
     done = db.session.scalars(select(AuditEntry.action).where(AuditEntry.object == f"event:{ident}"))
@@ -241,6 +241,16 @@ def ended(visitor: Visitor, app: Flask, ident: str) -> tuple[str, str, str]:
     assert answer.status_code == 302
     assert opened(app, path).status_code == 404
     return path, share["id"], answer.location.removesuffix("#share")
+
+
+def test_an_event_counts_people_and_says_how_often_links_opened_it(app: Flask, ident: str) -> None:
+    path, _ = made(app, ident)
+    for _ in range(2):
+        opened(app, path)
+    page = flat(Visitor(app, Role.ADMIN).get(f"/media/{ident}"))
+    assert "<summary>1 person</summary>" in page
+    assert "opened by a shared link 2 times" in page
+    assert "Somebody with a shared link" not in page
 
 
 def test_a_link_that_was_ended_by_mistake_is_restored_by_one_button(app: Flask, ident: str) -> None:

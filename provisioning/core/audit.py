@@ -21,6 +21,7 @@ from provisioning.models import AuditEntry, db, first_id, new_id
 log = structlog.get_logger(__name__)
 
 COMMAND_LINE = "command line"
+SHARED_LINK = "shared link "  # before its id: somebody without an account
 UNKNOWN = "unknown"  # somebody who could not sign in, and whom no user's e-mail names
 VIEWING = timedelta(
     minutes=30
@@ -158,11 +159,15 @@ def select_entries(wanted: EntryFilter) -> Select[Any]:
 
 
 def viewers(objects: Sequence[str]) -> list[Viewer]:
-    """Give who saw or downloaded any of these objects, who did so last first."""
+    """Give who of those with an account saw or downloaded any of these objects, who did so last first."""
     last = func.max(AuditEntry.at)
     rows = db.session.execute(
         select(AuditEntry.who, last)
-        .where(AuditEntry.object.in_(objects), AuditEntry.action.in_(VIEWINGS))
+        .where(
+            AuditEntry.object.in_(objects),
+            AuditEntry.action.in_(VIEWINGS),
+            ~AuditEntry.who.startswith(SHARED_LINK),
+        )
         .group_by(AuditEntry.who)
         .order_by(last.desc())
         .limit(VIEWERS)

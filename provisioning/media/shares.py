@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from provisioning.core.errors import NotFound
 from provisioning.core.undo import may_be_undone
@@ -54,6 +54,12 @@ def of_event(event: Event, now: datetime) -> Sequence[Share]:
     """Give the links to an event that have not ended, the newest first."""
     rows = db.session.scalars(select(Share).where(Share.object_id == event.id).order_by(Share.id.desc()))
     return [row for row in rows if row.is_open(now)]
+
+
+def views_of(event: Event) -> int:
+    """Give how often an event was opened by links to it, those that have ended too."""
+    views = select(func.coalesce(func.sum(Share.views), 0)).where(Share.object_id == event.id)
+    return int(db.session.scalar(views) or 0)
 
 
 def by_token(token: str, now: datetime) -> tuple[Share, Event] | None:

@@ -49,7 +49,7 @@ def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
         "media/event.html", event=event, device=event.device, files=files, problem=problem,
         requests=list(dict.fromkeys(file.command for file in files if file.command)), records=_records(files),
         seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(event, files),
-        days_kept=_days_kept(files),
+        opened_by_link=shares.views_of(event), days_kept=_days_kept(files),
         shares=shares.of_event(event, utcnow()) if auth.caller().may(Permission.SHARE) else [],
         ended=_just_ended(event), new_link=_new_link(event),
         lengths=[(hours, gettext(name)) for hours, name in LENGTHS],

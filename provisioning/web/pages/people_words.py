@@ -108,7 +108,7 @@ _NOBODY = {audit.COMMAND_LINE: N_("command line"), audit.UNKNOWN: N_("unknown")}
 
 def author(by: str) -> str:
     """Say who did something: an email address, the name of a token, "command line". Of a link the log keeps the id."""
-    if by.startswith("shared link "):
+    if by.startswith(audit.SHARED_LINK):
         return gettext("Somebody with a shared link")
     kind, _, name = by.partition(" ")
     if kind == "token" and name:

@@ -21,6 +21,7 @@ from flask.typing import ResponseReturnValue
 from limits import RateLimitItem, parse
 from limits.strategies import MovingWindowRateLimiter
 
+from provisioning.core import audit
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import NotFound, TooMany
 from provisioning.media import event_list, previews, shares, storage
@@ -94,7 +95,7 @@ def file(token: str, ident: str, name: str) -> Response:
 
 def _label(share: Share) -> str:
     """Give what the log of people calls whoever has a link."""
-    return f"shared link {share.id}"
+    return f"{audit.SHARED_LINK}{share.id}"
 
 
 def _file(event: Event, upload: Upload, name: str) -> Response | None:
