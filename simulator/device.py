@@ -222,9 +222,7 @@ def capture(vehicle: Vehicle, wish: Wish) -> list[CapturedFile]:
             )
         else:
             data = media.clip(name, vehicle.name, wish.timestamp, wish.duration, rate)
-        moment = (
-            wish.timestamp if wish.file_type == 1 else wish.timestamp + vehicle.faults.wrong_time_zone * 60
-        )
+        moment = wish.timestamp if wish.file_type == 1 else wish.timestamp + vehicle.clock_ahead
         made.append(
             CapturedFile(
                 IDENTIFIERS[wish.file_type, source],

@@ -51,7 +51,7 @@ class Faults:
     front_missing: bool = False
     rear_missing: bool = False
     capture_fails: bool = False
-    wrong_time_zone: int = 0  # minutes that the camera's clock is off
+    wrong_time_zone: int = 0  # minutes that the camera's clock is ahead while 66024 is 0
     unreachable_server: bool = False
     sms_lost: int = 0  # so many SMS to the vehicle vanish
     reply_lost: int = 0  # so many replies vanish
@@ -97,7 +97,13 @@ class Vehicle:
 
     def now(self) -> float:
         """Give the camera's clock, in Unix seconds, wrong by its fault."""
-        return time.time() + self.faults.wrong_time_zone * 60
+        return time.time() + self.clock_ahead
+
+    @property
+    def clock_ahead(self) -> int:
+        """Give the seconds that the camera's clock is ahead: a wrong zone, as far as 66024 does not take it back."""
+        wrong = self.faults.wrong_time_zone
+        return (wrong + int(self.value(66024) or 0)) * 60 if wrong else 0
 
     def has_camera(self, source: int) -> bool:
         """Say whether the camera (1 front, 2 rear) is there."""

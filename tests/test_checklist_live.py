@@ -196,6 +196,19 @@ def test_the_checklist_finds_what_is_wrong_with_the_vehicle(stack: Stack, desk: 
         assert shown["state"] == "working" or shown["reason"] in row
 
 
+def test_a_clock_is_right_once_the_zone_is_set_that_takes_it_back(stack: Stack, desk: Desk) -> None:
+    imei, page = IMEIS["clock ahead"], page_of("clock ahead")
+    wait_until(lambda: _stopped(desk, "clock ahead"), seconds=180, every=0.5)
+    given = {"parameters": {"66024": -180}}
+    (ident,) = stack.api("POST", f"/devices/{imei}/provision", given, status=202)["commands"]
+    ident = ident["id"] if isinstance(ident, dict) else ident
+    wait_until(lambda: stack.api("GET", f"/commands/{ident}", status=200)["state"] == "done", seconds=60)
+    assert "The check is under way" in desk.post(page, do="start")
+    said = wait_until(lambda: _stopped(desk, "clock ahead"), seconds=180, every=0.5)
+    assert check_words.verdict_title("good") in said
+    assert wait_until(lambda: _health(stack, "clock ahead")["code"] == "proved", seconds=20)
+
+
 def assert_nothing_is_hidden_while_it_waits(stack: Stack, desk: Desk, name: str) -> None:
     """The start page names the likely cause before anybody has answered, and what to do first."""
     code, state = WAITING[name]
