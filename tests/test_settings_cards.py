@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from provisioning.commands import submission
 from provisioning.fleet import presets
-from provisioning.models import Command, Device, Role, db, utcnow
+from provisioning.models import BY_CHECK, Command, Device, Role, db, utcnow
 
 PATH = "/vehicles/352094082736916/settings"
 READY = {"151": 18, "150": 1}
@@ -155,6 +155,37 @@ def test_what_is_not_known_is_asked_of_the_vehicle_at_once(
     assert all(len(text) <= 160 for text in texts)
     numbers = sorted(int(n) for text in texts for n in text.rpartition(" ")[2].split(";"))
     assert {113, 150, 151, 66022, 66023, 66042} <= set(numbers)
+
+
+def test_the_settings_page_says_what_became_of_what_was_sent_and_whether_the_vehicle_confirmed_it(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    assert post(visitor, scenario_mode="1").location == PATH
+    part = "/vehicles/352094082736916/part/last_sent"
+    assert "Waits for the vehicle&#39;s turn." in flat(visitor.get(part))
+    send(van)
+    phone.reply("New value 151:18;150:1;66020:1")
+    db.session.expire_all()
+    assert "The tracker has confirmed every parameter." in flat(visitor.get(part))
+    assert "The tracker has confirmed every parameter." in flat(visitor.get(PATH))
+    assert "Waits for" not in flat(visitor.get(part))
+
+
+def test_the_settings_page_stays_after_the_vehicle_is_asked_what_it_has(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    assert visitor.send(PATH, f"{PATH}/read").location == PATH
+    assert "Last sent" in visitor.get(PATH).text
+    assert "Last sent" in visitor.get(f"{PATH}/all").text
+
+
+def test_what_a_check_has_read_is_not_shown_as_sent_by_a_person(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    requester = submission.Requester(f"{BY_CHECK}tests", Role.SUPPORT)
+    submission.ask(van, "getparam", {"parameters": [66020]}, requester, utcnow())
+    db.session.commit()
+    assert "Last sent" not in visitor.get(PATH).text
 
 
 def test_how_long_a_clip_takes_follows_its_seconds(phone: Phone, van: Device, visitor: Visitor) -> None:

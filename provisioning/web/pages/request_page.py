@@ -18,6 +18,7 @@ from provisioning.web.pages import forms
 BACK = {
     "under_way": "pages.vehicle",
     "requests": "pages.footage",
+    "last_sent": "pages.vehicle_settings",
 }  # parts with requests, and where they stand
 
 

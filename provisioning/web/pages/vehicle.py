@@ -1,6 +1,7 @@
 """A vehicle's first page: its newest pictures, what is under way, its latest events, facts; and parts of it, live."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint, render_template, request
@@ -8,13 +9,13 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import ColumnElement, select
 
 from provisioning.check import run_view
-from provisioning.commands import sms_prices
+from provisioning.commands import sms_prices, submission
 from provisioning.core.errors import NotFound
 from provisioning.devices import health_view, registry, status_table
 from provisioning.media import event_list, registration, request_progress
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import SERVER_REQUEST, EventKind
-from provisioning.models import OPEN, Command, Device, Upload, db, files_of, utcnow
+from provisioning.models import BY_CHECK, OPEN, Command, Device, Upload, db, files_of, utcnow
 from provisioning.sms import traffic
 from provisioning.translation import gettext
 from provisioning.web import auth
@@ -25,7 +26,8 @@ LATEST = 6
 COMING = 3
 DOUBTFUL = 12  # files on the page of the footage
 REQUESTS = 10
-PARTS = ("head", "pictures", "under_way", "latest", "requests", "day", "doubtful", "answers")
+LAST_SENT = timedelta(days=1)  # for so long a page of settings shows what became of the last that were sent
+PARTS = ("head", "pictures", "under_way", "latest", "requests", "day", "doubtful", "answers", "last_sent")
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -88,6 +90,8 @@ def render_part(device: Device, name: str) -> str:
             given["coming"] = [] if given["day"].newer else _coming(device)
         case "doubtful":
             given["rows"] = _doubtful(device)
+        case "last_sent":
+            given |= _last_sent(device)
         case "answers":
             given["groups"] = status.groups(device)
     return render_template(f"vehicle/parts/{name}.html", **given)
@@ -116,6 +120,18 @@ def _coming(device: Device) -> Sequence[Upload]:
 def _doubtful(device: Device) -> Sequence[Upload]:
     query = select(Upload).where(files_of(device), Upload.looked_like.is_not(None)).order_by(Upload.id.desc())
     return db.session.scalars(query.limit(DOUBTFUL)).all()
+
+
+def _last_sent(device: Device) -> dict[str, Any]:
+    """Give the settings that a person has set or asked for last: all SMS of one form."""
+    by_person = Command.requested_by.not_like(f"{BY_CHECK}%") & (Command.requested_by != submission.SERVICE)
+    query = select(Command).where(
+        Command.device_id == device.id, Command.kind.in_(("setparam", "getparam")), by_person
+    )
+    last = db.session.scalar(query.order_by(Command.id.desc()).limit(1))
+    if last is None or last.created_at < utcnow() - LAST_SENT:
+        return {"rows": []}
+    return _requests(device, REQUESTS, Command.batch == last.batch if last.batch else Command.id == last.id)
 
 
 def _requests(device: Device, most: int, which: ColumnElement[bool]) -> dict[str, Any]:

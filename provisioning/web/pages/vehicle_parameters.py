@@ -46,7 +46,7 @@ def show(imei: str) -> ResponseReturnValue:
         db.session.commit()
         if rows:
             audit_notes.asked(rows)
-        return url_for("pages.vehicle", imei=imei)
+        return url_for("pages.vehicle_parameters", imei=imei)
 
     return forms.once(work, lambda error: (_page(device, read_parameters(), error), error.status))
 

@@ -73,7 +73,7 @@ def show(imei: str) -> ResponseReturnValue:
         db.session.commit()
         if rows:
             audit_notes.asked(rows)
-        return url_for("pages.check" if _then_check() else "pages.vehicle", imei=imei)
+        return url_for("pages.check" if _then_check() else "pages.vehicle_settings", imei=imei)
 
     return forms.once(work, lambda error: (_page(device, error), error.status))
 
@@ -89,7 +89,7 @@ def ask(imei: str) -> ResponseReturnValue:
 
     def work() -> str:
         unknown = sorted(_asked() - _held(device).keys()) or sorted(_asked())
-        return forms.submit(device, "getparam", {"parameters": unknown}, "pages.vehicle")
+        return forms.submit(device, "getparam", {"parameters": unknown}, "pages.vehicle_settings")
 
     return forms.once(work, lambda error: (_page(device, error), error.status))
 
