@@ -104,8 +104,10 @@ CASES: list[tuple[str, dict[str, StepFacts], str]] = [
      "120 minutes behind"),
     ("no_card", {"card": StepFacts([CAME], bad_cards={"rear": "no SD card"})}, "of the rear camera: no SD card"),
     ("no_card", {"card": refused("file_not_found"), "sd": StepFacts(answer="no")}, "There is no card in the front"),
-    ("no_card", {"card": refused("media_problem"), "sd": StepFacts(answer="yes")}, "A card is in"),
-    ("no_card", {"card": refused("capture_failed"), "sd": StepFacts(answer="yes")}, "A card is in"),
+    ("faulty_card", {"card": refused("media_problem"), "sd": StepFacts(answer="yes")}, "A card is in"),
+    ("faulty_card", {"card": refused("file_not_found"), "sd": StepFacts(answer="yes")}, "A card is in"),
+    ("faulty_card", {"card": StepFacts([CAME], bad_cards={"rear": "SD card faulty"}, faulty_cards=["rear"])},
+     "of the rear camera: SD card faulty"),
     ("refused", {"transfer": StepFacts(sessions=[("unknown_device", 0), ("done", 0)])}, "IMEI was not known"),
     ("triggers_lead_nowhere", {"triggers": StepFacts(by_itself=[66022], server_advice=as_it_is("Set it so."))},
      "photo triggers (66022). Set it so."),
@@ -148,6 +150,22 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
     assert chosen.id == verdict
     assert check_words.verdict_todo(chosen.id) in sentences
     assert said in sentences.partition("Rests on:")[2]
+
+
+def test_a_card_that_is_in_and_does_not_work_is_not_called_missing() -> None:
+    results = judged({"card": refused("file_not_found"), "sd": StepFacts(answer="yes")})
+    said = check_words.sentence(decide(results), results)
+    assert said.startswith("The SD card in the front camera does not work. Format it, or try another one")
+    assert "missing" not in said
+    assert "Insert" not in said
+    assert decide_further(results) == []
+
+
+@pytest.mark.parametrize(("state", "todo"), [("no SD card", "Insert"), ("SD card faulty", "Format it")])
+def test_what_to_do_about_a_card_is_by_what_records_report_of_it(state: str, todo: str) -> None:
+    faulty = ["rear"] if state != "no SD card" else []
+    result = BY_STEP["card"].read(StepFacts([CAME], bad_cards={"rear": state}, faulty_cards=faulty))
+    assert todo_words.todo(result.finding).startswith(todo)
 
 
 CLOCK_AHEAD = StepFacts([CommandOutcome("done", True, file_seconds_off=10_800.0)])

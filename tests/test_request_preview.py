@@ -139,6 +139,16 @@ def test_what_may_hinder_a_request_is_a_warning_with_a_code(program: Program, va
     assert codes == ["ignition_off", "camera_restarting", "no_card", "too_slow"]
 
 
+@pytest.mark.parametrize(("code", "said"), [("no_card", "have none"), ("faulty_card", "is faulty")])
+def test_a_clip_that_needs_a_card_is_warned_of_by_what_is_known_of_it(
+    program: Program, van: Device, code: str, said: str
+) -> None:
+    van.health_code = code
+    db.session.commit()
+    (warning,) = program.call("POST", PATH, clip())["warnings"]
+    assert said in warning["text"]
+
+
 def test_a_setting_has_a_price_and_a_time_too(program: Program, van: Device) -> None:
     body = {"command": "setparam", "parameters": {"66023": 8}}
     found = program.call("POST", PATH, body)

@@ -75,7 +75,8 @@ def read_rear(facts: StepFacts) -> Result:
 def read_card(facts: StepFacts) -> Result:
     """Read the short video, and the records' camera states."""
     for side, state in facts.bad_cards.items():
-        return found(BAD, "card_reported", "no_card", state=state, camera=side)
+        mark = "bad_card" if side in facts.faulty_cards else "no_card"
+        return found(BAD, "card_reported", mark, state=state, camera=side)
     result = _read_file(facts, "video")
     if result.mark == "no_footage":
         return found(BAD, "no_footage", "no_footage", **result.finding.arguments)

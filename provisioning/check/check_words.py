@@ -10,7 +10,7 @@ from provisioning.check import finding_words
 from provisioning.check.camera_readings import silent_cameras
 from provisioning.check.facts import NO, UNABLE, YES, Result
 from provisioning.check.steps import Step
-from provisioning.check.verdicts import CheckVerdict, certainty, decide_further, grounds
+from provisioning.check.verdicts import BY_ID, CheckVerdict, camera, certainty, decide_further, grounds
 from provisioning.devices import health_words
 from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
@@ -68,6 +68,10 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
         N_("Camera's clock is wrong"),
         N_("Set %(zone)s; older footage can then no longer be asked for by its time."),
     ),
+    "faulty_card": (
+        N_("The SD card does not work"),
+        N_("Format it, or try another one (16 to 64 GB, FAT32); then check again."),
+    ),
     "no_card": (N_("SD card missing or faulty"), N_("Insert a card of 16 to 64 GB, FAT32, then format it.")),
     "refused": (N_("This server refused the vehicle"), N_("It is known now: ask for a photo.")),
     "triggers_lead_nowhere": (
@@ -83,6 +87,11 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
     ),
     "good": (N_("All good"), N_("Nothing to do.")),
     "undecided": (N_("Not clear yet"), N_("Ask again the steps that are marked “problem” or “look at it”.")),
+}
+# titles where the camera is known that a verdict is about
+_OF_CAMERAS: Mapping[tuple[str, str | None], str] = {
+    ("faulty_card", "front"): N_("The SD card in the front camera does not work"),
+    ("faulty_card", "rear"): N_("The SD card in the rear camera does not work"),
 }
 # runs that ended without a verdict
 ENDED: Mapping[str, str] = {
@@ -115,9 +124,10 @@ def question(step: Step, results: Mapping[str, Result]) -> str:
     return gettext("Is a light on at the front and the rear camera while the ignition is on?")
 
 
-def verdict_title(verdict: str) -> str:
-    """Name a verdict."""
-    return gettext(VERDICTS[verdict][0])
+def verdict_title(verdict: str, results: Mapping[str, Result] = MappingProxyType({})) -> str:
+    """Name a verdict, with the camera that the results of the run name."""
+    about = camera(BY_ID[verdict], results)
+    return gettext(_OF_CAMERAS.get((verdict, about), VERDICTS[verdict][0]))
 
 
 def verdict_todo(verdict: str, results: Mapping[str, Result] = MappingProxyType({})) -> str:
@@ -140,11 +150,14 @@ def ended(how: str) -> str:
 
 def sentence(verdict: CheckVerdict, results: Mapping[str, Result]) -> str:
     """Say to a person what it is, what to do next, which answers say so, and which further faults there are."""
-    title, advice = verdict_title(verdict.id), verdict_todo(verdict.id, results)
+    title, advice = verdict_title(verdict.id, results), verdict_todo(verdict.id, results)
     if certainty(verdict, results) == "likely":
         title = gettext("Likely: %(verdict)s", verdict=title)
     said = " ".join(finding_words.finding(found) for found in grounds(verdict, results))
     rests = gettext("Rests on: %(findings)s", findings=said) if said else ""
-    also = [f"{verdict_title(one.id)}. {verdict_todo(one.id, results)}" for one in decide_further(results)]
+    also = [
+        f"{verdict_title(one.id, results)}. {verdict_todo(one.id, results)}"
+        for one in decide_further(results)
+    ]
     further = gettext("Also: %(findings)s", findings=" ".join(also)) if also else ""
     return " ".join(filter(None, (f"{title}.", advice, rests, further)))

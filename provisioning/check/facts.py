@@ -36,6 +36,7 @@ class StepFacts:
     status: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)  # item → value, verdict
     # by camera what its newest state says of its card, where that is bad and no clip came since
     bad_cards: Mapping[str, str] = field(default_factory=dict)
+    faulty_cards: Sequence[str] = ()  # the cameras among them whose card is in, and does not work
     differing: Sequence[Mapping[str, Any]] = ()  # parameters not as asked: number, value, asked
     sessions: Sequence[tuple[str, int]] = ()  # newest first: code, CRC errors
     results: Mapping[str, "Result"] = field(default_factory=dict)  # steps before

@@ -123,6 +123,7 @@ def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], devi
     """Gather what a step reads."""
     rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id)).all()
     known = status_table.known_parameters(device.id)
+    bad_cards = _bad_cards({row.item: row for row in rows})
     # a parameter that is 0 asks nothing of the firmware
     used = {number: value for number, value in known.items() if as_integer(value) != 0}
     warned = find_warnings(used, known=known, firmware=device.firmware)
@@ -135,7 +136,8 @@ def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], devi
     return StepFacts(
         outcomes=outcomes,
         status={row.item: (row.value, row.verdict) for row in rows},
-        bad_cards=_bad_cards({row.item: row for row in rows}),
+        bad_cards=bad_cards,
+        faulty_cards=[side for side, state in bad_cards.items() if state != status_table.NO_CARD],
         differing=[
             {"number": int(row.item.split(".")[1]), "value": row.value, "asked": row.asked}
             for row in rows

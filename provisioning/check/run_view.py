@@ -95,6 +95,11 @@ def grounds_of(run: ChecklistRun) -> list[str]:
     return [finding_words.finding(found) for found in grounds(verdict, results_of(run))]
 
 
+def verdict_title_of(run: ChecklistRun) -> str:
+    """Name a run's verdict."""
+    return check_words.verdict_title(run.verdict or "", results_of(run))
+
+
 def verdict_todo_of(run: ChecklistRun) -> str:
     """Say what to do next after a run's verdict."""
     return check_words.verdict_todo(run.verdict or "", results_of(run))
@@ -113,7 +118,9 @@ def further_of(run: ChecklistRun) -> list[FurtherView]:
         return []
     results = results_of(run)
     return [
-        FurtherView(one.id, check_words.verdict_title(one.id), check_words.verdict_todo(one.id, results))
+        FurtherView(
+            one.id, check_words.verdict_title(one.id, results), check_words.verdict_todo(one.id, results)
+        )
         for one in decide_further(results)
     ]
 
@@ -182,7 +189,7 @@ def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
     label = gettext("Set %(required)s", required=REQUIRED_IN_WORDS)
     return VerdictView(
         code=verdict.id,
-        title=check_words.verdict_title(verdict.id),
+        title=check_words.verdict_title(verdict.id, results),
         certainty=certainty(verdict, results),
         camera=camera(verdict, results),
         todo=check_words.verdict_todo(verdict.id, results),

@@ -43,7 +43,11 @@ _STEPS: Mapping[str, Words] = {
     "file_unanswered": _ASK_LATER,
     "file_failed": lambda a: gettext(_STEP_BY_REASON.get(a["reason"], _ASK_AGAIN), **named_settings()),
     "no_footage": N_("Look at the SD card: 16 to 64 GB, FAT32."),
-    "card_reported": N_("Insert a 16 to 64 GB card, FAT32."),
+    "card_reported": lambda a: gettext(
+        N_("Insert a 16 to 64 GB card, FAT32.")
+        if a["state"] == "no SD card"
+        else N_("Format it, or try another one (16 to 64 GB, FAT32).")
+    ),
     "clock_wrong": lambda a: gettext(
         N_("Set %(zone)s and update the camera's firmware.")
         if health_words.is_by_zone(a["seconds"])

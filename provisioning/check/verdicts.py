@@ -83,13 +83,13 @@ VERDICTS: tuple[CheckVerdict, ...] = (
         lambda r: _dead(r, "rear", "rear") or has_mark(r, "missing", "rear"),
     ),
     CheckVerdict("wrong_clock", ("clock",), lambda r: has_mark(r, "wrong", "clock")),
+    CheckVerdict("faulty_card", ("card", "sd"), lambda r: has_mark(r, "bad_card", "card", "sd")),
     CheckVerdict(
         "no_card",
         ("card", "sd"),
         lambda r: (
             has_mark(r, "no_card", "card", "sd")
             or has_mark(r, "no_footage", "card")
-            or has_mark(r, "bad_card", "sd")
             or has_mark(r, "unable", "sd")
         ),
     ),
@@ -118,11 +118,15 @@ _ALONE = ("other_tracker", "silent", "answers_late", "slow", "good", "undecided"
 _DEAD_CAMERAS = ("no_power", "no_camera", "front_camera", "rear_camera")
 # what a verdict explains is no fault of its own
 _EXPLAINS: Mapping[str, Sequence[str]] = {
-    "ignition_off": (*_DEAD_CAMERAS, "server_unreachable", "no_capture", "no_card"),
+    "ignition_off": (*_DEAD_CAMERAS, "server_unreachable", "no_capture", "faulty_card", "no_card"),
     "no_power": _DEAD_CAMERAS,
     "no_camera": _DEAD_CAMERAS,
     "server_unreachable": ("refused", "breaks"),
+    "faulty_card": ("no_card",),
 }
+
+
+_CARDS = ("faulty_card", "no_card")
 
 
 def decide_further(results: Mapping[str, Result]) -> list[CheckVerdict]:
@@ -134,8 +138,9 @@ def decide_further(results: Mapping[str, Result]) -> list[CheckVerdict]:
             found.append(verdict)
     is_alone = found[0].id in _ALONE
     # a clip may be missing because of the clock, unless somebody saw no card, or records report a bad one
-    is_doubtful = has_mark(results, "wrong", "clock") and not has_mark(results, "no_card", "card", "sd")
-    return [] if is_alone else [one for one in found[1:] if one.id != "no_card" or not is_doubtful]
+    is_proved = has_mark(results, "no_card", "card", "sd") or has_mark(results, "bad_card", "card")
+    is_doubtful = has_mark(results, "wrong", "clock") and not is_proved
+    return [] if is_alone else [one for one in found[1:] if one.id not in _CARDS or not is_doubtful]
 
 
 DESK = (  # what can be done without going to the vehicle
@@ -183,6 +188,8 @@ def certainty(verdict: CheckVerdict, results: Mapping[str, Result]) -> str:
 
 def camera(verdict: CheckVerdict, results: Mapping[str, Result]) -> str | None:
     """Give the camera that a verdict is about: front, rear or both; None where it is about none."""
+    if verdict.id == "faulty_card" and has_mark(results, "bad_card", "card"):  # as records reported
+        return results["card"].finding.arguments.get("camera")
     return camera_of_verdict(verdict.id, {name: result.mark for name, result in results.items()})
 
 

@@ -118,6 +118,13 @@ def _parameter_warnings(device: Device, asked: TypedCommand) -> Iterator[Preview
             yield PreviewWarning(warning.code, warning.text)
 
 
+def _without_card(health_code: str) -> str:
+    """Say what is known of the card that a clip needs."""
+    if health_code == "faulty_card":
+        return gettext("A clip needs an SD card that works; the one in the vehicle is faulty.")
+    return gettext("A clip needs an SD card that works; the vehicle is known to have none.")
+
+
 def _warnings(device: Device, asked: CamReq, now: datetime) -> Iterator[PreviewWarning]:
     if status_table.cameras_may_sleep(device, now):
         yield PreviewWarning(
@@ -129,8 +136,6 @@ def _warnings(device: Device, asked: CamReq, now: datetime) -> Iterator[PreviewW
             gettext("The camera takes over new settings; the request waits until that is done."),
         )
     if asked.file_type == "video" and device.health_code in ("no_card", "faulty_card"):
-        yield PreviewWarning(
-            "no_card", gettext("A clip needs an SD card that works; the vehicle is known to have none.")
-        )
+        yield PreviewWarning("no_card", _without_card(device.health_code))
     if slow := submission.too_slow(device, asked, current_config()):
         yield PreviewWarning("too_slow", command_words.sentence(slow))

@@ -127,6 +127,8 @@ def camera_of_verdict(verdict: str, marks: Mapping[str, str]) -> str | None:
     if verdict == "no_capture":
         sides = [side for side in SIDES if marks.get(side) == "no_capture"]
         return sides[0] if len(sides) == 1 else "both"
+    if verdict == "faulty_card" and marks.get("sd") == "bad_card":
+        return "front"  # somebody saw it there
     return _CAMERAS_OF_VERDICTS.get(verdict)
 
 
