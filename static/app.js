@@ -106,7 +106,7 @@ if (keys) {
 function search() {
   const field = document.getElementById("search");
   if (field.offsetParent) field.focus();
-  else document.querySelector(".to-search").click();
+  else (document.querySelector(".search-page input")?.focus(), document.querySelector(".to-search")?.click());
 }
 
 // Among cards of events j and k move the focus, and other keys concern the card that has it.

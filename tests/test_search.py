@@ -20,6 +20,7 @@ def visitor(app: Flask, van: Device) -> Visitor:
     [
         "Van 11",
         "van 11",
+        "van11",
         IMEI,
         "35 209408 273691 6",
         "273 6916",
@@ -45,11 +46,18 @@ def test_a_plate_is_found_with_and_without_blanks_and_hyphens(
 def test_several_vehicles_are_listed(visitor: Visitor) -> None:
     page = visitor.get("/search?q=Van").text
     assert page.count('<a class="list-group-item') == 2
+    assert page.count("Not checked") == 2
+
+
+def test_a_listed_vehicle_shows_its_tags_and_plate(visitor: Visitor, van: Device) -> None:
+    registry.change(van, {"tags": ["north"], "plate": "KLM 312"}, utcnow())
+    assert f"north · KLM 312 · {IMEI}" in visitor.get("/search?q=Van").text
 
 
 def test_a_name_that_is_part_of_another_is_opened_all_the_same(visitor: Visitor) -> None:
     registry.add({"imei": "490154203237518", "phone": "+12025550166", "name": "Van 1"}, utcnow())
-    assert visitor.get("/search?q=Van+1").location == "/vehicles/490154203237518"
+    for wanted in ("Van+1", "van1"):
+        assert visitor.get(f"/search?q={wanted}").location == "/vehicles/490154203237518"
 
 
 @pytest.mark.parametrize("wanted", ["%", "_", "nothing is called so", "\\"])

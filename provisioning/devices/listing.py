@@ -19,6 +19,7 @@ from provisioning.tracker.normalization import clean_imei, clean_phone
 FEW = 200  # vehicles that a search finds, of which a list then reads no others
 _DIGITS = re.compile(r"[\d\s/.-]+")  # an IMEI, or the end of one, as labels write it
 _NUMBER = re.compile(r"\+?\d+")
+_JOINED = re.compile(r"\S*([^\W\d]\d|\d[^\W\d])\S*")  # letters and digits without a blank: "van29"
 # by the name in the address: worst first is the order of the states' words
 ORDERS: Mapping[str, tuple[Any, ...]] = {
     "state": (Device.health_state, Device.name, Device.id),
@@ -46,6 +47,11 @@ def is_called(wanted: str) -> ColumnElement[bool]:
         column.contains(wanted, autoescape=True) if is_one_case else column.icontains(wanted, autoescape=True)
         for column in (Device.name, Device.plate)
     ]
+    if _JOINED.fullmatch(wanted):  # other words are spared the removal of blanks from each name
+        named += [
+            func.replace(column, " ", "").icontains(wanted, autoescape=True)
+            for column in (Device.name, Device.plate)
+        ]
     # a label's way to write an IMEI, or another way to write a phone number, is found as well
     imei, phone = clean_imei(wanted) or wanted, clean_phone(wanted) or wanted
     if _DIGITS.fullmatch(wanted):

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import selectinload
 
 from provisioning.devices import listing
+from provisioning.devices.health import HealthState
 from provisioning.models import Command, Device, Message, Upload, db
 from provisioning.tracker.normalization import clean_line
 from provisioning.translation import gettext
@@ -23,12 +25,12 @@ IDENT = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One thing that was found: what it is called, what it is, and its page."""
+    """One thing that was found: what it is called, what it is, and its page; of a vehicle also its state."""
 
     title: str
     kind: str
     address: str
-    is_vehicle: bool = False
+    state: words.Label | None = None
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -55,13 +57,22 @@ def find(wanted: str) -> list[Hit]:
     if messages := db.session.scalars(by_gateway_id).all():
         return [_message(message) for message in messages]
     vehicles = _vehicles(listing.is_called(wanted)) or _vehicles(listing.has_plate(wanted))
-    same = [device for device in vehicles if wanted in (device.name, device.imei, device.phone)]
+    same = [
+        device
+        for device in vehicles
+        if _compact(wanted) in (_compact(device.name), device.imei, device.phone)
+    ]
     return [_vehicle(device) for device in (same if len(same) == 1 else vehicles)]
+
+
+def _compact(text: str | None) -> str:
+    return (text or "").replace(" ", "").lower()
 
 
 def _vehicles(condition: ColumnElement[bool]) -> Sequence[Device]:
     """Give the vehicles that meet a condition, at most one more than MOST."""
-    query = select(Device).where(Device.archived_at.is_(None), condition)
+    tags = selectinload(Device.tag_rows)
+    query = select(Device).where(Device.archived_at.is_(None), condition).options(tags)
     return db.session.scalars(query.order_by(Device.name, Device.imei).limit(MOST + 1)).all()
 
 
@@ -78,7 +89,8 @@ def _by_id(ident: str) -> list[Hit]:
 
 def _vehicle(device: Device) -> Hit:
     address = url_for("pages.vehicle", imei=device.imei)
-    return Hit(device.name or device.imei, device.imei, address, is_vehicle=True)
+    known = " · ".join(filter(None, [*device.tags, device.plate, device.imei]))
+    return Hit(device.name or device.imei, known, address, words.HEALTH[HealthState(device.health_state)])
 
 
 def _message(message: Message) -> Hit:
