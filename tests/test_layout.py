@@ -397,6 +397,64 @@ def test_a_full_wall_board_fits_a_screen_in_large_letters(open_context: Contexts
         assert letters >= 32
 
 
+# how the borders of fields and of boxes that are not ticked differ from what is around them, as WCAG counts contrast
+BORDERS = """() => {
+    const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = (colour) => parts(colour).slice(0, 3).map((one) => one / 255)
+        .map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0.05);
+    const ground = (one) => {
+        const colour = getComputedStyle(one).backgroundColor;
+        return parts(colour)[3] === 0 ? ground(one.parentElement) : colour;
+    };
+    return [...document.querySelectorAll("main :is(.form-control, .form-select, .form-check-input:not(:checked))")]
+        .filter((one) => one.checkVisibility())
+        .map((one) => [light(getComputedStyle(one).borderTopColor), light(ground(one.parentElement))])
+        .map((two) => Math.max(...two) / Math.min(...two));
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_borders_of_fields_and_empty_boxes_are_seen(open_context: Contexts, scheme: Scheme) -> None:
+    with open_context(390, scheme) as context:
+        page = context.new_page()
+        for path in (f"/vehicles/{IMEI}/settings", "/settings/people", "/account"):
+            visit(page, path)
+            contrasts = page.evaluate(BORDERS)
+            assert contrasts
+            assert min(contrasts) >= 3
+
+
+# whether the last link of a row lies within it, before and after it has the focus
+LAST_LINK = """(name) => {
+    const row = document.querySelector(name), last = [...row.querySelectorAll("a")].at(-1);
+    const isSeen = () => last.getBoundingClientRect().right <= row.getBoundingClientRect().right + 1;
+    const before = isSeen();
+    last.focus();
+    return [before, isSeen()];
+}"""
+
+
+@pytest.mark.parametrize(("path", "row"), [("/", ".chips"), ("/settings/presets", ".tabs")])
+def test_a_row_that_is_wider_than_a_phone_follows_the_keyboard(
+    open_context: Contexts, path: str, row: str
+) -> None:
+    with open_context(390) as context:
+        page = context.new_page()
+        page.goto(path, wait_until="load")
+        assert page.evaluate(LAST_LINK, row) == [False, True]
+
+
+def test_the_chosen_tab_of_a_wide_row_is_in_sight(open_context: Contexts) -> None:
+    with open_context(390) as context:
+        page = context.new_page()
+        page.goto("/settings/log", wait_until="load")
+        right = page.evaluate(
+            "() => document.querySelector('.tabs [aria-current]').getBoundingClientRect().right"
+        )
+        assert right <= 390
+
+
 # by how many pixels the words of the buttons of a page are off their middle
 OFF_MIDDLE = """() => [...document.querySelectorAll("#wanted .text-actions > a.btn")].map((button) => {
     const words = document.createRange(), box = button.getBoundingClientRect();
