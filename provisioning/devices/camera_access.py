@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
-from provisioning.models import CameraSession, db
+from provisioning.devices.health import HealthState
+from provisioning.models import CameraSession, Device, db
 from provisioning.translation import gettext
 
-RECENT = timedelta(hours=24)
+RECENT, HOUR = timedelta(hours=24), timedelta(hours=1)
+MOST = 20  # vehicles of one kind on the page
 ENDS_SOON = timedelta(days=21)  # long enough to renew by hand
 # the receiver writes addresses without brackets
 _FROM_THIS_MACHINE = or_(CameraSession.address.like("127.%"), CameraSession.address.like("::1:%"))
@@ -21,14 +23,17 @@ _FROM_THIS_MACHINE = or_(CameraSession.address.like("127.%"), CameraSession.addr
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """The newest connection of a known vehicle, and how many vehicles connected lately.
+    """The newest connection of a known vehicle, and how many vehicles connected in the last 24 hours and the last hour.
 
-    Connections of this machine prove nothing about the way from outside: `last_local_at` is the newest of those.
+    Connections of this machine prove nothing about the way from outside: the `local` ones are those.
     """
 
     last_at: datetime | None
     vehicles: int
+    vehicles_of_hour: int
     last_local_at: datetime | None
+    local_vehicles: int
+    local_vehicles_of_hour: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +56,26 @@ def connections(now: datetime) -> Connections:
     """Give the newest connection from outside and from this machine, and the vehicles of the last 24 hours."""
     known = CameraSession.device_id.is_not(None)
     outside = and_(known, ~_FROM_THIS_MACHINE)
-    vehicles = select(func.count(CameraSession.device_id.distinct())).where(
-        outside, CameraSession.started_at >= now - RECENT
+    return Connections(*_of(outside, now), *_of(and_(known, _FROM_THIS_MACHINE), now))
+
+
+def _of(condition: ColumnElement[bool], now: datetime) -> tuple[datetime | None, int, int]:
+    """Give the newest of some connections, and how many vehicles made such ones in each of the two times."""
+    times = CameraSession.started_at
+    last_at = db.session.scalar(select(times).where(condition).order_by(times.desc()).limit(1))
+    vehicles = select(func.count(CameraSession.device_id.distinct())).where(condition)
+    in_day, in_hour = (db.session.scalar(vehicles.where(times >= now - span)) or 0 for span in (RECENT, HOUR))
+    return last_at, in_day, in_hour
+
+
+def unreachable() -> list[Device]:
+    """Give live vehicles that cannot reach this service, by name; one more than `MOST` where there are more."""
+    query = select(Device).where(
+        Device.archived_at.is_(None),
+        Device.health_state == HealthState.BROKEN,
+        Device.health_code == "server_unreachable",
     )
-    last_at, last_local_at = (
-        db.session.scalar(
-            select(CameraSession.started_at)
-            .where(condition)
-            .order_by(CameraSession.started_at.desc())
-            .limit(1)
-        )
-        for condition in (outside, and_(known, _FROM_THIS_MACHINE))
-    )
-    return Connections(last_at, db.session.scalar(vehicles) or 0, last_local_at)
+    return list(db.session.scalars(query.order_by(Device.name, Device.id).limit(MOST + 1)))
 
 
 def certificate(path: Path) -> Certificate:

@@ -18,6 +18,7 @@ from provisioning.media.kept_days import KeptDays, is_due, oldest
 from provisioning.models import Event, StoredAmount, Upload, UploadState, db, first_id, put_all
 
 GROWTH_DAYS = 7
+SHORTEST = timedelta(hours=1)  # over which an average is taken: a first file alone has come in no time
 COUNT_MINUTES = 10  # from one count to the next
 STEP = 20_000  # files that one statement adds up: others of the process have their turn after some 20 ms
 TYPES = ("photo", "video")
@@ -54,12 +55,16 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What is stored, by type of file; what belongs to saved events; and what came on a day, in bytes, on average."""
+    """What is stored, by type of file; what belongs to saved events; and what came on a day, in bytes, on average.
+
+    The average is of the last `GROWTH_DAYS`, or since the first file (`since`) where that came later.
+    """
 
     by_type: Mapping[str, Amount]
     saved: Amount
     a_day: int
     counted_at: datetime | None  # None: not yet
+    since: datetime | None = None
 
 
 def count(clock: Callable[[], datetime]) -> None:
@@ -86,12 +91,24 @@ def in_use() -> Use:
     """Give what was stored when it was last counted."""
     rows = {row.name: row for row in db.session.scalars(select(StoredAmount))}
     amounts = {name: Amount(row.files, row.size) for name, row in rows.items()}
+    counted_at = rows[NEW].counted_at if NEW in rows else None
+    span, since = timedelta(days=GROWTH_DAYS), _first_file()
+    if counted_at is None or since is None or counted_at - since >= span:
+        since = None
+    else:
+        span = max(counted_at - since, SHORTEST)
     return Use(
         {name: amounts.get(name, Amount()) for name in TYPES},
         amounts.get(SAVED, Amount()),
-        amounts.get(NEW, Amount()).size // GROWTH_DAYS,
-        rows[NEW].counted_at if NEW in rows else None,
+        int(amounts.get(NEW, Amount()).size / (span / timedelta(days=1))),
+        counted_at,
+        since,
     )
+
+
+def _first_file() -> datetime | None:
+    """Give when the first file came that is still here; None where there is none."""
+    return db.session.scalar(select(Upload.started_at).order_by(Upload.id).limit(1))
 
 
 def would_remove(days: KeptDays, now: datetime) -> Mapping[str, Removal]:
@@ -100,6 +117,17 @@ def would_remove(days: KeptDays, now: datetime) -> Mapping[str, Removal]:
         file_type: _due(file_type, oldest(count, now)) if count else Removal()
         for file_type, count in days.by_type().items()
     }
+
+
+def first_due(days: KeptDays, now: datetime) -> datetime | None:
+    """Give when the first file is removed if files are kept for so many days; None where none is here that ever is."""
+    found = []
+    for file_type, count in days.by_type().items():
+        oldest_file = select(Upload.updated_at).where(is_due({file_type: now})).order_by(Upload.id).limit(1)
+        came = db.session.scalar(oldest_file) if count else None
+        if came is not None:
+            found.append(came + timedelta(days=count))
+    return min(found, default=None)
 
 
 def disk(config: Config, a_day: int) -> Disk | None:

@@ -31,6 +31,11 @@ class Traffic:
     not_delivered: int
     received: int
 
+    @property
+    def waiting(self) -> int:
+        """Give how many went out and are neither answered nor known to be lost."""
+        return self.sent - self.answered - self.not_delivered
+
 
 def lately(now: datetime) -> Traffic:
     """Count the SMS of the last 24 hours. Each attempt counts; test SMS to people do not."""

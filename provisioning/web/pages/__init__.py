@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from provisioning.commands import command_words
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError, TooMany, Unavailable
-from provisioning.devices import durations, status_words, transfer_times
+from provisioning.devices import durations, listing, status_words, transfer_times
 from provisioning.media import copy_words, link_words, session_words
 from provisioning.media.storage import media as uploads_media
 from provisioning.models import db, utcnow
@@ -111,6 +111,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         words=words, people_words=people_words, times=times, Permission=Permission, nonce=lambda: secrets.token_hex(16),
         own_zone=reader.time_zone, audit_details=audit_details.of,
+        tags_in_use=lambda: [tag for tag, _ in listing.tags()],
     )  # fmt: skip
     app.jinja_env.globals.update(required=REQUIRED, required_in_words=REQUIRED_IN_WORDS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

@@ -19,5 +19,6 @@ def show() -> ResponseReturnValue:
     cert = config.receiver_tls_cert
     return render_template(
         "settings/cameras.html", config=config, own=camera_server.own_server(config), now=now,
-        connections=camera_access.connections(now), certificate=camera_access.certificate(cert) if cert else None,
+        connections=camera_access.connections(now), unreachable=camera_access.unreachable(), most=camera_access.MOST,
+        certificate=camera_access.certificate(cert) if cert else None,
     )  # fmt: skip

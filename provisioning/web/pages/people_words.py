@@ -57,11 +57,6 @@ def role_purposes() -> list[tuple[str, str]]:
     return [(gettext(role.label), gettext(text)) for role, text in _PURPOSES.items()]
 
 
-def role_sentences() -> list[tuple[str, str]]:
-    """Give each role with what it is called and what it is for: "Viewer: sees vehicles, photos and clips"."""
-    return [(role.value, f"{gettext(role.label)}: {gettext(text)}") for role, text in _PURPOSES.items()]
-
-
 def standing(user: User, now: datetime) -> str:
     """Say what keeps a person out; empty where nothing does."""
     if not user.active:

@@ -1,6 +1,7 @@
 """Settings, SMS: the gateway and what it carried lately, a test SMS, and what a new vehicle begins with."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,13 +15,13 @@ from provisioning.models import DeliveryStatus, Message, utcnow
 from provisioning.sms import gateway, traffic, trial_messages
 from provisioning.sms.gateway import SmsGateway
 from provisioning.translation import N_, gettext
-from provisioning.web import audit_notes
+from provisioning.web import audit_notes, reader
 from provisioning.web.pages import forms
 from provisioning.web.pages.words import Label
 from provisioning.web.schemas.devices import NewVehiclesSchema
 from provisioning.web.schemas.messages import TrialMessageSchema
 
-_ON_ITS_WAY = Label(N_("Sent"), "send", "open")
+_ON_ITS_WAY = Label(N_("Handed to the gateway, on its way"), "send", "open")
 _UNCLEAR = Label(N_("Not clear"), "circle-dashed", "warn")
 _LOST = Label(N_("Not delivered"), "circle-x", "bad")
 STATES = {
@@ -103,12 +104,20 @@ def _page(error: ServiceError | None = None) -> str:
         "settings/sms.html", carrier=carrier, title=gettext(carrier.title) if carrier else None,
         balance=balance, balance_problem=problem,
         price=sms_prices.price(None, 1), is_fixed=current_config().sms_price is not None,
-        traffic=traffic.lately(now), last_webhook=traffic.last_webhook(carrier.name) if carrier else None,
+        traffic=traffic.lately(now), cost_of_day=sms_prices.spent(now - traffic.PERIOD),
+        cost_of_month=sms_prices.spent(_month(now)),
+        last_webhook=traffic.last_webhook(carrier.name) if carrier else None,
         trials=[(one, _state(one), _reason(one)) for one in trials],
         is_open=any(_may_be_reported(one) for one in trials), per_hour=trial_messages.PER_HOUR,
         public_url=current_config().public_url, error=error, errors=error.errors if error else {},
         new_vehicles=fleet_settings.current(), given=request.form,
     )  # fmt: skip
+
+
+def _month(now: datetime) -> datetime:
+    """Give when the month began, in the reader's zone."""
+    shown = now.astimezone(ZoneInfo(reader.time_zone()))
+    return shown.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _balance(carrier: SmsGateway) -> tuple[Price | None, str | None]:

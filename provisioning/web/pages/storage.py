@@ -47,9 +47,9 @@ def keep_days() -> ResponseReturnValue:
 
 
 def _read(given: forms.Given) -> KeptDays:
-    values = forms.load_from(
-        kept_days_schema(kept_days.least_days(current_config())), given, "photo", "video"
-    )
+    schema = kept_days_schema(kept_days.least_days(current_config()))
+    # an empty field is shown as "for ever"
+    values = forms.load_from(schema, {name: text or "0" for name, text in given.items()}, "photo", "video")
     return KeptDays(values["photo"], values["video"])
 
 
@@ -59,6 +59,7 @@ def _page(*, asked: KeptDays | None = None, error: ServiceError | None = None) -
         "settings/storage.html", config=config, use=use, minutes=storage_use.COUNT_MINUTES,
         disk=storage_use.disk(config, use.a_day), kept=kept_days.kept_days(),
         on_server=kept_days.on_server(config) is not None, least=kept_days.least_days(config), asked=asked,
-        removed=storage_use.would_remove(asked, utcnow()) if asked else None, error=error,
+        removed=storage_use.would_remove(asked, utcnow()) if asked else None,
+        first=storage_use.first_due(asked, utcnow()) if asked else None, error=error,
         errors=error.errors if error else {}, given=request.values,
     )  # fmt: skip
