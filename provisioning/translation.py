@@ -46,6 +46,11 @@ def pgettext(context: str, sentence: str) -> str:
     return catalogue().pgettext(context, sentence)
 
 
+def decimal(number: str) -> str:
+    """Write a number with the decimal sign of whoever reads: "0.3" is "0,3" in German."""
+    return number.replace(".", pgettext("decimal sign", "."))
+
+
 def N_(sentence: str) -> str:
     """Mark a constant as a sentence of the catalogues; `gettext` translates it where it is shown."""
     return sentence

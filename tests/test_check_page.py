@@ -209,3 +209,11 @@ def test_the_advice_of_an_unclear_check_names_the_marks_of_its_steps(app: Flask)
         for verdict in ("bad", "warn"):
             mark = template.render(entry={"state": "done", "verdict": verdict})
             assert f"“{re.sub('<[^>]+>', '', mark).strip()}”" in advice
+
+
+def test_in_german_the_tab_of_the_check_is_called_otherwise_than_its_button(
+    van: Device, visitor: Visitor
+) -> None:
+    page = flat(visitor.get(f"/vehicles/{IMEI}", **{"Accept-Language": "de"}))
+    assert f'<a href="{PAGE}" >Prüfung</a>' in page
+    assert f'href="{PAGE}#start">Prüfen</a>' in page

@@ -8,9 +8,10 @@ from flask import Flask
 from page_visitor import IMEI, Visitor, command, flat, text_from
 from sqlalchemy import func, select
 
-from provisioning.devices import status_table
-from provisioning.media import request_progress
+from provisioning.devices import status_table, transfer_times
+from provisioning.media import copy_words, request_progress
 from provisioning.models import Command, Device, Verdict, db, utcnow
+from provisioning.phrase import Phrase
 from provisioning.tracker import language
 from provisioning.web.pages import times
 from provisioning.web.pages.amounts import size
@@ -207,6 +208,15 @@ def test_a_size_has_the_decimal_sign_of_the_readers_language(
 ) -> None:
     with app.test_request_context("/", headers={"Accept-Language": language}):
         assert size(count) == said
+
+
+@pytest.mark.parametrize(("language", "sign"), [("en", "."), ("de", ",")])
+def test_a_speed_and_the_seconds_of_a_copy_have_the_decimal_sign_of_the_readers_language(
+    app: Flask, language: str, sign: str
+) -> None:
+    with app.test_request_context("/", headers={"Accept-Language": language}):
+        assert transfer_times.rate(300) == f"0{sign}3 kB/s"
+        assert f" 12{sign}4 " in copy_words.problem(Phrase("copy_cut_short", {"seconds": "12.4"}))
 
 
 def test_a_page_gives_its_script_the_sentences_that_count_times_on(van: Device, visitor: Visitor) -> None:

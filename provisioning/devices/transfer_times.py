@@ -6,6 +6,7 @@ Source: vendor: a photo of 1280x720 is about 50 kB, a video of 20 s in 720p abou
 from datetime import datetime
 
 from provisioning.phrase import Phrase
+from provisioning.translation import decimal
 
 PHOTO_BYTES = 50_000
 VIDEO_BYTES_PER_SECOND = 6_000_000 // 20
@@ -37,7 +38,7 @@ def is_slow(bytes_per_second: float) -> bool:
 
 def rate(bytes_per_second: float) -> str:
     """Say a speed."""
-    return f"{bytes_per_second / 1000:.{1 if bytes_per_second < 10_000 else 0}f} kB/s"
+    return decimal(f"{bytes_per_second / 1000:.{1 if bytes_per_second < 10_000 else 0}f}") + " kB/s"
 
 
 def about(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from provisioning.phrase import AS_IT_IS, Phrase
-from provisioning.translation import N_, gettext
+from provisioning.translation import N_, decimal, gettext
 
 WORDS: Mapping[str, str] = {
     AS_IT_IS: "%(text)s",
@@ -34,7 +34,12 @@ WORDS: Mapping[str, str] = {
     ),
 }
 
+NUMBERS = ("millions", "seconds")  # arguments that are numbers with decimals, as text
+
 
 def problem(phrase: Phrase) -> str:
     """Say why there is no copy, or what is missing of it."""
-    return gettext(WORDS[phrase.code], **phrase.arguments)
+    given = {
+        name: decimal(str(value)) if name in NUMBERS else value for name, value in phrase.arguments.items()
+    }
+    return gettext(WORDS[phrase.code], **given)

@@ -12,7 +12,7 @@ from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
 from provisioning.models import TRIGGERS, Certainty, Command, Event, ShownState, Upload, UploadState, db
 from provisioning.tracker.language import COMMANDS
-from provisioning.translation import N_, gettext, ngettext
+from provisioning.translation import N_, gettext, ngettext, pgettext
 from provisioning.web.pages import times
 
 CAMERAS = {"front": N_("front camera"), "rear": N_("rear camera"), "both": N_("both cameras")}
@@ -241,13 +241,14 @@ _EVENTS: Mapping[EventKind, str] = {
     EventKind.HARSH: N_("Harsh driving"),
     EventKind.ASKED: N_("Asked for"),
     EventKind.PERIODIC: N_("Periodic"),
-    EventKind.CHECK: N_("Check"),
     EventKind.OTHER: N_("Other"),
 }
 
 
 def event_title(row: Event) -> str:
     """Say what an event is: "Crash", "DIN1", "Asked for"."""
+    if row.kind == EventKind.CHECK:
+        return pgettext("noun", "Check")  # else it is a button
     return gettext(_EVENTS[EventKind(row.kind)])
 
 
