@@ -10,11 +10,12 @@ from gateway_double import Phone
 from sqlalchemy import select
 
 from provisioning.check import continuation, run_facts, run_view, runner
+from provisioning.check.facts import CommandOutcome
 from provisioning.check.steps import STEPS
 from provisioning.commands import command_words, submission
 from provisioning.core.config import current_config
 from provisioning.core.errors import Conflict
-from provisioning.devices import status_table
+from provisioning.devices import registry, status_table
 from provisioning.media import camera_clock
 from provisioning.models import ChecklistRun, Command, Device, State, Upload, db, utcnow
 from provisioning.models import Verdict as Grade
@@ -184,6 +185,22 @@ def test_a_clip_that_came_since_counts_more_than_what_records_told_of_the_card(
     )
     run, step = begin(van), next(step for step in STEPS if step.id == "card")
     assert run_facts.facts_of(run, step, [], van).bad_cards == cards
+
+
+@pytest.mark.parametrize(
+    ("code", "counted"), [("server_unreachable", 1), ("no_file", 1), ("capture_failed", 0)]
+)
+def test_a_file_that_does_not_get_through_counts_the_vehicles_that_did(
+    van: Device, code: str, counted: int
+) -> None:
+    now = utcnow()
+    for number, age in enumerate((timedelta(minutes=5), timedelta(hours=2))):
+        other = registry.add({"imei": f"35209408000000{number}", "phone": f"+4915112340{number}"}, now)
+        other.connected_at = now - age
+    db.session.commit()
+    run, step = begin(van), next(step for step in STEPS if step.id == "front")
+    outcome = CommandOutcome("failed", True, code)
+    assert run_facts.facts_of(run, step, [outcome], van).others == counted
 
 
 def test_what_a_check_hears_late_takes_the_place_of_nothing_that_is_known_since(

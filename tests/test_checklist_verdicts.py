@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from conftest import ROOT
 
-from provisioning.check import check_words, todo_words
+from provisioning.check import check_words, finding_words, todo_words
 from provisioning.check.facts import GOOD, LOOKS, CommandOutcome, Result, StepFacts
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import (
@@ -148,7 +148,8 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
     chosen = decide(results)
     sentences = check_words.sentence(chosen, results)
     assert chosen.id == verdict
-    assert check_words.verdict_todo(chosen.id) in sentences
+    assert check_words.verdict_title(chosen.id, results) in sentences
+    assert check_words.verdict_todo(chosen.id, results) in sentences
     assert said in sentences.partition("Rests on:")[2]
 
 
@@ -166,6 +167,51 @@ def test_what_to_do_about_a_card_is_by_what_records_report_of_it(state: str, tod
     faulty = ["rear"] if state != "no SD card" else []
     result = BY_STEP["card"].read(StepFacts([CAME], bad_cards={"rear": state}, faulty_cards=faulty))
     assert todo_words.todo(result.finding).startswith(todo)
+
+
+def advice(changes: dict[str, StepFacts]) -> str:
+    results = judged(changes)
+    return check_words.verdict_todo(decide(results).id, results)
+
+
+def test_where_others_got_through_the_vehicle_is_to_be_looked_at_and_not_this_service() -> None:
+    failed = dataclasses.replace(refused("server_unreachable"), others=5)
+    for said in (advice({"front": failed}), todo_words.todo(judged({"front": failed})["front"].finding)):
+        assert "Other vehicles got through at that time (5)" in said
+        assert "firewall" not in said
+    assert "firewall" in advice({"front": refused("server_unreachable")})
+
+
+FAST, SLOW, LATE, PROMPT = 19_000.0, 300.0, [121.0], [9.0]
+
+
+@pytest.mark.parametrize(("rate", "answers", "antenna", "sms"), [
+    (FAST, LATE, False, True), (SLOW, PROMPT, True, False), (SLOW, LATE, True, True), (None, LATE, False, True),
+])  # fmt: skip
+def test_what_to_do_about_slowness_is_about_what_is_slow(
+    rate: float | None, answers: list[float], antenna: bool, sms: bool
+) -> None:
+    facts = StepFacts(bytes_per_second=rate, answer_seconds=answers)
+    said = advice({"speed": facts})
+    assert ("antenna" in said, "SMS are slow on their way" in said) == (antenna, sms)
+    assert todo_words.todo(judged({"speed": facts})["speed"].finding) == said
+
+
+def test_a_transfer_over_a_slow_line_is_not_called_fine() -> None:
+    slow = BY_STEP["transfer"].read(StepFacts(sessions=[("done", 0)], bytes_per_second=300.0))
+    assert slow.verdict == "warn"
+    assert finding_words.finding(slow.finding) == "Transfers come through, but slowly: 0.3 kB/s."
+    assert decide(judged({"speed": StepFacts(bytes_per_second=300.0)}) | {"transfer": slow}).id == "slow"
+
+
+@pytest.mark.parametrize(("sides", "title", "todo"), [
+    (["front", "rear"], "The cameras answer but take no picture", "Restart both"),
+    (["front"], "The front camera answers but takes no picture", "Restart it"),
+    (["rear"], "The rear camera answers but takes no picture", "Restart it"),
+])  # fmt: skip
+def test_cameras_without_a_picture_are_named(sides: list[str], title: str, todo: str) -> None:
+    results = judged({side: refused("capture_failed") for side in sides})
+    assert check_words.sentence(decide(results), results).startswith(f"{title}. {todo}")
 
 
 CLOCK_AHEAD = StepFacts([CommandOutcome("done", True, file_seconds_off=10_800.0)])

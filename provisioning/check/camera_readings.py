@@ -32,6 +32,7 @@ MARKS = {
     "no_file": "no_file",
     "file_not_found": "no_footage",
 }
+NO_WAY_HERE = ("server_unreachable", "no_file")  # the ends of a request whose file may not get through
 UNANSWERED = ("no_reply", "unclear", "queue_timeout")
 
 
@@ -59,7 +60,10 @@ def _read_file(facts: StepFacts, file: str) -> Result:
     if not outcome.replied and outcome.code in UNANSWERED:
         return found(WARN, "file_unanswered", "unanswered", file=file, error=outcome.error)
     mark = MARKS.get(outcome.code or "", "failed")
-    return found(BAD, "file_failed", mark, file=file, reason=outcome.code or "", error=outcome.error)
+    others = {"others": facts.others} if facts.others and outcome.code in NO_WAY_HERE else {}
+    return found(
+        BAD, "file_failed", mark, file=file, reason=outcome.code or "", error=outcome.error, **others
+    )
 
 
 def read_front(facts: StepFacts) -> Result:

@@ -6,12 +6,13 @@ Rows keep codes with their arguments (`check.facts.Result`); sentences are made 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from provisioning.check import finding_words
+from provisioning.check import finding_words, todo_words
 from provisioning.check.camera_readings import silent_cameras
 from provisioning.check.facts import NO, UNABLE, YES, Result
 from provisioning.check.steps import Step
 from provisioning.check.verdicts import BY_ID, CheckVerdict, camera, certainty, decide_further, grounds
 from provisioning.devices import health_words
+from provisioning.devices.vehicle_facts import SIDES
 from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
 
@@ -57,8 +58,8 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
     "front_camera": (N_("Front camera does not answer"), N_("Check its supply and cable, then replace it.")),
     "rear_camera": (N_("Rear camera does not answer"), N_("Check its supply and cable, then replace it.")),
     "no_capture": (
-        N_("A camera answers but takes no picture"),
-        N_("Restart it and check again; if it stays so, check its cable and supply, then replace it."),
+        N_("The cameras answer but take no picture"),
+        N_("Restart both and check again; if it stays so, check their cables and supply, then replace them."),
     ),
     "server_unreachable": (
         N_("Cannot reach our server"),
@@ -83,13 +84,15 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
     "breaks": (N_("Transfers keep breaking"), N_("Check antenna, coverage and the camera's cable.")),
     "slow": (
         N_("It works, but slow"),
-        N_("Check antenna, coverage and the SIM's provider; ask for short clips."),
+        N_("Look at what is slow, files or answers, in the step about speed."),
     ),
     "good": (N_("All good"), N_("Nothing to do.")),
     "undecided": (N_("Not clear yet"), N_("Ask again the steps that are marked “problem” or “look at it”.")),
 }
 # titles where the camera is known that a verdict is about
 _OF_CAMERAS: Mapping[tuple[str, str | None], str] = {
+    ("no_capture", "front"): N_("The front camera answers but takes no picture"),
+    ("no_capture", "rear"): N_("The rear camera answers but takes no picture"),
     ("faulty_card", "front"): N_("The SD card in the front camera does not work"),
     ("faulty_card", "rear"): N_("The SD card in the rear camera does not work"),
 }
@@ -134,7 +137,20 @@ def verdict_todo(verdict: str, results: Mapping[str, Result] = MappingProxyType(
     """Say what to do next after a verdict."""
     if verdict == "wrong_clock" and not clock_is_off_by_zone(results):
         return gettext(finding_words.NO_ZONE)
+    if verdict == "server_unreachable":
+        return todo_words.about_server(_others(results))
+    if verdict == "slow" and "speed" in results:
+        return todo_words.todo(results["speed"].finding)
+    if verdict == "no_capture" and camera(BY_ID[verdict], results) in SIDES:
+        return gettext(
+            "Restart it and check again; if it stays so, check its cable and supply, then replace it."
+        )
     return gettext(VERDICTS[verdict][1], **named_settings())
+
+
+def _others(results: Mapping[str, Result]) -> int:
+    """Give how many other vehicles got through when a file of the run did not."""
+    return max((result.finding.arguments.get("others", 0) for result in results.values()), default=0)
 
 
 def clock_is_off_by_zone(results: Mapping[str, Result]) -> bool:

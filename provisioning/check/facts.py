@@ -44,6 +44,7 @@ class StepFacts:
     firmware_warnings: Sequence[Phrase] = ()
     answer_seconds: Sequence[float] = ()  # how long the run's answers took
     slow_answer: float = 60.0  # seconds
+    others: int = 0  # vehicles that got through lately, counted where a file did not come
     bytes_per_second: float | None = None  # of the quickest of the run's files
     by_itself: Sequence[int] = ()  # parameters that make the vehicle send without a request
     server_advice: Phrase | None = None  # how to set its own camera server; None: known to be ours

@@ -239,6 +239,9 @@ FINDINGS: Mapping[str, Words] = {
     "connections_break": N_("%(broken)s of the last %(connections)s connections broke."),
     "wrong_crcs": N_("%(packets)s packets came damaged (wrong checksum)."),
     "transfers_work": N_("Transfers come through."),
+    "transfers_slow": lambda a: gettext(
+        "Transfers come through, but slowly: %(rate)s.", rate=transfer_times.rate(a["bytes_per_second"])
+    ),
     "sends_nothing_by_itself": N_("It sends nothing by itself."),
     "sends_here": _sends_here,
     "sends_nowhere": _sends_nowhere,

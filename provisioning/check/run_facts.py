@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 
+from provisioning.check.camera_readings import NO_WAY_HERE
 from provisioning.check.facts import HIDDEN, PRIVATE, CommandOutcome, Result, StepFacts, by_answer
 from provisioning.check.steps import Step
 from provisioning.core.config import current_config
-from provisioning.devices import camera_server, status_table, transfer_times
+from provisioning.devices import camera_server, health_view, status_table, transfer_times
 from provisioning.devices.vehicle_facts import SIDES
 from provisioning.media import camera_clock
 from provisioning.models import (
@@ -23,6 +24,7 @@ from provisioning.models import (
     db,
     files_of,
     first_id,
+    utcnow,
 )
 from provisioning.phrase import Phrase, as_it_is
 from provisioning.tracker.parameters import SENDS_BY_ITSELF, WarningCode, as_integer, find_warnings
@@ -147,6 +149,7 @@ def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], devi
         results=results_of(run),
         answer_seconds=_answer_seconds(run),
         slow_answer=current_config().check_slow_answer,
+        others=_others(outcomes),
         bytes_per_second=bytes_per_second(run)[0],
         by_itself=_by_itself(device),
         server_advice=camera_server.advice(device, {}, current_config()),
@@ -154,6 +157,12 @@ def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], devi
             as_it_is(warning.text) for warning in warned if warning.code is WarningCode.FIRMWARE_TOO_OLD
         ],
     )
+
+
+def _others(outcomes: Sequence[CommandOutcome]) -> int:
+    """Count the vehicles that got through lately, where a file did not come: is it us, or the vehicle?"""
+    codes = {outcome.code for outcome in outcomes}
+    return health_view.count_lately(utcnow()) if codes & set(NO_WAY_HERE) else 0
 
 
 def _bad_cards(items: Mapping[str, StatusItem]) -> dict[str, str]:

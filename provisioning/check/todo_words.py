@@ -2,13 +2,23 @@
 
 from collections.abc import Mapping
 
-from provisioning.check.finding_words import NO_ZONE, Words, said
-from provisioning.devices import health_words
+from provisioning.check.camera_readings import NO_WAY_HERE
+from provisioning.check.finding_words import NO_ZONE, Arguments, Words, said
+from provisioning.devices import health_words, transfer_times
 from provisioning.phrase import AS_IT_IS, Phrase
 from provisioning.tracker.parameters import named_settings
 from provisioning.translation import N_, gettext
 
-_CHECK_SERVER = N_("Check the server's address and port, the APN, and the firewall.")
+_CHECK_SERVER = N_("Check the camera server's address and port, the APN, and the firewall.")
+_CHECK_VEHICLE = N_(
+    "Other vehicles got through at that time (%(others)s), so look at this one: its SIM's mobile data, the"
+    " tracker's APN (parameter 2001), and the camera server that the vehicle is told."
+)
+_SLOW_LINE = N_("Check antenna, coverage and the SIM's provider; ask for short clips of one camera.")
+_SLOW_SMS = N_(
+    "SMS are slow on their way: that is for the mobile network or the SMS gateway. Each request takes that"
+    " much longer until it begins."
+)
 _RESTART = N_("Restart the camera, then check its cable.")
 _ASK_AGAIN = N_("Ask again; look at the request.")
 _ASK_LATER = N_("Ask again later.")
@@ -24,10 +34,32 @@ _STEP_BY_REASON: Mapping[str, str] = {
     "not_configured": N_("Set %(required)s."),
     "server_unreachable": _CHECK_SERVER,
     "no_file": N_(
-        "Ask again; where no file comes at all, check the server's address and port, the APN, and the firewall."
+        "Ask again; where no file comes at all, check the camera server's address and port, the APN, and the firewall."
     ),
     "file_not_found": N_("Check the SD card, and the camera's time zone."),
 }
+
+
+def about_server(others: int) -> str:
+    """Say what to do where the vehicle cannot reach this service, and so many others got through."""
+    return gettext(_CHECK_VEHICLE, others=others) if others else gettext(_CHECK_SERVER)
+
+
+def about_speed(a: Arguments) -> str:
+    """Say what to do about slow files, late answers, or both."""
+    rate = a.get("bytes_per_second")
+    is_slow = rate is not None and transfer_times.is_slow(rate)
+    advice = [
+        gettext(_SLOW_LINE) if is_slow else "",
+        gettext(_SLOW_SMS) if a.get("late", not is_slow) else "",
+    ]
+    return " ".join(filter(None, advice))
+
+
+def _about_file(a: Arguments) -> str:
+    if a["reason"] in NO_WAY_HERE and (others := a.get("others")):
+        return about_server(others)
+    return gettext(_STEP_BY_REASON.get(a["reason"], _ASK_AGAIN), **named_settings())
 
 
 _SWITCH_ON = N_("Switch it on for the test.")
@@ -41,7 +73,7 @@ _STEPS: Mapping[str, Words] = {
         ]
     ),
     "file_unanswered": _ASK_LATER,
-    "file_failed": lambda a: gettext(_STEP_BY_REASON.get(a["reason"], _ASK_AGAIN), **named_settings()),
+    "file_failed": _about_file,
     "no_footage": N_("Look at the SD card: 16 to 64 GB, FAT32."),
     "card_reported": lambda a: gettext(
         N_("Insert a 16 to 64 GB card, FAT32.")
@@ -77,7 +109,7 @@ _STEPS: Mapping[str, Words] = {
     "connections_break": N_("Check antenna and coverage; transfers go on where they broke."),
     "wrong_crcs": N_("Check the cable of the camera."),
     "sends_nowhere": N_("Set it, then cause a trigger: the first file that comes by one proves it."),
-    "slow": N_("Check antenna, coverage and the SIM's provider; ask for short clips of one camera."),
+    "slow": about_speed,
 }
 
 

@@ -1,5 +1,7 @@
 """How the checklist reads what concerns the tracker: its answers, settings, power, connections and speed. Pure."""
 
+from typing import Any
+
 from provisioning.check.facts import (
     BAD,
     GOOD,
@@ -13,7 +15,6 @@ from provisioning.check.facts import (
     silence,
 )
 from provisioning.devices import transfer_times
-from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import CATALOGUE, REQUIRED, by_key, status_item
 
 INPUT_1 = ("info.getio.DI1", "info.getio.DIN1")
@@ -94,6 +95,8 @@ def read_transfer(facts: StepFacts) -> Result:
         return found(WARN, "connections_break", "breaks", broken=len(broken), connections=len(codes))
     if errors > 20:
         return found(WARN, "wrong_crcs", "crc", packets=errors)
+    if facts.bytes_per_second is not None and transfer_times.is_slow(facts.bytes_per_second):
+        return found(WARN, "transfers_slow", bytes_per_second=facts.bytes_per_second)
     return found(GOOD, "transfers_work")
 
 
@@ -113,8 +116,8 @@ def read_speed(facts: StepFacts) -> Result:
     rate, quickest = facts.bytes_per_second, min(facts.answer_seconds, default=None)
     if rate is None and quickest is None:
         return found(HIDDEN, "speed_unknown")
-    is_slow = (rate is not None and transfer_times.is_slow(rate)) or (
-        quickest is not None and quickest > facts.slow_answer
-    )
-    finding = Phrase("slow" if is_slow else "speed", {"bytes_per_second": rate, "answer_seconds": quickest})
-    return Result(WARN, finding, "slow") if is_slow else Result(GOOD, finding)
+    late = quickest is not None and quickest > facts.slow_answer
+    measured: dict[str, Any] = {"bytes_per_second": rate, "answer_seconds": quickest}
+    if late or (rate is not None and transfer_times.is_slow(rate)):
+        return found(WARN, "slow", "slow", late=late, **measured)
+    return found(GOOD, "speed", **measured)

@@ -35,7 +35,8 @@ WORDS: Mapping[str, str] = {
     "gateway_queue_full": N_("%(gateway)s's queue overflowed: send it again later."),
     "account_suspended": N_("The %(gateway)s account is suspended: see %(gateway)s's console."),
     "device_unreachable": N_(
-        "The tracker is switched off or out of coverage: try again when the vehicle is awake."
+        "The SMS did not reach the tracker: it may be switched off or out of coverage, or its number or SIM"
+        " may be wrong. Try again when the vehicle is awake."
     ),
     "carrier_blocks": N_("The carrier blocks SMS to this number: ask the SIM's provider."),
     "number_unknown": N_("The number is unknown: check the phone number and the SIM."),

@@ -34,7 +34,7 @@ class HealthView:
 
 def of(rows: Sequence[Device], now: datetime) -> dict[int, HealthView]:
     """Give the health of devices, by their ids."""
-    others = _others(now) if any(row.health_code == "server_unreachable" for row in rows) else 0
+    others = count_lately(now) if any(row.health_code == "server_unreachable" for row in rows) else 0
     checks = open_checks([row.id for row in rows])
     return {row.id: _view(row, others, checks.get(row.id)) for row in rows}
 
@@ -63,7 +63,7 @@ def _view(row: Device, others: int, check: ChecklistRun | None) -> HealthView:
     )
 
 
-def _others(now: datetime) -> int:
+def count_lately(now: datetime) -> int:
     """Count the devices that connected lately; one that cannot reach us is none of them."""
     query = select(func.count()).where(Device.archived_at.is_(None), Device.connected_at > now - LATELY)
     return db.session.scalar(query) or 0
