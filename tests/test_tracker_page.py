@@ -51,6 +51,16 @@ def press(visitor: Visitor, command: str, **fields: str) -> TestResponse:
     return visitor.send(page, f"/vehicles/{IMEI}/command", command=command, **fields)
 
 
+def test_a_value_that_is_a_moment_has_no_since(van: Device, visitor: Visitor) -> None:
+    now = utcnow()
+    for item, value in (("contact.sms", now.isoformat()), ("firmware", "03.29")):
+        status_table.note(van, item, value, Verdict.GOOD, now=now, source_kind="message", source_id="1")
+    db.session.commit()
+    shown = visitor.get(f"/vehicles/{IMEI}/settings/tracker").text.split("<dt>")
+    assert ["since" in one for one in shown if "Last SMS from the vehicle" in one] == [False]
+    assert ["since" in one for one in shown if "03.29" in one] == [True]
+
+
 def test_every_button_of_the_tracker_page_sends_its_command(van: Device, visitor: Visitor) -> None:
     page = visitor.get(f"/vehicles/{IMEI}/settings/tracker").text
     values = re.findall(r'name="command" value="([^"]+)"', page) + re.findall(
