@@ -67,7 +67,7 @@ def test_a_vehicle_that_nobody_set_differs_in_what_dualcam_needs(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:
     page = flat(visitor.get(PATH))
-    assert page.count("The vehicle has: not known.") == 6
+    assert page.count("What the vehicle has is not known yet; shown is the default.") == 5
     assert "setparam 151:18;150:1</code>" in page
     assert post(visitor).status_code == 302
     assert asked() == ["151:18;150:1"]
@@ -123,7 +123,14 @@ def test_a_wrong_answer_is_named_at_its_card_and_nothing_is_sent(
 
 def test_nothing_is_sent_to_a_vehicle_that_has_all_of_it(phone: Phone, van: Device, visitor: Visitor) -> None:
     confirmed(phone, van, p66003=30)
-    assert post(visitor).status_code == 409
+    assert 'aria-disabled="true"' in visitor.get(PATH).text
+    assert (
+        "btn-primary" not in visitor.get(PATH).text.partition('id="send-buttons"')[2].partition("</form>")[0]
+    )
+    answer = post(visitor)
+    assert answer.status_code == 409
+    assert "The vehicle has all of this already" in answer.text
+    assert 'role="alert"' not in answer.text
     assert len(asked()) == 1
 
 
@@ -186,6 +193,36 @@ def test_what_a_check_has_read_is_not_shown_as_sent_by_a_person(
     submission.ask(van, "getparam", {"parameters": [66020]}, requester, utcnow())
     db.session.commit()
     assert "Last sent" not in visitor.get(PATH).text
+
+
+def test_a_vehicle_of_which_nothing_is_known_is_asked_first_until_somebody_changes_an_answer(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    page = flat(visitor.get(PATH))
+    assert re.search(r'btn-primary"\s*id="ask-first"', page)
+    assert "Send 2 settings (nothing is known yet)" in page
+    part = post(visitor, action=f"{PATH}/plan", scenario_mode="1").text
+    assert re.search(r'btn-primary"\s*id="send-now"', part)
+    assert "ask-first" not in part
+
+
+def test_what_is_set_is_said_in_words_before_it_is_sent_and_on_its_request(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    port = "DualCam (RS232 mode (151) = DualCam, External UART mode (150) = RS232)"
+    assert f"This sets camera port: {port}, then checks again." in flat(visitor.get(f"{PATH}?then=check"))
+    confirmed(phone, van, p66020=0)
+    wanted = {"clip-Crash": ["1", "2"], "codec": None}
+    part = flat(post(visitor, action=f"{PATH}/plan", **wanted))
+    assert "This sets clips: on Crash: both cameras." in part
+    post(visitor, **wanted)
+    page = visitor.get(PATH).text
+    assert "Set clips (6 settings)" in page
+    row = db.session.scalars(select(Command).order_by(Command.id.desc())).first()
+    assert row is not None
+    shown = flat(visitor.get(f"/requests/{row.id}"))
+    assert "on Crash: both cameras" in shown
+    assert port in shown
 
 
 def test_how_long_a_clip_takes_follows_its_seconds(phone: Phone, van: Device, visitor: Visitor) -> None:

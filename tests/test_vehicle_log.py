@@ -115,7 +115,7 @@ def test_each_entry_is_a_sentence_with_its_raw_text_behind_it(visitor: Visitor, 
     fill(van)
     page = flat(visitor.get(LOG))
     for said in (
-        "Set one setting", "SMS from the vehicle", "Connection from 192.0.2.1:1", "No SD card: photos only",
+        "Set quality (one setting)", "SMS from the vehicle", "Connection from 192.0.2.1:1", "No SD card: photos only",
         "A &lt;i&gt;note&lt;/i&gt;",
     ):  # fmt: skip
         assert said in page, said

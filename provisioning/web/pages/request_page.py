@@ -11,6 +11,7 @@ from provisioning.devices import credential_pairs
 from provisioning.media import request_progress
 from provisioning.models import OPEN, Command, db, utcnow
 from provisioning.roles import Permission
+from provisioning.tracker import setting_words
 from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
@@ -53,6 +54,7 @@ def _page(row: Command, error: ServiceError | None = None) -> str:
     zone = row.device.time_zone
     return render_template(
         "request.html", row=row, device=row.device, zone=zone, progress=request_progress.of([row], row.device)[row.id],
+        sets=setting_words.by_subject(row.arguments.get("parameters") or {}) if row.kind == "setparam" else [],
         life=life, error=error, is_open=row.state in OPEN, may_cancel=auth.caller().may(may_cancel(row)),
     )  # fmt: skip
 

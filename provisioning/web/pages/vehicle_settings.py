@@ -20,7 +20,7 @@ from provisioning.fleet import presets
 from provisioning.media import camera_clock
 from provisioning.models import Device, Profile, db, locks, utcnow
 from provisioning.roles import Permission
-from provisioning.tracker import questions
+from provisioning.tracker import questions, setting_words
 from provisioning.tracker.parameters import REQUIRED, as_integer, id_of
 from provisioning.tracker.questions import Answers
 from provisioning.translation import gettext
@@ -109,7 +109,7 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     return page(
         device, "vehicle/settings.html", "settings", error=error, profiles=presets.newest(),
         still_takes=cabin_rule.still_takes(device),
-        zone_now=(offset, questions.zone_words(offset)), clock=clock, then_check=_then_check(),
+        zone_now=(offset, questions.zone_words(offset)), clock=clock,
         check_costs=_check_costs(device) if _then_check() else None,
         server=f"{own.domain}:{own.port}" if own else gettext("this service's address"),
         config=config, given=request.form, **cards.choices(), **_shown(device),
@@ -141,12 +141,23 @@ def _shown(device: Device) -> dict[str, Any]:
         "answers": wish.answers,
         "planned": planned,
         "errors": errors,
+        "sets": setting_words.summary(_changed(planned, held)) if planned else "",
+        "is_unknown": not held.keys() & _asked(),
+        "is_begun": request.method == "POST" or wish.preset is not None,
+        "then_check": _then_check(),
         "preset": wish.preset,
         "codec": request.method != "POST" or "codec" in request.form,
         "unknown": sorted(_asked() - held.keys()),
         "clip_takes": _clip_takes(device, wish.answers),
         "advice": advice,
     }
+
+
+def _changed(planned: Plan, held: Mapping[int, Any]) -> Mapping[int, Any]:
+    """Give what a plan changes: without the camera port where the vehicle has that already."""
+    has_port = all(as_integer(held.get(number)) == value for number, value in REQUIRED.items())
+    others = setting_words.without_port(planned.parameters)
+    return others if has_port and others else planned.parameters
 
 
 def _wish(device: Device) -> _Wish:

@@ -6,11 +6,13 @@ Constants hold English sentences, marked; functions and `Label.word` give them i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from provisioning.devices import health_rules, health_words, transfer_times
 from provisioning.devices.health import HealthState
 from provisioning.media.event_rules import EventKind
 from provisioning.models import TRIGGERS, Certainty, Command, Event, ShownState, Upload, UploadState, db
+from provisioning.tracker import setting_words
 from provisioning.tracker.language import COMMANDS
 from provisioning.translation import N_, gettext, ngettext, pgettext
 from provisioning.web.pages import times
@@ -131,12 +133,22 @@ def request_title(row: Command, zone: str) -> str:
         return gettext("Change the SMS login")
     count = len(given.get("parameters") or ())
     if row.kind == "setparam":
-        return ngettext("Set one setting", "Set %(number)s settings", count)
+        return _set_title(given.get("parameters") or {})
     if row.kind == "getparam":
         return ngettext("Read one setting", "Read %(number)s settings", count)
     kind = COMMANDS.get(row.kind)
     label = kind.labels.get(given.get("camera") or "") if kind else None
     return gettext(label) if label else row.kind
+
+
+def _set_title(parameters: Mapping[str, Any]) -> str:
+    count = len(parameters)
+    if not parameters:
+        return ngettext("Set one setting", "Set %(number)s settings", count)
+    return ngettext(
+        "Set %(subjects)s (one setting)", "Set %(subjects)s (%(number)s settings)", count,
+        subjects=setting_words.subjects(parameters),
+    )  # fmt: skip
 
 
 def title_of_request(ident: str) -> str:
