@@ -19,12 +19,13 @@ LEADS_TO = [
     ("wrong_clock", {}, "and check again", f"{VAN}/settings?then=check#card-clock"),
     ("wrong_clock", {"seconds": 10_800}, "and check again", f"{VAN}/settings?then=check#card-clock"),
     ("wrong_clock", {"seconds": -1_795_000_000}, "Check", f"{VAN}/check#start"),  # no time zone mends it
-    ("no_capture", {}, "Restart the camera", f"{VAN}/settings/tracker?risky=camget_restart:front#restart"),
+    ("no_capture", {"camera": "both"}, "Restart the cameras", f"{VAN}/restart?camera=both#restart"),
+    ("no_capture", {"camera": "rear"}, "Restart the camera", f"{VAN}/restart?camera=rear#restart"),
     (
-        "no_capture",
-        {"camera": "rear"},
+        "requests_fail",
+        {"reason": "capture_failed"},
         "Restart the camera",
-        f"{VAN}/settings/tracker?risky=camget_restart:rear#restart",
+        f"{VAN}/restart?camera=both#restart",
     ),
     ("drift", {"parameters": [66000]}, "Repair", f"{VAN}/settings/all?differing=1#send"),
     ("other_tracker", {}, "Change number", f"{VAN}/settings/vehicle#field-phone"),

@@ -94,7 +94,7 @@ def test_the_check_begins_once_the_vehicle_has_confirmed_the_setting(
     assert asked() == ["151:18;150:1"]
     continuation.continue_runs(utcnow())  # as after a restart of the worker
     assert the_run().steps == {}
-    assert "It begins once the vehicle has confirmed its settings." in visitor.get(answer.location).text
+    assert "It begins once the vehicle has confirmed what it was sent." in visitor.get(answer.location).text
     assert "Nothing is under way" not in visitor.get("/vehicles/352094082736916").text
     send(van)
     phone.reply("New value 151:18;150:1")
@@ -103,6 +103,64 @@ def test_the_check_begins_once_the_vehicle_has_confirmed_the_setting(
     assert run.steps["reachable"]["state"] == "running"
     assert run.started_by == "installer@example.com"
     assert db.session.scalar(select(func.count()).select_from(Command)) == 2
+
+
+RESTART = "/vehicles/352094082736916/restart"
+
+
+@pytest.mark.parametrize(
+    ("camera", "button", "restarted"),
+    [
+        ("both", "Restart both cameras and check again (2 SMS + check)", ["front", "rear"]),
+        ("rear", "Restart the rear camera and check again (1 SMS + check)", ["rear"]),
+    ],
+)
+def test_cameras_are_restarted_and_the_check_begins_once_they_were(
+    phone: Phone, van: Device, visitor: Visitor, camera: str, button: str, restarted: list[str]
+) -> None:
+    page = flat(visitor.get(f"{RESTART}?camera={camera}"))
+    assert f">{button}</button>" in page.replace("> ", ">").replace(" <", "<")
+    assert "format" not in page.lower()
+    answer = visitor.send(RESTART, RESTART, camera=camera)
+    assert answer.location == "/vehicles/352094082736916/check"
+    rows = db.session.scalars(select(Command).order_by(Command.id)).all()
+    assert [(row.kind, row.arguments["camera"]) for row in rows] == [
+        ("camget_restart", side) for side in restarted
+    ]
+    continuation.continue_runs(utcnow())
+    assert the_run().steps == {}
+    for side in restarted:
+        send(van)
+        phone.reply(f"Camera {side} restart success")
+    continuation.continue_runs(utcnow())
+    assert the_run().steps["reachable"]["state"] == "running"
+
+
+def test_a_vehicle_that_takes_nothing_of_the_cabin_has_its_front_camera_restarted_alone(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    van.cabin_private = True
+    db.session.commit()
+    assert "Restart the front camera" in visitor.get(f"{RESTART}?camera=both").text
+    visitor.send(RESTART, RESTART, camera="rear")
+    (row,) = db.session.scalars(select(Command))
+    assert row.arguments["camera"] == "front"
+
+
+def test_a_verdict_of_cameras_without_a_picture_leads_to_their_restart(van: Device, visitor: Visitor) -> None:
+    failed = {
+        "state": "done",
+        "verdict": "bad",
+        "mark": "no_capture",
+        "code": "nobody_looked",
+        "arguments": {},
+    }
+    run = ChecklistRun(device_id=van.id, steps={"front": failed, "rear": failed}, started_by="tests")
+    run.verdict, run.ended_at = "no_capture", utcnow()
+    db.session.add(run)
+    db.session.commit()
+    page = flat(visitor.get("/vehicles/352094082736916/check"))
+    assert f'href="{RESTART}?camera=both#restart">Restart both cameras and check again</a>' in page
 
 
 def test_a_setting_that_was_not_confirmed_ends_the_check_before_it_asks_anything(
@@ -116,8 +174,8 @@ def test_a_setting_that_was_not_confirmed_ends_the_check_before_it_asks_anything
     continuation.continue_runs(utcnow())
     run = the_run()
     assert (run.verdict, run.ended_at is not None) == ("not_set", True)
-    assert run_view.ended_without_verdict(run) == "Not begun: the vehicle did not confirm its settings."
-    assert "did not confirm its settings" in visitor.get("/vehicles/352094082736916/check").text
+    assert run_view.ended_without_verdict(run) == "Not begun: the vehicle did not confirm what it was sent."
+    assert "did not confirm what it was sent" in visitor.get("/vehicles/352094082736916/check").text
     assert db.session.scalar(select(func.count()).select_from(Command)) == 1
 
 

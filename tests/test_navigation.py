@@ -25,6 +25,7 @@ LINKED = {
     "/settings/people/<ident>": "the list of people",
     "/settings/preset": "the list of presets",
     "/uploads/<ident>": "the event",
+    "/vehicles/<imei>/restart": "the button beside the health of cameras that take no picture, and the tracker's page",
     "/vehicles/new": "the button in the head",
 }
 # pages that no page leads to: whoever is not signed in, or was sent the address

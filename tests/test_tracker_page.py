@@ -77,6 +77,7 @@ def test_every_button_of_the_tracker_page_sends_its_command(van: Device, visitor
 def test_what_interrupts_or_erases_is_sent_only_with_the_box_ticked(van: Device, visitor: Visitor) -> None:
     answer = press(visitor, "camget_sdformat:front")
     assert answer.status_code == 422
+    assert answer.text.count('role="alert"') == 1
     assert "Tick the box first" in answer.text
     assert db.session.scalar(select(Command.id)) is None
 

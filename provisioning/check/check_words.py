@@ -99,7 +99,7 @@ _OF_CAMERAS: Mapping[tuple[str, str | None], str] = {
 # runs that ended without a verdict
 ENDED: Mapping[str, str] = {
     "stopped": N_("Ended before it was through."),
-    "not_set": N_("Not begun: the vehicle did not confirm its settings."),
+    "not_set": N_("Not begun: the vehicle did not confirm what it was sent."),
     "left": N_("Ended by itself: nobody went on with it for %(days)s days."),
 }
 DAYS_LEFT = 7  # after so many a run that waits for a person ends by itself

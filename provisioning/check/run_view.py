@@ -112,6 +112,11 @@ def is_mended_by_settings(run: ChecklistRun) -> bool:
     )
 
 
+def restarted_by(run: ChecklistRun) -> str | None:
+    """Give the camera whose restart may mend what a run found: front, rear or both; None where none may."""
+    return camera(BY_ID[run.verdict], results_of(run)) if run.verdict == "no_capture" else None
+
+
 def further_of(run: ChecklistRun) -> list[FurtherView]:
     """Give the faults that a run found beside its verdict; none before its end."""
     if not run.ended_at or run.verdict not in BY_ID:
@@ -137,7 +142,7 @@ def waits_with(run: ChecklistRun) -> str:
     if run.waits_for_person:
         return " ".join(questions_of(run).values())
     if run.begins_after:
-        return gettext("It begins once the vehicle has confirmed its settings.")
+        return gettext("It begins once the vehicle has confirmed what it was sent.")
     return next(
         (check_words.step_title(s.id) for s in STEPS if run.steps.get(s.id, {}).get("state") == "running"), ""
     )

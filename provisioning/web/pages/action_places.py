@@ -29,7 +29,7 @@ PLACES: Mapping[ActionKind, _Place] = {
     ActionKind.CHECK: _Place("pages.check", "start", Permission.ASK),
     ActionKind.SET_MODE: _Place("pages.vehicle_settings", "send", query={"then": "check"}),
     ActionKind.SET_CLOCK: _Place("pages.vehicle_settings", "card-clock", query={"then": "check"}),
-    ActionKind.RESTART_CAMERA: _Place("pages.tracker", "restart", query={"risky": "camget_restart:{camera}"}),
+    ActionKind.RESTART_CAMERA: _Place("pages.restart", "restart", query={"camera": "{camera}"}),
     ActionKind.REPAIR: _Place("pages.vehicle_parameters", "send", query={"differing": "1"}),
     ActionKind.CHANGE_NUMBER: _Place("pages.edit_vehicle", "field-phone"),
     ActionKind.SET_SERVER: _Place("pages.vehicle_settings", "card-server"),
@@ -56,6 +56,6 @@ def button_of(health: HealthView, imei: str) -> Button | None:
         return None
     place = PLACES[action.kind]
     query: dict[str, Any] = {
-        name: value.format(camera=action.camera or "front") for name, value in place.query.items()
+        name: value.format(camera=action.camera or "both") for name, value in place.query.items()
     }
     return Button(action.label, url_for(place.endpoint, imei=imei, _anchor=place.anchor, **query))

@@ -65,10 +65,7 @@ def other(imei: str) -> ResponseReturnValue:
             raise Invalid(gettext("There is no such command here."))
         auth.demand(kind.permission)
         if kind.needs_confirmation() and "sure" not in request.form:
-            raise Invalid(
-                gettext("Tick the box first: it says that you know what this does."),
-                errors={"sure": [gettext("Not ticked.")]},
-            )
+            raise Invalid(gettext("Tick the box first: it says that you know what this does."))
         arguments = {"camera": camera} if kind.is_for_one_camera() else {}
         return forms.submit(device, name, arguments, "pages.vehicle_log")
 
