@@ -105,8 +105,10 @@ if (keys) {
 
 function search() {
   const field = document.getElementById("search");
+  const ofPage = document.querySelector(".search-page input");
   if (field.offsetParent) field.focus();
-  else (document.querySelector(".search-page input")?.focus(), document.querySelector(".to-search")?.click());
+  else if (ofPage) ofPage.focus();
+  else document.querySelector(".to-search").click();
 }
 
 // Among cards of events j and k move the focus, and other keys concern the card that has it.
