@@ -1,14 +1,16 @@
 """The page of a check: the question that it waits with, what it sent, and one name for a fault."""
 
 import re
+from datetime import timedelta
 
+import pytest
 from flask import Flask
 from page_visitor import IMEI, Visitor, command, flat
 
 from provisioning.check import check_words
 from provisioning.check.facts import HIDDEN
 from provisioning.devices import health_words
-from provisioning.models import BY_CHECK, ChecklistRun, Device, Role, db, utcnow
+from provisioning.models import BY_CHECK, ChecklistRun, Device, Role, State, db, utcnow
 
 PAGE = f"/vehicles/{IMEI}/check"
 
@@ -180,6 +182,24 @@ def test_a_second_fault_stands_below_the_verdict_with_what_to_do(van: Device, vi
     found = card.partition("<h3>Also found</h3>")[2]
     assert re.findall(r"<strong>(.*?)</strong>", found) == ["Rear camera does not answer."]
     assert check_words.verdict_todo("rear_camera") in found
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(45, "answered <time"), (2, "checked <time")])
+def test_a_verdict_whose_tests_are_older_than_its_answer_says_when_it_was_tested(
+    van: Device, visitor: Visitor, minutes: int, said: str
+) -> None:
+    now = utcnow()
+    tested = command(van, state=State.DONE, ended_at=now - timedelta(minutes=minutes))
+    answered = finding("bad", "no_card") | {"answer": "no", "mark": "no_card"}
+    run_of(
+        van,
+        {"card": finding("good", "nobody_looked") | {"commands": [tested.id]}, "sd": answered},
+        ended_at=now,
+        verdict="no_card",
+    )
+    card = flat(visitor.get(PAGE)).partition('<ol class="card rows">')[0]
+    assert said in card
+    assert (", tested <time" in card) == (minutes == 45)
 
 
 def test_nothing_is_said_twice_of_a_step(van: Device, visitor: Visitor) -> None:

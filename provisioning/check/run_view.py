@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from provisioning.check import check_words, finding_words, todo_words
@@ -14,6 +14,8 @@ from provisioning.models import ChecklistRun
 from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS
 from provisioning.translation import gettext
+
+TESTED_BEFORE = timedelta(minutes=5)  # so much older than its end a run's tests are named with their own time
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,19 @@ def is_mended_by_settings(run: ChecklistRun) -> bool:
     return run.verdict == "wrong_mode" or (
         run.verdict == "wrong_clock" and check_words.clock_is_off_by_zone(results_of(run))
     )
+
+
+def _commands(run: ChecklistRun) -> list[str]:
+    return [ident for entry in run.steps.values() for ident in entry.get("commands", [])]
+
+
+def tested_at(run: ChecklistRun) -> datetime | None:
+    """Give when the newest test of a run ended, where a person answered it much later; None for any other."""
+    ends = [row.ended_at or row.answered_at for row in commands_of(_commands(run))]
+    newest = max((at for at in ends if at), default=None)
+    is_answered = any("answer" in entry for entry in run.steps.values())
+    is_older = newest is not None and run.ended_at is not None and run.ended_at - newest > TESTED_BEFORE
+    return newest if is_answered and is_older else None
 
 
 def restarted_by(run: ChecklistRun) -> str | None:
