@@ -58,12 +58,16 @@ function count() {
     });
     const url = new URL(link.href);
     url.searchParams.set("from", inZone(begin, times[0].dataset.zone));
+    // the length that stands in the form stays, where the choice names none of its own
+    const kept = document.getElementById(link.dataset.keeps);
+    if (kept?.checkValidity()) url.searchParams.set("duration", kept.value);
     link.href = url;
   });
 }
 
 count();
 setInterval(count, 1000);
+document.addEventListener("input", count);
 
 const BUSY_MS = 30_000; // an answer that has not come by then may have been stopped by hand
 

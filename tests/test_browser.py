@@ -151,6 +151,7 @@ def test_the_quick_choices_of_a_clip_count_on_and_its_button_follows_the_form(
     page.fill("input[name=duration]", "20")
     page.clock.fast_forward("00:01")
     expect(words).to_have_text("Get the last 20 s, both cameras")
+    expect(choice).to_have_attribute("href", re.compile("duration=20"))
     assert complaints == []
     page.close()
 

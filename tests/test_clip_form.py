@@ -75,7 +75,7 @@ def test_the_form_offers_what_happened_some_minutes_ago_in_the_vehicles_time(
             <= before - timedelta(minutes=minutes) - begin.astimezone(UTC)
             < timedelta(minutes=1, seconds=5)
         )
-        assert (given["duration"], given["source"]) == ("30", "both")
+        assert (given["duration"], given["source"]) == ("10", "both")
         assert found[text].endswith("#clip-fields")
     assert starts == sorted(starts, reverse=True)
     (last,) = [filled(href) for text, href in found.items() if text.startswith("Last 30 s")]
@@ -112,7 +112,7 @@ def test_a_choice_is_asked_for_as_it_says(van: Device, visitor: Visitor) -> None
     begin = datetime.fromisoformat(given["from"]).replace(tzinfo=ZONE)
     assert answer.status_code == 302
     assert row.arguments["timestamp"] == begin.timestamp()
-    assert (row.arguments["duration"], row.arguments["source"]) == (30, "both")
+    assert (row.arguments["duration"], row.arguments["source"]) == (10, "both")
 
 
 def test_the_words_of_the_button_follow_the_form(van: Device, visitor: Visitor) -> None:

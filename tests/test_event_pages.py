@@ -219,16 +219,34 @@ def test_an_event_leads_to_its_neighbours(van: Device, visitor: Visitor) -> None
 
 def test_an_event_is_saved_and_not_any_more_by_its_button(app: Flask, van: Device, visitor: Visitor) -> None:
     ident = event(van)
-    for wanted, saved_by in (("1", "support@example.com"), ("0", None)):
-        assert (
-            visitor.send(f"/media/{ident}", f"/media/{ident}/saved", saved=wanted).location
-            == f"/media/{ident}"
-        )
+    for wanted, saved_by, address in (("1", "support@example.com", ""), ("0", None, "?released=1")):
+        answer = visitor.send(f"/media/{ident}", f"/media/{ident}/saved", saved=wanted)
+        assert answer.location == f"/media/{ident}{address}"
         db.session.expire_all()
         assert db.session.get_one(Event, ident).saved_by == saved_by
     viewer = Visitor(app, Role.VIEWER)
     assert "Save" not in viewer.get(f"/media/{ident}").text
     assert viewer.send(f"/media/{ident}", f"/media/{ident}/saved", saved="1").status_code == 403
+
+
+def test_an_event_that_was_saved_until_now_says_what_follows_and_is_saved_again_by_undo(
+    van: Device, visitor: Visitor
+) -> None:
+    ident = event(van)
+    fleet_settings.change({"photo_days": 30, "video_days": 30}, utcnow())
+    assert "Its files are removed by their age: they are kept for 30 days." in flat(
+        visitor.get(f"/media/{ident}?released=1")
+    )
+    fleet_settings.change({"photo_days": 0, "video_days": 0}, utcnow())
+    visitor.send(f"/media/{ident}", f"/media/{ident}/saved", saved="1")
+    left = visitor.send(f"/media/{ident}", f"/media/{ident}/saved", saved="0").location
+    page = flat(visitor.get(left))
+    assert "This event is not saved any more. Its files stay anyway: no limit is set." in page
+    assert "Undo</button>" in page
+    assert visitor.send(left, f"/media/{ident}/saved?saved=1").location == f"/media/{ident}"
+    assert "not saved any more" not in visitor.get(left).text
+    db.session.expire_all()
+    assert db.session.get_one(Event, ident).saved_by == "support@example.com"
 
 
 def test_in_german_saving_an_event_is_called_otherwise_than_saving_a_form(

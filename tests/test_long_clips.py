@@ -122,7 +122,10 @@ def test_the_form_says_how_many_requests_and_asks_for_them(app: Flask, van: Devi
     assert "split" not in rows[0].arguments
     told = flat(visitor.get(str(answer.location)))
     for row in rows:
-        assert f'<a href="/requests/{row.id}">' in told[told.index("Asked for:") : told.index("see below")]
+        assert (
+            f'<a href="/requests/{row.id}">'
+            in told[told.index("The request was made:") : told.index("stands below")]
+        )
     one = visitor.send(page, f"/vehicles/{IMEI}/ask/cost", **FORM | {"duration": "30"})
     assert "one after the other" not in one.text
 

@@ -233,8 +233,8 @@ def test_the_page_after_a_request_says_at_its_form_what_was_asked_for(phone: Pho
     answer = visitor.send(path, "/vehicles/352094082736916/ask", **form)
     row = db.session.scalar(select(Command))
     assert row is not None
-    link = f'<p data-done>Asked for: <a href="/requests/{row.id}">Photo, front camera</a>, see below.</p>'
+    link = f'The request was made: <a href="/requests/{row.id}">Photo, front camera</a>. It stands below'
     forms = " ".join(visitor.get(str(answer.location)).text.split()).split('id="ask-photo"')
     assert [link in form for form in forms] == [False, True]
     for other in ("", "?asked=nothing"):
-        assert "Asked for" not in visitor.get(path + other).text
+        assert "The request was made" not in visitor.get(path + other).text

@@ -25,7 +25,7 @@ from provisioning.models import (
     new_id,
     utcnow,
 )
-from provisioning.phrase import Phrase
+from provisioning.phrase import AS_IT_IS, Phrase
 
 LOG = f"/vehicles/{IMEI}/log"
 
@@ -121,6 +121,20 @@ def test_each_entry_is_a_sentence_with_its_raw_text_behind_it(visitor: Visitor, 
         assert said in page, said
     assert '<code class="sms">&lt;b&gt;Ver&lt;/b&gt;</code>' in page
     assert "<b>Ver</b>" not in page
+
+
+def test_entries_stand_under_their_days_and_a_long_sentence_is_folded(visitor: Visitor, van: Device) -> None:
+    fill(van)
+    words = "The tracker has this. " * 10
+    row = db.session.query(Message).first()
+    assert row is not None
+    row.note = Phrase(AS_IT_IS, {"text": words})
+    db.session.commit()
+    page = flat(visitor.get(LOG))
+    assert re.search(r'<h2 class="day">(Today|Yesterday)</h2>', page)
+    folded = page.partition(f'<details id="note-{row.id}">')[2].partition("</details>")[0]
+    assert words.strip() in folded.partition("</summary>")[2]
+    assert words.strip() not in folded.partition("</summary>")[0]
 
 
 def test_filters_can_be_combined_and_stand_in_the_address(visitor: Visitor, van: Device) -> None:

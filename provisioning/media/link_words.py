@@ -32,6 +32,8 @@ def reason(phrase: Phrase | None) -> str:
     if phrase is None:
         return gettext("nobody wrote down why")
     given = dict(phrase.arguments)
+    if phrase.code == "time_is_same" and not given.get("seconds"):
+        return gettext("its time is exactly that of the request")
     if "trigger" in given:
         number = given["trigger"]
         given["name"] = TRIGGERS.get(number) or gettext("number %(number)s", number=number)

@@ -156,12 +156,12 @@ def save(ident: str) -> ResponseReturnValue:
     event = event_list.find(ident)
 
     def work() -> str:
-        if is_saved := request.form.get("saved") == "1":
+        if is_saved := request.values.get("saved") == "1":
             event_list.save(event, auth.caller().label, utcnow())
         else:
             event_list.stop_saving(event)
         audit_notes.event(AuditAction.SAVED if is_saved else AuditAction.UNSAVED, event)
-        return url_for("pages.event", ident=ident)
+        return url_for("pages.event", ident=ident, released=None if is_saved else 1)
 
     done = forms.once(work, lambda error: (_refused(event, error), error.status))
     if "HX-Request" in request.headers and isinstance(done, Response):

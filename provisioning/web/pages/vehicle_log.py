@@ -1,6 +1,7 @@
 """The log of a vehicle: all that happened in one line of time, newest first, and the notes that people write."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,7 +16,7 @@ from provisioning.roles import Permission
 from provisioning.tracker.normalization import clean_text
 from provisioning.translation import N_, gettext
 from provisioning.web import auth
-from provisioning.web.pages import audit_subjects, forms
+from provisioning.web.pages import audit_subjects, forms, times
 from provisioning.web.pages.vehicle import page
 
 PAGE = 50
@@ -62,13 +63,21 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     requests = [entry.row for entry in shown if entry.kind is Kind.REQUESTS]
     people = [entry.row for entry in shown if entry.kind is Kind.PEOPLE]
     return page(
-        device, "vehicle/log.html", "log", entries=[one for one in shown if not _is_said_twice(one, chosen)],
+        device, "vehicle/log.html", "log",
+        days=_by_day([one for one in shown if not _is_said_twice(one, chosen)], device.time_zone),
         older=shown[-1].key if len(found) > PAGE else None, before=before, kind=",".join(chosen),
         chips=[(gettext(TITLES[kind]), kind in chosen, _toggled(kind, chosen)) for kind in offered], error=error,
         given=request.form, progress=request_progress.of(requests, device), sentence=health_words.sentence,
         note_length=NOTE_LENGTH, message_title=_message_title,
         subjects=audit_subjects.of(people, device.time_zone),
     )  # fmt: skip
+
+
+def _by_day(
+    entries: Sequence[history.LogEntry], zone: str
+) -> Sequence[tuple[str, Sequence[history.LogEntry]]]:
+    """Give the entries under the days of the vehicle's zone on which they happened."""
+    return [(day, list(found)) for day, found in groupby(entries, lambda one: times.short_day(one.at, zone))]
 
 
 def _message_title(row: Message) -> str:
