@@ -11,6 +11,7 @@ from provisioning.check import check_words
 from provisioning.check.facts import HIDDEN
 from provisioning.devices import health_words
 from provisioning.models import BY_CHECK, ChecklistRun, Device, Role, State, db, utcnow
+from provisioning.phrase import as_it_is
 
 PAGE = f"/vehicles/{IMEI}/check"
 
@@ -54,7 +55,7 @@ def test_what_a_step_sent_is_named_by_what_it_is_and_asked_by_the_check(
         ended_at=utcnow(),
     )
     page = flat(visitor.get(PAGE))
-    assert f'<a href="/requests/{photo.id}">Photo, front camera</a>' in page
+    assert f'<a href="/requests/{photo.id}">SMS sent: Photo, front camera</a>' in page
     assert "What was sent" not in page
     assert "token fleet" not in page
     assert "asked by the check" in flat(visitor.get(f"/requests/{photo.id}"))
@@ -208,8 +209,25 @@ def test_nothing_is_said_twice_of_a_step(van: Device, visitor: Visitor) -> None:
     run_of(van, {"reachable": silent, "firmware": skipped}, ended_at=utcnow(), verdict="silent")
     page = flat(visitor.get(PAGE))
     assert "not asked</span> <div> <p>A step before it failed.</p>" in page
-    assert "2 of 2 SMS unanswered. <em>" in page
-    assert "2 of 2 SMS unanswered.</p>" in page
+    assert page.count("2 of 2 SMS unanswered.") == 1
+    assert "As the verdict says. <em>Check the phone number" in page
+
+
+def test_what_two_steps_found_alike_and_the_verdict_says_stands_on_the_page_once(
+    van: Device, visitor: Visitor
+) -> None:
+    error = as_it_is("It could not reach our server.").as_json()
+    failed = {
+        side: finding(
+            "bad", "file_failed", file=f"{side}_photo", reason="server_unreachable", error=error, others=3
+        )
+        | {"mark": "unreachable"}
+        for side in ("front", "rear")
+    }
+    run_of(van, failed, ended_at=utcnow(), verdict="server_unreachable")
+    page = flat(visitor.get(PAGE))
+    assert page.count("As the verdict says.") == 2
+    assert page.count("Other vehicles got through at that time (3)") == 1
 
 
 def test_on_paper_a_check_is_its_verdict_and_what_was_found(van: Device, visitor: Visitor) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from provisioning.check import check_words, finding_words, todo_words
-from provisioning.check.facts import LOOKS
+from provisioning.check.facts import BAD, LOOKS, WARN
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
 from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, rests_on, who
@@ -112,6 +112,23 @@ def is_mended_by_settings(run: ChecklistRun) -> bool:
     return run.verdict == "wrong_mode" or (
         run.verdict == "wrong_clock" and check_words.clock_is_off_by_zone(results_of(run))
     )
+
+
+def said_of_steps(run: ChecklistRun) -> dict[str, tuple[str, str]]:
+    """Give by step what it found and what to do, without what the verdict or a step before it says."""
+    grounds, advice = (
+        grounds_of(run),
+        {verdict_todo_of(run)} if run.ended_at and run.verdict in BY_ID else set(),
+    )
+    said: dict[str, tuple[str, str]] = {}
+    for step in STEPS:
+        entry = run.steps.get(step.id, {})
+        text, todo = text_of(entry), todo_of(entry)
+        if text in grounds and entry.get("verdict") in (WARN, BAD):
+            text = gettext("As the verdict says.")
+        said[step.id] = (text, "" if todo in advice else todo)
+        advice.add(todo)
+    return said
 
 
 def _commands(run: ChecklistRun) -> list[str]:

@@ -39,6 +39,7 @@ def _page(device: Device, problem: str | None = None) -> str:
         waits_with=run_view.waits_with(run) if run else "",
         further=run_view.further_of(run) if run else [],
         grounds=run_view.grounds_of(run) if run else [], questions=run_view.questions_of(run) if run else {},
+        said=run_view.said_of_steps(run) if run else {},
         tested=run_view.tested_at(run) if run else None,
         certainty=run_view.certainty_of(run) if run else None, sent=_sent(run, device.time_zone) if run else {},
     )  # fmt: skip
