@@ -225,6 +225,17 @@ def test_what_is_set_is_said_in_words_before_it_is_sent_and_on_its_request(
     assert port in shown
 
 
+def test_a_warning_of_several_parameters_stands_once_on_the_page_of_all(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    ticked = {f"set-{number}": "on" for number in (66022, 66023, 66002)}
+    values = {"p-66022": "Crash", "p-66023": "Crash", "p-66002": "1"}
+    part = flat(visitor.send(f"{PATH}/all", f"{PATH}/all/plan", **ticked, **values))
+    warnings = re.findall(r'<small class="field-warning">(.*?)</small>', part)
+    assert warnings
+    assert len(warnings) == len(set(warnings))
+
+
 def test_how_long_a_clip_takes_follows_its_seconds(phone: Phone, van: Device, visitor: Visitor) -> None:
     assert "A 10 s clip of one camera then takes about 3 min" in visitor.get(PATH).text
     part = post(visitor, action=f"{PATH}/plan", video_before_trigger="1", video_after_trigger="1")

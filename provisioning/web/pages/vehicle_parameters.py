@@ -1,5 +1,6 @@
 """All parameters of a vehicle: choose values, see the SMS and the warnings, send."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from provisioning.commands import provisioning_plan, submission
+from provisioning.commands.provisioning_plan import Plan
 from provisioning.core.config import current_config
 from provisioning.core.errors import ServiceError
 from provisioning.devices import registry, status_table
@@ -63,8 +65,24 @@ def _differing(device: Device) -> dict[str, Any]:
     return {number: value for number, value in values.items() if value is not None}
 
 
+def _planned(device: Device, ticked: Mapping[str, Any]) -> tuple[Plan | None, Mapping[str, list[str]]]:
+    """Plan as `provisioning_plan.preview` does; a warning of several parameters stands at the first of them alone."""
+    planned, errors = provisioning_plan.preview(device, ticked)
+    if planned is None:
+        return None, errors
+    first: dict[str, str] = {}
+    for number, texts in planned.warnings.items():
+        for text in texts:
+            first.setdefault(text, number)
+    warnings = {
+        number: [text for text in texts if first[text] == number]
+        for number, texts in planned.warnings.items()
+    }
+    return dataclasses.replace(planned, warnings=warnings), errors
+
+
 def _page(device: Device, ticked: Mapping[str, Any], error: ServiceError | None = None) -> str:
-    planned, errors = provisioning_plan.preview(device, ticked) if ticked or not error else (None, {})
+    planned, errors = _planned(device, ticked) if ticked or not error else (None, {})
     known = {
         int(item.item.split(".")[1]): item
         for item in status_table.parameters(device.id, submission.catalogue())
@@ -79,7 +97,7 @@ def _page(device: Device, ticked: Mapping[str, Any], error: ServiceError | None 
 def plan(imei: str) -> ResponseReturnValue:
     """Show what the chosen settings would send, with warnings beside their fields (a part, by htmx)."""
     device = registry.find(imei)
-    planned, errors = provisioning_plan.preview(device, read_parameters())
+    planned, errors = _planned(device, read_parameters())
     return render_template(
         "vehicle/parts/plan.html", device=device, planned=planned, errors=errors, catalogue=submission.catalogue(),
         fixed=FIXED, live=True,
