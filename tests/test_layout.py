@@ -13,7 +13,7 @@ from typing import Any, Literal
 import databases
 import page_rows
 import pytest
-from conftest import ROOT
+from conftest import ROOT, wait_until
 from page_rows import IMEI
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 from stack import Stack
@@ -374,6 +374,24 @@ def test_an_open_check_is_seen_beside_a_long_reason_on_the_phone(open_context: C
             ["Cannot reach our server; 11 other vehicles got through", True],
             ["The check waits for an answer.", True],
         ]
+
+
+def test_a_link_to_the_check_shows_its_button_with_the_cost_below_a_long_verdict_on_the_phone(
+    open_context: Contexts, paths: list[str]
+) -> None:
+    with open_context(390) as context:
+        page = context.new_page()
+        page.goto(f"/vehicles/{IMEI}/check")
+        page.evaluate(
+            "() => document.querySelector('.verdict h2').insertAdjacentHTML('afterend', '<p>Long. </p>'.repeat(60))"
+        )
+        page.evaluate("() => { location.hash = 'start'; }")
+        for part in ("#start-check", "#start > p"):
+            seen = """(part) => {
+                const one = document.querySelector(part), box = one.getBoundingClientRect();
+                return [box.top + 1, box.bottom - 1].every((y) => one.contains(document.elementFromPoint(195, y)));
+            }"""
+            wait_until(lambda part=part, seen=seen: page.evaluate(seen, part))
 
 
 # ten vehicles with long names and reasons; how high and wide the board is then, and the size of its smallest letters
