@@ -394,6 +394,19 @@ def test_a_link_to_the_check_shows_its_button_with_the_cost_below_a_long_verdict
             wait_until(lambda part=part, seen=seen: page.evaluate(seen, part))
 
 
+@pytest.mark.parametrize("locale", ["en-US", "de-DE"])
+def test_the_button_that_restarts_both_cameras_is_whole_on_the_phone(
+    open_context: Contexts, paths: list[str], locale: str
+) -> None:
+    with open_context(390, locale=locale) as context:
+        page = context.new_page()
+        page.goto(f"/vehicles/{IMEI}/restart")
+        cut = (
+            "(button) => button.scrollWidth > button.clientWidth || button.scrollHeight > button.clientHeight"
+        )
+        assert not page.locator("#restart .btn-primary").evaluate(cut)
+
+
 # ten vehicles with long names and reasons; how high and wide the board is then, and the size of its smallest letters
 FULL_BOARD = """() => {
     const half = document.querySelector(".wall .halves section"), words = "Cannot reach our server; 11 other vehicles ";
