@@ -19,7 +19,7 @@ LEADS_TO = [
     ("wrong_clock", {}, "and check again", f"{VAN}/settings?then=check#card-clock"),
     ("wrong_clock", {"seconds": 10_800}, "and check again", f"{VAN}/settings?then=check#card-clock"),
     ("wrong_clock", {"seconds": -1_795_000_000}, "Check", f"{VAN}/check#start"),  # no time zone mends it
-    ("no_capture", {"camera": "both"}, "Restart the cameras", f"{VAN}/restart?camera=both#restart"),
+    ("no_capture", {"camera": "both"}, "Restart the camera", f"{VAN}/restart?camera=both#restart"),
     ("no_capture", {"camera": "rear"}, "Restart the camera", f"{VAN}/restart?camera=rear#restart"),
     (
         "requests_fail",

@@ -55,7 +55,6 @@ ANSWER = Action(ActionKind.ANSWER, N_("Answer the question"))
 CHECK = Action(ActionKind.CHECK, N_("Check"))
 SET_MODE = Action(ActionKind.SET_MODE, N_("Set it and check again"))
 RESTART = Action(ActionKind.RESTART_CAMERA, N_("Restart the camera"))
-RESTART_BOTH = Action(ActionKind.RESTART_CAMERA, N_("Restart the cameras"))
 REPAIR = Action(ActionKind.REPAIR, N_("Repair"))
 CHANGE_NUMBER = Action(ActionKind.CHANGE_NUMBER, N_("Change number"))
 CARD_IS_IN = Action(ActionKind.CHECK, N_("Card is in: check again"))
@@ -264,6 +263,4 @@ def action(code: str, arguments: ReasonArguments) -> Action | None:
     if code == "wrong_clock" and not is_by_zone(arguments.get("seconds")):
         found = CHECK  # no time zone mends it
     camera = arguments.get("camera")
-    if found is RESTART and camera == "both":
-        found = RESTART_BOTH
     return replace(found, camera=camera) if found and camera in ("front", "rear") else found
