@@ -156,10 +156,13 @@ def test_how_sure_it_is_that_a_file_is_the_requests_is_said_in_the_readers_langu
     van: Device, visitor: Visitor
 ) -> None:
     row = command(van)
-    upload(van, command_id=row.id, link_certainty="certain", link_reason=Phrase("only_one_fits"))
-    for language, word in (("en", "(certain)"), ("de", "(sicher)")):
+    file = upload(van, command_id=row.id, link_certainty="probable", link_reason=Phrase("only_one_fits"))
+    for language, word in (("en", "(not certain)"), ("de", "(nicht sicher)")):
         answer = visitor.get(f"/requests/{row.id}", **{"Accept-Language": language})
         assert word in answer.text
+    file.link_certainty = "certain"
+    db.session.commit()
+    assert "certain)" not in visitor.get(f"/requests/{row.id}").text
 
 
 def test_a_done_request_whose_files_are_gone_says_so_and_one_without_files_that_it_was_answered(

@@ -128,10 +128,10 @@ def test_a_clip_of_ten_minutes_ago_is_asked_for_by_two_presses(person: Clicks) -
     choice = link(person, re.compile("^10 min ago"))
     (time,) = re.findall(r"\d\d:\d\d [A-Z]+", choice.inner_text())[:1]
     person.press(choice)
-    person.page.wait_for_url("**/footage?*duration=30*")
-    words = "Get the clip" if person.options else f"Get 30 s from {time}, both cameras"
+    person.page.wait_for_url("**/footage?*duration=10*")
+    words = "Get the clip" if person.options else f"Get 10 s from {time}, both cameras"
     person.press(button(person, words))
-    expect(person.page.locator("#requests")).to_contain_text(f"30 s from {time}, both cameras")
+    expect(person.page.locator("#requests")).to_contain_text(f"10 s from {time}, both cameras")
 
 
 def test_a_colleague_is_invited(person: Clicks) -> None:
