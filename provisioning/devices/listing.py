@@ -16,10 +16,10 @@ from provisioning.devices.health import HealthState
 from provisioning.models import OPEN, Command, Device, DeviceTag, Upload, UploadState, db, in_state
 from provisioning.tracker.normalization import clean_imei, clean_phone
 
-FEW = 200  # vehicles that a search finds, of which a list then reads no others
+FEW = 2000  # vehicles that a search finds, of which a list then reads no others
 _DIGITS = re.compile(r"[\d\s/.-]+")  # an IMEI, or the end of one, as labels write it
 _NUMBER = re.compile(r"\+?\d+")
-_JOINED = re.compile(r"\S*([^\W\d]\d|\d[^\W\d])\S*")  # letters and digits without a blank: "van29"
+_JOINT = re.compile(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])")  # where letters and digits touch: "van29"
 # by the name in the address: worst first is the order of the states' words
 ORDERS: Mapping[str, tuple[Any, ...]] = {
     "state": (Device.health_state, Device.name, Device.id),
@@ -44,14 +44,10 @@ def is_called(wanted: str) -> ColumnElement[bool]:
     """Condition: a part of the vehicle's name, plate, IMEI or phone is this, as people write them."""
     is_one_case = wanted.lower() == wanted.upper()  # PostgreSQL then compares twice as fast
     named = [
-        column.contains(wanted, autoescape=True) if is_one_case else column.icontains(wanted, autoescape=True)
+        column.contains(words, autoescape=True) if is_one_case else column.icontains(words, autoescape=True)
+        for words in {wanted, _JOINT.sub(" ", wanted)}
         for column in (Device.name, Device.plate)
     ]
-    if _JOINED.fullmatch(wanted):  # other words are spared the removal of blanks from each name
-        named += [
-            func.replace(column, " ", "").icontains(wanted, autoescape=True)
-            for column in (Device.name, Device.plate)
-        ]
     # a label's way to write an IMEI, or another way to write a phone number, is found as well
     imei, phone = clean_imei(wanted) or wanted, clean_phone(wanted) or wanted
     if _DIGITS.fullmatch(wanted):
@@ -114,10 +110,16 @@ def counts(wanted: Filter) -> dict[HealthState, int]:
     return {state: found.get(state, 0) for state in HealthState}
 
 
-def unfinished(wanted: Filter) -> int:
-    """Count the vehicles among these whose installation is not finished, whatever states are looked for."""
-    conditions = matching(replace(wanted, states=(), is_unfinished=True))
-    return db.session.scalar(select(func.count()).select_from(Device).where(*conditions)) or 0
+def counts_and_unfinished(wanted: Filter) -> tuple[dict[HealthState, int], int]:
+    """Count the vehicles of each state, and those being set up, whatever states are looked for: read once for both."""
+    is_unfinished = Device.proved_at.is_(None)
+    rows = db.session.execute(
+        select(Device.health_state, func.count(), func.count().filter(is_unfinished))
+        .where(*matching(replace(wanted, states=())))
+        .group_by(Device.health_state)
+    ).all()
+    found = {row[0]: row[1] for row in rows}
+    return {state: found.get(state, 0) for state in HealthState}, sum(row[2] for row in rows)
 
 
 def tags() -> list[tuple[str, int]]:

@@ -60,7 +60,7 @@ def _wanted() -> tuple[listing.Filter, str]:
 def _listed() -> dict[str, Any]:
     wanted, order = _wanted()
     same = listing.looked_up(wanted)
-    counts = listing.counts(same)
+    counts, unfinished = _counts(wanted, same)
     found = sum(count for state, count in counts.items() if not wanted.states or state in wanted.states)
     pages = max(1, -(-found // PAGE))
     page = min(pages, max(1, request.args.get("page", 1, int)))
@@ -75,14 +75,16 @@ def _listed() -> dict[str, Any]:
     }
     return {
         "wanted": wanted, "order": order, "counts": counts, "total": sum(counts.values()), "found": found,
-        "tags": listing.tags(), "unfinished": _unfinished(wanted, same), "page_number": page, "pages": pages,
+        "tags": listing.tags(), "unfinished": unfinished, "page_number": page, "pages": pages,
         "address": {name: value for name, value in address.items() if value},
     } | about(rows)  # fmt: skip
 
 
-def _unfinished(wanted: listing.Filter, same: listing.Filter) -> int:
-    """Count what the list would hold if only vehicles that are being set up were looked for."""
-    return listing.unfinished(same) if wanted.tag or wanted.text else installation_facts.counted()
+def _counts(wanted: listing.Filter, same: listing.Filter) -> tuple[dict[HealthState, int], int]:
+    """Count the vehicles of each state, and what the list would hold if only those being set up were looked for."""
+    if wanted.tag or wanted.text:
+        return listing.counts_and_unfinished(same)
+    return listing.counts(same), installation_facts.counted()  # each by an index of its own
 
 
 def about(rows: Any) -> dict[str, Any]:
