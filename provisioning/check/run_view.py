@@ -116,10 +116,8 @@ def is_mended_by_settings(run: ChecklistRun) -> bool:
 
 def said_of_steps(run: ChecklistRun) -> dict[str, tuple[str, str]]:
     """Give by step what it found and what to do, without what the verdict or a step before it says."""
-    grounds, advice = (
-        grounds_of(run),
-        {verdict_todo_of(run)} if run.ended_at and run.verdict in BY_ID else set(),
-    )
+    grounds = grounds_of(run)
+    advice = {verdict_todo_of(run)} if run.ended_at and run.verdict in BY_ID else set()
     said: dict[str, tuple[str, str]] = {}
     for step in STEPS:
         entry = run.steps.get(step.id, {})

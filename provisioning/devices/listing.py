@@ -45,7 +45,7 @@ def is_called(wanted: str) -> ColumnElement[bool]:
     is_one_case = wanted.lower() == wanted.upper()  # PostgreSQL then compares twice as fast
     named = [
         column.contains(words, autoescape=True) if is_one_case else column.icontains(words, autoescape=True)
-        for words in {wanted, _JOINT.sub(" ", wanted)}
+        for words in dict.fromkeys((wanted, _JOINT.sub(" ", wanted)))
         for column in (Device.name, Device.plate)
     ]
     # a label's way to write an IMEI, or another way to write a phone number, is found as well
