@@ -5,13 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from loopback_proxy import LoopbackProxy
 
 PIECE = 16 * 1024
 
 
 @dataclass
-class Proxy:
+class Proxy(LoopbackProxy):
     """Listens on loopback and hands on to `target`, as its attributes say at that moment."""
 
     target: int
@@ -21,34 +23,18 @@ class Proxy:
     drip: float = 0.0  # seconds before each byte of an answer
     refuse: bool = False  # closes each line, open ones too
     requests: int = 0
-    port: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listen()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                line, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(line,), daemon=True).start()
-
-    def _serve(self, line: socket.socket) -> None:
-        with closing(line), suppress(OSError):
+    def serve(self, client: socket.socket) -> None:
+        with closing(client), suppress(OSError):
             if self.refuse:
                 return
             with socket.create_connection(("127.0.0.1", self.target)) as far:
-                back = threading.Thread(target=self._copy, args=(far, line, self._down), daemon=True)
+                back = threading.Thread(target=self._copy, args=(far, client, self._down), daemon=True)
                 back.start()
-                self._copy(line, far, self._up)
+                self._copy(client, far, self._up)
                 back.join(30)
 
     def _copy(

@@ -5,10 +5,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
+from loopback_proxy import LoopbackProxy
+
 PIECE = 64 * 1024
 
 
-class SilentProxy:
+class SilentProxy(LoopbackProxy):
     """Listens on loopback and passes everything to `target` and back, unless `is_silent`.
 
     What comes while it is silent is lost. A connection that lost something passes nothing later either.
@@ -18,24 +20,9 @@ class SilentProxy:
         self.target = target
         self.is_silent = False
         self.lost = 0  # bytes
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listen()
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         with (
             closing(client),
             suppress(OSError),
