@@ -178,7 +178,7 @@ def test_list_head_wall_and_program_say_the_same_and_the_answer_comes_first(app:
     row = flat(visitor.get("/")).partition("<tbody>")[2].partition("</tbody>")[0]
     assert "Limited" in row
     assert REASON in row
-    assert re.search(r'<span class="fleet-check phone-only">The check waits for an answer.</span>', row)
+    assert re.search(r'<span class="phone-only">waits for an answer</span>', row)
     assert "Last picture" not in row
     head = flat(visitor.get(f"/vehicles/{IMEI}")).partition('<div class="stands')[2].partition("</div>")[0]
     assert "Limited" in head
