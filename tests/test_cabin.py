@@ -15,7 +15,7 @@ from provisioning.check import run_facts, runner, step_commands
 from provisioning.check.verdicts import decide, grounds
 from provisioning.devices import registry, status_table
 from provisioning.fleet import presets
-from provisioning.models import Command, Device, Message, Role, Verdict, db, utcnow
+from provisioning.models import Command, Device, Message, Role, State, Verdict, db, utcnow
 from provisioning.tracker.cabin import cabin_problems
 
 IMEI = "352094082736916"
@@ -31,6 +31,23 @@ def van(phone: Phone) -> Device:
 @pytest.fixture
 def program(phone: Phone) -> Program:
     return Program(phone.app, Role.INSTALLER)
+
+
+OTHERS = {
+    113: 1, 152: 3, 66000: 3, 66001: 50, 66002: 0, 66003: 25, 66006: 0, 66007: 60, 66009: 5, 66010: 5, 66020: 0,
+    66022: 0, 66024: 120, 66025: 2,
+}  # fmt: skip
+
+
+def confirm(phone: Phone, device: Device) -> None:
+    """Send what is queued, each SMS answered before the next, until nothing is."""
+    answered = 0
+    while True:
+        send(device)
+        if len(phone.sent) == answered:
+            return
+        phone.reply("New value " + phone.sent[-1].partition("setparam ")[2])
+        answered = len(phone.sent)
 
 
 def count() -> int:
@@ -123,6 +140,30 @@ def test_a_preset_of_the_cabin_can_be_neither_sent_nor_chosen(program: Program, 
     answer = program.call("PATCH", API, {"profile": "Crash photo"}, 422)
     assert (answer["code"], list(answer["errors"])) == ("cabin_private", ["profile"])
     assert program.call("GET", API)["profile"] is None
+
+
+def test_the_page_of_settings_makes_no_such_preset_a_vehicles_own(phone: Phone, van: Device) -> None:
+    presets.save("Crash photo", "", {"66022": 8, "66003": 20}, "tests", utcnow())
+    visitor, path = Visitor(phone.app, Role.INSTALLER), f"/vehicles/{IMEI}/settings"
+    # the answers of the form take nothing of the cabin, but the preset does
+    answer = visitor.send(f"{path}?profile=Crash+photo", path, profile="Crash photo", video_frame_rate="20")
+    assert answer.status_code == 422
+    assert "choose another one, or none" in flat(answer)
+    db.session.expire_all()
+    assert van.profile is None
+    assert count() == 0
+
+
+def test_a_trigger_is_set_after_the_cameras_that_it_uses(phone: Phone, program: Program, van: Device) -> None:
+    cameras = {"66040": 1, "66041": 1, "66042": 1}
+    others = {str(number): value for number, value in OTHERS.items()}
+    program.call("POST", f"{API}/provision", {"parameters": {"66023": 14} | others | cameras}, 202)
+    rows = db.session.scalars(select(Command).order_by(Command.id)).all()
+    assert len(rows) > 1
+    order = [number for row in rows for number in row.arguments["parameters"]]
+    assert order.index("66023") > max(order.index(number) for number in cameras)
+    confirm(phone, van)
+    assert {row.state for row in db.session.scalars(select(Command))} == {State.DONE}
 
 
 def test_a_vehicle_with_such_a_preset_becomes_private_only_without_it(program: Program, van: Device) -> None:

@@ -63,7 +63,7 @@ def test_a_device_is_found_by_what_is_pasted_into_the_search(
     ("field", "value", "words"),
     [
         ("imei", "35-209408-273691", "exactly 15 digits"), ("imei", "35-209408-273691-7", "check digit"),
-        ("phone", "(202) 555-0196", "country code"),
+        ("phone", "(202) 555-0196", "country code"), ("card_gb", "9" * 5000, "Not a valid integer"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_keeps_its_words_and_empties_no_field(
@@ -152,3 +152,11 @@ def test_line_ends_and_tabs_are_text(app: Flask, visitor: Visitor) -> None:
         "/settings/presets", "/settings/presets", name="City", description="Two\r\nlines\tof text"
     )
     assert answer.status_code == 302
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "a..b", "a" * 3000])
+def test_a_host_that_is_none_is_refused_and_is_no_mistake_of_ours(app: Flask, host: str) -> None:
+    for path in ("/", "/nowhere", "/api/v1/devices"):
+        answer = app.test_client().get(path, headers={"Host": host})
+        assert answer.status_code == 400, path
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"

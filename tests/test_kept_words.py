@@ -99,7 +99,7 @@ def set_up(post: Post) -> None:
     assert post("/settings/wall", name="Workshop") == 200
     assert post("/settings/sms/test", phone="+12025550155") == 302
     assert post("/account/language", language="de", time_zone="Europe/Berlin") == 302
-    assert post("/account/password", current="x", password="y") == 422
+    assert post("/account/password", current_password="x", password="y") == 422
 
 
 def look_after_files(post: Post) -> None:

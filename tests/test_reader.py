@@ -210,7 +210,7 @@ class Shouting(NullTranslations):
         ("/settings/tokens", {"name": "?", "role": "viewer", "days": "1"}, "LETTERS, DIGITS, BLANKS"),
         ("/settings/sms", {"country_code": "370"}, "GIVE + AND THE DIGITS OF THE COUNTRY"),
         ("/settings/storage", {"photo": "x", "video": "0"}, "GIVE A NUMBER OF DAYS FROM 0 TO 36500."),
-        ("/account/password", {"current": "wrong"}, "THIS IS NOT YOUR PASSWORD."),
+        ("/account/password", {"current_password": "wrong"}, "THIS IS NOT YOUR PASSWORD."),
     ],
 )  # fmt: skip
 def test_what_a_form_says_of_a_field_is_in_the_language_of_the_page(

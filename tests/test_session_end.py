@@ -3,13 +3,15 @@
 import re
 
 import pytest
+from conftest import ROOT
 from flask import Flask
 from page_visitor import IMEI, Visitor
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from provisioning.core import change_feed
-from provisioning.models import Command, Device, db
+from provisioning.models import Command, Device, Role, db, utcnow
+from provisioning.web import invitations
 
 
 def test_a_form_sent_after_the_session_has_ended_leads_to_sign_in_and_back(
@@ -131,9 +133,67 @@ def test_sign_in_never_leads_to_another_host(app: Flask, visitor: Visitor) -> No
     assert answer.headers["HX-Redirect"] == "/login?next=/"
 
 
-def test_an_old_form_of_somebody_signed_in_is_refused_with_the_reason(van: Device, visitor: Visitor) -> None:
+def requests() -> int:
+    return db.session.scalar(select(func.count()).select_from(Command)) or 0
+
+
+def test_an_old_form_from_elsewhere_is_refused_with_the_reason(van: Device, visitor: Visitor) -> None:
     visitor._forget()
     answer = visitor.client.post(f"/vehicles/{IMEI}/ask", data={"csrf_token": "old", "file_type": "photo"})
     assert answer.status_code == 400
     assert "load the page anew" in answer.text
-    assert db.session.scalar(select(func.count()).select_from(Command)) == 0
+    assert requests() == 0
+
+
+def test_a_form_of_an_earlier_session_is_kept_for_who_signed_in_anew(van: Device, visitor: Visitor) -> None:
+    fields = {"csrf_token": "old", "nonce": "n1", "file_type": "photo", "source": "front"}
+    visitor._forget()
+    answer = visitor.client.post(f"/vehicles/{IMEI}/ask", data=fields, headers=OURS)
+    assert answer.status_code == 400
+    assert "Your form is still here" in answer.text
+    assert f'href="/vehicles/{IMEI}/footage"' in answer.text
+    assert requests() == 0
+    visitor._forget()
+    visitor.client.post(f"/vehicles/{IMEI}/ask", data=dict(hidden(answer.text)), headers=OURS)
+    assert requests() == 1
+
+
+def test_who_needs_no_sign_in_for_a_form_is_led_back_to_it_and_not_to_the_sign_in(app: Flask) -> None:
+    _, link = invitations.invite("invited@example.com", "", Role.VIEWER, utcnow())
+    path = link.url.removeprefix("http://dualcam.test")
+    answer = app.test_client().post(path, data={"csrf_token": "old", "password": "x"}, headers=OURS)
+    assert answer.status_code == 400
+    assert f'href="{path}"' in answer.text
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_every_field_for_a_password_has_a_name_by_which_it_is_not_kept() -> None:
+    inputs = [
+        found
+        for template in (ROOT / "templates").rglob("*.html")
+        for found in re.findall(r"<input\b[^>]*>", template.read_text())
+        if 'type="password"' in found
+    ]
+    assert len(inputs) >= 9
+    assert [found for found in inputs if not re.search(r'\bname="\w*password\w*"', found)] == []
+
+
+NO_ADDRESS = "http://["  # Python's reader finds no end of the host
+
+
+@pytest.mark.parametrize("name", ["Referer", "Origin"])
+def test_a_header_that_holds_no_address_leads_to_the_start_page(
+    van: Device, visitor: Visitor, name: str
+) -> None:
+    switched = visitor.send("/", "/theme", theme="dark")
+    assert switched.location == "/"
+    visitor._forget()
+    headers = {name: NO_ADDRESS}
+    token = visitor.hidden("/")["csrf_token"]
+    visitor._forget()
+    switched = visitor.client.post("/theme", data={"csrf_token": token, "theme": "dark"}, headers=headers)
+    assert (switched.status_code, switched.location) == (302, "/")
+    visitor.leave()
+    visitor._forget()
+    ended = visitor.client.post(f"/vehicles/{IMEI}/ask", data={"csrf_token": "old"}, headers=headers)
+    assert (ended.status_code, ended.location) == (302, "/login?next=/&ended=1")

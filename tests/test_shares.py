@@ -72,6 +72,35 @@ def test_a_program_that_asks_only_whether_a_link_works_is_no_view(app: Flask, id
     assert audited(f"shared link {share['id']}") == []
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"User-Agent": "WhatsApp/2.23.20.0"},
+        {"User-Agent": "TelegramBot (like TwitterBot)"},
+        {"User-Agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"},
+        {"User-Agent": "facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)"},
+        {"User-Agent": "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5"},
+        {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0", "Sec-Purpose": "prefetch;prerender"},
+    ],
+)
+def test_the_preview_of_a_link_in_a_chat_is_no_view(app: Flask, ident: str, headers: dict[str, str]) -> None:
+    path, share = made(app, ident)
+    assert app.test_client().get(path, headers=headers).status_code == 200
+    assert Api(app, Role.ADMIN)("GET", f"/shares/{share['id']}").json["views"] == 0
+    assert audited(f"shared link {share['id']}") == []
+
+
+def test_who_is_limited_to_other_tags_sees_by_a_link_what_everybody_sees(app: Flask, ident: str) -> None:
+    path, _ = made(app, ident)
+    guest = Visitor(app, Role.VIEWER, ["elsewhere"])
+    page = guest.get(path)
+    Visitor._forget()
+    picture = re.search(rf'src="({path}/[^"]+)"', page.text)
+    assert picture
+    assert guest.get(picture[1].replace("&amp;", "&")).data == b"picture"
+    assert guest.get(f"/media/{ident}").status_code == 404
+
+
 def test_the_log_has_who_shared_and_for_how_long(app: Flask, ident: str) -> None:
     made(app, ident, password="open sesame")
     visitor = Visitor(app, Role.SUPPORT)

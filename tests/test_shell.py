@@ -71,7 +71,7 @@ def test_whoever_changes_the_password_stays_signed_in_here_and_nowhere_else(app:
     assert token
     assert there.post("/login", data={"csrf_token": token[1], **WHO}).status_code == 302
     new = "seven lamps under a bridge"
-    answer = here.send("/account", "/account/password", current=WHO["password"], password=new)
+    answer = here.send("/account", "/account/password", current_password=WHO["password"], password=new)
     assert answer.location == "/account?changed=1"
     assert "Your password was changed" in here.get("/account?changed=1").text
     here._forget()
@@ -89,7 +89,7 @@ def test_a_password_is_not_changed_without_the_present_one_or_to_a_weak_one(
     app: Flask, current: str, password: str, words: str
 ) -> None:
     visitor = Visitor(app, Role.ADMIN)
-    answer = visitor.send("/account", "/account/password", current=current, password=password)
+    answer = visitor.send("/account", "/account/password", current_password=current, password=password)
     assert answer.status_code == 422
     assert words in answer.text
     assert visitor.get("/account").text.count("Sign out there") == 1

@@ -351,7 +351,9 @@ def test_head_does_nothing_that_get_does_not(app: Flask) -> None:
     assert db.session.scalars(select(Device.camera_server_configured)).one() is True
 
 
-@pytest.mark.parametrize("target", ["/\r\nSet-Cookie: a=b", "/a\tb", "//evil.example", "/\\evil"])
+@pytest.mark.parametrize(
+    "target", ["/\r\nSet-Cookie: a=b", "/a\tb", "//evil.example", "/\\evil", "//[", "http://["]
+)
 def test_signing_in_leads_only_to_paths_of_our_own(app: Flask, user: User, target: str) -> None:
     visitor = Visitor.__new__(Visitor)
     visitor.client = app.test_client()

@@ -143,7 +143,7 @@ def test_no_page_has_a_sentence_outside_of_the_catalogues(
         ("/settings/sms", "/settings/sms/test", {"phone": "x"}),
         ("/settings/storage", "/settings/storage", {"photo": "x", "video": "2"}),
         ("/settings/preset", "/settings/preset", {"name": "?"}),
-        ("/account", "/account/password", {"current": "x", "password": "y"}),
+        ("/account", "/account/password", {"current_password": "x", "password": "y"}),
         ("/account", "/account/language", {"language": "x", "time_zone": "y"}),
     ):
         answers[f"POST {action} {fields}"] = visitor.send(page, action, **fields)

@@ -136,7 +136,11 @@ def _preset_of(device: Device) -> Profile | None:
 
 
 def set_profile(device: Device, profile: Profile) -> None:
-    """Remember which settings a device should have; the caller holds its lock and commits."""
+    """Remember which settings a device should have; the caller holds its lock and commits.
+
+    Raises Invalid where the preset takes something of the cabin of a vehicle that takes nothing of it.
+    """
+    cabin_rule.refuse_preset(device, profile)
     device.profile_id = profile.id
     health_marks.mark([device.id])
 

@@ -39,6 +39,7 @@ TIMEOUT_SECONDS = 30.0
 STATUS_PATH = f"/webhooks/{NAME}/status"
 PAGE = 200
 VALIDITY_SECONDS = 36_000  # the longest validity period that Twilio takes
+ERROR_CODE = re.compile(r"[0-9]{1,9}")
 MESSAGE_ID = re.compile(r"(SM|MM)[0-9a-fA-F]{32}")
 # what Twilio's client raises where an answer is no JSON, or not the JSON it expects
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
@@ -239,7 +240,7 @@ class TwilioGateway:
         """Say what an error code of Twilio means; unknown codes are passing and named."""
         if error_code is None:
             return ErrorDescription(False, _phrase("undelivered_by_named"))
-        number = int(error_code) if error_code.isdigit() else 0
+        number = int(error_code) if ERROR_CODE.fullmatch(error_code) else 0
         return ErrorDescription(*ERRORS.get(number, (False, _phrase("error_of_gateway", error=error_code))))
 
 

@@ -15,10 +15,11 @@ from provisioning.tracker.input_fields import Flag
 from provisioning.tracker.language.arguments import REQUIRED, Arguments
 from provisioning.tracker.language.command import Effect, TypedCommand
 from provisioning.tracker.language.unsendable import UnsendableText
-from provisioning.tracker.parameters import CATALOGUE, Parameter, as_integer, validate
+from provisioning.tracker.parameters import CATALOGUE, Parameter, as_integer, id_of, validate
 from provisioning.translation import gettext
 
 LONGEST_ID = 99_999_999
+CLIP_TRIGGER = id_of("video_trigger")  # the cameras that it uses are parameters of their own
 LONGEST_UNKNOWN_VALUE = 55  # characters: a domain, the longest text that the vendor's parameter lists name
 
 Part = TypeVar("Part")
@@ -73,8 +74,12 @@ class SetParam(
 
     def split(self, fits: Callable[[Self], bool]) -> Iterator[Self]:
         make = type(self)
-        for pairs in _groups(list(self.parameters.items()), lambda few: fits(make(dict(few)))):
-            yield make(dict(pairs))
+        pairs = list(self.parameters.items())
+        if not fits(self):
+            # a vehicle that has the first SMS only must not take clips by cameras that were set before
+            pairs.sort(key=lambda pair: pair[0] == CLIP_TRIGGER)
+        for few in _groups(pairs, lambda some: fits(make(dict(some)))):
+            yield make(dict(few))
 
 
 class GetParamArguments(Arguments):

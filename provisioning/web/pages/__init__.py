@@ -15,7 +15,7 @@ from flask import Blueprint, Flask, Response, current_app, redirect, render_temp
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException
 
 from provisioning.commands import command_words
 from provisioning.core.config import current_config
@@ -39,7 +39,7 @@ from provisioning.web.pages import (
     times,
     words,
 )
-from provisioning.web.redirects import own_path
+from provisioning.web.redirects import path_of
 from provisioning.web.responses import error_body, kept_headers, refuse_control_characters
 from receiver.store.media_store import MediaError
 from receiver.wire.metadata import UNSHOWN
@@ -62,13 +62,13 @@ ERRORS = {
     ),
     403: (N_("Not allowed"), N_("Your role does not allow this. Ask an administrator.")),
     404: (N_("Not found"), N_("There is nothing here. It may have been archived, or the address is wrong.")),
-    405: (N_("Not like that"), N_("This address is for forms only.")),
+    405: (N_("Not like that"), N_("This address takes forms only. Go back and use the button on the page.")),
     410: (N_("Too late"), N_("This has come to its end.")),
     409: (
         N_("Not as things are"),
         N_("Something stands in the way. Go back, load the page anew, try again."),
     ),
-    413: (N_("Too large"), N_("What was sent is too large.")),
+    413: (N_("Too large"), N_("What was sent is too large. Go back, shorten it and send it again.")),
     422: (N_("Not understood"), N_("Some of what was sent cannot be read. Go back and correct it.")),
     429: (N_("Too often"), N_("Wait a while, then try again.")),
     500: (
@@ -187,8 +187,7 @@ def _to_login() -> ResponseReturnValue:
         return "", 401
     path = request.full_path.rstrip("?") if request.method != "POST" else ""
     if "HX-Request" in request.headers or not path:
-        came_from = urlsplit(request.referrer or "")
-        path = own_path(came_from.path + ("?" + came_from.query if came_from.query else "") or "/")
+        path = path_of(request.referrer)
     target = url_for("pages.login", next=path, ended=1 if request.method == "POST" else None)
     if "HX-Request" in request.headers:
         return "", 401, {"HX-Redirect": target}
@@ -208,10 +207,24 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         return error.get_response()
     if not _is_page():
         return error_body(error), error.code or 500, kept_headers(error)
-    if isinstance(error, CSRFError) and request.endpoint != "pages.login" and _context()["who"] is None:
-        db.session.rollback()
-        return _to_login()
+    if isinstance(error, BadHost):  # without a host a page can name no address
+        return Response("The Host header of this request names no host.\n", 400, mimetype="text/plain")
+    if isinstance(error, CSRFError):
+        return _old_form()
     return _error_page(error.code or 500, None)
+
+
+def _old_form() -> ResponseReturnValue:
+    """Answer a form of another session: one that a page of ours sent can be sent again as it was filled in."""
+    db.session.rollback()
+    if request.url_rule is not None and f"GET {request.url_rule.rule}" in access.OPEN:
+        return _error_page(400, None, again=request.path)  # nobody needs to sign in for it
+    if _context()["who"] is None:
+        return _to_login()
+    form = kept_form.of_request() if "HX-Request" not in request.headers else None
+    if form:
+        return render_template("resume.html", kept=form, target=path_of(request.referrer)), 400
+    return _error_page(400, None, again=path_of(request.referrer))
 
 
 def _crash(error: Exception) -> ResponseReturnValue:
@@ -228,12 +241,13 @@ def _crash(error: Exception) -> ResponseReturnValue:
     return _error_page(503 if isinstance(error, OperationalError) else 500, None)
 
 
-def _error_page(status: int, message: str | None) -> tuple[str, int]:
+def _error_page(status: int, message: str | None, *, again: str | None = None) -> tuple[str, int]:
+    """Say what went wrong and what to do; `again`: the page to load anew."""
     title, text = ERRORS.get(status, (N_("Error %(status)s"), N_("Go back and try again.")))
     title = gettext(title, status=status)
     # the count of what waits is left out: what failed may have been the database
     page = render_template(
-        "error.html", title=title, text=message or gettext(text), status=status, waiting=None
+        "error.html", title=title, text=message or gettext(text), status=status, again=again, waiting=None
     )
     return page, status
 

@@ -1,7 +1,6 @@
 """Who is signed in: the account's page (language, zone, password, sessions), light or dark."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -13,7 +12,7 @@ from provisioning.models import utcnow
 from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth, language, sign_in, users
 from provisioning.web.pages import forms
-from provisioning.web.redirects import own_path
+from provisioning.web.redirects import path_of
 from provisioning.web.schemas.devices import ZONES
 from provisioning.web.schemas.people import ReadingForm
 
@@ -67,12 +66,14 @@ def change_password() -> ResponseReturnValue:
     """Change the user's own password, who proves the present one; all other sessions of the user end."""
     user, address, agent = current_user.user, request.remote_addr or "", request.user_agent.string
     try:
-        proof = sign_in.sign_in(user.email, request.form.get("current", ""), address, utcnow(), agent=agent)
+        proof = sign_in.sign_in(
+            user.email, request.form.get("current_password", ""), address, utcnow(), agent=agent
+        )
     except ServiceError as error:
         if isinstance(error, Invalid):
             audit_notes.sign_in_failed(user.email)
         text = gettext("This is not your password.") if isinstance(error, Invalid) else error.message
-        return _page({"current": [text]}), error.status
+        return _page({"current_password": [text]}), error.status
     try:
         users.set_password(user, request.form.get("password", ""))
     except Invalid as error:
@@ -100,9 +101,7 @@ def end_session() -> ResponseReturnValue:
 
 def set_theme() -> ResponseReturnValue:
     """Keep in this browser whether pages are light or dark, and go back to the page."""
-
-    page = urlsplit(request.referrer or "/")
-    answer = redirect(own_path(f"{page.path}?{page.query}" if page.query else page.path))
+    answer = redirect(path_of(request.referrer))
     answer.set_cookie(
         THEME, request.form.get("theme", "auto")[:8], max_age=THEME_DAYS * 86_400, httponly=True, samesite="Lax",
         secure=current_app.config["SESSION_COOKIE_SECURE"],

@@ -4,6 +4,7 @@ A token stands in the address, so that these pages are kept nowhere, tell no oth
 stand in no log. Files are always sent by this service, never by a link of the media store that would live on.
 """
 
+import re
 import time
 
 from flask import (
@@ -34,6 +35,8 @@ from provisioning.web.responses import original, send
 REQUESTS, UNKNOWN_TOKENS, PASSWORDS = parse("600/minute"), parse("20/minute"), parse("10/minute")
 # of one link, whoever tries: a password is not guessed from many addresses either
 PASSWORDS_OF_SHARE = parse("60/hour")
+# what programs that fetch a link for its preview call themselves
+PREVIEWS = re.compile(r"bot\b|preview|facebookexternalhit|whatsapp|crawler|spider", re.IGNORECASE)
 PRIVATE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow"}
 
 
@@ -52,7 +55,7 @@ def show(token: str) -> ResponseReturnValue:
     share, event = found
     if not _is_unlocked(share):
         return _private(render_template("shared/password.html", token=token, problem=None))
-    if request.method == "GET":  # HEAD only asks whether the link works
+    if _is_by_a_person():
         shares.count_view(share, utcnow())
         audit_notes.note(AuditAction.SAW, f"event:{event.id}", imei=event.device.imei, who=_label(share))
     files = event_list.files_of([event])[event.id]
@@ -91,6 +94,12 @@ def file(token: str, ident: str, name: str) -> Response:
     if (name == "content" and "inline" not in request.args) or "download" in request.args:
         audit_notes.downloaded(upload, _label(share))
     return _private(answer)
+
+
+def _is_by_a_person() -> bool:
+    """Condition: no HEAD, which asks whether the link works, and no messenger that shows a link in a chat."""
+    is_ahead = "prefetch" in request.headers.get("Sec-Purpose", "")
+    return request.method == "GET" and not is_ahead and not PREVIEWS.search(request.user_agent.string)
 
 
 def _label(share: Share) -> str:

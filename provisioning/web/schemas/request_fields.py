@@ -183,6 +183,9 @@ def _check_tag(tag: str) -> None:
         )
 
 
+LONGEST_NUMBER = 20  # characters of a number in a form
+
+
 class FormFields(Schema):
     """Fields of a form, which are all texts: tags separated by commas, an empty number for none."""
 
@@ -194,7 +197,9 @@ class FormFields(Schema):
             tags = [tag for tag in given["tags"].split(",") if tag.strip()]
             given["tags"] = tags or ([""] if given["tags"].strip() else [])  # commas alone are no empty field
         if isinstance(text := given.get("card_gb"), str):
-            given["card_gb"] = int(text) if text.strip().isdecimal() else text.strip() or None
+            # a number that is too long for Python's reader is not read, and refused as what it is: no number of ours
+            is_number = text.strip().isdecimal() and len(text) < LONGEST_NUMBER
+            given["card_gb"] = int(text) if is_number else text.strip() or None
         if given.get("time_zone") == "":  # none was chosen
             del given["time_zone"]
         return given
