@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -28,6 +27,7 @@ os.environ.setdefault("SECRET_KEY", "only for this benchmark: not a secret of an
 os.environ.setdefault("ENCRYPTION_KEYS", "only for this benchmark: no key of anybody")
 
 import databases  # noqa: E402
+import fleet_addresses  # noqa: E402
 import fleet_rows  # noqa: E402
 from flask import Flask, g  # noqa: E402
 from flask.testing import FlaskClient  # noqa: E402
@@ -35,20 +35,11 @@ from sqlalchemy import event, select, text  # noqa: E402
 
 from app import create_app  # noqa: E402
 from provisioning.core.config import load  # noqa: E402
-from provisioning.models import Command, Device, DeviceTag, Event, Role, Upload, User, db, utcnow  # noqa: E402
+from provisioning.models import Device, DeviceTag, Role, User, db, utcnow  # noqa: E402
 from provisioning.web import auth, sign_in, users, wall_links  # noqa: E402
 
 ROUNDS = 5
 SLOWEST = 12  # addresses of the list that are named
-SEARCHES = {
-    "no search": None, "a word in all names": "truck", "a name": "truck 00042", "a plate": "klm 042",
-    "the end of an IMEI": "04242", "digits with spaces": "35 209400 004242", "a phone": "+12025554242",
-    "nothing there is": "nobody", "digits of nothing": "9999999",
-}  # fmt: skip
-STATES = (None, "broken", "broken,limited", "silent", "unchecked", "working")
-TAGS = (None, "depot 7", "flatbed", "lent out")
-SORTS = (None, "name", "seen", "pictures")
-PAGES = (None, "100000")  # first and last
 # who asks: None sees the whole fleet
 PEOPLE: dict[str, list[str] | None] = {
     "whole fleet": None, "half of the fleet": ["box"], "a depot": ["depot 7"], "five vehicles": ["lent out"],
@@ -121,21 +112,14 @@ def list_figures(clients: dict[str, FlaskClient], rounds: int) -> dict[str, Any]
     """Give the figures of the list of the fleet by everything that can be chosen, by kind of search and by person."""
     found: dict[str, Any] = {}
     took: list[tuple[float, str]] = []
-    for (who, client), (title, words) in itertools.product(clients.items(), SEARCHES.items()):
-        these = [(measure(client, path, rounds), path) for path in addresses(words)]
+    for (who, client), (title, words) in itertools.product(clients.items(), fleet_addresses.SEARCHES.items()):
+        these = [(measure(client, path, rounds), path) for path in fleet_addresses.of_list(words)]
         times = sorted(one["least"] for one, _ in these)
         found[f"{title} ({who})"] = summary(times)
         took += [(one["least"], f"{path} ({who})") for one, path in these]
     took.sort(reverse=True)
     slowest = {path: least for least, path in took[:SLOWEST]}
     return {"all": summary([least for least, _ in took]), "slowest": slowest, "by search": found}
-
-
-def addresses(words: str | None) -> Iterator[str]:
-    """Give the addresses of the list with each filter, order and page, and these words looked for."""
-    for state, tag, sort, page in itertools.product(STATES, TAGS, SORTS, PAGES):
-        chosen = {"state": state, "tag": tag, "q": words, "sort": sort, "page": page}
-        yield f"/?{urlencode({name: value for name, value in chosen.items() if value})}"
 
 
 def summary(times: Iterable[float]) -> dict[str, float]:
@@ -160,12 +144,12 @@ def page_figures(app: Flask, clients: dict[str, FlaskClient], rounds: int) -> di
         )
         board = wall_links.create("Hall", tags, "benchmark", utcnow())
         imei = vehicle_of(tags)
-        for path in other_pages(imei, whole_fleet=tags is None):
+        for path in fleet_addresses.other_pages(imei, whole_fleet=tags is None):
             found[f"{path} ({who})"] = measure(client, path, rounds)
         found[f"/wall/… ({who})"] = measure(client, f"/wall/{board}", rounds)
         program = app.test_client()
         program.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-        for path in api_lists(imei, whole_fleet=tags is None):
+        for path in fleet_addresses.api_lists(imei, whole_fleet=tags is None):
             found[f"/api/v1{path} ({who})"] = measure(program, f"/api/v1{path}", rounds)
     return {"all": summary([one["least"] for one in found.values()])} | dict(
         sorted(found.items(), key=lambda item: -float(item[1]["least"]))
@@ -176,57 +160,6 @@ def vehicle_of(tags: list[str] | None) -> str:
     """Give the IMEI of a vehicle that somebody with this limit sees."""
     query = select(Device.imei).join(DeviceTag, DeviceTag.device_id == Device.id).order_by(Device.id).limit(1)
     return str(db.session.scalar(query.where(DeviceTag.tag.in_(tags)) if tags else query))
-
-
-def other_pages(imei: str, *, whole_fleet: bool) -> list[str]:
-    """Give the addresses of pages but the list; `imei`: of a vehicle to look at."""
-    device = db.session.scalars(select(Device).where(Device.imei == imei)).one()
-    newest = select(Event.id).where(Event.device_id == device.id).order_by(Event.id.desc()).limit(1)
-    asked = select(Command.id).where(Command.device_id == device.id).order_by(Command.id.desc()).limit(1)
-    file = select(Upload.id).where(Upload.imei == imei).order_by(Upload.id.desc()).limit(1)
-    day = f"{utcnow():%Y-%m-%d}"
-    middle = db.session.scalar(select(Event.id).order_by(Event.id).offset(1000).limit(1))
-    pages = [
-        "/fleet/part", "/search?q=00042", "/search?q=truck", "/search?q=nobody", "/search?q=%2B12025554242",
-        f"/search?q={db.session.scalar(asked)}", "/inbox", "/inbox?all=1", "/inbox/unknown", "/media",
-        f"/media?before={middle}", "/media?kind=crash", "/media?kind=crash,tow", "/media?kind=harsh,crash,tow",
-        "/media?unseen=1", "/media?unseen=1&type=video", "/media?saved=1", "/media?camera=front&type=video",
-        "/media?camera=rear", "/media?kind=tow&unseen=1", "/media?kind=din1", f"/media?day={day}",
-        "/media?day=2001-01-01", "/media?doubtful=1", f"/uploads/{db.session.scalar(file)}",
-        f"/media/{db.session.scalar(newest)}", f"/requests/{db.session.scalar(asked)}",
-        "/settings/presets",
-    ]  # fmt: skip
-    own = [f"/vehicles/{imei}{rest}" for rest in ("", "/footage", "/check", "/settings", "/settings/all", "/log",
-           "/log?kind=people", "/log?kind=files", "/log?kind=settings", "/part/head", "/part/latest")]  # fmt: skip
-    if not whole_fleet:
-        return [*pages, *own]
-    log = [f"/settings/log{rest}" for rest in ("", "?who=user7@example.com", "?who=nobody@example.com",
-           f"?object=device:{imei}", f"?from={day}", "?to=2001-01-01", f"?who=user7@example.com&to={day}")]  # fmt: skip
-    return [
-        *pages,
-        *own,
-        *log,
-        "/settings/sms",
-        "/settings/storage",
-        "/settings/people",
-        "/metrics",
-        "/readyz",
-    ]
-
-
-def api_lists(imei: str, *, whole_fleet: bool) -> list[str]:
-    """Give the addresses of the lists of the API."""
-    lists = [
-        "/fleet", "/devices", "/devices?state=broken", "/devices?tag=depot+7", "/devices?q=00042", "/devices?q=nobody",
-        "/devices?state=silent&tag=flatbed&q=truck", "/commands", f"/commands?imei={imei}", "/commands?state=failed",
-        "/commands?state=queued", "/commands?state=done", "/commands?state=unknown",
-        f"/commands?state=failed&imei={imei}", "/uploads", f"/uploads?imei={imei}", "/uploads?state=partial",
-        "/uploads?state=stored", "/messages",
-        f"/messages?imei={imei}", "/messages?unclaimed=true", "/sessions", f"/sessions?imei={imei}", "/events",
-        f"/events?imei={imei}", "/events?kind=tow", "/events?unseen=true", "/events?saved=true",
-        "/events?kind=crash&unseen=true", "/events?from=2001-01-01T00:00:00Z&to=2001-02-01T00:00:00Z",
-    ]  # fmt: skip
-    return [*lists, "/audit", "/audit?who=user7@example.com", "/tokens", "/users"] if whole_fleet else lists
 
 
 def ask(client: FlaskClient, path: str) -> float:
