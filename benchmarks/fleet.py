@@ -1,16 +1,15 @@
 """How quick pages and lists of a large fleet are: `python benchmarks/fleet.py [--vehicles 50000 --commands 5000000]`.
 
 Fills a database of its own (`fleet_rows`), or the one of `--url` where that holds no vehicle yet, and asks as people
-and programs do: the list of the fleet by every filter, order and kind of search, on its first page and a deep one; the
-other pages and lists; whole fleet and limited to tags. Prints JSON: milliseconds of processor time of this process and,
-on PostgreSQL, of the database's own, which a busy machine changes less than the time on the clock. `--plans` adds how
-the database finds the rows of the statements of the slowest addresses, on PostgreSQL with their times.
+and programs do: the list of the fleet by every filter, order and kind of search, on its first page and deep ones; the
+API's list of devices, the other pages and lists; whole fleet and limited to tags. `--every` takes one address of the
+list in so many. Prints JSON: milliseconds of processor time of this process and, on PostgreSQL, of the database's own,
+which a busy machine changes less than the time on the clock, which stands beside it. `--plans` adds how the database
+finds the rows of the statements of the slowest addresses, on PostgreSQL with their times.
 """
 
 import argparse
 import contextlib
-import dataclasses
-import itertools
 import json
 import os
 import statistics
@@ -18,6 +17,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ PEOPLE: dict[str, list[str] | None] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Milliseconds of some rounds: processor time, the least and the middle; the least on the clock."""
+
+    least: float
+    median: float
+    clock: float
+
+    def figures(self) -> dict[str, float]:
+        """Give them by their names."""
+        return {"least": self.least, "median": self.median, "on the clock": self.clock}
+
+
 def main() -> int:
     """Fill, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -54,6 +68,7 @@ def main() -> int:
     parser.add_argument("--vehicles", type=int, default=5_000)
     parser.add_argument("--commands", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--every", type=int, default=1, help="ask one of so many addresses of the list")
     parser.add_argument("--only", choices=["list", "pages"], help="measure a part")
     parser.add_argument("--plans", action="store_true", help="print how the rows of each statement are found")
     given = parser.parse_args()
@@ -62,14 +77,14 @@ def main() -> int:
         filled = fleet_rows.fill(databases.with_driver(url), fleet_rows.Fleet(given.vehicles, given.commands))
         app = create_app(configured(url, Path(folder)))
         with app.app_context():
-            clients = {who: signed_in(app, tags) for who, tags in PEOPLE.items()}
+            people = [Person(app, who, tags) for who, tags in PEOPLE.items()]
             figures: dict[str, Any] = {"filled in seconds": round(filled)}
             if given.only != "pages":
-                figures["list"] = list_figures(clients, given.rounds)
+                figures["list"] = list_figures(people, given.rounds, given.every)
             if given.only != "list":
-                figures["pages"] = page_figures(app, clients, given.rounds)
+                figures["pages"] = page_figures(people, given.rounds)
             if given.plans:
-                figures["plans"] = slowest_plans(clients, figures)
+                figures["plans"] = slowest_plans(people, figures)
             db.session.remove()
             db.engine.dispose()
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
@@ -91,7 +106,7 @@ def database(given: argparse.Namespace, folder: Path) -> Iterator[str]:
 def configured(url: str, folder: Path) -> Any:
     """Give a configuration on this database."""
     media = {"media_url": f"file://{folder}/media", "media_spool": folder / "spool"}
-    return dataclasses.replace(load(), database_url=databases.with_driver(url), **media)
+    return replace(load(), database_url=databases.with_driver(url), **media)
 
 
 def signed_in(app: Flask, tags: list[str] | None) -> FlaskClient:
@@ -108,71 +123,79 @@ def signed_in(app: Flask, tags: list[str] | None) -> FlaskClient:
     return client
 
 
-def list_figures(clients: dict[str, FlaskClient], rounds: int) -> dict[str, Any]:
-    """Give the figures of the list of the fleet by everything that can be chosen, by kind of search and by person."""
-    found: dict[str, Any] = {}
-    took: list[tuple[float, str]] = []
-    for (who, client), (title, words) in itertools.product(clients.items(), fleet_addresses.SEARCHES.items()):
-        these = [(measure(client, path, rounds), path) for path in fleet_addresses.of_list(words)]
-        times = sorted(one["least"] for one, _ in these)
-        found[f"{title} ({who})"] = summary(times)
-        took += [(one["least"], f"{path} ({who})") for one, path in these]
-    took.sort(reverse=True)
-    slowest = {path: least for least, path in took[:SLOWEST]}
-    return {"all": summary([least for least, _ in took]), "slowest": slowest, "by search": found}
+class Person:
+    """Somebody who asks, by a browser and by a program with a token."""
 
+    def __init__(self, app: Flask, who: str, tags: list[str] | None) -> None:
+        self.who, self.tags, self.browser, self.program = who, tags, signed_in(app, tags), app.test_client()
+        role = Role.VIEWER if tags else Role.ADMIN
+        token = auth.create_token(f"benchmark {who} {time.time_ns()}", role, tags=tags)
+        self.program.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 
-def summary(times: Iterable[float]) -> dict[str, float]:
-    """Give the middle, the 95th percentile and the most of milliseconds."""
-    ordered = sorted(times)
-    p95 = ordered[max(0, -(-len(ordered) * 95 // 100) - 1)]
-    return {
-        "addresses": len(ordered),
-        "median": round(statistics.median(ordered), 1),
-        "p95": p95,
-        "most": ordered[-1],
-    }
+    def client(self, path: str) -> FlaskClient:
+        """Give what asks for this address."""
+        return self.program if path.startswith("/api/") else self.browser
 
-
-def page_figures(app: Flask, clients: dict[str, FlaskClient], rounds: int) -> dict[str, Any]:
-    """Give the figures of the other pages and of the lists of the API."""
-    found: dict[str, Any] = {}
-    for who, client in clients.items():
-        tags = PEOPLE[who]
-        token = auth.create_token(
-            f"benchmark {who} {time.time_ns()}", Role.VIEWER if tags else Role.ADMIN, tags=tags
+    @property
+    def imei(self) -> str:
+        """Give the IMEI of a vehicle that the person sees."""
+        query = (
+            select(Device.imei).join(DeviceTag, DeviceTag.device_id == Device.id).order_by(Device.id).limit(1)
         )
-        board = wall_links.create("Hall", tags, "benchmark", utcnow())
-        imei = vehicle_of(tags)
-        for path in fleet_addresses.other_pages(imei, whole_fleet=tags is None):
-            found[f"{path} ({who})"] = measure(client, path, rounds)
-        found[f"/wall/… ({who})"] = measure(client, f"/wall/{board}", rounds)
-        program = app.test_client()
-        program.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-        for path in fleet_addresses.api_lists(imei, whole_fleet=tags is None):
-            found[f"/api/v1{path} ({who})"] = measure(program, f"/api/v1{path}", rounds)
-    return {"all": summary([one["least"] for one in found.values()])} | dict(
-        sorted(found.items(), key=lambda item: -float(item[1]["least"]))
+        return str(db.session.scalar(query.where(DeviceTag.tag.in_(self.tags)) if self.tags else query))
+
+
+def list_figures(people: list[Person], rounds: int, every: int) -> dict[str, Any]:
+    """Give the figures of the list of the fleet by everything that can be chosen: by person and by kind of search."""
+    found: list[tuple[Person, str, str, Measured]] = []
+    for person in people:
+        addresses = islice(fleet_addresses.of_list(), 0, None, every)
+        found += [(person, kind, path, measure(person, path, rounds)) for kind, path in addresses]
+    groups: dict[str, list[Measured]] = {}
+    for person, kind, _, one in found:
+        for name in (person.who, f"{kind} ({person.who})"):
+            groups.setdefault(name, []).append(one)
+    found.sort(key=lambda row: -row[-1].least)
+    slowest = {f"{path} ({person.who})": one.figures() for person, _, path, one in found[:SLOWEST]}
+    return {"slowest": slowest} | {name: summary(some) for name, some in groups.items()}
+
+
+def summary(measured: Iterable[Measured]) -> dict[str, float]:
+    """Give the middle, the 95th percentile and the most of processor time, and the percentile on the clock."""
+    all_of_them = [*measured]
+    ordered, by_clock = (
+        sorted(times) for times in zip(*((one.least, one.clock) for one in all_of_them), strict=True)
     )
+    at = max(0, -(-len(ordered) * 95 // 100) - 1)
+    middle = round(statistics.median(ordered), 1)
+    figures = {"addresses": len(ordered), "median": middle, "p95": ordered[at], "most": ordered[-1]}
+    return figures | {"p95 on the clock": by_clock[at]}
 
 
-def vehicle_of(tags: list[str] | None) -> str:
-    """Give the IMEI of a vehicle that somebody with this limit sees."""
-    query = select(Device.imei).join(DeviceTag, DeviceTag.device_id == Device.id).order_by(Device.id).limit(1)
-    return str(db.session.scalar(query.where(DeviceTag.tag.in_(tags)) if tags else query))
+def page_figures(people: list[Person], rounds: int) -> dict[str, Any]:
+    """Give the figures of the other pages and of the lists of the API."""
+    found: dict[str, Measured] = {}
+    for person in people:
+        board = wall_links.create("Hall", person.tags, "benchmark", utcnow())
+        given = {"imei": person.imei, "whole_fleet": person.tags is None}
+        for path in (*fleet_addresses.other_pages(**given), *fleet_addresses.api_lists(**given)):
+            found[f"{path} ({person.who})"] = measure(person, path, rounds)
+        found[f"/wall/… ({person.who})"] = measure(person, f"/wall/{board}", rounds)
+    ordered = sorted(found.items(), key=lambda item: -item[1].least)
+    return {"all": summary(found.values())} | {path: one.figures() for path, one in ordered}
 
 
-def ask(client: FlaskClient, path: str) -> float:
-    """Ask as one request does, with a session of its own; give the milliseconds of processor time."""
+def ask(client: FlaskClient, path: str) -> tuple[float, float]:
+    """Ask as one request does, with a session of its own; give the milliseconds of processor time and on the clock."""
     for name in list(g):
         g.pop(name)
     db.session.remove()
     servers = database_processes()
-    began = processor(servers)
+    began, at = processor(servers), time.perf_counter()
     answer = client.get(path)
-    took = processor(servers) - began
+    took, clock = processor(servers) - began, time.perf_counter() - at
     assert answer.status_code in (200, 302, 404), (path, answer.status_code)
-    return took * 1000
+    return took * 1000, clock * 1000
 
 
 def processor(servers: Iterable[int]) -> float:
@@ -193,25 +216,22 @@ def database_processes() -> list[int]:
     return _servers
 
 
-def measure(client: FlaskClient, path: str, rounds: int) -> dict[str, float]:
+def measure(person: Person, path: str, rounds: int) -> Measured:
     """Give the figures of some rounds, after one that warms up."""
+    client = person.client(path)
     ask(client, path)
-    took = [ask(client, path) for _ in range(rounds)]
-    return {"least": round(min(took), 1), "median": round(statistics.median(took), 1)}
+    took, clock = zip(*(ask(client, path) for _ in range(rounds)), strict=True)
+    return Measured(round(min(took), 1), round(statistics.median(took), 1), round(min(clock), 1))
 
 
-def slowest_plans(clients: dict[str, FlaskClient], figures: dict[str, Any]) -> dict[str, list[str]]:
+def slowest_plans(people: list[Person], figures: dict[str, Any]) -> dict[str, list[str]]:
     """Give the plans of the slowest addresses of the list and of the slowest pages."""
-    pages = [
-        path
-        for path in figures.get("pages", {})
-        if path != "all" and "/api/" not in path and "/wall/" not in path
-    ]
-    named = [*figures.get("list", {}).get("slowest", {}), *pages[:SLOWEST]]
+    by_name = {person.who: person for person in people}
+    pages = [path for path in figures.get("pages", {}) if path != "all" and "/wall/" not in path]
     found = {}
-    for one in named:
+    for one in (*figures.get("list", {}).get("slowest", {}), *pages[:SLOWEST]):
         path, _, who = one.partition(" (")
-        found[one] = plans(clients[who.rstrip(")")], path)
+        found[one] = plans(by_name[who.rstrip(")")].client(path), path)
     return found
 
 
