@@ -13,7 +13,17 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import selectinload
 
 from provisioning.devices.health import HealthState
-from provisioning.models import OPEN, Command, Device, DeviceTag, Upload, UploadState, db, in_state
+from provisioning.models import (
+    OPEN,
+    Command,
+    Device,
+    DeviceTag,
+    Upload,
+    UploadState,
+    db,
+    in_state,
+    visibility,
+)
 from provisioning.tracker.normalization import clean_imei, clean_phone
 
 FEW = 2000  # vehicles that a search finds, of which a list then reads no others
@@ -126,12 +136,14 @@ def tags() -> list[tuple[str, int]]:
     """Give the tags of live vehicles, with how many have each, by name."""
     # all are counted by an index alone; few vehicles are archived, and theirs are taken off
     query = select(DeviceTag.tag, func.count()).group_by(DeviceTag.tag).order_by(DeviceTag.tag)
-    devices = (
-        Device.__table__
-    )  # not the model: by the tags that a caller may see SQLite would look for all vehicles
+    devices = Device.__table__  # not the model: tags are limited already
     archived = select(devices.c.id).where(devices.c.archived_at.is_not(None))
     gone = {row[0]: row[1] for row in db.session.execute(query.where(DeviceTag.device_id.in_(archived)))}
-    counted = [(row[0], row[1] - gone.get(row[0], 0)) for row in db.session.execute(query)]
+    if (visible := visibility.visible_ids()) is not None:
+        own = visible.subquery()
+        query = query.join(own, own.c.device_id == DeviceTag.device_id)
+    with visibility.whole_fleet():
+        counted = [(row[0], row[1] - gone.get(row[0], 0)) for row in db.session.execute(query)]
     return [(tag, count) for tag, count in counted if count]
 
 
