@@ -202,6 +202,52 @@ def test_keeping_an_event_and_no_longer_keeping_it_are_two_words(app: Flask, van
     assert "stopped keeping" in flat(Visitor(app, Role.ADMIN).get("/settings/log"))
 
 
+def test_what_a_program_repeats_changes_nothing_and_is_one_entry(
+    app: Flask, van: Device, photo: Upload
+) -> None:
+    crash = Event(
+        id=new_id(), device_id=van.id, kind="crash", at=utcnow(), cameras="front", file_types="photo"
+    )
+    db.session.add(crash)
+    db.session.commit()
+    share, _ = shares.make(crash, 24, None, "tests", utcnow())
+    person = users.add("ada@example.com", "Ada", Role.VIEWER)
+    api = Api(app, Role.ADMIN)
+    for method, path, body in (
+        ("PUT", f"/events/{crash.id}/saved", None),
+        ("DELETE", f"/events/{crash.id}/saved", None),
+        ("DELETE", f"/shares/{share.id}", None),
+        ("PATCH", f"/devices/{IMEI}", {"name": "Van 12"}),
+        ("PATCH", f"/uploads/{photo.id}/link", {"command": None}),
+        ("PATCH", f"/users/{person.id}", {"role": "support", "name": "Ada"}),
+        ("PATCH", f"/users/{person.id}", {"active": False}),
+    ):
+        before = len(entries())
+        answers = [api(method, path, body) for _ in "123"]
+        assert {answer.status_code for answer in answers} == {answers[0].status_code} <= {200, 204}
+        assert len(entries()) == before + 1, (method, path)
+    assert [row.detail for row in entries(object="user:ada@example.com")] == [
+        {"role": "support"},
+        {"active": False},
+    ]
+
+
+def test_a_form_that_changes_nothing_is_no_entry(app: Flask, van: Device) -> None:
+    crash = Event(
+        id=new_id(), device_id=van.id, kind="crash", at=utcnow(), cameras="front", file_types="photo"
+    )
+    db.session.add(crash)
+    db.session.commit()
+    visitor, page = Visitor(app, Role.ADMIN), f"/media/{crash.id}"
+    for saved in "1100":
+        visitor.send(page, f"{page}/saved", saved=saved)
+    assert [row[1] for row in audited(object=f"event:{crash.id}")] == ["saved", "unsaved"]
+    settings = f"/vehicles/{IMEI}/settings/vehicle"
+    for _ in range(2):
+        visitor.send(settings, settings, phone=van.phone, name="Van 12", time_zone="Europe/Vilnius")
+    assert [row.detail for row in entries(object=f"device:{IMEI}")] == [{"name": "Van 12"}]
+
+
 def test_what_changes_the_service_names_the_settings_and_hides_the_secrets(app: Flask) -> None:
     visitor = Visitor(app, Role.ADMIN)
     visitor.send(

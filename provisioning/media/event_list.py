@@ -176,19 +176,29 @@ def see(event: Event, who: str, now: datetime) -> None:
     db.session.commit()
 
 
-def save(event: Event, who: str, now: datetime) -> None:
-    """Keep the files of an event beyond their retention. Commits. Raises NotFound as `locked` does."""
+def save(event: Event, who: str, now: datetime) -> bool:
+    """Keep the files of an event beyond their retention; say whether that is new.
+
+    Commits. Raises NotFound as `locked` does.
+    """
     event = locked(event)
-    if event.saved_at is None:
+    is_new = event.saved_at is None
+    if is_new:
         event.saved_at, event.saved_by = now, who
         changes.publish(event.device_id, "events")
     db.session.commit()
+    return is_new
 
 
-def stop_saving(event: Event) -> None:
-    """Let the files of an event go when their retention ends. Commits. Raises NotFound as `locked` does."""
+def stop_saving(event: Event) -> bool:
+    """Let the files of an event go when their retention ends; say whether that is new.
+
+    Commits. Raises NotFound as `locked` does.
+    """
     event = locked(event)
-    if event.saved_at is not None:
+    is_new = event.saved_at is not None
+    if is_new:
         event.saved_at = event.saved_by = None
         changes.publish(event.device_id, "events")
     db.session.commit()
+    return is_new

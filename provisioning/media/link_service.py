@@ -272,33 +272,22 @@ def uploads_of(commands: Sequence[Command]) -> dict[str, list[Upload]]:
     return found
 
 
-def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None:
-    """Link a file by hand (to nothing, with None); no rule changes it afterwards. Commits. Raises Invalid."""
+def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> bool:
+    """Link a file by hand (to nothing, with None); no rule changes it afterwards. Commits. Raises Invalid.
+
+    Says whether that is new: a link that was made by hand before stays as it is.
+    """
     if upload.device_id is None:
         raise Invalid(gettext("This file belongs to no vehicle; add the vehicle first."), code="no_device")
-    if command is not None:
-        wrong = None
-        if command.device_id != upload.device_id:
-            wrong = gettext("This request belongs to another vehicle.")
-        elif command.kind != "camreq":
-            wrong = gettext("Only a request for a photo or a clip can have made a file.")
-        elif command.arguments["file_type"] != upload.file_type:
-            wrong = (
-                gettext("This request asked for a photo.")
-                if command.arguments["file_type"] == "photo"
-                else gettext("This request asked for a clip.")
-            )
-        elif upload.source not in command_state.wanted_sources(command):
-            wrong = (
-                gettext("This request did not ask for the front camera.")
-                if upload.source == "front"
-                else gettext("This request did not ask for the rear camera.")
-            )
-        if wrong:
-            raise Invalid(gettext("The link cannot be made."), errors={"command": [wrong]})
+    if command is not None and (wrong := _wrong(upload, command)):
+        raise Invalid(gettext("The link cannot be made."), errors={"command": [wrong]})
     device_id, before = upload.device_id, upload.command_id
     device = locks.lock_device(device_id)
-    upload.command_id = command.id if command else None
+    wanted = command.id if command else None
+    if upload.link_fixed and upload.command_id == wanted:
+        db.session.commit()
+        return False
+    upload.command_id = wanted
     upload.link_reason = Phrase("linked_by" if command else "unlinked_by", {"who": by})
     upload.link_certainty, upload.link_fixed, upload.linked_at = Certainty.MANUAL, True, now
     upload.looked_like = None  # a person has looked at it
@@ -311,3 +300,25 @@ def fix(upload: Upload, command: Command | None, by: str, now: datetime) -> None
     changes.publish(device_id, "uploads")
     db.session.commit()
     event_service.remake(now, device_id)
+    return True
+
+
+def _wrong(upload: Upload, command: Command) -> str | None:
+    """Say why a request cannot have made a file; None where it can."""
+    if command.device_id != upload.device_id:
+        return gettext("This request belongs to another vehicle.")
+    if command.kind != "camreq":
+        return gettext("Only a request for a photo or a clip can have made a file.")
+    if command.arguments["file_type"] != upload.file_type:
+        return (
+            gettext("This request asked for a photo.")
+            if command.arguments["file_type"] == "photo"
+            else gettext("This request asked for a clip.")
+        )
+    if upload.source not in command_state.wanted_sources(command):
+        return (
+            gettext("This request did not ask for the front camera.")
+            if upload.source == "front"
+            else gettext("This request did not ask for the rear camera.")
+        )
+    return None

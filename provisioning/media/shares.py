@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from provisioning.core.errors import NotFound
 from provisioning.core.undo import may_be_undone
 from provisioning.media import event_list
-from provisioning.models import Event, Share, db, new_id
+from provisioning.models import Event, Share, changed, db, new_id
 from provisioning.translation import gettext
 
 EVENT = "event"
@@ -77,11 +77,12 @@ def count_view(share: Share, now: datetime) -> None:
     db.session.commit()
 
 
-def end(share: Share, now: datetime) -> None:
-    """Have a link lead nowhere any more. Commits."""
-    if share.ended_at is None:
-        share.ended_at = now
+def end(share: Share, now: datetime) -> bool:
+    """Have a link lead nowhere any more; say whether it led somewhere until now. Commits."""
+    ending = update(Share).where(Share.id == share.id, Share.ended_at.is_(None)).values(ended_at=now)
+    is_new = changed(ending) > 0
     db.session.commit()
+    return is_new
 
 
 def may_be_restored(share: Share, now: datetime) -> bool:

@@ -13,7 +13,19 @@ from flask import Flask, Response, g, request
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction
-from provisioning.models import Command, Device, Event, Message, Profile, Share, Upload, User, db, utcnow
+from provisioning.models import (
+    ApiToken,
+    Command,
+    Device,
+    Event,
+    Message,
+    Profile,
+    Share,
+    Upload,
+    User,
+    db,
+    utcnow,
+)
 from provisioning.web import access, sign_in
 
 HIDDEN = "•••••"
@@ -116,6 +128,8 @@ def changed(
     fields = {name: _text(name, value) for name, value in given.items()}
     known = before or {}
     detail = {name: text for name, text in fields.items() if (known.get(name) or "") != (text or "")}
+    if before is not None and not detail:
+        nothing_done()
     note(action, f"device:{device.imei}", imei=device.imei, detail=detail)
 
 
@@ -133,6 +147,14 @@ def _text(name: str, value: Any) -> str | bool:
     if isinstance(value, list):
         return ", ".join(sorted(value))
     return str(value.name if isinstance(value, Profile) else "" if value is None else value)
+
+
+def differing(row: User | ApiToken, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields of a row that are not as they were before; where there are none, nothing was done."""
+    found = {name: getattr(row, name) for name, value in before.items() if getattr(row, name) != value}
+    if not found:
+        nothing_done()
+    return found
 
 
 def person(action: AuditAction, user: User, given: Mapping[str, Any] | None = None) -> None:
@@ -160,9 +182,9 @@ def sign_in_failed(email: str) -> None:
     note(AuditAction.SIGN_IN_FAILED, who=user.email if user else audit.UNKNOWN, always=True)
 
 
-def repeated() -> None:
-    """Say that this request was answered before: it does nothing, and has no entry."""
-    g.is_repeated = True
+def nothing_done() -> None:
+    """Say that this request does nothing: it was answered before, or all is as it asks for. It has no entry."""
+    g.has_done_nothing = True
 
 
 def _write(response: Response) -> Response:
@@ -170,7 +192,7 @@ def _write(response: Response) -> Response:
     notes: list[Note] = g.pop("audit_notes", [])
     if response.status_code >= 400:
         notes = [note for note in notes if note.always]
-    elif g.pop("is_repeated", False) or request.method == "HEAD":
+    elif g.pop("has_done_nothing", False) or request.method == "HEAD":
         notes = []
     elif not notes and "checked_caller" in g and (by_route := _of_route()):
         notes = [by_route]

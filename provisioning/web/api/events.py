@@ -8,7 +8,7 @@ from flask import Response
 from provisioning.devices import registry
 from provisioning.media import event_list
 from provisioning.models import Event, utcnow
-from provisioning.web import auth
+from provisioning.web import audit_notes, auth
 from provisioning.web.api import openapi, shared
 from provisioning.web.api.shared import repeatable
 from provisioning.web.schemas.events import EventFilterSchema, EventResponse, ShownEvent
@@ -61,7 +61,8 @@ def see(ident: str) -> ShownEvent:
 def save(ident: str) -> ShownEvent:
     """Keep the files of an event beyond their retention."""
     event = event_list.find(ident)
-    event_list.save(event, auth.caller().label, utcnow())
+    if not event_list.save(event, auth.caller().label, utcnow()):
+        audit_notes.nothing_done()
     return _shown([event])[0]
 
 
@@ -69,5 +70,6 @@ def save(ident: str) -> ShownEvent:
 @blueprint.response(204)
 def stop_saving(ident: str) -> Response:
     """Let the files of an event go when their retention ends."""
-    event_list.stop_saving(event_list.find(ident))
+    if not event_list.stop_saving(event_list.find(ident)):
+        audit_notes.nothing_done()
     return Response(status=204)

@@ -72,8 +72,9 @@ def renew(ident: str) -> Invitation:
 def change_user(given: dict[str, Any], ident: str) -> ShownUser:
     """Change what is known of a person, or disable or enable the person. A 409 for the last administrator."""
     user = users.by_id(ident)
+    before = {name: getattr(user, name) for name in given}
     _change(user, given)
-    audit_notes.person(AuditAction.CHANGED, user, given)
+    audit_notes.person(AuditAction.CHANGED, user, audit_notes.differing(user, before))
     return _shown([user])[0]
 
 
@@ -130,10 +131,11 @@ def make_token(given: dict[str, Any]) -> NewToken:
 def change_token(given: dict[str, Any], ident: str) -> ApiToken:
     """Change name, role or tags of a token, from its next request on."""
     row = auth.find_token(ident)
-    before = row.name
+    before = {name: getattr(row, name) for name in given}
+    name = row.name
     role, tags = Role(given.get("role", row.role)), given.get("tags", row.tags) or None
     auth.change_token(row, given.get("name", row.name), role, tags)
-    audit_notes.token(AuditAction.CHANGED, before, given)
+    audit_notes.token(AuditAction.CHANGED, name, audit_notes.differing(row, before))
     return row
 
 

@@ -57,7 +57,7 @@ def repeatable(view: F) -> F:
         mark = idempotency.fingerprint(request.method, request.full_path, request.get_data())
         known = idempotency.begin(scope, key, mark, utcnow())
         if known is not None:
-            audit_notes.repeated()
+            audit_notes.nothing_done()
             answer = jsonify(known.body)
             answer.status_code = known.status
             answer.headers["Idempotency-Replayed"] = "true"

@@ -39,5 +39,6 @@ def get_share(ident: str) -> Share:
 @blueprint.response(204)
 def end_share(ident: str) -> Response:
     """Have a link lead nowhere any more."""
-    shares.end(shares.find(ident), utcnow())
+    if not shares.end(shares.find(ident), utcnow()):
+        audit_notes.nothing_done()
     return Response(status=204)

@@ -49,7 +49,8 @@ def fix_link(given: dict[str, Any], ident: str) -> Upload:
     """Say which command made a file, or that none did; no rule changes it afterwards."""
     upload = shared.upload(ident)
     command = shared.command(given["command"]) if given["command"] is not None else None
-    link_service.fix(upload, command, auth.caller().label, utcnow())
+    if not link_service.fix(upload, command, auth.caller().label, utcnow()):
+        audit_notes.nothing_done()
     return upload
 
 

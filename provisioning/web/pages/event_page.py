@@ -129,7 +129,8 @@ def end_share(ident: str, share: str) -> ResponseReturnValue:
     found = shares.find(share, of=event)
 
     def work() -> str:
-        shares.end(found, utcnow())
+        if not shares.end(found, utcnow()):
+            audit_notes.nothing_done()
         return url_for("pages.event", ident=ident, ended=found.id, _anchor="share")
 
     return forms.once(work, lambda error: (_refused(event, error), error.status))
@@ -157,10 +158,13 @@ def save(ident: str) -> ResponseReturnValue:
 
     def work() -> str:
         if is_saved := request.values.get("saved") == "1":
-            event_list.save(event, auth.caller().label, utcnow())
+            is_new = event_list.save(event, auth.caller().label, utcnow())
         else:
-            event_list.stop_saving(event)
-        audit_notes.event(AuditAction.SAVED if is_saved else AuditAction.UNSAVED, event)
+            is_new = event_list.stop_saving(event)
+        if is_new:
+            audit_notes.event(AuditAction.SAVED if is_saved else AuditAction.UNSAVED, event)
+        else:
+            audit_notes.nothing_done()
         return url_for("pages.event", ident=ident, released=None if is_saved else 1)
 
     done = forms.once(work, lambda error: (_refused(event, error), error.status))

@@ -107,7 +107,8 @@ def fix(ident: str) -> ResponseReturnValue:
         command = db.session.get(Command, wanted) if wanted else None
         if wanted and command is None:
             raise NotFound(gettext("There is no such request."))
-        link_service.fix(upload, command, auth.caller().label, utcnow())
+        if not link_service.fix(upload, command, auth.caller().label, utcnow()):
+            audit_notes.nothing_done()
         return url_for("pages.upload", ident=ident)
 
     return forms.once(work, lambda error: (_page(upload, error.message), error.status))

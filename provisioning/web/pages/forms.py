@@ -53,7 +53,7 @@ def _answered(work: Callable[[], idempotency.Answer]) -> idempotency.Answer:
     scope, key = auth.caller().scope, _fingerprint()
     known = _begun(scope, key)
     if known is not None:
-        audit_notes.repeated()
+        audit_notes.nothing_done()
         return known
     try:
         made = work()

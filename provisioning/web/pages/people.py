@@ -74,17 +74,17 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
     link = None
     if what == "change":
         given = forms.load(AccessForm(), "name", "role", "tags")
-        before = _fields(user)
+        before = {name: getattr(user, name) for name in ("role", "tags", "name")}
         users.set_access(user, Role(given.get("role", user.role)), given.get("tags", user.tags) or None)
         users.set_name(user, given.get("name", ""))
-        changed = {name: value for name, value in _fields(user).items() if value != before[name]}
-        audit_notes.person(AuditAction.CHANGED, user, changed)
+        audit_notes.person(AuditAction.CHANGED, user, audit_notes.differing(user, before))
     elif what == "invite":
         link = invitations.renew(user, utcnow())
         audit_notes.person(AuditAction.INVITED, user)
     elif what in ("enable", "disable"):
+        before = {"active": user.active}
         users.set_active(user, what == "enable")
-        audit_notes.person(AuditAction.CHANGED, user, {"active": what == "enable"})
+        audit_notes.person(AuditAction.CHANGED, user, audit_notes.differing(user, before))
     elif what == "end":
         ended = sign_in.end_sessions(user, forms.ident("session"))
         audit_notes.person(AuditAction.SIGNED_OUT, user, {"sessions": ended})
@@ -94,10 +94,6 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
     else:
         raise Invalid(gettext("There is no such button."))
     return link
-
-
-def _fields(user: User) -> dict[str, Any]:
-    return {"role": user.role, "tags": user.tags, "name": user.name}
 
 
 def _person(user: User, **more: Any) -> str:

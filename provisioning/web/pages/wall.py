@@ -77,7 +77,7 @@ def revoke(number: int) -> ResponseReturnValue:
     """Revoke a link: the screen shows nothing more."""
     name = wall_links.revoke(number, utcnow())
     if name is None:
-        audit_notes.repeated()
+        audit_notes.nothing_done()
     else:
         audit_notes.wall(AuditAction.REMOVED, name)
     return redirect(url_for("pages.wall_links"))
