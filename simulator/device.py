@@ -15,6 +15,7 @@ from simulator.vehicle import CapturedFile, Vehicle
 CAMERAS = {1: "front", 2: "rear"}
 RECONFIGURING = {150, 151, 66001, 66002, 66003}
 RECONFIGURATION_SECONDS = 30.0
+RESTART_SECONDS = 35.0  # of a camera; the vendor does not say how long it takes
 IDENTIFIERS = {(1, 1): "%photof", (1, 2): "%photor", (0, 1): "%videof", (0, 2): "%videor"}
 
 
@@ -41,8 +42,8 @@ def answer(vehicle: Vehicle, text: str, scale: float, send: Callable[[Wish], Non
             if found := re.fullmatch(pattern, command):
                 if handler is _camreq:
                     return _camreq(vehicle, found, send)
-                if handler is _setparam:
-                    return _setparam(vehicle, found, scale)
+                if handler in (_setparam, _restart):
+                    return handler(vehicle, found, scale)
                 return handler(vehicle, found)
     return ["Error: Invalid camera request command!"] if command.startswith("camreq") else []
 
@@ -90,7 +91,8 @@ def _getparam(vehicle: Vehicle, found: re.Match[str]) -> list[str]:
 def _camgetver(vehicle: Vehicle, found: re.Match[str]) -> list[str]:
     said = []
     for source, name in CAMERAS.items():
-        if vehicle.value(151) == "18" and vehicle.has_camera(source) and vehicle.ignition:
+        is_ready = time.monotonic() >= vehicle.reconfiguring_until
+        if is_ready and vehicle.value(151) == "18" and vehicle.has_camera(source) and vehicle.ignition:
             said.append(f"{name.capitalize()} camera V{vehicle.camera_firmware}.")
         else:
             said.append(f"The {name} camera camgetver failed.")
@@ -103,8 +105,10 @@ def _sdformat(vehicle: Vehicle, found: re.Match[str]) -> list[str]:
     return [f"Camera {CAMERAS[source]} SD Card format {'success' if good else 'fail'}"]
 
 
-def _restart(vehicle: Vehicle, found: re.Match[str]) -> list[str]:
+def _restart(vehicle: Vehicle, found: re.Match[str], scale: float) -> list[str]:
     source = int(found[1])
+    if vehicle.has_camera(source):
+        vehicle.reconfiguring_until = time.monotonic() + RESTART_SECONDS * scale
     return [f"Camera {CAMERAS[source]} restart {'success' if vehicle.has_camera(source) else 'fail'}"]
 
 

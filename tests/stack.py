@@ -60,8 +60,9 @@ class Stack:
             "RECONCILE_INTERVAL": "2",
             "CHECK_ASK_AGAIN": "30",
             "CHECK_SLOW_ANSWER": "8",
-            # longer than the simulator's 30 s at its time scale
+            # longer than the simulator's 30 s and 40 s at its time scale
             "RECONFIGURATION_WAIT": "3",
+            "CAMERA_RESTART_WAIT": "4",
         }
         self.gateway = settings.get("SMS_GATEWAY", "twilio")
         self.environment |= self._gateway_settings() | settings

@@ -9,7 +9,7 @@ from conftest import ROOT
 from gateway_double import Phone
 from page_visitor import Visitor, flat
 from sms_commands import send
-from sms_rows import add_van
+from sms_rows import VERSION, add_van
 from sqlalchemy import func, select, text
 from test_settings_cards import PATH, asked, confirmed, post
 
@@ -134,6 +134,28 @@ def test_cameras_are_restarted_and_the_check_begins_once_they_were(
         phone.reply(f"Camera {side} restart success")
     continuation.continue_runs(utcnow())
     assert the_run().steps["reachable"]["state"] == "running"
+
+
+def test_the_check_after_a_restart_waits_for_the_camera_and_says_so(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    visitor.send(RESTART, RESTART, camera="front")
+    for answer in ("Camera front restart success", "Data Link: 1 GPRS: 1", VERSION, "DI1:1 AIN1:12650 DO1:0"):
+        send(van)
+        phone.reply(answer)
+        continuation.continue_runs(utcnow())
+    for _ in range(2):
+        send(van)
+        first, *rest = phone.sent[-1].partition("getparam ")[2].split(";")
+        held = {"150": "1", "151": "18"}
+        pairs = "".join(f";{number}:{held.get(number, '0')}" for number in rest)
+        phone.reply(f"Param ID:{first} Value:{held.get(first, '0')}{pairs}")
+        continuation.continue_runs(utcnow())
+    send(van)
+    assert the_run().steps["front"]["state"] == "running"
+    assert not phone.sent[-1].endswith("camreq:1,1")
+    page = flat(visitor.get("/vehicles/352094082736916/check"))
+    assert re.search(r"Waits about \d+ s: the cameras start again\.", page)
 
 
 def test_a_vehicle_that_takes_nothing_of_the_cabin_has_its_front_camera_restarted_alone(

@@ -1,5 +1,6 @@
 """What replies of a device answer, when they come late, twice, out of order, in two texts or in unknown words."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -215,6 +216,33 @@ def test_a_confirmed_change_lets_the_next_photo_wait_in_both_forms_of_reply(
     assert (row.state, len(phone.sent)) == (State.QUEUED, 1)
     assert "half a minute" in (command_words.said(row.note) or "")
     assert dispatch.send_next(van.id, at(31))
+
+
+def test_a_camera_that_starts_again_is_asked_for_nothing_until_it_has(phone: Phone, van: Device) -> None:
+    ask(van, "camget_restart", camera="front")
+    send(van)
+    phone.reply("Camera front restart success")
+    waiting = [photo(van), ask(van, "camgetver")[0]]
+    ask(van, "getver")
+    send(van)
+    assert phone.sent[-1].endswith(" getver")  # the tracker itself answers
+    phone.reply(VERSION)
+    send(van)
+    assert [row.state for row in waiting] == [State.QUEUED] * 2
+    assert re.fullmatch(
+        r"Waits about \d+ s: the cameras start again\.", command_words.said(waiting[0].note) or ""
+    )
+    assert dispatch.send_next(van.id, at(41))
+    assert phone.sent[-1].endswith("camreq:1,1")
+
+
+def test_a_camera_that_did_not_start_again_is_waited_for_by_nobody(phone: Phone, van: Device) -> None:
+    ask(van, "camget_restart", camera="front")
+    send(van)
+    phone.reply("Camera front restart fail")
+    photo(van)
+    send(van)
+    assert phone.sent[-1].endswith("camreq:1,1")
 
 
 def test_reading_a_value_back_makes_nobody_wait(phone: Phone, van: Device) -> None:

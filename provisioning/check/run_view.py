@@ -10,7 +10,8 @@ from provisioning.check.facts import BAD, LOOKS, WARN
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
 from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, rests_on, who
-from provisioning.models import ChecklistRun
+from provisioning.commands import command_words
+from provisioning.models import ChecklistRun, Command, State
 from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS
 from provisioning.translation import gettext
@@ -129,13 +130,14 @@ def said_of_steps(run: ChecklistRun) -> dict[str, tuple[str, str]]:
     return said
 
 
-def _commands(run: ChecklistRun) -> list[str]:
-    return [ident for entry in run.steps.values() for ident in entry.get("commands", [])]
+def commands(run: ChecklistRun) -> Sequence[Command]:
+    """Give what the steps of a run asked the vehicle."""
+    return commands_of([ident for entry in run.steps.values() for ident in entry.get("commands", [])])
 
 
-def tested_at(run: ChecklistRun) -> datetime | None:
+def tested_at(run: ChecklistRun, asked: Sequence[Command]) -> datetime | None:
     """Give when the newest test of a run ended, where a person answered it much later; None for any other."""
-    ends = [row.ended_at or row.answered_at for row in commands_of(_commands(run))]
+    ends = [row.ended_at or row.answered_at for row in asked]
     newest = max((at for at in ends if at), default=None)
     is_answered = any("answer" in entry for entry in run.steps.values())
     is_older = newest is not None and run.ended_at is not None and run.ended_at - newest > TESTED_BEFORE
@@ -176,6 +178,14 @@ def waits_with(run: ChecklistRun) -> str:
     return next(
         (check_words.step_title(s.id) for s in STEPS if run.steps.get(s.id, {}).get("state") == "running"), ""
     )
+
+
+def waits_because(run: ChecklistRun, asked: Sequence[Command]) -> str:
+    """Say why what an open run asks now has not been sent yet; empty where there is no reason to name."""
+    running = [entry for entry in run.steps.values() if entry.get("state") == "running"]
+    now = {ident for entry in running for ident in entry.get("commands", [])}
+    notes = (command_words.said(row.note) for row in asked if row.id in now and row.state == State.QUEUED)
+    return next((note for note in notes if note), "")
 
 
 def certainty_of(run: ChecklistRun) -> str | None:

@@ -126,6 +126,7 @@ WORDS: Mapping[str, Words] = {
     # why a command waits
     "waits_for_proof": N_("Waits until the new SMS login is proved."),
     "waits_for_files": N_("Waits for the files of the request before it."),
+    "waits_for_restart": N_("Waits about %(seconds)s s: the cameras start again."),
     "waits_for_new_settings": N_("Waits about half a minute: the camera takes over its new settings."),
     # how it went on
     "sender_ended": N_("The process that was sending it ended before the gateway's answer was stored."),

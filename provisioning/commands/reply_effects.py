@@ -10,6 +10,7 @@ from provisioning.devices import credential_pairs, credentials, status_table
 from provisioning.models import Command, Device, State, command_state, db, timestamps
 from provisioning.phrase import Phrase
 from provisioning.tracker.language import (
+    CameraAction,
     CommandRefused,
     Failure,
     ParametersRefused,
@@ -51,6 +52,8 @@ def update_status(
             if (changing or reply.new) and _held(device, numbers) != held:
                 device.reconfiguring_until = timestamps.later(at, current_config().reconfiguration_wait)
             _compare_camera_server(device, reply)
+        elif isinstance(reply, CameraAction) and reply.restarts:
+            device.reconfiguring_until = timestamps.later(at, current_config().camera_restart_wait)
     return facts
 
 

@@ -133,7 +133,9 @@ def _warnings(device: Device, asked: CamReq, now: datetime) -> Iterator[PreviewW
     if device.reconfiguring_until is not None and device.reconfiguring_until > now:
         yield PreviewWarning(
             "camera_restarting",
-            gettext("The camera takes over new settings; the request waits until that is done."),
+            gettext(
+                "The camera starts again, or takes over new settings; the request waits until that is done."
+            ),
         )
     if asked.file_type == "video" and device.health_code in ("no_card", "faulty_card"):
         yield PreviewWarning("no_card", _without_card(device.health_code))

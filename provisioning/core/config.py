@@ -121,6 +121,7 @@ class Config:
     capture_timeout: int
     queue_timeout: int
     reconfiguration_wait: int
+    camera_restart_wait: int
     reconcile_interval: int
     check_ask_again: int
     check_slow_answer: int

@@ -149,6 +149,7 @@ def _sms(env: VariableReader) -> dict[str, Any]:
         "capture_timeout": env.integer("CAPTURE_TIMEOUT", 3600, 10, 604_800),
         "queue_timeout": env.integer("QUEUE_TIMEOUT", 86_400, 60, 2_592_000),
         "reconfiguration_wait": env.integer("RECONFIGURATION_WAIT", 30, 0, 3600),
+        "camera_restart_wait": env.integer("CAMERA_RESTART_WAIT", 40, 0, 3600),
         # a check asks again what was delivered and not answered for so long
         "check_ask_again": env.integer("CHECK_ASK_AGAIN", 180, 1, 36_000),
         # a device whose quickest answer to a check takes longer is slow

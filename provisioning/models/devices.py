@@ -68,7 +68,7 @@ class Device(db.Model):  # type: ignore[name-defined]
     firmware: Mapped[str | None] = mapped_column(String(64))
     # the version of a preset that its settings should be
     profile_id: Mapped[int | None] = mapped_column(ForeignKey("profiles.id"))
-    # the camera takes no commands until then (after a confirmed change of a parameter that reconfigures it)
+    # the camera takes no requests until then (after a confirmed restart, or change of a parameter that reconfigures it)
     reconfiguring_until: Mapped[datetime | None]
     # devices.health: the state, why (a code with arguments), since when, and when it has to be decided anew
     health_state: Mapped[str] = mapped_column(String(9), default="unchecked", server_default="unchecked")

@@ -1,5 +1,6 @@
 """Which commands are due: the devices that have one, and the next one of a device."""
 
+import math
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,11 @@ from provisioning.models import Command, Device, State, command_state, db, times
 from provisioning.phrase import Phrase
 from provisioning.sms import gateway
 from provisioning.sms.sender_bucket import tokens_left
+from provisioning.tracker.language.camera_request import CamReq
+from provisioning.tracker.language.commands import CamGetRestart, CamGetSdFormat, CamGetVer
 
+# what a camera that starts again, or takes over new settings, refuses or answers as one that is missing
+ASK_CAMERAS = frozenset({CamReq.name, CamGetVer.name, CamGetSdFormat.name})
 DUE_AT_ONCE = 32  # devices of one poll
 WAITS_FOR_PROOF = Phrase("waits_for_proof")
 WAITS_FOR_FILES = Phrase("waits_for_files")
@@ -95,9 +100,9 @@ def next_command(device: Device, now: datetime) -> Command | None:
             command_state.set_note(command, WAITS_FOR_PROOF, now)
         elif command.kind == "camreq" and capturing:
             command_state.set_note(command, WAITS_FOR_FILES, now)
-        elif command.kind == "camreq" and (until := _reconfiguring(device, now)):
+        elif command.kind in ASK_CAMERAS and (until := _reconfiguring(device, now)):
             command.due_at = until
-            command_state.set_note(command, Phrase("waits_for_new_settings"), now)
+            command_state.set_note(command, _why(device, until, now), now)
         else:
             return command
     return None
@@ -105,5 +110,18 @@ def next_command(device: Device, now: datetime) -> Command | None:
 
 def _reconfiguring(device: Device, now: datetime) -> datetime | None:
     """Give until when the camera takes no request; a time too far ahead was written by a clock that was wrong."""
-    until, longest = device.reconfiguring_until, current_config().reconfiguration_wait
+    until, config = device.reconfiguring_until, current_config()
+    longest = max(config.reconfiguration_wait, config.camera_restart_wait)
     return until if until is not None and now < until <= timestamps.later(now, longest) else None
+
+
+def _why(device: Device, until: datetime, now: datetime) -> Phrase:
+    """Say why the cameras take no request: they start again, or take over new settings."""
+    restarted = select(Command.id).where(
+        Command.device_id == device.id,
+        Command.kind == CamGetRestart.name,
+        Command.answered_at > timestamps.later(now, -current_config().camera_restart_wait),
+    )
+    if db.session.scalar(restarted.limit(1)) is None:
+        return Phrase("waits_for_new_settings")
+    return Phrase("waits_for_restart", {"seconds": math.ceil((until - now).total_seconds())})

@@ -21,7 +21,7 @@ from provisioning.tracker.language.commands import COMMANDS, GetVer, from_argume
 from provisioning.tracker.language.masking import mask
 from provisioning.tracker.language.parameter_commands import GetParam, SetParam
 from provisioning.tracker.language.parameter_replies import ParametersRefused, Values
-from provisioning.tracker.language.replies import REPLIES, Unread
+from provisioning.tracker.language.replies import REPLIES, CameraAction, Unread
 from provisioning.tracker.language.reply import Candidate, Failure, Fit, Progress, Reply, StatusFact
 from provisioning.tracker.language.reply_json import reply_from
 from provisioning.tracker.language.reply_reader import PARTS, read_replies
@@ -37,6 +37,7 @@ __all__ = [
     "REPLIES",
     "RESOLUTIONS",
     "CamReq",
+    "CameraAction",
     "CameraServer",
     "Candidate",
     "CommandErrors",

@@ -163,6 +163,11 @@ class CameraAction(Reply, kind="camera_action", commands=(CamGetSdFormat, CamGet
         yield cls(piece.form.code, camera_of(piece["camera"]), success, text=piece.text)
 
     @property
+    def restarts(self) -> bool:
+        """Condition: a camera starts again, and takes nothing until it has."""
+        return self.action == "restart" and self.success
+
+    @property
     def answers(self) -> tuple[str, ...]:
         return (CamGetSdFormat.name,) if self.action == "format" else (CamGetRestart.name,)
 

@@ -3,7 +3,7 @@
 from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from provisioning.check import check_words, run_facts, run_view, runner, step_commands
+from provisioning.check import check_words, run_view, runner, step_commands
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import BY_ID, grade
 from provisioning.core.errors import Invalid, ServiceError
@@ -33,15 +33,18 @@ def _page(device: Device, problem: str | None = None) -> str:
     except ServiceError as error:
         cost, problem = None, problem or error.message
     verdict = BY_ID.get(run.verdict or "") if run else None
+    asked = run_view.commands(run) if run else []
     return page(
         device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
         tone=_tone(run), check_words=check_words, run_view=run_view, answers=check_words.answers(),
         waits_with=run_view.waits_with(run) if run else "",
+        waits_because=run_view.waits_because(run, asked) if run else "",
         further=run_view.further_of(run) if run else [],
         grounds=run_view.grounds_of(run) if run else [], questions=run_view.questions_of(run) if run else {},
         said=run_view.said_of_steps(run) if run else {},
-        tested=run_view.tested_at(run) if run else None,
-        certainty=run_view.certainty_of(run) if run else None, sent=_sent(run, device.time_zone) if run else {},
+        tested=run_view.tested_at(run, asked) if run else None,
+        certainty=run_view.certainty_of(run) if run else None,
+        sent={row.id: words.request_title(row, device.time_zone) for row in asked},
     )  # fmt: skip
 
 
@@ -50,12 +53,6 @@ def _tone(run: ChecklistRun | None) -> str:
     if run is None or (run.ended_at and run.verdict not in BY_ID):
         return "quiet"
     return words.GRADES[grade(run.verdict or "")] if run.ended_at else "open"
-
-
-def _sent(run: ChecklistRun, zone: str) -> dict[str, str]:
-    """Name what the steps of a run have sent, by the ids of the commands."""
-    ids = [ident for entry in run.steps.values() for ident in entry.get("commands", [])]
-    return {row.id: words.request_title(row, zone) for row in run_facts.commands_of(ids)}
 
 
 def act(imei: str) -> ResponseReturnValue:
