@@ -11,6 +11,7 @@ from sqlalchemy import select
 from test_events import requested, stored
 
 from provisioning.core import change_feed, fleet_settings
+from provisioning.devices import registry
 from provisioning.media import event_service
 from provisioning.models import Device, Event, EventView, Role, Upload, db, utcnow
 from provisioning.web.pages import media
@@ -95,6 +96,55 @@ def test_events_of_several_days_are_shown_in_the_readers_zone(van: Device, visit
     assert shown(visitor, f"?day={days[0]}&to={days[1]}") == [old, older]
     assert shown(visitor, f"?day={days[0]}&to=nonsense") == [older]
     assert shown(visitor, f"?day={days[1]}&to={days[0]}") == [old]  # no day is before the first
+
+
+@pytest.fixture
+def tokyo(van: Device) -> Device:
+    return registry.add(
+        {"imei": "356307042441013", "phone": "+12025550112", "name": "Truck 7", "time_zone": "Asia/Tokyo"},
+        utcnow(),
+    )
+
+
+def crash(device: Device, hour: int, minute: int) -> str:
+    """An event at a time of 15 January of last year, in UTC."""
+    moment = datetime(utcnow().year - 1, 1, 15, hour, minute, tzinfo=UTC)
+    return event(device, timestamp=moment, started_at=moment)
+
+
+def test_where_vehicles_of_several_zones_stand_in_one_list_each_time_names_its_zone(
+    van: Device, tokyo: Device, visitor: Visitor
+) -> None:
+    visitor.send("/account", "/account/language", language="", time_zone="Europe/Vilnius")
+    crash(van, 13, 10)
+    assert re.search(r">15:10</time>", visitor.get("/media").text)  # nobody's time but the reader's own
+    crash(tokyo, 13, 20)
+    page = visitor.get("/media").text
+    assert re.findall(r">(\d\d:\d\d[^<]*)</time>", page) == ["22:20 JST", "15:10 EET"]
+    assert re.search(r">15:10</time>", visitor.get(f"/media?vehicle={IMEI}").text)
+
+
+def test_events_of_several_zones_stand_in_the_order_in_which_they_happened_under_the_readers_days(
+    van: Device, tokyo: Device, visitor: Visitor
+) -> None:
+    # in Tokyo the first and the third are of the next day already
+    happened = [crash(tokyo, 15, 10), crash(van, 15, 20), crash(tokyo, 15, 30)]
+    assert shown(visitor) == happened[::-1]
+    page, year = visitor.get("/media").text, utcnow().year - 1
+    assert re.findall('<h2 class="day">(.*)</h2>', page) == [f"15 Jan {year}"]
+    assert re.findall(r">([^<]*\d\d:\d\d[^<]*)</time>", page) == [
+        f"16 Jan {year} 00:30 JST", "17:20 EET", f"16 Jan {year} 00:10 JST",
+    ]  # fmt: skip
+
+
+def test_an_event_stands_where_it_happened_however_late_its_first_file_came(
+    van: Device, tokyo: Device, visitor: Visitor
+) -> None:
+    late, early = crash(van, 15, 20), crash(tokyo, 15, 10)
+    row = db.session.get_one(Event, late)
+    row.at -= timedelta(minutes=20)  # a file that began earlier belongs to it too
+    db.session.commit()
+    assert shown(visitor) == [early, late]
 
 
 def test_events_of_one_vehicle_are_found_by_its_name_or_its_imei(van: Device, visitor: Visitor) -> None:

@@ -17,7 +17,7 @@ from provisioning.devices import registry
 from provisioning.media import event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
-from provisioning.models import IS_PICTURE, Device, Upload, db, files_of
+from provisioning.models import IS_PICTURE, Device, Upload, db, files_of, utcnow
 from provisioning.translation import gettext
 from provisioning.web import reader
 from provisioning.web.pages import event_days, times, words
@@ -54,10 +54,11 @@ def show() -> ResponseReturnValue:
     shown = rows[:PAGE]
     checks = replace(wanted, kinds=(EventKind.CHECK,), without=())
     only_checks = is_first and not shown and bool(event_list.newest(checks, 1))
+    is_mixed = times.differ({row.device.time_zone for row in (*shown, *urgent)}, utcnow())
     return _page(
-        filters, device, days=_by_day(cards(shown)), last=shown[-1] if len(rows) > PAGE else None,
-        urgent=cards(urgent[:NEEDING_A_LOOK]), more_urgent=len(urgent) > NEEDING_A_LOOK, before=before,
-        only_checks=only_checks,
+        filters, device, days=_by_day(cards(shown), reader.time_zone() if is_mixed else None), is_mixed=is_mixed,
+        last=shown[-1] if len(rows) > PAGE else None, urgent=cards(urgent[:NEEDING_A_LOOK]),
+        more_urgent=len(urgent) > NEEDING_A_LOOK, before=before, only_checks=only_checks,
     )  # fmt: skip
 
 
@@ -117,13 +118,17 @@ def _wanted(filters: dict[str, str], device: Device | None) -> EventFilter:
     return replace(wanted, since=begin, until=end)
 
 
-def _by_day(shown: Iterable[EventCard]) -> list[tuple[str, list[EventCard]]]:
-    """Give events by the day on which they happened, in each vehicle's zone; the order stays."""
+def _by_day(shown: Iterable[EventCard], zone: str | None) -> list[tuple[str, list[EventCard]]]:
+    """Give events by the day on which they happened, the newest first: in a zone, or in that of their vehicles.
+
+    An event that has other files by now may have happened at another moment than its id says.
+    """
 
     def day(card: EventCard) -> str:
-        return times.short_day(card.event.at, card.event.device.time_zone)
+        return times.short_day(card.event.at, zone or card.event.device.time_zone)
 
-    return [(name, list(some)) for name, some in groupby(shown, key=day)]
+    in_order = sorted(shown, key=lambda card: card.event.at, reverse=True)
+    return [(name, list(some)) for name, some in groupby(in_order, key=day)]
 
 
 def _doubtful(device: Device | None) -> str:

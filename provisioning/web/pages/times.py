@@ -4,6 +4,7 @@ A date's pattern is one of CLDR and a sentence of the catalogues: each language 
 """
 
 import re
+from collections.abc import Iterable
 from datetime import MAXYEAR, UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -153,9 +154,17 @@ def own_time(moment: datetime, zone: str = "UTC") -> str:
     return f"{day}{own:%H:%M} {place(user.time_zone)}"
 
 
-def zone_label(moment: datetime, zone: str) -> str:
-    """Give whose time a clock time is, to stand behind it: " EST"; nothing where it is the reader's own time."""
-    shown, user = in_zone(moment, zone), reader.person()
+def differ(zones: Iterable[str], now: datetime) -> bool:
+    """Say whether clocks of these zones show different times."""
+    return len({in_zone(now, zone).utcoffset() for zone in zones}) > 1
+
+
+def zone_label(moment: datetime, zone: str, *, always: bool = False) -> str:
+    """Give whose time a clock time is, to stand behind it: " EST"; nothing where it is the reader's own time.
+
+    `always`: the reader's own time too has it, because times of other zones stand beside it.
+    """
+    shown, user = in_zone(moment, zone), None if always else reader.person()
     own = in_zone(moment, user.time_zone) if user is not None and user.time_zone else None
     if own is not None and own.utcoffset() == shown.utcoffset():
         return ""
