@@ -1,11 +1,12 @@
 """What SMS to a device cost: by the settings, else as the gateway reported of past ones; and what was spent."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Numeric, cast, func, select
+from sqlalchemy import Numeric, case, cast, func, select
 
 from provisioning.core.config import current_config
 from provisioning.core.prices import Price, price_of, read_price
@@ -29,12 +30,15 @@ class Spent:
     has_more: bool
 
 
-def spent(since: datetime) -> Spent:
-    """Add up what SMS have cost since a time, as the gateway reported, else by the price of one; `MANY` at most."""
+def spent(*since: datetime) -> list[Spent]:
+    """Add up for each of these times what SMS have cost since it, in one statement; `MANY` SMS of each at most.
+
+    As the gateway reported, else by the price of one.
+    """
     some = (
-        select(Message.currency, Message.price)
+        select(Message.id, Message.currency, Message.price)
         .where(
-            Message.id >= first_id(since),
+            Message.id >= first_id(min(since)),
             Message.direction == Direction.OUT,
             Message.status.not_in((DeliveryStatus.FAILED, DeliveryStatus.CANCELED)),
         )
@@ -42,19 +46,35 @@ def spent(since: datetime) -> Spent:
         .limit(MANY + 1)
         .subquery()
     )
-    total = func.sum(cast(some.c.price, Numeric(20, 8)))
-    rows = db.session.execute(select(some.c.currency, func.count(), total).group_by(some.c.currency)).all()
+    price_of_row = cast(some.c.price, Numeric(20, 8))
+    columns = [
+        column
+        for moment in since
+        for column in (
+            func.count(case((some.c.id >= first_id(moment), 1))),
+            func.sum(case((some.c.id >= first_id(moment), price_of_row))),
+        )
+    ]
+    rows = db.session.execute(select(some.c.currency, *columns).group_by(some.c.currency)).all()
+    one = price(None, 1) if any(row.currency is None for row in rows) else None
+    return [
+        _spent([(row.currency, row[at], row[at + 1]) for row in rows], one)
+        for at in range(1, 2 * len(since), 2)
+    ]
+
+
+def _spent(rows: Sequence[tuple[str | None, int, Decimal | None]], one: Price | None) -> Spent:
+    """Add up one period: how many SMS of each currency, and their amount; `one` is the price of an SMS without any."""
     amounts: Counter[str] = Counter()
-    for currency, _, amount in rows:
-        if currency is not None:
-            amounts[currency] += Decimal(amount)  # type: ignore[assignment]
+    for currency, count, amount in rows:
+        if currency is not None and count:
+            amounts[currency] += Decimal(amount or 0)  # type: ignore[assignment]
     unpriced = sum(count for currency, count, _ in rows if currency is None)
-    estimate = price(None, unpriced) if unpriced else None
-    if estimate:
-        amounts[estimate.currency] += estimate.amount  # type: ignore[assignment]
+    if unpriced and one:
+        amounts[one.currency] += one.amount * unpriced  # type: ignore[assignment]
     return Spent(
         [Price(Decimal(amount), currency) for currency, amount in sorted(amounts.items())],
-        bool(estimate), bool(unpriced) and estimate is None, sum(count for _, count, _ in rows) > MANY,
+        bool(unpriced and one), bool(unpriced and not one), sum(count for _, count, _ in rows) > MANY,
     )  # fmt: skip
 
 

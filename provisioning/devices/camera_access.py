@@ -6,9 +6,10 @@ For administrators. What one device's own setting says is in `camera_server`.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
 from provisioning.devices.health import HealthState
 from provisioning.models import CameraSession, Device, db
@@ -53,19 +54,37 @@ class Certificate:
 
 
 def connections(now: datetime) -> Connections:
-    """Give the newest connection from outside and from this machine, and the vehicles of the last 24 hours."""
-    known = CameraSession.device_id.is_not(None)
-    outside = and_(known, ~_FROM_THIS_MACHINE)
-    return Connections(*_of(outside, now), *_of(and_(known, _FROM_THIS_MACHINE), now))
+    """Give the newest connection from outside and from this machine, and the vehicles of the last 24 hours.
 
-
-def _of(condition: ColumnElement[bool], now: datetime) -> tuple[datetime | None, int, int]:
-    """Give the newest of some connections, and how many vehicles made such ones in each of the two times."""
+    One statement where some came from outside lately. Old ones of this machine are sought only where none ever did.
+    """
+    lately = select(*_lately(~_FROM_THIS_MACHINE, now), *_lately(_FROM_THIS_MACHINE, now))
     times = CameraSession.started_at
-    last_at = db.session.scalar(select(times).where(condition).order_by(times.desc()).limit(1))
-    vehicles = select(func.count(CameraSession.device_id.distinct())).where(condition)
-    in_day, in_hour = (db.session.scalar(vehicles.where(times >= now - span)) or 0 for span in (RECENT, HOUR))
-    return last_at, in_day, in_hour
+    last_at, in_day, in_hour, last_local_at, *local = db.session.execute(
+        lately.where(CameraSession.device_id.is_not(None), times >= now - RECENT)
+    ).one()
+    last_at = last_at or _newest(~_FROM_THIS_MACHINE)
+    if last_at is None:
+        last_local_at = last_local_at or _newest(_FROM_THIS_MACHINE)
+    return Connections(last_at, in_day, in_hour, last_local_at, *local)
+
+
+def _lately(condition: ColumnElement[bool], now: datetime) -> tuple[ColumnElement[Any], ...]:
+    """Name the newest of some connections, and how many vehicles made them: in all rows, and in the last hour."""
+    times, vehicle = CameraSession.started_at, CameraSession.device_id
+    of_hour = and_(condition, times >= now - HOUR)
+    return (
+        func.max(case((condition, times))),
+        func.count(case((condition, vehicle)).distinct()),
+        func.count(case((of_hour, vehicle)).distinct()),
+    )
+
+
+def _newest(condition: ColumnElement[bool]) -> datetime | None:
+    """Give when the newest of some connections of known vehicles began."""
+    times = CameraSession.started_at
+    query = select(times).where(CameraSession.device_id.is_not(None), condition)
+    return db.session.scalar(query.order_by(times.desc()).limit(1))
 
 
 def unreachable() -> list[Device]:
