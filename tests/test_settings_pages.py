@@ -16,7 +16,9 @@ from flask import Flask
 from gateway_double import Phone
 from page_visitor import IMEI, Visitor, command, flat, upload
 from sqlalchemy import select
+from test_fleet_lists import statements_of
 
+from provisioning.commands import sms_prices
 from provisioning.core import fleet_settings
 from provisioning.core.prices import Price
 from provisioning.core.sms_capabilities import EXTENSION
@@ -230,6 +232,30 @@ def test_the_page_says_what_sms_cost_as_the_gateway_reported_and_estimates_the_r
     text = flat(visitor.get(SMS))
     assert "<dt>Cost, 24 hours</dt> <dd> 0.19 EUR (estimated) </dd>" in text
     assert "<dt>Cost, this month</dt>" in text
+
+
+def test_each_period_adds_up_its_own_sms(app: Flask, van: Device) -> None:
+    now = utcnow()
+    for number, (days, price) in enumerate(((0, "0.05"), (2, "0.07"), (2, None), (40, "1.00"))):
+        sms = Message(
+            id=f"{first_id(now - timedelta(days=days))}{number:020x}", direction="out", gateway="twilio", sender="+1",
+            recipient=van.phone, body="x", status="sent", device_id=van.id, price=price,
+            currency="EUR" if price else None,
+        )  # fmt: skip
+        db.session.add(sms)
+    db.session.commit()
+    day, month = sms_prices.spent(now - timedelta(days=1), now - timedelta(days=30))
+    assert (day.amounts, day.is_estimate) == ([Price(Decimal("0.05"), "EUR")], False)
+    assert (month.amounts, month.is_estimate) == ([Price(Decimal("0.17"), "EUR")], True)
+
+
+@pytest.mark.parametrize(("page", "words"), [(SMS, "sum(CASE WHEN"), (CAMERAS, "count(distinct")])
+def test_what_is_counted_of_two_periods_is_read_once(
+    van: Device, visitor: Visitor, page: str, words: str
+) -> None:
+    connect(van, "198.51.100.7:4000", timedelta(minutes=2))
+    seen = [" ".join(statement.split()) for statement, _ in statements_of(visitor, page)]
+    assert sum(words.lower() in statement.lower() for statement in seen) == 1
 
 
 def test_the_start_page_tells_administrators_whether_sms_work(
