@@ -12,6 +12,17 @@ document.addEventListener("input", (event) => {
   }
 });
 
+// Whether somebody changed a field since it came.
+function isChanged(field) {
+  if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+  if (field.options) return field.selectedIndex !== Math.max(0, [...field.options].findIndex((one) => one.defaultSelected));
+  return field.value !== field.defaultValue;
+}
+
+function isEdited(part) {
+  return [...part.querySelectorAll("input, select, textarea")].some(isChanged);
+}
+
 // A row of tabs that is wider than a phone begins with the one that is open in sight.
 document.querySelectorAll(".tabs [aria-current], .chips [aria-current=page]").forEach((one) => {
   one.scrollIntoView({ block: "nearest", inline: "center" });

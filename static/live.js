@@ -3,6 +3,21 @@
 const SILENT_MS = 9_000; // the server sends something every 4 s (core/change_feed.py): the stream is dead
 const GRACE_MS = 5_000; // a page that is live again so soon says nothing
 const AGAIN_MS = 5_000; // until a part that did not come is asked for again; longer than any delay of hx-trigger
+const PASSING = [408, 425, 429]; // refusals that end by themselves, as those of a server in trouble do
+const SIGNED_OUT = 401;
+
+// What refused this page for good (an HTTP status); 0: nothing. Then nothing is asked again until the page is left and
+// seen again: its reader may have signed in on another page.
+let refusedFor = 0;
+
+function refuse(status) {
+  if (status < 400 || status >= 500 || PASSING.includes(status)) return;
+  refusedFor = status;
+  stream?.pause();
+  // a form that was begun stays: it is kept through the sign-in once it is sent
+  if (status === SIGNED_OUT && !isEdited(document.getElementById("main"))) location.assign(wayOn().href);
+  else show();
+}
 
 // The stream of the page, for htmx. A browser holds six connections to a host, and a stream is one: only a page that is
 // seen keeps its stream, or a seventh tab would wait for ever. Each new stream begins with what changed since the page
@@ -14,7 +29,7 @@ class Stream extends EventTarget {
     this.names = new Set();
     this.openedAt = heardAt;
     this.addEventListener("heard", () => { heardAt = Date.now(); this.isRefused = false; show(); });
-    this.turn = () => (document.hidden ? this.pause() : this.open());
+    this.turn = () => { refusedFor = 0; document.hidden ? this.pause() : this.open(); };
     this.restore = (event) => { if (event.persisted) this.turn(); }; // a page that the browser kept whole
     document.addEventListener("visibilitychange", this.turn);
     window.addEventListener("pageshow", this.restore);
@@ -25,7 +40,10 @@ class Stream extends EventTarget {
     this.pause();
     this.openedAt = Date.now();
     this.source = new EventSource(this.url);
-    this.source.onerror = () => { this.isRefused = this.source.readyState === EventSource.CLOSED; };
+    this.source.onerror = ({ target }) => {
+      this.isRefused = target.readyState === EventSource.CLOSED;
+      if (this.isRefused && target === this.source) this.askWhy();
+    };
     this.names.forEach((name) => this.pass(name));
   }
 
@@ -35,6 +53,13 @@ class Stream extends EventTarget {
       if (lastEventId) this.url.searchParams.set("since", lastEventId);
       this.dispatchEvent(new MessageEvent(name, { data, lastEventId }));
     });
+  }
+
+  // a browser keeps to itself with which status a stream was refused
+  async askWhy() {
+    try {
+      refuse((await fetch(this.url, { method: "HEAD", headers: { Accept: "text/event-stream" } })).status);
+    } catch {} // no network: the stream is tried again
   }
 
   addEventListener(name, listener) {
@@ -76,6 +101,7 @@ document.addEventListener("htmx:beforeRequest", ({ detail }) => { detail.xhr.sen
 document.addEventListener("htmx:afterRequest", ({ detail }) => {
   const { id } = detail.requestConfig.elt;
   const part = behind.get(id);
+  if (part || detail.xhr.status === SIGNED_OUT) refuse(detail.xhr.status);
   if (!part || !detail.successful) return;
   part.trueAt = detail.xhr.sentAt;
   if (part.changedAt <= part.trueAt) behind.delete(id);
@@ -92,7 +118,7 @@ function askAgain(part, id) {
 
 // A computer that slept, a network that swallows what is sent, a server that hangs: none of them ends a stream.
 setInterval(() => {
-  if (!stream || document.hidden) return;
+  if (!stream || document.hidden || refusedFor) return;
   if (Date.now() - Math.max(heardAt, stream.openedAt) > SILENT_MS) stream.open();
   behind.forEach(askAgain);
   show();
@@ -105,7 +131,7 @@ window.addEventListener("offline", () => {
 });
 window.addEventListener("online", () => {
   isCutOff = false;
-  if (stream && !document.hidden) stream.open();
+  if (stream && !document.hidden && !refusedFor) stream.open();
   show();
 });
 
@@ -117,9 +143,21 @@ function warns() {
   return statusLine.textContent && !statusLine.classList.contains("only-read");
 }
 
-function say(text, seen) {
+function say(text, seen, link = null) {
   statusLine.classList.toggle("only-read", !seen);
-  if (statusLine.textContent !== text) statusLine.textContent = text;
+  if (statusLine.dataset.said === text) return;
+  statusLine.dataset.said = text;
+  statusLine.replaceChildren(text, ...(link ? [" ", link] : []));
+}
+
+// What to do about a page that was refused for good: signing in leads back to it.
+function wayOn() {
+  const isSignedOut = refusedFor === SIGNED_OUT;
+  const here = location.pathname + location.search;
+  const link = document.createElement("a");
+  link.href = isSignedOut ? `${texts.signIn}?next=${encodeURIComponent(here)}` : here;
+  link.textContent = isSignedOut ? texts.textSignIn : texts.textReload;
+  return link;
 }
 
 function clock(time) {
@@ -133,6 +171,11 @@ function clock(time) {
 function show() {
   const now = Date.now();
   const trueAt = Math.min(heardAt, ...[...behind.values()].map((part) => part.trueAt));
+  if (refusedFor) {
+    const text = refusedFor === SIGNED_OUT ? texts.textSignedOut : texts.textGone;
+    say(text.replace("{}", clock(trueAt)), true, wayOn());
+    return;
+  }
   const isLate = stream && now - trueAt > SILENT_MS + GRACE_MS && (warns() || now - stream.openedAt > GRACE_MS);
   const text = isCutOff ? texts.textOffline : stream?.isRefused ? texts.textRefused : texts.textSilent;
   if (isCutOff || isLate) say(text.replace("{}", clock(trueAt)), true);

@@ -150,6 +150,69 @@ def test_a_page_whose_stream_is_refused_says_what_to_do_and_tries_again(
     expect(status).to_have_text("")
 
 
+GONE = re.compile(r"showing the state of \d\d:\d\d\. It was removed, or you may not see it any more\.")
+
+
+def test_a_part_that_is_refused_for_good_is_not_asked_for_again_and_the_page_says_what_to_do(
+    context: BrowserContext, product: Stack
+) -> None:
+    page = context.new_page()
+    page.clock.install()
+    page.goto(FLEET)
+    page.wait_for_function("() => stream && heardAt > stream.openedAt")
+    asked: list[str] = []
+    page.route(PARTS, lambda route: (asked.append(route.request.url), route.fulfill(status=404)))
+    rename(product, "New name")
+    status = page.locator("#status")
+    expect(status).to_have_text(GONE)
+    page.clock.fast_forward(60_000)
+    expect(status).to_have_text(GONE)
+    assert len(asked) == 1
+    page.unroute(PARTS)
+    status.get_by_role("link", name="Load this page anew").click()
+    expect(page.locator("#list")).to_contain_text("New name")
+    expect(status).to_have_text("")
+
+
+def test_a_page_whose_stream_is_refused_for_good_stops_asking(context: BrowserContext) -> None:
+    page = context.new_page()
+    page.clock.install()
+    asked: list[str] = []
+    page.route("**/events?*", lambda route: (asked.append(route.request.method), route.fulfill(status=404)))
+    page.goto(f"/vehicles/{IMEI}")
+    status = page.locator("#status")
+    expect(status).to_have_text(GONE)
+    page.clock.fast_forward(60_000)
+    expect(status).to_have_text(GONE)
+    assert asked == ["GET", "HEAD"]
+
+
+def test_a_page_left_open_moves_to_the_sign_in_when_its_session_has_ended(context: BrowserContext) -> None:
+    page = open_live(context, FLEET)
+    context.clear_cookies()
+    page.evaluate("() => stream.open()")
+    page.wait_for_url("**/login?next=*")
+    expect(page).to_have_url(re.compile(r"next=%2F%3Fq%3Dname$"))
+
+
+def test_a_form_that_was_begun_stays_when_its_session_has_ended_and_the_page_says_so(
+    context: BrowserContext,
+) -> None:
+    page = open_live(context, f"/vehicles/{IMEI}/settings/vehicle")
+    page.fill("#field-name", "Half a na")
+    context.clear_cookies()
+    page.evaluate("() => stream.open()")
+    status = page.locator("#status")
+    expect(status).to_contain_text("You are signed out")
+    expect(status).to_contain_text("A form that you send now is kept while you sign in.")
+    expect(status.get_by_role("link", name="Sign in")).to_have_attribute(
+        "href", re.compile(rf"/login\?next=%2Fvehicles%2F{IMEI}%2Fsettings%2Fvehicle$")
+    )
+    expect(page.locator("#field-name")).to_have_value("Half a na")
+    page.locator("main form", has=page.locator("#field-name")).get_by_role("button", name="Save").click()
+    expect(page.get_by_text("what you filled in is kept")).to_be_visible()
+
+
 def test_a_page_without_a_network_says_from_when_it_is_and_that_it_can_be_read(
     context: BrowserContext,
 ) -> None:

@@ -182,15 +182,16 @@ def _service_error(error: ServiceError) -> ResponseReturnValue:
 
 
 def _to_login() -> ResponseReturnValue:
-    """Send to the sign-in page and afterwards back to the page one was on; htmx must load it whole."""
-    if "text/event-stream" in request.headers.get("Accept", ""):
+    """Send to the sign-in page and afterwards back to the page one was on.
+
+    What a page asks for by itself is only refused: static/live.js moves the page, or keeps a form that was begun.
+    """
+    if "HX-Request" in request.headers or "text/event-stream" in request.headers.get("Accept", ""):
         return "", 401
     path = request.full_path.rstrip("?") if request.method != "POST" else ""
-    if "HX-Request" in request.headers or not path:
+    if not path:
         path = path_of(request.referrer)
     target = url_for("pages.login", next=path, ended=1 if request.method == "POST" else None)
-    if "HX-Request" in request.headers:
-        return "", 401, {"HX-Redirect": target}
     if form := kept_form.of_request():
         problem = gettext("Your session has ended. Sign in: what you filled in is kept.")
         return render_template("login.html", target=path, email="", problem=problem, kept=form), 401
