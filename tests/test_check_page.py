@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from page_visitor import IMEI, Visitor, command, flat
 
-from provisioning.check import check_words
+from provisioning.check import verdict_words
 from provisioning.check.facts import HIDDEN
 from provisioning.devices import health_words
 from provisioning.models import BY_CHECK, ChecklistRun, Device, Role, State, db, utcnow
@@ -62,7 +62,7 @@ def test_what_a_step_sent_is_named_by_what_it_is_and_asked_by_the_check(
 
 
 def test_a_wrong_mode_has_the_same_name_in_the_health_and_in_the_verdict() -> None:
-    assert check_words.verdict_title("wrong_mode") == health_words.sentence("wrong_mode", {})
+    assert verdict_words.title("wrong_mode") == health_words.sentence("wrong_mode", {})
 
 
 def test_a_step_that_saw_nothing_says_so_in_the_language_of_the_reader(app: Flask) -> None:
@@ -182,7 +182,7 @@ def test_a_second_fault_stands_below_the_verdict_with_what_to_do(van: Device, vi
     card = flat(visitor.get(PAGE)).partition('<ol class="card rows">')[0]
     found = card.partition("<h3>Also found</h3>")[2]
     assert re.findall(r"<strong>(.*?)</strong>", found) == ["Rear camera does not answer."]
-    assert check_words.verdict_todo("rear_camera") in found
+    assert verdict_words.todo("rear_camera") in found
 
 
 @pytest.mark.parametrize(("minutes", "said"), [(45, "answered <time"), (2, "checked <time")])
@@ -243,7 +243,7 @@ def test_on_paper_a_check_is_its_verdict_and_what_was_found(van: Device, visitor
 def test_the_advice_of_an_unclear_check_names_the_marks_of_its_steps(app: Flask) -> None:
     text = '{% import "macros/check.html" as check with context %}{{ check.mark(entry) }}'
     with app.test_request_context():
-        template, advice = app.jinja_env.from_string(text), check_words.verdict_todo("undecided")
+        template, advice = app.jinja_env.from_string(text), verdict_words.todo("undecided")
         for verdict in ("bad", "warn"):
             mark = template.render(entry={"state": "done", "verdict": verdict})
             assert f"“{re.sub('<[^>]+>', '', mark).strip()}”" in advice

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from conftest import ROOT
 
-from provisioning.check import check_words, finding_words, todo_words
+from provisioning.check import check_words, finding_words, todo_words, verdict_words
 from provisioning.check.facts import GOOD, LOOKS, CommandOutcome, Result, StepFacts
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import (
@@ -146,16 +146,16 @@ def test_these_facts_give_this_verdict_and_its_sentence_says_why(
 ) -> None:
     results = judged(changes)
     chosen = decide(results)
-    sentences = check_words.sentence(chosen, results)
+    sentences = verdict_words.sentence(chosen, results)
     assert chosen.id == verdict
-    assert check_words.verdict_title(chosen.id, results) in sentences
-    assert check_words.verdict_todo(chosen.id, results) in sentences
+    assert verdict_words.title(chosen.id, results) in sentences
+    assert verdict_words.todo(chosen.id, results) in sentences
     assert said in sentences.partition("Rests on:")[2]
 
 
 def test_a_card_that_is_in_and_does_not_work_is_not_called_missing() -> None:
     results = judged({"card": refused("file_not_found"), "sd": StepFacts(answer="yes")})
-    said = check_words.sentence(decide(results), results)
+    said = verdict_words.sentence(decide(results), results)
     assert said.startswith("The SD card in the front camera does not work. Format it, or try another one")
     assert "missing" not in said
     assert "Insert" not in said
@@ -171,7 +171,7 @@ def test_what_to_do_about_a_card_is_by_what_records_report_of_it(state: str, tod
 
 def advice(changes: dict[str, StepFacts]) -> str:
     results = judged(changes)
-    return check_words.verdict_todo(decide(results).id, results)
+    return verdict_words.todo(decide(results).id, results)
 
 
 def test_where_others_got_through_the_vehicle_is_to_be_looked_at_and_not_this_service() -> None:
@@ -211,7 +211,7 @@ def test_a_transfer_over_a_slow_line_is_not_called_fine() -> None:
 ])  # fmt: skip
 def test_cameras_without_a_picture_are_named(sides: list[str], title: str, todo: str) -> None:
     results = judged({side: refused("capture_failed") for side in sides})
-    assert check_words.sentence(decide(results), results).startswith(f"{title}. {todo}")
+    assert verdict_words.sentence(decide(results), results).startswith(f"{title}. {todo}")
 
 
 CLOCK_AHEAD = StepFacts([CommandOutcome("done", True, file_seconds_off=10_800.0)])
@@ -246,8 +246,8 @@ def test_a_verdict_hides_no_second_fault_and_what_it_explains_is_none(
     results = judged(changes)
     chosen = decide(results)
     assert (chosen.id, [one.id for one in decide_further(results)]) == (verdict, further)
-    said = check_words.sentence(chosen, results)
-    assert all(f"{check_words.verdict_title(code)}." in said.partition("Also: ")[2] for code in further)
+    said = verdict_words.sentence(chosen, results)
+    assert all(f"{verdict_words.title(code)}." in said.partition("Also: ")[2] for code in further)
 
 
 @pytest.mark.parametrize(("seconds", "todo"), [
@@ -257,7 +257,7 @@ def test_a_verdict_hides_no_second_fault_and_what_it_explains_is_none(
 def test_a_clock_that_no_time_zone_explains_has_none_proposed(seconds: float, todo: str) -> None:
     results = judged({"clock": StepFacts([CommandOutcome("done", True, file_seconds_off=seconds)])})
     assert decide(results).id == "wrong_clock"
-    assert todo in check_words.sentence(decide(results), results)
+    assert todo in verdict_words.sentence(decide(results), results)
     assert todo in todo_words.todo(results["clock"].finding)
 
 
@@ -289,8 +289,8 @@ def test_a_question_names_its_camera_and_without_an_answer_the_likely_cause_is_t
     results = judged(changes | {step: StepFacts(answer="unable")})
     verdict = decide(results)
     assert (certainty(verdict, results), camera(verdict, results)) == ("likely", about)
-    title = check_words.verdict_title(verdict.id)
-    assert check_words.sentence(verdict, results).startswith(f"Likely: {title}")
+    title = verdict_words.title(verdict.id)
+    assert verdict_words.sentence(verdict, results).startswith(f"Likely: {title}")
 
 
 @pytest.mark.parametrize(
@@ -325,8 +325,8 @@ def test_every_verdict_is_reached_by_some_facts() -> None:
 
 @pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.id)
 def test_a_verdict_names_a_next_step_and_rests_on_steps_that_exist(verdict: CheckVerdict) -> None:
-    assert check_words.verdict_title(verdict.id)
-    assert check_words.verdict_todo(verdict.id)
+    assert verdict_words.title(verdict.id)
+    assert verdict_words.todo(verdict.id)
     assert set(verdict.rests_on) <= set(BY_STEP)
     assert verdict.rests_on or verdict.id == "undecided"
 

@@ -11,7 +11,7 @@ from sms_vectors import Vector
 from sqlalchemy import text
 from test_replies import VECTORS
 
-from provisioning.check import check_words, finding_words, run_view
+from provisioning.check import check_words, finding_words, run_view, verdict_words
 from provisioning.check.steps import STEPS
 from provisioning.check.verdicts import VERDICTS
 from provisioning.commands import command_words
@@ -48,7 +48,7 @@ def test_every_finding_verdict_and_step_of_a_check_has_words_and_no_words_are_id
         "speed",
     }
     assert found | chosen | {AS_IT_IS} == set(finding_words.FINDINGS)
-    assert {verdict.id for verdict in VERDICTS} == set(check_words.VERDICTS)
+    assert {verdict.id for verdict in VERDICTS} == set(verdict_words.VERDICTS)
     assert [step.id for step in STEPS] == list(check_words.STEPS)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from provisioning.check import check_words, finding_words, todo_words
+from provisioning.check import check_words, finding_words, todo_words, verdict_words
 from provisioning.check.facts import BAD, LOOKS, WARN
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
@@ -100,18 +100,18 @@ def grounds_of(run: ChecklistRun) -> list[str]:
 
 def verdict_title_of(run: ChecklistRun) -> str:
     """Name a run's verdict."""
-    return check_words.verdict_title(run.verdict or "", results_of(run))
+    return verdict_words.title(run.verdict or "", results_of(run))
 
 
 def verdict_todo_of(run: ChecklistRun) -> str:
     """Say what to do next after a run's verdict."""
-    return check_words.verdict_todo(run.verdict or "", results_of(run))
+    return verdict_words.todo(run.verdict or "", results_of(run))
 
 
 def is_mended_by_settings(run: ChecklistRun) -> bool:
     """Condition: sending a setting may mend what a run found."""
     return run.verdict == "wrong_mode" or (
-        run.verdict == "wrong_clock" and check_words.clock_is_off_by_zone(results_of(run))
+        run.verdict == "wrong_clock" and verdict_words.clock_is_off_by_zone(results_of(run))
     )
 
 
@@ -155,9 +155,7 @@ def further_of(run: ChecklistRun) -> list[FurtherView]:
         return []
     results = results_of(run)
     return [
-        FurtherView(
-            one.id, check_words.verdict_title(one.id, results), check_words.verdict_todo(one.id, results)
-        )
+        FurtherView(one.id, verdict_words.title(one.id, results), verdict_words.todo(one.id, results))
         for one in decide_further(results)
     ]
 
@@ -234,11 +232,11 @@ def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
     label = gettext("Set %(required)s", required=REQUIRED_IN_WORDS)
     return VerdictView(
         code=verdict.id,
-        title=check_words.verdict_title(verdict.id, results),
+        title=verdict_words.title(verdict.id, results),
         certainty=certainty(verdict, results),
         camera=camera(verdict, results),
-        todo=check_words.verdict_todo(verdict.id, results),
-        text=check_words.sentence(verdict, results),
+        todo=verdict_words.todo(verdict.id, results),
+        text=verdict_words.sentence(verdict, results),
         rests_on=rests_on(verdict, results),
         who=who(verdict),
         action=ActionView(label, "provision") if verdict.id == "wrong_mode" else None,
