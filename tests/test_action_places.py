@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from page_visitor import IMEI, Visitor
 
-from provisioning.devices.health_words import ActionKind
+from provisioning.devices.actions import ActionKind
 from provisioning.models import Device, Role, StatusItem, db, utcnow
 from provisioning.web.pages.action_places import PLACES
 

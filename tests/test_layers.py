@@ -36,6 +36,7 @@ PURE = (
     "provisioning.check.verdicts",
     "provisioning.commands.reply_matching",
     "provisioning.core.prices",
+    "provisioning.devices.actions",
     "provisioning.devices.durations",
     "provisioning.devices.credential_phases",
     "provisioning.devices.health",

@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 
 from provisioning.devices import health, health_words
+from provisioning.devices.actions import ActionKind
 from provisioning.devices.health import HealthState
 from provisioning.devices.vehicle_facts import (
     SIDES,
@@ -122,7 +123,7 @@ def test_the_document_lists_every_code_with_its_state_and_action_in_the_order_of
         if code in shown
     }
     kinds = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE)
-    assert set(kinds) == set(health_words.ActionKind)
+    assert set(kinds) == set(ActionKind)
 
 
 UNREACHABLE = "Cannot reach our server"

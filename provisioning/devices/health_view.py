@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from provisioning.devices import health_words
+from provisioning.devices.actions import ANSWER, Action
 from provisioning.devices.health import HealthState
-from provisioning.devices.health_words import Action
 from provisioning.models import ChecklistRun, Device, db
 from provisioning.translation import gettext
 
@@ -58,7 +58,7 @@ def _view(row: Device, others: int, check: ChecklistRun | None) -> HealthView:
         row.health_code,
         health_words.sentence(row.health_code, arguments),
         row.health_since or row.created_at,
-        health_words.ANSWER if waits else health_words.action(row.health_code, arguments),
+        ANSWER if waits else health_words.action(row.health_code, arguments),
         check,
     )
 

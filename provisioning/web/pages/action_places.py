@@ -9,8 +9,8 @@ from typing import Any
 
 from flask import url_for
 
+from provisioning.devices.actions import ANSWER, ActionKind
 from provisioning.devices.health_view import HealthView
-from provisioning.devices.health_words import ANSWER, ActionKind
 from provisioning.roles import Permission
 from provisioning.translation import gettext
 from provisioning.web import auth

@@ -9,9 +9,9 @@ from zoneinfo import available_timezones
 
 from marshmallow import RAISE, ValidationError, fields, validate, validates_schema
 
+from provisioning.devices.actions import ActionKind
 from provisioning.devices.health import CODES, HealthState
 from provisioning.devices.health_view import HealthView
-from provisioning.devices.health_words import ActionKind
 from provisioning.models import Device
 from provisioning.tracker.input_fields import Flag
 from provisioning.tracker.normalization import clean_phone
