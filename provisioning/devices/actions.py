@@ -1,6 +1,7 @@
 """What a person can do about a fault: a kind, for pages and programs, and a label that says what will happen. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from provisioning.translation import N_, gettext
@@ -22,11 +23,11 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a person can do about it; `camera`: front or rear, where it is known to be about that one alone."""
+    """What a person can do; `arguments`: what the address of the place that does it says beside the place."""
 
     kind: ActionKind
     sentence: str
-    camera: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -37,9 +38,13 @@ class Action:
 ANSWER = Action(ActionKind.ANSWER, N_("Answer the question"))
 CHECK = Action(ActionKind.CHECK, N_("Check"))
 SET_MODE = Action(ActionKind.SET_MODE, N_("Set it and check again"))
-RESTART = Action(ActionKind.RESTART_CAMERA, N_("Restart the camera"))
 REPAIR = Action(ActionKind.REPAIR, N_("Repair"))
 CHANGE_NUMBER = Action(ActionKind.CHANGE_NUMBER, N_("Change number"))
 CARD_IS_IN = Action(ActionKind.CHECK, N_("Card is in: check again"))
 SET_CLOCK = Action(ActionKind.SET_CLOCK, N_("Set the time zone and check again"))
 SET_SERVER = Action(ActionKind.SET_SERVER, N_("How to set it"))
+
+
+def restart(camera: str, sentence: str = N_("Restart the camera")) -> Action:
+    """Give the action that restarts a camera: front, rear or both."""
+    return Action(ActionKind.RESTART_CAMERA, sentence, {"camera": camera})

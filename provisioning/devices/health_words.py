@@ -5,7 +5,7 @@ rows.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from provisioning.devices import transfer_times
@@ -14,12 +14,12 @@ from provisioning.devices.actions import (
     CHANGE_NUMBER,
     CHECK,
     REPAIR,
-    RESTART,
     SET_CLOCK,
     SET_MODE,
     SET_SERVER,
     Action,
     ActionKind,
+    restart,
 )
 from provisioning.devices.health import HealthState
 from provisioning.devices.health_rules import WRONG_CLOCK
@@ -40,16 +40,23 @@ _ZONE_STEP, _MOST_ZONES = 1800, 26 * 3600  # seconds: between two time zones at 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    sentence: Callable[[ReasonArguments], str]
-    action: Action | None
+    """What is said of a reason, and what mends it: each fixed, or made of the arguments of the reason."""
+
+    sentence: str | Callable[[ReasonArguments], str]
+    action: Action | Callable[[ReasonArguments], Action] | None
 
 
+def _restart(arguments: ReasonArguments) -> Action:
+    return restart(arguments.get("camera") or "both")
+
+
+_RESTART_BOTH = restart("both")
 # why requests fail, by the code of their end, for the three that failed alike
 _REASONS: Mapping[str, tuple[str, Action]] = {
-    "capture_failed": (N_("Takes no picture"), RESTART),
-    "camera_nak": (N_("The camera refuses requests"), RESTART),
-    "media_timeout": (N_("The camera does not finish in time"), RESTART),
-    "media_problem": (N_("The camera takes damaged files"), RESTART),
+    "capture_failed": (N_("Takes no picture"), _RESTART_BOTH),
+    "camera_nak": (N_("The camera refuses requests"), _RESTART_BOTH),
+    "media_timeout": (N_("The camera does not finish in time"), _RESTART_BOTH),
+    "media_problem": (N_("The camera takes damaged files"), _RESTART_BOTH),
     "dualcam_not_present": (N_("No camera answers"), CHECK),
     "camera_not_present": (N_("The camera does not answer"), CHECK),
     "file_not_found": (N_("The camera has no footage"), CHECK),
@@ -121,6 +128,10 @@ def is_by_zone(seconds: float | None) -> bool:
     return abs(seconds) <= _MOST_ZONES and steps != 0 and abs(seconds - steps * _ZONE_STEP) <= WRONG_CLOCK
 
 
+def _mend_clock(arguments: ReasonArguments) -> Action:
+    return SET_CLOCK if is_by_zone(arguments.get("seconds")) else CHECK
+
+
 def _drift(arguments: ReasonArguments) -> str:
     count = len(arguments["parameters"])
     if preset := arguments.get("preset"):
@@ -185,41 +196,45 @@ def _silence(arguments: ReasonArguments) -> str:
     return gettext("No sign of life since it was added")
 
 
-def _said(sentence: str) -> Callable[[ReasonArguments], str]:
-    return lambda arguments: gettext(sentence)
+def _reason(arguments: ReasonArguments) -> tuple[str, Action]:
+    code = str(arguments.get("reason"))
+    return _REASONS.get(code, (N_("The last three requests failed"), CHECK))
+
+
+def _failure(arguments: ReasonArguments) -> str:
+    return gettext(_reason(arguments)[0])
+
+
+def _mend_failure(arguments: ReasonArguments) -> Action:
+    return _reason(arguments)[1]
 
 
 _WORDS: Mapping[str, _Words] = {
-    "wrong_mode": _Words(_said(N_("Camera port not in DualCam mode")), SET_MODE),
-    "no_camera": _Words(_said(N_("No camera answers")), CHECK),
+    "wrong_mode": _Words(N_("Camera port not in DualCam mode"), SET_MODE),
+    "no_camera": _Words(N_("No camera answers"), CHECK),
     "no_reply": _Words(_no_reply, CHECK),
     "server_unreachable": _Words(_unreachable, CHECK),
-    "no_capture": _Words(_capture, RESTART),
-    "requests_fail": _Words(lambda arguments: gettext(_reason(arguments)[0]), None),
-    "other_tracker": _Words(_said(N_("Another tracker answers at this number")), CHANGE_NUMBER),
-    "front_camera": _Words(_said(N_("Front camera does not answer")), CHECK),
-    "rear_camera": _Words(_said(N_("Rear camera does not answer")), CHECK),
+    "no_capture": _Words(_capture, _restart),
+    "requests_fail": _Words(_failure, _mend_failure),
+    "other_tracker": _Words(N_("Another tracker answers at this number"), CHANGE_NUMBER),
+    "front_camera": _Words(N_("Front camera does not answer"), CHECK),
+    "rear_camera": _Words(N_("Rear camera does not answer"), CHECK),
     "no_card": _Words(_no_card, CARD_IS_IN),
     "faulty_card": _Words(_faulty_card, CARD_IS_IN),
-    "triggers_lead_nowhere": _Words(_said(N_("Its own photos and clips do not reach us")), SET_SERVER),
-    "wrong_clock": _Words(_clock, SET_CLOCK),
+    "triggers_lead_nowhere": _Words(N_("Its own photos and clips do not reach us"), SET_SERVER),
+    "wrong_clock": _Words(_clock, _mend_clock),
     "drift": _Words(_drift, REPAIR),
     "slow_line": _Words(_slow_line, CHECK),
     "slow_answers": _Words(_slow_answers, CHECK),
     "avl_on_camera_port": _Words(
-        _said(N_("Tracker sends its data to the camera port")),
+        N_("Tracker sends its data to the camera port"),
         Action(ActionKind.SET_TRACKER_SERVER, N_("How to set it")),
     ),
     "silent": _Words(_silence, CHECK),
     "never_checked": _Words(_never_checked, CHECK),
     "proof_old": _Words(_proof_old, CHECK),
-    "proved": _Words(_said(N_("Works")), None),
+    "proved": _Words(N_("Works"), None),
 }
-
-
-def _reason(arguments: ReasonArguments) -> tuple[str, Action]:
-    code = str(arguments.get("reason"))
-    return _REASONS.get(code, (N_("The last three requests failed"), CHECK))
 
 
 def sentence(code: str, arguments: ReasonArguments) -> str:
@@ -227,13 +242,11 @@ def sentence(code: str, arguments: ReasonArguments) -> str:
 
     `others` among the arguments of `server_unreachable`: how many other vehicles got through in the last hour.
     """
-    return _WORDS[code].sentence(arguments)
+    said = _WORDS[code].sentence
+    return said(arguments) if callable(said) else gettext(said)
 
 
 def action(code: str, arguments: ReasonArguments) -> Action | None:
     """Give what mends it; None where there is nothing to do."""
-    found = _reason(arguments)[1] if code == "requests_fail" else _WORDS[code].action
-    if code == "wrong_clock" and not is_by_zone(arguments.get("seconds")):
-        found = CHECK  # no time zone mends it
-    camera = arguments.get("camera")
-    return replace(found, camera=camera) if found and camera in ("front", "rear") else found
+    mends = _WORDS[code].action
+    return mends(arguments) if callable(mends) else mends

@@ -1,4 +1,4 @@
-"""Where the buttons of a vehicle's health lead: for every kind of action, the place that does what its button says.
+"""Where actions lead: for every kind the place that does what its button says, for a vehicle's health and its check.
 
 While a check is open the only button is the one that leads to it: its end may say something else.
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import url_for
 
-from provisioning.devices.actions import ANSWER, ActionKind
+from provisioning.devices.actions import ANSWER, Action, ActionKind
 from provisioning.devices.health_view import HealthView
 from provisioning.roles import Permission
 from provisioning.translation import gettext
@@ -21,7 +21,7 @@ class _Place:
     endpoint: str
     anchor: str
     permission: Permission = Permission.SET_UP
-    query: Mapping[str, str] = field(default_factory=dict)  # `{camera}` in it: the one that it is about
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 PLACES: Mapping[ActionKind, _Place] = {
@@ -29,7 +29,7 @@ PLACES: Mapping[ActionKind, _Place] = {
     ActionKind.CHECK: _Place("pages.check", "start", Permission.ASK),
     ActionKind.SET_MODE: _Place("pages.vehicle_settings", "send", query={"then": "check"}),
     ActionKind.SET_CLOCK: _Place("pages.vehicle_settings", "card-clock", query={"then": "check"}),
-    ActionKind.RESTART_CAMERA: _Place("pages.restart", "restart", query={"camera": "{camera}"}),
+    ActionKind.RESTART_CAMERA: _Place("pages.restart", "restart"),
     ActionKind.REPAIR: _Place("pages.vehicle_parameters", "send", query={"differing": "1"}),
     ActionKind.CHANGE_NUMBER: _Place("pages.edit_vehicle", "field-phone"),
     ActionKind.SET_SERVER: _Place("pages.vehicle_settings", "card-server"),
@@ -51,11 +51,13 @@ def button_of(health: HealthView, imei: str) -> Button | None:
         may_answer = health.check.waits_for_person and auth.caller().may(Permission.ASK)
         label = ANSWER.label if may_answer else gettext("See the check")
         return Button(label, url_for("pages.check", imei=imei, _anchor="start"))
-    action = health.action
-    if action is None or not auth.caller().may(PLACES[action.kind].permission):
-        return None
+    return button(health.action, imei) if health.action is not None else None
+
+
+def button(action: Action, imei: str) -> Button | None:
+    """Give the button that leads to an action's place; None where the caller may not do it."""
     place = PLACES[action.kind]
-    query: dict[str, Any] = {
-        name: value.format(camera=action.camera or "both") for name, value in place.query.items()
-    }
-    return Button(action.label, url_for(place.endpoint, imei=imei, _anchor=place.anchor, **query))
+    if not auth.caller().may(place.permission):
+        return None
+    given: dict[str, Any] = {**place.query, **action.arguments}
+    return Button(action.label, url_for(place.endpoint, imei=imei, _anchor=place.anchor, **given))
