@@ -9,8 +9,9 @@ from provisioning.check import check_words, finding_words, todo_words, verdict_w
 from provisioning.check.facts import BAD, LOOKS, WARN
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
-from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, rests_on, who
+from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, rests_on
 from provisioning.commands import command_words
+from provisioning.devices.actions import Action
 from provisioning.models import ChecklistRun, Command, State
 from provisioning.phrase import Phrase
 from provisioning.tracker.parameters import REQUIRED_IN_WORDS
@@ -108,11 +109,9 @@ def verdict_todo_of(run: ChecklistRun) -> str:
     return verdict_words.todo(run.verdict or "", results_of(run))
 
 
-def is_mended_by_settings(run: ChecklistRun) -> bool:
-    """Condition: sending a setting may mend what a run found."""
-    return run.verdict == "wrong_mode" or (
-        run.verdict == "wrong_clock" and verdict_words.clock_is_off_by_zone(results_of(run))
-    )
+def action_of(run: ChecklistRun) -> Action | None:
+    """Give what mends what a run found and then checks again; None where no button can."""
+    return verdict_words.action(run.verdict, results_of(run)) if run.verdict in BY_ID else None
 
 
 def said_of_steps(run: ChecklistRun) -> dict[str, tuple[str, str]]:
@@ -142,11 +141,6 @@ def tested_at(run: ChecklistRun, asked: Sequence[Command]) -> datetime | None:
     is_answered = any("answer" in entry for entry in run.steps.values())
     is_older = newest is not None and run.ended_at is not None and run.ended_at - newest > TESTED_BEFORE
     return newest if is_answered and is_older else None
-
-
-def restarted_by(run: ChecklistRun) -> str | None:
-    """Give the camera whose restart may mend what a run found: front, rear or both; None where none may."""
-    return camera(BY_ID[run.verdict], results_of(run)) if run.verdict == "no_capture" else None
 
 
 def further_of(run: ChecklistRun) -> list[FurtherView]:
@@ -238,7 +232,7 @@ def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
         todo=verdict_words.todo(verdict.id, results),
         text=verdict_words.sentence(verdict, results),
         rests_on=rests_on(verdict, results),
-        who=who(verdict),
+        who=verdict.who,
         action=ActionView(label, "provision") if verdict.id == "wrong_mode" else None,
         also=further_of(run),
     )

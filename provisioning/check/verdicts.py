@@ -1,6 +1,6 @@
-"""The verdicts of the checklist in their order, and what follows from each: who acts, how sure it is. Pure."""
+"""The verdicts of the checklist in their order: when each holds, how bad it is, who acts, what it explains. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from provisioning.check.facts import BAD, GOOD, HIDDEN, PRIVATE, UNABLE, WARN, Result, StepFacts, has_mark
@@ -8,14 +8,24 @@ from provisioning.check.steps import Step
 from provisioning.devices.vehicle_facts import camera_of_verdict
 from provisioning.phrase import Phrase
 
+DESK, VEHICLE = "desk", "vehicle"  # who acts: somebody at a desk, or at the vehicle
+
 
 @dataclass(frozen=True, slots=True)
 class CheckVerdict:
-    """The end of a run, which check_words says, and the steps it rests on."""
+    """The end of a run, which `verdict_words` says, in one row with all that follows from it."""
 
     id: str
-    rests_on: tuple[str, ...]
+    rests_on: tuple[str, ...]  # steps
     holds: Callable[[Mapping[str, Result]], bool]
+    grade: str = BAD
+    who: str | None = VEHICLE  # can do the next step; None where nothing is to be done
+    explains: tuple[str, ...] = ()  # verdicts that are no faults of their own beside it
+    marks_of_others: tuple[
+        str, ...
+    ] = ()  # a step with one of them proves another fault: this rests not on it
+    is_alone: bool = False  # beside it nothing else can be said, and it is said beside nothing else
+    has_several_causes: bool = False
 
 
 def _dead(results: Mapping[str, Result], mark: str, *photos: str) -> bool:
@@ -24,6 +34,8 @@ def _dead(results: Mapping[str, Result], mark: str, *photos: str) -> bool:
 
 
 _FILES = ("front", "rear", "card")
+_CARDS = ("faulty_card", "no_card")
+_DEAD_CAMERAS = ("no_power", "no_camera", "front_camera", "rear_camera")
 NEEDED = ("reachable", "configuration", "cameras", "front", "rear", "card")
 
 
@@ -34,24 +46,38 @@ def _works(results: Mapping[str, Result]) -> bool:
 
 
 VERDICTS: tuple[CheckVerdict, ...] = (
-    CheckVerdict("other_tracker", ("firmware",), lambda r: has_mark(r, "other_tracker", "firmware")),
-    CheckVerdict("silent", ("reachable",), lambda r: has_mark(r, "silent", "reachable")),
+    CheckVerdict(
+        "other_tracker",
+        ("firmware",),
+        lambda r: has_mark(r, "other_tracker", "firmware"),
+        who=DESK,
+        is_alone=True,
+    ),
+    CheckVerdict("silent", ("reachable",), lambda r: has_mark(r, "silent", "reachable"), is_alone=True),
     CheckVerdict(
         "answers_late",
         ("reachable",),
         lambda r: has_mark(r, "late", "reachable") and "configuration" not in r,
+        grade=WARN,
+        who=DESK,
+        is_alone=True,
     ),
     CheckVerdict(
         "wrong_mode",
         ("configuration", "front", "rear"),
         lambda r: has_mark(r, "wrong_mode", "configuration", "front", "rear"),
+        who=DESK,
     ),
     CheckVerdict(
         "ignition_off",
         ("front", "rear", "power"),
         lambda r: has_mark(r, "ignition", "front", "rear") or has_mark(r, "off", "power"),
+        grade=WARN,
+        explains=(*_DEAD_CAMERAS, "server_unreachable", "no_capture", "faulty_card", "no_card"),
     ),
-    CheckVerdict("no_power", ("led", "cameras"), lambda r: has_mark(r, "no_power", "led")),
+    CheckVerdict(
+        "no_power", ("led", "cameras"), lambda r: has_mark(r, "no_power", "led"), explains=_DEAD_CAMERAS
+    ),
     CheckVerdict(
         "no_camera",
         ("cameras", "front", "rear", "led"),
@@ -59,6 +85,7 @@ VERDICTS: tuple[CheckVerdict, ...] = (
             _dead(r, "none", "front", "rear")
             or (has_mark(r, "missing", "front") and has_mark(r, "missing", "rear"))
         ),
+        explains=_DEAD_CAMERAS,
     ),
     CheckVerdict(
         "server_unreachable",
@@ -68,9 +95,16 @@ VERDICTS: tuple[CheckVerdict, ...] = (
             # where another file of the run came, the server is reached
             or (has_mark(r, "no_file", *_FILES) and not has_mark(r, "came", *_FILES))
         ),
+        who=DESK,
+        explains=("refused", "breaks"),
+        marks_of_others=("missing", "no_capture"),
     ),
     CheckVerdict(
-        "no_capture", ("cameras", "front", "rear"), lambda r: has_mark(r, "no_capture", "front", "rear")
+        "no_capture",
+        ("cameras", "front", "rear"),
+        lambda r: has_mark(r, "no_capture", "front", "rear"),
+        marks_of_others=("missing", "unreachable", "no_file"),
+        has_several_causes=True,
     ),
     CheckVerdict(
         "front_camera",
@@ -82,8 +116,10 @@ VERDICTS: tuple[CheckVerdict, ...] = (
         ("cameras", "rear", "led"),
         lambda r: _dead(r, "rear", "rear") or has_mark(r, "missing", "rear"),
     ),
-    CheckVerdict("wrong_clock", ("clock",), lambda r: has_mark(r, "wrong", "clock")),
-    CheckVerdict("faulty_card", ("card", "sd"), lambda r: has_mark(r, "bad_card", "card", "sd")),
+    CheckVerdict("wrong_clock", ("clock",), lambda r: has_mark(r, "wrong", "clock"), who=DESK),
+    CheckVerdict(
+        "faulty_card", ("card", "sd"), lambda r: has_mark(r, "bad_card", "card", "sd"), explains=("no_card",)
+    ),
     CheckVerdict(
         "no_card",
         ("card", "sd"),
@@ -93,16 +129,31 @@ VERDICTS: tuple[CheckVerdict, ...] = (
             or has_mark(r, "unable", "sd")
         ),
     ),
-    CheckVerdict("refused", ("transfer",), lambda r: has_mark(r, "refused", "transfer")),
-    CheckVerdict("triggers_lead_nowhere", ("triggers",), lambda r: has_mark(r, "nowhere", "triggers")),
-    CheckVerdict("old_firmware", ("firmware",), lambda r: has_mark(r, "old_firmware", "firmware")),
-    CheckVerdict("differs", ("configuration",), lambda r: has_mark(r, "differs", "configuration")),
     CheckVerdict(
-        "breaks", ("transfer",), lambda r: has_mark(r, "breaks", "transfer") or has_mark(r, "crc", "transfer")
+        "refused", ("transfer",), lambda r: has_mark(r, "refused", "transfer"), grade=WARN, who=DESK
     ),
-    CheckVerdict("slow", ("speed",), lambda r: _works(r) and has_mark(r, "slow", "speed")),
-    CheckVerdict("good", NEEDED, lambda r: _works(r)),
-    CheckVerdict("undecided", (), lambda r: True),
+    CheckVerdict(
+        "triggers_lead_nowhere", ("triggers",), lambda r: has_mark(r, "nowhere", "triggers"), who=DESK
+    ),
+    CheckVerdict(
+        "old_firmware", ("firmware",), lambda r: has_mark(r, "old_firmware", "firmware"), grade=WARN, who=DESK
+    ),
+    CheckVerdict(
+        "differs", ("configuration",), lambda r: has_mark(r, "differs", "configuration"), grade=WARN, who=DESK
+    ),
+    CheckVerdict(
+        "breaks",
+        ("transfer",),
+        lambda r: has_mark(r, "breaks", "transfer") or has_mark(r, "crc", "transfer"),
+        grade=WARN,
+    ),
+    CheckVerdict(
+        "slow", ("speed",), lambda r: _works(r) and has_mark(r, "slow", "speed"), grade=WARN, is_alone=True
+    ),
+    CheckVerdict("good", NEEDED, lambda r: _works(r), grade=GOOD, who=None, is_alone=True),
+    CheckVerdict(
+        "undecided", (), lambda r: True, grade=WARN, who=DESK, is_alone=True, has_several_causes=True
+    ),
 )
 
 BY_ID = {verdict.id: verdict for verdict in VERDICTS}
@@ -113,75 +164,32 @@ def decide(results: Mapping[str, Result]) -> CheckVerdict:
     return next(verdict for verdict in VERDICTS if verdict.holds(results))
 
 
-# beside these nothing else can be said of the vehicle
-_ALONE = ("other_tracker", "silent", "answers_late", "slow", "good", "undecided")
-_DEAD_CAMERAS = ("no_power", "no_camera", "front_camera", "rear_camera")
-# what a verdict explains is no fault of its own
-_EXPLAINS: Mapping[str, Sequence[str]] = {
-    "ignition_off": (*_DEAD_CAMERAS, "server_unreachable", "no_capture", "faulty_card", "no_card"),
-    "no_power": _DEAD_CAMERAS,
-    "no_camera": _DEAD_CAMERAS,
-    "server_unreachable": ("refused", "breaks"),
-    "faulty_card": ("no_card",),
-}
-
-
-_CARDS = ("faulty_card", "no_card")
-
-
 def decide_further(results: Mapping[str, Result]) -> list[CheckVerdict]:
     """Give what the answers prove beside the verdict: further faults, in the order of VERDICTS."""
-    found = [decide(results)]
+    first = decide(results)
+    if first.is_alone:
+        return []
+    found = [first]
     for verdict in VERDICTS:
-        explained = {code for one in found for code in (one.id, *_EXPLAINS.get(one.id, ()))}
-        if verdict.id not in (*_ALONE, *explained) and verdict.holds(results):
+        explained = {code for one in found for code in (one.id, *one.explains)}
+        if not verdict.is_alone and verdict.id not in explained and verdict.holds(results):
             found.append(verdict)
-    is_alone = found[0].id in _ALONE
     # a clip may be missing because of the clock, unless somebody saw no card, or records report a bad one
     is_proved = has_mark(results, "no_card", "card", "sd") or has_mark(results, "bad_card", "card")
     is_doubtful = has_mark(results, "wrong", "clock") and not is_proved
-    return [] if is_alone else [one for one in found[1:] if one.id not in _CARDS or not is_doubtful]
-
-
-DESK = (  # what can be done without going to the vehicle
-    "other_tracker",
-    "answers_late",
-    "wrong_mode",
-    "server_unreachable",
-    "wrong_clock",
-    "refused",
-    "triggers_lead_nowhere",
-    "old_firmware",
-    "differs",
-    "undecided",
-)
-
-
-def who(verdict: CheckVerdict) -> str | None:
-    """Say who can do the next step: the desk, or somebody at the vehicle; None where nothing is to be done."""
-    if verdict.id == "good":
-        return None
-    return "desk" if verdict.id in DESK else "vehicle"
-
-
-LESSER = ("ignition_off", "answers_late", "refused", "old_firmware", "differs", "breaks", "slow", "undecided")
-
-
-def grade(verdict: str) -> str:
-    """Give how bad a verdict is: good, warn or bad."""
-    return GOOD if verdict == "good" else WARN if verdict in LESSER else BAD
+    return [one for one in found[1:] if one.id not in _CARDS or not is_doubtful]
 
 
 def likely_cause(results: Mapping[str, Result], question: Step) -> CheckVerdict | None:
     """Give the verdict of a run whose question nobody can answer; None where the run has found nothing bad."""
     unable = question.read(StepFacts(answer=UNABLE, results=results))
     verdict = decide({**results, question.id: unable})
-    return verdict if grade(verdict.id) == BAD else None
+    return verdict if verdict.grade == BAD else None
 
 
 def certainty(verdict: CheckVerdict, results: Mapping[str, Result]) -> str:
     """Say how sure a verdict is: certain, likely, or one_of several causes."""
-    if verdict.id in ("undecided", "no_capture"):
+    if verdict.has_several_causes:
         return "one_of"
     return "likely" if any(has_mark(results, "unable", step) for step in verdict.rests_on) else "certain"
 
@@ -193,20 +201,14 @@ def camera(verdict: CheckVerdict, results: Mapping[str, Result]) -> str | None:
     return camera_of_verdict(verdict.id, {name: result.mark for name, result in results.items()})
 
 
-# what a step found that speaks of another fault, though the verdict rests on steps of its kind
-_OF_OTHERS: Mapping[str, Sequence[str]] = {
-    "server_unreachable": ("missing", "no_capture"),
-    "no_capture": ("missing", "unreachable", "no_file"),
-}
-
-
 def rests_on(verdict: CheckVerdict, results: Mapping[str, Result]) -> list[str]:
     """Give the steps that a verdict rests on, of those that were answered."""
-    others = _OF_OTHERS.get(verdict.id, ())
     return [
         name
         for name in verdict.rests_on
-        if name in results and results[name].verdict != HIDDEN and results[name].mark not in others
+        if name in results
+        and results[name].verdict != HIDDEN
+        and results[name].mark not in verdict.marks_of_others
     ]
 
 

@@ -51,13 +51,13 @@ def button_of(health: HealthView, imei: str) -> Button | None:
         may_answer = health.check.waits_for_person and auth.caller().may(Permission.ASK)
         label = ANSWER.label if may_answer else gettext("See the check")
         return Button(label, url_for("pages.check", imei=imei, _anchor="start"))
-    return button(health.action, imei) if health.action is not None else None
+    return button(health.action, imei)
 
 
-def button(action: Action, imei: str) -> Button | None:
-    """Give the button that leads to an action's place; None where the caller may not do it."""
-    place = PLACES[action.kind]
-    if not auth.caller().may(place.permission):
+def button(action: Action | None, imei: str) -> Button | None:
+    """Give the button that leads to an action's place; None without an action, or where the caller may not do it."""
+    if action is None or not auth.caller().may(PLACES[action.kind].permission):
         return None
+    place = PLACES[action.kind]
     given: dict[str, Any] = {**place.query, **action.arguments}
     return Button(action.label, url_for(place.endpoint, imei=imei, _anchor=place.anchor, **given))

@@ -5,13 +5,13 @@ from flask.typing import ResponseReturnValue
 
 from provisioning.check import check_words, run_view, runner, step_commands
 from provisioning.check.steps import STEPS
-from provisioning.check.verdicts import BY_ID, grade
+from provisioning.check.verdicts import BY_ID
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import ChecklistRun, Device, utcnow
 from provisioning.translation import gettext
 from provisioning.web import auth
-from provisioning.web.pages import forms, words
+from provisioning.web.pages import action_places, forms, words
 from provisioning.web.pages.vehicle import page
 
 
@@ -36,7 +36,8 @@ def _page(device: Device, problem: str | None = None) -> str:
     asked = run_view.commands(run) if run else []
     return page(
         device, "vehicle/check.html", "check", run=run, steps=STEPS, cost=cost, problem=problem, verdict=verdict,
-        tone=_tone(run), check_words=check_words, run_view=run_view, answers=check_words.answers(),
+        tone=_tone(run), mend=action_places.button(run_view.action_of(run) if run else None, device.imei),
+        check_words=check_words, run_view=run_view, answers=check_words.answers(),
         waits_with=run_view.waits_with(run) if run else "",
         waits_because=run_view.waits_because(run, asked) if run else "",
         further=run_view.further_of(run) if run else [],
@@ -50,9 +51,10 @@ def _page(device: Device, problem: str | None = None) -> str:
 
 def _tone(run: ChecklistRun | None) -> str:
     """Give the tone of the card that says how a check stands."""
-    if run is None or (run.ended_at and run.verdict not in BY_ID):
-        return "quiet"
-    return words.GRADES[grade(run.verdict or "")] if run.ended_at else "open"
+    if run is not None and run.ended_at is None:
+        return "open"
+    verdict = BY_ID.get(run.verdict or "") if run else None
+    return words.GRADES[verdict.grade] if verdict else "quiet"
 
 
 def act(imei: str) -> ResponseReturnValue:
