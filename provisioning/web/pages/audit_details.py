@@ -48,7 +48,7 @@ _COMMANDS: Mapping[str, str] = {
     "getparam": N_("read settings"),
     "setparam": N_("set settings"),
 }
-_YES, _NO = (True, "True"), (False, "False")  # versions before wrote them as the program does
+_OF_OLD: Mapping[str, bool] = {"True": True, "False": False}  # as versions before wrote yes and no
 _DAYS = ("photo_days", "video_days")
 
 
@@ -59,10 +59,11 @@ def of(row: AuditEntry, *, is_request_named: bool) -> list[tuple[str, str]]:
     """
     is_change = row.action == AuditAction.CHANGED
     found = []
-    for name, value in (row.detail or {}).items():
+    for name, held in (row.detail or {}).items():
+        value = _OF_OLD.get(held, held) if isinstance(held, str) else held
         if name == "command" and is_request_named:
             continue
-        if (value in ("", None, *_NO) and name != "active") and not is_change:
+        if (value in ("", None, False) and name != "active") and not is_change:
             continue
         found.append(_said(name, value, is_change))
     return found
@@ -70,11 +71,10 @@ def of(row: AuditEntry, *, is_request_named: bool) -> list[tuple[str, str]]:
 
 def _said(name: str, value: object, is_change: bool) -> tuple[str, str]:
     if name == "active":
-        return "", gettext("enabled") if value in _YES else gettext("disabled")
+        return "", gettext("enabled") if value else gettext("disabled")
     # a field without a name in words stands as it is written
-    return gettext(_FIELDS[name]) if name in _FIELDS else name.replace("_", " "), _value(
-        name, value, is_change
-    )
+    title = gettext(_FIELDS[name]) if name in _FIELDS else name.replace("_", " ")
+    return title, _value(name, value, is_change)
 
 
 def _value(name: str, value: object, is_change: bool) -> str:
@@ -84,8 +84,8 @@ def _value(name: str, value: object, is_change: bool) -> str:
         return gettext("for ever")
     if value in ("", None):
         return gettext("none")
-    if isinstance(value, bool) or value in ("True", "False"):
-        return gettext("yes") if value in _YES else gettext("no")
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
     return _word(name, str(value))
 
 
