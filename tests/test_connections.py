@@ -129,7 +129,7 @@ def test_a_tracker_that_sends_its_own_data_here_is_told_at_its_device(app: Flask
     camera_sessions.note([tracker_data(second) for second in range(5)], NOON)
     item = status_table.get(device.id, "tracker.server")
     assert item is not None
-    assert (item.verdict, status_words.note(item.note)) == ("bad", Reason.TRACKER_DATA.sentence)
+    assert (item.verdict, status_words.sentence(item.note)) == ("bad", Reason.TRACKER_DATA.sentence)
     assert status_table.get(device.id, "contact.tcp") is None  # its camera did not come
     assert [(row.imei, row.code, row.connections) for row in rows()] == [(IMEI, "tracker_data", 5)]
 

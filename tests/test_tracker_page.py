@@ -6,10 +6,12 @@ import pytest
 from flask import Flask
 from page_visitor import IMEI, Visitor, command
 from sqlalchemy import select
+from upload_rows import sidecar, take
 from werkzeug.test import TestResponse
 
 from provisioning.devices import status_table
 from provisioning.models import Command, Device, Role, Verdict, db, utcnow
+from provisioning.web.schemas.status import StatusItemResponse
 
 
 def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask) -> None:
@@ -36,14 +38,26 @@ def test_what_is_known_without_its_file_is_shown_without_a_link(van: Device, vis
 def test_the_last_file_is_named_in_the_readers_language_with_its_size(
     van: Device, visitor: Visitor, language: str, said: str
 ) -> None:
-    value = "front video, 14787 bytes"
+    take(sidecar(identifier="%videof", file_type="video", extension="h265", size=14787))
+    page = visitor.get(f"/vehicles/{IMEI}/settings/tracker", **{"Accept-Language": language}).text
+    assert page.count(f"<strong>{said}</strong>") == 3  # the last, and the camera's newest file and clip
+    assert "bytes" not in page
+
+
+def test_programs_read_the_last_file_in_english_words(van: Device) -> None:
+    take(sidecar(size=14787))
+    item = status_table.get(van.id, "upload.last")
+    assert StatusItemResponse().dump(item)["value"] == "front photo, 14787 bytes"
+
+
+def test_a_last_file_in_the_words_of_an_older_version_is_read_as_it_is(van: Device, visitor: Visitor) -> None:
+    words = "front video, 14787 bytes"
     status_table.note(
-        van, "upload.last", value, Verdict.GOOD, now=utcnow(), source_kind="upload", source_id=None
+        van, "upload.last", words, Verdict.GOOD, now=utcnow(), source_kind="upload", source_id=None
     )
     db.session.commit()
-    page = visitor.get(f"/vehicles/{IMEI}/settings/tracker", **{"Accept-Language": language}).text
-    assert f"<strong>{said}</strong>" in page
-    assert "bytes" not in page
+    assert f"<strong>{words}</strong>" in visitor.get(f"/vehicles/{IMEI}/settings/tracker").text
+    assert StatusItemResponse().dump(status_table.get(van.id, "upload.last"))["value"] == words
 
 
 def press(visitor: Visitor, command: str, **fields: str) -> TestResponse:

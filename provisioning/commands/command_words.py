@@ -5,7 +5,7 @@ from typing import Any
 
 from provisioning.commands import gateway_words
 from provisioning.core import encryption
-from provisioning.devices import status_table, transfer_times
+from provisioning.devices import status_table, status_words, transfer_times
 from provisioning.models import StatusItem
 from provisioning.phrase import AS_IT_IS, Phrase, read
 from provisioning.tracker.language import reply_from
@@ -216,10 +216,12 @@ def reply_sentence(held: Mapping[str, Any]) -> str:
 
 
 def status_value(row: StatusItem) -> str | None:
-    """Give the value of a status item; that of the last problem is a sentence."""
-    if row.item != status_table.ERROR or row.value is None:
-        return row.value
-    return sentence(read(row.value))
+    """Give the value of a status item as programs read it: the last problem and files in words."""
+    if row.value is not None and row.item == status_table.ERROR:
+        return sentence(read(row.value))
+    if row.value is not None and row.item in status_table.FILES:
+        return status_words.sentence(read(row.value))
+    return row.value
 
 
 def said(held: str | Mapping[str, Any] | Phrase | None) -> str | None:

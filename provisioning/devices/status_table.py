@@ -28,6 +28,9 @@ from provisioning.tracker.parameters import (
 )
 
 ERROR = "error.last"  # the last thing that went wrong: its value is a phrase, as text
+LAST_FILE = "upload.last"
+# these name a file: their value is a phrase, as text
+FILES = (LAST_FILE, "camera.front.file", "camera.front.video", "camera.rear.file", "camera.rear.video")
 SPEED = "upload.speed"  # bytes per second of the last check's own files
 CLOCK = "camera.clock"  # the camera's time minus ours, in seconds, by its newest file
 TRACKER_SERVER = "tracker.server"  # where the tracker's own data went, where that was here

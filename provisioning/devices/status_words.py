@@ -1,4 +1,4 @@
-"""What people read of the status items of a device: the note of an item, and the last problem."""
+"""What people read of the status items of a device: values that are words, and the note of an item."""
 
 from collections.abc import Mapping
 
@@ -14,6 +14,7 @@ WORDS: Mapping[str, str] = {
         "The tracker's own data came to the camera port: its server's Domain (2004) and Port (2005) name it."
     ),
     "day_full": N_("The device has sent as much as one may in a day; the camera keeps the rest."),
+    "file": "%(source)s %(file_type)s, %(bytes)s bytes",  # as programs read it: pages name it in their own words
 }
 
 
@@ -37,6 +38,6 @@ def value(held: str) -> str:
     return gettext(held) if held in VALUES else held
 
 
-def note(phrase: Phrase) -> str:
-    """Say the note of an item."""
+def sentence(phrase: Phrase) -> str:
+    """Say the note of an item, or a value that is a phrase."""
     return gettext(WORDS[phrase.code], **phrase.arguments)

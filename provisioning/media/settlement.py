@@ -20,6 +20,7 @@ from provisioning.media import bulk_links, camera_clock, event_service, link_ser
 from provisioning.media.bulk_links import Unlinked
 from provisioning.media.link_rules import SERVER_REQUEST
 from provisioning.models import Device, Upload, UploadState, changes, db, in_state, locks, visibility
+from provisioning.phrase import Phrase
 from receiver.store.keys import adopted
 from receiver.store.media_store import MediaError
 
@@ -117,8 +118,8 @@ def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now
 def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
     """Set the status item of each device's newest file, as of when it came."""
     by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
-    facts = {row.device_id: (_words(row), row.id, row.received_at or now) for row in by_time}
-    status_table.note_all("upload.last", "upload", facts, now)
+    facts = {row.device_id: (_named(row), row.id, row.received_at or now) for row in by_time}
+    status_table.note_all(status_table.LAST_FILE, "upload", facts, now)
     _tell_cameras(by_time, now)
     # no request named a server for these: the device's own setting brought them here
     address = camera_server.own_address(current_config())
@@ -140,13 +141,15 @@ def _tell_cameras(by_time: Sequence[Any], now: datetime) -> None:
             *([f"camera.{row.source}.video"] if row.file_type == "video" else []),
         ]
         for item in items:
-            by_item[item][row.device_id] = (_words(row), row.id, row.received_at or now)
+            by_item[item][row.device_id] = (_named(row), row.id, row.received_at or now)
     for item, facts in sorted(by_item.items()):
         status_table.note_all(item, "upload", facts, now)
 
 
-def _words(upload: Any) -> str:
-    return f"{upload.source} {upload.file_type}, {upload.size} bytes"
+def _named(upload: Any) -> str:
+    """Give the value of a status item that names a file."""
+    named = {"source": upload.source, "file_type": upload.file_type, "bytes": upload.size}
+    return Phrase("file", named).as_text()
 
 
 def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None:

@@ -142,7 +142,7 @@ class StatusItem(db.Model):  # type: ignore[name-defined]
     Items: "parameter.66000" (asked = what we want, value = what the device confirmed), "camera.front.version",
     "camera.rear.version", "camera.front.state", "camera.rear.state", "ignition", "sos", "firmware",
     "contact.sms", "contact.tcp", "tracker.server", "upload.last", "error.last", and those that info commands give
-    ("info.…"). The value of "error.last" is a phrase, as text.
+    ("info.…"). The values of "error.last" and of those that name a file (`status_table.FILES`) are phrases, as text.
     """
 
     __tablename__ = "status_items"

@@ -104,7 +104,7 @@ def init_app(app: Flask) -> None:
         estimate=durations.words, about=transfer_times.about, browser=browser_name,
         stamps_in_zone=times.stamps_in_zone,
         money=amounts.money, number=amounts.number,
-        said=command_words.said, status_note=status_words.note,
+        said=command_words.said, status_note=status_words.sentence,
         reply_sentence=command_words.reply_sentence, link_reason=link_words.reason, copy_problem=copy_words.problem,
         session_reason=session_words.reason,
     )  # fmt: skip

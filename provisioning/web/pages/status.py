@@ -1,6 +1,5 @@
 """What is known of a vehicle, item by item, in words: labels, values, groups."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -9,6 +8,7 @@ from sqlalchemy import select
 from provisioning.commands import command_words, submission
 from provisioning.devices import status_table, status_words, transfer_times
 from provisioning.models import Device, StatusItem, db
+from provisioning.phrase import AS_IT_IS, Phrase, read
 from provisioning.tracker.parameters import Parameter
 from provisioning.translation import N_, gettext
 from provisioning.web.pages.amounts import size
@@ -25,9 +25,6 @@ GROUPS = (
     (N_("Settings"), ("parameter.",)),
     (N_("Tracker"), ("info.", "tracker.", "files.")),
 )
-_FILE = re.compile(
-    r"(?P<source>front|rear) (?P<type>photo|video), (?P<bytes>[0-9]+) bytes"
-)  # as `media.settlement` notes it
 OTHER = N_("Other")  # the group of items whose names begin otherwise
 LABELS = {
     "contact.sms": N_("Last SMS from the vehicle"),
@@ -92,6 +89,14 @@ def _value(row: StatusItem, catalogue: Mapping[int, Parameter]) -> str | datetim
     if row.item.startswith("parameter."):
         number = int(row.item.split(".")[1])
         return words(catalogue[number], row.value) if number in catalogue else row.value
-    if file := _FILE.fullmatch(row.value):
-        return f"{title_of(file['source'], file['type'])}, {size(int(file['bytes']))}"
+    if row.item in status_table.FILES:
+        return _file(read(row.value))
     return status_words.value(row.value)
+
+
+def _file(named: Phrase) -> str:
+    """Name a file with its size; a row of an older version has words of its own."""
+    if named.code == AS_IT_IS:
+        return status_words.sentence(named)
+    given = named.arguments
+    return f"{title_of(given['source'], given['file_type'])}, {size(given['bytes'])}"

@@ -25,7 +25,7 @@ class StatusItemResponse(ResponseSchema):
     value = Text(command_words.status_value, null=True)
     asked = Text(null=True)
     verdict = Word(Verdict)
-    note = Text(lambda row: status_words.note(row.note) if row.note else None, null=True)
+    note = Text(lambda row: status_words.sentence(row.note) if row.note else None, null=True)
     since = Time()
     checked_at = Time()
     source = ByKey(
