@@ -86,6 +86,22 @@ def strings(path: Path) -> Iterator[str]:
                 )
 
 
+PLACES_OF_ITEMS = {"status_table.note": 1, "status_table.note_all": 0, "StatusFact": 0}
+
+
+def noted(path: Path) -> Iterator[str]:
+    """Give the status items that a module notes by their whole names: in a call, or by a variable `item`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        given: list[ast.expr] = []
+        if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in PLACES_OF_ITEMS:
+            given = node.args[PLACES_OF_ITEMS[called] :][:1]
+        elif isinstance(node, ast.Assign) and re.match(r"\(?item\b", ast.unparse(node.targets[0])):
+            given = node.value.elts[:1] if isinstance(node.value, ast.Tuple) else [node.value]
+        yield from (
+            one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        )
+
+
 def test_every_status_item_has_a_label_and_is_listed() -> None:
     table = (ROOT / "docs" / "api.md").read_text().split("## Status items")[1].split("## ")[0]
     modules = [path for path in (ROOT / "provisioning").rglob("*.py") if path != Path(status.__file__)]
@@ -93,6 +109,8 @@ def test_every_status_item_has_a_label_and_is_listed() -> None:
     shape = rf"({'|'.join(groups)})\.[a-z_.]+(?<!\.html)"
     named = {text for path in modules for text in strings(path) if re.fullmatch(shape, text)}
     assert {"contact.tcp", "camera.rear.video", "files.day_limit"} <= named
+    named |= {text for path in modules for text in noted(path)}
+    assert {"ignition", "sos", "firmware"} <= named
     replies = [reply for vector in VECTORS for reply in read_replies(vector.text)]
     said = {fact.item for reply in replies for fact in reply.status_facts("352094082736916")}
     said = {item for item in said if not item.startswith(status.NAMED_BY_DEVICE)}
