@@ -76,7 +76,7 @@ def make_app(network: Network, gateway: GatewayStandIn) -> Flask:
     app = Flask("simulator")
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(gateway.blueprint())
-    app.register_blueprint(control.blueprint(network, gateway))
+    app.register_blueprint(control.Control(network, gateway).blueprint())
     return app
 
 

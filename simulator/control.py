@@ -3,13 +3,14 @@
 JSON on loopback under /control; docs/simulator.md has the table.
 """
 
+import hashlib
 from dataclasses import asdict, fields
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 
 from simulator.network import Network
-from simulator.sms_gateway import GatewayFaults, GatewayStandIn
+from simulator.sms_gateway import CarriedMessage, GatewayFaults, GatewayStandIn
 from simulator.vehicle import Faults, Vehicle, from_json
 
 SETTINGS = (
@@ -27,27 +28,43 @@ KINDS = {"video": 0, "photo": 1}
 SOURCES = {"front": [1], "rear": [2], "both": [1, 2]}
 
 
-def blueprint(network: Network, gateway: GatewayStandIn) -> Blueprint:
-    """Make the control API."""
-    api = Blueprint("control", __name__, url_prefix="/control")
+class Control:
+    """The routes of the control API, over the vehicles of a network and its gateway."""
 
-    @api.get("/vehicles")
-    def vehicles() -> Response:
-        return jsonify({"items": [show(vehicle) for vehicle in network.vehicles.values()]})
+    def __init__(self, network: Network, gateway: GatewayStandIn) -> None:
+        self._network, self._gateway = network, gateway
 
-    @api.post("/vehicles")
-    def add() -> Response:
+    def blueprint(self) -> Blueprint:
+        """Give the HTTP side."""
+        api = Blueprint("control", __name__, url_prefix="/control")
+        api.add_url_rule("/vehicles", "vehicles", self.vehicles)
+        api.add_url_rule("/vehicles", "add", self.add, methods=["POST"])
+        api.add_url_rule("/vehicles/<imei>", "vehicle", self.vehicle)
+        api.add_url_rule("/vehicles/<imei>", "change", self.change, methods=["PATCH"])
+        api.add_url_rule("/vehicles/<imei>/faults", "faults", self.faults, methods=["PATCH"])
+        api.add_url_rule("/vehicles/<imei>/capture", "capture", self.capture, methods=["POST"])
+        api.add_url_rule("/gateway/faults", "gateway_faults", self.gateway_faults, methods=["PATCH"])
+        api.add_url_rule("/sms", "sms", self.sms, methods=["POST"])
+        api.add_url_rule("/messages", "messages", self.messages)
+        return api
+
+    def vehicles(self) -> Response:
+        """List the vehicles."""
+        return jsonify({"items": [show(vehicle) for vehicle in self._network.vehicles.values()]})
+
+    def add(self) -> Response:
+        """Add a vehicle."""
         vehicle = from_json(request.get_json())
-        network.add(vehicle)
+        self._network.add(vehicle)
         return jsonify(show(vehicle))
 
-    @api.get("/vehicles/<imei>")
-    def vehicle(imei: str) -> Response:
-        return jsonify(show(_find(imei)))
+    def vehicle(self, imei: str) -> Response:
+        """Show one vehicle."""
+        return jsonify(show(self._find(imei)))
 
-    @api.patch("/vehicles/<imei>")
-    def change(imei: str) -> Response:
-        found, given = _find(imei), request.get_json()
+    def change(self, imei: str) -> Response:
+        """Change what a vehicle is and holds; what is not given stays."""
+        found, given = self._find(imei), request.get_json()
         for name in SETTINGS:
             if name in given:
                 setattr(found, name, given[name])
@@ -58,57 +75,38 @@ def blueprint(network: Network, gateway: GatewayStandIn) -> Blueprint:
             found.parameters[int(number)] = str(value)
         return jsonify(show(found))
 
-    @api.patch("/vehicles/<imei>/faults")
-    def faults(imei: str) -> Response:
-        found = _find(imei)
+    def faults(self, imei: str) -> Response:
+        """Set faults of a vehicle."""
+        found = self._find(imei)
         _set(found.faults, request.get_json(), Faults)
         return jsonify(show(found))
 
-    @api.post("/vehicles/<imei>/capture")
-    def capture(imei: str) -> Response:
-        found, given = _find(imei), request.get_json()
+    def capture(self, imei: str) -> Response:
+        """Let a vehicle take a photo or a video by itself, as a trigger does."""
+        found, given = self._find(imei), request.get_json()
         kind, sources = KINDS[given.get("file_type", "photo")], SOURCES[given.get("source", "both")]
-        network.trigger(found, int(given.get("trigger", 9)), kind, sources)
+        self._network.trigger(found, int(given.get("trigger", 9)), kind, sources)
         return jsonify(show(found))
 
-    @api.patch("/gateway/faults")
-    def gateway_faults() -> Response:
-        _set(gateway.faults, request.get_json(), GatewayFaults)
-        return jsonify(asdict(gateway.faults))
+    def gateway_faults(self) -> Response:
+        """Set faults of the gateway."""
+        _set(self._gateway.faults, request.get_json(), GatewayFaults)
+        return jsonify(asdict(self._gateway.faults))
 
-    @api.post("/sms")
-    def sms() -> Response:
+    def sms(self) -> Response:
+        """Bring the service a text, from whatever number."""
         given = request.get_json()
-        return jsonify({"id": gateway.take(given["from"], given["text"]).ident})
+        return jsonify({"id": self._gateway.take(given["from"], given["text"]).ident})
 
-    @api.get("/messages")
-    def messages() -> Response:
-        return jsonify(
-            {
-                "items": [
-                    {
-                        "id": m.ident,
-                        "direction": m.direction,
-                        "from": m.sender,
-                        "to": m.recipient,
-                        "body": m.body,
-                        "status": m.status,
-                        "history": m.history,
-                        "error": m.error,
-                        "reference": m.reference,
-                    }
-                    for m in gateway.messages.values()
-                ]
-            }
-        )
+    def messages(self) -> Response:
+        """List the messages that the gateway carried."""
+        return jsonify({"items": [_show_message(message) for message in self._gateway.messages.values()]})
 
-    def _find(imei: str) -> Vehicle:
-        found = network.by_imei(imei)
+    def _find(self, imei: str) -> Vehicle:
+        found = self._network.by_imei(imei)
         if found is None:
             abort(404)
         return found
-
-    return api
 
 
 def _set(target: Any, given: dict[str, Any], kind: type) -> None:
@@ -117,6 +115,20 @@ def _set(target: Any, given: dict[str, Any], kind: type) -> None:
         if name not in known:
             abort(400, f"There is no fault {name}; there are {', '.join(sorted(known))}.")
         setattr(target, name, value)
+
+
+def _show_message(message: CarriedMessage) -> dict[str, Any]:
+    return {
+        "id": message.ident,
+        "direction": message.direction,
+        "from": message.sender,
+        "to": message.recipient,
+        "body": message.body,
+        "status": message.status,
+        "history": message.history,
+        "error": message.error,
+        "reference": message.reference,
+    }
 
 
 def show(vehicle: Vehicle) -> dict[str, Any]:
@@ -142,11 +154,5 @@ def _show_sent(file: dict[str, Any]) -> dict[str, Any]:
         "offered_as": file["offered_as"],
         "timestamp": file["timestamp"],
         "size": len(data),
-        "sha256": _sha256(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
     }
-
-
-def _sha256(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()

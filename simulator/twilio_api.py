@@ -67,7 +67,7 @@ class TwilioStandIn(GatewayStandIn):
 
     def blueprint(self) -> Blueprint:
         """Give the HTTP side."""
-        return blueprint(self)
+        return _Routes(self).blueprint()
 
     def new_ident(self, direction: str) -> str:
         """Make a message SID."""
@@ -209,98 +209,110 @@ class TwilioStandIn(GatewayStandIn):
             return [message for message in reversed(self.messages.values()) if fits(message)]
 
 
-def blueprint(twilio: TwilioStandIn) -> Blueprint:
-    """Make the HTTP side."""
-    api = Blueprint("twilio", __name__, url_prefix="/2010-04-01/Accounts/<account>")
-    api.register_error_handler(TwilioError, error_answer)
+class _Routes:
+    """The HTTP side: Twilio's paths below those of an account, each with its answer."""
 
-    @api.before_request
-    def authenticate() -> None:
+    def __init__(self, twilio: TwilioStandIn) -> None:
+        self._twilio = twilio
+
+    def blueprint(self) -> Blueprint:
+        api = Blueprint("twilio", __name__, url_prefix="/2010-04-01/Accounts/<account>")
+        api.register_error_handler(TwilioError, error_answer)
+        api.before_request(self.authenticate)
+        api.add_url_rule("/Messages.json", "create", self.create, methods=["POST"])
+        api.add_url_rule("/Messages.json", "list", self.list_messages)
+        api.add_url_rule("/Messages/<sid>.json", "fetch", self.fetch)
+        api.add_url_rule("/Messages/<sid>.json", "change", self.change, methods=["POST"])
+        api.add_url_rule("/Messages/<sid>.json", "delete", self.delete, methods=["DELETE"])
+        api.add_url_rule("/Balance.json", "balance", self.balance)
+        return api
+
+    def authenticate(self) -> None:
+        """Refuse other credentials and other accounts. Raises TwilioError."""
         given = request.authorization
-        if given is None or (given.username, given.password) != (twilio.account, twilio.token):
+        if given is None or (given.username, given.password) != (self._twilio.account, self._twilio.token):
             raise TwilioError(20003)
-        if (request.view_args or {}).get("account") != twilio.account:
+        if (request.view_args or {}).get("account") != self._twilio.account:
             raise TwilioError(20404)
 
-    @api.post("/Messages.json")
-    def create(account: str) -> Response:
-        lose = twilio.faults.lose_answers > 0
-        if twilio.faults.answer_html > 0:
-            twilio.faults.answer_html -= 1
+    def create(self, account: str) -> Response:
+        """Take a message; the faults say whether and when the answer to it comes."""
+        faults = self._twilio.faults
+        lose = faults.lose_answers > 0
+        if faults.answer_html > 0:
+            faults.answer_html -= 1
             return Response("<html>Please sign in</html>", 200, mimetype="text/html")
-        message = twilio.create(request.form.to_dict())
-        if twilio.faults.answer_late:
-            time.sleep(twilio.faults.answer_late)
+        message = self._twilio.create(request.form.to_dict())
+        if faults.answer_late:
+            time.sleep(faults.answer_late)
         if lose:
-            twilio.faults.lose_answers -= 1
+            faults.lose_answers -= 1
             return Response(
                 '{"code": 20500, "message": "Internal Server Error", "status": 500}',
                 500,
                 mimetype="application/json",
             )
-        answer = jsonify(twilio.as_json(message) | {"status": "queued"})
+        answer = jsonify(self._twilio.as_json(message) | {"status": "queued"})
         answer.status_code = 201
         return answer
 
-    @api.get("/Balance.json")
-    def balance(account: str) -> Response:
-        if twilio.faults.no_balance:  # as of an account below another one
+    def balance(self, account: str) -> Response:
+        """Give the account's balance, or say that it has none of its own, as an account below another one does."""
+        if self._twilio.faults.no_balance:
             raise TwilioError(20404)
         return jsonify({"account_sid": account, "balance": "25.00", "currency": "USD"})
 
-    @api.get("/Messages.json")
-    def list_messages(account: str) -> Response:
+    def list_messages(self, account: str) -> Response:
+        """Give one page of the messages that fit the filters, with the addresses of the pages around it."""
         size = max(1, min(1000, request.args.get("PageSize", 50, int)))
         page = max(0, request.args.get("Page", 0, int))
-        found = twilio.listed(request.args.to_dict())
+        found = self._twilio.listed(request.args.to_dict())
         rows = found[page * size : (page + 1) * size]
-        base = f"/2010-04-01/Accounts/{account}/Messages.json"
-        kept = "&".join(
-            f"{k}={requests.utils.quote(v)}"
-            for k, v in request.args.items()
-            if k not in ("Page", "PageToken")
-        )
-
-        def uri(number: int) -> str:
-            return f"{base}?{kept}{'&' if kept else ''}Page={number}"
-
         more = len(found) > (page + 1) * size
         return jsonify(
             {
-                "messages": [twilio.as_json(message) for message in rows],
+                "messages": [self._twilio.as_json(message) for message in rows],
                 "page": page,
                 "page_size": size,
                 "start": page * size,
                 "end": page * size + max(0, len(rows) - 1),
-                "uri": uri(page),
-                "first_page_uri": uri(0),
-                "next_page_uri": uri(page + 1) if more else None,
-                "previous_page_uri": uri(page - 1) if page else None,
+                "uri": _uri_of_page(account, page),
+                "first_page_uri": _uri_of_page(account, 0),
+                "next_page_uri": _uri_of_page(account, page + 1) if more else None,
+                "previous_page_uri": _uri_of_page(account, page - 1) if page else None,
             }
         )
 
-    @api.get("/Messages/<sid>.json")
-    def fetch(account: str, sid: str) -> Response:
-        return jsonify(twilio.as_json(_message(sid)))
+    def fetch(self, account: str, sid: str) -> Response:
+        """Give one message."""
+        return jsonify(self._twilio.as_json(self._message(sid)))
 
-    @api.post("/Messages/<sid>.json")
-    def change(account: str, sid: str) -> Response:
-        message = _message(sid)
+    def change(self, account: str, sid: str) -> Response:
+        """Cancel a message that was not sent yet."""
+        message = self._message(sid)
         if request.form.get("Status") == "canceled" and message.status in ("accepted", "scheduled", "queued"):
             message.status = "canceled"
-        return jsonify(twilio.as_json(message))
+        return jsonify(self._twilio.as_json(message))
 
-    @api.delete("/Messages/<sid>.json")
-    def delete(account: str, sid: str) -> Response:
-        del twilio.messages[_message(sid).ident]
+    def delete(self, account: str, sid: str) -> Response:
+        """Forget a message."""
+        del self._twilio.messages[self._message(sid).ident]
         return Response(status=204)
 
-    def _message(sid: str) -> CarriedMessage:
-        if sid not in twilio.messages:
+    def _message(self, sid: str) -> CarriedMessage:
+        if sid not in self._twilio.messages:
             raise TwilioError(20404)
-        return twilio.messages[sid]
+        return self._twilio.messages[sid]
 
-    return api
+
+def _uri_of_page(account: str, page: int) -> str:
+    """Give the address of another page of the list that is asked for, with the same filters."""
+    filters = [
+        f"{name}={requests.utils.quote(value)}"
+        for name, value in request.args.items()
+        if name not in ("Page", "PageToken")
+    ]
+    return f"/2010-04-01/Accounts/{account}/Messages.json?{'&'.join([*filters, f'Page={page}'])}"
 
 
 def error_answer(error: TwilioError) -> Response:
