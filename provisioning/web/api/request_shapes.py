@@ -147,71 +147,45 @@ HOST: Shape = {
 
 def _commands(catalogue: Mapping[int, Parameter]) -> list[Shape]:
     """Describe all commands but camreq."""
+    plain = [name for name, kind in COMMANDS.items() if not kind.takes_arguments()]
+    of_one_camera = [name for name, kind in COMMANDS.items() if kind.is_for_one_camera()]
+    camera: Shape = {"enum": ["front", "rear"]}
+    return [
+        _body({"command": {"enum": plain}}, "command"),
+        _body({"command": {"enum": of_one_camera}, "camera": camera}, "command", "camera"),
+        *_getparams(catalogue),
+        *_setparams(catalogue),
+    ]
+
+
+def _getparams(catalogue: Mapping[int, Parameter]) -> list[Shape]:
+    """Describe getparam: of ids that the catalogue knows, and of any."""
     ids = {"type": "array", "minItems": 1, "uniqueItems": True}
+    known: Shape = {"type": "integer", "enum": sorted(catalogue)}
+    any_id: Shape = {"type": "integer", "minimum": 1, "maximum": 99_999_999}
+    return [
+        _of_parameters("getparam", ids | {"items": known}, raw=_optional(FALSE)),
+        _of_parameters("getparam", ids | {"items": any_id}, "raw", raw=TRUE),
+    ]
+
+
+def _setparams(catalogue: Mapping[int, Parameter]) -> list[Shape]:
+    """Describe setparam: of the credentials, which are set alone, of parameters of the catalogue, and of any."""
     credential: Shape = {"type": "string", "pattern": "^[A-Za-z0-9]{1,5}$"}
     pair = {str(number): credential for number in sorted(CREDENTIALS)}
     values = _values(catalogue, {})
+    known = _body(values) | {"minProperties": 1}
+    any_id = _raw_set(catalogue) | {"properties": values, "minProperties": 1}
     return [
-        _body(
-            {"command": {"enum": [name for name, kind in COMMANDS.items() if not kind.takes_arguments()]}},
-            "command",
-        ),
-        _body(
-            {
-                "command": {"enum": [name for name, kind in COMMANDS.items() if kind.is_for_one_camera()]},
-                "camera": {"enum": ["front", "rear"]},
-            },
-            "command",
-            "camera",
-        ),
-        _body(
-            {
-                "command": {"const": "getparam"},
-                "raw": _optional(FALSE),
-                "parameters": ids | {"items": {"type": "integer", "enum": sorted(catalogue)}},
-            },
-            "command",
-            "parameters",
-        ),
-        _body(
-            {
-                "command": {"const": "getparam"},
-                "raw": TRUE,
-                "parameters": ids | {"items": {"type": "integer", "minimum": 1, "maximum": 99_999_999}},
-            },
-            "command",
-            "parameters",
-            "raw",
-        ),
-        _body(
-            {
-                "command": {"const": "setparam"},
-                "raw": _optional({"type": "boolean"}),
-                "parameters": _body(pair, *pair),
-            },
-            "command",
-            "parameters",
-        ),
-        _body(
-            {
-                "command": {"const": "setparam"},
-                "raw": _optional(FALSE),
-                "parameters": _body(values) | {"minProperties": 1},
-            },
-            "command",
-            "parameters",
-        ),
-        _body(
-            {
-                "command": {"const": "setparam"},
-                "raw": TRUE,
-                "parameters": _raw_set(catalogue) | {"properties": values, "minProperties": 1},
-            },
-            "command",
-            "parameters",
-            "raw",
-        ),
+        _of_parameters("setparam", _body(pair, *pair), raw=_optional({"type": "boolean"})),
+        _of_parameters("setparam", known, raw=_optional(FALSE)),
+        _of_parameters("setparam", any_id, "raw", raw=TRUE),
     ]
+
+
+def _of_parameters(command: str, parameters: Shape, *required: str, raw: Shape) -> Shape:
+    given = {"command": {"const": command}, "raw": raw, "parameters": parameters}
+    return _body(given, "command", "parameters", *required)
 
 
 def _camreqs(config: Config) -> list[Shape]:
