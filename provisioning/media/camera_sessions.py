@@ -4,8 +4,8 @@ A refused device that comes back every second would write 2.6 million rows a mon
 row a day. The receiver's `__main__` reports here, in bulk; the worker's sweep forgets.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
@@ -28,7 +28,6 @@ FORGOTTEN_AT_ONCE = 2000  # rows, so that no sweep takes long
 def note(facts: Sequence[SessionFacts], now: datetime) -> None:
     """Store connections that began or ended, in a few statements: a row each; those of unknown devices are counted."""
     devices = _devices(fact.imei for fact in facts if fact.imei)
-    # a tracker that sends its own data here comes again and again
     astray = [fact for fact in facts if _is_astray(fact)]
     own = [f for f in facts if (f.imei in devices and not _is_astray(f)) or f.files]
     put_all(
@@ -37,46 +36,48 @@ def note(facts: Sequence[SessionFacts], now: datetime) -> None:
         "id",
         once=("address", "started_at"),
     )
-    contacts = {
-        devices[fact.imei]: (timestamps.stamp(_seen_at(fact)), fact.id, _seen_at(fact))
-        for fact in sorted(own, key=_seen_at)
-        if fact.imei in devices and fact.code != Reason.UNKNOWN_DEVICE.code
-    }
     _count_unknown(
         [f for f in facts if (f.imei not in devices or _is_astray(f)) and not f.files and f.ended_at]
     )
-    status_table.note_all("contact.tcp", "session", contacts, now)
+    contacts = [fact for fact in sorted(own, key=_seen_at) if fact.code != Reason.UNKNOWN_DEVICE.code]
+    contacted = _items(contacts, devices)
+    status_table.note_all("contact.tcp", "session", contacted, now)
     status_table.note_all(
         status_table.TRACKER_SERVER,
         "session",
-        {
-            devices[fact.imei]: ("the camera port", fact.id, _seen_at(fact))
-            for fact in astray
-            if fact.imei in devices
-        },
+        _items(astray, devices, "the camera port"),
         now,
         verdict=Verdict.BAD,
         text=Phrase("avl_on_camera_port"),
     )
+    full = [fact for fact in own if fact.code == Reason.DAY_FULL.code]
     status_table.note_all(
         DAY_FULL,
         "session",
-        {
-            devices[fact.imei]: ("reached", fact.id, _seen_at(fact))
-            for fact in own
-            if fact.imei in devices and fact.code == Reason.DAY_FULL.code
-        },
+        _items(full, devices, "reached"),
         now,
         verdict=Verdict.WARN,
         text=Phrase("day_full"),
     )
-    changes.publish_all(contacts, "uploads")
+    changes.publish_all(contacted, "uploads")
     if any(fact.imei not in devices for fact in facts):
         changes.publish_all([None], "devices")
     db.session.commit()
 
 
+def _items(
+    facts: Iterable[SessionFacts], devices: Mapping[str, int], value: str | None = None
+) -> dict[int, tuple[str, str, datetime]]:
+    """Give by device what `status_table.note_all` takes; without a value, the value is when the vehicle was seen."""
+    return {
+        device_id: (value or timestamps.stamp(_seen_at(fact)), fact.id, _seen_at(fact))
+        for fact in facts
+        if (device_id := devices.get(fact.imei or "")) is not None
+    }
+
+
 def _is_astray(fact: SessionFacts) -> bool:
+    """Condition: a tracker sent its own data here; such a one comes again and again."""
     return fact.code == Reason.TRACKER_DATA.code
 
 
@@ -117,21 +118,8 @@ def _count_unknown(facts: Sequence[SessionFacts]) -> None:
     if not facts:
         return
     day = min(fact.started_at for fact in facts).replace(hour=0, minute=0, second=0, microsecond=0)
-    peers = {_peer(fact) for fact in facts} | {OTHERS}
-    rows = {
-        (row.peer, row.code, row.started_at.date()): row.id
-        for row in db.session.execute(
-            select(CameraSession.id, CameraSession.peer, CameraSession.code, CameraSession.started_at).where(
-                CameraSession.peer.in_(peers), CameraSession.started_at >= day
-            )
-        )
-    }
-    left = UNKNOWN_A_DAY - (
-        db.session.scalar(
-            select(func.count()).where(CameraSession.peer.is_not(None), CameraSession.started_at >= day)
-        )
-        or 0
-    )
+    rows = _rows_of_unknown({_peer(fact) for fact in facts} | {OTHERS}, day)
+    left = UNKNOWN_A_DAY - _count_rows_of_unknown(day)
     counted: dict[str, dict[str, Any]] = {}
     for fact in facts:
         peer, rest = _peer(fact), (fact.code, fact.started_at.date())
@@ -140,21 +128,8 @@ def _count_unknown(facts: Sequence[SessionFacts]) -> None:
         if (peer, *rest) not in rows:
             left -= 1
             rows[peer, *rest] = fact.id
-        row = counted.setdefault(
-            rows[peer, *rest],
-            {
-                "id": rows[peer, *rest],
-                "peer": peer,
-                "imei": fact.imei if peer != OTHERS else None,
-                "code": fact.code,
-                "started_at": fact.started_at,
-                "connections": 0,
-                "bytes_received": 0,
-                "files": 0,
-                "crc_errors": 0,
-                "resumes": 0,
-            },
-        )
+        ident = rows[peer, *rest]
+        row = counted.setdefault(ident, _nothing_yet(ident, peer, fact))
         row["connections"] += 1
         row["bytes_received"] += fact.bytes_received
         row |= {"ended_at": fact.ended_at, "reason": _phrase(fact.ending), "address": fact.address}
@@ -166,6 +141,37 @@ def _count_unknown(facts: Sequence[SessionFacts]) -> None:
         once=("peer", "imei", "code", "started_at", "files", "crc_errors", "resumes"),
         added=("connections", "bytes_received"),
     )
+
+
+def _rows_of_unknown(peers: Iterable[str], day: datetime) -> dict[tuple[str, str | None, date], str]:
+    """Give the rows of these peers since a day: their ids by peer, end code and day."""
+    found = db.session.execute(
+        select(CameraSession.id, CameraSession.peer, CameraSession.code, CameraSession.started_at).where(
+            CameraSession.peer.in_(peers), CameraSession.started_at >= day
+        )
+    )
+    return {(row.peer, row.code, row.started_at.date()): row.id for row in found}
+
+
+def _count_rows_of_unknown(day: datetime) -> int:
+    rows = select(func.count()).where(CameraSession.peer.is_not(None), CameraSession.started_at >= day)
+    return db.session.scalar(rows) or 0
+
+
+def _nothing_yet(ident: str, peer: str, fact: SessionFacts) -> dict[str, Any]:
+    """Give the row of a day, peer and end code before anything is counted in it."""
+    return {
+        "id": ident,
+        "peer": peer,
+        "imei": fact.imei if peer != OTHERS else None,
+        "code": fact.code,
+        "started_at": fact.started_at,
+        "connections": 0,
+        "bytes_received": 0,
+        "files": 0,
+        "crc_errors": 0,
+        "resumes": 0,
+    }
 
 
 def _peer(fact: SessionFacts) -> str:
