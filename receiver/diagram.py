@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from receiver.wire.protocol import FrameRate, Run, Status
-from receiver.wire.session import TRANSITIONS, SessionMachine, SessionState
+from receiver.wire.session import TRANSITIONS, SessionMachine
+from receiver.wire.session_state import SessionState
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "protocol.md"
 BEGIN, END = "<!-- {}: made by python -m receiver.diagram -->", "<!-- end of {} -->"

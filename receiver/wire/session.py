@@ -7,7 +7,6 @@ file data transfer; for the path flow other servers, see docs/protocol.md.
 
 from collections.abc import Callable
 from dataclasses import replace
-from enum import Enum
 from typing import Any
 
 from receiver.endings import Ending, Reason
@@ -40,36 +39,12 @@ from receiver.wire.protocol import (
     WireMessage,
 )
 from receiver.wire.session_limits import SessionLimits
+from receiver.wire.session_state import ASKED, FAILED, STATUSES, SessionState
 
 # messages of a device that need no answer, for one file: packets that were under way when other ones were
 # requested, or a whole file a second time (65,536 packets at the default limit of size)
 IGNORED_PACKETS = 100_000
 MESSAGE_WEIGHT = 100  # packets: a device has no reason to repeat another message a thousand times
-STATUSES = {
-    0x00: Reason.FINISHED,
-    0x01: Reason.GAVE_UP,
-    0x02: Reason.GPRS_NOT_CLOSED,
-    0x03: Reason.SOCKET_NOT_CLOSED,
-    0x04: Reason.BROKEN_OFF,
-    0x05: Reason.ANSWER_INVALID,
-    0x06: Reason.RESUME_INVALID,
-    0x11: Reason.NO_FILE,
-}
-
-
-class SessionState(Enum):
-    """What the session waits for."""
-
-    INIT = "INIT"
-    ADMISSION = "admission"
-    PATH = "PATH"
-    METADATA = "METADATA"
-    START = "START"
-    STORAGE = "storage"
-    SYNC = "SYNC"
-    DATA = "DATA"
-    COMMIT = "commit"
-    CLOSED = "closed"
 
 
 class SessionMachine:
@@ -471,10 +446,6 @@ def _weight(message: WireMessage) -> int:
     return 1 if isinstance(message, Data) else MESSAGE_WEIGHT
 
 
-# in these states a file was asked for; and the ends that are a file's own fault, which may come again in the next
-# session
-ASKED = (SessionState.PATH, SessionState.METADATA, SessionState.START, SessionState.SYNC, SessionState.DATA)
-FAILED = ("device_status", "bad_crc", "sync", "short_packet", "too_much", "file_changed", "out_of_order")
 Handler = Callable[[SessionMachine, Any, float], list[Action]]
 # Every pair that may occur; any other pair ends the session in `receive`. docs/protocol.md draws it.
 TRANSITIONS: dict[tuple[SessionState, type], Handler] = {

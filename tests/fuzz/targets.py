@@ -15,8 +15,8 @@ from driver import Line, Machine
 
 from receiver.wire.frame_reader import PATH_DATA_MAX, FrameReader
 from receiver.wire.protocol import HEADER, ProtocolError, Run, WireMessage
-from receiver.wire.session import SessionState
 from receiver.wire.session_limits import SessionLimits
+from receiver.wire.session_state import SessionState
 
 LIMITS = SessionLimits(max_size=32 * 1024, bad_packets=3, go_backs=3, offers=12)
 WITHOUT_DEADLINE = (SessionState.ADMISSION, SessionState.STORAGE, SessionState.COMMIT, SessionState.CLOSED)
