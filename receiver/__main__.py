@@ -64,33 +64,7 @@ def settings(config: Config) -> Settings:
 
 def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
     """Make the WSGI app of /healthz, /readyz and /metrics."""
-    registry = CollectorRegistry()
-    connections = Gauge("dualcam_receiver_connections", "Open connections", registry=registry)
-    connections.set_function(lambda: len(server.connections))
-    reads = Gauge(
-        "dualcam_receiver_reads", "Reads from cameras' connections since the start", registry=registry
-    )
-    reads.set_function(lambda: server.reads)
-    refused = Gauge(
-        "dualcam_receiver_refused_files", "Stored files that cannot be handed over", registry=registry
-    )
-    refused.set_function(lambda: len(server.reporter.refused))
-    for name, help_text in (
-        ("files", "Files stored"),
-        ("bytes", "Bytes received"),
-        ("crc_errors", "CRC errors"),
-    ):
-        counter = Counter(f"dualcam_receiver_{name}", help_text, registry=registry)
-        server.reporter.counters[name] = counter.inc
-
-    def ready() -> str | None:
-        try:
-            with app.app_context():
-                db.session.execute(text("SELECT 1"))
-        except SQLAlchemyError as error:
-            return f"database: {type(error).__name__}"
-        problem = server.store.ready()
-        return f"store: {problem}" if problem else None
+    registry = _metrics(server)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         path = environ["PATH_INFO"]
@@ -103,11 +77,39 @@ def health(app: Flask, server: Server, config: Config) -> Callable[..., Any]:
         if path not in ("/healthz", "/readyz"):
             start("404 Not Found", [("Content-Type", "text/plain")])
             return [b"not found\n"]
-        problem = ready() if path == "/readyz" else None
+        problem = _problem(app, server) if path == "/readyz" else None
         start("503 Service Unavailable" if problem else "200 OK", [("Content-Type", "text/plain")])
         return [(problem or "ok").encode() + b"\n"]
 
     return answer
+
+
+def _metrics(server: Server) -> CollectorRegistry:
+    """Make the metrics of this worker, and count in them what its reporter hands over."""
+    registry = CollectorRegistry()
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {
+        "connections": ("Open connections", lambda: len(server.connections)),
+        "reads": ("Reads from cameras' connections since the start", lambda: server.reads),
+        "refused_files": ("Stored files that cannot be handed over", lambda: len(server.reporter.refused)),
+    }
+    for name, (help_text, measure) in gauges.items():
+        Gauge(f"dualcam_receiver_{name}", help_text, registry=registry).set_function(measure)
+    counters = {"files": "Files stored", "bytes": "Bytes received", "crc_errors": "CRC errors"}
+    for name, help_text in counters.items():
+        counter = Counter(f"dualcam_receiver_{name}", help_text, registry=registry)
+        server.reporter.counters[name] = counter.inc
+    return registry
+
+
+def _problem(app: Flask, server: Server) -> str | None:
+    """Say why this worker cannot take files; None where it can."""
+    try:
+        with app.app_context():
+            db.session.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        return f"database: {type(error).__name__}"
+    problem = server.store.ready()
+    return f"store: {problem}" if problem else None
 
 
 def main() -> int:

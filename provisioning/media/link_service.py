@@ -48,25 +48,7 @@ def relink(device: Device, now: datetime) -> None:
 
     Files that were taken by themselves are left out: there may be thousands, and each is decided when it comes.
     """
-    config = current_config()
-    window = timedelta(seconds=config.link_window)
-    uploads = db.session.scalars(
-        select(Upload)
-        .where(
-            files_of(device),
-            Upload.state == UploadState.STORED,
-            Upload.id >= first_id(now - 2 * window),
-            or_(
-                Upload.trigger.is_(None),
-                Upload.trigger == SERVER_REQUEST,
-                Upload.timestamp.is_(None),
-                Upload.has_metadata.is_(False),
-                Upload.command_id.is_not(None),
-                Upload.link_reason.is_(None),
-            ),
-        )
-        .order_by(Upload.id)
-    ).all()
+    uploads = _recent_files(device, now)
     if not uploads:
         return
     present = present_basis(status_table.shown([device.id], BASIS_ITEMS).get(device.id, {}))
@@ -90,6 +72,28 @@ def relink(device: Device, now: datetime) -> None:
             _apply(upload, decided[upload.id], now)
     db.session.flush()
     _settle(commands, now)
+
+
+def _recent_files(device: Device, now: datetime) -> Sequence[Upload]:
+    """Give the stored files of two link windows that requests may have made, in the order in which they came."""
+    window = timedelta(seconds=current_config().link_window)
+    return db.session.scalars(
+        select(Upload)
+        .where(
+            files_of(device),
+            Upload.state == UploadState.STORED,
+            Upload.id >= first_id(now - 2 * window),
+            or_(
+                Upload.trigger.is_(None),
+                Upload.trigger == SERVER_REQUEST,
+                Upload.timestamp.is_(None),
+                Upload.has_metadata.is_(False),
+                Upload.command_id.is_not(None),
+                Upload.link_reason.is_(None),
+            ),
+        )
+        .order_by(Upload.id)
+    ).all()
 
 
 def present_basis(items: Mapping[str, StatusItem]) -> dict[str, Any]:
