@@ -2,7 +2,7 @@
 
 import io
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,34 +66,14 @@ def seed(folder: Path) -> list[str]:
         van, State.FAILED, {"file_type": "photo", "source": "rear"}, error_code="ignition_off",
         error=Phrase("no_file"), error_retry=True, reply="Camera error", result={"replies": []},
     )  # fmt: skip
-    for claimed, text in ((True, "Param ID:66003 Value:25"), (False, "hello, who is this?")):
-        db.session.add(
-            Message(
-                id=new_id(), direction="in", gateway="twilio", gateway_id=new_id(), sender="+12025550176",
-                recipient="+12025550100", body=text, status="received", claimed=claimed,
-                device_id=van.id if claimed else None, created_at=now,
-            )
-        )  # fmt: skip
-    for imei, device in ((IMEI, van.id), (UNKNOWN, None)):
-        db.session.add(
-            CameraSession(
-                id=new_id(), imei=imei, device_id=device, address="192.0.2.1:1", peer=None if device else imei,
-                started_at=now, ended_at=now, code="done", reason=Phrase("nothing_left"), files=2,
-                bytes_received=51_200,
-            )
-        )  # fmt: skip
-    finding = {
-        "verdict": "bad",
-        "mark": "no_card",
-        "code": "card_reported",
-        "arguments": {"state": "no SD card"},
-    }
-    step = {"state": "done", **finding, "commands": [failed.id]}
-    run = {"device_id": van.id, "verdict": "no_card", "started_by": "tests", "steps": {"sms": step}}
-    db.session.add(ChecklistRun(started_at=now, ended_at=now, **run))
-    other = registry.add({**given, "imei": WAITING, "phone": "+12025550179", "name": "Layouts 2"}, now)
-    asked = {"started_at": now, "started_by": "tests", "steps": {"led": {"state": "question"}}}
-    db.session.add(ChecklistRun(device_id=other.id, waits_for_person=True, **asked))
+    _texts(van, now)
+    _sessions(van, now)
+    _checks(
+        van,
+        registry.add({**given, "imei": WAITING, "phone": "+12025550179", "name": "Layouts 2"}, now),
+        failed,
+        now,
+    )
     presets.save("Layout", "for tests", {"66003": 25}, "tests", now)
     db.session.execute(update(Upload).where(Upload.state == "stored").values(event_due=True))
     db.session.commit()
@@ -122,6 +102,45 @@ def seed(folder: Path) -> list[str]:
         "/settings/preset?begin=Layout",
         "/settings/storage?photo=30&video=9", "/settings/people/1", "/settings/presets/Layout", "/nowhere",
     ]  # fmt: skip
+
+
+def _texts(van: Device, now: datetime) -> None:
+    """Add a text that answered, and one of an unknown number."""
+    for claimed, text in ((True, "Param ID:66003 Value:25"), (False, "hello, who is this?")):
+        db.session.add(
+            Message(
+                id=new_id(), direction="in", gateway="twilio", gateway_id=new_id(), sender="+12025550176",
+                recipient="+12025550100", body=text, status="received", claimed=claimed,
+                device_id=van.id if claimed else None, created_at=now,
+            )
+        )  # fmt: skip
+
+
+def _sessions(van: Device, now: datetime) -> None:
+    """Add a connection of a vehicle, and one of an unknown device."""
+    for imei, device in ((IMEI, van.id), (UNKNOWN, None)):
+        db.session.add(
+            CameraSession(
+                id=new_id(), imei=imei, device_id=device, address="192.0.2.1:1", peer=None if device else imei,
+                started_at=now, ended_at=now, code="done", reason=Phrase("nothing_left"), files=2,
+                bytes_received=51_200,
+            )
+        )  # fmt: skip
+
+
+def _checks(ended: Device, waiting: Device, asked: Command, now: datetime) -> None:
+    """Add a check that has ended, and one that waits for a person."""
+    finding = {
+        "verdict": "bad",
+        "mark": "no_card",
+        "code": "card_reported",
+        "arguments": {"state": "no SD card"},
+    }
+    steps = {"sms": {"state": "done", **finding, "commands": [asked.id]}}
+    run = {"device_id": ended.id, "verdict": "no_card", "started_by": "tests", "steps": steps}
+    db.session.add(ChecklistRun(started_at=now, ended_at=now, **run))
+    question = {"started_at": now, "started_by": "tests", "steps": {"led": {"state": "question"}}}
+    db.session.add(ChecklistRun(device_id=waiting.id, waits_for_person=True, **question))
 
 
 def upload(van: Device, folder: Path, number: int, **more: Any) -> Upload:

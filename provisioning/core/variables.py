@@ -15,7 +15,8 @@ FILE_KINDS = ("front_photo", "rear_photo", "front_video", "rear_video")
 
 def read(env: VariableReader) -> dict[str, Any]:
     """Read all variables as they are."""
-    return {**_places(env), **_camera(env), **_receiver(env), **_sms(env)}
+    groups = (_places, _camera, _receiver, _receiver_limits, _quarantine, _sms)
+    return {name: value for group in groups for name, value in group(env).items()}
 
 
 def _places(env: VariableReader) -> dict[str, Any]:
@@ -94,6 +95,12 @@ def _receiver(env: VariableReader) -> dict[str, Any]:
         ),
         # people wait for photos, and a photo takes seconds where a video takes minutes
         "receiver_file_order": env.words("RECEIVER_FILE_ORDER", FILE_KINDS),
+    }
+
+
+def _receiver_limits(env: VariableReader) -> dict[str, Any]:
+    """Read what one peer, one device and one session may cost."""
+    return {
         "receiver_max_file_mib": env.integer("RECEIVER_MAX_FILE_MIB", 64, 1, 4096),
         "receiver_max_connections": env.integer("RECEIVER_MAX_CONNECTIONS", 10_000, 1, 1_000_000),
         # one live, one closing: with fewer a device that lost its line could not come back
@@ -121,6 +128,11 @@ def _receiver(env: VariableReader) -> dict[str, Any]:
         ),
         "receiver_partial_days": env.integer("RECEIVER_PARTIAL_DAYS", 14, 1, 3650),
         "session_days": env.integer("SESSION_DAYS", 90, 1, 3650),
+    }
+
+
+def _quarantine(env: VariableReader) -> dict[str, Any]:
+    return {
         "quarantine_files_per_device": env.integer("QUARANTINE_FILES_PER_DEVICE", 20, 1, 100_000),
         "quarantine_mib_per_device": env.integer("QUARANTINE_MIB_PER_DEVICE", 64, 1, 1_000_000),
         "quarantine_mib": env.integer("QUARANTINE_MIB", 1024, 1, 10_000_000),
