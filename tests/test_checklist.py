@@ -183,8 +183,8 @@ def test_a_clip_that_came_since_counts_more_than_what_records_told_of_the_card(
     status_table.note(
         van, "camera.rear.video", "rear video", Grade.GOOD, now=came, source_kind="upload", source_id=None
     )
-    run, step = begin(van), next(step for step in STEPS if step.id == "card")
-    assert run_facts.facts_of(run, step, [], van).bad_cards == cards
+    run = begin(van)
+    assert run_facts.facts_of(run, [], van).bad_cards == cards
 
 
 @pytest.mark.parametrize(
@@ -198,9 +198,9 @@ def test_a_file_that_does_not_get_through_counts_the_vehicles_that_did(
         other = registry.add({"imei": f"35209408000000{number}", "phone": f"+4915112340{number}"}, now)
         other.connected_at = now - age
     db.session.commit()
-    run, step = begin(van), next(step for step in STEPS if step.id == "front")
+    run = begin(van)
     outcome = CommandOutcome("failed", True, code)
-    assert run_facts.facts_of(run, step, [outcome], van).others == counted
+    assert run_facts.facts_of(run, [outcome], van).others == counted
 
 
 def test_what_a_check_hears_late_takes_the_place_of_nothing_that_is_known_since(

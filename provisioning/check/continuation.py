@@ -58,7 +58,7 @@ def _reconsider(ident: str, now: datetime) -> None:
         rows = commands_of(entry.get("commands", []))
         if not any(row.updated_at > run.updated_at for row in rows) or len(rows) < len(entry["commands"]):
             continue
-        read = step.read(facts_of(run, step, outcomes_of(run, step, rows), device))
+        read = step.read(facts_of(run, outcomes_of(run, step, rows), device))
         run.steps = run.steps | {step.id: entry | read.as_entry()}
     run.updated_at = now
     if run.steps != before:

@@ -121,7 +121,7 @@ def commands_of(idents: Sequence[str]) -> Sequence[Command]:
     return db.session.scalars(select(Command).where(Command.id.in_(idents)).order_by(Command.id)).all()
 
 
-def facts_of(run: ChecklistRun, step: Step, outcomes: list[CommandOutcome], device: Device) -> StepFacts:
+def facts_of(run: ChecklistRun, outcomes: list[CommandOutcome], device: Device) -> StepFacts:
     """Gather what a step reads."""
     rows = db.session.scalars(select(StatusItem).where(StatusItem.device_id == device.id)).all()
     known = status_table.known_parameters(device.id)

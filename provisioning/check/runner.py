@@ -202,11 +202,7 @@ def _advance_step(
             entry = ask_step(step, entry, run, device, now)
         except ServiceError as error:
             outcome = CommandOutcome("failed", False, error.code, error.phrase)
-            return {
-                "state": "done",
-                "commands": [],
-                **step.read(facts_of(run, step, [outcome], device)).as_entry(),
-            }
+            return {"state": "done", "commands": [], **step.read(facts_of(run, [outcome], device)).as_entry()}
     rows = commands_of(entry.get("commands", []))
     for row in rows:
         if row.state == State.ANSWERED and file_of_slow_clock(row) is not None:
@@ -218,7 +214,7 @@ def _advance_step(
         return entry | {"state": "running"}
     return entry | {
         "state": "done",
-        **step.read(facts_of(run, step, outcomes_of(run, step, rows), device)).as_entry(),
+        **step.read(facts_of(run, outcomes_of(run, step, rows), device)).as_entry(),
     }
 
 

@@ -48,9 +48,7 @@ def cost(device: Device) -> int:
         if is_of_cabin(step, device):
             continue
         for name, arguments in step.commands:
-            asked = language.from_arguments(
-                name, _arguments(name, arguments, 2_000_000_000), now=2_000_000_000
-            )
+            asked = language.from_arguments(name, _arguments(arguments, 2_000_000_000), now=2_000_000_000)
             count += len(submission.preview(device, asked))
     return count
 
@@ -114,14 +112,14 @@ def ask_step(
     for name, arguments in step.commands:
         known = None if entry.get("fresh") else _fresh(device, name, now)
         # what was bad is asked again: a run follows upon something that was mended
-        if known and step.read(facts_of(run, step, [outcome_of(known)], device)).verdict == GOOD:
+        if known and step.read(facts_of(run, [outcome_of(known)], device)).verdict == GOOD:
             idents.append(known.id)
             reused = timestamps.stamp(known.answered_at or now)
             continue
         if (asked := None if entry.get("fresh") else _asked_already(run, name)) is not None:
             idents.append(asked.id)
             continue
-        given = _arguments(name, arguments, int(now.timestamp()))
+        given = _arguments(arguments, int(now.timestamp()))
         idents += [row.id for row in _submit(name, given, run, device, now)]
     return {"commands": idents, "reused": reused}
 
@@ -142,7 +140,7 @@ def _asked_already(run: ChecklistRun, name: str) -> Command | None:
     return next((row for row in commands_of(idents) if row.kind == name and row.state in usable), None)
 
 
-def _arguments(name: str, arguments: Mapping[str, Any], now: int) -> dict[str, Any]:
+def _arguments(arguments: Mapping[str, Any], now: int) -> dict[str, Any]:
     if arguments.get("file_type") == "video":
         return dict(arguments) | {"timestamp": now - VIDEO_AGO, "duration": VIDEO_SECONDS}
     return dict(arguments)

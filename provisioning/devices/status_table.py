@@ -222,21 +222,6 @@ def shown(device_ids: Iterable[int], items: Iterable[str]) -> dict[int, dict[str
     return found
 
 
-def worst_verdicts(device_ids: Iterable[int]) -> dict[int, str]:
-    """Give the worst verdict among each device's items, the last problem left out; unknown ones count least."""
-    found: dict[int, set[str]] = {}
-    query = select(StatusItem.device_id, StatusItem.verdict).distinct()
-    for device_id, verdict in db.session.execute(
-        query.where(StatusItem.device_id.in_(device_ids), StatusItem.item != ERROR)
-    ):
-        found.setdefault(device_id, set()).add(verdict)
-    order = (Verdict.BAD, Verdict.WARN, Verdict.GOOD)
-    return {
-        device_id: next((verdict for verdict in order if verdict in verdicts), Verdict.UNKNOWN)
-        for device_id, verdicts in found.items()
-    }
-
-
 def cameras_may_sleep(device: Device, at: datetime) -> bool:
     """Say whether the cameras may have no power at a time: the ignition is known to be off, and the mode not always."""
     ignition = get(device.id, "ignition")

@@ -65,7 +65,7 @@ def sweep(clock: Callable[[], datetime]) -> dict[str, int]:
 def _kinds(now: datetime) -> Iterator[tuple[str, Callable[[], int]]]:
     """Give what is to be removed by the settings, by name: each kind by itself."""
     config = current_config()
-    yield "leases", lambda: _sweep_leases(now)
+    yield "leases", _sweep_leases
     yield "given_up", lambda: _give_up(now - timedelta(days=config.receiver_partial_days) - GRACE)
     due = [
         kept_days.is_due({file_type: kept_days.oldest(days, now)})
@@ -105,7 +105,7 @@ def _linked_before(now: datetime, days: int) -> datetime:
     return now - max(timedelta(days=days), kept_days.LINK_WINDOWS * window)
 
 
-def _sweep_leases(now: datetime) -> int:
+def _sweep_leases() -> int:
     file_leases.sweep()
     return 0
 

@@ -1,6 +1,6 @@
 """The health endpoints of the web process: /healthz, /readyz and /metrics."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from flask import Blueprint, Response, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -27,7 +27,6 @@ from provisioning.web.client_address import may_look
 from receiver.store.media_store import MediaError
 
 blueprint = Blueprint("health", __name__)
-WORKER_SILENT = timedelta(minutes=2)
 
 
 @blueprint.get("/healthz")

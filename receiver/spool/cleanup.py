@@ -67,7 +67,7 @@ class Cleaner:
 
     def _sweep(self, now: datetime, swept: CleanupResult) -> None:
         at, old = self._steady(), {}
-        for thing in self._things(now, swept):
+        for thing in self._things(swept):
             impossible = thing.touched > now + CLOCK_AHEAD or thing.touched < NEVER_BEFORE
             if not impossible and now - thing.touched <= thing.limit:
                 continue
@@ -83,7 +83,7 @@ class Cleaner:
                 self._odd(thing.name, f"cannot be removed: {error}", swept)
         self._old = old
 
-    def _things(self, now: datetime, swept: CleanupResult) -> Iterator[CleanupItem]:
+    def _things(self, swept: CleanupResult) -> Iterator[CleanupItem]:
         for entry in self._beside(_listed, self._store.spool / "partial"):
             if entry.is_dir(follow_symlinks=False) and IMEI.fullmatch(entry.name):
                 yield from self._beside(lambda folder: list(self._partials(folder, swept)), Path(entry.path))
