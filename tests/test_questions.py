@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.tracker import questions
+from provisioning.tracker import questions, setting_words
 from provisioning.tracker.parameters import CATALOGUE, complete, id_of
 from provisioning.tracker.questions import Answers, ClipCameras, Question
 
@@ -113,3 +113,13 @@ def test_the_first_layer_that_says_something_counts() -> None:
 )
 def test_answers_are_said_in_words(card: Question, parameters: dict[int, int], said: str) -> None:
     assert questions.in_words(card, questions.from_parameters(parameters)) == said
+
+
+@pytest.mark.parametrize("card", Question)
+def test_every_question_has_a_title_parameters_and_words_for_what_they_hold(card: Question) -> None:
+    keys = [key for key, question in questions.CARD_OF.items() if question is card]
+    held = {id_of(key): CATALOGUE[id_of(key)].default or 0 for key in keys}
+    assert keys
+    assert questions.QUESTIONS[card]
+    assert questions.in_words(card, questions.from_parameters(held))
+    assert setting_words.by_subject(held)
