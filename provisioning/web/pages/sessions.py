@@ -1,6 +1,16 @@
 """Signing in and out."""
 
-from flask import Blueprint, current_app, make_response, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
@@ -25,15 +35,17 @@ def attach(blueprint: Blueprint) -> None:
 def login() -> ResponseReturnValue:
     """Sign in, then go where one wanted to."""
     target = own_path(request.values.get("next", "/"))
-    if request.method != "POST":
-        if current_user.is_authenticated:
-            return redirect(target)
-        problem = (
-            gettext("Your session has ended. Sign in, then send the form again.")
-            if "ended" in request.args
-            else None
-        )
-        return render_template("login.html", target=target, email="", problem=problem)
+    if request.method == "POST":
+        return _sign_in(target)
+    if current_user.is_authenticated:
+        return redirect(target)
+    has_ended = "ended" in request.args
+    problem = gettext("Your session has ended. Sign in, then send the form again.") if has_ended else None
+    return render_template("login.html", target=target, email="", problem=problem)
+
+
+def _sign_in(target: str) -> ResponseReturnValue:
+    """Begin a session, or say why not; a form that waited for it goes on."""
     email, form = request.form.get("email", ""), kept_form.carried()
     try:
         made = sign_in.sign_in(
@@ -57,16 +69,20 @@ def login() -> ResponseReturnValue:
         render_template("resume.html", kept=form, target=target) if form else redirect(target)
     )
     audit_notes.note(AuditAction.SIGNED_IN, who=made.user.email)
+    _remember_browser(answer, made.browser)
+    return answer
+
+
+def _remember_browser(answer: Response, browser: str) -> None:
     answer.set_cookie(
         KNOWN_BROWSER,
-        made.browser,
+        browser,
         max_age=sign_in.BROWSER_DAYS * 86_400,
         path=url_for("pages.login"),
         secure=current_app.config["SESSION_COOKIE_SECURE"],
         httponly=True,
         samesite="Strict",
     )
-    return answer
 
 
 def logout() -> ResponseReturnValue:
