@@ -19,7 +19,7 @@ def van(app: Flask) -> Device:
     return add_van()
 
 
-TOLD = {
+ANSWERED = {
     "nothing": {"metadata": None},
     "no time": {"timestamp": 0},
     "no trigger": {"trigger": None},
@@ -47,7 +47,7 @@ def decisions() -> dict[str, tuple[Any, ...]]:
 def take_all(**changes: Any) -> None:
     files = [
         sidecar(f"{n}" * 32, path=f"{IMEI}/{n}.jpg", sha256=f"{n}" * 64, **(answer | changes))
-        for n, answer in enumerate(TOLD.values())
+        for n, answer in enumerate(ANSWERED.values())
     ]
     registration.register(files, utcnow())
     settlement.settle_all(utcnow)
@@ -134,7 +134,7 @@ def test_files_of_many_devices_that_tell_little_take_as_few_statements_as_those_
                 **answer,
             )
             for number, imei in enumerate(some)
-            for kind, answer in enumerate(TOLD.values())
+            for kind, answer in enumerate(ANSWERED.values())
         ]
         registration.register(files, utcnow())
         statements.clear()

@@ -88,7 +88,7 @@ def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now
 
     Some statements for any number of files.
     """
-    _tell_last(waiting, now)
+    _note_last(waiting, now)
     # locked in their order, as reports do: two that want the same rows do not wait for each other crosswise
     held = db.session.scalars(
         select(Upload.id)
@@ -115,12 +115,12 @@ def _settle_at_once(waiting: Sequence[Any], unasked: Mapping[str, Unlinked], now
     db.session.commit()
 
 
-def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
+def _note_last(uploads: Sequence[Any], now: datetime) -> None:
     """Set the status item of each device's newest file, as of when it came."""
     by_time = sorted(uploads, key=lambda upload: upload.received_at or now)
     facts = {row.device_id: (_named(row), row.id, row.received_at or now) for row in by_time}
     status_table.note_all(status_table.LAST_FILE, "upload", facts, now)
-    _tell_cameras(by_time, now)
+    _note_cameras(by_time, now)
     # no request named a server for these: the device's own setting brought them here
     address = camera_server.own_address(current_config())
     unasked = {
@@ -132,7 +132,7 @@ def _tell_last(uploads: Sequence[Any], now: datetime) -> None:
         status_table.note_all(status_table.SERVER_PROVED, "upload", unasked, now)
 
 
-def _tell_cameras(by_time: Sequence[Any], now: datetime) -> None:
+def _note_cameras(by_time: Sequence[Any], now: datetime) -> None:
     """Set the status items of each camera's newest file and newest video: they prove the camera and its card."""
     by_item: dict[str, dict[int, tuple[str, str, datetime]]] = defaultdict(dict)
     for row in by_time:
@@ -165,13 +165,13 @@ def _settle_device(device: Device, idents: Sequence[str], now: datetime) -> None
         link_service.tie_record(upload)
     _supersede(fresh)
     link_service.relink(device, now)
-    _tell_clock(device, fresh, now)
+    _note_clock(device, fresh, now)
     _believe_arrival(fresh)
     changes.publish(device.id, "uploads")
     db.session.commit()
 
 
-def _tell_clock(device: Device, fresh: Sequence[Upload], now: datetime) -> None:
+def _note_clock(device: Device, fresh: Sequence[Upload], now: datetime) -> None:
     """Set how far the camera's clock is off, by the photos that a request has made, linked to it or not."""
     for upload in fresh:
         request = camera_clock.request_of(upload) if upload.file_type == "photo" else None
@@ -225,7 +225,7 @@ def adopt(device: Device, now: datetime) -> int:
         found = db.session.get_one(Upload, ident)
         found.path, found.state, found.device_id, found.settle_due = path, UploadState.STORED, device.id, True
     if moved:
-        _tell_last([db.session.get_one(Upload, ident) for ident in moved], now)
+        _note_last([db.session.get_one(Upload, ident) for ident in moved], now)
     _settle_device(device, list(moved), now)
     return len(moved)
 

@@ -32,12 +32,12 @@ def deliver(
             if len(things) > 1:
                 size = len(things) // 2
                 continue
-            _tell_once_more(things, take, refused, error)
+            _take_once_more(things, take, refused, error)
         done(things)
         size = min(2 * size, most)
 
 
-def _tell_once_more(
+def _take_once_more(
     things: list[Item],
     take: Callable[[list[Item]], object],
     refused: Callable[[Item, RecordRefused], object],

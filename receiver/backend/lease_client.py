@@ -174,7 +174,7 @@ class LeaseClient:
         self,
         hold: Callable[[str, str], bool],
         let_go: Callable[[str, str], None],
-        tell: Callable[[SidecarRecord], None],
+        report: Callable[[SidecarRecord], None],
     ) -> None:
         """Do the same for what killed processes left on this machine, and what could not be shared before.
 
@@ -187,7 +187,7 @@ class LeaseClient:
             if not hold(imei, identifier):
                 continue  # a session of this machine is at it
             try:
-                self._settle(record, tell)
+                self._settle(record, report)
             except (OSError, MediaError) as error:
                 if is_away(self._store.media, error):
                     raise
@@ -202,7 +202,7 @@ class LeaseClient:
             finally:
                 let_go(imei, identifier)
 
-    def _settle(self, record: SidecarRecord, tell: Callable[[SidecarRecord], None]) -> None:
+    def _settle(self, record: SidecarRecord, report: Callable[[SidecarRecord], None]) -> None:
         """Share one partial file, or remove it where nobody can go on with it."""
         if not camera_time(record) and self._store.partial.is_too_old(record, self._now()):
             self._product.expired(
@@ -212,7 +212,7 @@ class LeaseClient:
         elif self._stored_meanwhile(record):
             self._store.discard(record)
         elif shared := self._share(record):
-            tell(shared)
+            report(shared)
 
     def _stored_meanwhile(self, record: SidecarRecord) -> bool:
         if not (timestamp := camera_time(record)):

@@ -275,11 +275,11 @@ class Reporter:
             deque(self._store.shared_partials.waiting(left, self._left_alone(), failed=self._pass_over))
         )
 
-        def tell(record: SidecarRecord) -> None:
+        def report(record: SidecarRecord) -> None:
             self.left_partial(record, share=False)
 
         handover.leave_rest(
-            self._host.hold, lambda imei, identifier: self._host.release(None, imei, identifier), tell
+            self._host.hold, lambda imei, identifier: self._host.release(None, imei, identifier), report
         )
 
     def _tidy(self) -> None:

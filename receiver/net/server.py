@@ -94,7 +94,7 @@ class Server:
         """Start what runs beside the connections."""
         self._turns.start(self._note_turn)
         self.reporter.start()
-        for work in (self._give_way, self._tell_left_out):
+        for work in (self._give_way, self._log_left_out):
             gevent.spawn(work)
         if self.lease_client is not None:
             gevent.spawn(self.lease_client.watch, self._end_for_another_machine)
@@ -209,7 +209,7 @@ class Server:
         """Forget a connection."""
         self.connection_limits.left(connection, connection.facts.imei)
 
-    def _tell_left_out(self) -> None:
+    def _log_left_out(self) -> None:
         while True:
             gevent.sleep(WINDOW_SECONDS)
             left_out = self.log_quota.turn()

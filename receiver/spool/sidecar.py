@@ -49,7 +49,7 @@ DEFAULTS: SidecarRecord = {
     "address": None,
 }
 # of metadata: the path flow may name no trigger, or none that can be read
-TOLD: dict[str, type | tuple[type, ...]] = {"timestamp": int, "trigger": (int, NoneType), "duration": int}
+METADATA: dict[str, type | tuple[type, ...]] = {"timestamp": int, "trigger": (int, NoneType), "duration": int}
 NUMBERS = ("received_packets", "packets", "size", "resumes", "crc_errors", "safe")
 
 
@@ -93,7 +93,9 @@ def _address(value: Any) -> str | None:
 
 
 def _is_metadata(value: Any) -> bool:
-    return isinstance(value, dict) and all(k in value and isinstance(value[k], t) for k, t in TOLD.items())
+    return isinstance(value, dict) and all(
+        k in value and isinstance(value[k], t) for k, t in METADATA.items()
+    )
 
 
 def announced(record: SidecarRecord) -> int:
