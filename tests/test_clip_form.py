@@ -13,9 +13,11 @@ from sqlalchemy import select
 from test_event_pages import event
 
 from provisioning.models import Command, Device, Role, State, User, db, first_id, utcnow
+from provisioning.web.pages import times
 
 PAGE = f"/vehicles/{IMEI}/footage"
 ZONE = ZoneInfo("Europe/Vilnius")
+CRASH = datetime(2026, 1, 15, 10, 7, 33, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -34,15 +36,21 @@ def filled(href: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(href).query).items()}
 
 
-def crash(device: Device, hours: float = 1, **columns: object) -> datetime:
+def crash(device: Device, moment: datetime = CRASH, **columns: object) -> datetime:
     """Have a photo of a crash come, and give when it happened."""
-    moment = (utcnow() - timedelta(hours=hours)).replace(microsecond=0)
     event(device, **({"timestamp": moment, "started_at": moment} | columns))
     return moment
 
 
 def local(moment: datetime) -> str:
     return moment.astimezone(ZONE).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def meant(text: str) -> datetime:
+    """Give the moment that the form would ask for."""
+    moment = times.read(text, ZONE.key, utcnow())
+    assert moment is not None
+    return moment
 
 
 def day_of(moment: datetime) -> str:
@@ -67,20 +75,15 @@ def test_the_form_offers_what_happened_some_minutes_ago_in_the_vehicles_time(
     for minutes in (5, 10, 30):
         (text,) = [text for text in found if text.startswith(f"{minutes} min ago")]
         given = filled(found[text])
-        begin = datetime.fromisoformat(given["from"]).replace(tzinfo=ZONE)
+        begin = meant(given["from"])
         starts.append(begin)
-        assert text == f"{minutes} min ago {begin:%H:%M %Z}"
-        assert (
-            timedelta(0)
-            <= before - timedelta(minutes=minutes) - begin.astimezone(UTC)
-            < timedelta(minutes=1, seconds=5)
-        )
+        assert text == f"{minutes} min ago {begin.astimezone(ZONE):%H:%M %Z}"
+        assert timedelta(seconds=-5) <= before - timedelta(minutes=minutes) - begin < timedelta(minutes=1)
         assert (given["duration"], given["source"]) == ("10", "both")
         assert found[text].endswith("#clip-fields")
     assert starts == sorted(starts, reverse=True)
     (last,) = [filled(href) for text, href in found.items() if text.startswith("Last 30 s")]
-    age = before - datetime.fromisoformat(last["from"]).replace(tzinfo=ZONE).astimezone(UTC)
-    assert timedelta(seconds=25) < age <= timedelta(seconds=31)
+    assert timedelta(seconds=25) < before - meant(last["from"]) <= timedelta(seconds=31)
 
 
 def test_a_reader_of_another_zone_sees_both_times(van: Device, visitor: Visitor) -> None:
@@ -100,7 +103,7 @@ def test_a_choice_fills_the_form_and_its_button_says_the_request(van: Device, vi
     assert 'value="25"' in form
     assert 'value="rear" checked' in form
     assert f"From {begin:%Y-%m-%d %H:%M:20} {begin.tzname()}" in form
-    assert re.search(r"Get 25 s from (\d+ \w+ )?\d\d:\d\d:20 EES?T, rear camera</span>", form)
+    assert re.search(rf"Get 25 s from (\d+ \w+ )?{begin:%H:%M}:20 {begin:%Z}, rear camera</span>", form)
     assert 'value="both" checked' in page[page.index('id="ask-photo"') :]
 
 
@@ -109,9 +112,8 @@ def test_a_choice_is_asked_for_as_it_says(van: Device, visitor: Visitor) -> None
     given = filled(href)
     answer = visitor.send(href, f"/vehicles/{IMEI}/ask", file_type="video", **given)
     row = db.session.scalars(select(Command)).one()
-    begin = datetime.fromisoformat(given["from"]).replace(tzinfo=ZONE)
     assert answer.status_code == 302
-    assert row.arguments["timestamp"] == begin.timestamp()
+    assert row.arguments["timestamp"] == meant(given["from"]).timestamp()
     assert (row.arguments["duration"], row.arguments["source"]) == (10, "both")
 
 
@@ -123,8 +125,10 @@ def test_the_words_of_the_button_follow_the_form(van: Device, visitor: Visitor) 
         return found[1]
 
     assert words(source="front", duration="7") == "Get the last 7 s, front camera"
-    moment = {"from": "2026-01-02T13:37:00"}
-    assert words(source="both", duration="20", **moment) == "Get 20 s from 2 Jan 13:37:00 EET, both cameras"
+    begin = (utcnow() - timedelta(days=2)).astimezone(ZONE).replace(hour=13, minute=37)
+    moment = {"from": f"{begin:%Y-%m-%dT%H:%M:00}"}
+    said = f"Get 20 s from {begin.day} {begin:%b} 13:37 {begin:%Z}, both cameras"
+    assert words(source="both", duration="20", **moment) == said
     assert words(source="both", duration="", **moment) == "Get the clip"
     assert words(source="both", duration="20", **{"from": "2099-01-02T13:37:00"}) == "Get the clip"
 
@@ -197,10 +201,10 @@ def test_a_clip_that_stopped_coming_before_a_crash_is_no_clip_of_it(van: Device,
 def test_only_the_day_of_a_crash_offers_it_and_only_once_its_clip_is_over(
     van: Device, visitor: Visitor
 ) -> None:
-    old = crash(van, hours=72)
+    old = crash(van)
     assert len(around(visitor, old)) == 1
     assert around(visitor, old - timedelta(days=1)) == []
-    new = crash(van, hours=10 / 3600)
+    new = crash(van, utcnow().replace(microsecond=0) - timedelta(seconds=10))
     assert around(visitor, new) == []
 
 

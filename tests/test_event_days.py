@@ -15,6 +15,7 @@ from provisioning.web.pages import event_days
 
 PAGE = f"/vehicles/{IMEI}/footage"
 ZONE = ZoneInfo("Europe/Vilnius")
+LAST_YEAR = utcnow().year - 1
 
 
 @pytest.fixture
@@ -33,12 +34,12 @@ def links(visitor: Visitor, query: str = "") -> list[str]:
 
 def at(day: int, hour: int) -> dict[str, datetime]:
     """Give when a file was taken and came: an hour of a day of last March, in the zone of the vehicle."""
-    moment = datetime(utcnow().year - 1, 3, day, hour, 30, tzinfo=ZONE).astimezone(UTC)
+    moment = datetime(LAST_YEAR, 3, day, hour, 30, tzinfo=ZONE).astimezone(UTC)
     return {"timestamp": moment, "started_at": moment}
 
 
 def day(number: int) -> str:
-    return f"{utcnow().year - 1}-03-{number:02d}"
+    return f"{LAST_YEAR}-03-{number:02d}"
 
 
 def test_the_footage_shows_the_newest_day_that_has_events(van: Device, visitor: Visitor) -> None:

@@ -274,6 +274,9 @@ OVERVIEW = """() => {
     const shown = [...document.querySelectorAll(".vehicle-top p, .back span")].filter((one) => one.checkVisibility());
     return [end("header"), end("#head"), document.documentElement.scrollHeight, shown.map((one) => one.textContent)];
 }"""
+# times of days before, which are longer than those of today
+LONG_TIMES = """() => document.querySelectorAll("time:not([data-ago])")
+    .forEach((time) => (time.textContent = "Wed 30 Sep 22:34 EEST"))"""
 
 
 @pytest.mark.parametrize(("width", "head", "page_height"), [(390, 120, 1400), (1366, 20 + 88, 768)])
@@ -284,6 +287,7 @@ def test_the_head_and_the_overview_of_a_vehicle_leave_place_for_the_rest(
         page = context.new_page()
         page.set_viewport_size({"width": width, "height": 768})
         page.goto(f"/vehicles/{IMEI}", wait_until="load")
+        page.evaluate(LONG_TIMES)
         bar, end, height, beside = page.evaluate(OVERVIEW)
         assert beside == ["KLM-312 · depot-1"]
         assert end - bar <= head

@@ -43,8 +43,27 @@ def test_a_time_of_another_day_says_which_day(moment: datetime, words: str) -> N
 def test_what_a_tracker_says_of_a_time_is_shown_in_the_vehicles_zone(
     app: Flask, zone: str, said: str
 ) -> None:
-    assert times.stamps_in_zone("Taken at 2026-01-26 19:22:26 UTC, 5 s.", zone) == said
-    assert times.stamps_in_zone("No time", zone) == "No time"
+    now = datetime(2026, 1, 28, 12, 0, tzinfo=UTC)
+    assert times.stamps_in_zone("Taken at 2026-01-26 19:22:26 UTC, 5 s.", zone, now) == said
+    assert times.stamps_in_zone("No time", zone, now) == "No time"
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        (datetime(2026, 11, 26, 20, 34, tzinfo=UTC), "22:34"),
+        (datetime(2026, 11, 26, 20, 34, 20, tzinfo=UTC), "22:34:20"),
+        (datetime(2026, 11, 25, 21, 59, 20, tzinfo=UTC), "25 Nov 23:59:20"),
+        (datetime(2026, 11, 25, 21, 59, tzinfo=UTC), "25 Nov 23:59"),
+        (datetime(2025, 11, 25, 21, 59, tzinfo=UTC), "25 Nov 2025 23:59"),
+        (datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), "1 Jan 1970 03:00:01"),
+    ],
+)
+def test_when_a_clip_begins_has_its_day_seconds_and_year_only_where_they_are_needed(
+    app: Flask, moment: datetime, said: str
+) -> None:
+    just_after_midnight = datetime(2026, 11, 25, 22, 0, 1, tzinfo=UTC)
+    assert times.to_second(moment, "Europe/Vilnius", just_after_midnight) == said
 
 
 def test_a_request_and_the_log_have_the_time_of_an_answer_in_the_vehicles_zone(
@@ -58,7 +77,7 @@ def test_a_request_and_the_log_have_the_time_of_an_answer_in_the_vehicles_zone(
     db.session.commit()
     for page in (f"/requests/{row.id}", f"/vehicles/{IMEI}/log?kind=messages"):
         said = flat(visitor.get(page))
-        assert re.search(r"The file of 1 Jan( 2026)? 02:00:00 EET is taken", said), page
+        assert re.search(r"The file of 1 Jan( 2026)? 02:00 EET is taken", said), page
         assert "00:00:00 UTC is taken" not in said
 
 

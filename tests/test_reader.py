@@ -102,12 +102,13 @@ def test_the_persons_own_time_stands_beside_the_vehicles_where_exact_times_are_g
     visitor = Visitor(app, Role.VIEWER)
     paths = (f"/media/{row.id}", f"/requests/{asked.id}", f"/vehicles/{van.imei}/log")
     shown = '</time> <span class="text-secondary">(15:57 New York)</span>'
-    shown_next_day = '</time> <span class="text-secondary">(2026-01-16 05:57 Tokyo)</span>'
-    for zone, beside in (("", ""), ("Asia/Tokyo", shown_next_day), ("Europe/Helsinki", "")):
+    # with its year once that is long ago
+    shown_next_day = r'</time> <span class="text-secondary">\(16 Jan( 2026)? 05:57 Tokyo\)</span>'
+    for zone, is_beside in (("", False), ("Asia/Tokyo", True), ("Europe/Helsinki", False)):
         choose(visitor, language="", time_zone=zone)
         for path in paths[:2]:
             page = flat(visitor.get(path))
-            assert (shown_next_day in page) == bool(beside), (zone, path)
+            assert bool(re.search(shown_next_day, page)) == is_beside, (zone, path)
             assert "Helsinki)" not in page
     choose(visitor, language="", time_zone="America/New_York")
     assert "New York)</span>" in flat(visitor.get(paths[2]))

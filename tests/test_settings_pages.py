@@ -466,8 +466,7 @@ def test_growth_is_the_average_since_the_first_file_where_that_came_lately(
 def test_a_change_that_removes_nothing_yet_says_when_the_first_file_goes(
     van: Device, visitor: Visitor
 ) -> None:
-    stored(van, timedelta(days=1))
-    day = utcnow() + timedelta(days=9)
+    day = stored(van, timedelta(days=1)).updated_at + timedelta(days=10)
     text = flat(visitor.get(f"{STORAGE}?photo=10&video="))
     assert "Clips: for ever." in text
     assert f"The first file goes on {day.day} {day:%B %Y}." in text

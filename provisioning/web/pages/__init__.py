@@ -100,7 +100,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         local=times.local, size=amounts.size, stamped=datetime.fromisoformat, shown=shown, short_time=times.short_time,
         short_day=times.short_day, full_day=times.full_day, full_time=times.full_time, clock=times.clock,
-        own_time=times.own_time, zone_label=times.zone_label, place=times.place, to_second=times.to_second,
+        own_time=times.own_time, zone_label=times.zone_label, place=times.place, clock_to_second=times.clock_to_second,
         estimate=durations.words, about=transfer_times.about, browser=browser_name,
         stamps_in_zone=times.stamps_in_zone,
         money=amounts.money, number=amounts.number,

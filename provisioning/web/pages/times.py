@@ -19,7 +19,7 @@ DAY = N_("ccc d LLL")
 DAY_AND_TIME = N_("ccc d LLL HH:mm")
 DAY_OF_YEAR = N_("d LLL y")
 DAY_OF_YEAR_AND_TIME = N_("d LLL y HH:mm")
-DAY_AND_SECOND = N_("d LLL HH:mm:ss")
+DAY_OF_MONTH = N_("d LLL")
 FULL_DAY = N_("d MMMM y")
 _STAMP = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC\b")
 NEAR = 300  # days within which a date needs no year
@@ -48,11 +48,20 @@ def formatted(moment: datetime, pattern: str) -> str:
     return format_datetime(moment, gettext(pattern), locale=get_locale() or "en")
 
 
+def _days_since(shown: datetime, now: datetime | None) -> int:
+    """Give how many days of the calendar ago a time is, in its own zone."""
+    return ((now or utcnow()).astimezone(shown.tzinfo).date() - shown.date()).days
+
+
+def _day_of_month(shown: datetime, now: datetime | None) -> str:
+    """Give a day that stands before a time in a sentence: "27 Nov", "27 Nov 2025"."""
+    return formatted(shown, DAY_OF_MONTH if abs(_days_since(shown, now)) < NEAR else DAY_OF_YEAR)
+
+
 def short_time(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
     """Give a time as short as it is clear on its day: "22:34", "yesterday 22:34", "Thu 27 Nov 22:34"."""
     shown = in_zone(moment, zone)
-    today = (now or utcnow()).astimezone(shown.tzinfo).date()
-    days = (today - shown.date()).days
+    days = _days_since(shown, now)
     time = f"{shown:%H:%M}"
     if days == 0:
         return time
@@ -68,12 +77,16 @@ def clock(moment: datetime, zone: str = "UTC") -> str:
     return f"{in_zone(moment, zone):%H:%M}"
 
 
+def clock_to_second(moment: datetime, zone: str = "UTC") -> str:
+    """Give the time of day to the second: "13:37:20"; seconds that are 0 are left out: "13:37"."""
+    return f"{in_zone(moment, zone):%H:%M:%S}".removesuffix(":00")
+
+
 def to_second(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
-    """Give when a clip begins: "13:37", with seconds that are not 0 "13:37:20", with the day where it is not today."""
+    """Give when a clip begins: "13:37", "13:37:20", with the day where it is not today "27 Nov 13:37:20"."""
     shown = in_zone(moment, zone)
-    if shown.date() != (now or utcnow()).astimezone(shown.tzinfo).date():
-        return formatted(shown, DAY_AND_SECOND)
-    return f"{shown:%H:%M:%S}".removesuffix(":00")
+    time = clock_to_second(moment, zone)
+    return f"{_day_of_month(shown, now)} {time}" if _days_since(shown, now) else time
 
 
 def to_field(moment: datetime, zone: str) -> str:
@@ -119,7 +132,7 @@ def ago_sentences() -> list[str]:
 def short_day(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
     """Give the day of a time: "Today", "Yesterday", "Thu 27 Nov", "27 Nov 2025"."""
     shown = in_zone(moment, zone)
-    days = ((now or utcnow()).astimezone(shown.tzinfo).date() - shown.date()).days
+    days = _days_since(shown, now)
     if days == 0:
         return gettext("Today")
     if days == 1:
@@ -142,15 +155,17 @@ def full_time(moment: datetime, zone: str = "UTC") -> str:
     return f"{text} ({day}{own:%H:%M} {own.tzname()})"
 
 
-def own_time(moment: datetime, zone: str = "UTC") -> str:
-    """Give a time in the zone that the reader chose: "11:41 Berlin"; nothing where it shows the same as `zone`."""
+def own_time(moment: datetime, zone: str = "UTC", now: datetime | None = None) -> str:
+    """Give a time in the zone that the reader chose: "11:41 Berlin", with the day where it is another one there
+    "27 Nov 23:41 Berlin"; nothing where it shows the same as `zone`.
+    """
     user = reader.person()
     if user is None or not user.time_zone:
         return ""
     shown, own = in_zone(moment, zone), in_zone(moment, user.time_zone)
     if shown.utcoffset() == own.utcoffset():
         return ""
-    day = "" if own.date() == shown.date() else f"{own:%Y-%m-%d} "
+    day = "" if own.date() == shown.date() else f"{_day_of_month(own, now)} "
     return f"{day}{own:%H:%M} {place(user.time_zone)}"
 
 
@@ -172,12 +187,12 @@ def zone_label(moment: datetime, zone: str, *, always: bool = False) -> str:
     return f" UTC{name}" if name[0] in "+-" else f" {name}"  # many zones have a number in place of a name
 
 
-def stamps_in_zone(sentence: str, zone: str) -> str:
+def stamps_in_zone(sentence: str, zone: str, now: datetime | None = None) -> str:
     """Give a sentence about a tracker's answer with its times in a zone; `tracker.language` writes them in UTC."""
 
     def shown(found: re.Match[str]) -> str:
         moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
-        return to_second(moment, zone) + zone_label(moment, zone)
+        return to_second(moment, zone, now) + zone_label(moment, zone)
 
     return _STAMP.sub(shown, sentence)
 
