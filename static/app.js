@@ -23,6 +23,37 @@ function isEdited(part) {
   return [...part.querySelectorAll("input, select, textarea")].some(isChanged);
 }
 
+function take(field, fresh) {
+  if (field.options) {
+    [...field.options].forEach((one) => { one.defaultSelected = one.value === fresh.value; });
+    field.value = fresh.value;
+  } else if (field.type === "checkbox" || field.type === "radio") {
+    field.defaultChecked = field.checked = fresh.defaultChecked;
+  } else field.defaultValue = field.value = fresh.defaultValue;
+}
+
+// A form that shows what a vehicle has follows it: a field that nobody has changed takes the new value, and the form's
+// own "change" has all else shown anew. One that was sent and refused (data-given) shows what somebody wants.
+function follow(form, fresh) {
+  const has = (part) => [...part.querySelectorAll("[data-has]")].map((one) => one.textContent).join().replace(/\s+/g, " ");
+  if (has(form) === has(fresh)) return;
+  const key = ({ name, type, value }) => (type === "checkbox" || type === "radio" ? `${name}=${value}` : name);
+  const others = new Map([...fresh.elements].map((field) => [key(field), field]));
+  [...form.elements].forEach((field) => {
+    const other = field.type !== "hidden" && others.get(key(field));
+    const isOwn = form.hasAttribute("data-given") || field === document.activeElement || isChanged(field);
+    if (other && !isOwn) take(field, other);
+  });
+  htmx.trigger(form, "change");
+}
+
+document.addEventListener("htmx:beforeSwap", ({ target, detail }) => {
+  const form = document.getElementById(target.dataset.followedBy);
+  if (!form || detail.isError) return;
+  const page = new DOMParser().parseFromString(detail.serverResponse, "text/html");
+  follow(form, page.getElementById(form.id));
+});
+
 // A row of tabs that is wider than a phone begins with the one that is open in sight.
 document.querySelectorAll(".tabs [aria-current], .chips [aria-current=page]").forEach((one) => {
   one.scrollIntoView({ block: "nearest", inline: "center" });

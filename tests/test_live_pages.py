@@ -13,7 +13,9 @@ from silent_proxy import SilentProxy, before
 from stack import Stack
 from walking import PHONE, context_of
 
-from provisioning.models import utcnow
+from provisioning.devices import registry, status_table
+from provisioning.models import Verdict, db, locks, utcnow
+from provisioning.tracker.parameters import id_of
 from provisioning.web import wall_links
 
 IMEI = "352094081000447"
@@ -148,6 +150,42 @@ def test_a_page_whose_stream_is_refused_says_what_to_do_and_tries_again(
     expect(status).to_contain_text("if this line stays, load this page anew")
     page.unroute("**/events?*")
     expect(status).to_have_text("")
+
+
+def confirm(stack: Stack, **values: int) -> None:
+    """Have the vehicle confirm parameters, by their keys."""
+
+    def note() -> None:
+        device = locks.lock_device(registry.find(IMEI).id)
+        for key, value in values.items():
+            status_table.note(
+                device, f"parameter.{id_of(key)}", str(value), Verdict.GOOD, now=utcnow(), source_kind="command",
+                source_id="1" * 32,
+            )  # fmt: skip
+        db.session.commit()
+
+    databases.within(stack.environment["DATABASE_URL"], note)
+
+
+def test_the_cards_of_a_vehicle_follow_what_it_confirms_and_leave_what_somebody_changed(
+    context: BrowserContext, product: Stack
+) -> None:
+    confirm(product, camera_time_zone=0, video_before_trigger=5)
+    page = open_live(context, f"/vehicles/{IMEI}/settings")
+    zone, before = page.locator("#field-camera_time_zone"), page.locator("#field-video_before_trigger")
+    expect(zone).to_have_value("0")
+    before.evaluate("one => { one.value = 7; one.dispatchEvent(new Event('input', {bubbles: true})) }")
+    expect(page.locator("#note-clips")).to_contain_text("Differs")
+    confirm(product, camera_time_zone=120, video_before_trigger=6)
+    expect(page.locator("#has-clock")).to_have_text(re.compile(r"The vehicle has: UTC\+02:00\."))
+    expect(page.locator("#has-clips")).to_contain_text("6 s before")
+    expect(zone).to_have_value("120")
+    expect(page.locator("#note-clock")).to_have_text("")
+    expect(before).to_have_value("7")
+    expect(page.locator("#note-clips")).to_contain_text("Differs")
+    confirm(product, video_before_trigger=7)
+    expect(page.locator("#has-clips")).to_contain_text("7 s before")
+    expect(page.locator("#note-clips")).to_have_text("")
 
 
 GONE = re.compile(r"showing the state of \d\d:\d\d\. It was removed, or you may not see it any more\.")
