@@ -1,6 +1,7 @@
 """What is known of a vehicle, item by item, in words: labels, values, groups."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
@@ -51,16 +52,25 @@ LABELS = {
 }
 
 
-def groups(device: Device) -> Sequence[tuple[str, list[tuple[StatusItem, str, str | datetime]]]]:
-    """Give what is known of a vehicle, item by item, in groups: the row, its label, its value for people."""
+@dataclass(frozen=True, slots=True)
+class ItemView:
+    """An item for people, with the row that it is made of; a time is shown in the vehicle's zone."""
+
+    row: StatusItem
+    label: str
+    value: str | datetime
+
+
+def groups(device: Device) -> Sequence[tuple[str, list[ItemView]]]:
+    """Give what is known of a vehicle, item by item, in groups with their titles; none is empty."""
     rows = db.session.scalars(
         select(StatusItem).where(StatusItem.device_id == device.id).order_by(StatusItem.item)
     ).all()
     catalogue = submission.catalogue()
-    found: dict[str, list[tuple[StatusItem, str, str | datetime]]] = {title: [] for title, _ in GROUPS}
+    found: dict[str, list[ItemView]] = {title: [] for title, _ in GROUPS}
     for row in rows:
         title = next((title for title, starts in GROUPS if row.item.startswith(starts)), OTHER)
-        found.setdefault(title, []).append((row, _label(row.item, catalogue), _value(row, catalogue)))
+        found.setdefault(title, []).append(ItemView(row, _label(row.item, catalogue), _value(row, catalogue)))
     return [(gettext(title), some) for title, some in found.items() if some]
 
 
