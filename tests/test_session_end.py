@@ -173,11 +173,12 @@ def test_every_field_for_a_password_has_a_name_by_which_it_is_not_kept() -> None
     inputs = [
         found
         for template in (ROOT / "templates").rglob("*.html")
-        for found in re.findall(r"<input\b[^>]*>", template.read_text())
+        for found in re.findall(r"<input\b[^>]*>|\binput\([^)]*\)", template.read_text())
         if 'type="password"' in found
     ]
     assert len(inputs) >= 9
-    assert [found for found in inputs if not re.search(r'\bname="\w*password\w*"', found)] == []
+    name = re.compile(r'(?:\bname=|\binput\()"\w*password\w*"')
+    assert [found for found in inputs if not name.search(found)] == []
 
 
 NO_ADDRESS = "http://["  # Python's reader finds no end of the host
