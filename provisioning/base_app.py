@@ -67,11 +67,8 @@ def _check_camera_server(config: Config) -> None:
 def _flask_settings(config: Config) -> dict:
     # errors of the database are logged: without the values, among them phone numbers and texts
     engine: dict = {"pool_pre_ping": True, "hide_parameters": True}
-    engine |= {
-        "pool_size": 20,
-        "max_overflow": 20,
-        "pool_timeout": 10,
-    }  # the worker's jobs and senders are some thirty
+    # the worker's jobs and senders are some thirty
+    engine |= {"pool_size": 20, "max_overflow": 20, "pool_timeout": 10}
     if config.database_url.startswith("postgresql"):
         # a database that has gone away must be an error within seconds, not a hang
         engine["connect_args"] = {

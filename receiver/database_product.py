@@ -39,15 +39,13 @@ class DatabaseAway(Exception):
 
 def _is_unfit(error: Exception) -> bool:
     """Say whether it was the value that failed, and not the database, its tables or the way to it."""
-    if isinstance(
-        error, ProgrammingError
-    ):  # of the driver, which has no word for the value; else of the tables
+    # of the driver, which has no word for the value; else of the tables
+    if isinstance(error, ProgrammingError):
         return getattr(error.orig, "sqlstate", None) is None
     if isinstance(error, DBAPIError):
         return isinstance(error, IntegrityError | DataError)
-    if isinstance(
-        error, StatementError
-    ):  # with why a value cannot be sent, or with a mistake in the statement
+    # with why a value cannot be sent, or with a mistake in the statement
+    if isinstance(error, StatementError):
         return not isinstance(error.orig, SQLAlchemyError)
     return isinstance(error, ArithmeticError | LookupError | TypeError | ValueError)
 
@@ -84,9 +82,8 @@ class DatabaseProduct:
         """Read what a camera waits for."""
         self._refuse_while_away()  # else it would wait behind the one that tries
         if self._threads:
-            with contextlib.suppress(
-                OperationalError
-            ):  # it is locked after all, or away: wait for it in a thread
+            # where it is locked after all, or away, the wait is in a thread
+            with contextlib.suppress(OperationalError):
                 return self._apart.do(self._read_here, work, [thing])[0]
         return gather.ask(thing)
 

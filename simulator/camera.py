@@ -80,9 +80,8 @@ class Camera:
         self.vehicle, self.server, self.scale = vehicle, server, scale
         self._last: str | None = None
         self._finished = False
-        self._given_times: dict[
-            str, int
-        ] = {}  # the times that it gave to files on this connection, in milliseconds
+        # the times that it gave to files on this connection, in milliseconds
+        self._given_times: dict[str, int] = {}
         self._by_path = vehicle.protocol >= PATH_PROTOCOL
 
     def run(self, tell: Callable[[str], None] = lambda text: None) -> bool:

@@ -55,9 +55,8 @@ class Joined(ABC):
     def __init__(self, app: Flask, network: SilentNetwork, stand_in: GatewayStandIn) -> None:
         self.app, self.network, self.stand_in = app, network, stand_in
         stand_in.faults.no_callbacks = True  # a test posts what it wants, signed
-        api = Flask(
-            "gateway", static_folder=None
-        )  # without the simulator's own routes, which take longer to make
+        # without the simulator's own routes, which take longer to make
+        api = Flask("gateway", static_folder=None)
         api.register_blueprint(stand_in.blueprint())
         self.server = make_server("127.0.0.1", 0, api, threaded=True, request_handler=Quiet)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)

@@ -72,9 +72,8 @@ SMALL = {
     "sender_buckets",
 }  # do not grow
 LIST = re.compile(r"ORDER BY (\w+\.at DESC, )?\w+\.id DESC\s+LIMIT \? OFFSET \?$")
-FIRST = re.compile(
-    r"EXISTS \(SELECT (?P<table>\w+)\.id\s+FROM \w+\s+WHERE [\w.]+ = [\w.]+\)"
-)  # one row is enough
+# one row is enough
+FIRST = re.compile(r"EXISTS \(SELECT (?P<table>\w+)\.id\s+FROM \w+\s+WHERE [\w.]+ = [\w.]+\)")
 RULE = """
 The rule: a statement that runs again and again (for a request, a reply, a file, a round of background work) reads
 neither a whole table nor all rows that a device ever had, since both grow without end. By the plan of SQLite, the

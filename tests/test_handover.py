@@ -254,9 +254,8 @@ def test_news_of_a_file_that_was_never_put_tells_nothing(start: Start, store: S3
         store.write(f"pending/{IMEI}/{report['upload']}.json", json.dumps(report).encode())
     start("one")
     wait_until(lambda: notes.stored_files)
-    wait_until(
-        lambda: keys(store, "pending/") == [f"pending/{IMEI}/{'b' * 32}.json"]
-    )  # it may still be on its way
+    # it may still be on its way
+    wait_until(lambda: keys(store, "pending/") == [f"pending/{IMEI}/{'b' * 32}.json"])
     assert set(notes.stored_files) == {"c" * 32}
 
 
@@ -426,9 +425,8 @@ def test_a_device_that_comes_back_while_its_part_goes_to_a_slow_store_goes_on_at
         put(self, source, key)
 
     if left_by == "a killed process":
-        monkeypatch.setattr(
-            lease_client.LeaseClient, "leave", lambda self, record: None
-        )  # killed before it was shared
+        # killed before it was shared
+        monkeypatch.setattr(lease_client.LeaseClient, "leave", lambda self, record: None)
         monkeypatch.setattr(reporter, "LEFT_SECONDS", 0.2)
     monkeypatch.setattr(S3Bucket, "put", slow)
     running, device = start("one"), camera(drop_at=150)

@@ -152,9 +152,8 @@ def test_few_vehicles_are_read_one_by_one_along_an_index(app: Flask, rows: None,
     plan = plan_of_list(app, name)
     steps = re.findall(rf"SEARCH {name} USING (?:COVERING )?INDEX \w+ \((?:device_id|imei)=\?\)", plan)
     assert len(steps) == len(OWN), plan
-    assert not re.search(r"SEARCH [^|]*\| USE TEMP B-TREE", plan), (
-        plan
-    )  # only what was found of each is sorted
+    # only what was found of each is sorted
+    assert not re.search(r"SEARCH [^|]*\| USE TEMP B-TREE", plan), plan
 
 
 @SQLITE

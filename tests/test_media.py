@@ -366,9 +366,8 @@ def test_each_thread_has_connections_of_its_own_to_the_bucket(remote: S3Bucket) 
 def test_a_wrong_key_is_an_error_and_says_so(
     bucket: str, s3: s3_server.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "receiver.store.s3._session", boto3.session.Session
-    )  # the process's own knows the right key
+    # the process's own knows the right key
+    monkeypatch.setattr("receiver.store.s3._session", boto3.session.Session)
     wrong = s3.environment() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     with s3_server.reachable(wrong):
         store = S3Bucket(bucket, "")

@@ -34,9 +34,8 @@ def test_without_a_time_two_files_with_an_equal_packet_are_not_spliced(spool: Sp
     leave(transfer, spool.now)
     transfer = spool.open(offer(0))
     assert transfer.received == 2 * PACKET
-    assert not transfer.write(
-        2 * PACKET, second, spool.now
-    )  # a CRC that begins anew: compared from the first byte
+    # a CRC that begins anew: compared from the first byte
+    assert not transfer.write(2 * PACKET, second, spool.now)
     assert transfer.received == 0
     assert not transfer.write(0, second + equal, spool.now)  # another file
     transfer.write(0, second + equal + second * 2, spool.now)

@@ -99,9 +99,8 @@ def test_a_photo_of_a_clock_that_counts_from_1970_is_known_by_its_announcement(
 ) -> None:
     seconds = 259_211
     announced(van, datetime.fromtimestamp(seconds, UTC))
-    came(
-        utcnow(), datetime.fromtimestamp(seconds * 1000, UTC)
-    )  # the receiver took its milliseconds for seconds
+    # the receiver took its milliseconds for seconds
+    came(utcnow(), datetime.fromtimestamp(seconds * 1000, UTC))
     assert (clock_of(van) or 0) < -10_000 * DAY.total_seconds()
 
 

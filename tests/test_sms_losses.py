@@ -260,9 +260,8 @@ def test_a_message_that_a_reply_overtook_is_found_at_the_gateway_after_a_crash(
     attempt = claim(van)
     assert attempt is not None
     sid = phone.twilio.create({"To": NUMBER, "From": "+12025550100", "Body": attempt.sms.text}).ident
-    phone.reply(
-        "Photo request from source 1."
-    )  # and the process that sent it is killed before it heard the sid
+    # and the process that sent it is killed before it heard the sid
+    phone.reply("Photo request from source 1.")
     recovery.recover(at(200))
     db.session.expire_all()
     message = db.session.get_one(Message, attempt.sms.message_id)

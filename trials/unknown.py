@@ -21,10 +21,8 @@ DEVICES, FIRST = 20, 1000  # and the number of the first of them; those of known
 ROUNDS = 200  # connections of each unknown device
 CAMERAS, FILES = 10, 5  # known ones, at work meanwhile
 GUESSES, FIRST_GUESS = 9, 2000  # IMEIs that one address tries, and the number of the first of them
-FREE, FIRST_SECONDS = (
-    5,
-    0.5,
-)  # of them these are refused at once, the next after so long, each further after twice that
+# of them these are refused at once, the next after so long, each further after twice that
+FREE, FIRST_SECONDS = 5, 0.5
 LINES_A_MINUTE = 60  # RECEIVER_LINES_PER_MINUTE's default: of one address
 CLOSE = b"\x00\x00"
 HERE = "127.0.0.1"

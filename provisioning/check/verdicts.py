@@ -21,9 +21,8 @@ class CheckVerdict:
     grade: str = BAD
     who: str | None = VEHICLE  # can do the next step; None where nothing is to be done
     explains: tuple[str, ...] = ()  # verdicts that are no faults of their own beside it
-    marks_of_others: tuple[
-        str, ...
-    ] = ()  # a step with one of them proves another fault: this rests not on it
+    # a step with one of them proves another fault: this rests not on it
+    marks_of_others: tuple[str, ...] = ()
     is_alone: bool = False  # beside it nothing else can be said, and it is said beside nothing else
     has_several_causes: bool = False
 

@@ -260,9 +260,8 @@ def _children(command: Command) -> list[Command]:
 
 def _getver(command: Command, device: Device, replies: Sequence[Reply], now: datetime) -> None:
     if command.parent_id is not None:
-        replies = [
-            reply for reply in replies if not isinstance(reply, CommandRefused)
-        ]  # proves no credentials
+        # proves no credentials
+        replies = [reply for reply in replies if not isinstance(reply, CommandRefused)]
     _simple(command, device, replies, now)
 
 

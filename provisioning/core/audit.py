@@ -23,9 +23,8 @@ log = structlog.get_logger(__name__)
 COMMAND_LINE = "command line"
 SHARED_LINK = "shared link "  # before its id: somebody without an account
 UNKNOWN = "unknown"  # somebody who could not sign in, and whom no user's e-mail names
-VIEWING = timedelta(
-    minutes=30
-)  # requests of one person, from one address, for one file within it are one viewing
+# requests of one person, from one address, for one file within it are one viewing
+VIEWING = timedelta(minutes=30)
 VIEWERS = 50  # of one object, at most
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # no id is older
 

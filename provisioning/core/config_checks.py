@@ -18,12 +18,8 @@ SENDER = re.compile(r"\+[1-9][0-9]{7,14}")
 # names may not look like addresses that are none
 HOST = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 LISTENING = ("web_host", "receiver_host", "receiver_http_host")
-NETWORKS = (
-    "metrics_networks",
-    "receiver_networks",
-    "receiver_proxies",
-    "web_proxies",
-)  # settings that are addresses or networks
+# settings that are addresses or networks
+NETWORKS = ("metrics_networks", "receiver_networks", "receiver_proxies", "web_proxies")
 KEY_MIN, KEY_DISTINCT = 16, 6  # characters of a secret key, and different ones among them
 WEAK = f"Too easy to guess: at least {KEY_MIN} characters, not the same few, for example from `openssl rand -hex 32`."
 

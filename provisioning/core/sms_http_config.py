@@ -49,9 +49,8 @@ class HttpSmsConfig:
     method: str
     headers: Mapping[str, str] = field(repr=False)
     encoding: str  # json, form or query
-    body: Any = field(
-        repr=False
-    )  # JSON; of form and query an object of texts; None: all stands in the address
+    # JSON; of form and query an object of texts; None: all stands in the address
+    body: Any = field(repr=False)
     sender: str
     timeout: float
     # its answer

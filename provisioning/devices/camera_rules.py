@@ -105,9 +105,8 @@ def _card_by_check(facts: VehicleFacts) -> _Sign | None:
     """Give what the newest check that says something of the front camera's card found out by itself."""
     for check in facts.checks:
         card, seen = check.marks.get("card"), check.marks.get("sd")
-        if (
-            seen == "bad_card" and check.marks.get("clock") != "wrong"
-        ):  # else its footage may have another time
+        # with a wrong clock its footage may have another time
+        if seen == "bad_card" and check.marks.get("clock") != "wrong":
             return _Sign(check.found_at, Card.FAULTY, check.found_at)
         # "no_card" of the step `card` is what records reported: that has its own time and camera
         if seen == "no_card" or (check.verdict == "no_card" and card != "no_card"):

@@ -78,9 +78,8 @@ class VehicleFacts:
 
     created_at: datetime
     number_since: datetime  # since when the phone number is this one
-    settings: Mapping[int, Known] = field(
-        default_factory=dict
-    )  # those of DUALCAM, as the device confirmed them
+    # those of DUALCAM, as the device confirmed them
+    settings: Mapping[int, Known] = field(default_factory=dict)
     front: CameraFacts = CameraFacts()
     rear: CameraFacts = CameraFacts()
     checks: Sequence[CheckFacts] = ()

@@ -9,9 +9,8 @@ from provisioning.media.link_rules import SERVER_REQUEST
 from provisioning.models import Command, Device, Upload, Verdict, command_state, db
 from provisioning.tracker.parameters import CATALOGUE, id_of
 
-OLDEST = timedelta(
-    days=30
-)  # what a camera says is older was recorded without a clock, or with one that was never set
+# what a camera says is older was recorded without a clock, or with one that was never set
+OLDEST = timedelta(days=30)
 ANNOUNCED_WITHIN = timedelta(hours=1)  # a file comes so long after its announcement
 REQUESTS = 10  # as many of a device are looked at
 EARLY_SECONDS = 5.0  # a right clock may differ by so much

@@ -14,9 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from provisioning.models import Lease, changed, db, utcnow
 
 WANTED = timedelta(minutes=1)  # whoever waited longer has passed the other over
-KEPT = timedelta(
-    days=30
-)  # then a lease was left by a receiver that never came back; it means nothing any more
+# then a lease was left by a receiver that never came back; it means nothing any more
+KEPT = timedelta(days=30)
 
 
 def take(imei: str, identifier: str, token: str, machine: str, *, force: bool = False) -> bool:

@@ -104,9 +104,8 @@ def _due(file_type: str) -> Select[*tuple[Any, ...]]:
     )
 
 
-DUE = {
-    file_type: _due(file_type) for file_type in ("photo", "video")
-}  # built once: they run many times a second
+# built once: they run many times a second
+DUE = {file_type: _due(file_type) for file_type in ("photo", "video")}
 
 
 def due(file_type: str, most: int, now: datetime) -> list[str]:

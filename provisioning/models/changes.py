@@ -16,9 +16,8 @@ class Change(db.Model):  # type: ignore[name-defined]
 
     id: Mapped[int] = mapped_column(primary_key=True)
     device_id: Mapped[int | None]
-    topic: Mapped[str] = mapped_column(
-        String(24)
-    )  # commands | uploads | events | status | messages | checklist | devices | health
+    # commands | uploads | events | status | messages | checklist | devices | health
+    topic: Mapped[str] = mapped_column(String(24))
     at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
 
 

@@ -116,9 +116,8 @@ class Command(db.Model):  # type: ignore[name-defined]
     # times of its life
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
-    sending_at: Mapped[
-        datetime | None
-    ]  # when the last attempt began, for the indexes that find it by device and time
+    # when the last attempt began, for the indexes that find it by device and time
+    sending_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]  # first reply
     ended_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]  # at which its present wait ends
@@ -134,13 +133,11 @@ class Command(db.Model):  # type: ignore[name-defined]
     late: Mapped[bool] = mapped_column(default=False)  # became done after it had ended
     match: Mapped[str | None] = mapped_column(String(8))  # how its reply was matched: certain | probable
 
-    requested_by: Mapped[str] = mapped_column(
-        String(300), default=""
-    )  # user's e-mail, "token NAME", "service"
+    # user's e-mail, "token NAME", "service"
+    requested_by: Mapped[str] = mapped_column(String(300), default="")
     batch: Mapped[str | None] = mapped_column(String(32), index=True)  # commands of one provision
-    parent_id: Mapped[str | None] = mapped_column(
-        ForeignKey("commands.id"), index=True
-    )  # read-back of a setparam
+    # read-back of a setparam
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
 
     device: Mapped[Device] = relationship()
     attempts: Mapped[list[Attempt]] = relationship(order_by=Attempt.id)

@@ -157,9 +157,8 @@ class StatusItem(db.Model):  # type: ignore[name-defined]
     note: Mapped[Phrase | None]
     since: Mapped[datetime] = mapped_column(default=utcnow)  # when the value became what it is
     checked_at: Mapped[datetime] = mapped_column(default=utcnow)  # when it was last seen so
-    source_kind: Mapped[str | None] = mapped_column(
-        String(16)
-    )  # command | upload | record | session | message
+    # command | upload | record | session | message
+    source_kind: Mapped[str | None] = mapped_column(String(16))
     source_id: Mapped[str | None] = mapped_column(String(64))
 
 

@@ -81,9 +81,8 @@ class Message(db.Model):  # type: ignore[name-defined]
     sender: Mapped[str] = mapped_column(String(64))
     recipient: Mapped[str] = mapped_column(String(64))
     body: Mapped[str] = mapped_column(Text)
-    body_hash: Mapped[str | None] = mapped_column(
-        String(64)
-    )  # SHA-256 keyed with SECRET_KEY: to find it again
+    # SHA-256 keyed with SECRET_KEY: to find it again
+    body_hash: Mapped[str | None] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(16))
     error_code: Mapped[str | None] = mapped_column(String(48))
     # the price of an outgoing one as the gateway reported it: an amount, in decimal digits, of a currency (ISO 4217)
@@ -93,9 +92,8 @@ class Message(db.Model):  # type: ignore[name-defined]
     command_id: Mapped[str | None] = mapped_column(ForeignKey("commands.id"), index=True)
     claimed: Mapped[bool] = mapped_column(default=False)
     note: Mapped[Phrase | None]  # what it was read as, or why nobody claimed it
-    created_at: Mapped[datetime] = mapped_column(
-        default=utcnow
-    )  # outgoing: attempt began; incoming: gateway's time
+    # outgoing: attempt began; incoming: gateway's time
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
     received_at: Mapped[datetime | None]  # incoming: when it reached us
 
     device: Mapped[Device | None] = relationship()

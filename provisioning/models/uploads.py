@@ -136,9 +136,8 @@ class Upload(db.Model):  # type: ignore[name-defined]
 
     settle_due: Mapped[bool] = mapped_column(default=False)  # the worker has still to link it
     event_id: Mapped[str | None] = mapped_column(String(32))  # models.events
-    event_due: Mapped[bool] = mapped_column(
-        default=False, server_default=false()
-    )  # its event is to be made anew
+    # its event is to be made anew
+    event_due: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     # derived files: None not yet made, "ready", "failed" (and why)
     thumbnail_state: Mapped[str | None] = mapped_column(String(8))
@@ -211,9 +210,8 @@ class CameraSession(db.Model):  # type: ignore[name-defined]
     crc_errors: Mapped[int] = mapped_column(default=0)
     resumes: Mapped[int] = mapped_column(default=0)
     connections: Mapped[int] = mapped_column(default=1)  # how many this row stands for
-    peer: Mapped[str | None] = mapped_column(
-        String(64)
-    )  # IMEI or address of an unknown device, where connections are counted
+    # IMEI or address of an unknown device, where connections are counted
+    peer: Mapped[str | None] = mapped_column(String(64))
 
     device: Mapped[Device | None] = relationship()
 

@@ -105,9 +105,8 @@ class Moment(fields.Field[datetime]):
             moment = datetime.fromisoformat(clean_text(value))
         except (AttributeError, TypeError, ValueError):
             raise ValidationError(self._form) from None
-        if (
-            moment.year < EARLIEST.year
-        ):  # the year as it is written, whatever the zone: the API's document says it so
+        # the year as it is written, whatever the zone: the API's document says it so
+        if moment.year < EARLIEST.year:
             raise ValidationError(BEFORE_EARLIEST)
         if moment.tzinfo is None:
             raise ValidationError(

@@ -17,9 +17,8 @@ from gunicorn.workers.ggevent import GeventWorker
 MOST_INCOMPLETE = 200  # connections in one worker whose request has not come whole; idle ones count too
 BODY_SECONDS = 30.0  # for a whole body; gunicorn's keepalive bounds the wait for a head
 BODY_MAX = 1024 * 1024  # bytes; the app refuses more (MAX_CONTENT_LENGTH)
-BODY_IN_MEMORY = (
-    32 * 1024
-)  # bytes; nearly all bodies are smaller, and 200 larger ones are not to fill the memory
+# bytes; nearly all bodies are smaller, and 200 larger ones are not to fill the memory
+BODY_IN_MEMORY = 32 * 1024
 PIECE = 16 * 1024
 NO_TURN = frozenset({"/healthz"})  # paths that are answered at once, however many requests wait
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"

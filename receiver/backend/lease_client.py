@@ -205,9 +205,8 @@ class LeaseClient:
     def _settle(self, record: SidecarRecord, report: Callable[[SidecarRecord], None]) -> None:
         """Share one partial file, or remove it where nobody can go on with it."""
         if not camera_time(record) and self._store.partial.is_too_old(record, self._now()):
-            self._product.expired(
-                [record["upload"]]
-            )  # first: if this fails, the file is found and reported again
+            # first: if this fails, the file is found and reported again
+            self._product.expired([record["upload"]])
             self._store.discard(record)
         elif self._stored_meanwhile(record):
             self._store.discard(record)

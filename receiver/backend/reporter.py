@@ -82,9 +82,8 @@ class Reporter:
         # those beyond are found again by their sidecars
         self._stored: deque[SidecarRecord] = deque(maxlen=EVENTS_KEPT)
         self._partials: dict[str, SidecarRecord] = {}
-        self.refused: dict[
-            str, float
-        ] = {}  # uploads of stored files, and until when they are left alone (steady)
+        # uploads of stored files, and until when they are left alone (steady)
+        self.refused: dict[str, float] = {}
         self._news = Event()
         self._delivering = BoundedSemaphore()  # held while what is queued is out of its queues
 

@@ -424,8 +424,6 @@ class Connection:
             return True
         if not facts.bytes_received and self.server.preamble.is_proxy(facts.address):
             return code not in ("lost", "timeout", "no_words", "foreign_network")  # a balancer's health check
-        known = facts.imei is not None and code not in (
-            "unknown_device",
-            "tracker_data",
-        )  # their IMEI was not looked up
+        # their IMEI was not looked up
+        known = facts.imei is not None and code not in ("unknown_device", "tracker_data")
         return self.server.log_quota.allows((known and facts.imei) or network(facts.address))

@@ -266,9 +266,8 @@ class Server:
         if holder := self.holders.get((imei, claim_of(identifier))):
             holder.end(Reason.TAKEN_OVER)
         if self.lease_client is not None:
-            self.lease_client.give_way(
-                imei, identifier
-            )  # the session may be over, and its part on its way to the store
+            # the session may be over, and its part on its way to the store
+            self.lease_client.give_way(imei, identifier)
         return (imei, claim_of(identifier)) in self.holders
 
     def _end_for_another_machine(self, imei: str, identifier: str) -> None:

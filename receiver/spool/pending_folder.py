@@ -110,9 +110,8 @@ class PendingFolder:
                 self._give_back(record)
                 return False
             self._media.put(part, record["path"])
-            part.unlink(
-                missing_ok=True
-            )  # where a power cut left both names of one file, renaming does nothing
+            # where a power cut left both names of one file, renaming does nothing
+            part.unlink(missing_ok=True)
             part.with_suffix(".json").unlink(missing_ok=True)
         return self._place(record) is not None
 

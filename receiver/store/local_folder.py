@@ -137,9 +137,8 @@ def _move(source: str | Path, target: Path, incoming: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        make_folder(
-            incoming
-        )  # incomplete files lie in another folder: a listing of the media has whole files only
+        # incomplete files lie in another folder: a listing of the media has whole files only
+        make_folder(incoming)
         temporary = incoming / f"{target.name}.{os.getpid()}.tmp"
         try:
             with open(source, "rb") as old, temporary.open("wb") as new:

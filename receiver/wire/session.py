@@ -266,10 +266,8 @@ class SessionMachine:
 
     def _on_start(self, start: Start, now: float) -> list[Action]:
         self.offer = offer = replace(self.offer, count=start.count, metadata=self.metadata)
-        self.received, self._chain = (
-            0,
-            0,
-        )  # those of the file before, until storage says what is held of this one
+        # those of the file before, until storage says what is held of this one
+        self.received, self._chain = 0, 0
         untimed = not (self.metadata and self.metadata.timestamp)
         if not start.count or (untimed and self._order.is_stored(offer.identifier, 0)):
             self._order.skip(offer.identifier)

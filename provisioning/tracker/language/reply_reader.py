@@ -11,10 +11,8 @@ from provisioning.tracker.language.replies import REPLIES, Info, Unread
 from provisioning.tracker.language.reply import Reply
 from provisioning.tracker.language.reply_forms import Extent, Form, Piece
 
-PARTS = (
-    153,
-    160,
-)  # characters of a full SMS, alone or joined by the gateway: the rest may be in the next one
+# characters of a full SMS, alone or joined by the gateway: the rest may be in the next one
+PARTS = (153, 160)
 LONGEST_READ = 2000  # Twilio joins an inbound SMS to 1600 at most; anything longer is no device's reply
 
 _ONLY_CONNECTED = re.compile(r"\s*already\s+connected\W*", re.IGNORECASE)

@@ -89,9 +89,8 @@ def page(
     show: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
 ) -> Page:
     """Give one page of a list, newest first: items and the cursor of the next."""
-    before = (
-        column.type.python_type(given["cursor"]) if given.get("cursor") else None
-    )  # ids are texts or numbers
+    # ids are texts or numbers
+    before = column.type.python_type(given["cursor"]) if given.get("cursor") else None
     rows = newest_rows.newest(query, column, given["limit"] + 1, before=before)
     more = len(rows) > given["limit"]
     rows = rows[: given["limit"]]

@@ -136,9 +136,8 @@ def _context() -> dict[str, Any]:
 
 
 def _headers(response: Response) -> Response:
-    if "token" in (
-        request.view_args or {}
-    ):  # the address opens something by itself: no other site is told it
+    # the address opens something by itself: no other site learns it
+    if "token" in (request.view_args or {}):
         response.headers["Referrer-Policy"] = "no-referrer"
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)

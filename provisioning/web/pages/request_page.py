@@ -16,11 +16,8 @@ from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
 from provisioning.web.pages import forms
 
-BACK = {
-    "under_way": "pages.vehicle",
-    "requests": "pages.footage",
-    "last_sent": "pages.vehicle_settings",
-}  # parts with requests, and where they stand
+# parts with requests, and where they stand
+BACK = {"under_way": "pages.vehicle", "requests": "pages.footage", "last_sent": "pages.vehicle_settings"}
 
 
 def attach(blueprint: Blueprint) -> None:

@@ -16,10 +16,8 @@ from provisioning.web.pages.amounts import size
 from provisioning.web.pages.parameters import words
 from provisioning.web.pages.words import title_of
 
-NAMED_BY_DEVICE = (
-    "parameter.",
-    "info.",
-)  # items with a number of the catalogue, or a key of a reply, for a name
+# items with a number of the catalogue, or a key of a reply, for a name
+NAMED_BY_DEVICE = ("parameter.", "info.")
 GROUPS = (
     (N_("Contact"), ("contact.", "upload.", "error.", "imei", "firmware")),
     (N_("Cameras"), ("camera.", "ignition", "sos")),
