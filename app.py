@@ -7,7 +7,7 @@ from flask_migrate import Migrate
 from provisioning import base_app, cli
 from provisioning.core.config import Config, load
 from provisioning.models import db
-from provisioning.web import access, api, assets, auth, language, monitoring, pages, webhooks
+from provisioning.web import access, api, assets, auth, language, monitoring, pages, responses, webhooks
 from provisioning.web.client_address import ForwardedFor
 from provisioning.web.csrf import MaskedCSRFProtect
 
@@ -21,6 +21,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or load()
     app = base_app.make(config)
     migrate.init_app(app, db, directory=str(base_app.ROOT / "migrations"), render_as_batch=True)
+    app.before_request(responses.bound_forms)  # before anything reads a form
     csrf.init_app(app)
     compress.init_app(app)
     auth.init_app(app)

@@ -120,3 +120,35 @@ def test_a_whole_number_may_be_written_as_a_fraction(api: Api, van: str) -> None
 def test_a_flag_is_true_or_false_and_nothing_that_stands_for_it(api: Api, flag: Any) -> None:
     answer = api("POST", "/parameters/plan", {"parameters": {}, "raw": flag})
     assert (answer.status_code, list(answer.json["errors"])) == (422, ["raw"])
+
+
+@pytest.mark.parametrize("levels", [21, 100, 330, 450, 900])
+@pytest.mark.parametrize("level", [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
+def test_a_body_of_many_levels_is_refused_as_malformed(
+    api: Api, van: str, level: tuple[str, str], levels: int
+) -> None:
+    nested = level[0] * levels + "1" + level[1] * levels
+    for method, path in (("POST", "/devices"), ("PATCH", f"/devices/{IMEI}"), ("POST", "/parameters/plan")):
+        answer = api.client.open(
+            f"/api/v1{path}", method=method, data=f'{{"name": {nested}}}', content_type="application/json",
+            headers=api.headers,
+        )  # fmt: skip
+        assert (answer.status_code, answer.json["errors"]) == (400, {"body": ["Invalid JSON body."]})
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
+)
+def test_a_body_that_is_not_sent_as_json_is_not_taken_for_none(api: Api, van: str, kind: str) -> None:
+    answer = api.client.patch(
+        f"/api/v1/devices/{IMEI}", data='{"name": "Van 12"}', headers=api.headers | {"Content-Type": kind}
+    )
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
+    assert "Content-Type: application/json" in answer.json["message"]
+
+
+def test_a_call_that_needs_no_body_takes_an_empty_one_of_any_type(api: Api, van: str) -> None:
+    answer = api.client.post(
+        f"/api/v1/devices/{IMEI}/check", data="", headers=api.headers | {"Content-Type": "text/plain"}
+    )
+    assert answer.status_code == 202

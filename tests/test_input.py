@@ -15,6 +15,7 @@ from provisioning.models import Device, LoginFailure, Role, db
 from provisioning.web import auth
 
 IMEI = "352094082736916"
+FORM = "application/x-www-form-urlencoded"
 PASTED = {"imei": "IMEI: 35-209408 273691/6", "phone": "00 1 (202) 555-0196", "name": "\ufeffVan\u00a011 "}
 
 
@@ -160,3 +161,15 @@ def test_a_host_that_is_none_is_refused_and_is_no_mistake_of_ours(app: Flask, ho
         answer = app.test_client().get(path, headers={"Host": host})
         assert answer.status_code == 400, path
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/login", "/theme"])
+def test_a_form_of_many_thousand_fields_is_refused_before_it_is_read(app: Flask, path: str) -> None:
+    answer = app.test_client().post(path, data="a&" * 100_000, content_type=FORM)
+    assert answer.status_code == 413
+
+
+def test_a_body_that_is_no_form_may_be_as_long_as_a_megabyte(app: Flask) -> None:
+    headers = {"Authorization": f"Bearer {auth.create_token('tests', Role.ADMIN)}"}
+    answer = app.test_client().post("/api/v1/devices", json={"name": "x" * 200_000}, headers=headers)
+    assert answer.status_code == 422

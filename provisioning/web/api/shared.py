@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from flask import Request, jsonify, make_response, request
 from sqlalchemy import Select
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import UnsupportedMediaType
 
 from provisioning.core import idempotency
 from provisioning.core.errors import Invalid, NotFound, ServiceError
@@ -17,16 +18,24 @@ from provisioning.tracker.parameters import ParameterErrors
 from provisioning.web import audit_notes, auth
 from provisioning.web.schemas.lists import Page
 
+DEEPEST = 20  # levels of a JSON body; ours have five, and whatever reads them goes down level by level
 EXACT = 2**53  # up to here a float holds every whole number
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ArgumentsParser(FlaskParser):
-    """Reads a body; JSON too deep or with a number too long for Python's reader is malformed like any other."""
+    """Reads a body; JSON too deep or with a number too long for Python's reader is malformed like any other.
+
+    Raises UnsupportedMediaType for a body that says that it is something else: it would be taken for none.
+    """
 
     def _raw_load_json(self, req: Request) -> Any:
+        if not req.is_json and (req.content_length or req.get_data()):  # a form was read already
+            raise UnsupportedMediaType(
+                "Send the body as JSON, with the header 'Content-Type: application/json'."
+            )
         try:
-            return _with_whole_numbers(super()._raw_load_json(req))
+            return _with_whole_numbers(super()._raw_load_json(req), DEEPEST)
         except json.JSONDecodeError:
             raise
         except (RecursionError, ValueError) as error:
@@ -34,13 +43,20 @@ class ArgumentsParser(FlaskParser):
             raise json.JSONDecodeError(type(error).__name__, doc="[", pos=0) from None
 
 
-def _with_whole_numbers(given: Any) -> Any:
-    """Read 630.0 as 630: JSON has one kind of number, and some programs write all of them so."""
+def _with_whole_numbers(given: Any, levels: int) -> Any:
+    """Read 630.0 as 630: JSON has one kind of number, and some programs write all of them so.
+
+    Raises ValueError where it has more levels.
+    """
     if isinstance(given, float) and given.is_integer() and abs(given) < EXACT:
         return int(given)
+    if not isinstance(given, dict | list):
+        return given
+    if not levels:
+        raise ValueError("too many levels")
     if isinstance(given, dict):
-        return {key: _with_whole_numbers(value) for key, value in given.items()}
-    return [_with_whole_numbers(value) for value in given] if isinstance(given, list) else given
+        return {key: _with_whole_numbers(value, levels - 1) for key, value in given.items()}
+    return [_with_whole_numbers(value, levels - 1) for value in given]
 
 
 def repeatable(view: F) -> F:
