@@ -10,10 +10,11 @@ from page_visitor import Visitor, command, upload
 from sqlalchemy import event
 
 from provisioning.devices import listing, registry
+from provisioning.devices.health import HealthState
 from provisioning.fleet import presets
 from provisioning.media import telemetry
 from provisioning.models import Device, Role, State, db, utcnow
-from provisioning.web import auth
+from provisioning.web import auth, pages
 
 IMEIS = ("352094082736916", "352094082042885", "356307042441013")
 
@@ -267,11 +268,13 @@ def test_a_list_says_how_much_of_what_is_under_way_is_here(app: Flask, fleet: li
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "address",
-    ["/", "/?sort=name", "/?sort=seen", "/?sort=pictures", "/?state=broken", "/?state=working&sort=state"],
-)
+    ["/", "/?sort=name", "/?sort=seen", "/?sort=pictures", "/?state=unchecked", "/?state=working&sort=state",
+     "/?page=3", "/?page=3&sort=name", "/?page=3&sort=seen", "/?page=3&sort=pictures"],
+)  # fmt: skip
 def test_a_page_of_the_list_reads_along_an_index_and_sorts_no_fleet(
-    app: Flask, fleet: list[Device], address: str
+    app: Flask, fleet: list[Device], monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
+    monkeypatch.setattr(pages.fleet, "PAGE", 1)
     visitor, seen = Visitor(app, Role.VIEWER), list[tuple[str, Any]]()
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
@@ -288,6 +291,7 @@ def test_a_page_of_the_list_reads_along_an_index_and_sorts_no_fleet(
     ((statement, parameters),) = seen
     plan = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
     details = [row[-1] for row in plan]
+    assert ("DESC" in statement) == ("seen" in address or "pictures" in address) ^ ("page=3" in address)
     assert any("USING INDEX ix_devices_live_" in detail for detail in details), details
     assert not any("TEMP B-TREE" in detail for detail in details), details
 
@@ -314,7 +318,7 @@ def test_a_search_that_finds_few_compares_words_once(app: Flask, fleet: list[Dev
 
 
 @pytest.mark.parametrize(("words", "columns"), [("van", 2), ("van 1", 2), ("35 2094", 4), ("+1 202 555", 4)])
-def test_words_are_compared_with_no_numbers(words: str, columns: int) -> None:
+def test_words_are_compared_with_no_numbers(app: Flask, words: str, columns: int) -> None:
     assert str(listing.is_called(words)).count("LIKE") == columns
 
 
@@ -324,13 +328,38 @@ def test_a_search_that_finds_many_lists_and_counts_all_of_them(
     monkeypatch.setattr(listing, "FEW", 1)
     page = Visitor(app, Role.VIEWER).get("/?q=van&sort=name").text
     assert rows_of(page) == ["Van 1", "Van 2"]
-    assert sum(listing.counts(listing.Filter(text="van")).values()) == 2
+    assert sum(listing.counted(listing.Filter(text="van"))[0].values()) == 2
 
 
 @pytest.mark.parametrize("words", ["082736", "KLM 311", "klm 311"])
 def test_words_in_either_case_find_a_plate_and_digits_an_imei(fleet: list[Device], words: str) -> None:
-    wanted = listing.looked_up(listing.Filter(text=words))
-    assert [row.name for row in db.session.scalars(listing.select_devices(wanted))] == ["Van 1"]
+    found = listing.find(listing.Filter(text=words), "name")
+    assert (found.number, [row.name for row in found.rows(0, 50)]) == (1, ["Van 1"])
+
+
+@pytest.mark.parametrize("few", [2000, 1])
+@pytest.mark.parametrize("words", ["", "van"])
+@pytest.mark.parametrize("states", [(), (HealthState.WORKING, HealthState.UNCHECKED)])
+@pytest.mark.parametrize("order", listing.ORDERS)
+def test_pages_hold_every_vehicle_once_in_its_order(
+    fleet: list[Device], monkeypatch: pytest.MonkeyPatch, order: str, states: tuple[HealthState, ...],
+    words: str, few: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(listing, "FEW", few)
+    wanted = listing.Filter(states, text=words)
+    query = listing.select_devices(wanted).order_by(*listing.ORDERS[order])
+    all_of_them = [row.name for row in db.session.scalars(query)]
+    found = listing.find(wanted, order)
+    pages = [
+        [row.name for row in found.rows(offset, size)] for size in (1, 2) for offset in range(0, 4, size)
+    ]
+    assert found.number == len(all_of_them)
+    assert [name for page in pages for name in page] == all_of_them * 2
+
+
+def test_a_page_of_nothing_reads_no_vehicle(app: Flask, fleet: list[Device]) -> None:
+    seen = statements_of(Visitor(app, Role.VIEWER), "/?tag=north&state=silent")
+    assert not [statement for statement, _ in seen if statement.startswith("SELECT devices.id, devices.imei")]
 
 
 def test_tags_of_archived_vehicles_are_not_counted(fleet: list[Device]) -> None:

@@ -5,11 +5,12 @@ agree.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, literal_column, or_, select
 from sqlalchemy.orm import selectinload
 
 from provisioning.devices.health import HealthState
@@ -26,16 +27,22 @@ from provisioning.models import (
 )
 from provisioning.tracker.normalization import clean_imei, clean_phone
 
-FEW = 2000  # vehicles that a search finds, of which a list then reads no others
+FEW = 2000  # vehicles that a search finds, of which it is read at once which they are
 _DIGITS = re.compile(r"[\d\s/.-]+")  # an IMEI, or the end of one, as labels write it
 _NUMBER = re.compile(r"\+?\d+")
 _JOINT = re.compile(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])")  # where letters and digits touch: "van29"
-# by the name in the address: worst first is the order of the states' words
+# by the name in the address, and the same from the end: worst first is the order of the states' words
 ORDERS: Mapping[str, tuple[Any, ...]] = {
     "state": (Device.health_state, Device.name, Device.id),
     "name": (Device.name, Device.id),
     "seen": (Device.seen_at.desc().nulls_last(), Device.id.desc()),
     "pictures": (Device.file_at.desc().nulls_last(), Device.id.desc()),
+}
+_BACKWARDS: Mapping[str, tuple[Any, ...]] = {
+    "state": (Device.health_state.desc(), Device.name.desc(), Device.id.desc()),
+    "name": (Device.name.desc(), Device.id.desc()),
+    "seen": (Device.seen_at.asc().nulls_first(), Device.id),
+    "pictures": (Device.file_at.asc().nulls_first(), Device.id),
 }
 
 
@@ -47,14 +54,45 @@ class Filter:
     tag: str = ""
     text: str = ""
     is_unfinished: bool = False  # only those whose installation is not finished
-    ids: tuple[int, ...] | None = None  # only these
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The vehicles that a filter finds: how many in all states, and which they are where words find few."""
+
+    wanted: Filter
+    order: str
+    counts: Mapping[HealthState, int]  # whatever states are looked for
+    unfinished: int  # of these
+    ids: Sequence[int] | None = None  # in order, of the states that are looked for
+
+    @property
+    def number(self) -> int:
+        """Count those of the states that are looked for."""
+        states = self.wanted.states or tuple(self.counts)
+        return sum(self.counts[state] for state in states)
+
+    def rows(self, offset: int, limit: int) -> Sequence[Device]:
+        """Give a page of them; one behind the middle is read from the end, where the database passes over fewer."""
+        limit = min(limit, self.number - offset)
+        if limit <= 0:
+            return []
+        if self.ids is not None:
+            query = _with_shown(select(Device).where(Device.id.in_(self.ids[offset : offset + limit])))
+            return db.session.scalars(query.order_by(*ORDERS[self.order])).all()
+        query, from_end = select_devices(self.wanted), self.number - offset - limit
+        if from_end >= offset:
+            return db.session.scalars(query.order_by(*ORDERS[self.order]).offset(offset).limit(limit)).all()
+        query = query.order_by(*_BACKWARDS[self.order]).offset(from_end).limit(limit)
+        return db.session.scalars(query).all()[::-1]
 
 
 def is_called(wanted: str) -> ColumnElement[bool]:
     """Condition: a part of the vehicle's name, plate, IMEI or phone is this, as people write them."""
-    is_one_case = wanted.lower() == wanted.upper()  # PostgreSQL then compares twice as fast
+    # SQLite's LIKE takes either case by itself, and PostgreSQL compares words of one case twice as fast
+    is_plain = db.engine.dialect.name == "sqlite" or wanted.lower() == wanted.upper()
     named = [
-        column.contains(words, autoescape=True) if is_one_case else column.icontains(words, autoescape=True)
+        column.contains(words, autoescape=True) if is_plain else column.icontains(words, autoescape=True)
         for words in dict.fromkeys((wanted, _JOINT.sub(" ", wanted)))
         for column in (Device.name, Device.plate)
     ]
@@ -89,44 +127,40 @@ def matching(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(is_called(wanted.text))
     if wanted.is_unfinished:
         conditions.append(Device.proved_at.is_(None))
-    if wanted.ids is not None:
-        conditions.append(Device.id.in_(wanted.ids))
     return conditions
 
 
-def looked_up(wanted: Filter) -> Filter:
-    """Give a filter that finds the same; where words find few vehicles, by their ids, so that they are read once."""
-    if not wanted.text:
-        return wanted
-    some = select(Device.id).where(*matching(replace(wanted, states=()))).limit(FEW + 1)
-    ids = tuple(db.session.scalars(some))
-    return wanted if len(ids) > FEW else replace(wanted, text="", tag="", is_unfinished=False, ids=ids)
+def find(wanted: Filter, order: str) -> Found:
+    """Count the vehicles that fit, and read which they are where words find few: words are then compared once."""
+    if wanted.text:
+        every_state = matching(replace(wanted, states=()))
+        query = select(Device.id, Device.health_state, Device.proved_at.is_(None)).where(*every_state)
+        rows = db.session.execute(query.order_by(*ORDERS[order]).limit(FEW + 1)).all()
+        if len(rows) <= FEW:
+            states = Counter(state for _, state, _ in rows)
+            ids = [ident for ident, state, _ in rows if not wanted.states or state in wanted.states]
+            counts = {state: states[state] for state in HealthState}
+            return Found(wanted, order, counts, sum(row[2] for row in rows), ids)
+    return Found(wanted, order, *counted(wanted))
 
 
 def select_devices(wanted: Filter) -> Select[Any]:
     """Give the vehicles, with what a list shows of them, in no order."""
-    shown = (selectinload(Device.tag_rows), selectinload(Device.profile))
-    return select(Device).where(*matching(wanted)).options(*shown)
+    return _with_shown(select(Device).where(*matching(wanted)))
 
 
-def counts(wanted: Filter) -> dict[HealthState, int]:
-    """Count the vehicles of each state, whatever states are looked for."""
+def _with_shown(query: Select[Any]) -> Select[Any]:
+    return query.options(selectinload(Device.tag_rows), selectinload(Device.profile))
+
+
+def counted(wanted: Filter) -> tuple[dict[HealthState, int], int]:
+    """Count the vehicles of each state, and those being set up, whatever states are looked for: by one index."""
+    # words are in no index of states: SQLite would look for each vehicle in its order, which costs half as much again
+    state = Device.health_state.concat(literal_column("''")) if wanted.text else Device.health_state
     rows = db.session.execute(
-        select(Device.health_state, func.count())
+        select(state, func.count(), func.count().filter(Device.proved_at.is_(None)))
         .where(*matching(replace(wanted, states=())))
-        .group_by(Device.health_state)
-    ).all()
-    found = {row[0]: row[1] for row in rows}
-    return {state: found.get(state, 0) for state in HealthState}
-
-
-def counts_and_unfinished(wanted: Filter) -> tuple[dict[HealthState, int], int]:
-    """Count the vehicles of each state, and those being set up, whatever states are looked for: read once for both."""
-    is_unfinished = Device.proved_at.is_(None)
-    rows = db.session.execute(
-        select(Device.health_state, func.count(), func.count().filter(is_unfinished))
-        .where(*matching(replace(wanted, states=())))
-        .group_by(Device.health_state)
+        .group_by(state)
     ).all()
     found = {row[0]: row[1] for row in rows}
     return {state: found.get(state, 0) for state in HealthState}, sum(row[2] for row in rows)

@@ -69,7 +69,7 @@ class Board:
 def of(now: datetime) -> Board:
     """Give the board of the vehicles that may be seen."""
     photos, clips, vehicles = _came(now)
-    counts = listing.counts(listing.Filter())
+    counts, _ = listing.counted(listing.Filter())
     unseen = db.session.scalar(select(func.count()).select_from(Event).where(NEEDS_A_LOOK)) or 0
     return Board(now, counts, _worst(now), photos, clips, vehicles, _arrivals(now), unseen)
 

@@ -27,7 +27,9 @@ class Device(db.Model):  # type: ignore[name-defined]
         partial_index("uq_devices_live_phone", "phone", unique=True, where=LIVE),
         # lists sort by these, and count by the first
         # with archived_at, though it is NULL in all of its rows: SQLite counts by the index alone only then
-        partial_index("ix_devices_live_health", "health_state", "name", "id", "archived_at", where=LIVE),
+        partial_index(
+            "ix_devices_live_health", "health_state", "name", "id", "archived_at", "proved_at", where=LIVE
+        ),
         partial_index("ix_devices_archived", "id", where="archived_at IS NOT NULL"),
         partial_index("ix_devices_live_name", "name", "id", where=LIVE),
         partial_index("ix_devices_live_seen", "seen_at", "id", where=LIVE),

@@ -37,7 +37,7 @@ blueprint = openapi.Blueprint("devices", __name__, description="Trackers with a 
 @blueprint.response(200, FleetResponse)
 def get_fleet() -> FleetSummary:
     """Count the devices of each state of health, and what is under way."""
-    return FleetSummary(listing.counts(listing.Filter()), listing.under_way())
+    return FleetSummary(listing.counted(listing.Filter())[0], listing.under_way())
 
 
 def _shown(rows: Sequence[Device]) -> list[ShownDevice]:

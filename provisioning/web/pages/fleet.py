@@ -9,10 +9,10 @@ from provisioning.core import fleet_settings
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
 from provisioning.core.sms_capabilities import sms_capabilities
-from provisioning.devices import health_view, installation_facts, listing, registry
+from provisioning.devices import health_view, listing, registry
 from provisioning.devices.health import HealthState
 from provisioning.media import settlement
-from provisioning.models import Device, db, utcnow
+from provisioning.models import Device, utcnow
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes
 from provisioning.web.pages import forms, media, vehicle
@@ -59,13 +59,9 @@ def _wanted() -> tuple[listing.Filter, str]:
 
 def _listed() -> dict[str, Any]:
     wanted, order = _wanted()
-    same = listing.looked_up(wanted)
-    counts, unfinished = _counts(wanted, same)
-    found = sum(count for state, count in counts.items() if not wanted.states or state in wanted.states)
-    pages = max(1, -(-found // PAGE))
+    found = listing.find(wanted, order)
+    pages = max(1, -(-found.number // PAGE))
     page = min(pages, max(1, request.args.get("page", 1, int)))
-    query = listing.select_devices(same).order_by(*listing.ORDERS[order])
-    rows = db.session.scalars(query.offset((page - 1) * PAGE).limit(PAGE)).all()
     address = {
         "state": ",".join(wanted.states),
         "tag": wanted.tag,
@@ -74,17 +70,10 @@ def _listed() -> dict[str, Any]:
         "sort": request.args.get("sort"),
     }
     return {
-        "wanted": wanted, "order": order, "counts": counts, "total": sum(counts.values()), "found": found,
-        "tags": listing.tags(), "unfinished": unfinished, "page_number": page, "pages": pages,
-        "address": {name: value for name, value in address.items() if value},
-    } | about(rows)  # fmt: skip
-
-
-def _counts(wanted: listing.Filter, same: listing.Filter) -> tuple[dict[HealthState, int], int]:
-    """Count the vehicles of each state, and what the list would hold if only those being set up were looked for."""
-    if wanted.tag or wanted.text:
-        return listing.counts_and_unfinished(same)
-    return listing.counts(same), installation_facts.counted()  # each by an index of its own
+        "wanted": wanted, "order": order, "counts": found.counts, "total": sum(found.counts.values()),
+        "found": found.number, "tags": listing.tags(), "unfinished": found.unfinished, "page_number": page,
+        "pages": pages, "address": {name: value for name, value in address.items() if value},
+    } | about(found.rows((page - 1) * PAGE, PAGE))  # fmt: skip
 
 
 def about(rows: Any) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _vehicles(condition: ColumnElement[bool]) -> Sequence[Device]:
     """Give the vehicles that meet a condition, at most one more than MOST."""
     tags = selectinload(Device.tag_rows)
     query = select(Device).where(Device.archived_at.is_(None), condition).options(tags)
-    return db.session.scalars(query.order_by(Device.name, Device.imei).limit(MOST + 1)).all()
+    return db.session.scalars(query.order_by(Device.name, Device.id).limit(MOST + 1)).all()
 
 
 def _by_id(ident: str) -> list[Hit]:
