@@ -130,6 +130,13 @@ window.addEventListener("pageshow", () => {
   document.querySelectorAll("[aria-busy]").forEach((button) => button.removeAttribute("aria-busy"));
 });
 
+// A form that leads back to its page leaves the keyboard at the button that sent it.
+document.addEventListener("submit", ({ submitter }) => {
+  if (submitter?.id && submitter.matches(":focus-visible")) sessionStorage.pressed = submitter.id;
+});
+document.getElementById(sessionStorage.pressed)?.focus({ preventScroll: true });
+delete sessionStorage.pressed;
+
 // What was opened by hand stays open when its part comes anew, and a link keeps the focus (htmx gives it back to what has
 // an id).
 document.addEventListener("htmx:beforeSwap", (event) => {

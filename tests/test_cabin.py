@@ -182,7 +182,9 @@ def test_pages_offer_the_front_camera_alone_and_say_why_the_rear_one_is_refused(
     page = visitor.get(f"/vehicles/{IMEI}/footage").text
     assert 'value="rear"' not in page
     assert 'value="both"' not in page
-    assert 'id="again-rear"' not in visitor.get(f"/vehicles/{IMEI}").text
+    overview = visitor.get(f"/vehicles/{IMEI}").text
+    assert 'id="again-rear"' not in overview
+    assert "nothing of the cabin is taken" in overview.partition('id="picture-rear"')[2]
     answer = visitor.send(
         f"/vehicles/{IMEI}/footage", f"/vehicles/{IMEI}/ask", file_type="photo", source="both"
     )

@@ -112,6 +112,16 @@ def test_the_focus_stays_on_a_link_while_its_list_is_loaded_anew(page: Page, pro
     product.api("POST", f"/devices/{NO_CAMERA}/records", record | {"values": {"497": 0, "498": 0}})
 
 
+def test_the_focus_stays_on_a_button_that_leads_back_to_its_page(page: Page) -> None:
+    page.goto(f"/vehicles/{NO_CARD}")
+    page.locator("#photo-now").focus()
+    with page.expect_navigation():
+        press(page, "Enter")
+    expect(page.locator("#photo-now")).to_be_focused()
+    page.reload()
+    assert focused(page) == ""
+
+
 def test_no_key_fires_while_somebody_types(page: Page) -> None:
     page.goto("/media")
     press(page, "/")

@@ -463,6 +463,16 @@ def test_growth_is_the_average_since_the_first_file_where_that_came_lately(
     assert "2.0 MB a day (average since the first file," in flat(visitor.get(STORAGE))
 
 
+@pytest.mark.parametrize(("hours", "says"), [(2, False), (26, True)])
+def test_how_long_the_disk_lasts_is_said_of_a_growth_that_was_seen_for_a_day(
+    van: Device, visitor: Visitor, tmp_path: Path, hours: int, says: bool
+) -> None:
+    (tmp_path / "media").mkdir(exist_ok=True)
+    stored(van, timedelta(hours=hours), size=50_000_000_000)
+    storage_use.count(utcnow)
+    assert ("at this growth" in visitor.get(STORAGE).text) is says
+
+
 def test_a_change_that_removes_nothing_yet_says_when_the_first_file_goes(
     van: Device, visitor: Visitor
 ) -> None:

@@ -66,6 +66,13 @@ class Use:
     counted_at: datetime | None  # None: not yet
     since: datetime | None = None
 
+    @property
+    def is_of_a_day(self) -> bool:
+        """Condition: the average is of a day or more, so that it says something of the days to come."""
+        return self.since is None or (
+            self.counted_at is not None and self.counted_at - self.since >= timedelta(days=1)
+        )
+
 
 def count(clock: Callable[[], datetime]) -> None:
     """Add up what is stored, for the page; commits. A job of the worker."""

@@ -57,7 +57,7 @@ def _page(*, asked: KeptDays | None = None, error: ServiceError | None = None) -
     config, use = current_config(), storage_use.in_use()
     return render_template(
         "settings/storage.html", config=config, use=use, minutes=storage_use.COUNT_MINUTES,
-        disk=storage_use.disk(config, use.a_day), kept=kept_days.kept_days(),
+        disk=storage_use.disk(config, use.a_day if use.is_of_a_day else 0), kept=kept_days.kept_days(),
         on_server=kept_days.on_server(config) is not None, least=kept_days.least_days(config), asked=asked,
         removed=storage_use.would_remove(asked, utcnow()) if asked else None,
         first=storage_use.first_due(asked, utcnow()) if asked else None, error=error,
