@@ -144,7 +144,7 @@ class DatabaseProduct:
             return work(*given)
 
     def _report(self, work: Callable[..., Any], things: Sequence[Any]) -> Any:
-        """Do what no camera waits for, in bulk. Raises Refused where one of the things fits no row."""
+        """Do what no camera waits for, in bulk. Raises RecordRefused where one of the things fits no row."""
         try:
             return self._do(work, things, utcnow())
         except Exception as error:

@@ -113,7 +113,7 @@ def _recalled(found: Mapping[tuple[Any, ...], Any], imei: str, offer: Offer) -> 
 def register(records: Sequence[SidecarRecord], now: datetime) -> list[SidecarRecord]:
     """Take stored files into the database, each once. Gives their records, with the paths they have now.
 
-    Some statements for any number of files, and a row each. Raises Refused where one of them cannot be moved.
+    Some statements for any number of files, and a row each. Raises RecordRefused where one of them cannot be moved.
     """
     vehicles = _vehicles(record["imei"] for record in records)
     db.session.rollback()

@@ -40,7 +40,7 @@ class Proxied:
 
 
 def parse_proxy(data: bytes) -> Proxied | None:
-    """Read a PROXY header at the beginning of `data`; None: need more. Raises FrontError."""
+    """Read a PROXY header at the beginning of `data`; None: need more. Raises PreambleError."""
     if data.startswith(V2_SIGNATURE[: len(data)]):
         return _parse_v2(data) if len(data) >= V2_HEADER else None
     if not data.startswith(b"PROXY "[: len(data)]):
@@ -106,7 +106,7 @@ class Preamble:
         """Take the PROXY header and see whether TLS follows; give the socket and the device's address.
 
         A device whose address is not allowed gets no TLS handshake. `finish` has the handshake. `seconds` is
-        for each wait; the caller bounds them all. Raises FrontError, OSError, TimeoutError.
+        for each wait; the caller bounds them all. Raises PreambleError, OSError, TimeoutError.
         """
         sock.settimeout(seconds)
         if self.is_proxy(address):
@@ -121,7 +121,7 @@ class Preamble:
         return self._tls().wrap_socket(sock, server_side=True, do_handshake_on_connect=False), address
 
     def finish(self, line: Any, seconds: float) -> None:
-        """Take the TLS handshake, if there is one. Raises FrontError, OSError, TimeoutError."""
+        """Take the TLS handshake, if there is one. Raises PreambleError, OSError, TimeoutError."""
         if not hasattr(line, "do_handshake"):
             return
         line.settimeout(seconds)
