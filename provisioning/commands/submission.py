@@ -191,17 +191,8 @@ def compose(asked: TypedCommand, envelope: SmsEnvelope) -> tuple[language.Sms, .
 
 def _row(device: Device, sms: language.Sms, label: str, now: datetime, **more: Any) -> Command:
     seconds = current_config().queue_timeout
-    return command_state.enqueue(
-        device,
-        kind=sms.command.name,
-        arguments=sms.command.as_arguments(),
-        text=sms.masked,
-        length=sms.length,
-        now=now,
-        requested_by=label,
-        expires_at=timestamps.later(now, seconds),
-        **more,
-    )
+    expires_at = timestamps.later(now, seconds)
+    return command_state.enqueue(device, sms, now=now, requested_by=label, expires_at=expires_at, **more)
 
 
 def with_server(device: Device, asked: CamReq, requester: Requester, config: Config) -> tuple[CamReq, bool]:
@@ -271,16 +262,7 @@ def _set_credentials(device: Device, asked: SetParam, requester: Requester, now:
     credentials.demand_change(device, wanted)
     (sms,) = compose(asked, credential_pairs.envelope(device))
     encrypted = {str(number): encryption.encrypt(str(value)) for number, value in asked.parameters.items()}
-    row = command_state.enqueue(
-        device,
-        kind=asked.name,
-        arguments={"encrypted": encrypted},
-        text=sms.masked,
-        length=sms.length,
-        now=now,
-        requested_by=requester.label,
-        expires_at=timestamps.later(now, current_config().queue_timeout),
-    )
+    row = _row(device, sms, requester.label, now, arguments={"encrypted": encrypted})
     credentials.asked(device, row, now)
     return row
 

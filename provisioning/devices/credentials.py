@@ -265,10 +265,7 @@ def _prove(device: Device, phase: Phase, now: datetime) -> None:
         return _apply(device, silent, now, source=device.credentials_change)
     command_state.enqueue(
         device,
-        kind=sms.command.name,
-        arguments=sms.command.as_arguments(),
-        text=sms.masked,
-        length=sms.length,
+        sms,
         now=now,
         requested_by=SERVICE,
         expires_at=timestamps.later(now, current_config().queue_timeout),

@@ -59,27 +59,25 @@ def last_message(command_id: str) -> Message | None:
 
 def enqueue(
     device: Device,
+    sms: language.Sms,
     *,
-    kind: str,
-    arguments: Mapping[str, Any],
-    text: str,
-    length: int,
     now: datetime,
     requested_by: str,
     expires_at: datetime,
+    arguments: Mapping[str, Any] | None = None,
     batch: str | None = None,
     parent_id: str | None = None,
     credentials: str = "current",
     foreign_server: bool = False,
 ) -> Command:
-    """Add a queued command of one SMS; `text` is masked, `length` in GSM-7 septets."""
+    """Add a queued command of one SMS; `arguments`: what the row keeps of them, where that is not what they are."""
     command = Command(
         id=new_id(),
         device_id=device.id,
-        kind=kind,
-        arguments=dict(arguments),
-        text=text,
-        length=length,
+        kind=sms.command.name,
+        arguments=dict(sms.command.as_arguments() if arguments is None else arguments),
+        text=sms.masked,
+        length=sms.length,
         state=State.QUEUED,
         due_at=now,
         created_at=now,
