@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import wait_until
@@ -140,10 +140,13 @@ def test_the_quick_choices_of_a_clip_count_on_and_its_button_follows_the_form(
     page.clock.install()
     page.goto(f"/vehicles/{IMEI}/footage")
     choice = page.get_by_role("link", name=re.compile("^5 min ago"))
-    before = datetime.fromisoformat(parse_qs(urlsplit(choice.get_attribute("href")).query)["from"][0])
+    time = choice.locator("time").first
+    before = datetime.fromisoformat(time.get_attribute("datetime") or "")
+    zone = ZoneInfo(time.get_attribute("data-zone") or "")
     page.clock.fast_forward("10:00")
     # the clock goes on meanwhile, and a minute may end
-    after = "|".join(f"{before + timedelta(minutes=minutes):%H:%M}" for minutes in (10, 11))
+    moments = [(before + timedelta(minutes=minutes)).astimezone(zone) for minutes in (10, 11)]
+    after = "|".join(f"{moment:%H:%M}" for moment in moments)
     expect(choice).to_have_attribute("href", re.compile(f"T({after})".replace(":", "(:|%3A)")))
     expect(choice).to_contain_text(re.compile(after))
     words = page.locator("#clip-button")

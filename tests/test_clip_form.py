@@ -96,7 +96,7 @@ def test_a_reader_of_another_zone_sees_both_times(van: Device, visitor: Visitor)
 
 
 def test_a_choice_fills_the_form_and_its_button_says_the_request(van: Device, visitor: Visitor) -> None:
-    begin = utcnow().astimezone(ZONE) - timedelta(minutes=10)
+    begin = (utcnow() - timedelta(minutes=10)).astimezone(ZONE)
     page = flat(visitor.get(f"{PAGE}?from={begin:%Y-%m-%dT%H:%M:20}&duration=25&source=rear"))
     form = page[page.index('id="ask-clip"') : page.index('id="ask-photo"')]
     assert f'value="{begin:%Y-%m-%dT%H:%M:20}"' in form
