@@ -9,7 +9,7 @@ from page_visitor import IMEI, Visitor, command, flat, text_from
 from sqlalchemy import func, select
 
 from provisioning.devices import status_table, transfer_times
-from provisioning.media import copy_words, request_progress
+from provisioning.media import copy_words
 from provisioning.models import Command, Device, Verdict, db, utcnow
 from provisioning.phrase import Phrase
 from provisioning.tracker import language
@@ -20,16 +20,15 @@ from provisioning.web.pages.amounts import size
 @pytest.mark.parametrize(
     ("moment", "words"),
     [
-        (datetime(2026, 11, 26, 20, 34, tzinfo=UTC), "22:34 EET"),
-        (datetime(2026, 11, 27, 20, 34, tzinfo=UTC), "tomorrow 22:34 EET"),
-        (datetime(2026, 11, 26, 22, 30, tzinfo=UTC), "tomorrow 00:30 EET"),
-        (datetime(2026, 11, 28, 20, 34, tzinfo=UTC), "2026-11-28 22:34 EET"),
+        (datetime(2026, 11, 26, 20, 34, tzinfo=UTC), "22:34"),
+        (datetime(2026, 11, 27, 20, 34, tzinfo=UTC), "tomorrow 22:34"),
+        (datetime(2026, 11, 26, 22, 30, tzinfo=UTC), "tomorrow 00:30"),
+        (datetime(2026, 11, 28, 20, 34, tzinfo=UTC), "Sat 28 Nov 22:34"),
+        (datetime(2026, 11, 25, 21, 59, tzinfo=UTC), "yesterday 23:59"),
     ],
 )
 def test_a_time_of_another_day_says_which_day(moment: datetime, words: str) -> None:
-    assert (
-        request_progress.clock(moment, "Europe/Vilnius", datetime(2026, 11, 26, 20, 0, tzinfo=UTC)) == words
-    )
+    assert times.short_time(moment, "Europe/Vilnius", datetime(2026, 11, 26, 20, 0, tzinfo=UTC)) == words
 
 
 @pytest.mark.parametrize(

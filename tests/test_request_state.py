@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from flask import Flask
 from page_visitor import IMEI, Visitor, command, flat, upload
@@ -17,12 +18,15 @@ def sentence(visitor: Visitor) -> str:
 
 
 def test_a_request_tells_how_much_of_its_file_has_come(van: Device, visitor: Visitor) -> None:
-    command(van, state=State.ANSWERED, expires_at=datetime(2026, 11, 26, 0, 30, tzinfo=UTC))
+    end = (utcnow() + timedelta(days=3)).replace(minute=30)
+    command(van, state=State.ANSWERED, expires_at=end)
     upload(van, "receiving", received_packets=31)
     text = sentence(visitor)
     assert "31 of 54 packets of the front photo have come." in text
     assert "</svg>Coming 57 %</span>" in text
-    assert "We wait until 02:30 EET." in text
+    shown = end.astimezone(ZoneInfo("Europe/Vilnius"))
+    day = f"{shown:%a} {shown.day} {shown:%b}"
+    assert f"We wait until {day} {shown:%H:%M %Z}." in re.sub("</?time[^>]*>", "", text)
 
 
 def test_a_request_tells_how_long_its_files_still_take_at_their_own_speed(

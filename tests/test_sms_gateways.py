@@ -149,9 +149,9 @@ def test_only_a_gateway_that_lists_messages_lets_conclude_that_an_sms_was_not_se
         assert row.shown_state == (ShownState.SENT if name == "getver" else ShownState.FAILED)
         return
     assert (row.shown_state, joined.sent) == (ShownState.UNKNOWN, [])
-    said = request_progress.sentence(row, [], [], None, "UTC")
-    assert "not clear whether the SMS went out, and the SMS gateway cannot be asked" in said
-    assert "We wait until" in said
+    (progress,) = request_progress.of([row], van).values()
+    assert "not clear whether the SMS went out, and the SMS gateway cannot be asked" in progress.sentence
+    assert progress.until == row.expires_at
     recovery.recover(at(700))
     db.session.expire_all()
     assert (row.state, row.error_code) == (State.EXPIRED, "unclear")

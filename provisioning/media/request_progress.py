@@ -1,12 +1,11 @@
 """Says in one sentence where the file of a request is, and why it is not here yet.
 
-Reads rows and changes none. Called by pages. Times are shown in the device's time zone.
+Reads rows and changes none. Called by pages.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
@@ -25,7 +24,6 @@ from provisioning.models import (
     command_state,
     db,
     in_state,
-    utcnow,
 )
 from provisioning.translation import N_, gettext
 
@@ -101,10 +99,14 @@ MISSED = {
 
 @dataclass(frozen=True, slots=True)
 class RequestProgress:
-    """Where the files of one request are: those that are linked, the sentence, and how much of the next has come."""
+    """Where the files of one request are: those that are linked, the sentence, and how much of the next has come.
+
+    `until`: how long is waited for what the sentence says.
+    """
 
     files: Sequence[Upload]
     sentence: str
+    until: datetime | None
     percent: int | None  # None: no file of it is on its way
     seconds_left: float | None = None  # until all of its files are here; None: nobody can tell
 
@@ -127,19 +129,19 @@ def of(rows: Sequence[Command], device: Device) -> dict[str, RequestProgress]:
             .order_by(CameraSession.id.desc())
             .limit(1)
         )
-    return {row.id: _progress(row, linked.get(row.id, ()), coming, session, device.time_zone) for row in rows}
+    return {row.id: _progress(row, linked.get(row.id, ()), coming, session) for row in rows}
 
 
 def _progress(
-    row: Command, linked: Sequence[Upload], coming: Sequence[Upload], session: CameraSession | None, zone: str
+    row: Command, linked: Sequence[Upload], coming: Sequence[Upload], session: CameraSession | None
 ) -> RequestProgress:
     here = [one.source for one in linked]
     upload = _on_its_way(row, here, coming) if row.state in OPEN else None
-    said = sentence(row, linked, coming, session, zone)
+    said, until = sentence(row, linked, coming, session), _until(row)
     if upload is None or not upload.packets:
-        return RequestProgress(linked, said, None)
+        return RequestProgress(linked, said, until, None)
     left = _seconds_left(upload, len(command_state.missing_sources(row, here)) - 1)
-    return RequestProgress(linked, said, 100 * upload.received_packets // upload.packets, left)
+    return RequestProgress(linked, said, until, 100 * upload.received_packets // upload.packets, left)
 
 
 def _seconds_left(upload: Upload, more_files: int) -> float | None:
@@ -164,7 +166,7 @@ def _on_its_way(row: Command, here: Iterable[str], coming: Sequence[Upload]) -> 
 
 
 def sentence(
-    row: Command, linked: Iterable[Upload], coming: Sequence[Upload], session: CameraSession | None, zone: str
+    row: Command, linked: Iterable[Upload], coming: Sequence[Upload], session: CameraSession | None
 ) -> str:
     """Say it for one command; empty where its files are here and speak for themselves."""
     state, shown = State(row.state), row.shown_state
@@ -178,10 +180,15 @@ def sentence(
     if row.note:
         return command_words.sentence(row.note)
     if state is not State.ANSWERED:
-        return (_unclear() if shown is ShownState.UNKNOWN else gettext(WAITING[shown])) + _end(row, zone)
+        return _unclear() if shown is ShownState.UNKNOWN else gettext(WAITING[shown])
     if row.kind != "camreq":
-        return (_note(row) or gettext("The vehicle has answered.")) + _end(row, zone)
-    return _file(row, here, coming, session) + _end(row, zone)
+        return _note(row) or gettext("The vehicle has answered.")
+    return _file(row, here, coming, session)
+
+
+def _until(row: Command) -> datetime | None:
+    """Give how long is waited for one command; None where its sentence says something else."""
+    return row.expires_at if row.state in OPEN and not row.error and not row.note else None
 
 
 def _done(row: Command) -> str:
@@ -225,19 +232,3 @@ def _retry(row: Command) -> str:
     if row.error_retry:
         return " " + gettext("Asking again may help.")
     return " " + gettext("Asking again will not help as things are.")
-
-
-def _end(row: Command, zone: str) -> str:
-    if row.expires_at is None:
-        return ""
-    return " " + gettext("We wait until %(time)s.", time=clock(row.expires_at, zone, utcnow()))
-
-
-def clock(moment: datetime, zone: str, now: datetime) -> str:
-    """Give the time of day with its zone's name, and before it the day where that is not today there."""
-    shown = moment.astimezone(ZoneInfo(zone))
-    days = (shown.date() - now.astimezone(shown.tzinfo).date()).days
-    time = f"{shown:%H:%M} {shown.tzname()}"
-    if days == 1:
-        return gettext("tomorrow %(time)s", time=time)
-    return time if days <= 0 else f"{shown:%Y-%m-%d} {time}"
