@@ -13,6 +13,7 @@ from page_visitor import Visitor
 from sqlalchemy import delete, select
 
 from provisioning.core import change_feed
+from provisioning.devices import registry
 from provisioning.models import Change, Device, Role, User, changes, db, utcnow, visibility
 from provisioning.web import sign_in
 from provisioning.web.pages import live
@@ -105,3 +106,26 @@ def test_a_stream_ends_once_its_user_may_hear_it_no_more(
         db.session.commit()
     list(lines)
     assert (time.monotonic() - began < 2.5) is bool(change)
+
+
+@pytest.mark.parametrize("change", ["tags", "archived", "nothing"])
+def test_a_vehicles_stream_ends_once_its_user_sees_the_vehicle_no_more(
+    app: Flask, fleet: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setattr(live, "CHECK_EVERY", 0.0)
+    monkeypatch.setattr(live, "STREAM_SECONDS", 3.0)
+    monkeypatch.setattr(change_feed, "BEAT_SECONDS", 0.05)
+    visitor = Visitor(app, Role.VIEWER, ["north"])
+    began = time.monotonic()
+    lines = iter(visitor.client.get(f"/vehicles/{OWN}/events", buffered=False).response)
+    assert next(lines).startswith(b"retry")
+    assert all(next(lines) for _ in range(3))  # it goes on
+    device = registry.find(OWN)
+    if change == "tags":
+        registry.change(device, {"tags": ["south"]}, utcnow())
+    elif change == "archived":
+        registry.archive(device, utcnow())
+    list(lines)
+    assert (time.monotonic() - began < 2.5) is (change != "nothing")
+    status = visitor.get(f"/vehicles/{OWN}/events", Accept="text/event-stream").status_code
+    assert status == (200 if change == "nothing" else 404)

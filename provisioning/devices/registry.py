@@ -43,6 +43,12 @@ def find(imei: str) -> Device:
     return device
 
 
+def is_live(device_id: int) -> bool:
+    """Say whether a device is in use, and one that the caller may see."""
+    live = select(Device.id).where(Device.id == device_id, Device.archived_at.is_(None))
+    return db.session.scalar(live) is not None
+
+
 def ids_of(imei: str) -> Sequence[int]:
     """Give the ids of all devices that have this IMEI, or had it before they were archived."""
     return db.session.scalars(select(Device.id).where(Device.imei == imei)).all()

@@ -9,6 +9,7 @@ from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
 from provisioning.core import change_feed
+from provisioning.core.change_feed import Audience
 from provisioning.devices import registry
 from provisioning.media import registration
 from provisioning.models import utcnow, visibility
@@ -40,11 +41,11 @@ def _stream(device_id: int | None) -> Response:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     who = auth.caller().scope
     place = change_feed.hub.hold(who)
-    audience = change_feed.Audience(device_id, auth.caller().tags)
+    audience = Audience(device_id, auth.caller().tags)
     lines: Iterator[str] = change_feed.stream(
         app, audience, _since(), time.monotonic() + STREAM_SECONDS, place
     )
-    lines = _while_allowed(app, current_user.key, audience.tags, lines)
+    lines = _while_allowed(app, current_user.key, audience, lines)
     if device_id is not None:
         lines = _watching(app, device_id, lines)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -53,21 +54,26 @@ def _stream(device_id: int | None) -> Response:
     return answer
 
 
-def _while_allowed(app: Flask, key: str, tags: visibility.Tags | None, lines: Iterator[str]) -> Iterator[str]:
-    """End a stream once its session has ended, or its user is limited to other tags: the page then has to ask anew."""
+def _while_allowed(app: Flask, key: str, audience: Audience, lines: Iterator[str]) -> Iterator[str]:
+    """End a stream once its session has ended, its user is limited to other tags, or its vehicle is not to be seen.
+
+    The page then has to ask anew, and gets the answer that holds now.
+    """
     checked_at = time.monotonic()
     for line in lines:
         if time.monotonic() - checked_at > CHECK_EVERY:
             checked_at = time.monotonic()
-            if not _is_allowed(app, key, tags):
+            if not _is_allowed(app, key, audience):
                 return
         yield line
 
 
-def _is_allowed(app: Flask, key: str, tags: visibility.Tags | None) -> bool:
+def _is_allowed(app: Flask, key: str, audience: Audience) -> bool:
     try:
-        with app.app_context():
-            return sign_in.tags_of(key, utcnow()) == (tags,)
+        with app.app_context(), visibility.limited_to(audience.tags):
+            if sign_in.tags_of(key, utcnow()) != (audience.tags,):
+                return False
+            return audience.device_id is None or registry.is_live(audience.device_id)
     except SQLAlchemyError:  # the database is away: nothing is told meanwhile
         return True
 
