@@ -15,7 +15,7 @@ from test_audit import audited
 
 from provisioning.core.errors import Conflict
 from provisioning.models import IdempotencyKey, Role, User, db, utcnow
-from provisioning.web import invitations, sign_in, users
+from provisioning.web import auth, invitations, sign_in, users
 
 admin = people_visits.admin  # the same fixture
 
@@ -59,6 +59,21 @@ def test_who_is_disabled_is_out_at_once_and_gets_no_link(app: Flask, admin: Visi
     assert press(admin, "invite").status_code == 409
     press(admin, "enable")
     assert sign_in.sign_in(EMAIL, PASSWORD, "127.0.0.1", utcnow())
+
+
+def test_the_page_of_a_person_names_the_tokens_that_outlive_the_persons_access(
+    app: Flask, admin: Visitor
+) -> None:
+    user = users.create("leaver@example.com", Role.ADMIN, "a long enough password")
+    path = f"/settings/people/{user.id}"
+    assert "Tokens made" not in admin.get(path).text
+    for name in ("warehouse", "revoked", "ended"):
+        auth.create_token(name, Role.VIEWER, -1 if name == "ended" else 30, made_by=user.email)
+    auth.revoke_token("revoked")
+    admin.send(path, path, do="disable")
+    page = flat(admin.get(path))
+    assert "<bdi>warehouse</bdi>" in page
+    assert "They work on when this person is disabled or removed." in page
 
 
 def test_when_a_person_was_last_seen_outlives_the_sessions(app: Flask, admin: Visitor) -> None:

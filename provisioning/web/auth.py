@@ -197,6 +197,14 @@ def latest_tokens(limit: int) -> Sequence[ApiToken]:
     return db.session.scalars(query.limit(limit)).all()
 
 
+def names_of_tokens_by(who: str, now: datetime) -> Sequence[str]:
+    """Give the names of the valid tokens that somebody made, in their order."""
+    valid = ApiToken.revoked_at.is_(None), ApiToken.expires_at > now
+    return db.session.scalars(
+        select(ApiToken.name).where(ApiToken.made_by == who, *valid).order_by(ApiToken.name)
+    ).all()
+
+
 def restore_token(ident: str, now: datetime) -> ApiToken:
     """Have a token that was revoked within `undo.UNDO` work again.
 

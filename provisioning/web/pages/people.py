@@ -101,6 +101,7 @@ def _person(user: User, **more: Any) -> str:
     return render_template(
         "settings/person.html", user=user, now=now,
         sessions=sign_in.sessions_of(user, now), mails=mail.is_configured(),
+        tokens=auth.names_of_tokens_by(user.email, now),
         is_self=auth.caller().scope == f"user:{user.id}", **more,
     )  # fmt: skip
 
