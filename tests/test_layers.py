@@ -6,11 +6,12 @@ docs/architecture.md is made from it and from the first sentence of each module'
 """
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.xdist_group("layers")]  # each module is read once
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "architecture.md"
@@ -92,6 +93,7 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in FILES}
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Give every module that a file imports, absolute; `from x import y` counts as x.y where that is a module."""
     found: set[str] = set()
