@@ -33,8 +33,8 @@ def rows() -> list[CameraSession]:
 
 
 def test_a_stranger_that_comes_back_every_second_is_one_row_a_day(app: Flask) -> None:
-    for second in range(0, 600, 3):
-        camera_sessions.note([ended(second + n) for n in range(3)], NOON + timedelta(seconds=second))
+    for second in range(0, 600, 12):
+        camera_sessions.note([ended(second + n) for n in range(12)], NOON + timedelta(seconds=second))
     (row,) = rows()
     assert (row.imei, row.code, row.connections, row.bytes_received) == (
         UNKNOWN_IMEI,

@@ -350,14 +350,15 @@ def test_a_backup_is_restored_to_a_working_system(database: str, tmp_path: Path)
         urls = [f"sqlite:///{folder}/dualcam.db" for folder in (before, after)]
     else:
         server = postgres_server.shared()
-        urls = [postgres_server.create_database(server, f"restore_{n}_{time.time_ns()}") for n in range(2)]
+        empty = postgres_server.create_database(server, f"restore_{time.time_ns()}")
+        urls = [f"{server}/{databases.new_postgres()}", empty]
     old, new = (
         Stack(folder, url, MEDIA_URL=f"file://{folder}/media", MEDIA_SPOOL=f"{folder}/spool")
         for folder, url in zip((before, after), urls, strict=True)
     )
     content = b"a photo of the camera, byte by byte"
     try:
-        old.release()
+        old.prepare()
         old.start("web")
         device = old.api(
             "POST", "/devices", {"imei": IMEI, "phone": "+12025550123", "name": "Van"}, status=201

@@ -93,7 +93,8 @@ def open_all(page: Page) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    page.evaluate(AXE)
+    if page.evaluate("() => !window.axe"):
+        page.evaluate(AXE)
     # preloading serves the rule on media that play by themselves; none do
     options = {"runOnly": {"type": "tag", "values": RULES}, "resultTypes": ["violations"], "preload": False}
     found = page.evaluate("(options) => axe.run(options)", options)["violations"]
@@ -171,6 +172,7 @@ def walk(request: pytest.FixtureRequest, open_context: Contexts, paths: list[str
     width, scheme, widths = request.param
     complaints: list[str] = []
     with open_context(width, scheme) as context:
+        context.add_init_script(AXE)  # sent to the browser once, not with every page
         page = context.new_page()
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -9,7 +9,7 @@ import databases
 import pytest
 from conftest import wait_until
 from sqlalchemy import update
-from stack import Stack, running
+from stack import Stack
 
 from provisioning.models import Attempt, db, utcnow
 
@@ -18,13 +18,18 @@ IMEI = "352094080980011"
 
 @pytest.fixture
 def stack(tmp_path: Path, database_url: str) -> Iterator[Stack]:
-    """The product with a vehicle that answers nothing: what becomes of an SMS is known from the gateway alone."""
-    with running(tmp_path, database_url) as stack:
+    """All but the receiver, with a vehicle that answers nothing: only the gateway knows what becomes of an SMS."""
+    stack = Stack(tmp_path, database_url)
+    try:
+        stack.prepare()
+        stack.start("simulator", "web", "worker")  # no camera sends anything
         vehicle = {"imei": IMEI, "phone": "+12025550198", "sms_login": "fleet", "sms_password": "cam98"}
         stack.control("POST", "/vehicles", vehicle)
         stack.control("PATCH", f"/vehicles/{IMEI}/faults", {"reply_lost": 100})
         stack.api("POST", "/devices", vehicle, status=201)
         yield stack
+    finally:
+        stack.close()
 
 
 def sent(stack: Stack) -> int:
