@@ -3,6 +3,7 @@
 A test that takes `app` runs twice, once on each database. PostgreSQL and the S3 server are started once a run, by the
 first test that needs them, for all processes of the run; docs/testing.md says what is shared and how.
 """
+# ruff: noqa: E402 - imports come after what holds for them
 
 import dataclasses
 import gc
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+gc.disable()  # until all tests are collected: modules are no garbage
 os.environ.setdefault("SECRET_KEY", "only for tests: not a secret of anybody")
 os.environ.setdefault("ENCRYPTION_KEYS", "only for tests: no key of anybody")
 
@@ -277,9 +279,14 @@ def _nothing_is_started_by_quick_tests(request: pytest.FixtureRequest) -> Iterat
         yield
 
 
+def _params(item: pytest.Item) -> dict[str, object]:
+    """Give the parameters of a test, also those of the fixtures that it takes."""
+    return item.callspec.params if hasattr(item, "callspec") else {}
+
+
 def _group(item: pytest.Item) -> str | None:
     """Give the group of tests that one process of pytest-xdist runs: those of a shared product, and marked ones."""
-    params = item.callspec.params if hasattr(item, "callspec") else {}
+    params = _params(item)
     used = {*getattr(item, "fixturenames", ()), params.get("either_product")}
     for name in ("product", "product_on_postgresql"):
         if name in used:
@@ -293,6 +300,14 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
+    gc.enable()
+
+
+def _is_left_to_sqlite(item: pytest.Item) -> bool:
+    """Say whether a test is the PostgreSQL half of one marked `on_sqlite` that does not name its databases itself."""
+    if item.get_closest_marker("on_sqlite") is None or _params(item).get("database_url") != "postgresql":
+        return False
+    return not any("database_url" in mark.args[0] for mark in item.iter_markers("parametrize"))
 
 
 @pytest.hookimpl(trylast=True)
@@ -301,6 +316,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     The process that hands out the tests collects none: it learns this from the others.
     """
+    items[:] = [item for item in items if not _is_left_to_sqlite(item)]
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
     if hasattr(config, "workerinput"):
         groups = {item.nodeid: group for item in items if (group := _group(item))}
@@ -320,6 +336,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Hand out tests one by one, groups as a whole and first (`--dist loadgroup` needs an older pytest)."""
     from xdist.scheduler import LoadScopeScheduling
+
+    gc.enable()  # this process collects no tests
 
     class Groups(LoadScopeScheduling):
         known: dict[str, str] | None = None

@@ -54,12 +54,14 @@ def test_the_app_does_not_start_with_a_route_that_has_no_entry(app: Flask) -> No
         access.check_table(bare)
 
 
+@pytest.mark.on_sqlite
 def test_nobody_comes_in_without_a_session_or_a_token(app: Flask, routes: list[str]) -> None:
     for route in routes:
         if route not in access.OPEN:
             assert is_refused(called(app.test_client(), route)), route
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("role", Role)
 def test_each_role_may_call_what_its_permissions_open_and_nothing_else(
     app: Flask, routes: list[str], role: Role

@@ -12,6 +12,8 @@ from provisioning.devices.actions import ActionKind
 from provisioning.models import Device, Role, StatusItem, db, utcnow
 from provisioning.web.pages.action_places import PLACES
 
+pytestmark = pytest.mark.on_sqlite
+
 VAN = f"/vehicles/{IMEI}"
 LEADS_TO = [
     ("no_camera", {}, "Check", f"{VAN}/check#start"),

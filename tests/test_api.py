@@ -60,6 +60,7 @@ def test_a_device_is_added_shown_changed_and_archived(api: Api) -> None:
     assert api("POST", "/devices", DEVICE).status_code == 201
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -83,6 +84,7 @@ def test_a_taken_imei_or_phone_is_a_conflict_that_names_it(api: Api, van: str) -
     assert (answer.status_code, list(answer.json["errors"])) == (409, ["phone"])
 
 
+@pytest.mark.on_sqlite
 def test_the_plan_shows_what_would_be_sent(api: Api, van: str) -> None:
     given = {"parameters": {"66022": ["DIN1", "Crash", "Unplug"], "66023": 2}, "imei": IMEI}
     plan = api("POST", "/parameters/plan", given).json
@@ -102,6 +104,7 @@ def test_the_plan_says_that_triggers_lead_nowhere_until_the_server_is_known(api:
     assert report not in after
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("parameters", "where"),
     [
@@ -121,6 +124,7 @@ def test_a_bad_parameter_is_refused_under_its_id(
     assert db.session.scalar(select(Command)) is None
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("arguments", "where"),
     [
@@ -180,6 +184,7 @@ def test_provisioning_by_profile_and_by_version(api: Api, van: str) -> None:
     assert api("POST", f"{van}/provision", {}).status_code == 422
 
 
+@pytest.mark.on_sqlite
 def test_a_device_without_sms_credentials_is_a_conflict(api: Api) -> None:
     api("POST", "/devices", {"imei": IMEI, "phone": "+12025550111"})
     for path, body in (("provision", {"parameters": {}}), ("commands", {"command": "getver"})):
@@ -227,6 +232,7 @@ def test_the_same_post_from_many_threads_makes_one_command(phone: Phone, van: st
     assert db.session.scalar(select(func.count()).select_from(Command)) == 1
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("role", "method", "path", "body", "status"),
     [
@@ -245,6 +251,7 @@ def test_each_role_may_what_it_may(
     assert Api(phone.app, role)(method, path, body).status_code == status
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -260,6 +267,7 @@ def test_every_error_has_the_one_shape(api: Api, method: str, path: str, status:
         assert "POST" in answer.headers["Allow"]
 
 
+@pytest.mark.on_sqlite
 def test_malformed_json_and_no_json_are_refused(api: Api) -> None:
     for data, kind, status in (("{", "application/json", 400), ("a=b", "text/plain", 415)):
         answer = api.client.post("/api/v1/devices", data=data, content_type=kind, headers=api.headers)
@@ -267,6 +275,7 @@ def test_malformed_json_and_no_json_are_refused(api: Api) -> None:
         assert set(answer.json) == {"code", "message", "errors"}
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     "body", ["[" * 50_000 + "]" * 50_000, '{"imei": ' + "9" * 5_000 + "}"], ids=["deep", "long"]
 )
@@ -301,6 +310,7 @@ def test_records_reach_the_status_table(api: Api, van: str) -> None:
     assert api("POST", f"{van}/records", {"timestamp": 1, "values": {}}).status_code == 422
 
 
+@pytest.mark.on_sqlite
 def test_the_catalogue_and_the_description_are_there(api: Api) -> None:
     found = api("GET", "/parameters").json["items"]
     assert {151, 66000, 66042, 3003} <= {item["id"] for item in found}
@@ -309,6 +319,7 @@ def test_the_catalogue_and_the_description_are_there(api: Api) -> None:
     assert {"/api/v1/devices/{imei}/provision", "/api/v1/uploads/{ident}/content"} <= set(document["paths"])
 
 
+@pytest.mark.on_sqlite
 def test_the_document_names_every_camera_that_a_file_may_be_of(api: Api) -> None:
     shapes = api("GET", "/openapi.json").json["components"]["schemas"]
     named = set(shapes["UploadResponse"]["properties"]["source"]["enum"])
@@ -324,6 +335,7 @@ def test_the_document_names_every_camera_that_a_file_may_be_of(api: Api) -> None
     assert named == given == {"front", "rear", "adas", "dsm", "dashcam", "unknown"}
 
 
+@pytest.mark.on_sqlite
 def test_no_token_no_answer(api: Api) -> None:
     assert api.client.get("/api/v1/devices").status_code == 401
     assert api.client.get("/api/v1/devices", headers={"Authorization": "Bearer x"}).status_code == 401

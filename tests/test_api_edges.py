@@ -50,6 +50,7 @@ def test_addresses_that_name_nothing_are_no_crash(api: Api, path: str, status: i
     assert api("GET", path).status_code == status
 
 
+@pytest.mark.on_sqlite
 def test_who_may_not_is_told_so_before_the_body_is_read(phone: Phone, van: str) -> None:
     viewer = Api(phone.app, Role.VIEWER)
     for method, path in (
@@ -60,16 +61,19 @@ def test_who_may_not_is_told_so_before_the_body_is_read(phone: Phone, van: str) 
         assert (answer.status_code, answer.json["code"]) == (403, "forbidden"), path
 
 
+@pytest.mark.on_sqlite
 def test_without_a_token_every_path_asks_for_one(api: Api) -> None:
     answer = api.client.post("/api/v1/devices", json={})
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
+@pytest.mark.on_sqlite
 def test_a_value_that_is_null_in_a_profile_is_refused_under_its_id(api: Api) -> None:
     answer = api("POST", "/profiles", {"name": "City", "parameters": {"66001": None}})
     assert (answer.status_code, list(answer.json["errors"])) == (422, ["66001"])
 
 
+@pytest.mark.on_sqlite
 def test_a_profile_name_ends_where_it_seems_to(api: Api) -> None:
     assert api("POST", "/profiles", {"name": "City\n", "parameters": {}}).status_code == 422
 
@@ -104,18 +108,21 @@ def test_two_devices_that_take_one_number_at_the_same_time_are_a_conflict(
     assert len(db.session.scalars(select(Device).where(Device.phone == "+12025550199")).all()) == 1
 
 
+@pytest.mark.on_sqlite
 def test_records_take_whole_numbers_only(api: Api, van: str) -> None:
     for value in (1.5, "x", 70_000, -1, True):
         answer = api("POST", f"{van}/records", {"timestamp": 1_750_000_000, "values": {"239": value}})
         assert (answer.status_code, list(answer.json["errors"])) == (422, ["values.239"]), value
 
 
+@pytest.mark.on_sqlite
 def test_a_whole_number_may_be_written_as_a_fraction(api: Api, van: str) -> None:
     planned = api("POST", "/parameters/plan", {"parameters": {"66001": 50.0, "66022": 2.0}})
     assert (planned.status_code, planned.json["parameters"]["66001"]) == (200, 50)
     assert api("POST", "/parameters/plan", {"parameters": {"66001": 50.5}}).status_code == 422
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("flag", [0, 1, "true", "no"])
 def test_a_flag_is_true_or_false_and_nothing_that_stands_for_it(api: Api, flag: Any) -> None:
     answer = api("POST", "/parameters/plan", {"parameters": {}, "raw": flag})

@@ -68,3 +68,8 @@ def test_a_postgresql_database_that_was_used_is_as_one_that_is_made_anew(rows: i
         assert connection.execute("SHOW lock_timeout").fetchone() == ("0",)
         assert connection.execute(added, [1]).fetchone() == (1,)
     left.close()
+
+
+@pytest.mark.on_sqlite
+def test_a_test_in_which_the_database_has_no_part_runs_on_sqlite_alone(database_url: str) -> None:
+    assert database_url.startswith("sqlite:")

@@ -18,6 +18,8 @@ from provisioning.fleet import presets
 from provisioning.models import Command, Device, Message, Role, State, Verdict, db, utcnow
 from provisioning.tracker.cabin import cabin_problems
 
+pytestmark = pytest.mark.on_sqlite
+
 IMEI = "352094082736916"
 API = f"/devices/{IMEI}"
 

@@ -13,6 +13,8 @@ from provisioning.devices import health_words
 from provisioning.models import BY_CHECK, ChecklistRun, Device, Role, State, db, utcnow
 from provisioning.phrase import as_it_is
 
+pytestmark = pytest.mark.on_sqlite
+
 PAGE = f"/vehicles/{IMEI}/check"
 
 

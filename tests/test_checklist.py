@@ -22,9 +22,12 @@ from provisioning.models import Verdict as Grade
 from provisioning.roles import Role
 from provisioning.tracker import language
 
+pytestmark = pytest.mark.on_sqlite
+
 phone = checklist_visits.phone  # the same fixture
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_run_is_stored_and_asks_one_thing_after_the_other(phone: Phone, van: Device) -> None:
     run = begin(van)
     assert hand_over(phone, van) == "getstatus"
@@ -126,6 +129,7 @@ def test_where_the_input_is_not_wired_to_the_ignition_everything_is_asked_after_
     assert {"getparam", "camgetver"} <= set(asked)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_step_that_is_asked_again_with_the_ignition_on_brings_back_what_was_spared(
     phone: Phone, van: Device
 ) -> None:
@@ -153,6 +157,7 @@ def photo_came(phone: Phone, van: Device, run: ChecklistRun, seconds: float) -> 
     answer_all(phone, run)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_the_speed_of_a_runs_own_files_is_kept_and_told(phone: Phone, van: Device) -> None:
     run = begin(van)
     photo_came(phone, van, run, 100)
@@ -187,6 +192,7 @@ def test_a_clip_that_came_since_counts_more_than_what_records_told_of_the_card(
     assert run_facts.facts_of(run, [], van).bad_cards == cards
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("code", "counted"), [("server_unreachable", 1), ("no_file", 1), ("capture_failed", 0)]
 )

@@ -14,6 +14,8 @@ from provisioning.devices import registry, status_table
 from provisioning.models import ChecklistRun, Command, Device, ShownState, State, db, timestamps, utcnow
 from provisioning.sms import recovery
 
+pytestmark = pytest.mark.on_sqlite
+
 phone = checklist_visits.phone  # the same fixture
 
 
@@ -41,6 +43,7 @@ def test_an_answer_nobody_offered_is_refused_and_changes_nothing(
     assert run.steps == before
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("status", "said"),
     [("delivered", "reached the SIM, but the tracker did not answer"), ("sent", "switched off, asleep or out of")],
@@ -76,6 +79,7 @@ def wait_in_vain(phone: Phone, run: ChecklistRun, seconds: float) -> None:
     runner.advance(run, utcnow())
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_what_was_delivered_and_not_answered_for_three_minutes_is_asked_in_other_words(
     phone: Phone, van: Device
 ) -> None:
@@ -127,6 +131,7 @@ def test_an_sms_that_was_not_delivered_is_asked_again_and_two_are_a_verdict(
     assert run.verdict == "silent"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_late_answer_changes_the_verdict_and_sends_nothing(phone: Phone, van: Device) -> None:
     run = begin(van)
     for _ in range(2):
@@ -156,6 +161,7 @@ def test_an_expired_command_in_the_middle_is_no_verdict_on_the_device(phone: Pho
     assert states(run)["power"] == "running"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_good_answer_of_a_moment_ago_is_used_and_a_bad_one_asked_again(phone: Phone, van: Device) -> None:
     one_dead = REPLIES | {"camgetver": "Front camera V1.9.3. The rear camera camgetver failed."}
     run = begin(van)
@@ -173,6 +179,7 @@ def test_a_good_answer_of_a_moment_ago_is_used_and_a_bad_one_asked_again(phone: 
     assert not again.steps["cameras"]["reused"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_an_old_answer_is_not_used(phone: Phone, van: Device) -> None:
     run = begin(van)
     hand_over(phone, van)
@@ -185,6 +192,7 @@ def test_an_old_answer_is_not_used(phone: Phone, van: Device) -> None:
     assert hand_over(phone, van) == "getstatus"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_asking_a_step_again_forgets_what_a_person_saw_before(phone: Phone, van: Device) -> None:
     run = begin(van)
     answer_all(phone, run)

@@ -66,6 +66,7 @@ def around(visitor: Visitor, moment: datetime) -> list[dict[str, str]]:
     ]
 
 
+@pytest.mark.on_sqlite
 def test_the_form_offers_what_happened_some_minutes_ago_in_the_vehicles_time(
     van: Device, visitor: Visitor
 ) -> None:
@@ -86,6 +87,7 @@ def test_the_form_offers_what_happened_some_minutes_ago_in_the_vehicles_time(
     assert timedelta(seconds=25) < before - meant(last["from"]) <= timedelta(seconds=31)
 
 
+@pytest.mark.on_sqlite
 def test_a_reader_of_another_zone_sees_both_times(van: Device, visitor: Visitor) -> None:
     db.session.execute(User.__table__.update().values(time_zone="Europe/Berlin"))
     db.session.commit()
@@ -95,6 +97,7 @@ def test_a_reader_of_another_zone_sees_both_times(van: Device, visitor: Visitor)
     assert (int(there[:2]) - int(here[:2])) % 24 == 1
 
 
+@pytest.mark.on_sqlite
 def test_a_choice_fills_the_form_and_its_button_says_the_request(van: Device, visitor: Visitor) -> None:
     begin = (utcnow() - timedelta(minutes=10)).astimezone(ZONE)
     page = flat(visitor.get(f"{PAGE}?from={begin:%Y-%m-%dT%H:%M:20}&duration=25&source=rear"))
@@ -107,6 +110,7 @@ def test_a_choice_fills_the_form_and_its_button_says_the_request(van: Device, vi
     assert 'value="both" checked' in page[page.index('id="ask-photo"') :]
 
 
+@pytest.mark.on_sqlite
 def test_a_choice_is_asked_for_as_it_says(van: Device, visitor: Visitor) -> None:
     href = next(href for text, href in choices(visitor).items() if text.startswith("10 min ago"))
     given = filled(href)
@@ -117,6 +121,7 @@ def test_a_choice_is_asked_for_as_it_says(van: Device, visitor: Visitor) -> None
     assert (row.arguments["duration"], row.arguments["source"]) == (10, "both")
 
 
+@pytest.mark.on_sqlite
 def test_the_words_of_the_button_follow_the_form(van: Device, visitor: Visitor) -> None:
     def words(**fields: str) -> str:
         answer = visitor.send(PAGE, f"/vehicles/{IMEI}/ask/cost", file_type="video", **fields)
@@ -133,12 +138,14 @@ def test_the_words_of_the_button_follow_the_form(van: Device, visitor: Visitor) 
     assert words(source="both", duration="20", **{"from": "2099-01-02T13:37:00"}) == "Get the clip"
 
 
+@pytest.mark.on_sqlite
 def test_the_button_is_not_in_the_part_of_the_page(van: Device, visitor: Visitor) -> None:
     page = flat(visitor.get(PAGE))
     assert page.count('id="clip-button"') == 1
     assert "hx-swap-oob" not in page
 
 
+@pytest.mark.on_sqlite
 def test_a_vehicle_whose_cabin_is_private_is_offered_the_front_camera(van: Device, visitor: Visitor) -> None:
     van.cabin_private = True
     db.session.commit()
@@ -227,5 +234,6 @@ def test_a_crash_is_not_offered_by_a_time_that_means_the_second_of_two_equal_hou
     assert given["from"] == "2025-10-26T03:29:50"
 
 
+@pytest.mark.on_sqlite
 def test_who_may_only_look_is_offered_nothing(van: Device, app: Flask) -> None:
     assert choices(Visitor(app, Role.VIEWER)) == {}

@@ -36,6 +36,7 @@ def shown(visitor: Visitor, query: str = "") -> list[str]:
     return re.findall(r'href="/media/([0-9a-f]{32})"', text)
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("types", "days", "words"),
     [
@@ -112,6 +113,7 @@ def crash(device: Device, hour: int, minute: int) -> str:
     return event(device, timestamp=moment, started_at=moment)
 
 
+@pytest.mark.on_sqlite
 def test_where_vehicles_of_several_zones_stand_in_one_list_each_time_names_its_zone(
     van: Device, tokyo: Device, visitor: Visitor
 ) -> None:
@@ -159,6 +161,7 @@ def test_events_of_one_vehicle_are_found_by_its_name_or_its_imei(van: Device, vi
     assert ("No photo or clip has come yet" in answer.text, 'name="kind"' in answer.text) == (False, True)
 
 
+@pytest.mark.on_sqlite
 def test_filters_that_are_used_less_are_open_and_counted_where_one_is_set(
     van: Device, visitor: Visitor
 ) -> None:
@@ -225,6 +228,7 @@ def test_an_administrator_reads_on_an_event_who_saw_it_and_when(
     assert re.search(r"support@example\.com</bdi>,\s+<time", details.partition("</details>")[0])
 
 
+@pytest.mark.on_sqlite
 def test_an_event_shows_its_files_cause_and_place(van: Device, visitor: Visitor) -> None:
     ident = event(van, trigger=4, latitude=54.6872, longitude=25.2797)
     front = db.session.scalars(select(Upload.id)).one()
@@ -299,6 +303,7 @@ def test_an_event_that_was_saved_until_now_says_what_follows_and_is_saved_again_
     assert db.session.get_one(Event, ident).saved_by == "support@example.com"
 
 
+@pytest.mark.on_sqlite
 def test_in_german_saving_an_event_is_called_otherwise_than_saving_a_form(
     van: Device, visitor: Visitor
 ) -> None:
@@ -325,6 +330,7 @@ def test_an_event_is_saved_from_a_list_that_stays_where_it_is(van: Device, visit
     assert db.session.get_one(Event, ident).saved_by == "support@example.com"
 
 
+@pytest.mark.on_sqlite
 def test_the_copy_of_a_clip_is_noted_as_downloaded_by_its_button(van: Device, visitor: Visitor) -> None:
     ident = event(van, file_type="video", video_state="ready", thumbnail_state="ready")
     link = re.search(r'href="(/uploads/\w+/video.mp4[^"]*)"\s+download', visitor.get(f"/media/{ident}").text)
@@ -343,6 +349,7 @@ def test_the_overview_of_a_vehicle_shows_its_latest_events_and_what_comes_by_its
     assert f'id="file-{coming.id}"' in page
 
 
+@pytest.mark.on_sqlite
 def test_there_is_no_such_event(visitor: Visitor) -> None:
     assert visitor.get(f"/media/{'0' * 32}").status_code == 404
 

@@ -30,6 +30,7 @@ def known_as(device: Device) -> tuple[str, str, str]:
 # pasted numbers
 
 
+@pytest.mark.on_sqlite
 def test_the_form_takes_numbers_as_labels_and_people_write_them(app: Flask, visitor: Visitor) -> None:
     answer = visitor.send(
         "/vehicles/new", "/vehicles/new", **PASTED, sms_login=" fleet ", sms_password="cam11\u200b"
@@ -60,6 +61,7 @@ def test_a_device_is_found_by_what_is_pasted_into_the_search(
     assert IMEI in visitor.get(f"/?q={pasted}").text
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
@@ -96,6 +98,7 @@ def test_a_refused_change_of_credentials_keeps_what_was_typed(van: Device, visit
     assert 'name="password" type="password" value="too long"' in flat(answer)
 
 
+@pytest.mark.on_sqlite
 def test_a_refused_profile_keeps_the_values_of_fields_that_are_not_ticked(
     app: Flask, visitor: Visitor
 ) -> None:
@@ -104,6 +107,7 @@ def test_a_refused_profile_keeps_the_values_of_fields_that_are_not_ticked(
     assert 'name="p-66001" value="77"' in flat(answer)
 
 
+@pytest.mark.on_sqlite
 def test_no_address_fills_in_a_password(visitor: Visitor) -> None:
     assert "cam11" not in visitor.get("/vehicles/new?sms_password=cam11&sms_login=cam11").text
 
@@ -120,6 +124,7 @@ def addresses(app: Flask, method: str, stray: str) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("stray", ["%00", "%01", "%1B", "%7F"])
 def test_no_address_with_a_control_character_leads_anywhere(app: Flask, visitor: Visitor, stray: str) -> None:
     app.config["WTF_CSRF_ENABLED"] = False
@@ -129,6 +134,7 @@ def test_no_address_with_a_control_character_leads_anywhere(app: Flask, visitor:
             assert visitor.client.open(address, method=method).status_code == 404, (method, address)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_no_query_or_form_with_a_control_character_reaches_a_view(app: Flask, visitor: Visitor) -> None:
     app.config["WTF_CSRF_ENABLED"] = False
     for address in addresses(app, "GET", ""):

@@ -16,6 +16,8 @@ from sqlalchemy import select, text
 from provisioning import translation
 from provisioning.models import Base, Command, Event, Role, db, new_id, utcnow
 
+pytestmark = pytest.mark.on_sqlite
+
 MARK = "\N{SECTION SIGN}"
 OTHER = "356307042441013"
 VEHICLE = f"/vehicles/{IMEI}"

@@ -11,6 +11,8 @@ from provisioning.fleet import presets
 from provisioning.models import Command, Device, db, utcnow
 from provisioning.web.moved_addresses import MOVED
 
+pytestmark = pytest.mark.on_sqlite
+
 
 @pytest.mark.parametrize("rule", MOVED)
 def test_an_old_address_leads_to_the_new_one(app: Flask, van: Device, visitor: Visitor, rule: str) -> None:

@@ -16,6 +16,8 @@ from provisioning.tracker import language
 from provisioning.web.pages import times
 from provisioning.web.pages.amounts import size
 
+pytestmark = pytest.mark.on_sqlite
+
 
 @pytest.mark.parametrize(
     ("moment", "words"),

@@ -59,6 +59,7 @@ def test_the_facts_of_a_vehicle_count_its_sms_of_this_month_with_their_price(
     assert "<dd> 3, about 0.0237 USD </dd>" in flat(visitor.get(f"/vehicles/{IMEI}"))
 
 
+@pytest.mark.on_sqlite
 def test_the_head_of_a_vehicle_names_its_plate_and_its_tags(van: Device, visitor: Visitor) -> None:
     registry.change(van, {"plate": "KLM 312", "tags": ["south", "north"]}, utcnow())
     page = visitor.get(f"/vehicles/{IMEI}/log").text
@@ -99,6 +100,7 @@ def test_a_new_vehicle_begins_with_the_zone_of_the_last_and_offers_those_of_most
     assert chosen == ["Europe/Vilnius"]
 
 
+@pytest.mark.on_sqlite
 def test_the_first_vehicle_has_the_zone_that_the_browser_proposes_else_utc(
     app: Flask, visitor: Visitor
 ) -> None:
@@ -112,6 +114,7 @@ def test_the_first_vehicle_has_the_zone_that_the_browser_proposes_else_utc(
 # forms keep what was typed, and work without JavaScript
 
 
+@pytest.mark.on_sqlite
 def test_the_sms_of_a_provisioning_can_be_seen_before_sending_without_javascript(
     van: Device, visitor: Visitor
 ) -> None:
@@ -121,6 +124,7 @@ def test_the_sms_of_a_provisioning_can_be_seen_before_sending_without_javascript
     assert db.session.scalar(select(func.count()).select_from(Command)) == 0
 
 
+@pytest.mark.on_sqlite
 def test_a_refused_profile_keeps_its_values_beside_the_error(app: Flask, visitor: Visitor) -> None:
     answer = visitor.send(
         "/settings/presets", "/settings/presets", name="Trucks",
@@ -133,6 +137,7 @@ def test_a_refused_profile_keeps_its_values_beside_the_error(app: Flask, visitor
     assert 'value="Trucks"' in answer.text
 
 
+@pytest.mark.on_sqlite
 def test_a_new_version_begins_with_the_values_of_the_old(app: Flask, visitor: Visitor) -> None:
     presets.save("Trucks", "for trucks", {"66003": 25}, "tests", utcnow())
     text = flat(visitor.get("/settings/presets?begin=Trucks"))
@@ -140,6 +145,7 @@ def test_a_new_version_begins_with_the_values_of_the_old(app: Flask, visitor: Vi
     assert '<option value="25" selected' in text
 
 
+@pytest.mark.on_sqlite
 def test_fields_begin_with_the_devices_defaults(app: Flask, visitor: Visitor) -> None:
     assert '<option value="3" selected>3: 1280x720' in flat(visitor.get("/settings/presets"))
 
@@ -174,11 +180,13 @@ def test_a_second_click_on_a_form_whose_first_is_still_at_work_waits_for_it(
     assert [answer.location for answer in answers] == [f"/vehicles/{IMEI}/footage?asked={asked.id}"] * 2
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("path", ["/", f"/vehicles/{IMEI}", f"/vehicles/{IMEI}/part/requests", "/vehicles/0"])
 def test_no_browser_keeps_a_page(van: Device, visitor: Visitor, path: str) -> None:
     assert visitor.get(path).headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.on_sqlite
 def test_only_models_whose_parameters_are_in_the_catalogue_are_proposed(visitor: Visitor) -> None:
     page = visitor.get("/vehicles/new").text
     models = re.findall(r'<option value="(F[^"]+)">', page)
@@ -214,6 +222,7 @@ def test_a_camera_whose_clock_is_at_the_end_of_all_times_leaves_every_page(
     assert "9999-12-31 23:59:59 UTC" in visitor.get(pages[0]).text
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("other", [False, True])
 def test_the_page_of_a_file_tells_from_where_it_came(van: Device, visitor: Visitor, other: bool) -> None:
     row = upload(van, address="192.0.2.1", other_network=other)

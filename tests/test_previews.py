@@ -37,6 +37,7 @@ def _store(tmp_path: Path, record: dict[str, Any], data: bytes) -> Upload:
     return db.session.get_one(Upload, record["upload"])
 
 
+@pytest.mark.on_sqlite
 def test_a_photo_gets_a_thumbnail(van: Device, tmp_path: Path) -> None:
     upload = _store(tmp_path, sidecar(), media.photo("front", "Van", 1_795_500_000, 3, 75))
     assert previews.make([upload.id], utcnow)
@@ -131,6 +132,7 @@ def test_a_worker_that_ends_gives_back_the_copies_that_it_was_making(
     assert db.session.get_one(Upload, "a" * 32).derive_attempts == 0
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("data", [b"", b"no picture at all" * 100])
 def test_what_cannot_be_decoded_stays_stored_and_says_why(van: Device, tmp_path: Path, data: bytes) -> None:
     upload = _store(tmp_path, sidecar(), data)
@@ -141,6 +143,7 @@ def test_what_cannot_be_decoded_stays_stored_and_says_why(van: Device, tmp_path:
     assert upload.derived_error
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("extension", ["h265", "mp4", "jpg"])
 def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
     van: Device, tmp_path: Path, extension: str
@@ -158,6 +161,7 @@ def test_why_a_file_cannot_be_decoded_names_no_folder_of_this_machine(
     assert "Errno" not in said
 
 
+@pytest.mark.on_sqlite
 def test_a_photo_without_its_end_is_shown_as_far_as_it_goes(app: Flask, van: Device, tmp_path: Path) -> None:
     upload = _store(tmp_path, sidecar(), (VECTORS / "photo-cut-at-60-percent.jpg").read_bytes())
     assert previews.make([upload.id], utcnow)
@@ -169,6 +173,7 @@ def test_a_photo_without_its_end_is_shown_as_far_as_it_goes(app: Flask, van: Dev
     assert "Download the original" in page
 
 
+@pytest.mark.on_sqlite
 def test_a_video_that_is_too_long_is_shown_up_to_the_limit_and_its_page_says_so(
     app: Flask, van: Device, tmp_path: Path
 ) -> None:
@@ -184,6 +189,7 @@ def test_a_video_that_is_too_long_is_shown_up_to_the_limit_and_its_page_says_so(
 FULL = Phrase("copy_unwritable", {"cause": "No space left on device"})
 
 
+@pytest.mark.on_sqlite
 def test_a_full_disk_is_never_the_photos_fault(
     van: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ from provisioning.models import Event as EventRow
 from provisioning.models.base import first_id
 from provisioning.web.pages import times
 
+pytestmark = pytest.mark.on_sqlite
+
 GERMAN = {"Accept-Language": "de-DE, de;q=0.9, en;q=0.5"}
 LATE = datetime(2026, 1, 15, 20, 57, 21, tzinfo=UTC)  # 22:57:21 in Vilnius, 05:57 of the next day in Tokyo
 
@@ -146,6 +148,7 @@ def test_pages_of_no_vehicle_are_in_the_persons_zone(app: Flask) -> None:
         assert " UTC" not in page.replace("None: UTC", ""), path
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_the_days_of_the_logs_filter_are_those_of_the_persons_zone(app: Flask) -> None:
     visitor = Visitor(app, Role.ADMIN)
     ident = f"{first_id(LATE)}{new_id()[12:]}"
@@ -161,6 +164,7 @@ def test_the_days_of_the_logs_filter_are_those_of_the_persons_zone(app: Flask) -
     assert found() == [False, True]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_the_page_of_an_error_is_shown_in_a_language_while_the_database_is_away(app: Flask) -> None:
     visitor = Visitor(app, Role.VIEWER)
 
@@ -176,6 +180,7 @@ def test_the_page_of_an_error_is_shown_in_a_language_while_the_database_is_away(
     assert '<html lang="de"' in answer.text
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_administrators_set_both_by_the_api_and_what_is_left_out_stays(app: Flask) -> None:
     Visitor(app, Role.VIEWER)
     api = Api(app, Role.ADMIN)

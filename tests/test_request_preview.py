@@ -70,6 +70,7 @@ def clip(**more: Any) -> dict[str, Any]:
     } | more
 
 
+@pytest.mark.on_sqlite
 def test_a_preview_says_what_a_photo_costs_and_sends_nothing(program: Program, van: Device) -> None:
     found = program.call("POST", PATH, PHOTO)
     assert found == {
@@ -127,6 +128,7 @@ def test_a_clip_that_is_here_is_named(program: Program, van: Device) -> None:
     assert program.call("POST", PATH, clip(source="rear"))["already_here"] is None
 
 
+@pytest.mark.on_sqlite
 def test_what_may_hinder_a_request_is_a_warning_with_a_code(program: Program, van: Device) -> None:
     now = utcnow()
     status_table.note(van, "ignition", "off", Verdict.GOOD, now=now, source_kind="record", source_id=None)
@@ -149,6 +151,7 @@ def test_a_clip_that_needs_a_card_is_warned_of_by_what_is_known_of_it(
     assert said in warning["text"]
 
 
+@pytest.mark.on_sqlite
 def test_a_setting_has_a_price_and_a_time_too(program: Program, van: Device) -> None:
     body = {"command": "setparam", "parameters": {"66023": 8}}
     found = program.call("POST", PATH, body)
@@ -156,6 +159,7 @@ def test_a_setting_has_a_price_and_a_time_too(program: Program, van: Device) -> 
     assert "no_video_source" in {warning["code"] for warning in found["warnings"]}
 
 
+@pytest.mark.on_sqlite
 def test_a_preview_refuses_what_the_command_would_refuse(program: Program, van: Device) -> None:
     program.call("POST", PATH, {"command": "camreq", "file_type": "photo"}, 422)
     program.call("POST", PATH, {"command": "camget_sdformat", "camera": "front"} | {"camera": "left"}, 422)
@@ -189,6 +193,7 @@ def test_a_price_that_the_gateway_tells_later_is_taken_then(phone: Phone, van: D
     assert db.session.scalars(select(Message.currency)).all() == ["USD"]
 
 
+@pytest.mark.on_sqlite
 def test_the_settings_name_the_price(phone: Phone, program: Program, van: Device, monkeypatch: Any) -> None:
     from provisioning.core.prices import read_price
 
@@ -196,6 +201,7 @@ def test_the_settings_name_the_price(phone: Phone, program: Program, van: Device
     assert program.call("POST", PATH, PHOTO)["price"] == {"amount": 0.05, "currency": "EUR"}
 
 
+@pytest.mark.on_sqlite
 def test_the_form_says_cost_and_time_before_the_click(phone: Phone, van: Device) -> None:
     came(van, 6000)
     visitor = Visitor(phone.app, Role.SUPPORT)
@@ -207,6 +213,7 @@ def test_the_form_says_cost_and_time_before_the_click(phone: Phone, van: Device)
     assert "SMS" not in answer.text
 
 
+@pytest.mark.on_sqlite
 def test_the_cost_is_shown_without_javascript_and_nothing_is_sent(phone: Phone, van: Device) -> None:
     visitor = Visitor(phone.app, Role.SUPPORT)
     path = "/vehicles/352094082736916/footage"
@@ -226,6 +233,7 @@ def test_the_form_names_the_request_that_has_to_end_first(phone: Phone, van: Dev
     assert page.count('hx-include="closest form"') == page.count("sse:commands, sse:uploads delay:500ms") == 2
 
 
+@pytest.mark.on_sqlite
 def test_the_page_after_a_request_says_at_its_form_what_was_asked_for(phone: Phone, van: Device) -> None:
     visitor = Visitor(phone.app, Role.SUPPORT)
     path = "/vehicles/352094082736916/footage"

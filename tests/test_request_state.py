@@ -5,12 +5,15 @@ import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from flask import Flask
 from page_visitor import IMEI, Visitor, command, flat, upload
 from sqlalchemy import select
 
 from provisioning.models import CameraSession, Command, Device, Role, State, db, new_id, utcnow
 from provisioning.phrase import Phrase, as_it_is
+
+pytestmark = pytest.mark.on_sqlite
 
 
 def sentence(visitor: Visitor) -> str:
@@ -46,6 +49,7 @@ def test_a_request_tells_how_long_its_files_still_take_at_their_own_speed(
     assert "about" not in sentence(visitor)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_request_is_cancelled_where_it_is_listed(app: Flask, van: Device) -> None:
     row = command(van, state=State.QUEUED, sending_at=None)
     support, viewer = Visitor(app, Role.SUPPORT), Visitor(app, Role.VIEWER)

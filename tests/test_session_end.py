@@ -13,6 +13,8 @@ from provisioning.core import change_feed
 from provisioning.models import Command, Device, Role, db, utcnow
 from provisioning.web import invitations
 
+pytestmark = pytest.mark.on_sqlite
+
 
 def test_a_form_sent_after_the_session_has_ended_leads_to_sign_in_and_back(
     van: Device, visitor: Visitor

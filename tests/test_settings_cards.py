@@ -14,6 +14,8 @@ from provisioning.commands import submission
 from provisioning.fleet import presets
 from provisioning.models import BY_CHECK, Command, Device, Role, db, utcnow
 
+pytestmark = pytest.mark.on_sqlite
+
 PATH = "/vehicles/352094082736916/settings"
 READY = {"151": 18, "150": 1}
 
@@ -178,6 +180,7 @@ def test_the_settings_page_says_what_became_of_what_was_sent_and_whether_the_veh
     assert "Waits for" not in flat(visitor.get(part))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_the_settings_page_stays_after_the_vehicle_is_asked_what_it_has(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:
@@ -206,6 +209,7 @@ def test_a_vehicle_of_which_nothing_is_known_is_asked_first_until_somebody_chang
     assert "ask-first" not in part
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_what_is_set_is_said_in_words_before_it_is_sent_and_on_its_request(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:

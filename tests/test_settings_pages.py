@@ -77,6 +77,7 @@ def make_certificate(path: Path, ends: datetime) -> Path:
     return path
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("role", [Role.INSTALLER, Role.ADMIN])
 def test_the_settings_list_only_pages_that_the_role_may_see(app: Flask, role: Role) -> None:
     page = Visitor(app, role)
@@ -87,6 +88,7 @@ def test_the_settings_list_only_pages_that_the_role_may_see(app: Flask, role: Ro
 # cameras
 
 
+@pytest.mark.on_sqlite
 def test_the_address_that_vehicles_are_told_is_shown_as_set_on_the_server(
     app: Flask, visitor: Visitor
 ) -> None:
@@ -128,6 +130,7 @@ def test_connections_of_this_machine_and_of_unknown_vehicles_prove_nothing(
     assert "One vehicle connected in the last hour." in text
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("days", "expected"),
     [(60, "The certificate is valid"), (20, "The certificate ends soon"), (-1, "The certificate has ended")],
@@ -142,6 +145,7 @@ def test_the_last_day_of_the_certificate_is_shown_with_what_it_means(
     assert f"{ends.day} {ends:%B %Y}" in text
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("content", [None, b"no certificate"])
 def test_a_certificate_that_cannot_be_read_is_said_to_be_so(
     app: Flask, visitor: Visitor, tmp_path: Path, content: bytes | None
@@ -161,6 +165,7 @@ def trial(page: Visitor, number: str = NUMBER) -> str:
     return flat(answer) if answer.status_code != 302 else flat(page.get(SMS))
 
 
+@pytest.mark.on_sqlite
 def test_the_gateway_and_its_number_are_shown_and_the_balance_once_it_is_asked_for(
     phone: Phone, visitor: Visitor
 ) -> None:
@@ -194,6 +199,7 @@ def test_the_price_of_an_sms_is_shown_with_who_told_it(phone: Phone, van: Device
     assert "as the gateway reported" not in text
 
 
+@pytest.mark.on_sqlite
 def test_a_gateway_that_is_away_does_not_break_the_page(phone: Phone, visitor: Visitor) -> None:
     phone.use("http://127.0.0.1:9")
     assert "Twilio cannot be reached." in flat(visitor.get(f"{SMS}?balance=1"))
@@ -345,6 +351,7 @@ def test_a_test_sms_that_is_delivered_before_the_gateway_has_answered_stays_deli
     assert db.session.scalars(select(Message.status)).one() == "delivered"
 
 
+@pytest.mark.on_sqlite
 def test_a_test_sms_goes_to_no_vehicle_and_to_no_wrong_number(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:
@@ -360,6 +367,7 @@ def test_five_test_sms_an_hour_are_sent_and_no_more(phone: Phone, visitor: Visit
     assert len(phone.sent) == 5
 
 
+@pytest.mark.on_sqlite
 def test_without_a_gateway_the_page_says_what_to_set(app: Flask, visitor: Visitor) -> None:
     app.extensions[EXTENSION] = None
     assert "No gateway is set" in flat(visitor.get(SMS))
@@ -404,6 +412,7 @@ def test_empty_fields_keep_the_usual_login_until_it_is_to_be_forgotten(visitor: 
     assert fleet_settings.usual_credentials() == {}
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     "wrong",
     [{"country_code": "370"}, {"sms_login": "fleet"}, {"sms_login": "too long", "sms_password": "cam11"}],
@@ -534,6 +543,7 @@ def test_files_of_a_type_that_is_kept_for_ever_are_not_among_what_a_change_remov
     }  # fmt: skip
 
 
+@pytest.mark.on_sqlite
 def test_large_numbers_of_files_have_a_separator_in_the_readers_language(
     van: Device, visitor: Visitor
 ) -> None:
@@ -577,6 +587,7 @@ def test_files_of_saved_events_are_not_among_what_a_change_removes(van: Device, 
     assert "<dt>Of these in saved events</dt> <dd> 1 · 4 kB </dd>" in flat(visitor.get(STORAGE))
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("days", ["4", "-1", "x", "40000"])
 def test_days_that_cannot_be_are_refused_beside_their_field(visitor: Visitor, days: str) -> None:
     answer = visitor.get(f"{STORAGE}?photo={days}&video=0")
@@ -585,6 +596,7 @@ def test_days_that_cannot_be_are_refused_beside_their_field(visitor: Visitor, da
     assert visitor.send(STORAGE, STORAGE, photo=days, video="0").status_code == 422
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("days", [0, 90])
 def test_days_that_the_server_sets_are_shown_and_not_changed_on_the_page(
     app: Flask, van: Device, visitor: Visitor, days: int

@@ -351,6 +351,7 @@ def test_head_does_nothing_that_get_does_not(app: Flask) -> None:
     assert db.session.scalars(select(Device.camera_server_configured)).one() is True
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     "target", ["/\r\nSet-Cookie: a=b", "/a\tb", "//evil.example", "/\\evil", "//[", "http://["]
 )
@@ -361,6 +362,7 @@ def test_signing_in_leads_only_to_paths_of_our_own(app: Flask, user: User, targe
     assert (answer.status_code, answer.location) == (302, "/")
 
 
+@pytest.mark.on_sqlite
 def test_over_https_browsers_keep_the_session_for_this_host_alone(app: Flask, config) -> None:  # type: ignore[no-untyped-def]
     import dataclasses
 

@@ -14,12 +14,15 @@ from provisioning.devices import registry, status_table
 from provisioning.models import Device, GatewayEvent, Message, ShownState, State, db, utcnow
 from provisioning.sms import dispatch, inbound_texts, recovery
 
+pytestmark = pytest.mark.on_sqlite
+
 
 @pytest.fixture
 def van(phone: Phone) -> Device:
     return add_van()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_file_that_overtakes_its_announcement_leaves_no_text_unclaimed(phone: Phone, van: Device) -> None:
     row = photo(van)
     send(van)
@@ -34,6 +37,7 @@ def test_a_file_that_overtakes_its_announcement_leaves_no_text_unclaimed(phone: 
     assert upload.link_certainty == "certain"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_late_announcement_goes_by_its_time_and_not_to_the_next_request(phone: Phone, van: Device) -> None:
     first = photo(van)
     send(van)
@@ -48,6 +52,7 @@ def test_a_late_announcement_goes_by_its_time_and_not_to_the_next_request(phone:
     assert second.reply is None
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_two_photos_of_one_camera_within_two_seconds_belong_to_their_own_requests(
     phone: Phone, van: Device
 ) -> None:
@@ -140,6 +145,7 @@ def test_words_that_nobody_knows_stay_with_the_command_in_flight(phone: Phone, v
     assert "Kamera wird neu gestartet" in (command_words.said(row.error) or "")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("name", "given", "words", "code"),
     [
@@ -202,6 +208,7 @@ def test_a_known_reply_after_unknown_words_still_counts(phone: Phone, van: Devic
     assert (row.state, row.reply) == (State.DONE, f"Guten Tag\n{VERSION}")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("form", ["New value {}", "Param ID:{}"])
 def test_a_confirmed_change_lets_the_next_photo_wait_in_both_forms_of_reply(
     phone: Phone, van: Device, form: str
@@ -254,11 +261,13 @@ def test_reading_a_value_back_makes_nobody_wait(phone: Phone, van: Device) -> No
     assert phone.sent[-1].endswith("camreq:1,1")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_text_with_a_nul_is_kept(phone: Phone, van: Device) -> None:
     assert phone.reply("Hello\0driver").status_code == 200
     assert db.session.scalars(select(Message.body)).all() == ["Hellodriver"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_credentials_in_an_answer_are_dots_wherever_the_answer_is_shown(phone: Phone, van: Device) -> None:
     row = ask(van, "getinfo")[0]
     send(van)
@@ -274,6 +283,7 @@ def test_credentials_in_an_answer_are_dots_wherever_the_answer_is_shown(phone: P
     assert all("fleet" not in str(text) and "cam11" not in str(text) for text in stored)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_credentials_in_a_text_of_an_unknown_number_are_dots_once_a_device_takes_it(
     phone: Phone, van: Device
 ) -> None:
@@ -286,6 +296,7 @@ def test_credentials_in_a_text_of_an_unknown_number_are_dots_once_a_device_takes
     assert "cam11" not in message.body + str(db.session.scalar(select(GatewayEvent.payload)))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_an_answer_from_the_number_that_was_asked_counts_after_the_number_has_changed(
     phone: Phone, van: Device
 ) -> None:
@@ -297,6 +308,7 @@ def test_an_answer_from_the_number_that_was_asked_counts_after_the_number_has_ch
     assert row.state == State.ANSWERED
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_number_that_a_device_gave_up_means_nothing_without_an_open_question(
     phone: Phone, van: Device
 ) -> None:
@@ -313,6 +325,7 @@ INFO = (
 )
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize("cut", [153, 160])
 @pytest.mark.parametrize("order", [1, -1])
 def test_an_answer_in_two_texts_is_joined_in_any_order(
@@ -329,6 +342,7 @@ def test_an_answer_in_two_texts_is_joined_in_any_order(
     assert db.session.scalars(inbound).all() == [row.id, row.id]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_the_rest_of_an_answer_goes_to_its_command_and_not_to_the_next(phone: Phone, van: Device) -> None:
     row = ask(van, "getinfo")[0]
     send(van)

@@ -13,6 +13,8 @@ from provisioning.devices import status_table
 from provisioning.models import Command, Device, Role, Verdict, db, utcnow
 from provisioning.web.schemas.status import StatusItemResponse
 
+pytestmark = pytest.mark.on_sqlite
+
 
 def test_a_viewer_reads_that_the_role_does_not_allow_it(van: Device, app: Flask) -> None:
     viewer = Visitor(app, Role.VIEWER)

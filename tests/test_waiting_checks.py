@@ -19,6 +19,8 @@ from provisioning.fleet import board
 from provisioning.models import ChecklistRun, Device, HealthChange, Role, Verdict, db, locks, utcnow
 from provisioning.web import auth
 
+pytestmark = pytest.mark.on_sqlite
+
 GOOD = {"state": "done", "verdict": "good", "code": "cameras_answer", "arguments": {}, "mark": ""}
 NO_FOOTAGE = {"card": {"verdict": "bad", "mark": "no_footage"}}
 DEAD_FRONT = {"front": {"verdict": "bad", "mark": "missing"}}
@@ -95,6 +97,7 @@ def test_a_question_that_nobody_has_answered_hides_nothing_that_was_found(
     assert health(van) == (state, code), "as the check says if nobody can look"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_it_is_so_since_the_last_step_was_found_and_changes_once(van: Device) -> None:
     run = ask(van, NO_FOOTAGE, timedelta(hours=1))
     assert health(van) == ("limited", "no_card")
@@ -107,6 +110,7 @@ def test_it_is_so_since_the_last_step_was_found_and_changes_once(van: Device) ->
     assert van.health_since == run.likely_at
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     ("choice", "code", "changes"),
     [
@@ -152,6 +156,7 @@ def test_a_step_that_is_asked_again_says_nothing_until_it_is_found(van: Device) 
     assert health(van) == ("working", "proved")
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_a_check_that_waited_before_the_upgrade_counts_after_it(app: Flask, van: Device) -> None:
     run = ask(van, NO_FOOTAGE, timedelta(hours=2))
     ident, van_id, asked_at = run.id, van.id, run.likely_at
@@ -172,6 +177,7 @@ def test_a_check_that_waited_before_the_upgrade_counts_after_it(app: Flask, van:
 REASON = "No SD card in the front camera: photos only"
 
 
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_list_head_wall_and_program_say_the_same_and_the_answer_comes_first(app: Flask, van: Device) -> None:
     ask(van, NO_FOOTAGE)
     visitor = Visitor(app, Role.SUPPORT)

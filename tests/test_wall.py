@@ -67,6 +67,7 @@ def test_the_board_shows_counts_the_worst_and_what_came_in_the_last_hour(fleet: 
     ]
 
 
+@pytest.mark.on_sqlite
 def test_a_link_shows_the_board_without_a_user_and_without_pictures(
     fleet: list[Device], screen: FlaskClient
 ) -> None:
@@ -123,6 +124,7 @@ def test_the_clock_of_the_board_is_that_of_who_made_it_else_that_of_most_vehicle
     assert re.search(r"\d\d:\d\d MST<", screen.get(path).text)
 
 
+@pytest.mark.on_sqlite
 def test_a_link_opens_nothing_else(fleet: list[Device], screen: FlaskClient) -> None:
     path = link()
     screen.get(path)
@@ -132,6 +134,7 @@ def test_a_link_opens_nothing_else(fleet: list[Device], screen: FlaskClient) -> 
     assert screen.get("/api/v1/fleet", headers={"Authorization": f"Bearer {token}"}).status_code == 401
 
 
+@pytest.mark.on_sqlite
 def test_the_address_is_told_to_no_other_site_and_kept_by_no_search_engine(screen: FlaskClient) -> None:
     for path in (link(), "/wall/dcw_unknown"):
         answer = screen.get(path)
@@ -150,6 +153,7 @@ def test_a_link_with_tags_shows_only_vehicles_with_one_of_them(
     assert "0 clips of 1 vehicle" in " ".join(answer.text.split())
 
 
+@pytest.mark.on_sqlite
 def test_the_board_is_fetched_anew_by_itself_with_and_without_javascript(
     fleet: list[Device], screen: FlaskClient
 ) -> None:
@@ -179,6 +183,7 @@ def test_only_a_hash_of_the_token_is_kept(app: Flask) -> None:
     assert row.opened_at is None
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(("name", "tags"), [("", None), ("Yard", []), ("Yard", ["a,b"])])
 def test_a_link_without_a_name_or_with_bad_tags_is_refused(
     app: Flask, name: str, tags: list[str] | None
@@ -211,10 +216,12 @@ def test_revoking_a_link_that_is_not_there_does_nothing(app: Flask, number: int)
     assert answer.location == "/settings/wall"
 
 
+@pytest.mark.on_sqlite
 def test_an_installer_makes_no_links(app: Flask) -> None:
     assert Visitor(app, Role.INSTALLER).get("/settings/wall").status_code == 403
 
 
+@pytest.mark.on_sqlite
 def test_what_a_link_shows_does_not_depend_on_who_is_signed_in(fleet: list[Device], app: Flask) -> None:
     guest = Guest(app, "south", ["south"])
     assert "Milk Van" in guest.open(link(["north"])).text
@@ -233,6 +240,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     logger.removeHandler(handler)
 
 
+@pytest.mark.on_sqlite
 def test_no_log_line_holds_a_token(
     app: Flask, screen: FlaskClient, lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
