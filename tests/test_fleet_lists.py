@@ -317,6 +317,15 @@ def test_a_search_that_finds_few_compares_words_once(app: Flask, fleet: list[Dev
     assert len([statement for statement, _ in seen if "LIKE" in statement]) == 1
 
 
+def test_a_search_that_finds_many_compares_words_twice(
+    app: Flask, fleet: list[Device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "FEW", 1)
+    monkeypatch.setattr(pages.fleet, "PAGE", 2)
+    seen = statements_of(Visitor(app, Role.VIEWER), "/?q=van&sort=name")
+    assert len([statement for statement, _ in seen if "LIKE" in statement]) == 2
+
+
 @pytest.mark.parametrize(("words", "columns"), [("van", 2), ("van 1", 2), ("35 2094", 4), ("+1 202 555", 4)])
 def test_words_are_compared_with_no_numbers(app: Flask, words: str, columns: int) -> None:
     assert str(listing.is_called(words)).count("LIKE") == columns

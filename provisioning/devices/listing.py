@@ -27,7 +27,7 @@ from provisioning.models import (
 )
 from provisioning.tracker.normalization import clean_imei, clean_phone
 
-FEW = 2000  # vehicles that a search finds, of which it is read at once which they are
+FEW = 2000  # vehicles that a search finds, of which it is read at once which the first are
 _DIGITS = re.compile(r"[\d\s/.-]+")  # an IMEI, or the end of one, as labels write it
 _NUMBER = re.compile(r"\+?\d+")
 _JOINT = re.compile(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])")  # where letters and digits touch: "van29"
@@ -58,13 +58,13 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The vehicles that a filter finds: how many in all states, and which they are where words find few."""
+    """The vehicles that a filter finds: how many in all states, and which the first are where words are looked for."""
 
     wanted: Filter
     order: str
     counts: Mapping[HealthState, int]  # whatever states are looked for
     unfinished: int  # of these
-    ids: Sequence[int] | None = None  # in order, of the states that are looked for
+    ids: Sequence[int] = ()  # of the first, or all, in order, of the states that are looked for
 
     @property
     def number(self) -> int:
@@ -77,8 +77,8 @@ class Found:
         limit = min(limit, self.number - offset)
         if limit <= 0:
             return []
-        if self.ids is not None:
-            query = _with_shown(select(Device).where(Device.id.in_(self.ids[offset : offset + limit])))
+        if len(ids := self.ids[offset : offset + limit]) == limit:
+            query = _with_shown(select(Device).where(Device.id.in_(ids)))
             return db.session.scalars(query.order_by(*ORDERS[self.order])).all()
         query, from_end = select_devices(self.wanted), self.number - offset - limit
         if from_end >= offset:
@@ -131,17 +131,22 @@ def matching(wanted: Filter) -> list[ColumnElement[bool]]:
 
 
 def find(wanted: Filter, order: str) -> Found:
-    """Count the vehicles that fit, and read which they are where words find few: words are then compared once."""
-    if wanted.text:
-        every_state = matching(replace(wanted, states=()))
-        query = select(Device.id, Device.health_state, Device.proved_at.is_(None)).where(*every_state)
-        rows = db.session.execute(query.order_by(*ORDERS[order]).limit(FEW + 1)).all()
-        if len(rows) <= FEW:
-            states = Counter(state for _, state, _ in rows)
-            ids = [ident for ident, state, _ in rows if not wanted.states or state in wanted.states]
-            counts = {state: states[state] for state in HealthState}
-            return Found(wanted, order, counts, sum(row[2] for row in rows), ids)
-    return Found(wanted, order, *counted(wanted))
+    """Count the vehicles that fit, and read which the first are that have the words, so that words are compared once.
+
+    Where they find more than FEW, all of them are counted by another statement.
+    """
+    if not wanted.text:
+        return Found(wanted, order, *counted(wanted))
+    every_state = matching(replace(wanted, states=()))
+    query = select(Device.id, Device.health_state, Device.proved_at.is_(None)).where(*every_state)
+    rows = db.session.execute(query.order_by(*ORDERS[order]).limit(FEW + 1)).all()
+    ids = [ident for ident, state, _ in rows if not wanted.states or state in wanted.states]
+    if len(rows) > FEW:
+        return Found(wanted, order, *counted(wanted), ids)
+    states = Counter(state for _, state, _ in rows)
+    return Found(
+        wanted, order, {state: states[state] for state in HealthState}, sum(row[2] for row in rows), ids
+    )
 
 
 def select_devices(wanted: Filter) -> Select[Any]:
