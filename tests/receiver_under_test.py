@@ -4,7 +4,8 @@ import dataclasses
 import random
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +124,15 @@ class Running:
     """A receiver in a thread of its own (gevent runs there, cameras run in ours)."""
 
     def __init__(
-        self, folder: Path, settings: Settings, front: Preamble | None = None, notes: Notes | None = None
+        self,
+        folder: Path,
+        settings: Settings,
+        front: Preamble | None = None,
+        notes: Notes | None = None,
+        clock: Callable[[], datetime] = utcnow,
     ) -> None:
         self.notes, self.folder, self.settings, self.preamble = notes or Notes(), folder, settings, front
+        self.clock = clock
         self.ready, self._stop = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -133,7 +140,7 @@ class Running:
 
     def _run(self) -> None:
         self.store = Spool(self.folder / "spool", self.media(), Caps(files_per_device=2))
-        self.server = Server(self.settings, self.store, self.notes, utcnow, self.preamble)
+        self.server = Server(self.settings, self.store, self.notes, self.clock, self.preamble)
         listener = StreamServer(("127.0.0.1", 0), lambda s, a: self.server.serve(s, f"{a[0]}:{a[1]}"))
         listener.start()
         self.server.start()
@@ -216,8 +223,8 @@ def ended(line: socket.socket) -> bool:
 SLOW = dataclasses.replace(QUICK, init=30.0)
 
 
-def receiver(folder: Path, **settings: object) -> Running:
-    return Running(folder, Settings(**{"limits": SLOW} | settings))  # type: ignore[arg-type]
+def receiver(folder: Path, clock: Callable[[], datetime] = utcnow, **settings: object) -> Running:
+    return Running(folder, Settings(**{"limits": SLOW} | settings), clock=clock)  # type: ignore[arg-type]
 
 
 @pytest.fixture

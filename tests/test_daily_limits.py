@@ -1,6 +1,6 @@
 """What a known device may send in a day, over all receivers."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from unittest.mock import Mock
@@ -17,6 +17,11 @@ from receiver.net.settings import Settings
 from receiver.wire.session_limits import SessionLimits
 
 receivers = receiver_under_test.receivers  # the same fixture
+
+
+def one_day() -> datetime:
+    """Give the time of receivers whose day never ends."""
+    return BEGAN
 
 
 def test_what_a_device_sent_today_is_counted_from_what_it_had_sent_before() -> None:
@@ -69,7 +74,7 @@ def _sends(daily: DailyLimits, ask: Mock) -> bool:
 def test_beyond_a_days_limit_the_session_ends_with_close_and_the_camera_keeps_its_file(
     tmp_path: Path, receivers: list[Running], limit: dict[str, int]
 ) -> None:
-    receivers.append(running := receiver(tmp_path, **limit))
+    receivers.append(running := receiver(tmp_path, one_day, **limit))
     camera = CameraModel(files={name: content(3000, n) for n, name in enumerate(SessionLimits().order)})
     camera.run(running.port)
     wait_until(lambda: running.notes.codes == ["day_full"])
@@ -87,7 +92,9 @@ class Counting(Notes):
 def test_what_a_device_sent_to_another_receiver_counts(tmp_path: Path, receivers: list[Running]) -> None:
     notes = Counting()
     for name in "ab":
-        receivers.append(Running(tmp_path / name, Settings(limits=SLOW, files_per_day=3), notes=notes))
+        receivers.append(
+            Running(tmp_path / name, Settings(limits=SLOW, files_per_day=3), notes=notes, clock=one_day)
+        )
     for number in range(3):
         CameraModel(files={"%photof": content(100, number)}).run(receivers[number % 2].port)
         wait_until(lambda report=number + 1: len(notes.stored_files) == report)
@@ -97,7 +104,7 @@ def test_what_a_device_sent_to_another_receiver_counts(tmp_path: Path, receivers
 
 
 def test_a_device_fills_no_disk_while_the_database_is_away(tmp_path: Path, receivers: list[Running]) -> None:
-    receivers.append(running := receiver(tmp_path, files_per_day=2))
+    receivers.append(running := receiver(tmp_path, one_day, files_per_day=2))
     for number in range(3):
         CameraModel(files={"%photof": content(100, number)}).run(running.port)
         running.notes.away = True
@@ -105,7 +112,7 @@ def test_a_device_fills_no_disk_while_the_database_is_away(tmp_path: Path, recei
 
 
 def test_what_a_device_sent_before_a_restart_counts(tmp_path: Path, receivers: list[Running]) -> None:
-    receivers.append(running := receiver(tmp_path, files_per_day=2))
+    receivers.append(running := receiver(tmp_path, one_day, files_per_day=2))
     running.notes.before = (2, 5000)
     CameraModel(files={"%photof": content(100)}).run(running.port)
     wait_until(lambda: running.notes.codes == ["day_full"])
