@@ -83,6 +83,12 @@ def test_the_benchmark_of_the_web_process_gives_its_figures() -> None:
 
 
 @bench
+def test_the_benchmark_of_open_pages_gives_its_figures() -> None:
+    measured = figures("benchmarks/streams.py", "--readers", "12", "--seconds", "5")
+    assert measured["readers"]["connected"] == 12
+
+
+@bench
 def test_the_benchmark_of_a_large_fleet_gives_its_figures() -> None:
     measured = figures(
         "benchmarks/fleet.py", "--vehicles", "200", "--commands", "2000", "--rounds", "1", "--only", "pages"

@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 from conftest import wait_until
 from flask import Flask
+from page_visitor import Visitor
 from sqlalchemy.exc import OperationalError
 
 from provisioning.core import change_feed
-from provisioning.models import changes, db, utcnow
+from provisioning.models import Role, changes, db, utcnow
+from provisioning.web.pages import live
 
 ALL = change_feed.Audience(None, None)
 
@@ -67,6 +69,25 @@ def test_while_the_database_cannot_be_read_no_page_is_told_that_it_has_heard_of_
     next(lines)  # of before
     assert names([next(lines)]) == ["heard"]
     lines.close()
+
+
+def test_what_happens_between_the_end_of_a_stream_and_the_next_one_is_heard(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "STREAM_SECONDS", 0.2)
+    visitor = Visitor(app, Role.VIEWER)
+
+    def listen(**headers: str) -> str:
+        answer = visitor.client.get("/events", headers=headers, buffered=False)
+        lines = b"".join(answer.response).decode()
+        answer.close()
+        return lines
+
+    heard = re.findall(r"^id: (\d+)$", listen(), re.M)
+    changes.publish(None, "uploads")
+    db.session.commit()
+    assert "uploads" in names([listen(**{"Last-Event-ID": heard[-1]})])
+    assert change_feed.hub._held == {}
 
 
 def test_a_stream_ends_when_its_time_is_over_and_leaves_no_listener(app: Flask, hub: change_feed.Hub) -> None:

@@ -15,7 +15,8 @@ from provisioning.media import registration
 from provisioning.models import utcnow, visibility
 from provisioning.web import auth, sign_in
 
-STREAM_SECONDS = 300.0  # then the page reconnects: ends streams of old code
+# then the page connects again and hears what it missed: bounds what a reader holds who vanished behind a proxy
+STREAM_SECONDS = 60.0
 
 WATCH_EVERY = 10.0
 CHECK_EVERY = 10.0  # seconds; a stream has a line each 4 s at least
