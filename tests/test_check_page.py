@@ -175,6 +175,17 @@ def test_a_vehicle_that_is_good_is_not_urged_to_be_checked_again(van: Device, vi
     assert len(primary_buttons()) == 1
 
 
+@pytest.mark.parametrize(("verdict", "tone"), [
+    ("rear_camera", "warn"), ("no_card", "warn"), ("wrong_clock", "warn"), ("no_camera", "bad"), ("no_power", "bad"),
+    ("silent", "bad"), ("wrong_mode", "bad"), ("ignition_off", "quiet"), ("good", "good"), ("slow", "warn"),
+])  # fmt: skip
+def test_the_card_of_a_verdict_has_the_colour_of_the_state_that_the_verdict_leads_to(
+    van: Device, visitor: Visitor, verdict: str, tone: str
+) -> None:
+    run_of(van, {}, ended_at=utcnow(), verdict=verdict)
+    assert f'class="card verdict is-{tone}"' in flat(visitor.get(PAGE))
+
+
 def test_a_second_fault_stands_below_the_verdict_with_what_to_do(van: Device, visitor: Visitor) -> None:
     steps: dict[str, dict[str, object]] = {
         name: {"state": "done", "verdict": "bad", "mark": mark, "code": "nobody_looked", "arguments": {}}

@@ -43,7 +43,7 @@ class Case:
 
 # fourteen vehicles with one fault each: verdict, camera, SMS
 FAULTS = {
-    "ignition off": Case("ignition_off", "The ignition is off and the cameras work", sms=4, ignition=False),
+    "ignition off": Case("ignition_off", "says that the ignition is off", sms=4, ignition=False),
     "no SD card": Case("no_card", "There is no card in the front camera.", sms=9, answers="no", no_sd=True),
     "front dead": Case("front_camera", "The front camera does not answer.", sms=8, camera="front", answers="yes",
                        front_missing=True),

@@ -83,9 +83,10 @@ CASES: list[tuple[str, dict[str, StepFacts], str]] = [
     ("undecided", {"rear": NO_ANSWER}, "request for the rear photo was not answered"),
     ("wrong_mode", {"configuration": holding(_151="0")}, "RS232 mode (151) = 0"),
     ("wrong_mode", {"configuration": holding(_150="0")}, "External UART mode (150) = Disabled"),
-    ("wrong_mode", {"front": refused("not_configured")}, "not_configured"),
-    ("wrong_mode", {"rear": refused("not_configured")}, "not_configured"),
-    ("ignition_off", {"cameras": silent("front", "rear"), "front": refused("ignition_off")}, "ignition_off"),
+    ("wrong_mode", {"front": refused("not_configured")}, "not set for DualCam"),
+    ("wrong_mode", {"rear": refused("not_configured")}, "not set for DualCam"),
+    ("ignition_off", {"cameras": silent("front", "rear"), "front": refused("ignition_off")},
+     "says that the ignition is off"),
     ("no_power", {"cameras": silent("front", "rear"), "led": StepFacts(answer="no")}, "no power"),
     ("no_camera", {"cameras": silent("front", "rear"), "front": refused("dualcam_not_present"),
                    "rear": refused("dualcam_not_present")}, "Neither camera"),
@@ -94,11 +95,11 @@ CASES: list[tuple[str, dict[str, StepFacts], str]] = [
     ("front_camera", {"cameras": silent("front"), "front": refused("camera_not_present")}, "front camera"),
     ("rear_camera", {"cameras": silent("rear"), "rear": refused("camera_not_present")}, "rear camera"),
     ("no_capture", {"front": refused("capture_failed"), "rear": refused("capture_failed")}, "Both cameras answer"),
-    ("no_capture", {"rear": refused("camera_nak")}, "camera_nak"),
-    ("server_unreachable", {"front": refused("server_unreachable")}, "server_unreachable"),
-    ("server_unreachable", {name: refused("no_file") for name in ("front", "rear", "card")}, "no_file"),
-    ("undecided", {"rear": refused("no_file")}, "no_file"),
-    ("server_unreachable", {"card": refused("server_unreachable")}, "server_unreachable"),
+    ("no_capture", {"rear": refused("camera_nak")}, "turned the request down"),
+    ("server_unreachable", {"front": refused("server_unreachable")}, "could not reach our server"),
+    ("server_unreachable", {name: refused("no_file") for name in ("front", "rear", "card")}, "no file came"),
+    ("undecided", {"rear": refused("no_file")}, "no file came"),
+    ("server_unreachable", {"card": refused("server_unreachable")}, "could not reach our server"),
     ("wrong_clock", {"clock": StepFacts([CommandOutcome("done", True, file_seconds_off=3600.0)])}, "60 minutes ahead"),
     ("wrong_clock", {"clock": StepFacts([CommandOutcome("done", True, file_seconds_off=-7200.0)])},
      "120 minutes behind"),
@@ -132,7 +133,7 @@ CASES: list[tuple[str, dict[str, StepFacts], str]] = [
      "The rear camera: there is no power"),
     ("front_camera", {"front": refused("camera_not_present"), "led": StepFacts(answer="unable")},
      "Both cameras answer"),
-    ("no_card", {"card": refused("media_problem"), "sd": StepFacts(answer="unable")}, "media_problem"),
+    ("no_card", {"card": refused("media_problem"), "sd": StepFacts(answer="unable")}, "took it incorrectly"),
     ("undecided", {"front": refused("modem_not_ready")}, "modem_not_ready"),
     ("undecided", {"configuration": StepFacts([CommandOutcome("expired", False)])}, "could not be read"),
 ]  # fmt: skip
@@ -180,6 +181,62 @@ def test_where_others_got_through_the_vehicle_is_to_be_looked_at_and_not_this_se
         assert "Other vehicles got through at that time (5)" in said
         assert "firewall" not in said
     assert "firewall" in advice({"front": refused("server_unreachable")})
+
+
+@pytest.mark.parametrize("others", [0, 5])
+@pytest.mark.parametrize("reason", ["server_unreachable", "no_file"])
+def test_what_a_file_that_did_not_come_says_holds_no_advice_but_that_of_the_verdict(
+    reason: str, others: int
+) -> None:
+    error = Phrase("refused", {"words": "x", "advice": Phrase("no_file").as_json()})
+    outcome = CommandOutcome("failed", True, reason, error)
+    results = judged({name: StepFacts([outcome], others=others) for name in ("front", "rear", "card")})
+    said = verdict_words.sentence(decide(results), results)
+    assert "receiver" not in said
+    assert ("look at this one" in said, "firewall" in said) == (bool(others), not others)
+    assert "Look at its connections" not in said
+
+
+DEAD_REAR = {"cameras": silent("rear"), "rear": refused("camera_not_present")}
+DEAD_BOTH = {name: refused("dualcam_not_present") for name in ("front", "rear")} | {
+    "cameras": silent("front", "rear")
+}
+
+
+@pytest.mark.parametrize(("dead", "light", "todo", "supply"), [
+    (DEAD_REAR, "yes", "It has power: check its data cable, then replace it.", False),
+    (DEAD_REAR, "no", "It has no power: check its supply and fuse first, then its cable.", True),
+    (DEAD_REAR, "unable", "Check its supply and cable, then replace it.", True),
+    (DEAD_BOTH, "yes", "They have power: check the data cable between the tracker and the cameras.", False),
+    (DEAD_BOTH, "no", "Check their supply and fuse.", True),
+    (DEAD_BOTH, "unable", "Check the camera's cable and supply.", True),
+])  # fmt: skip
+def test_a_camera_with_a_light_has_power_and_no_step_says_to_check_its_supply(
+    dead: dict[str, StepFacts], light: str, todo: str, supply: bool
+) -> None:
+    results = judged(dead | {"led": StepFacts(answer=light)})
+    verdict = decide(results)
+    assert verdict_words.todo(verdict.id, results) == todo
+    steps = " ".join(todo_words.todo(result.finding, results) for result in results.values())
+    assert ("supply" in f"{verdict_words.sentence(verdict, results)} {steps}") == supply
+
+
+@pytest.mark.parametrize(("changes", "verdict", "said"), [
+    ({"front": refused("ignition_off")}, "not visible", "Not tried: nothing was taken in this check."),
+    ({"front": refused("server_unreachable")}, "warn", "The camera has never connected to this server."),
+    ({"front": NO_ANSWER}, "warn", "The camera has never connected to this server."),
+    ({}, "warn", "The camera has never connected to this server."),
+])  # fmt: skip
+def test_a_transfer_for_which_nothing_was_taken_was_not_tried(
+    changes: dict[str, StepFacts], verdict: str, said: str
+) -> None:
+    off = {name: changes["front"] for name in ("rear", "card") if "front" in changes}
+    transfer = judged(changes | off | {"transfer": StepFacts()})["transfer"]
+    assert (transfer.verdict, finding_words.finding(transfer.finding)) == (verdict, said)
+
+
+def test_an_ignition_that_is_off_is_to_be_switched_on_before_the_next_check() -> None:
+    assert advice({"front": refused("ignition_off")}).startswith("Switch the ignition on, then check again")
 
 
 FAST, SLOW, LATE, PROMPT = 19_000.0, 300.0, [121.0], [9.0]

@@ -32,12 +32,34 @@ _FILES: Mapping[str, tuple[str, str, str]] = {  # it came, it was not answered, 
 }
 
 
+# what a request's end says, by its code, without advice: that follows from all that the check found
+_ENDS: Mapping[str, str] = {
+    "ignition_off": N_("The tracker says that the ignition is off."),
+    "camera_not_present": N_("The tracker does not find this camera."),
+    "dualcam_not_present": N_("The tracker finds no camera."),
+    "camera_nak": N_("The camera turned the request down."),
+    "capture_failed": N_("The camera did not manage to take it."),
+    "media_timeout": N_("The camera did not finish in time."),
+    "media_problem": N_("The camera took it incorrectly."),
+    "not_configured": N_("The tracker says that it is not set for DualCam."),
+    "server_unreachable": N_("The tracker could not reach our server."),
+    "no_file": N_("The tracker accepted the request, but no file came."),
+    "file_not_found": N_("The camera has no footage of that time."),
+}
+
+
 def _error(a: Arguments) -> str:
     return command_words.sentence(a["error"]) if "error" in a else ""
 
 
+def _end(a: Arguments) -> str:
+    """Say how a request ended."""
+    end = _ENDS.get(a.get("reason", ""))
+    return gettext(end) if end else _error(a)
+
+
 def _silence(a: Arguments) -> str:
-    return _error(a) or gettext("“%(request)s” was not answered.", request=_title(a["command"]))
+    return _end(a) or gettext("“%(request)s” was not answered.", request=_title(a["command"]))
 
 
 def _title(command: str) -> str:
@@ -55,7 +77,7 @@ def _file_unanswered(a: Arguments) -> str:
 
 
 def _file_failed(a: Arguments) -> str:
-    return _error(a) or gettext(_FILES[a["file"]][2])
+    return _end(a) or gettext(_FILES[a["file"]][2])
 
 
 NO_ZONE = N_("No time zone explains it: update the camera's firmware, then check again.")
@@ -234,6 +256,7 @@ FINDINGS: Mapping[str, Words] = {
     "inputs_unknown": _silence,
     "input_off": N_("DIN1 is off: where the ignition is wired to it, the ignition is off."),
     "power": _power,
+    "transfer_not_tried": N_("Not tried: nothing was taken in this check."),
     "never_connected": N_("The camera has never connected to this server."),
     "connection_refused": N_("Its last connection was refused: the IMEI was not known then."),
     "connections_break": N_("%(broken)s of the last %(connections)s connections broke."),

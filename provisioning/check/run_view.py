@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from provisioning.check import check_words, finding_words, todo_words, verdict_words
-from provisioning.check.facts import BAD, LOOKS, WARN
+from provisioning.check.facts import BAD, LOOKS, WARN, Result
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
 from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, rests_on
@@ -118,10 +119,10 @@ def said_of_steps(run: ChecklistRun) -> dict[str, tuple[str, str]]:
     """Give by step what it found and what to do, without what the verdict or a step before it says."""
     grounds = grounds_of(run)
     advice = {verdict_todo_of(run)} if run.ended_at and run.verdict in BY_ID else set()
-    said: dict[str, tuple[str, str]] = {}
+    results, said = results_of(run), dict[str, tuple[str, str]]()
     for step in STEPS:
         entry = run.steps.get(step.id, {})
-        text, todo = text_of(entry), todo_of(entry)
+        text, todo = text_of(entry), todo_of(entry, results)
         if text in grounds and entry.get("verdict") in (WARN, BAD):
             text = gettext("As the verdict says.")
         said[step.id] = (text, "" if todo in advice else todo)
@@ -197,21 +198,21 @@ def text_of(entry: Mapping[str, Any]) -> str:
     return finding_words.finding(Phrase.from_json(entry)) if "code" in entry else ""
 
 
-def todo_of(entry: Mapping[str, Any]) -> str:
-    """Say what a person can do about what a step found."""
-    return todo_words.todo(Phrase.from_json(entry)) if "code" in entry else ""
+def todo_of(entry: Mapping[str, Any], results: Mapping[str, Result] = MappingProxyType({})) -> str:
+    """Say what a person can do about what a step found, of a run with these results."""
+    return todo_words.todo(Phrase.from_json(entry), results) if "code" in entry else ""
 
 
 def shown(run: ChecklistRun) -> RunView:
     """Give a run as programs are shown it."""
-    questions = questions_of(run)
+    questions, results = questions_of(run), results_of(run)
     waits = next(iter(questions), None)
     return RunView(
         state="ended" if run.ended_at else "waiting" if run.waits_for_person else "running",
         started_at=run.started_at,
         ended_at=run.ended_at,
         started_by=run.started_by,
-        steps=[_shown_step(step, run.steps.get(step.id, {})) for step in STEPS],
+        steps=[_shown_step(step, run.steps.get(step.id, {}), results) for step in STEPS],
         verdict=_shown_verdict(run) if run.ended_at else None,
         question=QuestionView(waits, questions[waits], LOOKS) if waits else None,
         note=ended_without_verdict(run),
@@ -238,7 +239,7 @@ def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
     )
 
 
-def _shown_step(step: Step, entry: Mapping[str, Any]) -> StepView:
+def _shown_step(step: Step, entry: Mapping[str, Any], results: Mapping[str, Result]) -> StepView:
     rows = [row for row in commands_of(entry.get("commands", [])) if row.sending_at]
     ends = [row.ended_at or row.answered_at for row in rows]
     took = [
@@ -252,7 +253,7 @@ def _shown_step(step: Step, entry: Mapping[str, Any]) -> StepView:
         state=entry.get("state", "later"),
         verdict=entry.get("verdict"),
         text=text_of(entry),
-        todo=todo_of(entry),
+        todo=todo_of(entry, results),
         seconds=sum(took) if took else None,
         commands=entry.get("commands", []),
     )

@@ -1,8 +1,10 @@
 """What people read of what to do about a finding of the check: a sentence for every code that asks for something."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from provisioning.check.camera_readings import NO_WAY_HERE
+from provisioning.check.facts import Result, mark_of
 from provisioning.check.finding_words import NO_ZONE, Arguments, Words, said
 from provisioning.devices import health_words, transfer_times
 from provisioning.phrase import AS_IT_IS, Phrase
@@ -19,6 +21,7 @@ _SLOW_SMS = N_(
     "SMS are slow on their way: that is for the mobile network or the SMS gateway. Each request takes that"
     " much longer until it begins."
 )
+_CHECK_DATA_CABLE = N_("Check the data cable.")
 _RESTART = N_("Restart the camera, then check its cable.")
 _ASK_AGAIN = N_("Ask again; look at the request.")
 _ASK_LATER = N_("Ask again later.")
@@ -56,17 +59,29 @@ def about_speed(a: Arguments) -> str:
     return " ".join(filter(None, advice))
 
 
+_NO_ANSWER = ("camera_not_present", "dualcam_not_present")
+
+
+def _about_end(a: Arguments, otherwise: str) -> str:
+    """Say what to do about a request by the code of its end."""
+    if a["reason"] in _NO_ANSWER and a.get("has_power"):
+        return gettext(_CHECK_DATA_CABLE)
+    return gettext(_STEP_BY_REASON.get(a["reason"], otherwise), **named_settings())
+
+
 def _about_file(a: Arguments) -> str:
     if a["reason"] in NO_WAY_HERE and (others := a.get("others")):
         return about_server(others)
-    return gettext(_STEP_BY_REASON.get(a["reason"], _ASK_AGAIN), **named_settings())
+    return _about_end(a, _ASK_AGAIN)
 
 
 _SWITCH_ON = N_("Switch it on for the test.")
 _STEPS: Mapping[str, Words] = {
     AS_IT_IS: lambda a: str(a.get("todo", "")),
-    "versions_unknown": lambda a: gettext(_STEP_BY_REASON.get(a["reason"], _ASK_LATER), **named_settings()),
-    "cameras_silent": N_("Check supply and cable of the camera."),
+    "versions_unknown": lambda a: _about_end(a, _ASK_LATER),
+    "cameras_silent": lambda a: gettext(
+        _CHECK_DATA_CABLE if a.get("has_power") else N_("Check supply and cable of the camera.")
+    ),
     "camera_silent": lambda a: gettext(
         {"front": N_("Check the front camera's cable."), "rear": N_("Check the rear camera's cable.")}[
             a["camera"]
@@ -86,7 +101,7 @@ _STEPS: Mapping[str, Words] = {
         else NO_ZONE,
         **named_settings(),
     ),
-    "power_without_answer": N_("Check the cable."),
+    "power_without_answer": _CHECK_DATA_CABLE,
     "no_power": N_("Check supply, fuse and cable."),
     "card_is_in": N_("Format it, or try another one (16 to 64 GB, FAT32)."),
     "no_card": N_("Insert a card of 16 to 64 GB, FAT32."),
@@ -113,6 +128,10 @@ _STEPS: Mapping[str, Words] = {
 }
 
 
-def todo(found: Phrase) -> str:
-    """Say what a person can do about a finding; empty where there is nothing to do."""
-    return said(_STEPS[found.code], found.arguments) if found.code in _STEPS else ""
+def todo(found: Phrase, results: Mapping[str, Result] = MappingProxyType({})) -> str:
+    """Say what a person can do about a finding; empty where there is nothing to do.
+
+    `results`: of the whole run, against which the advice must not speak.
+    """
+    known = {"has_power": mark_of(results, "led") == "cable"}
+    return said(_STEPS[found.code], {**found.arguments, **known}) if found.code in _STEPS else ""

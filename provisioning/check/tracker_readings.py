@@ -1,11 +1,13 @@
 """How the checklist reads what concerns the tracker: its answers, settings, power, connections and speed. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from provisioning.check.facts import (
     BAD,
     GOOD,
     HIDDEN,
+    PRIVATE,
     WARN,
     Result,
     StepFacts,
@@ -17,6 +19,9 @@ from provisioning.check.facts import (
 from provisioning.devices import transfer_times
 from provisioning.tracker.parameters import CATALOGUE, REQUIRED, by_key, status_item
 
+_FILES = ("front", "rear", "card")
+# marks of a request for a file after which no camera has one to send
+_NOTHING_TAKEN = frozenset(("ignition", "missing", "no_capture", "wrong_mode", "no_footage", PRIVATE))
 INPUT_1 = ("info.getio.DI1", "info.getio.DIN1")
 
 
@@ -84,6 +89,8 @@ def read_power(facts: StepFacts) -> Result:
 
 def read_transfer(facts: StepFacts) -> Result:
     """Read the device's TCP sessions."""
+    if not facts.sessions and not _may_have_sent(facts.results):
+        return found(HIDDEN, "transfer_not_tried", "unknown")
     if not facts.sessions:
         return found(WARN, "never_connected", "never")
     codes = [code for code, _ in facts.sessions[:10]]
@@ -98,6 +105,12 @@ def read_transfer(facts: StepFacts) -> Result:
     if facts.bytes_per_second is not None and transfer_times.is_slow(facts.bytes_per_second):
         return found(WARN, "transfers_slow", bytes_per_second=facts.bytes_per_second)
     return found(GOOD, "transfers_work")
+
+
+def _may_have_sent(results: Mapping[str, Result]) -> bool:
+    """Say whether the run may have made a camera send a file: it was asked for one, and not refused."""
+    asked = [results[name].mark for name in _FILES if name in results]
+    return any(mark not in _NOTHING_TAKEN for mark in asked)
 
 
 def read_triggers(facts: StepFacts) -> Result:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from provisioning.check import finding_words, todo_words
-from provisioning.check.facts import Result
+from provisioning.check.facts import Result, mark_of
 from provisioning.check.verdicts import BY_ID, CheckVerdict, camera, certainty, decide_further, grounds
 from provisioning.devices import health_words
 from provisioning.devices.actions import SET_MODE, Action, ActionKind, restart
@@ -53,6 +53,22 @@ def _restart(results: Results) -> Action:
     return restart(about, label)
 
 
+def _about_dead_camera(results: Results) -> str:
+    """Say what to do about one camera that does not answer, by the light that somebody saw at it or did not."""
+    match mark_of(results, "led"):
+        case "cable":
+            return gettext("It has power: check its data cable, then replace it.")
+        case "dark":
+            return gettext("It has no power: check its supply and fuse first, then its cable.")
+    return gettext("Check its supply and cable, then replace it.")
+
+
+def _about_dead_cameras(results: Results) -> str:
+    if mark_of(results, "led") == "cable":
+        return gettext("They have power: check the data cable between the tracker and the cameras.")
+    return gettext("Check the camera's cable and supply.")
+
+
 def _about_server(results: Results) -> str:
     """Say what to do where a file did not come, with how many other vehicles got through then."""
     others = max((result.finding.arguments.get("others", 0) for result in results.values()), default=0)
@@ -98,16 +114,15 @@ VERDICTS: Mapping[str, VerdictWords] = {
     "wrong_mode": VerdictWords(N_("Camera port not in DualCam mode"), N_("Set %(required)s."), SET_MODE),
     "ignition_off": VerdictWords(
         N_("The ignition is off"),
-        N_("Switch it on; or set %(scenario)s to “Always” and give the camera a permanent supply."),
+        N_(
+            "Switch the ignition on, then check again; or set %(scenario)s to “Always” and give the camera a permanent"
+            " supply."
+        ),
     ),
     "no_power": VerdictWords(N_("The cameras have no power"), N_("Check their supply and fuse.")),
-    "no_camera": VerdictWords(N_("No camera answers"), N_("Check the camera's cable and supply.")),
-    "front_camera": VerdictWords(
-        N_("Front camera does not answer"), N_("Check its supply and cable, then replace it.")
-    ),
-    "rear_camera": VerdictWords(
-        N_("Rear camera does not answer"), N_("Check its supply and cable, then replace it.")
-    ),
+    "no_camera": VerdictWords(N_("No camera answers"), _about_dead_cameras),
+    "front_camera": VerdictWords(N_("Front camera does not answer"), _about_dead_camera),
+    "rear_camera": VerdictWords(N_("Rear camera does not answer"), _about_dead_camera),
     "no_capture": VerdictWords(
         _by_camera(
             "no_capture",
@@ -175,7 +190,7 @@ def sentence(verdict: CheckVerdict, results: Results) -> str:
     named, advice = title(verdict.id, results), todo(verdict.id, results)
     if certainty(verdict, results) == "likely":
         named = gettext("Likely: %(verdict)s", verdict=named)
-    said = " ".join(finding_words.finding(found) for found in grounds(verdict, results))
+    said = " ".join(dict.fromkeys(finding_words.finding(found) for found in grounds(verdict, results)))
     rests = gettext("Rests on: %(findings)s", findings=said) if said else ""
     also = [f"{title(one.id, results)}. {todo(one.id, results)}" for one in decide_further(results)]
     further = gettext("Also: %(findings)s", findings=" ".join(also)) if also else ""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from provisioning.check.facts import BAD, GOOD, HIDDEN, PRIVATE, UNABLE, WARN, Result, StepFacts, has_mark
 from provisioning.check.steps import Step
+from provisioning.devices import health
+from provisioning.devices.health import HealthState
 from provisioning.devices.vehicle_facts import camera_of_verdict
 from provisioning.phrase import Phrase
 
@@ -155,6 +157,13 @@ VERDICTS: tuple[CheckVerdict, ...] = (
     ),
 )
 
+# the codes of health that verdicts of another name lead to
+_HEALTH_CODES = {
+    "good": "proved",
+    "ignition_off": "never_checked",
+    "no_power": "no_camera",
+    "silent": "no_reply",
+}
 BY_ID = {verdict.id: verdict for verdict in VERDICTS}
 
 
@@ -177,6 +186,11 @@ def decide_further(results: Mapping[str, Result]) -> list[CheckVerdict]:
     is_proved = has_mark(results, "no_card", "card", "sd") or has_mark(results, "bad_card", "card")
     is_doubtful = has_mark(results, "wrong", "clock") and not is_proved
     return [one for one in found[1:] if one.id not in _CARDS or not is_doubtful]
+
+
+def health_state(verdict: CheckVerdict) -> HealthState | None:
+    """Give the state of health that a verdict leads to; None where that depends on other facts."""
+    return health.STATES.get(_HEALTH_CODES.get(verdict.id, verdict.id))
 
 
 def likely_cause(results: Mapping[str, Result], question: Step) -> CheckVerdict | None:

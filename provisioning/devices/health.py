@@ -84,4 +84,5 @@ RULES: tuple[tuple[str, HealthState, Rule], ...] = (
     ("proof_old", HealthState.UNCHECKED, rules.proof_old),
     ("proved", HealthState.WORKING, rules.proved),
 )
-CODES = frozenset(code for code, _, _ in RULES) | {"faulty_card"}
+STATES = {code: state for code, state, _ in RULES} | {"faulty_card": HealthState.LIMITED}
+CODES = frozenset(STATES)

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from provisioning.check import check_words, run_view, runner, step_commands
 from provisioning.check.steps import STEPS
-from provisioning.check.verdicts import BY_ID
+from provisioning.check.verdicts import BY_ID, health_state
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import ChecklistRun, Device, utcnow
@@ -54,7 +54,10 @@ def _tone(run: ChecklistRun | None) -> str:
     if run is not None and run.ended_at is None:
         return "open"
     verdict = BY_ID.get(run.verdict or "") if run else None
-    return words.GRADES[verdict.grade] if verdict else "quiet"
+    if verdict is None:
+        return "quiet"
+    state = health_state(verdict)
+    return words.HEALTH[state].tone if state else words.GRADES[verdict.grade]
 
 
 def act(imei: str) -> ResponseReturnValue:
