@@ -171,6 +171,21 @@ def test_who_needs_no_sign_in_for_a_form_is_led_back_to_it_and_not_to_the_sign_i
     assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
+def test_signing_out_after_the_session_has_ended_leads_to_the_sign_in_and_keeps_no_form(
+    visitor: Visitor,
+) -> None:
+    visitor.leave()
+    visitor._forget()
+    answer = visitor.client.post("/logout", data={"csrf_token": "old"}, headers=OURS)
+    assert (answer.status_code, answer.location) == (302, "/login")
+
+
+@pytest.mark.parametrize("path", ["/logout", "/account/sessions"])
+def test_signing_out_has_the_browser_forget_the_pictures_that_it_keeps(visitor: Visitor, path: str) -> None:
+    answer = visitor.send("/account", path)
+    assert (answer.location, answer.headers["Clear-Site-Data"]) == ("/login", '"cache"')
+
+
 def test_every_field_for_a_password_has_a_name_by_which_it_is_not_kept() -> None:
     inputs = [
         found

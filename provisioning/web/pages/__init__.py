@@ -220,7 +220,8 @@ def _old_form() -> ResponseReturnValue:
     if request.url_rule is not None and f"GET {request.url_rule.rule}" in access.OPEN:
         return _error_page(400, None, again=request.path)  # nobody needs to sign in for it
     if _context()["who"] is None:
-        return _to_login()
+        is_over = request.endpoint == "pages.logout"  # that was all the form was for
+        return redirect(url_for("pages.login")) if is_over else _to_login()
     form = kept_form.of_request() if "HX-Request" not in request.headers else None
     if form:
         return render_template("resume.html", kept=form, target=path_of(request.referrer)), 400

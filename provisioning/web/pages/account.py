@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from flask import Blueprint, current_app, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user, login_user, logout_user
+from flask_login import current_user, login_user
 
 from provisioning.core.audit import AuditAction
 from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import utcnow
 from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth, language, sign_in, users
-from provisioning.web.pages import forms
+from provisioning.web.pages import forms, sessions
 from provisioning.web.redirects import path_of
 from provisioning.web.schemas.devices import ZONES
 from provisioning.web.schemas.people import ReadingForm
@@ -93,9 +93,7 @@ def end_session() -> ResponseReturnValue:
     ended = sign_in.end_sessions(user, ident)
     audit_notes.note(AuditAction.SIGNED_OUT, f"user:{user.email}", detail={"sessions": ended})
     if is_own:
-        logout_user()
-        session.clear()
-        return redirect(url_for("pages.login"))
+        return sessions.signed_out()
     return redirect(url_for("pages.account"))
 
 

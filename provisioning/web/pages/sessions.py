@@ -90,6 +90,13 @@ def logout() -> ResponseReturnValue:
     if current_user.is_authenticated:
         audit_notes.note(AuditAction.SIGNED_OUT, who=current_user.user.email)
         sign_in.sign_out(current_user.key)
+    return signed_out()
+
+
+def signed_out() -> Response:
+    """Forget in this browser who was signed in, with the pictures that it keeps for an hour, and show the sign-in."""
     logout_user()
     session.clear()
-    return redirect(url_for("pages.login"))
+    answer = make_response(redirect(url_for("pages.login")))
+    answer.headers["Clear-Site-Data"] = '"cache"'
+    return answer
