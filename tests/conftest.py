@@ -347,4 +347,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                 self.known = json.loads(machine.once("groups", lambda: "{}"))
             return self.known.get(nodeid, nodeid)
 
+        def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+            """Forget a group that is done: all groups of a process are gone through at each test."""
+            nodeid = self.registered_collections[node][item_index]
+            scope, groups = self._split_scope(nodeid), self.assigned_work[node]
+            groups[scope][nodeid] = True
+            if all(groups[scope].values()):
+                del groups[scope]
+            self._reschedule(node)
+
     return Groups(config, log)

@@ -88,22 +88,25 @@ def test_who_is_limited_to_tags_is_shut_out_by_a_version_without_limits(app: Fla
     assert db.session.scalars(select(ApiToken.name).where(ApiToken.revoked_at.is_(None))).all() == ["whole"]
 
 
-@pytest.mark.parametrize(
-    ("phase", "handed_over", "freed"),
-    [("sent", False, None), ("sent", True, "undecided"), ("trying_current", True, "undecided")],
-)
-def test_devices_whose_change_of_credentials_was_stuck_are_freed(
-    app: Flask, phase: str, handed_over: bool, freed: str | None
-) -> None:
-    device = add_device(credentials_state=phase, pending_login="x", pending_password="y")
-    row = add_command(device, state=State.CANCELLED, sending_at=utcnow() if handed_over else None)
-    row.kind, row.arguments = "setparam", {"encrypted": {"3003": "x", "3004": "y"}}
+def test_devices_whose_change_of_credentials_was_stuck_are_freed(app: Flask) -> None:
+    cases = [("sent", False, None), ("sent", True, "undecided"), ("trying_current", True, "undecided")]
+    rows: list[Command] = []
+    for number, (phase, handed_over, _) in enumerate(cases):
+        device = add_device(
+            imei=f"35209408273691{number}", phone=f"+1202555011{number}", credentials_state=phase,
+            pending_login="x", pending_password="y",
+        )  # fmt: skip
+        row = add_command(device, state=State.CANCELLED, sending_at=utcnow() if handed_over else None)
+        row.kind, row.arguments = "setparam", {"encrypted": {"3003": "x", "3004": "y"}}
+        rows.append(row)
     db.session.commit()
     flask_migrate.downgrade(revision="0015", directory=str(ROOT / "migrations"))
     flask_migrate.upgrade(directory=str(ROOT / "migrations"))
     db.session.expire_all()
-    assert (device.credentials_state, device.pending_login is None) == (freed, freed is None)
-    assert device.credentials_change == (row.id if handed_over else None)
+    for row, (_, handed_over, freed) in zip(rows, cases, strict=True):
+        device = row.device
+        assert (device.credentials_state, device.pending_login is None) == (freed, freed is None)
+        assert device.credentials_change == (row.id if handed_over else None)
 
 
 def test_times_come_back_aware_in_utc(app: Flask) -> None:

@@ -47,7 +47,7 @@ CHECKS = [
     checks.not_a_server_error, checks.status_code_conformance, checks.content_type_conformance,
     checks.response_schema_conformance, checks.positive_data_acceptance, checks.negative_data_rejection,
 ]  # fmt: skip
-EXAMPLES = 6
+EXAMPLES = 4
 OTHER = "2"  # a person, and a token that is not the one of these calls
 
 pytestmark = pytest.mark.xdist_group("openapi")  # what they share is made once

@@ -124,7 +124,7 @@ def test_after_a_power_cut_every_file_is_stored_once_and_whole(
 ) -> None:
     log = record_script(script, disk / "script", separate=separate)
     tried = hold(
-        log, disk, most=examples(8), admission="quarantine" if "quarantine" in script.__name__ else "known"
+        log, disk, most=examples(6), admission="quarantine" if "quarantine" in script.__name__ else "known"
     )
     assert tried > 10
 

@@ -41,9 +41,15 @@ class Keys(Clicks):
 
     def reach(self, target: Locator) -> None:
         """Go to an element, which then shows that it has the focus."""
+        element = target.element_handle()  # looking for a role and a name again at each stop takes long
         for _ in range(STOPS):
-            if target.evaluate("(one) => one === document.activeElement"):
+            has_focus, is_there = element.evaluate(
+                "(one) => [one === document.activeElement, one.isConnected]"
+            )
+            if has_focus:
                 break
+            if not is_there:
+                element = target.element_handle()
             self.page.keyboard.press("Tab")
         style = (
             "(one) => { const s = getComputedStyle(one); return [s.outlineStyle, s.boxShadow, s.opacity] }"
