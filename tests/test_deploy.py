@@ -341,7 +341,7 @@ def typed(heading: str, data: Path, backup: Path, database_url: str) -> None:
     )
 
 
-@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+@pytest.mark.parametrize("database", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.trial)])
 def test_a_backup_is_restored_to_a_working_system(database: str, tmp_path: Path) -> None:
     before, after, backup = (tmp_path / name for name in ("before", "after", "backup"))
     for folder in (before, after, backup):

@@ -76,6 +76,7 @@ def test_provision_photo_video_link(either_product: Stack) -> None:
     )
 
 
+@pytest.mark.trial
 def test_the_same_through_a_provider_with_an_http_api(tmp_path: Path) -> None:
     with running(tmp_path, f"sqlite:///{tmp_path}/test.db", SMS_GATEWAY="http") as stack:
         add_vehicle(stack)

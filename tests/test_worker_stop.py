@@ -63,6 +63,7 @@ def test_an_sms_under_way_gets_its_answer_before_the_worker_ends(stack: Stack) -
     assert sent(stack) == 1
 
 
+@pytest.mark.trial
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_an_sms_whose_answer_the_worker_cannot_wait_for_is_found_and_not_sent_again(stack: Stack) -> None:
     asked = stop_while_sending(stack, "getver", 30)
