@@ -271,6 +271,28 @@ def test_cameras_without_a_picture_are_named(sides: list[str], title: str, todo:
     assert verdict_words.sentence(decide(results), results).startswith(f"{title}. {todo}")
 
 
+@pytest.mark.parametrize(("sides", "restarted", "todo"), [
+    (["front", "rear"], ["front", "rear"],
+     "The cameras were restarted at 22:54 EET and still take no picture: check their cables, then replace them."),
+    (["rear"], ["front", "rear"],
+     "The camera was restarted at 22:54 EET and still takes no picture: check its cable, then replace it."),
+    (["front", "rear"], ["front"], "Restart both and check again; if it stays so, check their cables, then replace"),
+    (["front"], [], "Restart it and check again; if it stays so, check its cable, then replace it."),
+])  # fmt: skip
+def test_cameras_that_were_restarted_are_not_to_be_restarted_again(
+    sides: list[str], restarted: list[str], todo: str
+) -> None:
+    facts = dataclasses.replace(refused("capture_failed"), restarted=dict.fromkeys(restarted, "22:54 EET"))
+    results = judged(dict.fromkeys(sides, facts))
+    action = verdict_words.action("no_capture", results)
+    steps = " ".join(todo_words.todo(results[side].finding, results) for side in sides)
+    assert verdict_words.todo("no_capture", results).startswith(todo)
+    assert (action is None) == todo.startswith("The camera")
+    assert ("Restart" in f"{verdict_words.sentence(decide(results), results)} {steps}") == (
+        action is not None
+    )
+
+
 CLOCK_AHEAD = StepFacts([CommandOutcome("done", True, file_seconds_off=10_800.0)])
 TWO_FAULTS: list[tuple[dict[str, StepFacts], str, list[str]]] = [
     ({}, "good", []),

@@ -1,19 +1,21 @@
 """What mends a vehicle is one action: the setting is sent, and once it is confirmed the check begins by itself."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import flask_migrate
 import pytest
 from conftest import ROOT
 from gateway_double import Phone
-from page_visitor import Visitor, flat
+from page_visitor import Visitor, command, flat
 from sms_commands import send
 from sms_rows import VERSION, add_van
 from sqlalchemy import func, select, text
 from test_settings_cards import PATH, asked, confirmed, post
 
-from provisioning.check import continuation, run_view, runner
+from provisioning.check import continuation, run_facts, run_view, runner
+from provisioning.check.camera_readings import read_front, read_rear
+from provisioning.check.facts import CommandOutcome
 from provisioning.core.audit import AuditAction
 from provisioning.devices import status_table
 from provisioning.fleet import presets
@@ -183,6 +185,66 @@ def test_a_verdict_of_cameras_without_a_picture_leads_to_their_restart(van: Devi
     db.session.commit()
     page = flat(visitor.get("/vehicles/352094082736916/check"))
     assert f'href="{RESTART}?camera=both#restart">Restart both cameras and check again</a>' in page
+
+
+def restarted(device: Device, side: str, at: datetime) -> None:
+    command(
+        device,
+        kind="camget_restart",
+        arguments={"camera": side},
+        state=State.DONE,
+        sending_at=at,
+        ended_at=at,
+    )
+
+
+@pytest.mark.parametrize(
+    ("since_file", "is_counted"), [(timedelta(hours=1), True), (timedelta(hours=-1), False)]
+)
+def test_a_restart_counts_until_the_camera_sends_a_file(
+    van: Device, since_file: timedelta, is_counted: bool
+) -> None:
+    at = utcnow() - timedelta(hours=3)
+    device = locks.lock_device(van.id)
+    status_table.note(
+        device,
+        "camera.front.file",
+        "x",
+        Verdict.GOOD,
+        now=at - since_file,
+        source_kind="upload",
+        source_id="1",
+    )
+    restarted(device, "front", at)
+    run = ChecklistRun(device_id=van.id, steps={}, started_by="tests")
+    failed = CommandOutcome(State.FAILED, True, "capture_failed")
+    facts = run_facts.facts_of(run, [failed], device)
+    assert ("front" in facts.restarted) == is_counted
+    assert run_facts.facts_of(run, [CommandOutcome(State.DONE, True)], device).restarted == {}
+
+
+def test_after_a_restart_that_changed_nothing_the_head_and_the_verdict_offer_another_check(
+    van: Device, visitor: Visitor
+) -> None:
+    at = utcnow() - timedelta(minutes=5)
+    device = locks.lock_device(van.id)
+    for side in ("front", "rear"):
+        restarted(device, side, at)
+    run = ChecklistRun(device_id=van.id, steps={}, started_by="tests", started_at=at)
+    db.session.add(run)
+    facts = run_facts.facts_of(run, [CommandOutcome(State.FAILED, True, "capture_failed")], device)
+    run.steps = {
+        side: {"state": "done", **read(facts).as_entry()}
+        for side, read in (("front", read_front), ("rear", read_rear))
+    }
+    runner.finish(run, utcnow())
+    db.session.commit()
+    page = flat(visitor.get("/vehicles/352094082736916/check"))
+    assert re.search(r"The cameras were restarted at [\d: -]+ \S+ and still take no picture", page)
+    for path in ("/vehicles/352094082736916/check", "/vehicles/352094082736916", "/inbox"):
+        assert RESTART not in visitor.get(path).text
+    overview = flat(visitor.get("/vehicles/352094082736916"))
+    assert 'href="/vehicles/352094082736916/check#start">Check</a>' in overview
 
 
 def test_a_setting_that_was_not_confirmed_ends_the_check_before_it_asks_anything(

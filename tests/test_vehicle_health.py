@@ -79,6 +79,10 @@ def test_these_facts_give_this_health(name: str, case: dict[str, Any]) -> None:
     assert (found.code, found.state) == (wanted["code"], wanted["state"])
     assert found.since == moment(wanted["since"])
     assert dict(found.arguments) == wanted.get("arguments", {})
+    if "action" in wanted:
+        action = health_words.action(found.code, found.arguments)
+        assert action is not None
+        assert action.kind == wanted["action"]
     if "until" in wanted:
         assert found.valid_until == moment(wanted["until"])
     assert found.valid_until is None or found.valid_until > NOW

@@ -1,6 +1,7 @@
 """How the checklist reads what concerns the cameras: their answers, files and clock, and what a person sees. Pure."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from provisioning.check.facts import (
     BAD,
@@ -60,10 +61,10 @@ def _read_file(facts: StepFacts, file: str) -> Result:
     if not outcome.replied and outcome.code in UNANSWERED:
         return found(WARN, "file_unanswered", "unanswered", file=file, error=outcome.error)
     mark = MARKS.get(outcome.code or "", "failed")
-    others = {"others": facts.others} if facts.others and outcome.code in NO_WAY_HERE else {}
-    return found(
-        BAD, "file_failed", mark, file=file, reason=outcome.code or "", error=outcome.error, **others
-    )
+    more: dict[str, Any] = {"others": facts.others} if facts.others and outcome.code in NO_WAY_HERE else {}
+    if mark == "no_capture" and (at := facts.restarted.get("rear" if file == "rear_photo" else "front")):
+        more["restarted"] = at
+    return found(BAD, "file_failed", mark, file=file, reason=outcome.code or "", error=outcome.error, **more)
 
 
 def read_front(facts: StepFacts) -> Result:

@@ -39,6 +39,8 @@ class StepFacts:
     faulty_cards: Sequence[str] = ()  # the cameras among them whose card is in, and does not work
     differing: Sequence[Mapping[str, Any]] = ()  # parameters not as asked: number, value, asked
     sessions: Sequence[tuple[str, int]] = ()  # newest first: code, CRC errors
+    # by camera when it was last restarted, in words, where no file of it came since
+    restarted: Mapping[str, str] = field(default_factory=dict)
     results: Mapping[str, "Result"] = field(default_factory=dict)  # steps before
     answer: str | None = None
     firmware_warnings: Sequence[Phrase] = ()

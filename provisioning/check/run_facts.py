@@ -1,14 +1,17 @@
 """Reads what a run of the checklist knows: its commands and how they ended, their files, and the facts of a step."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from provisioning.check.camera_readings import NO_WAY_HERE
+from provisioning.check.camera_readings import MARKS, NO_WAY_HERE
 from provisioning.check.facts import HIDDEN, PRIVATE, CommandOutcome, Result, StepFacts, by_answer
 from provisioning.check.steps import Step
 from provisioning.core.config import current_config
 from provisioning.devices import camera_server, health_view, status_table, transfer_times
+from provisioning.devices.health_findings import RECENT
 from provisioning.devices.vehicle_facts import SIDES
 from provisioning.media import camera_clock
 from provisioning.models import (
@@ -28,6 +31,8 @@ from provisioning.models import (
 )
 from provisioning.phrase import Phrase, as_it_is
 from provisioning.tracker.parameters import SENDS_BY_ITSELF, WarningCode, as_integer, find_warnings
+
+RESTARTS = 6  # so many newest restarts of a vehicle are looked at
 
 
 def results_of(run: ChecklistRun) -> dict[str, Result]:
@@ -140,6 +145,7 @@ def facts_of(run: ChecklistRun, outcomes: list[CommandOutcome], device: Device) 
         status={row.item: (row.value, row.verdict) for row in rows},
         bad_cards=bad_cards,
         faulty_cards=[side for side, state in bad_cards.items() if state != status_table.NO_CARD],
+        restarted=_restarted(device, {row.item: row for row in rows}) if _took_nothing(outcomes) else {},
         differing=[
             {"number": int(row.item.split(".")[1]), "value": row.value, "asked": row.asked}
             for row in rows
@@ -163,6 +169,39 @@ def _others(outcomes: Sequence[CommandOutcome]) -> int:
     """Count the vehicles that got through lately, where a file did not come: is it us, or the vehicle?"""
     codes = {outcome.code for outcome in outcomes}
     return health_view.count_lately(utcnow()) if codes & set(NO_WAY_HERE) else 0
+
+
+def _took_nothing(outcomes: Sequence[CommandOutcome]) -> bool:
+    return any(MARKS.get(outcome.code or "") == "no_capture" for outcome in outcomes)
+
+
+def _restarted(device: Device, items: Mapping[str, StatusItem]) -> dict[str, str]:
+    """Give by camera when it last confirmed a restart, in the vehicle's zone, where no file of it came since."""
+    rows = db.session.scalars(
+        select(Command)
+        .where(
+            Command.device_id == device.id,
+            Command.id >= first_id(utcnow() - RECENT),
+            Command.kind == "camget_restart",
+            Command.state == State.DONE,
+        )
+        .order_by(Command.id.desc())
+        .limit(RESTARTS)
+    )
+    found: dict[str, str] = {}
+    for row in rows:
+        side, at = str(row.arguments.get("camera")), row.ended_at or row.updated_at
+        file = items.get(f"camera.{side}.file")
+        if side not in found and (file is None or file.checked_at < at):
+            found[side] = _in_words(at, device.time_zone)
+    return found
+
+
+def _in_words(at: datetime, zone: str) -> str:
+    """Give a time of a vehicle, with its day where that is not today."""
+    there = at.astimezone(ZoneInfo(zone))
+    is_today = there.date() == utcnow().astimezone(ZoneInfo(zone)).date()
+    return f"{there:%H:%M %Z}" if is_today else f"{there:%Y-%m-%d %H:%M %Z}"
 
 
 def _bad_cards(items: Mapping[str, StatusItem]) -> dict[str, str]:

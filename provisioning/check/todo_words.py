@@ -70,6 +70,8 @@ def _about_end(a: Arguments, otherwise: str) -> str:
 
 
 def _about_file(a: Arguments) -> str:
+    if a.get("restarted"):
+        return gettext(N_("Check its cable, then replace it."))
     if a["reason"] in NO_WAY_HERE and (others := a.get("others")):
         return about_server(others)
     return _about_end(a, _ASK_AGAIN)

@@ -37,17 +37,34 @@ def _by_camera(verdict: str, front: str, rear: str, any_camera: str) -> Callable
     )
 
 
+def _restarted(results: Results) -> str | None:
+    """Say when the cameras were restarted that take no picture all the same; None where one was not."""
+    failed = [results[side] for side in SIDES if mark_of(results, side) == "no_capture"]
+    times = [result.finding.arguments.get("restarted") for result in failed]
+    return times[-1] if times and all(times) else None
+
+
 def _about_pictures(results: Results) -> str:
-    if camera(BY_ID["no_capture"], results) in SIDES:
+    is_one = camera(BY_ID["no_capture"], results) in SIDES
+    if (at := _restarted(results)) and is_one:
         return gettext(
-            "Restart it and check again; if it stays so, check its cable and supply, then replace it."
+            "The camera was restarted at %(time)s and still takes no picture: check its cable, then replace it.",
+            time=at,
         )
-    return gettext(
-        "Restart both and check again; if it stays so, check their cables and supply, then replace them."
-    )
+    if at:
+        return gettext(
+            "The cameras were restarted at %(time)s and still take no picture: check their cables, then replace"
+            " them.",
+            time=at,
+        )
+    if is_one:
+        return gettext("Restart it and check again; if it stays so, check its cable, then replace it.")
+    return gettext("Restart both and check again; if it stays so, check their cables, then replace them.")
 
 
-def _restart(results: Results) -> Action:
+def _restart(results: Results) -> Action | None:
+    if _restarted(results):
+        return None
     about = camera(BY_ID["no_capture"], results) or "both"
     label = N_("Restart it and check again") if about in SIDES else N_("Restart both cameras and check again")
     return restart(about, label)

@@ -94,7 +94,20 @@ def no_capture(facts: VehicleFacts, limits: HealthLimits, now: datetime) -> Find
     if not sides and check.verdict == "no_capture":
         sides = [side for side in SIDES if check.camera in (side, "both", None)]
     left = [side for side in sides if not _came_since(camera_of(facts, side), check.found_at)]
-    return Finding(check.found_at, {"camera": left[0] if len(left) == 1 else "both"}) if left else None
+    if not left:
+        return None
+    camera = left[0] if len(left) == 1 else "both"
+    is_restarted = all(
+        side in check.restarted or _restarted_since(facts, side, check.found_at) for side in left
+    )
+    return Finding(check.found_at, {"camera": camera} | ({"restarted": True} if is_restarted else {}))
+
+
+def _restarted_since(facts: VehicleFacts, side: str, at: datetime) -> bool:
+    return any(
+        request.restarted == side and request.ended_at is not None and request.ended_at > at
+        for request in facts.requests
+    )
 
 
 def _came_since(camera: CameraFacts, at: datetime) -> bool:

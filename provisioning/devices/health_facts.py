@@ -213,7 +213,10 @@ def _check(run: ChecklistRun, *, has_verdict: bool) -> CheckFacts:
     marks = {name: str(entry["mark"]) for name, entry in run.steps.items() if entry.get("mark")}
     verdict = (run.verdict if has_verdict else run.likely_verdict) or ""
     found_at = (run.ended_at if has_verdict else run.likely_at) or run.updated_at
-    return CheckFacts(verdict, run.started_at, found_at, camera_of_verdict(verdict, marks), marks)
+    restarted = tuple(
+        side for side in SIDES if (run.steps.get(side, {}).get("arguments") or {}).get("restarted")
+    )
+    return CheckFacts(verdict, run.started_at, found_at, camera_of_verdict(verdict, marks), marks, restarted)
 
 
 def _requests(device: Device, now: datetime) -> list[SentCommand]:
@@ -244,8 +247,14 @@ def _request(row: Command) -> SentCommand:
         seconds=max(0.0, (row.answered_at - row.sending_at).total_seconds()) if row.answered_at else None,
         failure=row.error_code if has_failed else None,
         went_out=_went_out(row),
+        restarted=_restarted_camera(row),
         missing=_missing_cameras(row) if row.error_code == "camera_not_present" else (),
     )
+
+
+def _restarted_camera(row: Command) -> str:
+    has_restarted = row.kind == "camget_restart" and row.state == State.DONE
+    return str(row.arguments.get("camera", "")) if has_restarted else ""
 
 
 def _missing_cameras(row: Command) -> tuple[str, ...]:

@@ -47,6 +47,8 @@ class _Words:
 
 
 def _restart(arguments: ReasonArguments) -> Action:
+    if arguments.get("restarted"):
+        return CHECK  # another restart would change nothing
     return restart(arguments.get("camera") or "both")
 
 

@@ -48,6 +48,7 @@ class CheckFacts:
     found_at: datetime
     camera: str | None = None  # front, rear or both
     marks: Mapping[str, str] = field(default_factory=dict)
+    restarted: tuple[str, ...] = ()  # cameras that took no picture although they had been restarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class SentCommand:
     seconds: float | None = None  # until the first reply
     failure: str | None = None
     went_out: bool = True  # the gateway took it, or may have
+    restarted: str = ""  # the camera that confirmed its restart by it
     missing: tuple[str, ...] = ()  # cameras that a refusal for a missing one may be about
 
 
