@@ -201,7 +201,7 @@ def test_who_is_limited_to_tags_is_led_to_these_vehicles_alone(app: Flask) -> No
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_unfinished_installations_are_found_and_counted_by_their_index_alone(
+def test_unfinished_installations_are_counted_with_the_states_by_one_index_alone(
     app: Flask, visitor: Visitor
 ) -> None:
     add_many(3)
@@ -217,7 +217,7 @@ def test_unfinished_installations_are_found_and_counted_by_their_index_alone(
     cursor = db.session.connection().connection.cursor()
     ((statement, given),) = seen
     plan = [row[-1] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall()]
-    assert plan == ["SCAN devices USING COVERING INDEX ix_devices_unfinished"]
+    assert plan == ["SCAN devices USING COVERING INDEX ix_devices_live_health"]
 
 
 def test_vehicles_that_worked_before_an_update_are_installed(app: Flask) -> None:
