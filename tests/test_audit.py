@@ -93,6 +93,7 @@ def test_what_changes_a_vehicle_names_the_fields_and_hides_the_secrets(app: Flas
     assert entry.detail == {"name": "Van 12", "sms_password": "•••••"}
 
 
+@pytest.mark.on_sqlite
 def test_a_form_that_is_sent_leaves_the_fields_out_that_stayed_the_same(app: Flask, van: Device) -> None:
     visitor = Visitor(app, Role.INSTALLER)
     page = f"/vehicles/{IMEI}/settings/vehicle"
@@ -101,6 +102,7 @@ def test_a_form_that_is_sent_leaves_the_fields_out_that_stayed_the_same(app: Fla
     assert (entry.who, entry.detail) == ("installer@example.com", {"tags": "day, north"})
 
 
+@pytest.mark.on_sqlite
 def test_the_log_says_yes_and_no_of_what_was_ticked_and_leaves_out_what_was_not(app: Flask) -> None:
     given = {"imei": IMEI, "phone": "+12025550111", "name": "Van 11", "cabin_private": True}
     Api(app, Role.ADMIN)("POST", "/devices", given)
@@ -117,12 +119,14 @@ def test_the_log_says_yes_and_no_of_what_was_ticked_and_leaves_out_what_was_not(
         assert "nothing of the cabin: <bdi>no</bdi>" in text
 
 
+@pytest.mark.on_sqlite
 def test_the_log_names_roles_in_words(app: Flask) -> None:
     visitor = Visitor(app, Role.ADMIN)
     visitor.send("/settings/people", "/settings/people", email="ada@example.com", role="support")
     assert "role: <bdi>Support</bdi>" in visitor.get("/settings/log").text
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.usefixtures("van")
 def test_the_page_after_a_vehicle_was_changed_says_that_it_is_saved(app: Flask) -> None:
     visitor = Visitor(app, Role.INSTALLER)
@@ -151,6 +155,7 @@ def test_a_call_that_is_repeated_by_its_key_is_one_entry(app: Flask) -> None:
     assert audited() == [("token admin", "added", f"device:{IMEI}")]
 
 
+@pytest.mark.on_sqlite
 def test_what_is_refused_is_no_entry(app: Flask, van: Device) -> None:
     api = Api(app, Role.VIEWER)
     assert api("PATCH", f"/devices/{IMEI}", {"name": "x"}).status_code == 403
@@ -163,6 +168,7 @@ def test_correcting_a_link_is_an_entry_of_the_file_and_its_vehicle(app: Flask, p
     assert audited(imei=IMEI) == [("token support", "corrected", f"upload:{photo.id}")]
 
 
+@pytest.mark.on_sqlite
 def test_what_the_command_line_does_is_an_entry(app: Flask) -> None:
     cli = app.test_cli_runner()
     cli.invoke(
@@ -178,6 +184,7 @@ def test_what_the_command_line_does_is_an_entry(app: Flask) -> None:
     assert not any(secret in str(vars(row)) for row in entries() for secret in (token, PASSWORD))
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.quick
 def test_a_test_sms_is_an_entry_with_its_number_without_the_digits_in_the_middle(app: Flask) -> None:
     visitor = Visitor(app, Role.ADMIN)
@@ -232,6 +239,7 @@ def test_what_a_program_repeats_changes_nothing_and_is_one_entry(
     ]
 
 
+@pytest.mark.on_sqlite
 def test_a_form_that_changes_nothing_is_no_entry(app: Flask, van: Device) -> None:
     crash = Event(
         id=new_id(), device_id=van.id, kind="crash", at=utcnow(), cameras="front", file_types="photo"
@@ -248,6 +256,7 @@ def test_a_form_that_changes_nothing_is_no_entry(app: Flask, van: Device) -> Non
     assert [row.detail for row in entries(object=f"device:{IMEI}")] == [{"name": "Van 12"}]
 
 
+@pytest.mark.on_sqlite
 def test_what_changes_the_service_names_the_settings_and_hides_the_secrets(app: Flask) -> None:
     visitor = Visitor(app, Role.ADMIN)
     visitor.send(
@@ -278,6 +287,7 @@ def test_a_wall_board_is_named_where_it_is_made_and_revoked(app: Flask) -> None:
     assert "the wall board Depot" in flat(visitor.get("/settings/log"))
 
 
+@pytest.mark.on_sqlite
 def test_yes_and_no_stand_in_words_in_the_log(app: Flask, van: Device) -> None:
     Api(app, Role.ADMIN)("PATCH", f"/devices/{IMEI}", {"cabin_private": True})
     (entry,) = entries(imei=IMEI)
@@ -293,6 +303,7 @@ def test_yes_and_no_stand_in_words_in_the_log(app: Flask, van: Device) -> None:
     assert "active" not in without_addresses(page)
 
 
+@pytest.mark.on_sqlite
 def test_the_log_says_the_details_of_entries_in_words_and_nothing_that_is_empty(
     app: Flask, van: Device
 ) -> None:
@@ -321,6 +332,7 @@ def test_the_log_says_the_details_of_entries_in_words_and_nothing_that_is_empty(
     ]
 
 
+@pytest.mark.on_sqlite
 def test_the_log_of_people_has_a_heading_for_each_day_and_its_filter_is_closed(app: Flask) -> None:
     days = [utcnow() - timedelta(days=age) for age in (3, 2)]
     for day in days:
@@ -358,6 +370,7 @@ def without_addresses(page: str) -> str:
     return re.sub(r"<[^>]*>", "", page)
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("path", ["/settings/log", f"/vehicles/{IMEI}/log"])
 def test_the_log_names_in_words_with_a_link_what_an_entry_is_about(
     app: Flask, happened: dict[str, str], path: str
@@ -410,6 +423,7 @@ def test_looking_at_a_file_is_one_entry_for_the_page_and_all_its_ranges(app: Fla
     assert audited()[1:] == [("viewer@example.com", "downloaded", f"upload:{photo.id}")]
 
 
+@pytest.mark.on_sqlite
 def test_a_part_that_a_page_fetches_anew_by_itself_is_no_viewing(app: Flask, photo: Upload) -> None:
     Visitor(app, Role.VIEWER).get(f"/uploads/{photo.id}", **{"HX-Request": "true"})
     assert audited() == []
@@ -609,6 +623,7 @@ def test_the_csv_holds_what_the_filters_leave_and_is_an_entry_itself(app: Flask,
     assert audited()[-1] == ("admin@example.com", "exported", "log")
 
 
+@pytest.mark.on_sqlite
 def test_no_cell_of_the_csv_is_a_formula(app: Flask) -> None:
     audit.write([audit.NewEntry("=cmd()", "", AuditAction.CHANGED, detail={"name": "Van"})], utcnow())
     answer = Visitor(app, Role.ADMIN).get("/settings/log.csv")

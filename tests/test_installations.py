@@ -74,6 +74,7 @@ def test_the_step_is_the_first_that_is_not_done(
     assert open_step(facts) is step
 
 
+@pytest.mark.on_sqlite
 def test_the_inbox_leads_an_installation_from_step_to_step(van: Device, visitor: Visitor) -> None:
     page = flat(visitor.get("/inbox"))
     assert "<h2>Waiting for you</h2>" in page
@@ -93,6 +94,7 @@ def test_the_inbox_leads_an_installation_from_step_to_step(van: Device, visitor:
     assert badge(visitor) is None
 
 
+@pytest.mark.on_sqlite
 def test_settings_are_those_of_the_preset_too(van: Device, visitor: Visitor) -> None:
     preset = presets.save("Standard", "", NEEDED | {66024: 120}, "somebody", utcnow())
     registry.change(van, {"profile_id": preset.id}, utcnow())
@@ -103,6 +105,7 @@ def test_settings_are_those_of_the_preset_too(van: Device, visitor: Visitor) -> 
     assert "(step 4 of 4)" in visitor.get("/inbox").text
 
 
+@pytest.mark.on_sqlite
 def test_a_vehicle_whose_sms_login_nobody_knows_waits_for_that(app: Flask, visitor: Visitor) -> None:
     device = registry.add({"imei": IMEI, "phone": "+12025550111"}, utcnow())
     page = flat(visitor.get("/inbox"))
@@ -110,6 +113,7 @@ def test_a_vehicle_whose_sms_login_nobody_knows_waits_for_that(app: Flask, visit
     assert f'href="/vehicles/{device.imei}/settings/vehicle#field-sms_login"> Enter it' in page
 
 
+@pytest.mark.on_sqlite
 def test_what_is_under_way_or_waits_with_a_question_does_not_stand_still(
     van: Device, visitor: Visitor
 ) -> None:
@@ -134,6 +138,7 @@ def test_a_broken_vehicle_is_named_once_with_what_mends_it(van: Device, visitor:
     assert badge(visitor) == "1"
 
 
+@pytest.mark.on_sqlite
 def test_an_archived_vehicle_is_installed_and_checked_no_more(van: Device, visitor: Visitor) -> None:
     run = ChecklistRun(device_id=van.id, steps={"led": {"state": "question"}}, waits_for_person=True)
     db.session.add(run)
@@ -183,6 +188,7 @@ def test_many_at_once_are_one_line_that_leads_to_them(app: Flask, visitor: Visit
     assert "Van 11" in visitor.get("/").text
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.SUPPORT])
 def test_who_cannot_install_is_not_asked_to(app: Flask, van: Device, role: Role) -> None:
     visitor = Visitor(app, role)

@@ -67,6 +67,7 @@ def clock_is_off(device: Device, seconds: int) -> None:
     db.session.commit()
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("zone", "seconds", "fitting"),
     [
@@ -160,6 +161,7 @@ def test_the_check_after_a_restart_waits_for_the_camera_and_says_so(
     assert re.search(r"Waits about \d+ s: the cameras start again\.", page)
 
 
+@pytest.mark.on_sqlite
 def test_a_vehicle_that_takes_nothing_of_the_cabin_has_its_front_camera_restarted_alone(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_vehicle_that_takes_nothing_of_the_cabin_has_its_front_camera_restarte
     assert row.arguments["camera"] == "front"
 
 
+@pytest.mark.on_sqlite
 def test_a_verdict_of_cameras_without_a_picture_leads_to_their_restart(van: Device, visitor: Visitor) -> None:
     failed = {
         "state": "done",
@@ -263,6 +266,7 @@ def test_a_setting_that_was_not_confirmed_ends_the_check_before_it_asks_anything
     assert db.session.scalar(select(func.count()).select_from(Command)) == 1
 
 
+@pytest.mark.on_sqlite
 def test_while_a_check_is_open_nothing_is_sent_and_the_page_says_why(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:
@@ -274,6 +278,7 @@ def test_while_a_check_is_open_nothing_is_sent_and_the_page_says_why(
     assert 'name="then" value="check"' in flat(answer)
 
 
+@pytest.mark.on_sqlite
 def test_a_clock_of_another_zone_has_the_right_one_proposed(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:
@@ -310,6 +315,7 @@ def test_a_zone_that_was_set_since_the_clock_was_seen_is_not_moved_once_more(
     assert re.search(r'<option value="-180"\s+selected', visitor.get(MEND).text)
 
 
+@pytest.mark.on_sqlite
 def test_the_check_begins_at_once_where_the_vehicle_has_the_settings_already(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:
@@ -331,6 +337,7 @@ def test_the_log_of_people_says_that_a_check_was_begun_with_the_setting(
     assert {entry.action for entry in entries} >= {AuditAction.ASKED, AuditAction.CHECKED}
 
 
+@pytest.mark.on_sqlite
 def test_a_preset_is_filled_in_without_losing_the_check_that_follows(
     phone: Phone, van: Device, visitor: Visitor
 ) -> None:

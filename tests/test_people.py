@@ -42,6 +42,7 @@ def test_a_person_is_limited_to_tags_and_sees_the_whole_fleet_again(app: Flask, 
     assert (person().role, person().tags) == ("admin", None)
 
 
+@pytest.mark.on_sqlite
 def test_commas_alone_are_no_limit_to_nothing(app: Flask, admin: Visitor) -> None:
     invite(admin)
     press(admin, "change", role="viewer", tags="east")
@@ -106,6 +107,7 @@ def test_sessions_of_a_person_are_listed_and_ended(app: Flask, admin: Visitor) -
     assert sign_in.user_of(second.key, utcnow()) is None
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("session", ["", "all", "-1", "99999999999999999999"])
 def test_a_session_that_cannot_be_meant_ends_none(app: Flask, admin: Visitor, session: str) -> None:
     user = users.create(EMAIL, Role.VIEWER, PASSWORD)

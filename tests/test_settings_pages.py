@@ -118,6 +118,7 @@ def test_vehicles_that_cannot_reach_the_server_are_named(van: Device, visitor: V
     assert f'<a href="/vehicles/{van.imei}/check"><bdi>Van 11</bdi></a>' in text
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("address", ["127.0.0.1:4000", "::1:4000"])
 def test_connections_of_this_machine_and_of_unknown_vehicles_prove_nothing(
     van: Device, visitor: Visitor, address: str
@@ -224,6 +225,7 @@ def test_the_sms_of_the_last_day_are_counted(van: Device, visitor: Visitor) -> N
     assert "<dt>Without an answer yet</dt> <dd> 1 </dd>" in text
 
 
+@pytest.mark.on_sqlite
 def test_the_page_says_what_sms_cost_as_the_gateway_reported_and_estimates_the_rest(
     app: Flask, van: Device, visitor: Visitor
 ) -> None:
@@ -452,6 +454,7 @@ def stored(device: Device, ago: timedelta, **changes: Any) -> Upload:
     return upload(device, **given | changes)
 
 
+@pytest.mark.on_sqlite
 def test_what_is_used_and_how_fast_it_grows_is_shown(van: Device, visitor: Visitor) -> None:
     stored(van, timedelta(days=30))
     stored(van, timedelta(days=1), size=3_000_000)
@@ -464,6 +467,7 @@ def test_what_is_used_and_how_fast_it_grows_is_shown(van: Device, visitor: Visit
     assert "1.0 MB a day (average of the last 7 days)" in text
 
 
+@pytest.mark.on_sqlite
 def test_growth_is_the_average_since_the_first_file_where_that_came_lately(
     van: Device, visitor: Visitor
 ) -> None:
@@ -482,6 +486,7 @@ def test_how_long_the_disk_lasts_is_said_of_a_growth_that_was_seen_for_a_day(
     assert ("at this growth" in visitor.get(STORAGE).text) is says
 
 
+@pytest.mark.on_sqlite
 def test_a_change_that_removes_nothing_yet_says_when_the_first_file_goes(
     van: Device, visitor: Visitor
 ) -> None:

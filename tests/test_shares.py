@@ -65,6 +65,7 @@ def test_views_are_counted_and_the_token_is_kept_nowhere(app: Flask, ident: str)
     assert token not in {str(getattr(row, column.name)) for column in Share.__table__.columns}
 
 
+@pytest.mark.on_sqlite
 def test_a_program_that_asks_only_whether_a_link_works_is_no_view(app: Flask, ident: str) -> None:
     path, share = made(app, ident)
     assert app.test_client().head(path).status_code == 200
@@ -72,6 +73,7 @@ def test_a_program_that_asks_only_whether_a_link_works_is_no_view(app: Flask, id
     assert audited(f"shared link {share['id']}") == []
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     "headers",
     [
@@ -101,6 +103,7 @@ def test_who_is_limited_to_other_tags_sees_by_a_link_what_everybody_sees(app: Fl
     assert guest.get(f"/media/{ident}").status_code == 404
 
 
+@pytest.mark.on_sqlite
 def test_the_log_has_who_shared_and_for_how_long(app: Flask, ident: str) -> None:
     made(app, ident, password="open sesame")
     visitor = Visitor(app, Role.SUPPORT)
@@ -178,6 +181,7 @@ def made_again(app: Flask, ident: str) -> tuple[str, dict[str, Any]]:
     return answer.json["url"].removeprefix("http://dualcam.test"), answer.json
 
 
+@pytest.mark.on_sqlite
 def test_a_password_is_asked_for_before_anything_is_shown(app: Flask, ident: str) -> None:
     path, share = made(app, ident, password="open sesame")
     assert share["password"] is True
@@ -243,6 +247,7 @@ def test_the_page_of_an_event_ends_no_link_to_another(app: Flask, van: Device, i
     assert opened(app, path).status_code == 200
 
 
+@pytest.mark.on_sqlite
 def test_the_page_of_an_event_makes_a_link_shows_it_once_and_ends_it(app: Flask, ident: str) -> None:
     visitor = Visitor(app, Role.SUPPORT)
     page = f"/media/{ident}"
@@ -309,6 +314,7 @@ def test_a_link_is_not_restored_later_nor_beyond_its_time(app: Flask, ident: str
     assert opened(app, path).status_code == 404
 
 
+@pytest.mark.on_sqlite
 def test_the_page_of_an_event_offers_and_restores_no_link_to_another(
     app: Flask, van: Device, ident: str
 ) -> None:
@@ -334,6 +340,7 @@ def test_a_link_to_an_event_that_went_meanwhile_is_not_restored(app: Flask, van:
     assert opened(app, path).status_code == 404
 
 
+@pytest.mark.on_sqlite
 def test_who_may_not_share_restores_no_link(app: Flask, ident: str) -> None:
     path, share, page = ended(Visitor(app, Role.SUPPORT), app, ident)
     viewer = Visitor(app, Role.VIEWER)
