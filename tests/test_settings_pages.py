@@ -266,6 +266,31 @@ def test_what_is_counted_of_two_periods_is_read_once(
     assert sum(words.lower() in statement.lower() for statement in seen) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "words"),
+    [
+        ("people", {"email": "a@b.de", "role": "viewer", "tags": "x" * 300}, "A tag has at most"),
+        ("tokens", {"name": "ERP", "role": "viewer", "days": "0"}, "Give a number of days from 1 to 36500."),
+        ("tokens", {"name": "F\u00fcr SAP", "role": "viewer", "days": "9"}, "Letters from A to Z, digits"),
+        ("wall", {"name": "x" * 101}, "At most 100 characters."),
+    ],
+)
+def test_a_field_that_is_wrong_says_what_it_takes_and_keeps_what_was_typed(
+    visitor: Visitor, name: str, fields: dict[str, str], words: str
+) -> None:
+    page = f"/settings/{name}"
+    answer = visitor.send(page, page, **fields)
+    assert answer.status_code == 422
+    assert f'<p class="field-error" role="alert">{words}' in flat(answer)
+    assert all(value in answer.text for value in fields.values())
+
+
+def test_a_blank_number_of_days_is_for_ever_as_an_empty_one(visitor: Visitor) -> None:
+    assert visitor.send(STORAGE, STORAGE, photo=" ", video="7").status_code == 302
+    row = fleet_settings.current()
+    assert (row.photo_days, row.video_days) == (0, 7)
+
+
 def test_the_start_page_tells_administrators_whether_sms_work(
     phone: Phone, visitor: Visitor, van: Device
 ) -> None:

@@ -16,15 +16,19 @@ from provisioning.web import tag_limit
 PREFIX = "dcw_"  # the log hides what begins so
 LARGEST = 2**31 - 1  # what a database's integer holds
 SEEN_EVERY = timedelta(minutes=1)  # opened_at is for people: no write per request
+NAME_LENGTH = 100
 
 
 def create(name: str, tags: Sequence[str] | None, by: str, now: datetime) -> str:
     """Add a link and give its token, which is stored nowhere. Raises Invalid naming name or tags."""
     name = named(name)
+    problem = None
     if not name:
-        raise Invalid(
-            gettext("The link cannot be made."), errors={"name": [gettext("Say where the screen hangs.")]}
-        )
+        problem = gettext("Say where the screen hangs.")
+    elif len(name) > NAME_LENGTH:
+        problem = gettext("At most %(number)s characters.", number=NAME_LENGTH)
+    if problem:
+        raise Invalid(gettext("The link cannot be made."), errors={"name": [problem]})
     token = PREFIX + secrets.token_urlsafe(32)
     limit = tag_limit.checked(tags, Role.VIEWER)
     db.session.add(WallLink(name=name, token_hash=_hash(token), tags=limit, created_by=by, created_at=now))
@@ -34,7 +38,7 @@ def create(name: str, tags: Sequence[str] | None, by: str, now: datetime) -> str
 
 def named(text: str) -> str:
     """Give the name of a link as it is kept."""
-    return clean_line(text)[:100]
+    return clean_line(text)
 
 
 def find(token: str, now: datetime) -> WallLink:

@@ -110,8 +110,15 @@ def load_from(schema: Schema, given: Given, *names: str) -> dict[str, Any]:
     try:
         return dict(schema.load({name: given[name] for name in names if name in given}))
     except ValidationError as error:
-        errors = {str(name): [str(t) for t in texts] for name, texts in error.messages_dict.items()}
+        errors = {str(name): _texts(found) for name, found in error.messages_dict.items()}
         raise Invalid(gettext("Some fields are wrong; nothing was changed."), errors=errors) from error
+
+
+def _texts(found: Any) -> list[str]:
+    """Give what is wrong with a field: of one that is a list, what is wrong with its items, each once."""
+    if not isinstance(found, Mapping):
+        return [str(text) for text in found]
+    return list(dict.fromkeys(text for one in found.values() for text in _texts(one)))
 
 
 def submit(device: Device, name: str, arguments: Mapping[str, Any], endpoint: str) -> str:

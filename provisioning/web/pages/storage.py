@@ -49,7 +49,9 @@ def keep_days() -> ResponseReturnValue:
 def _read(given: forms.Given) -> KeptDays:
     schema = kept_days_schema(kept_days.least_days(current_config()))
     # an empty field is shown as "for ever"
-    values = forms.load_from(schema, {name: text or "0" for name, text in given.items()}, "photo", "video")
+    values = forms.load_from(
+        schema, {name: text.strip() or "0" for name, text in given.items()}, "photo", "video"
+    )
     return KeptDays(values["photo"], values["video"])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import fields, pre_load, validate
 
 from provisioning.models import ApiToken, Role, User
-from provisioning.tracker.input_fields import Flag
+from provisioning.tracker.input_fields import Flag, WholeNumber
 from provisioning.translation import N_
 from provisioning.web.invitations import Invitation
 from provisioning.web.language import LANGUAGES
@@ -21,6 +21,7 @@ from provisioning.web.schemas.request_fields import (
     Strict,
 )
 from provisioning.web.schemas.response_fields import Boolean, One, ResponseSchema, Text, Texts, Time, Word
+from provisioning.web.schemas.storage import DAYS
 
 ROLES = tuple(role.value for role in Role)
 LIMIT = "sees vehicles with one of these tags"
@@ -110,7 +111,7 @@ class TokenSchema(Strict):
 class TokenForm(FormFields, TokenSchema):
     """A token as a form makes it: its numbers are text."""
 
-    days = fields.Integer(load_default=365, validate=validate.Range(1, 36_500))
+    days = WholeNumber(1, 36_500, DAYS, load_default=365)
 
 
 @dataclass(frozen=True, slots=True)

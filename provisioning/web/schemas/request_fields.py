@@ -207,7 +207,9 @@ class FormFields(Schema):
 
 PLAIN_NAME = validate.Regexp(
     r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}$(?!\n)",
-    error=N_("Letters, digits, blanks, dots, dashes; it begins with a letter or digit."),
+    error=N_(
+        "Letters from A to Z, digits, blanks, dots and dashes, 99 at most; it begins with a letter or digit."
+    ),
 )
 # a line end in such a name is refused, not taken off
 PLAIN_NAME_CLEANED = {**Readable.cleaned, "name": lambda name: name.strip(" \u00a0\u200b\ufeff")}
