@@ -97,18 +97,23 @@ class TokenChangeSchema(Strict):
     tags = _limit()
 
 
-class TokenSchema(Strict):
-    """A token that is made."""
+class _NewTokenFields(Strict):
+    """What is given of a token that is made, by whatever way."""
 
     cleaned = PLAIN_NAME_CLEANED
 
     name = fields.String(required=True, validate=PLAIN_NAME)
     role = fields.String(required=True, validate=validate.OneOf(ROLES))
-    days = fields.Integer(load_default=365, strict=True, validate=validate.Range(1, 36_500))
     tags = _limit(load_default=None)
 
 
-class TokenForm(FormFields, TokenSchema):
+class TokenSchema(_NewTokenFields):
+    """A token that is made."""
+
+    days = fields.Integer(load_default=365, strict=True, validate=validate.Range(1, 36_500))
+
+
+class TokenForm(FormFields, _NewTokenFields):
     """A token as a form makes it: its numbers are text."""
 
     days = WholeNumber(1, 36_500, DAYS, load_default=365)
