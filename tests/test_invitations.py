@@ -14,9 +14,10 @@ from people_visits import EMAIL, PASSWORD, invite, link_of, nobody, person, pres
 from sqlalchemy import select, update
 from test_audit import audited
 
+from provisioning.core import mail
 from provisioning.core.errors import Invalid
-from provisioning.models import User, WebSession, db, utcnow
-from provisioning.web import invitations, sign_in
+from provisioning.models import Role, User, WebSession, db, utcnow
+from provisioning.web import invitations, sign_in, users
 
 admin = people_visits.admin  # the same fixture
 
@@ -165,3 +166,31 @@ def test_a_link_is_shown_with_the_reason_where_its_mail_could_not_be_sent(app: F
     answer = admin.send("/settings/people", "/settings/people", email=EMAIL, role="viewer")
     assert "The mail could not be sent (ConnectionRefusedError)." in answer.text
     assert link_of(answer.text)
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "a,b@example.com",
+        "ops<evil@example.com",
+        "x@[",
+        "group:;@example.com",
+        "=?utf-8?q?a?=@example.com",
+        'a"b@example.com',
+    ],
+)
+def test_an_address_that_a_mail_would_be_sent_to_otherwise_is_none(
+    app: Flask, admin: Visitor, email: str
+) -> None:
+    answer = admin.send("/settings/people", "/settings/people", email=email, role="viewer")
+    assert answer.status_code == 422
+    assert "Not an e-mail address." in answer.text
+    with pytest.raises(Invalid):
+        users.create(email, Role.VIEWER, "seven lamps under a bridge")
+
+
+@pytest.mark.parametrize("email", ["x@[", "group:;@b", "a@"])
+def test_a_mail_to_an_address_that_none_can_be_written_to_says_so(app: Flask, email: str) -> None:
+    set_mail(app, "smtp://127.0.0.1:9")
+    with pytest.raises(mail.MailError):
+        mail.send(email, "subject", "text")

@@ -11,6 +11,7 @@ from provisioning.translation import gettext
 
 TIMEOUT = 10.0  # seconds for each step: a person waits for the page
 PORTS = {"smtp": 587, "smtps": 465}
+UNREADABLE = (LookupError, AttributeError)  # what EmailMessage raises for some addresses that are none
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -27,13 +28,13 @@ def send(to: str, subject: str, text: str) -> None:
     """Hand a mail over to the SMTP server. Raises MailError."""
     config = current_config()
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = config.smtp_from, to, subject
-    message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain="dualcam")
-    message.set_content(text)
     try:
+        message["From"], message["To"], message["Subject"] = config.smtp_from, to, subject
+        message["Date"], message["Message-ID"] = formatdate(), make_msgid(domain="dualcam")
+        message.set_content(text)
         with _connected(config.smtp_url or "") as server:
             server.send_message(message)
-    except (OSError, smtplib.SMTPException, ValueError) as error:
+    except (OSError, smtplib.SMTPException, ValueError, *UNREADABLE) as error:
         raise MailError(
             gettext("The mail could not be sent (%(error)s).", error=type(error).__name__)
         ) from error

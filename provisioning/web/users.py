@@ -27,6 +27,8 @@ SCORED = 72  # characters that zxcvbn looks at; its time grows with them
 HASHING_THREADS = 2
 NAME_LENGTH = 100
 NO_PASSWORD = ""  # of a user who was invited: no hash, so that no password fits
+# in the head of a mail they part, quote or explain addresses: the mail would go to another one, or to none
+NOT_IN_EMAIL = '()<>[]:;,\\"?'
 IDENT = re.compile(r"[0-9]{1,9}")
 _hasher = PasswordHasher()
 # a hash takes 64 MiB and a tenth of a second: a pool of its own, so that guesses delay nothing but guesses
@@ -51,7 +53,7 @@ def add(email: str, name: str, role: Role, tags: Sequence[str] | None = None) ->
 
 def _new(email: str, name: str, role: Role, tags: Sequence[str] | None) -> User:
     email = normalised(email)
-    if email.count("@") != 1 or len(email) > 254 or any(c.isspace() for c in email):
+    if email.count("@") != 1 or len(email) > 254 or any(c.isspace() or c in NOT_IN_EMAIL for c in email):
         raise Invalid(
             gettext("The user cannot be added."), errors={"email": [gettext("Not an e-mail address.")]}
         )

@@ -60,8 +60,9 @@ class UserChangeSchema(ReadingSchema):
     active = Flag()
 
 
-# a part of an e-mail address: no blank of any kind, each named, since "\s" means others in the API's document
-_WORD = r"[^@\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]+"
+# a part of an e-mail address: nothing that has a meaning of its own in the head of a mail, and no blank of any kind;
+# each is named, since "\s" means others in the API's document
+_WORD = r"[^@()<>\[\]:;,\\?\u0022\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]+"
 
 
 class UserSchema(Strict):
