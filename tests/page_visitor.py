@@ -1,5 +1,6 @@
 """A visitor of the pages, without JavaScript, and rows for what the pages show."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -51,6 +52,11 @@ class Visitor:
         """The tests' app context outlives a request; what it holds of a request must not."""
         for name in list(g):
             g.pop(name)
+
+
+def configure(app: Flask, **changes: Any) -> None:
+    """Change settings of the environment for one test."""
+    app.extensions["dualcam_config"] = dataclasses.replace(app.extensions["dualcam_config"], **changes)
 
 
 def add_van() -> Device:
