@@ -39,6 +39,7 @@ from databases import migrate  # noqa: F401 - tests take it from here
 from flask import Flask
 from hypothesis import settings
 from machine import free_port  # noqa: F401 - tests take it from here
+from page_screens import open_context, paths, signed_in  # noqa: F401 - fixtures of tests with a browser
 from page_visitor import van, visitor  # noqa: F401 - fixtures of every test that visits pages
 
 from provisioning.core.config import Config, load
