@@ -20,6 +20,7 @@ from provisioning.check.verdicts import (
     decide_further,
     grounds,
     likely_cause,
+    who_acts,
 )
 from provisioning.phrase import Phrase, as_it_is
 
@@ -233,6 +234,30 @@ def test_a_transfer_for_which_nothing_was_taken_was_not_tried(
     off = {name: changes["front"] for name in ("rear", "card") if "front" in changes}
     transfer = judged(changes | off | {"transfer": StepFacts()})["transfer"]
     assert (transfer.verdict, finding_words.finding(transfer.finding)) == (verdict, said)
+
+
+WITHOUT_STATES = StepFacts([CommandOutcome("done", True, result={"values": DUALCAM | {"113": "0"}})])
+
+
+@pytest.mark.parametrize(("changes", "title", "todo", "who"), [
+    ({}, "All good", "Nothing to do.", None),
+    ({"power": StepFacts([REPLIED], {"info.getio.DI1": ("0", "good")})}, "All good", "Nothing to do.", None),
+    ({"configuration": WITHOUT_STATES}, "Works, with one thing to look at",
+     "Set Data protocol (113) to Codec 8 Extended if your telematics platform is to get", "desk"),
+    ({"configuration": WITHOUT_STATES, "firmware": NO_ANSWER}, "Works, with 2 things to look at", "Ask again later.",
+     "desk"),
+])  # fmt: skip
+def test_a_vehicle_that_works_is_all_good_only_where_there_is_nothing_to_look_at(
+    changes: dict[str, StepFacts], title: str, todo: str, who: str | None
+) -> None:
+    results = judged(changes)
+    verdict = decide(results)
+    said = verdict_words.sentence(verdict, results)
+    assert verdict.id == "good"
+    assert said.startswith(f"{title}. ")
+    assert todo in verdict_words.todo("good", results)
+    assert ("never reach" in said or "not known" in said) == (title != "All good")
+    assert who_acts(verdict, results) == who
 
 
 def test_an_ignition_that_is_off_is_to_be_switched_on_before_the_next_check() -> None:

@@ -10,7 +10,7 @@ from provisioning.check import check_words, finding_words, todo_words, verdict_w
 from provisioning.check.facts import BAD, LOOKS, WARN, Result
 from provisioning.check.run_facts import commands_of, own_commands, results_of
 from provisioning.check.steps import STEPS, Step
-from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, rests_on
+from provisioning.check.verdicts import BY_ID, camera, certainty, decide_further, grounds, rests_on, who_acts
 from provisioning.commands import command_words
 from provisioning.devices.actions import Action
 from provisioning.models import ChecklistRun, Command, State
@@ -233,7 +233,7 @@ def _shown_verdict(run: ChecklistRun) -> VerdictView | None:
         todo=verdict_words.todo(verdict.id, results),
         text=verdict_words.sentence(verdict, results),
         rests_on=rests_on(verdict, results),
-        who=verdict.who,
+        who=who_acts(verdict, results),
         action=ActionView(label, "provision") if verdict.id == "wrong_mode" else None,
         also=further_of(run),
     )

@@ -116,7 +116,9 @@ _STEPS: Mapping[str, Words] = {
     "configuration_unread": _ASK_LATER,
     "wrong_mode": N_("Set %(required)s."),
     "differs": N_("Send these settings again."),
-    "configured_without_states": N_("Set %(protocol)s to Codec 8 Extended if you want them."),
+    "configured_without_states": N_(
+        "Set %(protocol)s to Codec 8 Extended if your telematics platform is to get the states of the cameras."
+    ),
     "ignition_off": _SWITCH_ON,
     "ignition_reported_off": _SWITCH_ON,
     "input_off": _SWITCH_ON,

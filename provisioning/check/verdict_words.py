@@ -6,12 +6,12 @@ from types import MappingProxyType
 
 from provisioning.check import finding_words, todo_words
 from provisioning.check.facts import Result, mark_of
-from provisioning.check.verdicts import BY_ID, CheckVerdict, camera, certainty, decide_further, grounds
+from provisioning.check.verdicts import BY_ID, CheckVerdict, camera, certainty, decide_further, grounds, notes
 from provisioning.devices import health_words
 from provisioning.devices.actions import SET_MODE, Action, ActionKind, restart
 from provisioning.devices.vehicle_facts import SIDES
 from provisioning.tracker.parameters import named_settings
-from provisioning.translation import N_, gettext
+from provisioning.translation import N_, gettext, ngettext
 
 Results = Mapping[str, Result]
 _NONE: Results = MappingProxyType({})
@@ -116,6 +116,17 @@ def _about_slowness(results: Results) -> str:
     return gettext("Look at what is slow, files or answers, in the step about speed.")
 
 
+def _works(results: Results) -> str:
+    if count := len(notes(results)):
+        return ngettext("Works, with one thing to look at", "Works, with %(number)s things to look at", count)
+    return gettext("All good")
+
+
+def _about_notes(results: Results) -> str:
+    found = [todo_words.todo(note, results) for note in notes(results)]
+    return " ".join(dict.fromkeys(filter(None, found))) or gettext("Nothing to do.")
+
+
 VERDICTS: Mapping[str, VerdictWords] = {
     "other_tracker": VerdictWords(
         N_("Another tracker answers at this number"), N_("Correct the phone number or the IMEI.")
@@ -175,7 +186,7 @@ VERDICTS: Mapping[str, VerdictWords] = {
         N_("Transfers keep breaking"), N_("Check antenna, coverage and the camera's cable.")
     ),
     "slow": VerdictWords(N_("It works, but slow"), _about_slowness),
-    "good": VerdictWords(N_("All good"), N_("Nothing to do.")),
+    "good": VerdictWords(_works, _about_notes),
     "undecided": VerdictWords(
         N_("Not clear yet"), N_("Ask again the steps that are marked “problem” or “look at it”.")
     ),

@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from provisioning.check.facts import BAD, GOOD, HIDDEN, PRIVATE, UNABLE, WARN, Result, StepFacts, has_mark
+from provisioning.check.facts import (
+    BAD,
+    GOOD,
+    HIDDEN,
+    NO_STATES,
+    PRIVATE,
+    UNABLE,
+    WARN,
+    Result,
+    StepFacts,
+    has_mark,
+)
 from provisioning.check.steps import Step
 from provisioning.devices import health
 from provisioning.devices.health import HealthState
@@ -186,6 +197,21 @@ def decide_further(results: Mapping[str, Result]) -> list[CheckVerdict]:
     is_proved = has_mark(results, "no_card", "card", "sd") or has_mark(results, "bad_card", "card")
     is_doubtful = has_mark(results, "wrong", "clock") and not is_proved
     return [one for one in found[1:] if one.id not in _CARDS or not is_doubtful]
+
+
+def notes(results: Mapping[str, Result]) -> list[Phrase]:
+    """Give what there is to look at of a vehicle that works."""
+    # an ignition that seemed to be off, and cameras that took pictures all the same: there is nothing to look at
+    return [
+        result.finding
+        for result in results.values()
+        if (result.verdict == WARN and result.mark != "perhaps_off") or result.mark == NO_STATES
+    ]
+
+
+def who_acts(verdict: CheckVerdict, results: Mapping[str, Result]) -> str | None:
+    """Say who can do the next step after a verdict; None where nothing is to be done."""
+    return DESK if verdict.id == "good" and notes(results) else verdict.who
 
 
 def health_state(verdict: CheckVerdict) -> HealthState | None:
