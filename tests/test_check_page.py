@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from page_visitor import IMEI, Visitor, command, flat
+from sqlalchemy import select
 
 from provisioning.check import verdict_words
 from provisioning.check.facts import HIDDEN
 from provisioning.devices import health_words
-from provisioning.models import BY_CHECK, ChecklistRun, Device, Role, State, db, utcnow
+from provisioning.models import BY_CHECK, AuditEntry, ChecklistRun, Device, Role, State, db, utcnow
 from provisioning.phrase import as_it_is
 
 pytestmark = pytest.mark.on_sqlite
@@ -196,6 +197,22 @@ def test_a_second_fault_stands_below_the_verdict_with_what_to_do(van: Device, vi
     found = card.partition("<h3>Also found</h3>")[2]
     assert re.findall(r"<strong>(.*?)</strong>", found) == ["Rear camera does not answer."]
     assert verdict_words.todo("rear_camera") in found
+
+
+def test_the_logs_say_who_answered_a_question_and_who_ended_a_check(
+    van: Device, visitor: Visitor, app: Flask
+) -> None:
+    run = run_of(van, {"led": {"state": "question"}}, waits_for_person=True)
+    answer = visitor.send(PAGE, PAGE, do="answer", step="led", answer="yes")
+    assert answer.status_code == 302
+    run.ended_at = None
+    db.session.commit()
+    visitor.send(PAGE, PAGE, do="stop")
+    written = db.session.scalars(select(AuditEntry).where(AuditEntry.imei == IMEI).order_by(AuditEntry.id))
+    assert [entry.action for entry in written] == ["answered", "stopped"]
+    log = flat(visitor.get(f"/vehicles/{IMEI}/log"))
+    assert "answered a question of the check of this vehicle" in log
+    assert "ended the check of this vehicle" in log
 
 
 @pytest.mark.parametrize(("minutes", "said"), [(45, "answered <time"), (2, "checked <time")])

@@ -1,5 +1,6 @@
 """What mends a vehicle is one action: the setting is sent, and once it is confirmed the check begins by itself."""
 
+import html
 import re
 from datetime import datetime, timedelta
 
@@ -284,6 +285,13 @@ def test_a_clock_of_another_zone_has_the_right_one_proposed(
 ) -> None:
     confirmed(phone, van, p151=18, p150=1, p66024=120)
     clock_is_off(van, 10_800)
+    van.time_zone = "UTC"
+    db.session.commit()
+    found = "The camera's clock is 3 h ahead. With UTC-01:00 it shows the right time."
+    assert found not in html.unescape(flat(visitor.get(PATH)))
+    page = html.unescape(flat(visitor.get(MEND)))
+    assert found in page
+    assert "The zone of the vehicle is another one" in page
     # nothing is to be mended on this one
     assert re.search(r'<option value="120"\s+selected', visitor.get(PATH).text)
     assert re.search(r'<option value="-60"\s+selected', visitor.get(MEND).text)

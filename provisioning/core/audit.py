@@ -46,6 +46,8 @@ class AuditAction(StrEnum):
     ASKED = "asked"
     CANCELLED = "cancelled"
     CHECKED = "checked"
+    ANSWERED = "answered"
+    STOPPED = "stopped"
     CORRECTED = "corrected"
     NOTED = "noted"
     ADDED = "added"

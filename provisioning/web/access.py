@@ -165,7 +165,7 @@ WRITES: Mapping[str, WriteAccess] = {
     "PATCH /api/v1/devices/<imei>": WriteAccess(Permission.SET_UP, AuditAction.CHANGED),
     "DELETE /api/v1/devices/<imei>": WriteAccess(Permission.SET_UP, AuditAction.REMOVED),
     "POST /api/v1/devices/<imei>/check": WriteAccess(Permission.ASK, AuditAction.CHECKED),
-    "POST /api/v1/devices/<imei>/check/answers": WriteAccess(Permission.ASK, AuditAction.CHECKED),
+    "POST /api/v1/devices/<imei>/check/answers": WriteAccess(Permission.ASK, AuditAction.ANSWERED),
     "POST /api/v1/devices/<imei>/commands": WriteAccess(Permission.ASK, AuditAction.ASKED),
     "POST /api/v1/devices/<imei>/provision": WriteAccess(Permission.SET_UP, AuditAction.ASKED),
     "POST /api/v1/devices/<imei>/records": WriteAccess(Permission.REPORT, None),

@@ -118,6 +118,16 @@ def checked(device: Device) -> None:
     note(AuditAction.CHECKED, f"device:{device.imei}", imei=device.imei)
 
 
+def answered(device: Device) -> None:
+    """Note that a question of a check was answered."""
+    note(AuditAction.ANSWERED, f"device:{device.imei}", imei=device.imei)
+
+
+def stopped(device: Device) -> None:
+    """Note that a check was ended before its end."""
+    note(AuditAction.STOPPED, f"device:{device.imei}", imei=device.imei)
+
+
 def changed(
     action: AuditAction,
     device: Device,

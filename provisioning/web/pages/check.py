@@ -10,7 +10,7 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.devices import registry
 from provisioning.models import ChecklistRun, Device, utcnow
 from provisioning.translation import gettext
-from provisioning.web import auth
+from provisioning.web import audit_notes, auth
 from provisioning.web.pages import action_places, forms, words
 from provisioning.web.pages.vehicle import page
 
@@ -78,9 +78,11 @@ def _act(device: Device) -> None:
         raise Invalid(gettext("There is no run; start one."))
     if what == "stop":
         runner.stop(run, now)
+        audit_notes.stopped(device)
         return
     if what == "answer":
         runner.answer(run, request.form.get("step", ""), request.form.get("answer", ""), now)
+        audit_notes.answered(device)
     elif what == "again":
         runner.again(run, request.form.get("step", ""), now)
     elif what != "start":

@@ -27,6 +27,8 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
     AuditAction.ASKED: (N_("%(who)s asked for: %(what)s"), "send"),
     AuditAction.CANCELLED: (N_("%(who)s cancelled: %(what)s"), "x"),
     AuditAction.CHECKED: (N_("%(who)s checked %(what)s"), "circle-check"),
+    AuditAction.ANSWERED: (N_("%(who)s answered a question of the check of %(what)s"), "message"),
+    AuditAction.STOPPED: (N_("%(who)s ended the check of %(what)s"), "x"),
     AuditAction.CORRECTED: (N_("%(who)s corrected %(what)s"), "check"),
     AuditAction.NOTED: (N_("%(who)s wrote a note about %(what)s"), "message"),
     AuditAction.ADDED: (N_("%(who)s added %(what)s"), "plus"),

@@ -106,10 +106,12 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     config = current_config()
     own = camera_server.own_server(config)
     clock = status_table.get(device.id, status_table.CLOCK)
+    fitting = _fitting_zone(device, _held(device))
     return page(
         device, "vehicle/settings.html", "settings", error=error, profiles=presets.newest(),
         still_takes=cabin_rule.still_takes(device),
         zone_now=(offset, questions.zone_words(offset)), clock=clock,
+        zone_fitting=None if fitting is None else (fitting, questions.zone_words(fitting)),
         check_costs=_check_costs(device) if _then_check() else None,
         server=f"{own.domain}:{own.port}" if own else gettext("this service's address"),
         config=config, given=request.form, **cards.choices(), **_shown(device),
@@ -181,19 +183,23 @@ def _wish(device: Device) -> _Wish:
 
 
 def _with_right_clock(device: Device, answers: Answers, held: Mapping[int, Any]) -> Answers:
-    """Propose the camera's time zone that puts a wrong clock right, where somebody came to mend it.
+    fitting = _fitting_zone(device, held)
+    return answers if fitting is None else dataclasses.replace(answers, camera_time_zone=fitting)
 
-    Nothing where the zone was set after the file that showed how far the clock is off: it may be right by now.
+
+def _fitting_zone(device: Device, held: Mapping[int, Any]) -> int | None:
+    """Give the camera's time zone, in minutes, that puts a wrong clock right, where somebody came to mend it.
+
+    None where the zone was set after the file that showed how far the clock is off: it may be right by now.
     """
     clock = status_table.get(device.id, status_table.CLOCK)
     if not _then_check() or clock is None or clock.value is None:
-        return answers
+        return None
     number = id_of("camera_time_zone")
     if any(row.since > clock.checked_at for row in status_table.parameters(device.id, [number])):
-        return answers
+        return None
     zone = as_integer(held.get(number)) or 0
-    fitting = camera_clock.zone_that_fits(zone, float(clock.value))
-    return answers if fitting is None else dataclasses.replace(answers, camera_time_zone=fitting)
+    return camera_clock.zone_that_fits(zone, float(clock.value))
 
 
 def _held(device: Device) -> dict[int, Any]:

@@ -292,6 +292,21 @@ def clips(number: int) -> str:
     return ngettext("%(number)s clip", "%(number)s clips", number)
 
 
+def zone_proposed(seconds: str, zone: str) -> str:
+    """Say why a time zone is proposed: by how much the camera's clock is off, and that this puts it right."""
+    off = float(seconds)
+    time = transfer_times.about(abs(off))
+    if off > 0:
+        return gettext(
+            "The camera's clock is %(time)s ahead. With %(zone)s it shows the right time.",
+            time=time,
+            zone=zone,
+        )
+    return gettext(
+        "The camera's clock is %(time)s behind. With %(zone)s it shows the right time.", time=time, zone=zone
+    )
+
+
 def clock_shown(value: str) -> str:
     """Say how right a camera's clock is, from the seconds by which its newest file was ahead of ours."""
     seconds = float(value)
