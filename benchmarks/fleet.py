@@ -35,6 +35,7 @@ from flask.testing import FlaskClient  # noqa: E402
 from sqlalchemy import event, select, text  # noqa: E402
 
 from app import create_app  # noqa: E402
+from provisioning.core import logging_setup  # noqa: E402
 from provisioning.core.config import load  # noqa: E402
 from provisioning.models import Device, DeviceTag, Role, User, db, utcnow  # noqa: E402
 from provisioning.web import auth, sign_in, users, wall_links  # noqa: E402
@@ -72,6 +73,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["list", "pages"], help="measure a part")
     parser.add_argument("--plans", action="store_true", help="print how the rows of each statement are found")
     given = parser.parse_args()
+    logging_setup.configure()  # what people do is logged: not among the figures
     with tempfile.TemporaryDirectory() as folder, database(given, Path(folder)) as url:
         databases.migrate(url)
         filled = fleet_rows.fill(databases.with_driver(url), fleet_rows.Fleet(given.vehicles, given.commands))
