@@ -88,7 +88,8 @@ CASES: list[tuple[str, dict[str, StepFacts], str]] = [
     ("wrong_mode", {"rear": refused("not_configured")}, "not set for DualCam"),
     ("ignition_off", {"cameras": silent("front", "rear"), "front": refused("ignition_off")},
      "says that the ignition is off"),
-    ("no_power", {"cameras": silent("front", "rear"), "led": StepFacts(answer="no")}, "no power"),
+    ("no_power", {"cameras": silent("front", "rear"), "front": refused("dualcam_not_present"),
+                  "rear": refused("dualcam_not_present"), "led": StepFacts(answer="no")}, "no power"),
     ("no_camera", {"cameras": silent("front", "rear"), "front": refused("dualcam_not_present"),
                    "rear": refused("dualcam_not_present")}, "Neither camera"),
     ("no_camera", {"front": refused("camera_not_present"), "rear": refused("camera_not_present"),
@@ -234,6 +235,25 @@ def test_a_transfer_for_which_nothing_was_taken_was_not_tried(
     off = {name: changes["front"] for name in ("rear", "card") if "front" in changes}
     transfer = judged(changes | off | {"transfer": StepFacts()})["transfer"]
     assert (transfer.verdict, finding_words.finding(transfer.finding)) == (verdict, said)
+
+
+def test_where_the_server_is_not_reached_no_finding_says_that_transfers_come_through() -> None:
+    results = judged({name: refused("server_unreachable") for name in ("front", "rear", "card")})
+    assert finding_words.finding(results["transfer"].finding) == "Transfers came through before."
+    assert "Transfers" not in verdict_words.sentence(decide(results), results)
+
+
+def test_an_ignition_that_seemed_off_is_not_to_be_switched_on_once_pictures_came() -> None:
+    off = {"power": StepFacts([REPLIED], {"info.getio.DI1": ("0", "good")})}
+    works, before = judged(off), BY_STEP["power"].read(off["power"])
+    assert todo_words.todo(works["power"].finding, works) == ""
+    assert todo_words.todo(before.finding) == "Switch it on for the test."
+
+
+def test_cameras_that_sent_their_photos_are_not_said_to_have_no_power() -> None:
+    assert (
+        decide(judged({"cameras": silent("front", "rear"), "led": StepFacts(answer="no")})).id != "no_power"
+    )
 
 
 WITHOUT_STATES = StepFacts([CommandOutcome("done", True, result={"values": DUALCAM | {"113": "0"}})])

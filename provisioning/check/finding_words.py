@@ -261,6 +261,7 @@ FINDINGS: Mapping[str, Words] = {
     "connection_refused": N_("Its last connection was refused: the IMEI was not known then."),
     "connections_break": N_("%(broken)s of the last %(connections)s connections broke."),
     "wrong_crcs": N_("%(packets)s packets came damaged (wrong checksum)."),
+    "transfers_worked": N_("Transfers came through before."),
     "transfers_work": N_("Transfers come through."),
     "transfers_slow": lambda a: gettext(
         "Transfers come through, but slowly: %(rate)s.", rate=transfer_times.rate(a["bytes_per_second"])

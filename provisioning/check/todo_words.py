@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from provisioning.check.camera_readings import NO_WAY_HERE
-from provisioning.check.facts import Result, mark_of
+from provisioning.check.facts import Result, has_mark, mark_of
 from provisioning.check.finding_words import NO_ZONE, Arguments, Words, said
 from provisioning.devices import health_words, transfer_times
 from provisioning.phrase import AS_IT_IS, Phrase
@@ -78,6 +78,13 @@ def _about_file(a: Arguments) -> str:
 
 
 _SWITCH_ON = N_("Switch it on for the test.")
+
+
+def _switch_on(a: Arguments) -> str:
+    """Say to switch the ignition on that seems to be off; nothing where the cameras took pictures all the same."""
+    return "" if a.get("has_pictures") else gettext(_SWITCH_ON)
+
+
 _STEPS: Mapping[str, Words] = {
     AS_IT_IS: lambda a: str(a.get("todo", "")),
     "versions_unknown": lambda a: _about_end(a, _ASK_LATER),
@@ -120,8 +127,8 @@ _STEPS: Mapping[str, Words] = {
         "Set %(protocol)s to Codec 8 Extended if your telematics platform is to get the states of the cameras."
     ),
     "ignition_off": _SWITCH_ON,
-    "ignition_reported_off": _SWITCH_ON,
-    "input_off": _SWITCH_ON,
+    "ignition_reported_off": _switch_on,
+    "input_off": _switch_on,
     "inputs_unknown": _ASK_LATER,
     "never_connected": N_("A camera that cannot get through tries again after some 30 minutes."),
     "connection_refused": N_("Ask for a photo."),
@@ -137,5 +144,8 @@ def todo(found: Phrase, results: Mapping[str, Result] = MappingProxyType({})) ->
 
     `results`: of the whole run, against which the advice must not speak.
     """
-    known = {"has_power": mark_of(results, "led") == "cable"}
+    known = {
+        "has_power": mark_of(results, "led") == "cable",
+        "has_pictures": has_mark(results, "came", "front", "rear", "card"),
+    }
     return said(_STEPS[found.code], {**found.arguments, **known}) if found.code in _STEPS else ""

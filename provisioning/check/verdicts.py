@@ -88,7 +88,10 @@ VERDICTS: tuple[CheckVerdict, ...] = (
         explains=(*_DEAD_CAMERAS, "server_unreachable", "no_capture", "faulty_card", "no_card"),
     ),
     CheckVerdict(
-        "no_power", ("led", "cameras"), lambda r: has_mark(r, "no_power", "led"), explains=_DEAD_CAMERAS
+        "no_power",
+        ("led", "cameras"),
+        lambda r: has_mark(r, "no_power", "led") and not has_mark(r, "came", "front", "rear"),
+        explains=_DEAD_CAMERAS,
     ),
     CheckVerdict(
         "no_camera",
@@ -109,7 +112,7 @@ VERDICTS: tuple[CheckVerdict, ...] = (
         ),
         who=DESK,
         explains=("refused", "breaks"),
-        marks_of_others=("missing", "no_capture"),
+        marks_of_others=("missing", "no_capture", "before"),
     ),
     CheckVerdict(
         "no_capture",
