@@ -623,6 +623,30 @@ def test_the_csv_holds_what_the_filters_leave_and_is_an_entry_itself(app: Flask,
     assert audited()[-1] == ("admin@example.com", "exported", "log")
 
 
+def test_the_csv_says_each_entry_in_words_behind_its_codes_in_english_for_every_reader(
+    app: Flask, filled: Upload
+) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    users.set_reading(users.find("admin@example.com"), "de", "Europe/Berlin")
+    answer = visitor.get(f"/settings/log.csv?object=device:{IMEI}")
+    head, *_ = csv.reader(io.StringIO(answer.text))
+    assert head == [
+        "at",
+        "who",
+        "address",
+        "action",
+        "object",
+        "imei",
+        "detail",
+        "sentence",
+        "vehicle",
+        "details",
+    ]
+    row = next(iter(csv.DictReader(io.StringIO(answer.text))))
+    assert (row["sentence"], row["vehicle"]) == ("bob@example.com changed Van 11", "Van 11")
+    assert row["details"] == "name: =1+1"
+
+
 @pytest.mark.on_sqlite
 def test_no_cell_of_the_csv_is_a_formula(app: Flask) -> None:
     audit.write([audit.NewEntry("=cmd()", "", AuditAction.CHANGED, detail={"name": "Van"})], utcnow())

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
+from flask_babel import force_locale
+from markupsafe import escape
 
 from provisioning.core import audit
 from provisioning.core.audit import AuditAction
@@ -18,11 +20,12 @@ from provisioning.devices import registry
 from provisioning.models import AuditEntry, db
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes, reader
-from provisioning.web.pages import audit_subjects, times
+from provisioning.web.pages import audit_details, audit_subjects, people_words, times
 
 PAGE = 50
 BATCH = 500  # rows of the CSV that are read at once
-COLUMNS = ("at", "who", "address", "action", "object", "imei", "detail")
+# codes and ids, by which programs read it, then the same in words
+COLUMNS = ("at", "who", "address", "action", "object", "imei", "detail", "sentence", "vehicle", "details")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs what begins so
 
 
@@ -98,14 +101,34 @@ def _lines(wanted: audit.EntryFilter) -> Iterator[str]:
         if before:
             query = query.where(AuditEntry.id < before)
         rows = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(BATCH)).all()
-        for row in rows:
-            detail = "; ".join(f"{name}: {value}" for name, value in (row.detail or {}).items())
-            stamp = row.at.isoformat(timespec="seconds")
-            yield _line((stamp, row.who, row.address, row.action, row.object or "", row.imei or "", detail))
+        with force_locale("en"):  # words that programs may look for stay the same
+            lines = [_line([*_codes(row), *words]) for row, words in zip(rows, _words(rows), strict=True)]
+        yield from lines
         if len(rows) < BATCH:
             return
         before = rows[-1].id
         db.session.rollback()  # hold no transaction while the browser takes its time
+
+
+def _codes(row: AuditEntry) -> Sequence[str]:
+    detail = "; ".join(f"{name}: {value}" for name, value in (row.detail or {}).items())
+    stamp = row.at.isoformat(timespec="seconds")
+    return stamp, row.who, row.address, row.action, row.object or "", row.imei or "", detail
+
+
+def _words(rows: Sequence[AuditEntry]) -> Iterator[Sequence[str]]:
+    """Give of each entry the sentence, the vehicle and the details, as the page shows them."""
+    subjects = audit_subjects.of(rows, reader.time_zone())
+    for row in rows:
+        subject, vehicle = subjects.get(row.object or ""), subjects.get(f"device:{row.imei}")
+        who, what = people_words.author(row.who), subject.title if subject else ""
+        is_request_named = subject is not None and subject.endpoint == "request"
+        details = audit_details.of(row, is_request_named=is_request_named)
+        yield (
+            people_words.done(row.action, escape(who), escape(what)).unescape(),
+            vehicle.title if vehicle else "",
+            "; ".join(f"{name}: {value}" if name else value for name, value in details),
+        )
 
 
 def _line(values: Sequence[str]) -> str:
