@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, inspect, select, update
+from sqlalchemy import ColumnElement, Select, exists, inspect, select, update
 from sqlalchemy.orm import joinedload
 
 from provisioning.core.errors import NotFound
@@ -14,6 +14,7 @@ from provisioning.media.event_rules import EventKind
 from provisioning.models import (
     NEEDS_A_LOOK,
     Command,
+    DeviceTag,
     Event,
     EventView,
     Upload,
@@ -37,6 +38,7 @@ class EventFilter:
     """Which events are wanted; None, or nothing, where it does not matter. `since` and `until` bound their times."""
 
     device_ids: Collection[int] | None = None
+    tag: str | None = None
     kinds: Collection[EventKind] = ()
     without: Collection[EventKind] = ()
     since: datetime | None = None
@@ -52,6 +54,8 @@ def wanted(given: EventFilter) -> Select[Any]:
     where: list[ColumnElement[bool]] = []
     if given.device_ids is not None:
         where.append(Event.device_id.in_(given.device_ids))
+    if given.tag is not None:
+        where.append(_has_tag(given.tag))
     if given.kinds:
         where.append(
             Event.kind.in_(sorted(given.kinds)) if len(given.kinds) > 1 else Event.kind == min(given.kinds)
@@ -73,9 +77,17 @@ def wanted(given: EventFilter) -> Select[Any]:
     return select(Event).options(joinedload(Event.device)).where(*where)
 
 
+def _has_tag(tag: str) -> ColumnElement[bool]:
+    """Condition: the event is of a vehicle with this tag.
+
+    Asked of each row: from a list of vehicles SQLite would begin with all events that they ever had.
+    """
+    return exists().where(DeviceTag.device_id == Event.device_id, DeviceTag.tag == tag)
+
+
 def newest(given: EventFilter, limit: int, before: str = "") -> Sequence[Event]:
     """Give so many events that a filter lets through, the newest first, older than the event with the id `before`."""
-    return newest_rows.newest(wanted(given), Event.id, limit, before=before or BEYOND)
+    return newest_rows.newest(wanted(given), Event.id, limit, before=before or BEYOND, tag=given.tag)
 
 
 def oldest(given: EventFilter, limit: int) -> Sequence[Event]:
@@ -83,11 +95,13 @@ def oldest(given: EventFilter, limit: int) -> Sequence[Event]:
     return db.session.scalars(wanted(given).order_by(Event.id).limit(limit)).all()
 
 
-def needing_a_look(device_ids: Collection[int] | None, limit: int) -> Sequence[Event]:
+def needing_a_look(device_ids: Collection[int] | None, limit: int, tag: str | None = None) -> Sequence[Event]:
     """Give the newest events that somebody has to look at and nobody has seen, by an index of their own."""
     query = select(Event).options(joinedload(Event.device)).where(NEEDS_A_LOOK)
     if device_ids is not None:
         query = query.where(Event.device_id.in_(device_ids))
+    if tag is not None:
+        query = query.where(_has_tag(tag))
     return db.session.scalars(query.order_by(Event.id.desc()).limit(limit)).all()
 
 

@@ -1,4 +1,4 @@
-"""Reads the newest rows of a list, so that it stays quick for somebody who is limited to the tags of a few vehicles.
+"""Reads the newest rows of a list, so that it stays quick where it is limited to the tags of a few vehicles.
 
 Along the ids of a large fleet's list a database would pass over nearly all rows to find fifty of a few vehicles. So the
 newest rows of each vehicle are read by themselves. Those of many vehicles are found soon enough along the list.
@@ -19,13 +19,18 @@ FEW = 50  # vehicles whose rows are read by themselves
 
 
 def newest(
-    query: Select[Any], column: InstrumentedAttribute[Any], limit: int, *, before: str | int | None = None
+    query: Select[Any],
+    column: InstrumentedAttribute[Any],
+    limit: int,
+    *,
+    before: str | int | None = None,
+    tag: str | None = None,
 ) -> Sequence[Any]:
     """Give so many rows that a query finds, those with the greatest ids first, less than the id `before`.
 
-    `column` is the id of the query's table.
+    `column` is the id of the query's table; `tag`: the query finds rows of vehicles with this tag alone.
     """
-    tags = visibility.tags()
+    tags = visibility.tags() if tag is None else frozenset([tag])
     older = [] if before is None else [column < before]
     few = None
     if tags is not None and "device_id" in column.class_.__mapper__.columns:
@@ -67,7 +72,7 @@ def _is_of(model: Any, device: Device) -> ColumnElement[bool]:
 
 
 def _few_vehicles(tags: visibility.Tags) -> list[Device] | None:
-    """Give the vehicles with one of these tags; None where they are more than `FEW`."""
+    """Give the vehicles with one of these tags that may be read; None where they are more than `FEW`."""
     most = FEW * len(tags) + 1  # a vehicle may have all of the tags
     ids = set(
         db.session.scalars(select(DeviceTag.device_id).where(DeviceTag.tag.in_(sorted(tags))).limit(most))
