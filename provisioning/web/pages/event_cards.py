@@ -10,19 +10,30 @@ from provisioning.web.pages import words
 
 @dataclass(frozen=True, slots=True)
 class EventCard:
-    """An event with the file that stands for each of its cameras, front before rear; `content`: "2 clips, 1 photo"."""
+    """An event with the file that stands for each of its cameras, front before rear; `content`: "2 clips, 1 photo".
+
+    `seconds`: of its longest clip, where they are known.
+    """
 
     event: Event
     pictures: tuple[Upload, ...]
     content: str
+    seconds: int | None
 
 
 def cards(events: Sequence[Event]) -> list[EventCard]:
     """Give the cards of events, in their order: two statements for any number of events."""
     files = event_list.files_of(events)
     return [
-        EventCard(event, _pictures(files[event.id]), words.files_content(files[event.id])) for event in events
+        EventCard(event, _pictures(shown), words.files_content(shown), clip_seconds(shown))
+        for event in events
+        for shown in (files[event.id],)
     ]
+
+
+def clip_seconds(files: Sequence[Upload]) -> int | None:
+    """Give how long the longest clip among files is; None where none says it."""
+    return max((file.duration for file in files if file.file_type == "video" and file.duration), default=None)
 
 
 def _pictures(files: Sequence[Upload]) -> tuple[Upload, ...]:

@@ -14,7 +14,7 @@ from provisioning.models import Event, Share, TelemetryRecord, Upload, db, utcno
 from provisioning.roles import Permission
 from provisioning.translation import N_, gettext
 from provisioning.web import audit_notes, auth, users
-from provisioning.web.pages import forms
+from provisioning.web.pages import event_cards, forms
 from provisioning.web.schemas.events import SHORTEST_SHARE_PASSWORD
 
 MADE = "share_made"  # in the session: a new link, until the page has shown it
@@ -47,6 +47,7 @@ def show(ident: str) -> ResponseReturnValue:
 def _page(event: Event, files: list[Upload], problem: str | None = None) -> str:
     return render_template(
         "media/event.html", event=event, device=event.device, files=files, problem=problem,
+        seconds=event_cards.clip_seconds(files),
         requests=list(dict.fromkeys(file.command for file in files if file.command)), records=_records(files),
         seen_by=event_list.seen_by([event])[event.id], viewers=_viewers(event, files),
         opened_by_link=shares.views_of(event), days_kept=_days_kept(files),

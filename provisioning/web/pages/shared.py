@@ -29,6 +29,7 @@ from provisioning.media import event_list, previews, shares, storage
 from provisioning.models import Event, Share, Upload, utcnow
 from provisioning.translation import gettext
 from provisioning.web import audit_notes, users
+from provisioning.web.pages import event_cards
 from provisioning.web.responses import original, send
 
 # of one address; a clip is fetched in many ranges
@@ -61,7 +62,13 @@ def show(token: str) -> ResponseReturnValue:
     files = event_list.files_of([event])[event.id]
     return _private(
         render_template(
-            "shared/event.html", token=token, share=share, event=event, device=event.device, files=files
+            "shared/event.html",
+            token=token,
+            share=share,
+            event=event,
+            device=event.device,
+            files=files,
+            seconds=event_cards.clip_seconds(files),
         )
     )
 
