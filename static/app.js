@@ -59,6 +59,18 @@ document.querySelectorAll(".tabs [aria-current], .chips [aria-current=page]").fo
   one.scrollIntoView({ block: "nearest", inline: "center" });
 });
 
+// An address that names a place within what is closed opens it; not every browser does so by itself.
+function reveal() {
+  const place = document.querySelector(":target");
+  const closed = place?.closest("details:not([open])");
+  if (!closed) return;
+  closed.open = true;
+  place.scrollIntoView();
+}
+
+reveal();
+window.addEventListener("hashchange", reveal);
+
 // A form that was refused begins with the first field that is wrong.
 document.querySelector(".field:has(.field-error) :is(input, select, textarea)")?.focus();
 

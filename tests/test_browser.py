@@ -44,6 +44,7 @@ def test_the_main_job_on_a_desk(browser: Browser, stack: Stack) -> None:
     page.click("text=Van 11")
     page.click(".tabs >> text=Settings")
     page.click("text=All parameters")
+    page.click("text=more parameters")
     page.check("input[name=set-66023]")
     page.check("input[name=p-66023][value=DIN1]")
     expect(page.locator("#note-66023")).to_contain_text("66040")
@@ -56,6 +57,7 @@ def test_the_main_job_on_a_desk(browser: Browser, stack: Stack) -> None:
     wait_until(lambda: stack.control("GET", f"/vehicles/{IMEI}")["parameters"]["66023"] == "2")
     page.wait_for_timeout(2000)  # the camera takes over its settings
     page.click(".tabs >> text=Footage")
+    page.click("#photo > summary")
     page.check("#ask-photo input[value=front]", force=True)
     page.click("text=Take a photo >> nth=-1")
     expect(page.locator("#day img")).to_be_visible(timeout=60_000)
@@ -101,6 +103,7 @@ def test_changing_a_value_ticks_it_and_a_wrong_one_is_named_before_sending(
 ) -> None:
     page = open_page(browser, stack, 1280, [])
     page.goto(f"/vehicles/{IMEI}/settings/all")
+    page.click("text=more parameters")
     page.fill("input[name=p-66007]", "5")
     expect(page.locator("input[name=set-66007]")).to_be_checked()
     expect(page.locator("#plan-result")).to_contain_text("Nothing can be sent yet")
@@ -113,6 +116,7 @@ def test_changing_a_value_ticks_it_and_a_wrong_one_is_named_before_sending(
 def test_an_answer_shows_its_dot_and_its_sms_before_it_is_sent(browser: Browser, stack: Stack) -> None:
     page = open_page(browser, stack, 390, [])
     page.goto(f"/vehicles/{IMEI}/settings")
+    page.click("#question-clips > summary")
     page.check("input[name=clip-Crash][value='1']")
     expect(page.locator("#note-clips")).to_contain_text("Differs")
     expect(page.locator("#plan-result code").first).to_contain_text("66042:1")
@@ -183,6 +187,7 @@ def test_a_photo_is_asked_without_javascript(browser: Browser, stack: Stack) -> 
     page.fill("input[name=email]", EMAIL)
     page.fill("input[name=password]", PASSWORD)
     page.click("main button")
+    page.click("#photo > summary")
     page.check("#ask-photo input[value=front]", force=True)
     page.click("#ask-photo button:has-text('Take a photo')")
     expect(page.locator("#requests li").first).to_contain_text("Photo, front camera")

@@ -265,7 +265,7 @@ def test_on_paper_a_check_is_its_verdict_and_what_was_found(van: Device, visitor
     silent = finding("bad", "silent", asked=2, unanswered=2) | {"commands": [command(van).id]}
     run_of(van, {"reachable": silent, "firmware": skipped}, ended_at=utcnow(), verdict="silent")
     page = flat(visitor.get(PAGE))
-    steps = re.findall(r'<li class="check-step ([^"]*)"> <strong>([^<]+)', page)
+    steps = re.findall(r'<li class="([^"]*)">.*?<strong>([^<]+)', page.partition('<ol class="card rows">')[2])
     assert steps[:2] == [("", "Does it answer SMS?"), ("no-print", "Tracker and firmware")]
     assert '<p class="text-secondary no-print"> <a href="/requests/' in page
 
@@ -285,3 +285,14 @@ def test_in_german_the_tab_of_the_check_is_called_otherwise_than_its_button(
     page = flat(visitor.get(f"/vehicles/{IMEI}", **{"Accept-Language": "de"}))
     assert f'<a href="{PAGE}" >Prüfung</a>' in page
     assert f'href="{PAGE}#start">Prüfen</a>' in page
+
+
+def test_a_step_that_was_fine_is_closed_and_one_that_was_not_is_open(van: Device, visitor: Visitor) -> None:
+    fine, silent = (
+        finding("good", "answers", asked=1, unanswered=0),
+        finding("bad", "silent", asked=2, unanswered=2),
+    )
+    run_of(van, {"reachable": fine, "firmware": silent}, ended_at=utcnow(), verdict="silent")
+    steps = flat(visitor.get(PAGE)).partition('<ol class="card rows">')[2]
+    assert re.findall(r'<details id="step-(\w+)"( open)?>', steps) == [("reachable", "")]
+    assert "unanswered" in re.sub("<details.*?</details>", "", steps)

@@ -237,3 +237,15 @@ def test_a_crash_is_not_offered_by_a_time_that_means_the_second_of_two_equal_hou
 @pytest.mark.on_sqlite
 def test_who_may_only_look_is_offered_nothing(van: Device, app: Flask) -> None:
     assert choices(Visitor(app, Role.VIEWER)) == {}
+
+
+def test_a_phone_shows_the_requests_that_are_open_and_the_newest_that_has_ended(
+    van: Device, visitor: Visitor
+) -> None:
+    states = (State.FAILED, State.QUEUED, State.DONE, State.FAILED)
+    rows = [command(van, number, state) for number, state in enumerate(states)]
+    page = visitor.get(PAGE).text
+    found = re.findall(r'<li class="request( desk-only)?" id="request-(\w+)"', page)
+    assert [(ident, not hidden) for hidden, ident in found] == [
+        (rows[3].id, True), (rows[2].id, False), (rows[1].id, True), (rows[0].id, False),
+    ]  # fmt: skip

@@ -107,14 +107,15 @@ def test_what_checks_made_is_on_no_day(van: Device, visitor: Visitor) -> None:
 
 def test_a_day_of_many_events_leads_to_all_of_them(van: Device, visitor: Visitor) -> None:
     begin = at(9, 12)["timestamp"]
-    for number in range(event_days.MOST + 1):
+    for number in range(event_days.FIRST + 1):
         moment = begin + timedelta(minutes=number)
         db.session.add(
             Event(id=f"{int(moment.timestamp() * 1000):012x}{number:020x}", device_id=van.id, kind="periodic",
                   at=moment, cameras="front", file_types="photo", seen_at=moment)
         )  # fmt: skip
     db.session.commit()
-    assert len(shown(visitor)) == event_days.MOST
+    assert len(shown(visitor)) == event_days.FIRST
+    assert len(shown(visitor, f"?day={day(9)}&rows=56")) == event_days.FIRST + 1
     assert f"/media?vehicle={IMEI}&amp;day={day(9)}" in visitor.get(PAGE).text
 
 

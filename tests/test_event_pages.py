@@ -13,8 +13,11 @@ from test_events import requested, stored
 from provisioning.core import change_feed, fleet_settings
 from provisioning.devices import registry
 from provisioning.media import event_service
-from provisioning.models import Device, Event, EventView, Role, Upload, db, utcnow
+from provisioning.models import Device, DeviceTag, Event, EventView, Role, Upload, db, newest_rows, utcnow
+from provisioning.web import users
 from provisioning.web.pages import media
+
+OTHER = "356307042441013"
 
 
 @pytest.fixture
@@ -69,6 +72,26 @@ def test_front_and_rear_stand_on_one_card_with_kind_and_time_in_the_vehicles_zon
     assert re.search(r"Crash\s+<time[^>]*>22:57 EET</time>", page)
     assert "2 photos" in page
     assert "not seen yet" not in page  # it came long ago
+
+
+@pytest.mark.parametrize(
+    ("file_type", "duration", "words"),
+    [
+        ("video", 20, "Asked for: 20 s from"),
+        ("video", None, "Asked for: clip from"),
+        ("photo", None, "Asked for: photo of"),
+    ],
+)
+def test_the_title_of_what_was_asked_for_says_that_its_time_is_that_of_the_footage(
+    van: Device, visitor: Visitor, file_type: str, duration: int | None, words: str
+) -> None:
+    moment = datetime(2026, 1, 15, 20, 57, tzinfo=UTC)
+    given = {"file_type": file_type, "duration": duration, "timestamp": moment, "started_at": moment}
+    ident = event(van, trigger=0, **given)
+    assert re.search(words + " <time[^>]*>22:57 EET</time>", flat(visitor.get("/media")))
+    page = flat(visitor.get(f"/media/{ident}"))
+    assert re.search(f"<h1> ?{words} <time[^>]*>[^<]*22:57 EET</time>", page)
+    assert re.search(f"<title>{words} [^<]*22:57 EET", page)
 
 
 def test_filters_stand_in_the_address_and_checks_are_hidden_by_default(van: Device, visitor: Visitor) -> None:
@@ -161,6 +184,30 @@ def test_events_of_one_vehicle_are_found_by_its_name_or_its_imei(van: Device, vi
     assert ("No photo or clip has come yet" in answer.text, 'name="kind"' in answer.text) == (False, True)
 
 
+def test_events_of_the_vehicles_with_a_tag_are_shown_and_of_them_only_those_that_a_person_may_see(
+    app: Flask, van: Device, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    van.tag_rows = [DeviceTag(tag=tag) for tag in ("north", "cold chain")]
+    other = registry.add({"imei": OTHER, "phone": "+12025550199", "tags": ["south", "cold chain"]}, utcnow())
+    mine, foreign = event(van, 1, trigger=9), event(other, 2, trigger=3)
+    for few in (50, 0):  # the rows of each vehicle by themselves, or all along the list
+        monkeypatch.setattr(newest_rows, "FEW", few)
+        assert shown(visitor, "?tag=north") == [mine]
+        assert shown(visitor, "?tag=cold+chain&kind=crash") == [foreign]
+        assert shown(visitor, "?tag=south") == [foreign, foreign]  # once because it needs a look
+        assert shown(visitor, "?tag=nothing") == []
+    users.find("support@example.com").tags = ["north"]
+    db.session.commit()
+    for few in (50, 0):
+        monkeypatch.setattr(newest_rows, "FEW", few)
+        assert shown(visitor, "?tag=cold+chain") == [mine]
+        assert shown(visitor, "?tag=south") == []
+    assert re.findall(r"<option ?(?:selected)? ?>([^<]+)", flat(visitor.get("/media"))) == [
+        "cold chain",
+        "north",
+    ]
+
+
 @pytest.mark.on_sqlite
 def test_filters_that_are_used_less_are_open_and_counted_where_one_is_set(
     van: Device, visitor: Visitor
@@ -171,6 +218,7 @@ def test_filters_that_are_used_less_are_open_and_counted_where_one_is_set(
         ("?kind=crash&unseen=1&saved=1", False, ""),
         ("?camera=front", True, "1"),
         (f"?type=photo&vehicle={IMEI}&day=2026-01-02&to=2026-01-04", True, "3"),
+        ("?tag=north", True, "1"),
     ):
         page = flat(visitor.get(f"/media{address}"))
         found = re.search(
@@ -360,7 +408,7 @@ def test_pages_hear_of_events() -> None:
 
 def test_a_long_list_is_paged(van: Device, visitor: Visitor) -> None:
     moment = utcnow() - timedelta(days=10)
-    for number in range(media.PAGE + 3):
+    for number in range(media.FIRST + 3):
         at = moment + timedelta(minutes=number)
         db.session.add(
             Event(id=f"{int(at.timestamp() * 1000):012x}{number:020x}", device_id=van.id, kind="periodic", at=at,
@@ -368,5 +416,6 @@ def test_a_long_list_is_paged(van: Device, visitor: Visitor) -> None:
         )  # fmt: skip
     db.session.commit()
     first = shown(visitor)
-    assert len(first) == media.PAGE
+    assert len(first) == media.FIRST
+    assert len(shown(visitor, "?rows=60")) == media.FIRST + 3
     assert len(shown(visitor, f"?before={first[-1]}")) == 3

@@ -171,13 +171,13 @@ def test_a_vehicle_that_never_gave_a_sign_of_life_still_waits(van: Device, visit
 
 
 def test_many_at_once_are_one_line_that_leads_to_them(app: Flask, visitor: Visitor) -> None:
-    add_many(inbox_items.SHOWN)
-    assert visitor.get("/inbox").text.count("(step 2 of 4)") == inbox_items.SHOWN
-    assert badge(visitor) == str(inbox_items.SHOWN)
+    add_many(inbox_items.INSTALLATIONS)
+    assert visitor.get("/inbox").text.count("(step 2 of 4)") == inbox_items.INSTALLATIONS
+    assert badge(visitor) == str(inbox_items.INSTALLATIONS)
     known = registry.add({"imei": IMEI, "phone": "+12025550111", "name": "Van 11"}, utcnow())
     page = flat(visitor.get("/inbox"))
     assert "(step 2 of 4)" not in page
-    assert f"The installations of {inbox_items.SHOWN + 1} vehicles are not finished" in page
+    assert f"The installations of {inbox_items.INSTALLATIONS + 1} vehicles are not finished" in page
     assert 'href="/?unfinished=1"> See them' in page
     assert badge(visitor) == "1"
     fleet = flat(visitor.get("/?unfinished=1"))

@@ -278,3 +278,49 @@ def test_an_empty_preset_and_a_wrong_value_are_refused(phone: Phone, visitor: Vi
     assert "from 0 to 100" in answer.text
     assert 'value="Bad"' in answer.text
     assert presets.newest() == []
+
+
+def open_cards(answer: Any) -> list[str]:
+    return re.findall(r'<details id="question-(\w+)" open', flat(answer))
+
+
+def test_cards_are_closed_to_one_line_where_nothing_has_to_be_done(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    assert open_cards(visitor.get(PATH)) == []
+    confirmed(phone, van, p66003=25)
+    page = visitor.get(PATH)
+    assert open_cards(page) == []
+    summary = flat(page).partition('<details id="question-quality"')[2].partition("</summary>")[0]
+    assert "The vehicle has: clips with 25 pictures a second." in summary
+
+
+def test_the_one_card_that_differs_is_open_and_several_say_in_a_line_what_will_be_sent(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    confirmed(phone, van, p66003=30)
+    presets.save("One", "", {"66003": 25}, "tests", utcnow())
+    presets.save("Several", "", {"66003": 25, "66020": 1}, "tests", utcnow())
+    assert open_cards(visitor.get(f"{PATH}?profile=One")) == ["quality"]
+    page = visitor.get(f"{PATH}?profile=Several")
+    assert open_cards(page) == []
+    notes = dict(re.findall(r'id="note-(\w+)"[^>]*>(.*?)</div>', flat(page)))
+    assert "Differs, will be sent: clips with 25 pictures a second" in notes["quality"]
+    assert "Differs, will be sent: always" in notes["work"]
+
+
+def test_a_card_with_a_wrong_answer_is_open_in_settings_and_in_a_preset(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    confirmed(phone, van, p66003=30)
+    assert open_cards(post(visitor, periodic_image_interval="5", scenario_mode="1")) == ["photos"]
+    assert open_cards(post(visitor, "/settings/preset", name="Bad", picture_compression="500")) == ["quality"]
+
+
+def test_the_cards_of_the_cabin_are_open_where_a_vehicle_takes_what_it_must_not(
+    phone: Phone, van: Device, visitor: Visitor
+) -> None:
+    confirmed(phone, van, p66022=8, p113=1)
+    van.cabin_private = True
+    db.session.commit()
+    assert open_cards(visitor.get(PATH)) == ["photos", "clips"]

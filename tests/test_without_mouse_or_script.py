@@ -124,6 +124,7 @@ def test_a_photo_is_asked_for_at_once_and_of_one_camera(person: Clicks) -> None:
     expect(person.page.get_by_role("heading", name="Under way")).to_be_visible()
     person.press(link(person, "Footage"))
     expect(person.page.locator("#requests")).to_contain_text("Photo, both cameras")
+    person.press(person.page.locator("#photo > summary"))
     form = person.page.locator("#ask-photo")
     person.choose(form.get_by_label("Front"))
     person.press(form.get_by_role("button", name="Take a photo"))

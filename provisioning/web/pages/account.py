@@ -11,7 +11,7 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import utcnow
 from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth, language, sign_in, users
-from provisioning.web.pages import forms, sessions
+from provisioning.web.pages import forms, more_rows, sessions
 from provisioning.web.redirects import path_of
 from provisioning.web.schemas.devices import ZONES
 from provisioning.web.schemas.people import ReadingForm
@@ -19,6 +19,7 @@ from provisioning.web.schemas.people import ReadingForm
 THEME = "theme"  # cookie
 THEMES = ("auto", "light", "dark")
 THEME_DAYS = 400  # what browsers keep at most
+FIRST, ON_PHONE = 5, 3  # sessions
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -43,8 +44,9 @@ def show() -> ResponseReturnValue:
 
 def _page(errors: Mapping[str, list[str]] | None = None) -> str:
     user = current_user.user
+    browsers = sign_in.sessions_of(user, utcnow())
     return render_template(
-        "account.html", user=user, sessions=sign_in.sessions_of(user, utcnow()),
+        "account.html", user=user, sessions=browsers, count=more_rows.wanted(FIRST, ON_PHONE, len(browsers)),
         this=sign_in.session_id_of(current_user.key), errors=errors or {}, changed="changed" in request.args,
         languages=language.NAMES, zones=sorted(ZONES),
     )  # fmt: skip

@@ -20,9 +20,9 @@ from provisioning.devices import registry
 from provisioning.models import AuditEntry, db
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes, reader
-from provisioning.web.pages import audit_details, audit_subjects, people_words, times
+from provisioning.web.pages import audit_details, audit_subjects, more_rows, people_words, times
 
-PAGE = 50
+FIRST, ON_PHONE = 15, 8  # entries
 BATCH = 500  # rows of the CSV that are read at once
 # codes and ids, by which programs read it, then the same in words
 COLUMNS = ("at", "who", "address", "action", "object", "imei", "detail", "sentence", "vehicle", "details")
@@ -36,16 +36,17 @@ def attach(blueprint: Blueprint) -> None:
 
 
 def show() -> ResponseReturnValue:
-    """Show entries, newest first; filters and page stand in the address."""
-    wanted, before = _wanted(), request.args.get("before", "")
+    """Show entries, newest first; filters, page and number of entries stand in the address."""
+    wanted, before, count = _wanted(), request.args.get("before", ""), more_rows.wanted(FIRST, ON_PHONE)
     query = audit.select_entries(wanted)
     if before:
         query = query.where(AuditEntry.id < before)
-    rows = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(PAGE + 1)).all()
+    found = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(count.shown + 1)).all()
+    rows = found[: count.shown]
     given = {name: request.args.get(name, "") for name in ("who", "object", "from", "to")}
     return render_template(
-        "settings/log.html", rows=rows[:PAGE], days=_days(rows[:PAGE]), more=len(rows) > PAGE, before=before,
-        given=given,
+        "settings/log.html", rows=rows, days=_days(rows), count=count, has_more=len(found) > len(rows),
+        before=before, given=given,
         filters={name: value for name, value in given.items() if value},
         subjects=audit_subjects.of(rows, reader.time_zone()), days_kept=current_config().retention_days_audit,
     )  # fmt: skip

@@ -22,14 +22,19 @@ _CARDS: Mapping[int, Question] = {id_of(key): card for key, card in CARD_OF.item
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """One card: its question, what the vehicle has in words, whether that differs from what is wanted, and texts."""
+    """One card: its question, in words what the vehicle has and what is wanted, whether these differ, and texts.
+
+    `is_open`: its fields are shown, because something has to be done there; else its summary alone.
+    """
 
     card: Question
     question: str
     has: str
+    wanted: str
     differs: bool
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +99,20 @@ def views(
     warnings: Mapping[str, list[str]],
 ) -> list[CardView]:
     """Give the six cards; `held` is what the vehicle confirmed (None: a preset), `sent` what is to be sent to it."""
-    has = questions.from_parameters(held or {})
+    has, wanted = questions.from_parameters(held or {}), questions.from_parameters({**(held or {}), **sent})
+    differing = {card for number in sent if (card := _card_of(number))} if held is not None else set()
     return [
         CardView(
             card,
             gettext(question),
             questions.in_words(card, has),
-            any(_card_of(number) is card for number in sent) and held is not None,
-            _texts(card, errors),
+            # a value that is refused may have no words
+            "" if (wrong := _texts(card, errors)) else questions.in_words(card, wanted),
+            card in differing,
+            wrong,
             _texts(card, warnings),
+            # of several that differ each says in a line what will be sent: no page of open cards to scroll through
+            bool(wrong) or differing == {card},
         )
         for card, question in questions.QUESTIONS.items()
     ]

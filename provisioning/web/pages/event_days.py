@@ -12,7 +12,7 @@ from provisioning.models import Device, Event, utcnow
 from provisioning.web.pages.event_cards import EventCard, cards
 
 MOMENT = timedelta(microseconds=1)
-MOST = 24  # cards of a day; the rest is on the page of all media
+FIRST, ON_PHONE = 12, 6  # cards of a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ def just_before(moment: datetime) -> datetime:
     return moment.astimezone(UTC) - MOMENT
 
 
-def of_vehicle(device: Device, wanted: date | None) -> EventDay:
-    """Give a day of a vehicle without what checks made, as `shown_day` chooses it."""
+def of_vehicle(device: Device, wanted: date | None, most: int) -> EventDay:
+    """Give a day of a vehicle without what checks made, as `shown_day` chooses it, with so many cards."""
     zone, events = ZoneInfo(device.time_zone), _events(device)
     begin, end = bounds(shown_day(device, wanted), zone)
-    found = event_list.newest(replace(events, since=begin, until=end), MOST + 1)
+    found = event_list.newest(replace(events, since=begin, until=end), most + 1)
     before = event_list.newest(replace(events, until=just_before(begin)), 1)
     after = event_list.oldest(replace(events, since=end + MOMENT), 1)
     checks = EventFilter(device_ids=[device.id], kinds=(EventKind.CHECK,))
@@ -62,8 +62,8 @@ def of_vehicle(device: Device, wanted: date | None) -> EventDay:
         checks = replace(checks, since=begin, until=end)
     return EventDay(
         begin,
-        cards(found[:MOST]),
-        len(found) > MOST,
+        cards(found[:most]),
+        len(found) > most,
         _day_of(before, zone),
         _day_of(after, zone),
         only_checks=not found and bool(event_list.newest(checks, 1)),

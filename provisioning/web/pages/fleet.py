@@ -15,10 +15,10 @@ from provisioning.media import settlement
 from provisioning.models import Device, utcnow
 from provisioning.tracker.normalization import clean_line
 from provisioning.web import audit_notes
-from provisioning.web.pages import forms, media, vehicle
+from provisioning.web.pages import forms, media, more_rows, vehicle
 from provisioning.web.schemas.devices import ZONES, DeviceChangeForm, DeviceForm
 
-PAGE = 50
+PAGE, ON_PHONE = 50, 16
 ZONES_USED = 6  # time zones that stand before all others
 FIELDS = (
     "imei", "phone", "name", "plate", "tags", "card_gb", "model", "sms_login", "sms_password", "time_zone",
@@ -73,6 +73,7 @@ def _listed() -> dict[str, Any]:
         "wanted": wanted, "order": order, "counts": found.counts, "total": sum(found.counts.values()),
         "found": found.number, "tags": listing.tags(), "unfinished": found.unfinished, "page_number": page,
         "pages": pages, "address": {name: value for name, value in address.items() if value},
+        "count": more_rows.wanted(PAGE, ON_PHONE, PAGE),
     } | about(found.rows((page - 1) * PAGE, PAGE))  # fmt: skip
 
 

@@ -31,9 +31,11 @@ from provisioning.models import (
 from provisioning.sms import inbound_texts, unmatched
 from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth
-from provisioning.web.pages import forms, inbox_items
+from provisioning.web.pages import forms, inbox_items, more_rows
 
 PAGE = 50
+FIRST, ON_PHONE = 10, 4  # texts
+FIRST_UNKNOWN, UNKNOWN_ON_PHONE = 20, 8  # devices on the page of all
 UNKNOWN = 5  # devices on the first page of the inbox; the others are behind a link
 SUGGESTED = 500  # devices; a list to choose from helps nobody beyond, and weighs
 
@@ -57,21 +59,24 @@ def _page(problem: str | None = None, claimed: Message | None = None) -> str:
     before = request.args.get("before", "")
     if before:
         query = query.where(Message.id < before)
-    rows = db.session.scalars(query.order_by(Message.id.desc()).limit(PAGE + 1)).all()
+    # one that was refused may stand behind "More"
+    count = more_rows.wanted(FIRST, ON_PHONE) if claimed is None else more_rows.wanted(PAGE, PAGE)
+    rows = db.session.scalars(query.order_by(Message.id.desc()).limit(count.shown + 1)).all()
     live = db.session.execute(
         select(Device.imei, Device.name)
         .where(Device.archived_at.is_(None))
         .order_by(Device.id)
         .limit(SUGGESTED + 1)
     ).all()
-    shown = rows[:PAGE]
+    shown = rows[: count.shown]
     unknown = _unknown(UNKNOWN)
     with_done = "all" in request.args
     return render_template(
         "inbox.html", groups=[] if before else inbox_items.groups(with_done=with_done), with_done=with_done,
         put_aside=_put_aside() if with_done else [],
         unknown=unknown[:UNKNOWN], more_unknown=len(unknown) > UNKNOWN, kept=_kept(unknown),
-        before=before, rows=shown, more=len(rows) > PAGE, problem=problem, any_device=bool(live), claimed=claimed,
+        before=before, rows=shown, count=count, has_more=len(rows) > len(shown), problem=problem,
+        any_device=bool(live), claimed=claimed,
         suggested=sorted(live, key=lambda one: one.name) if len(live) <= SUGGESTED else (),
         likely=unmatched.likely_devices([row for row in shown if row.device_id is None]),
     )  # fmt: skip
@@ -130,8 +135,14 @@ def show_unknown() -> ResponseReturnValue:
     """Show all devices that connected and that nobody added: refused, or their files kept apart."""
     page = min(10_000, max(1, request.args.get("page", 1, int)))
     rows = _unknown(PAGE, page)
+    count = more_rows.wanted(FIRST_UNKNOWN, UNKNOWN_ON_PHONE, PAGE)
     return render_template(
-        "inbox/unknown.html", unknown=rows[:PAGE], kept=_kept(rows), page_number=page, more=len(rows) > PAGE
+        "inbox/unknown.html",
+        unknown=rows[:PAGE],
+        count=count,
+        kept=_kept(rows),
+        page_number=page,
+        more=len(rows) > PAGE,
     )
 
 

@@ -38,7 +38,8 @@ from provisioning.web import auth
 from provisioning.web.pages import action_places, words
 from provisioning.web.pages.event_cards import cards
 
-SHOWN = 10  # of each group; the others are behind a link
+SHOWN = 5  # of each group; the others are behind a link
+INSTALLATIONS = 10  # more that stand still are one item
 ALL = 50
 MOST = 100  # a badge says no higher number
 
@@ -130,7 +131,7 @@ def counted(who: auth.Caller) -> int:
     )
     known = sum(db.session.execute(select(*counts)).one())
     if _may_install(who):
-        known += installation_facts.items_counted(SHOWN)
+        known += installation_facts.items_counted(INSTALLATIONS)
     return min(MOST, known + camera_sessions.unknown_devices_counted())
 
 
@@ -257,7 +258,7 @@ def _installations() -> list[InboxItem]:
     """Give the installations that stand still, for who can go on with them; many at once are one item."""
     if not _may_install(auth.caller()):
         return []
-    found = installation_facts.newest(SHOWN)
+    found = installation_facts.newest(INSTALLATIONS)
     if found.many_at is not None:
         count = installation_facts.counted()
         return [

@@ -13,21 +13,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from provisioning.core.errors import NotFound
-from provisioning.devices import registry
+from provisioning.devices import listing, registry
 from provisioning.media import event_list
 from provisioning.media.event_list import EventFilter
 from provisioning.media.event_rules import EventKind
 from provisioning.models import IS_PICTURE, Device, Upload, db, files_of, utcnow
+from provisioning.tracker.normalization import clean_line
 from provisioning.translation import gettext
-from provisioning.web import reader
-from provisioning.web.pages import event_days, times, words
+from provisioning.web import reader, tag_limit
+from provisioning.web.pages import event_days, more_rows, times, words
 from provisioning.web.pages.event_cards import EventCard, cards
 
-PAGE = 48  # divides by the columns of every width
-NEEDING_A_LOOK = 6
+FIRST, ON_PHONE = 10, 6  # events
+PAGE = 48  # doubtful files
+NEEDING_A_LOOK, NEEDING_A_LOOK_ON_PHONE = 5, 4
 FILE_TYPES = ("photo", "video")
 CAMERAS = ("front", "rear")
-MORE = {"vehicle", "camera", "type", "day"}  # filters that are used less: they stand behind "More filters"
+# filters that are used less: they stand behind "More filters"
+MORE = {"vehicle", "tag", "camera", "type", "day"}
 BEYOND = "g"  # greater than every id
 
 
@@ -37,7 +40,7 @@ def attach(blueprint: Blueprint) -> None:
 
 
 def show() -> ResponseReturnValue:
-    """Show events; the filters and the page stand in the address."""
+    """Show events; the filters, the page and the number of events stand in the address."""
     vehicle = request.args.get("vehicle", "")
     try:
         device = registry.named(vehicle) if vehicle.strip() else None
@@ -45,20 +48,21 @@ def show() -> ResponseReturnValue:
         return _page(_filters(None), None, errors={"vehicle": [error.message]}), error.status
     if "doubtful" in request.args:  # files that may be of somebody else stand apart
         return _doubtful(device)
-    before = request.args.get("before", "")
+    before, count = request.args.get("before", ""), more_rows.wanted(FIRST, ON_PHONE)
     filters = _filters(device)
     wanted = _wanted(filters, device)
-    rows = event_list.newest(wanted, PAGE + 1, before)
-    is_first = not before and not filters.keys() - {"vehicle"}
-    urgent = event_list.needing_a_look(wanted.device_ids, NEEDING_A_LOOK + 1) if is_first else []
-    shown = rows[:PAGE]
+    rows = event_list.newest(wanted, count.shown + 1, before)
+    is_first = not before and not filters.keys() - {"vehicle", "tag"}
+    urgent = event_list.needing_a_look(wanted.device_ids, NEEDING_A_LOOK + 1, wanted.tag) if is_first else []
+    shown = rows[: count.shown]
     checks = replace(wanted, kinds=(EventKind.CHECK,), without=())
     only_checks = is_first and not shown and bool(event_list.newest(checks, 1))
     is_mixed = times.differ({row.device.time_zone for row in (*shown, *urgent)}, utcnow())
     return _page(
         filters, device, days=_by_day(cards(shown), reader.time_zone() if is_mixed else None), is_mixed=is_mixed,
-        last=shown[-1] if len(rows) > PAGE else None, urgent=cards(urgent[:NEEDING_A_LOOK]),
-        more_urgent=len(urgent) > NEEDING_A_LOOK, before=before, only_checks=only_checks,
+        shown=shown, has_more=len(rows) > len(shown), count=count,
+        urgent=cards(urgent[:NEEDING_A_LOOK]), urgent_found=len(urgent), before=before, only_checks=only_checks,
+        urgent_shown=NEEDING_A_LOOK, urgent_on_phone=NEEDING_A_LOOK_ON_PHONE,
     )  # fmt: skip
 
 
@@ -66,7 +70,7 @@ def _page(filters: dict[str, str], device: Device | None, **shown: Any) -> str:
     errors: dict[str, list[str]] = shown.pop("errors", {})
     return render_template(
         "media.html", filters=filters, device=device, errors=errors, kinds=list(_kinds(filters.get("kind", ""))),
-        more_filters=len(MORE & filters.keys()), **shown,
+        more_filters=len(MORE & filters.keys()), tags=[tag for tag, _ in listing.tags()], **shown,
     )  # fmt: skip
 
 
@@ -89,6 +93,8 @@ def _filters(device: Device | None) -> dict[str, str]:
     if (days := _days()) is not None:
         first, last = days
         filters |= {"day": first.isoformat()} | ({"to": last.isoformat()} if last > first else {})
+    if tag := clean_line(request.args.get("tag", ""))[: tag_limit.LENGTH]:
+        filters["tag"] = tag
     return filters | ({"vehicle": device.imei} if device else {})
 
 
@@ -103,6 +109,7 @@ def _wanted(filters: dict[str, str], device: Device | None) -> EventFilter:
     kinds = [EventKind(kind) for kind in filters["kind"].split(",")] if "kind" in filters else []
     wanted = EventFilter(
         device_ids=[device.id] if device else None,
+        tag=filters.get("tag"),
         kinds=kinds,
         without=() if kinds else (EventKind.CHECK,),
         unseen=True if "unseen" in filters else None,

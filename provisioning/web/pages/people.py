@@ -14,10 +14,12 @@ from provisioning.core.errors import Invalid, ServiceError
 from provisioning.models import Role, User, db, utcnow
 from provisioning.translation import gettext
 from provisioning.web import audit_notes, auth, invitations, sign_in, users
-from provisioning.web.pages import forms
+from provisioning.web.pages import forms, more_rows
 from provisioning.web.schemas.people import AccessForm, UserForm
 
 MOST = 500  # people on one page
+FIRST, ON_PHONE = 12, 8  # people
+SESSIONS, SESSIONS_ON_PHONE = 5, 3
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -49,8 +51,9 @@ def _invited() -> Mapping[str, Any]:
 def _list(error: ServiceError | None = None, **more: Any) -> str:
     rows = db.session.scalars(select(User).order_by(User.active.desc(), User.email).limit(MOST)).all()
     return render_template(
-        "settings/people.html", rows=rows, error=error, now=utcnow(),
-        errors=error.errors if error else {}, given=request.form if error else {}, mails=mail.is_configured(), **more,
+        "settings/people.html", rows=rows, count=more_rows.wanted(FIRST, ON_PHONE, len(rows)), error=error,
+        now=utcnow(), errors=error.errors if error else {}, given=request.form if error else {},
+        mails=mail.is_configured(), **more,
     )  # fmt: skip
 
 
@@ -98,9 +101,10 @@ def _do(user: User, what: str) -> invitations.Invitation | None:
 
 def _person(user: User, **more: Any) -> str:
     now = utcnow()
+    sessions = sign_in.sessions_of(user, now)
     return render_template(
-        "settings/person.html", user=user, now=now,
-        sessions=sign_in.sessions_of(user, now), mails=mail.is_configured(),
+        "settings/person.html", user=user, now=now, sessions=sessions, mails=mail.is_configured(),
+        count=more_rows.wanted(SESSIONS, SESSIONS_ON_PHONE, len(sessions)),
         tokens=auth.names_of_tokens_by(user.email, now),
         is_self=auth.caller().scope == f"user:{user.id}", **more,
     )  # fmt: skip

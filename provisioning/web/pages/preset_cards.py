@@ -68,7 +68,8 @@ def _page(begin: Profile | None, error: ServiceError | None = None) -> str:
     is_set = bool(server) and begin is not None and server <= begin.parameters.keys()
     return render_template(
         "settings/preset_cards.html", begin=begin, error=error, errors=errors, answers=answers, codec=codec,
-        views=cards.views(None, {}, errors, {}), given=request.form, server="device" if is_set else "request",
+        views=cards.views(None, questions.to_parameters(answers), errors, {}), given=request.form,
+        server="device" if is_set else "request",
         name=request.form.get("name", begin.name if begin else ""),
         description=request.form.get("description", begin.description if begin else ""),
         others=[(number, describe(number, value)) for number, value in _others(begin).items()], **cards.choices(),

@@ -10,9 +10,11 @@ from provisioning.core.errors import ServiceError
 from provisioning.fleet import presets
 from provisioning.models import Profile, db, utcnow
 from provisioning.web import audit_notes, auth
-from provisioning.web.pages import forms
+from provisioning.web.pages import forms, more_rows
 from provisioning.web.pages.parameters import read_parameters, rows, words
 from provisioning.web.schemas.parameters import ProfileSchema
+
+FIRST, ON_PHONE = 20, 8  # presets
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -40,8 +42,10 @@ def show() -> ResponseReturnValue:
 def _page(error: ServiceError | None = None, begin: Profile | None = None) -> str:
     ticked = read_parameters() if error else (begin.parameters if begin else {})
     given = {"name": begin.name, "description": begin.description} if begin else request.form
+    profiles = presets.newest()
     return render_template(
-        "settings/presets.html", profiles=presets.newest(), rows=rows(ticked), error=error,
+        "settings/presets.html", profiles=profiles, count=more_rows.wanted(FIRST, ON_PHONE, len(profiles)),
+        rows=rows(ticked), error=error,
         errors=error.errors if error else {}, given=given, begin=begin, value_words=words,
     )  # fmt: skip
 

@@ -11,10 +11,11 @@ from provisioning.core.audit import AuditAction
 from provisioning.core.errors import ServiceError
 from provisioning.models import ApiToken, Role, db, utcnow
 from provisioning.web import audit_notes, auth
-from provisioning.web.pages import forms
+from provisioning.web.pages import forms, more_rows
 from provisioning.web.schemas.people import TokenForm
 
 MOST = 500  # tokens on one page
+FIRST, ON_PHONE = 12, 8
 
 
 def attach(blueprint: Blueprint) -> None:
@@ -45,8 +46,10 @@ def _made() -> Mapping[str, Any]:
 
 def _list(error: ServiceError | None = None, **more: Any) -> str:
     query = select(ApiToken).where(ApiToken.revoked_at.is_(None)).order_by(ApiToken.name).limit(MOST)
+    rows = db.session.scalars(query).all()
     return render_template(
-        "settings/tokens.html", rows=db.session.scalars(query).all(), error=error, now=utcnow(), days=auth.TOKEN_DAYS,
+        "settings/tokens.html", rows=rows, count=more_rows.wanted(FIRST, ON_PHONE, len(rows)), error=error,
+        now=utcnow(), days=auth.TOKEN_DAYS,
         errors=error.errors if error else {}, given=request.form if error else {}, **more,
     )  # fmt: skip
 

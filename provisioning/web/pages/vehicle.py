@@ -19,13 +19,22 @@ from provisioning.models import BY_CHECK, OPEN, Command, Device, Upload, db, fil
 from provisioning.sms import traffic
 from provisioning.translation import gettext
 from provisioning.web import auth
-from provisioning.web.pages import action_places, event_cards, event_days, media, request_page, status
+from provisioning.web.pages import (
+    action_places,
+    event_cards,
+    event_days,
+    media,
+    more_rows,
+    request_page,
+    status,
+)
 
 UNDER_WAY = 3
 LATEST = 6
 COMING = 3
 DOUBTFUL = 12  # files on the page of the footage
-REQUESTS = 10
+REQUESTS, ON_PHONE = 4, 2
+SENT = 10  # SMS of one form
 LAST_SENT = timedelta(days=1)  # for so long a page of settings shows what became of the last that were sent
 PARTS = ("head", "pictures", "under_way", "latest", "requests", "day", "doubtful", "answers", "last_sent")
 
@@ -80,13 +89,16 @@ def render_part(device: Device, name: str) -> str:
             given |= _requests(device, UNDER_WAY - (run is not None), Command.state.in_(OPEN))
         case "requests":
             given |= _requests(device, REQUESTS, Command.kind == "camreq")
+            given["beyond"] = _beyond(given["rows"])
         case "latest":
             wanted = EventFilter(device_ids=[device.id], without=(EventKind.CHECK,))
             given["cards"] = event_cards.cards(event_list.newest(wanted, LATEST))
             given["coming"] = _coming(device)
             given["only_checks"] = not given["cards"] and _has_checks(device)
         case "day":
-            given["day"] = event_days.of_vehicle(device, event_days.read(request.args.get("day", "")))
+            given["count"] = count = more_rows.wanted(event_days.FIRST, event_days.ON_PHONE)
+            wanted_day = event_days.read(request.args.get("day", ""))
+            given["day"] = event_days.of_vehicle(device, wanted_day, count.shown)
             given["coming"] = [] if given["day"].newer else _coming(device)
         case "doubtful":
             given["rows"] = _doubtful(device)
@@ -131,7 +143,13 @@ def _last_sent(device: Device) -> dict[str, Any]:
     last = db.session.scalar(query.order_by(Command.id.desc()).limit(1))
     if last is None or last.created_at < utcnow() - LAST_SENT:
         return {"rows": []}
-    return _requests(device, REQUESTS, Command.batch == last.batch if last.batch else Command.id == last.id)
+    return _requests(device, SENT, Command.batch == last.batch if last.batch else Command.id == last.id)
+
+
+def _beyond(rows: Sequence[Command]) -> set[str]:
+    """Give the ids of ended requests that a phone leaves out: only the newest stand beside few open ones."""
+    ended = [row.id for row in rows if row.state not in OPEN]
+    return set(ended[max(0, ON_PHONE - (len(rows) - len(ended))) :])
 
 
 def _requests(device: Device, most: int, which: ColumnElement[bool]) -> dict[str, Any]:

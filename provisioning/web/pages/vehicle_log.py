@@ -16,10 +16,10 @@ from provisioning.roles import Permission
 from provisioning.tracker.normalization import clean_text
 from provisioning.translation import N_, gettext
 from provisioning.web import auth
-from provisioning.web.pages import audit_subjects, forms, times
+from provisioning.web.pages import audit_subjects, forms, more_rows, times
 from provisioning.web.pages.vehicle import page
 
-PAGE = 50
+FIRST, ON_PHONE = 15, 7  # entries
 NOTE_LENGTH = 2000
 TITLES = {
     Kind.REQUESTS: N_("Requests"),
@@ -50,7 +50,7 @@ def attach(blueprint: Blueprint) -> None:
 
 
 def show(imei: str) -> ResponseReturnValue:
-    """Show the log; kinds (with commas between) and page stand in the address."""
+    """Show the log; kinds (with commas between), page and number of entries stand in the address."""
     return _page(registry.find(imei))
 
 
@@ -58,14 +58,16 @@ def _page(device: Device, error: ServiceError | None = None) -> str:
     before = request.args.get("before", "")
     offered = [kind for kind in Kind if kind is not Kind.PEOPLE or auth.caller().may(Permission.AUDIT)]
     chosen = [kind for kind in offered if kind in request.args.get("kind", "").split(",")]
-    found = history.entries(device, chosen or offered, before, PAGE + 1)
-    shown = found[:PAGE]
+    count = more_rows.wanted(FIRST, ON_PHONE)
+    found = history.entries(device, chosen or offered, before, count.shown + 1)
+    shown = found[: count.shown]
+    listed = [one for one in shown if not _is_said_twice(one, chosen)]
     requests = [entry.row for entry in shown if entry.kind is Kind.REQUESTS]
     people = [entry.row for entry in shown if entry.kind is Kind.PEOPLE]
     return page(
         device, "vehicle/log.html", "log",
-        days=_by_day([one for one in shown if not _is_said_twice(one, chosen)], device.time_zone),
-        older=shown[-1].key if len(found) > PAGE else None, before=before, kind=",".join(chosen),
+        days=_by_day(listed, device.time_zone), listed=listed, count=count,
+        older=shown[-1].key if len(found) > len(shown) else None, before=before, kind=",".join(chosen),
         chips=[(gettext(TITLES[kind]), kind in chosen, _toggled(kind, chosen)) for kind in offered], error=error,
         given=request.form, progress=request_progress.of(requests, device), sentence=health_words.sentence,
         note_length=NOTE_LENGTH, message_title=_message_title,
