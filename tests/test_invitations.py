@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import people_visits
 import pytest
+from audit_rows import audited
 from flask import Flask
 from page_visitor import Visitor
 from people_visits import EMAIL, PASSWORD, invite, link_of, nobody, person, press
 from sqlalchemy import select, update
-from test_audit import audited
 
 from provisioning.core import mail
 from provisioning.core.errors import Invalid

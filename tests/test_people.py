@@ -6,12 +6,12 @@ from typing import Any
 
 import people_visits
 import pytest
+from audit_rows import audited
 from flask import Flask
 from page_visitor import Visitor, flat
 from people_visits import EMAIL, LINK, PASSWORD, invite, link_of, nobody, person, press
 from sqlalchemy import select
 from test_api import Api
-from test_audit import audited
 
 from provisioning.core.errors import Conflict
 from provisioning.models import IdempotencyKey, Role, User, db, utcnow

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from gettext import NullTranslations
 
 import pytest
+from audit_rows import entries
 from flask import Flask
 from page_visitor import Visitor, command, flat
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from test_api import Api
-from test_audit import entries
 
 from provisioning import translation
 from provisioning.models import AuditEntry, Device, Role, User, db, new_id

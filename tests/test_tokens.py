@@ -4,11 +4,11 @@ import re
 
 import people_visits
 import pytest
+from audit_rows import audited
 from flask import Flask
 from page_visitor import Visitor, flat
 from people_visits import untagged
 from sqlalchemy import select, update
-from test_audit import audited
 
 from provisioning.core.undo import UNDO
 from provisioning.models import ApiToken, Role, db, utcnow
