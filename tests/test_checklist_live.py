@@ -204,7 +204,7 @@ def test_a_clock_is_right_once_the_zone_is_set_that_takes_it_back(stack: Stack, 
     wait_until(lambda: stack.api("GET", f"/commands/{ident}", status=200)["state"] == "done", seconds=60)
     assert "The check is under way" in desk.post(page, do="start")
     said = wait_until(lambda: _stopped(desk, "clock ahead"), seconds=180, every=0.5)
-    assert "Works, with one thing to look at" in said
+    assert "All good" in said
     assert wait_until(lambda: _health(stack, "clock ahead")["code"] == "proved", seconds=20)
 
 

@@ -9,7 +9,6 @@ from provisioning.phrase import Phrase
 GOOD, WARN, BAD, HIDDEN = "good", "warn", "bad", "not visible"
 SKIPPED = "skipped"
 PRIVATE = "cabin_private"  # why a step was skipped, and its mark: nobody wants to know what it would find
-NO_STATES = "no_states"  # the mark of a configuration by which the states of the cameras reach nobody
 YES, NO, UNABLE = "yes", "no", "unable"
 LOOKS = (YES, NO, UNABLE)  # the answers to every question
 

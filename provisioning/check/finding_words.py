@@ -49,7 +49,7 @@ _ENDS: Mapping[str, str] = {
 
 
 def _error(a: Arguments) -> str:
-    return command_words.sentence(a["error"]) if "error" in a else ""
+    return command_words.sentence(a["error"]) if a.get("error") else ""
 
 
 def _end(a: Arguments) -> str:

@@ -7,7 +7,6 @@ from provisioning.check.facts import (
     BAD,
     GOOD,
     HIDDEN,
-    NO_STATES,
     PRIVATE,
     WARN,
     Result,
@@ -65,7 +64,7 @@ def read_configuration(facts: StepFacts) -> Result:
     if facts.differing:
         return found(WARN, "differs", "differs", parameters=list(facts.differing))
     if values.get("data_protocol") == "0":
-        return found(GOOD, "configured_without_states", NO_STATES)
+        return found(GOOD, "configured_without_states")
     return found(GOOD, "configured")
 
 

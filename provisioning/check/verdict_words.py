@@ -123,8 +123,10 @@ def _works(results: Results) -> str:
 
 
 def _about_notes(results: Results) -> str:
-    found = [todo_words.todo(note, results) for note in notes(results)]
-    return " ".join(dict.fromkeys(filter(None, found))) or gettext("Nothing to do.")
+    found = [(finding_words.finding(note), todo_words.todo(note, results)) for note in notes(results)]
+    return " ".join(dict.fromkeys(text for texts in found for text in texts if text)) or gettext(
+        "Nothing to do."
+    )
 
 
 VERDICTS: Mapping[str, VerdictWords] = {

@@ -3,18 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from provisioning.check.facts import (
-    BAD,
-    GOOD,
-    HIDDEN,
-    NO_STATES,
-    PRIVATE,
-    UNABLE,
-    WARN,
-    Result,
-    StepFacts,
-    has_mark,
-)
+from provisioning.check.facts import BAD, GOOD, HIDDEN, PRIVATE, UNABLE, WARN, Result, StepFacts, has_mark
 from provisioning.check.steps import Step
 from provisioning.devices import health
 from provisioning.devices.health import HealthState
@@ -208,7 +197,7 @@ def notes(results: Mapping[str, Result]) -> list[Phrase]:
     return [
         result.finding
         for result in results.values()
-        if (result.verdict == WARN and result.mark != "perhaps_off") or result.mark == NO_STATES
+        if result.verdict == WARN and result.mark != "perhaps_off"
     ]
 
 
