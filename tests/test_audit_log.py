@@ -14,7 +14,7 @@ from sqlalchemy import text
 from test_api import Api
 
 from provisioning.core import audit
-from provisioning.core.audit import AuditAction
+from provisioning.core.audit import AuditAction, AuditKind
 from provisioning.media import shares
 from provisioning.models import AuditEntry, Device, Event, Role, Upload, db, new_id, utcnow
 from provisioning.web import audit_notes, users
@@ -284,6 +284,27 @@ def test_no_cell_of_the_csv_is_a_formula(app: Flask) -> None:
     audit.write([audit.NewEntry("=cmd()", "", AuditAction.CHANGED, detail={"name": "Van"})], utcnow())
     answer = Visitor(app, Role.ADMIN).get("/settings/log.csv")
     assert [row["who"] for row in csv.DictReader(io.StringIO(answer.text))][-1] == "'=cmd()"
+
+
+@pytest.mark.on_sqlite
+def test_every_action_is_of_one_kind(app: Flask) -> None:
+    of_kinds = [action for kind in AuditKind for action in audit.actions_of(kind)]
+    assert sorted(of_kinds) == sorted(AuditAction)
+
+
+def test_the_log_is_read_by_what_its_entries_are_about(app: Flask, filled: Upload) -> None:
+    visitor = Visitor(app, Role.ADMIN)
+    audit.write([audit.NewEntry("ada@example.com", "", AuditAction.SIGN_IN_FAILED)], utcnow())
+    audit.write([audit.NewEntry("ada@example.com", "", AuditAction.CHANGED, f"device:{IMEI}")], utcnow())
+    page = flat(visitor.get("/settings/log?kind=sign_in&who=ada@example.com"))
+    assert 'name="kind" value="sign_in"' in page
+    log = without_addresses(page)
+    assert "could not sign in" in log
+    assert "changed" not in log
+    log = without_addresses(flat(visitor.get("/settings/log?kind=change&who=ada@example.com")))
+    assert "could not sign in" not in log
+    assert "changed" in log
+    assert "could not sign in" in flat(visitor.get("/settings/log?kind=other&who=ada@example.com"))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -23,8 +23,8 @@ def _set_camera_server(a: Arguments) -> str:
         gettext("send %(domain_id)s = %(domain)s and %(port_id)s = %(port)s", **a)
         if "domain_id" in a
         else gettext(
-            "enter it by the Configurator (Domain and Port in the tab RS232/RS485 or Camera Settings), then tick in the"
-            " vehicle's data that it is set"
+            "enter it by the Configurator (Domain and Port in the tab RS232/RS485 or Camera Settings), then tick at"
+            " Name, number, SMS login that it is set"
         )
     )
     return gettext(

@@ -6,7 +6,7 @@ thing stays done and the entry goes to the process's own log. Who calls, and fro
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -61,6 +61,35 @@ class AuditAction(StrEnum):
 VIEWINGS = (AuditAction.SAW, AuditAction.DOWNLOADED)
 
 
+class AuditKind(StrEnum):
+    """What entries are about, by which they are looked for."""
+
+    SIGN_IN = "sign_in"
+    VIEWING = "viewing"
+    SHARING = "sharing"
+    ASKING = "asking"
+    CHANGE = "change"
+
+
+_KINDS: Mapping[AuditKind, Collection[AuditAction]] = {
+    AuditKind.SIGN_IN: {AuditAction.SIGNED_IN, AuditAction.SIGN_IN_FAILED, AuditAction.SIGNED_OUT},
+    AuditKind.VIEWING: {*VIEWINGS, AuditAction.EXPORTED},
+    AuditKind.SHARING: {AuditAction.SHARED, AuditAction.UNSHARED, AuditAction.RESHARED},
+    AuditKind.ASKING: {
+        AuditAction.ASKED,
+        AuditAction.CANCELLED,
+        AuditAction.CHECKED,
+        AuditAction.ANSWERED,
+        AuditAction.STOPPED,
+    },
+}
+
+
+def actions_of(kind: AuditKind) -> Collection[AuditAction]:
+    """Give the actions of a kind: each action is of one, and what is of no other is a change."""
+    return _KINDS.get(kind) or set(AuditAction).difference(*_KINDS.values())
+
+
 @dataclass(frozen=True, slots=True)
 class NewEntry:
     """What is written; `detail` holds no secret, `object` is "upload:ID", "device:IMEI" and the like."""
@@ -81,6 +110,7 @@ class EntryFilter:
     object: str = ""
     since: datetime | None = None
     until: datetime | None = None  # before it
+    kind: AuditKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +182,8 @@ def select_entries(wanted: EntryFilter) -> Select[Any]:
         query = query.where(AuditEntry.imei == ident)
     elif wanted.object:
         query = query.where(AuditEntry.object == wanted.object)
+    if wanted.kind is not None:
+        query = query.where(AuditEntry.action.in_(sorted(actions_of(wanted.kind))))
     if wanted.since is not None:
         query = query.where(AuditEntry.id >= first_id(max(EPOCH, wanted.since)))
     if wanted.until is not None:

@@ -13,7 +13,7 @@ from flask_babel import force_locale
 from markupsafe import escape
 
 from provisioning.core import audit
-from provisioning.core.audit import AuditAction
+from provisioning.core.audit import AuditAction, AuditKind
 from provisioning.core.config import current_config
 from provisioning.core.errors import NotFound
 from provisioning.devices import registry
@@ -43,11 +43,11 @@ def show() -> ResponseReturnValue:
         query = query.where(AuditEntry.id < before)
     found = db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(count.shown + 1)).all()
     rows = found[: count.shown]
-    given = {name: request.args.get(name, "") for name in ("who", "object", "from", "to")}
+    given = {name: request.args.get(name, "") for name in ("who", "object", "kind", "from", "to")}
     return render_template(
         "settings/log.html", rows=rows, days=_days(rows), count=count, has_more=len(found) > len(rows),
         before=before, given=given,
-        filters={name: value for name, value in given.items() if value},
+        filters={name: value for name, value in given.items() if value}, kinds=people_words.audit_kinds(),
         subjects=audit_subjects.of(rows, reader.time_zone()), days_kept=current_config().retention_days_audit,
     )  # fmt: skip
 
@@ -71,8 +71,12 @@ def _wanted() -> audit.EntryFilter:
     """Read the filters; days are those of the reader's zone, and the last one is within."""
     return audit.EntryFilter(
         who=clean_line(request.args.get("who", ""))[:254], object=_object(clean_line(request.args.get("object", ""))),
-        since=_begin("from"), until=_begin("to", days_later=1),
+        since=_begin("from"), until=_begin("to", days_later=1), kind=_kind(request.args.get("kind", "")),
     )  # fmt: skip
+
+
+def _kind(text: str) -> AuditKind | None:
+    return AuditKind(text) if text in list(AuditKind) else None
 
 
 def _begin(name: str, days_later: int = 0) -> datetime | None:

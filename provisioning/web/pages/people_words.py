@@ -6,7 +6,7 @@ from datetime import datetime
 from markupsafe import Markup
 
 from provisioning.core import audit
-from provisioning.core.audit import AuditAction
+from provisioning.core.audit import AuditAction, AuditKind
 from provisioning.models import BY_CHECK, Role, User
 from provisioning.translation import N_, gettext
 from provisioning.web import users
@@ -40,6 +40,14 @@ _DONE: Mapping[AuditAction, tuple[str, str]] = {
 }
 
 
+_KINDS: Mapping[AuditKind, str] = {
+    AuditKind.SIGN_IN: N_("Sign-ins"),
+    AuditKind.VIEWING: N_("Seen and downloaded"),
+    AuditKind.SHARING: N_("Links"),
+    AuditKind.ASKING: N_("Requests and checks"),
+    AuditKind.CHANGE: N_("Changes"),
+}
+
 # what each role is for
 _PURPOSES: Mapping[Role, str] = {
     Role.VIEWER: N_("sees vehicles, photos and clips"),
@@ -47,6 +55,11 @@ _PURPOSES: Mapping[Role, str] = {
     Role.INSTALLER: N_("also adds vehicles and sets them up"),
     Role.ADMIN: N_("also people, tokens, the log and the service itself"),
 }
+
+
+def audit_kinds() -> list[tuple[AuditKind, str]]:
+    """Give what entries of the log can be about, and what that is called."""
+    return [(kind, gettext(text)) for kind, text in _KINDS.items()]
 
 
 def role_names() -> list[tuple[str, str]]:
