@@ -212,8 +212,8 @@ class Shouting(NullTranslations):
     [
         ("/settings/people", {"email": "ada", "role": "viewer"}, "NOT AN E-MAIL ADDRESS."),
         ("/settings/people", {"email": "ada@example.com"}, "MISSING DATA FOR REQUIRED FIELD."),
-        ("/settings/tokens", {"name": "x", "role": "viewer", "days": "0"}, "MUST BE GREATER THAN OR EQUAL TO 1"),
-        ("/settings/tokens", {"name": "?", "role": "viewer", "days": "1"}, "LETTERS, DIGITS, BLANKS"),
+        ("/settings/tokens", {"name": "x", "role": "viewer", "days": "0"}, "GIVE A NUMBER OF DAYS FROM 1 TO 36500."),
+        ("/settings/tokens", {"name": "?", "role": "viewer", "days": "1"}, "LETTERS FROM A TO Z, DIGITS, BLANKS"),
         ("/settings/sms", {"country_code": "370"}, "GIVE + AND THE DIGITS OF THE COUNTRY"),
         ("/settings/storage", {"photo": "x", "video": "0"}, "GIVE A NUMBER OF DAYS FROM 0 TO 36500."),
         ("/account/password", {"current_password": "wrong"}, "THIS IS NOT YOUR PASSWORD."),
