@@ -137,6 +137,7 @@ def test_the_start_page_tells_administrators_whether_sms_work(
     db.session.commit()
     text = flat(visitor.get(f"{SMS}/part"))
     assert "SMS work" in text
+    assert "<strong>SMS work</strong>" in visitor.get(SMS).text
     assert "1 sent in the last 24 hours, 1 answered, 0 not delivered" in text
 
 

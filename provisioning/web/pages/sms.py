@@ -101,11 +101,12 @@ def _page(error: ServiceError | None = None) -> str:
     balance, problem = _balance(carrier) if carrier and "balance" in request.args else (None, None)
     trials = trial_messages.latest(now)
     cost_of_day, cost_of_month = sms_prices.spent(now - traffic.PERIOD, _month(now))
+    lately = traffic.lately(now)
     return render_template(
         "settings/sms.html", carrier=carrier, title=gettext(carrier.title) if carrier else None,
         balance=balance, balance_problem=problem,
         price=sms_prices.price(None, 1), is_fixed=current_config().sms_price is not None,
-        traffic=traffic.lately(now), cost_of_day=cost_of_day, cost_of_month=cost_of_month,
+        traffic=lately, verdict=_verdict(lately), cost_of_day=cost_of_day, cost_of_month=cost_of_month,
         last_webhook=traffic.last_webhook(carrier.name) if carrier else None,
         trials=[(one, _state(one), _reason(one)) for one in trials],
         is_open=any(_may_be_reported(one) for one in trials), per_hour=trial_messages.PER_HOUR,
