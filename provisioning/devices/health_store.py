@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 20  # devices in one transaction: on SQLite nobody else writes meanwhile
 DEVICES = 500  # in one run of the job
-RULES = 4  # a release that changes the rules counts it up: then every health is decided anew
+RULES = 5  # a release that changes the rules counts it up: then every health is decided anew
 BASIS = "health_basis"  # the cursor that keeps what health was last decided by
 
 
