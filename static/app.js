@@ -150,12 +150,12 @@ document.getElementById(sessionStorage.pressed)?.focus({ preventScroll: true });
 delete sessionStorage.pressed;
 
 // What was opened by hand stays open when its part comes anew, and a link keeps the focus (htmx gives it back to what has
-// an id).
+// an id): at once, for a key that is pressed meanwhile would do nothing.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const focused = event.detail.target.querySelector("a[href]:not([id]):focus");
   const address = focused && focused.getAttribute("href");
   const opened = [...event.detail.target.querySelectorAll("details[open][id]")].map((one) => one.id);
-  document.addEventListener("htmx:afterSettle", () => {
+  document.addEventListener("htmx:afterSwap", () => {
     opened.map((id) => document.getElementById(id)).forEach((one) => one && (one.open = true));
     if (address) document.querySelector(`main a[href="${CSS.escape(address)}"]`)?.focus({ preventScroll: true });
   }, { once: true });
