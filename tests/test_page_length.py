@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import crowd
+import busy_rows
 import databases
 import page_rows
 import pytest
@@ -33,7 +33,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, list
         stack.add_user(EMAIL, PASSWORD, "admin")
         url = stack.environment["DATABASE_URL"]
         paths = databases.within(url, lambda: page_rows.seed(folder))
-        databases.within(url, crowd.fill)
+        databases.within(url, busy_rows.fill)
         stack.start("web")
         yield stack, paths
     finally:

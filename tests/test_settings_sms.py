@@ -29,6 +29,16 @@ def trial(page: Visitor, number: str = NUMBER) -> str:
     return flat(answer) if answer.status_code != 302 else flat(page.get(SMS))
 
 
+def add_sms(van: Device, **columns: Any) -> None:
+    """Store an SMS that went out to a vehicle."""
+    given: dict[str, Any] = {
+        "id": new_id(), "direction": "out", "gateway": "twilio", "sender": "+1", "recipient": van.phone, "body": "x",
+        "device_id": van.id,
+    }  # fmt: skip
+    db.session.add(Message(**given | columns))
+    db.session.commit()
+
+
 @pytest.mark.on_sqlite
 def test_the_gateway_and_its_number_are_shown_and_the_balance_once_it_is_asked_for(
     phone: Phone, visitor: Visitor
@@ -46,11 +56,7 @@ def test_the_price_of_an_sms_is_shown_with_who_told_it(phone: Phone, van: Device
     unknown = flat(visitor.get(SMS))
     assert "Not known, so that no request says what it costs." in unknown
     assert "<code>SMS_PRICE</code>" in unknown
-    sms = Message(
-        id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
-        status="delivered", device_id=van.id, price="0.0079", currency="USD",
-    )  # fmt: skip
-    db.session.add(sms)
+    add_sms(van, status="delivered", price="0.0079", currency="USD")
     db.session.commit()
     text = flat(visitor.get(SMS))
     assert "0.0079 USD" in text
@@ -75,11 +81,7 @@ def test_the_sms_of_the_last_day_are_counted(van: Device, visitor: Visitor) -> N
         (1, "delivered", now), (2, "undelivered", None), (3, "sent", None), (4, "undelivered", now),
     ):  # fmt: skip
         row = command(van, number, answered_at=answered)
-        sms = Message(
-            id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
-            status=status, device_id=van.id, command_id=row.id,
-        )  # fmt: skip
-        db.session.add(sms)
+        add_sms(van, status=status, command_id=row.id)
     db.session.commit()
     text = flat(visitor.get(SMS))
     assert "<dt>Sent to vehicles</dt> <dd> 4 </dd>" in text
@@ -94,11 +96,7 @@ def test_the_page_says_what_sms_cost_as_the_gateway_reported_and_estimates_the_r
 ) -> None:
     assert "<dt>Cost, 24 hours</dt> <dd> nothing </dd>" in flat(visitor.get(SMS))
     for status, price in (("delivered", "0.05"), ("delivered", "0.07"), ("sent", None), ("failed", None)):
-        sms = Message(
-            id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
-            status=status, device_id=van.id, price=price, currency="EUR" if price else None,
-        )  # fmt: skip
-        db.session.add(sms)
+        add_sms(van, status=status, price=price, currency="EUR" if price else None)
     db.session.commit()
     text = flat(visitor.get(SMS))
     assert "<dt>Cost, 24 hours</dt> <dd> 0.19 EUR (estimated) </dd>" in text
@@ -108,13 +106,8 @@ def test_the_page_says_what_sms_cost_as_the_gateway_reported_and_estimates_the_r
 def test_each_period_adds_up_its_own_sms(app: Flask, van: Device) -> None:
     now = utcnow()
     for number, (days, price) in enumerate(((0, "0.05"), (2, "0.07"), (2, None), (40, "1.00"))):
-        sms = Message(
-            id=f"{first_id(now - timedelta(days=days))}{number:020x}", direction="out", gateway="twilio", sender="+1",
-            recipient=van.phone, body="x", status="sent", device_id=van.id, price=price,
-            currency="EUR" if price else None,
-        )  # fmt: skip
-        db.session.add(sms)
-    db.session.commit()
+        ident = f"{first_id(now - timedelta(days=days))}{number:020x}"
+        add_sms(van, id=ident, status="sent", price=price, currency="EUR" if price else None)
     day, month = sms_prices.spent(now - timedelta(days=1), now - timedelta(days=30))
     assert (day.amounts, day.is_estimate) == ([Price(Decimal("0.05"), "EUR")], False)
     assert (month.amounts, month.is_estimate) == ([Price(Decimal("0.17"), "EUR")], True)
@@ -126,11 +119,7 @@ def test_the_start_page_tells_administrators_whether_sms_work(
     assert f'hx-get="{SMS}/part"' in visitor.get("/").text
     assert "No SMS were sent in the last 24 hours" in flat(visitor.get(f"{SMS}/part"))
     row = command(van)
-    sms = Message(
-        id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
-        status="delivered", device_id=van.id, command_id=row.id,
-    )  # fmt: skip
-    db.session.add(sms)
+    add_sms(van, status="delivered", command_id=row.id)
     db.session.commit()
     assert "No vehicle answered an SMS in the last 24 hours" in flat(visitor.get(f"{SMS}/part"))
     row.answered_at = utcnow()
@@ -147,11 +136,7 @@ def test_a_gateway_that_never_called_is_pointed_out_once_an_sms_was_sent(
     warning, address = "Answers of vehicles may not reach us", "/webhooks/twilio/inbound"
     text = flat(visitor.get(SMS))
     assert (warning in text, address in text) == (False, True)
-    sms = Message(
-        id=new_id(), direction="out", gateway="twilio", sender="+1", recipient=van.phone, body="x",
-        status="delivered", device_id=van.id, command_id=command(van).id,
-    )  # fmt: skip
-    db.session.add(sms)
+    add_sms(van, status="delivered", command_id=command(van).id)
     db.session.commit()
     text = flat(visitor.get(SMS))
     assert (warning in text, address in text) == (True, True)

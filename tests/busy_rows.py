@@ -151,7 +151,7 @@ def _events(vehicles: list[Device], now: datetime) -> None:
                 {"id": first_id(at) + f"{2 * number + camera:020x}", "imei": van.imei, "device_id": van.id,
                  "identifier": "%videof", "file_type": "video", "source": ("front", "rear")[camera],
                  "state": "stored", "size": 51_200, "duration": 20, "event_id": ident, "timestamp": at,
-                 "path": "crowd.bin", "received_at": at, "packets": 54, "started_at": at, "trigger": 0}
+                 "path": "clip.bin", "received_at": at, "packets": 54, "started_at": at, "trigger": 0}
             )  # fmt: skip
     db.session.execute(insert(Event), events)
     db.session.execute(insert(Upload), files)
